@@ -1,0 +1,67 @@
+"""Fixtures every room uses: real data roots, a real base tar, and a check that a test left nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.geteuid() != 0:
+        needs_root = pytest.mark.skip(reason="needs root")
+        for item in items:
+            if "root" in item.keywords:
+                item.add_marker(needs_root)
+
+
+def _mounts_below(root: str) -> set[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line.split()[4] for line in lines if line.split()[4].startswith(root)}
+
+
+def _processes_naming(root: str) -> set[str]:
+    found = set()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and process.name != str(os.getpid()):
+            try:
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if root in command:
+                found.add(f"{process.name}: {command}")
+    return found
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Iterator[Path]:
+    """A private data root; the test fails if mounts or processes that name it are left when it ends."""
+    root = tmp_path / "root"
+    root.mkdir()
+    yield root
+    assert not _mounts_below(str(root)), "mounts left behind"
+    assert not _processes_naming(str(root)), "processes left behind"
+
+
+@pytest.fixture(scope="session")
+def busybox_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a runnable busybox system, made from Debian's busybox-static."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox-static is not installed: run `make setup`")
+    root = tmp_path_factory.mktemp("busybox")
+    for folder in ("bin", "etc", "tmp", "root", "proc", "sys", "dev", "var"):
+        (root / folder).mkdir()
+    (root / "tmp").chmod(0o1777)
+    shutil.copy2(busybox, root / "bin/busybox")
+    for applet in os.popen(f"{busybox} --list").read().split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    )
+    (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+    return root
