@@ -24,7 +24,7 @@ class Event:
 
 
 class Subscription:
-    """A live feed of events. Iterate it; `close` ends the iteration, also from another thread, and may be called twice."""
+    """A live feed of events. Iterate it; `close` ends the iteration, from any thread, and may be called twice."""
 
     def __init__(self, backlog: list[Event], on_close: Callable[[Subscription], None]) -> None:
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
@@ -52,9 +52,7 @@ class EventBus:
         self._past: deque[Event] = deque(maxlen=KEPT)
         self._subscribers: set[Subscription] = set()
 
-    def publish(
-        self, type: str, action: str, actor_id: str, attributes: Mapping[str, str] | None = None
-    ) -> None:
+    def publish(self, type: str, action: str, actor_id: str, attributes: Mapping[str, str] | None = None) -> None:
         """Stamp the event with the present time and hand it to every subscriber. Never blocks on a slow one."""
         event = Event(type, action, actor_id, dict(attributes or {}), time.time_ns())
         with self._lock:
