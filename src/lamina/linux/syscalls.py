@@ -1,0 +1,42 @@
+"""How the other files of this room reach the kernel: libc's functions and `syscall(2)` itself, by ctypes.
+
+Numbers of system calls from 424 on are the same on every architecture (Documentation/process/adding-syscalls.rst);
+older ones are reached through libc's own functions where it has them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+def failure(filename: Path | None = None) -> OSError:
+    """The OSError for the calling thread's errno, naming `filename` where one is known."""
+    number = ctypes.get_errno()
+    if filename is None:
+        return OSError(number, os.strerror(number))
+    return OSError(number, os.strerror(number), os.fspath(filename))
+
+
+def syscall(number: int, *arguments: Any, filename: Path | None = None) -> int:
+    """Makes system call `number`; ints go as 64-bit values, bytes as pointers. Raises OSError."""
+    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    result: int = _LIBC.syscall(ctypes.c_long(number), *passed)
+    if result < 0:
+        raise failure(filename)
+    return result
+
+
+def libc(name: str, *arguments: Any, filename: Path | None = None) -> int:
+    """Calls libc's function `name`, which gives an int and sets errno; ints go as 64-bit values. Raises OSError."""
+    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    result: int = getattr(_LIBC, name)(*passed)
+    if result < 0:
+        raise failure(filename)
+    return result
