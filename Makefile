@@ -1,0 +1,43 @@
+# Each target is one command on a fresh machine; `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: help setup peers demo test check bench clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make setup   the venv at .venv, and on Debian or Ubuntu as root the system parts lamina runs on
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements/dev.txt scripts/setup
+	PYTHON=$(PYTHON) scripts/setup
+	@touch $(STAMP)
+
+## make peers   the other engines that the tests compare with (Debian or Ubuntu, as root)
+peers: setup
+	scripts/peers
+
+## make demo    the main job, start to end: base image, build, cache, run, logs, commit, save and load
+demo: setup
+	$(BIN)/python examples/demo.py $(DEMO)
+
+## make test    every test this machine can run; the others say what they miss
+test: setup
+	$(BIN)/python -m pytest -q $(TESTS)
+
+## make check   style, strict types, layering, the command line's import budget
+check: setup
+	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/structure
+
+## make bench   a first look at speed, beside dockerd where it is installed (root)
+bench: setup
+	$(BIN)/python benchmarks/beside_dockerd.py
+
+## make clean   removes the venv and caches
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

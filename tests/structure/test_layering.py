@@ -1,0 +1,97 @@
+"""Imports point one way: a room may import only itself and the rooms listed for it here."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "lamina"
+
+# From the ground up: a room may import every room above its own line.
+ORDER = [
+    "errors",
+    "events",
+    "progress",
+    "formats",
+    "dockerfile",
+    "linux",
+    "layers",
+    "store",
+    "snapshots",
+    "runtime",
+    "network",
+    "volumes",
+    "distribution",
+    "images",
+    "build",
+    "containers",
+    "engine",
+    "daemon",
+]
+
+# The edges: they know only the words and each other, never the engine's rooms.
+EDGES = {
+    "client": {"errors", "progress", "formats", "dockerfile"},
+    "cli": {"errors", "progress", "formats", "dockerfile", "client"},
+}
+
+# Narrower than the order: what these must not know although it lies below them.
+FORBIDDEN = {
+    "network": {"layers", "snapshots", "runtime", "dockerfile"},
+    "volumes": {"layers", "snapshots", "runtime", "network", "dockerfile"},
+    "runtime": {"store", "snapshots", "dockerfile"},
+    "snapshots": {"store", "dockerfile"},
+    "containers": {"build", "dockerfile"},
+}
+
+# Programs the command line starts: the one place where an edge loads what it otherwise reaches over HTTP.
+ENTRIES = {
+    ("cli/commands/daemon.py", "daemon"),
+    ("cli/commands/registry.py", "distribution"),
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{path}:{node.lineno}: relative import; write the whole name")
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" if node.module == "lamina" else node.module for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "lamina" and len(parts) > 1:
+                yield node.lineno, parts[1]
+
+
+def allowed_rooms(room: str) -> set[str]:
+    if room in EDGES:
+        return EDGES[room] | {room, "__version__"}
+    return (set(ORDER[: ORDER.index(room) + 1]) | {"__version__"}) - FORBIDDEN.get(room, set())
+
+
+MODULES = sorted(
+    path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem not in ("__init__", "__main__")
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_one_way(path: Path) -> None:
+    room = room_of(path)
+    assert room in ORDER or room in EDGES, f"{room} is not on the map: give it a line in docs/architecture.md and here"
+    allowed = allowed_rooms(room)
+    wrong = [
+        f"{path.relative_to(SOURCE)}:{line}: {room} must not know of {other}"
+        for line, other in imported_rooms(path)
+        if other not in allowed and (str(path.relative_to(SOURCE)), other) not in ENTRIES
+    ]
+    assert not wrong, "\n".join(wrong)
