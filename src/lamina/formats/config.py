@@ -1,0 +1,206 @@
+"""Image configs: what an image runs, its layers, its history (OCI image-spec 1.1, config.md; Docker's names)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from lamina.errors import InvalidInput
+from lamina.formats.digest import Digest
+from lamina.formats.document import (
+    bad_field,
+    decode_object,
+    encode,
+    mapping,
+    objects,
+    strings,
+    text,
+    without_nulls,
+)
+from lamina.formats.platform import Platform
+from lamina.formats.runconfig import Healthcheck, RunConfig
+
+__all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_id"]
+
+WHAT = "image config"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One step of how the image was made. `created` is RFC 3339 text; `empty_layer` steps made no layer."""
+
+    created: str | None = None
+    created_by: str = ""
+    comment: str = ""
+    author: str = ""
+    empty_layer: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The object for a config; empty members are left out."""
+        fields = {"created": self.created, "created_by": self.created_by, "comment": self.comment}
+        return {k: v for k, v in {**fields, "author": self.author, "empty_layer": self.empty_layer}.items() if v}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """An image's config: `raw` is kept exactly, `document` is all of it with unknown members, `digest` is the ID."""
+
+    raw: bytes = field(repr=False)
+    digest: Digest
+    architecture: str
+    os: str
+    variant: str
+    os_version: str
+    os_features: tuple[str, ...]
+    created: str | None
+    author: str
+    config: RunConfig
+    diff_ids: tuple[Digest, ...]
+    history: tuple[History, ...]
+    document: Mapping[str, Any] = field(repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> ImageConfig:
+        """The config in `raw`. Like Docker it takes a missing OS for linux, and a missing architecture for amd64.
+
+        Raises InvalidInput that names the field.
+        """
+        document = decode_object(raw, WHAT)
+        rootfs = mapping(document, "rootfs", WHAT)
+        if rootfs is None:
+            raise bad_field(WHAT, "rootfs", "it is missing")
+        if text(rootfs, "type", WHAT, "rootfs.") not in ("layers", ""):
+            raise bad_field(WHAT, "rootfs.type", "it must be 'layers'")
+        return cls(
+            raw=raw,
+            digest=Digest.of(raw),
+            architecture=text(document, "architecture", WHAT) or "amd64",
+            os=text(document, "os", WHAT) or "linux",
+            variant=text(document, "variant", WHAT),
+            os_version=text(document, "os.version", WHAT),
+            os_features=strings(document, "os.features", WHAT),
+            created=_time(document.get("created"), "created"),
+            author=text(document, "author", WHAT),
+            config=_run_config(mapping(document, "config", WHAT) or {}),
+            diff_ids=_diff_ids(strings(rootfs, "diff_ids", WHAT, "rootfs.")),
+            history=tuple(_history(step, n) for n, step in enumerate(objects(document, "history", WHAT))),
+            document=document,
+        )
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        platform: Platform | None = None,
+        config: RunConfig | None = None,
+        diff_ids: Sequence[Digest] = (),
+        history: Sequence[History] = (),
+        created: str | None = None,
+        author: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> ImageConfig:
+        """A new config; the same parts always give the same bytes. `extra` holds further top-level members."""
+        fields: dict[str, Any] = {"platform": platform or Platform.host(), "config": config or RunConfig()}
+        fields |= {"diff_ids": diff_ids, "history": history, "created": created, "author": author}
+        return cls.parse(encode(_changed(dict(extra or {}), fields)))
+
+    @property
+    def platform(self) -> Platform:
+        """What the image runs on, as written."""
+        return Platform(self.os, self.architecture, self.variant, self.os_version, self.os_features)
+
+    def replace(self, **changes: Any) -> ImageConfig:
+        """A config with other values for any of the names that `build` takes; all else survives, unknown members too.
+
+        Raises TypeError for a name that is not one of them.
+        """
+        extra = dict(changes.pop("extra", None) or {})
+        return ImageConfig.parse(encode(_changed({**self.document, **extra}, changes)))
+
+
+def chain_id(diff_ids: Iterable[Digest]) -> Digest:
+    """The name of a stack of layers, bottom first (config.md, "Layer ChainID"). InvalidInput for an empty stack."""
+    chain: Digest | None = None
+    for diff_id in diff_ids:
+        chain = diff_id if chain is None else Digest.of(f"{chain} {diff_id}".encode())
+    if chain is None:
+        raise InvalidInput("An empty stack of layers has no chain ID")
+    return chain
+
+
+def _changed(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in changes.items():
+        if name == "platform":
+            _put_platform(document, value)
+        elif name == "config":
+            document["config"] = value.over(mapping(document, "config", WHAT) or {})
+        elif name == "diff_ids":
+            document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in value]}
+        elif name == "history":
+            _put(document, "history", [step.to_json() for step in value])
+        elif name in ("created", "author"):
+            _put(document, name, value)
+        else:
+            raise TypeError(f"an image config has no part {name!r}")
+    return document
+
+
+def _put(document: dict[str, Any], key: str, value: Any) -> None:
+    if value:
+        document[key] = value
+    else:
+        document.pop(key, None)
+
+
+def _put_platform(document: dict[str, Any], platform: Platform) -> None:
+    for key in ("os", "architecture", "variant", "os.version", "os.features"):
+        document.pop(key, None)
+    document.update(platform.to_json())
+
+
+def _run_config(document: dict[str, Any]) -> RunConfig:
+    try:
+        return msgspec.convert(without_nulls(document), RunConfig)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        raise bad_field(WHAT, "config" + path.rstrip("`"), problem) from error
+
+
+def _time(value: Any, name: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise bad_field(WHAT, name, "a time such as 2024-01-31T12:00:00Z is needed")
+    return value
+
+
+def _diff_ids(written: tuple[str, ...]) -> tuple[Digest, ...]:
+    found = []
+    for position, item in enumerate(written):
+        try:
+            found.append(Digest.parse(item))
+        except InvalidInput as error:
+            raise bad_field(WHAT, f"rootfs.diff_ids[{position}]", error.message) from error
+    return tuple(found)
+
+
+def _history(step: Mapping[str, Any], position: int) -> History:
+    where = f"history[{position}]."
+    empty = step.get("empty_layer")
+    if empty is not None and not isinstance(empty, bool):
+        raise bad_field(WHAT, where + "empty_layer", "true or false is needed")
+    return History(
+        _time(step.get("created"), where + "created"),
+        text(step, "created_by", WHAT, where),
+        text(step, "comment", WHAT, where),
+        text(step, "author", WHAT, where),
+        bool(empty),
+    )

@@ -1,0 +1,134 @@
+"""Reading JSON documents that came from outside: strict decoding, and errors that name the field.
+
+A field is named by its path from the top of its document, such as `layers[2].digest`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from lamina.errors import InvalidInput
+
+MAX_DEPTH = 100  # objects and lists inside each other; real documents stay below 20
+
+Document = Mapping[str, Any]
+
+
+def decode_object(raw: bytes, what: str) -> dict[str, Any]:
+    """The JSON object in `raw` (UTF-8, RFC 8259); `what` names the document in errors.
+
+    Raises InvalidInput for anything that is not one JSON object, or is nested deeper than MAX_DEPTH.
+    """
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The {what} is not valid JSON: {error}", document=what) from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"The {what} is not a JSON object", document=what)
+    _check_depth(value, what)
+    return value
+
+
+def encode(value: Any) -> bytes:
+    """`value` as JSON, always the same bytes for the same value: keys sorted, no white space."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def bad_field(what: str, field: str, problem: str) -> InvalidInput:
+    """The error for one wrong field, for the caller to raise."""
+    return InvalidInput(f"The {what} has a bad field {field!r}: {problem}", document=what, field=field)
+
+
+def text(document: Document, key: str, what: str, where: str = "") -> str:
+    """The string at `key`; "" where it is absent or null."""
+    value = document.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise bad_field(what, where + key, "a string is needed")
+    return value
+
+
+def integer(document: Document, key: str, what: str, where: str = "") -> int:
+    """The whole number at `key`, which must be there. Numbers such as `7.0` count as whole."""
+    value = document.get(key)
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise bad_field(what, where + key, "a whole number is needed")
+    return value
+
+
+def objects(document: Document, key: str, what: str, where: str = "") -> list[dict[str, Any]]:
+    """The list of objects at `key`; empty where it is absent or null."""
+    value = document.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise bad_field(what, where + key, "a list is needed")
+    for position, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise bad_field(what, f"{where}{key}[{position}]", "an object is needed")
+    return value
+
+
+def mapping(document: Document, key: str, what: str, where: str = "") -> dict[str, Any] | None:
+    """The object at `key`, or None where it is absent or null."""
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise bad_field(what, where + key, "an object is needed")
+    return value
+
+
+def strings(document: Document, key: str, what: str, where: str = "") -> tuple[str, ...]:
+    """The list of strings at `key`; empty where it is absent or null."""
+    value = document.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise bad_field(what, where + key, "a list is needed")
+    for position, item in enumerate(value):
+        if not isinstance(item, str):
+            raise bad_field(what, f"{where}{key}[{position}]", "a string is needed")
+    return tuple(value)
+
+
+def string_map(document: Document, key: str, what: str, where: str = "") -> dict[str, str]:
+    """The object of strings at `key`, such as annotations; empty where it is absent or null."""
+    value = mapping(document, key, what, where) or {}
+    for name, item in value.items():
+        if not isinstance(item, str):
+            raise bad_field(what, f"{where}{key}[{name!r}]", "a string is needed")
+    return value
+
+
+def without_nulls(value: Any) -> Any:
+    """`value` with every object member that is null left out, at all depths.
+
+    Go programs write null for empty lists and maps, so a null member means the same as none. Nulls inside lists stay.
+    """
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def _check_depth(value: Any, what: str) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise InvalidInput(f"The {what} is nested deeper than {MAX_DEPTH} levels", document=what)
