@@ -1,0 +1,100 @@
+"""The client of one daemon: its rooms `images`, `containers`, `networks` and `volumes`, and the verbs on the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lamina.client.address import Address, default_socket, parse_address
+from lamina.client.containers import Containers
+from lamina.client.dial import Tls
+from lamina.client.images import Images
+from lamina.client.messages import Auth
+from lamina.client.networks import Networks
+from lamina.client.transport import Transport
+from lamina.client.volumes import Volumes
+
+
+class Client:
+    """Speaks the Engine API with a daemon, lamina's or Docker's. Thread-safe; a context manager that closes itself.
+
+    Nothing is sent before the first verb, so making a Client never fails for want of a daemon. `version` fixes the API
+    version instead of negotiating it; `timeout` limits connecting, in seconds.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        tls: Tls | None = None,
+        version: str | None = None,
+        timeout: float = 30.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.transport = Transport(address, tls, version, timeout, headers)
+        self.images = Images(self.transport)
+        self.containers = Containers(self.transport)
+        self.networks = Networks(self.transport)
+        self.volumes = Volumes(self.transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    @property
+    def address(self) -> Address:
+        return self.transport.address
+
+    @property
+    def api_version(self) -> str:
+        """The version both sides speak, such as "1.41"."""
+        return self.transport.version
+
+    def close(self) -> None:
+        """Close idle connections. May be called twice."""
+        self.transport.close()
+
+    def ping(self) -> Mapping[str, str]:
+        """The headers of `_ping`, in lower case. Raises Unavailable where no daemon answers."""
+        return self.transport.ping()
+
+    def version(self) -> dict[str, Any]:
+        return dict(self.transport.json("GET", "/version"))
+
+    def info(self) -> dict[str, Any]:
+        return dict(self.transport.json("GET", "/info"))
+
+    def disk_usage(self, types: Sequence[str] = ()) -> dict[str, Any]:
+        """What takes the space: `types` chooses from image, container, volume and build-cache."""
+        return dict(self.transport.json("GET", "/system/df", {"type": list(types)}))
+
+    def events(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """What happens, as it happens, until `until` (seconds since the epoch, as text) or until closed."""
+        query = {"since": since, "until": until, "filters": filters or None}
+        return self.transport.lines("GET", "/events", query)
+
+    def login(self, auth: Auth) -> dict[str, Any]:
+        """Try credentials at a registry: `{"Status": …, "IdentityToken": …}`. Raises Unauthorized."""
+        return dict(self.transport.json("POST", "/auth", json_body=dict(auth)) or {})
+
+    def prune_builds(self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False) -> dict[str, Any]:
+        """Empty the build cache; gives CachesDeleted and SpaceReclaimed."""
+        return dict(self.transport.json("POST", "/build/prune", {"filters": filters or None, "all": all}) or {})
+
+
+def connect(host: str | None = None, *, tls: Tls | None = None, version: str | None = None) -> Client:
+    """A Client of the daemon at `host` ("unix:///run/x.sock", "tcp://machine:2376"), or of lamina's default daemon.
+
+    Raises InvalidInput for a host that cannot be understood. The environment is not looked at: that is the command
+    line's habit.
+    """
+    address = parse_address(host, tls=tls is not None) if host else Address("unix", path=default_socket())
+    return Client(address, tls=tls, version=version)

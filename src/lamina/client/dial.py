@@ -1,0 +1,93 @@
+"""Opening a socket to an address: unix, tcp with or without TLS, or through ssh."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple
+
+from lamina.client.address import Address
+from lamina.errors import Forbidden, InvalidInput, Unavailable
+
+REMOTE_COMMAND = ("docker", "system", "dial-stdio")  # what the far end of ssh runs; lamina's answers to it as well
+
+
+class Tls(NamedTuple):
+    """TLS settings: PEM files (empty: none) and whether the server's certificate is checked."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    verify: bool = True
+    server_name: str = ""
+
+
+def dial(address: Address, tls: Tls | None, timeout: float) -> socket.socket:
+    """A connected blocking socket. `timeout`, in seconds, limits connecting only.
+
+    Raises Unavailable where nothing answers, Forbidden where the socket may not be used, InvalidInput for TLS files
+    that cannot be read.
+    """
+    try:
+        if address.scheme == "unix":
+            return _dial_unix(address.path, timeout)
+        if address.scheme == "ssh":
+            return _dial_ssh(address)
+        sock = socket.create_connection((address.host, address.port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wrapped = _wrap(sock, address, tls or Tls()) if tls or address.tls else sock
+    except PermissionError as error:
+        advice = "Run it as root, or as a member of the socket's group"
+        raise Forbidden(f"permission denied while connecting to {address}", advice=advice) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"cannot connect to the daemon at {address} ({reason})"
+        raise Unavailable(message, advice="Is the daemon running?", address=str(address), errno=error.errno) from error
+    wrapped.settimeout(None)
+    return wrapped
+
+
+def _dial_unix(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    sock.settimeout(None)
+    return sock
+
+
+def _dial_ssh(address: Address) -> socket.socket:
+    import subprocess
+
+    ours, theirs = socket.socketpair()
+    user = ["-l", address.user] if address.user else []
+    command = ["ssh", *user, "-p", str(address.port), "-T", "--", address.host, *REMOTE_COMMAND]
+    with theirs:
+        subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True)
+    return ours
+
+
+def _wrap(sock: socket.socket, address: Address, tls: Tls) -> socket.socket:
+    import ssl
+
+    context = ssl.create_default_context()
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        if tls.ca and tls.verify:
+            context.load_verify_locations(tls.ca)
+        if tls.cert:
+            context.load_cert_chain(tls.cert, tls.key or None)
+    except (OSError, ssl.SSLError) as error:
+        sock.close()
+        files = ", ".join(os.path.basename(name) for name in (tls.ca, tls.cert, tls.key) if name)
+        raise InvalidInput(f"cannot use the TLS files {files} ({error})") from error
+    try:
+        return context.wrap_socket(sock, server_hostname=tls.server_name or address.host)
+    except BaseException:
+        sock.close()
+        raise

@@ -1,0 +1,46 @@
+"""The daemon's progress lines as the values of `lamina.progress`, and its late errors as errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lamina.errors import CommandFailed
+from lamina.progress import Aux, Message, Output, Status
+
+Auth = Mapping[str, str]  # username and password, or identitytoken, and serveraddress
+
+
+def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
+    """Progress of a build, pull, push or load. Raises CommandFailed with the daemon's words when it reports failure.
+
+    `exit_code` in the error's facts is that of a failed RUN command, else 1.
+    """
+    for line in lines:
+        if "error" in line or "errorDetail" in line:
+            detail = line.get("errorDetail") or {}
+            text = str(detail.get("message") or line.get("error"))
+            raise CommandFailed(text, exit_code=int(detail.get("code") or 1), from_stream=True)
+        if "stream" in line:
+            yield Output(str(line["stream"]))
+        elif "aux" in line:
+            yield Aux(line["aux"])
+        elif "status" in line:
+            yield _status(line)
+
+
+def _status(line: Mapping[str, Any]) -> Status:
+    detail = line.get("progressDetail") or {}
+    return Status(str(line["status"]), line.get("id"), detail.get("current"), detail.get("total"))
+
+
+def auth_header(auth: Auth | None) -> dict[str, str]:
+    """The X-Registry-Auth header, which Docker's clients send even where they know no credentials."""
+    return {"X-Registry-Auth": encode_auth(auth or {})}
+
+
+def encode_auth(value: Mapping[str, Any]) -> str:
+    """JSON in URL-safe base64, as the registry headers want it."""
+    return base64.urlsafe_b64encode(json.dumps(dict(value)).encode()).decode()

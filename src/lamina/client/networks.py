@@ -1,0 +1,43 @@
+"""Networks of a daemon: the `/networks` part of the Engine API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from lamina.client.documents import Created, Network, Pruned
+from lamina.client.transport import Transport
+
+
+class Networks:
+    """Verbs on networks; a reference is a name, an ID or a unique start of one."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, **options: Any) -> Created:
+        """`options` are Docker's keys of the request: Driver, Internal, IPAM, Options, Labels, EnableIPv6, …"""
+        body = {"Name": name, "CheckDuplicate": True, **options}
+        return Created(self._transport.json("POST", "/networks/create", json_body=body))
+
+    def get(self, reference: str, *, verbose: bool = False) -> Network:
+        return Network(self._transport.json("GET", f"/networks/{quote(reference, safe='')}", {"verbose": verbose}))
+
+    def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Network]:
+        return [Network(item) for item in self._transport.json("GET", "/networks", {"filters": filters or None})]
+
+    def remove(self, reference: str) -> None:
+        self._transport.json("DELETE", f"/networks/{quote(reference, safe='')}")
+
+    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        return Pruned(self._transport.json("POST", "/networks/prune", {"filters": filters or None}))
+
+    def connect(self, reference: str, container: str, endpoint: Mapping[str, Any] | None = None) -> None:
+        """`endpoint` is Docker's EndpointConfig: Aliases, IPAMConfig, Links, DriverOpts."""
+        body = {"Container": container, "EndpointConfig": dict(endpoint or {})}
+        self._transport.json("POST", f"/networks/{quote(reference, safe='')}/connect", json_body=body)
+
+    def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
+        body = {"Container": container, "Force": force}
+        self._transport.json("POST", f"/networks/{quote(reference, safe='')}/disconnect", json_body=body)

@@ -1,0 +1,121 @@
+"""Streams of a container's standard files: the taken-over connection, and Docker's 8-byte frames."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from lamina.errors import Corrupt
+
+STDIN, STDOUT, STDERR, SYSTEM_ERROR = 0, 1, 2, 3
+HEADER = 8
+MAX_FRAME = 1 << 30  # bytes; a longer frame means that the stream is not framed
+
+Piece = tuple[int, bytes]
+
+
+class Deframer:
+    """Splits framed bytes into (channel, data), however they were cut. Feed it what arrives."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._channel = STDOUT
+        self._left = 0
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The pieces that `data` brings; a frame may come out in several pieces. Raises Corrupt for a bad header."""
+        self._pending += data
+        pieces: list[Piece] = []
+        while self._pending:
+            if self._left == 0 and not self._header():
+                break
+            piece = bytes(self._pending[: self._left])
+            del self._pending[: self._left]
+            self._left -= len(piece)
+            if piece:
+                pieces.append((self._channel, piece))
+        return pieces
+
+    def _header(self) -> bool:
+        if len(self._pending) < HEADER:
+            return False
+        header = bytes(self._pending[:HEADER])
+        del self._pending[:HEADER]
+        self._channel, self._left = header[0], int.from_bytes(header[4:], "big")
+        if self._channel > SYSTEM_ERROR or header[1:4] != b"\0\0\0" or self._left > MAX_FRAME:
+            raise Corrupt("the daemon's output is not in Docker's stream format", got=header)
+        return True
+
+
+def deframed(chunks: Iterable[bytes], framed: bool) -> Iterator[Piece]:
+    """(channel, data) of a byte stream; all of it is standard output where it is not framed."""
+    deframer = Deframer()
+    for chunk in chunks:
+        if framed:
+            yield from deframer.feed(chunk)
+        else:
+            yield STDOUT, chunk
+
+
+class Stream:
+    """A hijacked connection: a process's input one way, its output the other. `close` may be called twice.
+
+    Use it from one thread for reading and one for writing, or with `fileno` in a poll loop: `receive` then gives
+    what is there, and `pending` tells that bytes wait which the kernel does not know of.
+    """
+
+    def __init__(self, sock: socket.socket, ahead: bytes, framed: bool) -> None:
+        self.framed = framed
+        self._sock = sock
+        self._ahead = ahead
+        self._deframer = Deframer()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Piece]:
+        """(channel, data) until the other side ends the stream."""
+        while (pieces := self.receive()) is not None:
+            yield from pieces
+
+    @property
+    def pending(self) -> bool:
+        """Whether `receive` has something without asking the socket."""
+        return bool(self._ahead) or bool(getattr(self._sock, "pending", int)())
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def receive(self) -> list[Piece] | None:
+        """Wait for bytes; give the pieces in them (perhaps none yet), or None at the end of the stream."""
+        data, self._ahead = self._ahead, b""
+        if not data:
+            try:
+                data = self._sock.recv(65536)
+            except ConnectionResetError:
+                return None  # the daemon went away, or ended the stream while input was on its way
+        if not data:
+            return None
+        return self._deframer.feed(data) if self.framed else [(STDOUT, data)]
+
+    def send(self, data: bytes) -> bool:
+        """Write all of `data` to the process's input; False where it does not read any more."""
+        try:
+            self._sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def close_write(self) -> None:
+        """Tell the process that its input ends. Over TLS, which cannot end one direction, this does nothing."""
+        if hasattr(self._sock, "unwrap"):
+            return
+        with suppress(OSError):  # the other side was faster
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._sock.close()

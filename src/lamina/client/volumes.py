@@ -1,0 +1,47 @@
+"""Volumes of a daemon: the `/volumes` part of the Engine API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from lamina.client.documents import Pruned, Volume
+from lamina.client.transport import Transport
+
+
+class Volumes:
+    """Verbs on volumes; a reference is a name."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        name: str | None = None,
+        *,
+        driver: str = "local",
+        labels: Mapping[str, str] | None = None,
+        driver_opts: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """Make a volume, or find the one that has this name. Without a name the daemon makes one up."""
+        body = {
+            "Name": name or "",
+            "Driver": driver,
+            "Labels": dict(labels or {}),
+            "DriverOpts": dict(driver_opts or {}),
+        }
+        return Volume(self._transport.json("POST", "/volumes/create", json_body=body))
+
+    def get(self, name: str) -> Volume:
+        return Volume(self._transport.json("GET", f"/volumes/{quote(name, safe='')}"))
+
+    def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Volume]:
+        answer = self._transport.json("GET", "/volumes", {"filters": filters or None})
+        return [Volume(item) for item in answer.get("Volumes") or ()]
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """With `force` a volume that does not exist is no error."""
+        self._transport.json("DELETE", f"/volumes/{quote(name, safe='')}", {"force": force})
+
+    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        return Pruned(self._transport.json("POST", "/volumes/prune", {"filters": filters or None}))
