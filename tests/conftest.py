@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import base
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,19 +49,17 @@ def data_root(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def busybox_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a runnable busybox system, made from Debian's busybox-static."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("busybox-static is not installed: run `make setup`")
+def busybox_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar of a runnable busybox system, made from Debian's busybox-static."""
+    target = tmp_path_factory.mktemp("base") / "busybox.tar"
+    base.busybox_tar(target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def busybox_tree(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same system unpacked in a directory."""
     root = tmp_path_factory.mktemp("busybox")
-    for folder in ("bin", "etc", "tmp", "root", "proc", "sys", "dev", "var"):
-        (root / folder).mkdir()
-    (root / "tmp").chmod(0o1777)
-    shutil.copy2(busybox, root / "bin/busybox")
-    for applet in os.popen(f"{busybox} --list").read().split():
-        if applet != "busybox":
-            (root / "bin" / applet).symlink_to("busybox")
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
-    (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+    with tarfile.open(busybox_tar) as tar:
+        tar.extractall(root, filter="fully_trusted")
     return root

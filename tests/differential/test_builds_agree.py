@@ -1,0 +1,89 @@
+"""The same builds by real dockerd (classic builder) and by lamina give the same config and the same files.
+
+What may differ is listed in `TOLERATED`, each with its reason; everything else must be equal.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.build_cases import CASES, Case
+from support.context import write_context
+from support.daemons import CLIENT_20, Daemon, dockerd, lamina_daemon
+from support.flatten import SavedImage, read_saved
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.peer,
+    pytest.mark.skipif(not shutil.which("dockerd", path="/usr/sbin:/usr/bin"), reason="dockerd is not installed"),
+]
+
+# Keys of the image config that may differ, and why.
+TOLERATED = {
+    "created": "a time",
+    "container": "the id of the container that made the last step: lamina's digest does not depend on ids",
+    "container_config": "Docker repeats the last step's container here; no tool reads it, OCI does not have it",
+    "docker_version": "the builder's version: lamina's digest does not depend on it",
+}
+# Keys of `config` that may differ, and why.
+TOLERATED_CONFIG = {
+    "Image": "the parent's ID: a local fact, which lamina keeps beside the image rather than in its digest",
+    "Hostname": "an id of a build container",
+}
+
+
+@pytest.fixture(scope="module")
+def engines(busybox_tar: Path) -> Iterator[tuple[Daemon, Daemon]]:
+    tar = busybox_tar.read_bytes()
+    with dockerd("--experimental") as reference, lamina_daemon() as lamina:
+        for engine in (reference, lamina):
+            engine.docker("import", "-c", "ENV PATH=/bin:/sbin", "-", "base", stdin=tar)
+        yield reference, lamina
+
+
+def build(engine: Daemon, case: Case, folder: Path) -> bool:
+    for name, text in case.bases.items():
+        (folder / "Dockerfile").write_text(text)
+        engine.docker("build", "--network", "none", "-t", name, str(folder))
+    (folder / "Dockerfile").write_text(case.dockerfile)
+    tag = f"case-{case.name}"
+    done = engine.docker(
+        "build", "--network", "none", "-t", tag, *case.flags, str(folder), client=CLIENT_20, check=False
+    )
+    if done.returncode and not case.fails:
+        pytest.fail(f"{engine.command[0]} could not build:\n{done.stdout.decode()}{done.stderr.decode()}")
+    return done.returncode == 0
+
+
+def comparable_config(image: SavedImage) -> dict[str, Any]:
+    document = {
+        k: v for k, v in image.config.items() if k not in TOLERATED and k not in ("config", "history", "rootfs")
+    }
+    document["config"] = {
+        # Docker writes empty values where OCI leaves the key out; both mean the same.
+        k: v
+        for k, v in image.config.get("config", {}).items()
+        if k not in TOLERATED_CONFIG and v not in (None, "", [], {}, False)
+    }
+    history = [
+        (h.get("created_by", ""), h.get("empty_layer", False), h.get("comment", "")) for h in image.config["history"]
+    ]
+    return {**document, "history": history, "layers": len(image.config["rootfs"]["diff_ids"])}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_same_image(engines: tuple[Daemon, Daemon], case: Case, tmp_path: Path) -> None:
+    write_context(tmp_path, case.files)
+    reference, lamina = engines
+    built = [build(engine, case, tmp_path) for engine in engines]
+    assert built == [not case.fails] * 2, "(real, lamina) disagree on whether this builds"
+    if case.fails:
+        return
+    expected, got = (read_saved(e.docker("save", f"case-{case.name}").stdout) for e in (reference, lamina))
+    assert comparable_config(got) == comparable_config(expected)
+    assert got.tree == expected.tree

@@ -1,0 +1,1 @@
+"""What several suites share: real daemons on private sockets and roots."""
