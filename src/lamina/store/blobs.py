@@ -1,0 +1,126 @@
+"""Blobs: configs, manifests, and compressed layers as long as the cache has room for them.
+
+A layer's tar counts as a blob too (its diff-id is its digest), so bytes are kept once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from lamina.errors import Conflict, Corrupt, NotFound, TooLarge
+from lamina.formats.digest import DEFAULT, Digest
+from lamina.store.collect import over_cap
+from lamina.store.content import ContentTable, Row
+from lamina.store.ingest import BlobIngest
+
+_DOCUMENT_LIMIT = 4 << 20  # bytes; what the distribution spec asks a registry to take as a manifest
+
+
+class BlobStore:
+    """Bytes by digest. Thread-safe."""
+
+    def __init__(self, content: ContentTable, cache_bytes: int) -> None:
+        self._content = content
+        self._cache_bytes = cache_bytes
+        self._open_partials: set[str] = set()
+        self._lock = threading.Lock()
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the bytes of `digest` are here, as a blob or as a layer's tar."""
+        return self._locate(digest) is not None
+
+    def path(self, digest: Digest) -> Path:
+        """The file that holds the bytes; never write to it. Raises NotFound."""
+        return self._found(digest)[0]
+
+    def size(self, digest: Digest) -> int:
+        """Its length in bytes. Raises NotFound."""
+        return self._found(digest)[1]
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The bytes, unverified (they were when they came in); they stay readable if the blob is collected."""
+        try:
+            return self.path(digest).open("rb")
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+
+    def read(self, digest: Digest, limit: int = _DOCUMENT_LIMIT) -> bytes:
+        """All of it, verified. Raises NotFound, TooLarge above `limit` bytes, Corrupt where the digest differs."""
+        with self.open(digest) as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise TooLarge(f"blob {digest} is larger than {limit} bytes", digest=digest, limit=limit)
+        if not digest.matches(data):
+            found = Digest.of(data, digest.algorithm)
+            raise Corrupt(f"blob {digest} is damaged: its bytes have digest {found}", expected=digest, found=found)
+        return data
+
+    def put(self, data: bytes, algorithm: str = DEFAULT) -> Digest:
+        """Keep a small document; a second time is free. Hold a lease until something links to it."""
+        digest = Digest.of(data, algorithm)
+        self._content.leases.hold_new(str(digest))
+        if self._content.find(digest, "blob") is not None:
+            return digest
+        with self.ingest(algorithm=algorithm) as ingest:
+            ingest.write(data)
+            return ingest.commit(digest)
+
+    def ingest(self, ref: str | None = None, algorithm: str = DEFAULT) -> BlobIngest:
+        """Begin a blob of unknown digest; a context manager. With `ref`, what was written is kept and continued.
+
+        Raises Conflict when an ingest with this `ref` is open already.
+        """
+        if ref is None:
+            return BlobIngest(self._content, self._content.layout.temporary(), algorithm, lambda: None, keep=False)
+        with self._lock:
+            if ref in self._open_partials:
+                raise Conflict(f"the ingest {ref} is open already", ref=ref)
+            self._open_partials.add(ref)
+        path = self._content.layout.partial(ref)
+        return BlobIngest(self._content, path, algorithm, lambda: self._release(ref), keep=True)
+
+    def cache(self, digest: Digest, layer: Digest) -> None:
+        """Keep this blob, a compressed form of `layer`, as long as the layer is there and the cache has room."""
+        query = "INSERT OR REPLACE INTO cached VALUES (?, ?, ?)"
+
+        def change(connection: sqlite3.Connection, leased: set[str]) -> list[Row]:
+            connection.execute(query, (str(digest), str(layer), time.time_ns()))
+            return over_cap(connection, self._cache_bytes, leased)
+
+        self._content.commit(change)
+
+    def cached_forms(self, layer: Digest) -> tuple[Digest, ...]:
+        """The compressed forms of `layer` that the cache holds, newest use first."""
+        query = "SELECT digest FROM cached WHERE layer = ? ORDER BY used DESC"
+        with self._content.database.read() as connection:
+            return tuple(Digest.parse(row[0]) for row in connection.execute(query, (str(layer),)))
+
+    def partials_in_use(self) -> set[Path]:
+        """The files of resumable ingests that are open now."""
+        with self._lock:
+            return {self._content.layout.partial(ref) for ref in self._open_partials}
+
+    def _release(self, ref: str) -> None:
+        with self._lock:
+            self._open_partials.discard(ref)
+
+    def _locate(self, digest: Digest) -> tuple[Path, int] | None:
+        if row := self._content.find(digest, "layer"):
+            return self._content.layout.tar(digest), row.size
+        if row := self._content.find(digest, "blob"):
+            return self._content.layout.blob(digest), row.size
+        return None
+
+    def _found(self, digest: Digest) -> tuple[Path, int]:
+        located = self._locate(digest)
+        if located is None:
+            raise _missing(digest)
+        return located
+
+
+def _missing(digest: Digest) -> NotFound:
+    return NotFound(f"blob {digest} is not in the store", digest=digest)

@@ -1,0 +1,142 @@
+"""The metadata database: one writer at a time, readers that never wait for it, numbered migrations.
+
+SQLite in WAL mode with `synchronous=NORMAL`: a commit survives the death of the process at once, and a power cut after
+the next `checkpoint` (docs/adr: durability of the store). The database itself is consistent after either.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from lamina.errors import Internal, Unsupported
+from lamina.store.failures import disk_errors
+
+_BUSY_SECONDS = 30.0
+
+
+class Database:
+    """Connections to one SQLite file. Thread-safe. `close` may be called twice; nothing may be used after it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._writer_thread: int | None = None
+        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._closed = False
+        with disk_errors():
+            self._writer = self._connect()
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            _migrate(self._writer)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: committed when the block ends, rolled back when it raises. Waits for other writers.
+
+        Raises Internal when this thread is already inside one, NoSpace when the disk is full.
+        """
+        with self.exclusive(), disk_errors():
+            with transaction(self._writer):
+                yield self._writer
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other writers out for the time of the block. Raises Internal when this thread already does."""
+        me = threading.get_ident()
+        if self._writer_thread == me:
+            raise Internal("a write transaction was begun inside another one")
+        with self._lock:
+            self._writer_thread = me
+            try:
+                yield
+            finally:
+                self._writer_thread = None
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The writing connection, for who holds `exclusive`."""
+        if self._writer_thread != threading.get_ident():
+            raise Internal("the writing connection was asked for without the writer's lock")
+        return self._writer
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A snapshot of the moment of the first query, untouched by writers, for the time of the block."""
+        connection = self._borrow()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+            self._give_back(connection)
+
+    def checkpoint(self) -> None:
+        """Make everything that was committed before survive a power cut."""
+        connection = self._borrow()
+        try:
+            with disk_errors():
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            self._give_back(connection)
+
+    def close(self) -> None:
+        """Close all connections; second call is fine."""
+        self._closed = True
+        while not self._idle.empty():
+            self._idle.get().close()
+        with self._lock:
+            self._writer.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint=8000")  # pages; the syncer's checkpoints come long before
+        return connection
+
+    def _borrow(self) -> sqlite3.Connection:
+        if self._closed:
+            raise Internal("the store is closed")
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._connect()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.put(connection)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite rolls back by itself on some errors, such as a full disk
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Apply each `migrations/NNNN_*.sql` above the database's `user_version`, each in one transaction."""
+    scripts = sorted(
+        (f for f in resources.files("lamina.store").joinpath("migrations").iterdir() if f.name.endswith(".sql")),
+        key=lambda f: f.name,
+    )
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(scripts):
+        raise Unsupported(
+            f"the store was written by a newer lamina (schema {version}, this one knows {len(scripts)})",
+            advice="Use that version, or another data root",
+        )
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script.read_text()}\nPRAGMA user_version={number};\nCOMMIT;")

@@ -1,0 +1,34 @@
+"""Where the operating system's and SQLite's failures become lamina's kinds of error."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lamina.errors import Corrupt, NoSpace
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise NoSpace for a full disk or quota, and Corrupt for a damaged database; let everything else through."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _no_space() from error
+        raise
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary result code
+        if code == sqlite3.SQLITE_FULL:
+            raise _no_space() from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise Corrupt(f"the store's database is damaged: {error}") from error
+        raise
+
+
+def _no_space() -> NoSpace:
+    return NoSpace("no space left on the disk that holds the store", advice="Free some, for example with a prune")

@@ -1,0 +1,87 @@
+"""Layers by diff-id: each is its tar, exactly as it came or was made, and the index that makes it mountable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from lamina.errors import Corrupt, NotFound
+from lamina.formats.digest import Digest, new_hasher
+from lamina.layers.ingest import Ingested
+from lamina.layers.layer import Layer
+from lamina.store.content import ContentTable
+
+_CHUNK = 1 << 20
+
+
+class LayerStore:
+    """Layers on disk. Thread-safe."""
+
+    def __init__(self, content: ContentTable) -> None:
+        self._content = content
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether the layer is here, whole."""
+        return self._content.find(diff_id, "layer") is not None
+
+    def get(self, diff_id: Digest) -> Layer:
+        """The layer. Raises NotFound."""
+        row = self._content.find(diff_id, "layer")
+        if row is None:
+            raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
+        layout = self._content.layout
+        return Layer(diff_id=diff_id, size=row.size, tar=layout.tar(diff_id), index=layout.index(diff_id))
+
+    def create(self) -> LayerIngest:
+        """Begin a layer: a context manager with paths to write to."""
+        return LayerIngest(self, self._content)
+
+    def verify(self, diff_id: Digest) -> None:
+        """Hash the layer's tar again. Raises NotFound, or Corrupt with `expected` and `found`."""
+        layer = self.get(diff_id)
+        found = hash_file(layer.tar, diff_id.algorithm)
+        if found != diff_id:
+            raise Corrupt(f"layer {diff_id} is damaged: its tar has digest {found}", expected=diff_id, found=found)
+
+
+class LayerIngest:
+    """A layer being written: fill `tar` and `index`, then `commit`. Leaving the block without it drops both."""
+
+    def __init__(self, store: LayerStore, content: ContentTable) -> None:
+        self._store = store
+        self._content = content
+        base = content.layout.temporary()
+        self.tar = base.with_name(base.name + ".tar")
+        self.index = base.with_name(base.name + ".erofs")
+
+    def commit(self, ingested: Ingested, expected: Digest | None = None) -> Layer:
+        """Publish the layer under the diff-id its writer computed; where it is here already, drop the new files.
+
+        Raises Corrupt when the diff-id is not the `expected` one, NoSpace.
+        """
+        diff_id = ingested.diff_id
+        if expected is not None and diff_id != expected:
+            raise Corrupt(f"the layer has diff-id {diff_id}, not {expected}", expected=expected, found=diff_id)
+        size, extra = self.tar.stat().st_size, self.index.stat().st_size
+        layout = self._content.layout
+        parts = [(self.index, layout.index(diff_id)), (self.tar, layout.tar(diff_id))]
+        self._content.publish(diff_id, "layer", parts, size, extra)
+        return self._store.get(diff_id)
+
+    def __enter__(self) -> LayerIngest:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.tar.unlink(missing_ok=True)
+        self.index.unlink(missing_ok=True)
+
+
+def hash_file(path: Path, algorithm: str) -> Digest:
+    """The digest of a file's bytes."""
+    hasher = new_hasher(algorithm)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+    return Digest.from_hasher(hasher)

@@ -1,0 +1,64 @@
+"""Where things lie under a data root. The one place that knows file names."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from lamina.formats.digest import LENGTHS, Digest
+
+PARTIAL_PREFIX = "partial-"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths below one data root: `blobs/ALGORITHM/HEX`, `layers/ALGORITHM/HEX.{tar,erofs}`, `ingest/…`."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "metadata.db"
+
+    @property
+    def ingest(self) -> Path:
+        """Unfinished work. All of it but resumable partials is swept at start."""
+        return self.root / "ingest"
+
+    def content_directories(self) -> list[Path]:
+        """Every directory that holds finished content."""
+        return [self.root / kind / algorithm for kind in ("blobs", "layers") for algorithm in LENGTHS]
+
+    def blob(self, digest: Digest) -> Path:
+        return self.root / "blobs" / digest.algorithm / digest.encoded
+
+    def tar(self, diff_id: Digest) -> Path:
+        return self.root / "layers" / diff_id.algorithm / f"{diff_id.encoded}.tar"
+
+    def index(self, diff_id: Digest) -> Path:
+        return self.root / "layers" / diff_id.algorithm / f"{diff_id.encoded}.erofs"
+
+    def files(self, digest: Digest, kind: str) -> tuple[Path, ...]:
+        """The files of one row of content."""
+        return (self.blob(digest),) if kind == "blob" else (self.tar(digest), self.index(digest))
+
+    def temporary(self, suffix: str = "") -> Path:
+        """A fresh name for unfinished work."""
+        return self.ingest / f"{os.getpid():x}-{secrets.token_hex(8)}{suffix}"
+
+    def partial(self, ref: str) -> Path:
+        """The file of a resumable ingest."""
+        return self.ingest / f"{PARTIAL_PREFIX}{sha256(ref.encode()).hexdigest()}"
+
+    def make(self) -> None:
+        """Create the directories, private to the owner: layers hold other people's set-uid files."""
+        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for directory in [self.ingest, *self.content_directories()]:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)

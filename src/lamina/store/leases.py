@@ -1,0 +1,81 @@
+"""Leases: content in the making is not collected before something refers to it.
+
+They live in memory: the process that holds them is the only one that collects. After a crash what they held is
+without an owner, and goes with the next full collect.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import TracebackType
+
+from lamina.formats.digest import Digest
+
+_current: ContextVar[Lease | None] = ContextVar("lamina_lease", default=None)
+
+
+class Lease:
+    """Holds digests until it is left, or `ttl` seconds after it was taken. Used as a context manager.
+
+    Content that the same thread (or asyncio task) finishes inside the block is held by itself; work handed to
+    other threads calls `add`.
+    """
+
+    def __init__(self, leases: Leases, ttl: float) -> None:
+        self._leases = leases
+        self._outer: Lease | None = None
+        self.expires = time.monotonic() + ttl
+        self.digests: set[str] = set()
+
+    def add(self, digest: Digest) -> bool:
+        """Hold `digest` from now on; tells whether it is in the store, and so will stay there."""
+        return self._leases.hold(self, str(digest))
+
+    def __enter__(self) -> Lease:
+        self._outer = _current.get()
+        _current.set(self)
+        self._leases.admit(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.set(self._outer)
+        self._leases.dismiss(self)
+
+
+class Leases:
+    """All leases of one store. `lock` is held by the collector from its look at the leases until its commit."""
+
+    def __init__(self, present: Callable[[str], bool]) -> None:
+        self.lock = threading.RLock()
+        self._present = present
+        self._live: set[Lease] = set()
+
+    def admit(self, lease: Lease) -> None:
+        with self.lock:
+            self._live.add(lease)
+
+    def dismiss(self, lease: Lease) -> None:
+        with self.lock:
+            self._live.discard(lease)
+
+    def hold(self, lease: Lease, digest: str) -> bool:
+        with self.lock:
+            lease.digests.add(digest)
+            return self._present(digest)
+
+    def hold_new(self, digest: str) -> None:
+        """Called before content appears: hold it under the present lease, where there is one."""
+        lease = _current.get()
+        if lease is not None:
+            with self.lock:
+                lease.digests.add(digest)
+
+    def held(self) -> set[str]:
+        """Every digest under a lease that is still good. Call it with `lock` held."""
+        now = time.monotonic()
+        return {digest for lease in self._live if lease.expires > now for digest in lease.digests}

@@ -1,0 +1,168 @@
+"""The store of one data root: content by digest, and the metadata that commits it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from lamina.errors import Corrupt
+from lamina.formats.digest import Digest
+from lamina.store.blobs import BlobStore
+from lamina.store.collect import Collected, all_candidates, over_cap, unneeded
+from lamina.store.content import ContentTable, Row
+from lamina.store.database import Database, transaction
+from lamina.store.failures import disk_errors
+from lamina.store.layers import LayerStore, hash_file
+from lamina.store.layout import PARTIAL_PREFIX, Layout
+from lamina.store.leases import Lease
+from lamina.store.lock import RootLock
+from lamina.store.recovery import boot_id, recover
+from lamina.store.sync import Syncer
+from lamina.store.transaction import ReadTransaction, Transaction
+
+CACHE_BYTES = 4 << 30  # compressed blobs kept beside their layers
+SYNC_DELAY = 1.0  # seconds between a change and the pass that makes it survive a power cut
+
+
+class Store:
+    """Blobs, layers and records below one directory, owned by one process at a time. Thread-safe.
+
+    What a method reported done survives `kill -9` at once, and a power cut after `sync`, which also happens by itself
+    about `SYNC_DELAY` seconds later. Use it as a context manager, or `close` it.
+    """
+
+    def __init__(self, root: Path, cache_bytes: int, boot: str) -> None:
+        layout = Layout(root)
+        with disk_errors():
+            layout.make()
+            self._lock = RootLock(layout.lock)
+        try:
+            self._open(layout, cache_bytes, boot)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @classmethod
+    def open(cls, root: Path, *, cache_bytes: int = CACHE_BYTES, boot: str | None = None) -> Store:
+        """Open the store at `root`, making it where there is none, and put right what a crash left.
+
+        `cache_bytes` caps the compressed blobs that are kept only to save work. `boot` names the present run of the
+        kernel (found out by itself). Raises Conflict when another engine has it, Corrupt, NoSpace, and Unsupported when
+        a newer lamina wrote it.
+        """
+        return cls(root.absolute(), cache_bytes, boot_id() if boot is None else boot)
+
+    def _open(self, layout: Layout, cache_bytes: int, boot: str) -> None:
+        self.root = layout.root
+        self._layout = layout
+        self._cache_bytes = cache_bytes
+        self._database = Database(layout.database)
+        self._content = ContentTable(layout, self._database)
+        try:
+            self.lost = recover(self._content, boot)
+        except BaseException:
+            self._database.close()
+            raise
+        self.blobs = BlobStore(self._content, cache_bytes)
+        self.layers = LayerStore(self._content)
+        self._syncer = Syncer(self._content, SYNC_DELAY)
+        self._content.on_new = self._syncer.wake
+        self._syncer.wake()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Change records and owners: all of the block, or nothing when it raises. One at a time.
+
+        Content that lost its last owner in it is removed with the commit. Raises NoSpace.
+        """
+        with self._database.exclusive(), disk_errors():
+            connection = self._database.writer
+            with ExitStack() as until_committed:
+                with transaction(connection):
+                    changes = Transaction(connection)
+                    yield changes
+                    until_committed.enter_context(self._content.leases.lock)
+                    released = unneeded(connection, changes.released, self._content.leases.held())
+                    files = self._content.drop(connection, released)
+            moved = self._content.aside(files)
+        self._syncer.wake()
+        for file in moved:
+            file.unlink(missing_ok=True)
+
+    @contextmanager
+    def read(self) -> Iterator[ReadTransaction]:
+        """A snapshot of the metadata; never waits for a writer, and sees nothing of what is not committed."""
+        with self._database.read() as connection:
+            yield ReadTransaction(connection)
+
+    def lease(self, ttl: float = 3600.0) -> Lease:
+        """A context manager that keeps new content from being collected, for `ttl` seconds at most."""
+        return Lease(self._content.leases, ttl)
+
+    def collect(self, dry_run: bool = False, *, cache_bytes: int | None = None) -> Collected:
+        """Remove all content that no owner, lease or cache needs, and interrupted resumable ingests.
+
+        `cache_bytes` lowers the cache's cap for this once. With `dry_run`, only tell what would go.
+        """
+        cap = self._cache_bytes if cache_bytes is None else cache_bytes
+        found: list[Row] = []
+
+        def change(connection: sqlite3.Connection, leased: set[str]) -> Iterable[Row]:
+            found.extend(over_cap(connection, cap, leased))
+            found.extend(unneeded(connection, all_candidates(connection), leased))
+            if dry_run:
+                raise _DryRun
+            return dict.fromkeys(found)
+
+        try:
+            self._content.commit(change)
+            self._drop_partials()
+        except _DryRun:
+            pass
+        return Collected.of(dict.fromkeys(found))
+
+    def sync(self) -> None:
+        """Return when everything committed so far survives a power cut. Raises NoSpace."""
+        self._syncer.sync()
+
+    def verify(self) -> Iterator[Corrupt]:
+        """Hash every blob and layer again, and give an error for each that is not what its digest says."""
+        with self._database.read() as connection:
+            rows = [(Digest.parse(d), kind) for d, kind in connection.execute("SELECT digest, kind FROM content")]
+        for digest, kind in rows:
+            path = self._layout.files(digest, kind)[0]
+            try:
+                found = hash_file(path, digest.algorithm)
+            except FileNotFoundError:
+                if self._content.find(digest, kind) is not None:
+                    yield Corrupt(f"{kind} {digest} has no file", expected=digest)
+                continue
+            if found != digest:
+                yield Corrupt(f"{kind} {digest} is damaged: it has digest {found}", expected=digest, found=found)
+
+    def close(self) -> None:
+        """Flush, and give the root up; second call is fine."""
+        self._syncer.close()
+        self._database.close()
+        self._lock.release()
+
+    def _drop_partials(self) -> None:
+        in_use = self.blobs.partials_in_use()
+        for path in self._layout.ingest.iterdir():
+            if path.name.startswith(PARTIAL_PREFIX) and path not in in_use:
+                path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _DryRun(Exception):
+    """Rolls a collect back."""

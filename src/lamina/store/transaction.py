@@ -1,0 +1,79 @@
+"""What can be read and written in one transaction: documents in buckets, and who holds which digests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from lamina.errors import NotFound
+from lamina.formats.digest import Digest
+
+
+class ReadTransaction:
+    """A consistent view of the metadata."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, bucket: str, key: str) -> bytes | None:
+        """The document, or None."""
+        query = "SELECT value FROM record WHERE bucket = ? AND key = ?"
+        row = self._connection.execute(query, (bucket, key)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def items(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        """All documents of a bucket whose key begins with `prefix`, ordered by key."""
+        query = "SELECT key, value FROM record WHERE bucket = ? AND key >= ? AND substr(key, 1, ?) = ? ORDER BY key"
+        rows = self._connection.execute(query, (bucket, prefix, len(prefix), prefix)).fetchall()
+        return ((key, bytes(value)) for key, value in rows)
+
+    def owned(self, owner: str) -> tuple[Digest, ...]:
+        """The digests that `owner` holds."""
+        rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,))
+        return tuple(Digest.parse(row[0]) for row in rows)
+
+    def owners(self, digest: Digest, prefix: str = "") -> tuple[str, ...]:
+        """Who holds `digest`, limited to owners that begin with `prefix`."""
+        query = "SELECT owner FROM link WHERE digest = ? AND substr(owner, 1, ?) = ? ORDER BY owner"
+        return tuple(row[0] for row in self._connection.execute(query, (str(digest), len(prefix), prefix)))
+
+    def broken_owners(self) -> tuple[str, ...]:
+        """Owners of content that is gone: what a power cut took before it was synced."""
+        query = """SELECT DISTINCT owner FROM link
+                   WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = link.digest) ORDER BY owner"""
+        return tuple(row[0] for row in self._connection.execute(query))
+
+
+class Transaction(ReadTransaction):
+    """A view that may change the metadata; nothing of it is seen or kept unless the whole block succeeds."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.released: set[str] = set()  # digests that lost an owner: the store looks at them before it commits
+
+    def put(self, bucket: str, key: str, raw: bytes) -> None:
+        """Write a document, in place of the one that was there."""
+        self._connection.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (bucket, key, raw))
+
+    def delete(self, bucket: str, key: str) -> bool:
+        """Remove a document; tells whether there was one."""
+        cursor = self._connection.execute("DELETE FROM record WHERE bucket = ? AND key = ?", (bucket, key))
+        return cursor.rowcount > 0
+
+    def link(self, owner: str, digests: Iterable[Digest]) -> None:
+        """Let `owner` hold exactly these digests from now on. Raises NotFound, naming the digest that is not there."""
+        wanted = {str(digest) for digest in digests}
+        rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,)).fetchall()
+        present = {row[0] for row in rows}
+        for digest in sorted(wanted - present):
+            if not self._connection.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone():
+                raise NotFound(f"content {digest} is not in the store", digest=digest)
+            self._connection.execute("INSERT INTO link VALUES (?, ?)", (owner, digest))
+        for digest in present - wanted:
+            self._connection.execute("DELETE FROM link WHERE owner = ? AND digest = ?", (owner, digest))
+        self.released |= present - wanted
+
+    def unlink(self, owner: str) -> None:
+        """Let go of all that `owner` holds; what nobody else holds is removed when the transaction commits."""
+        rows = self._connection.execute("DELETE FROM link WHERE owner = ? RETURNING digest", (owner,)).fetchall()
+        self.released |= {row[0] for row in rows}
