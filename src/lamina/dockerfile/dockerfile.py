@@ -1,0 +1,84 @@
+"""A whole Dockerfile: arguments before the first FROM, then stages of typed instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lamina.dockerfile.instructions import Arg, From, Instruction
+from lamina.dockerfile.interpret import interpret
+from lamina.dockerfile.position import Problem, located
+from lamina.dockerfile.syntax import Node, Syntax, Warned, parse_syntax
+from lamina.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """FROM and the instructions up to the next one."""
+
+    base: From
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def name(self) -> str:
+        """The stage's name in lower case, empty when it has none."""
+        return self.base.name
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A parsed file. `arguments` are the ARGs before the first FROM; there is at least one stage."""
+
+    arguments: tuple[Arg, ...]
+    stages: tuple[Stage, ...]
+    escape: str
+    warnings: tuple[Warned, ...]
+    text: tuple[str, ...]
+
+    def stage_index(self, target: str) -> int | None:
+        """Where the stage with this name (case does not count) or number stands; the last of a repeated name."""
+        for index, stage in reversed(list(enumerate(self.stages))):
+            if stage.name and stage.name == target.lower():
+                return index
+        return int(target) if target.isdecimal() and int(target) < len(self.stages) else None
+
+    def error(self, problem: Problem, instruction: Instruction) -> InvalidInput:
+        """A problem found later (in expansion, in building) as an error that shows the instruction."""
+        return located(problem, self.text, instruction.origin.lines)
+
+
+def parse(text: str) -> Dockerfile:
+    """Parse a Dockerfile. Raises InvalidInput that names the line, shows it and says the likely fix."""
+    syntax = parse_syntax(text)
+    arguments: list[Arg] = []
+    stages: list[Stage] = []
+    for node, instruction in _instructions(syntax):
+        if isinstance(instruction, From):
+            stages.append(Stage(instruction, ()))
+        elif stages:
+            stages[-1] = Stage(stages[-1].base, (*stages[-1].instructions, instruction))
+        elif isinstance(instruction, Arg):
+            arguments.append(instruction)
+        else:
+            problem = Problem("no build stage in current context", "Begin the file with FROM.")
+            raise located(problem, syntax.text, node.lines)
+    if not stages:
+        raise InvalidInput("dockerfile parse error: no FROM in the file", advice="Add FROM image, or FROM scratch.")
+    return Dockerfile(tuple(arguments), tuple(stages), syntax.escape, syntax.warnings, syntax.text)
+
+
+def parse_instructions(lines: Iterable[str]) -> tuple[Instruction, ...]:
+    """Parse loose instructions without stages: `commit --change`, ONBUILD triggers.
+
+    Raises InvalidInput as `parse` does; FROM is parsed too, whether it fits is the caller's question.
+    """
+    text = "\n".join(lines)
+    return tuple(instruction for _, instruction in _instructions(parse_syntax(text)))
+
+
+def _instructions(syntax: Syntax) -> Iterator[tuple[Node, Instruction]]:
+    for node in syntax.nodes:
+        try:
+            yield node, interpret(node, syntax.escape)
+        except Problem as problem:
+            raise located(problem, syntax.text, node.lines) from None

@@ -1,0 +1,76 @@
+"""Go's `path/filepath.Match`: the wildcards of COPY and ADD sources, and the syntax that ignore patterns must keep.
+
+`*` and `?` stop at "/"; `[a-z]`, `[^a-z]`; a backslash takes the next character as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from lamina.dockerfile.position import Problem
+
+
+def has_wildcards(pattern: str) -> bool:
+    """Whether `pattern` holds an unescaped `*`, `?` or `[`."""
+    return any(char in "*?[" for char in re.sub(r"\\.", "", pattern, flags=re.DOTALL))
+
+
+@lru_cache(maxsize=512)
+def compile_match(pattern: str) -> re.Pattern[str]:
+    """The regular expression of a whole path. Raises Problem for a malformed pattern."""
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if char == "*":
+            parts.append("[^/]*")
+        elif char == "?":
+            parts.append("[^/]")
+        elif char == "[":
+            text, at = _char_class(pattern, at)
+            parts.append(text)
+        elif char == "\\":
+            if at == len(pattern):
+                raise _malformed(pattern)
+            parts.append(re.escape(pattern[at]))
+            at += 1
+        else:
+            parts.append(re.escape(char))
+    return re.compile("".join(parts) + r"\Z", re.DOTALL)
+
+
+def _malformed(pattern: str) -> Problem:
+    return Problem(f"syntax error in pattern: {pattern}", "Close every [, and put \\ before a character to quote.")
+
+
+def _char_class(pattern: str, at: int) -> tuple[str, int]:
+    negated = pattern.startswith("^", at)
+    at += negated
+    ranges: list[str] = []
+    while at < len(pattern) and (pattern[at] != "]" or not ranges):
+        low, at = _class_char(pattern, at)
+        high = low
+        if pattern.startswith("-", at):
+            high, at = _class_char(pattern, at + 1)
+        if low <= high:
+            ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+        else:
+            ranges.append("")  # an empty range matches nothing, as in Go
+    if at >= len(pattern):
+        raise _malformed(pattern)
+    body = "".join(ranges)
+    if not body:
+        return ("[^/]" if negated else "(?!)"), at + 1
+    return f"(?!/)[{'^' if negated else ''}{body}]", at + 1
+
+
+def _class_char(pattern: str, at: int) -> tuple[str, int]:
+    if at >= len(pattern) or pattern[at] in "-]":
+        raise _malformed(pattern)
+    if pattern[at] == "\\":
+        at += 1
+        if at >= len(pattern):
+            raise _malformed(pattern)
+    return pattern[at], at + 1

@@ -1,0 +1,57 @@
+"""Where something stands in a Dockerfile, and errors that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lamina.errors import InvalidInput
+
+EXCERPT_LINES = 12  # a longer instruction is cut, so that an error stays readable
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lines:
+    """A range of lines, counted from 1, both ends included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+def excerpt(text: Sequence[str], lines: Lines) -> str:
+    """The lines of `text` in the range, numbered, at most `EXCERPT_LINES` of them."""
+    shown = range(lines.first, min(lines.last, lines.first + EXCERPT_LINES - 1) + 1)
+    rows = [f"{number:4} | {text[number - 1]}" for number in shown if 0 < number <= len(text)]
+    if lines.last > shown[-1]:
+        rows.append("     | …")
+    return "\n".join(rows)
+
+
+class Problem(Exception):
+    """A rule of the language was broken; the stage that knows the line turns it into InvalidInput.
+
+    Never leaves this room.
+    """
+
+    def __init__(self, message: str, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+def located(problem: Problem, text: Sequence[str], lines: Lines) -> InvalidInput:
+    """The error for users: names the line, shows it, and says the likely fix where one is known."""
+    shown = excerpt(text, lines)
+    advice = f"{problem.advice or 'It reads:'}\n{shown}" if shown else problem.advice
+    return InvalidInput(
+        f"dockerfile parse error on line {lines.first}: {problem.message}",
+        advice=advice,
+        line=lines.first,
+        last_line=lines.last,
+        excerpt=shown,
+        reason=problem.message,
+        fix=problem.advice,
+    )

@@ -1,0 +1,13 @@
+"""Near misses: what the writer probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A sentence naming the known word closest to `word`, or None where nothing is close. Case does not count."""
+    by_fold = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(by_fold), n=1, cutoff=0.6)
+    return f"Did you mean {by_fold[close[0]]}?" if close else None
