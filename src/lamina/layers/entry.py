@@ -51,7 +51,7 @@ class Entry:
     mtime_ns: int = 0
     """Nanoseconds since 1970-01-01 UTC; may be negative."""
     target: str = ""
-    """SYMLINK: its text, exactly as written. HARDLINK: the path of the file it is another name of, clean like `path`."""
+    """SYMLINK: its text, exactly as written. HARDLINK: the path of the file it names, clean like `path`."""
     major: int = 0
     minor: int = 0
     xattrs: Mapping[str, bytes] = field(default_factory=dict)

@@ -1,0 +1,211 @@
+"""Writing tars: ustar, with PAX records only for members that ustar cannot hold.
+
+The bytes depend on the entries and their data alone: no clock, no process id, no user names of this machine. Sparse
+files are written as GNU sparse 1.0 over PAX, which Go's archive/tar, GNU tar, bsdtar and Python read.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Protocol
+
+from lamina.errors import InvalidInput
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.tar import pax
+from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, checksum_of
+from lamina.layers.tar.source import CHUNK, Readable
+
+_LAYOUT = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+_KINDS = {
+    EntryType.REGULAR: b"0",
+    EntryType.HARDLINK: b"1",
+    EntryType.SYMLINK: b"2",
+    EntryType.CHAR: b"3",
+    EntryType.BLOCK: b"4",
+    EntryType.DIRECTORY: b"5",
+    EntryType.FIFO: b"6",
+}
+_MAX_SEVEN = 0o7777777
+_MAX_ELEVEN = 0o77777777777
+_PADDING = [bytes(-size % BLOCK) for size in range(BLOCK)]
+
+
+class Writable(Protocol):
+    """Where an archive goes to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class TarWriter:
+    """Writes members one after the other to `sink`, in small pieces: give it a buffered one.
+
+    It never closes the sink. After an exception from `add` the archive is broken and can only be thrown away.
+    """
+
+    def __init__(self, sink: Writable) -> None:
+        self._sink = sink
+        self._closed = False
+        self.offset = 0
+        """Bytes written so far; always whole blocks between members."""
+
+    def add(self, entry: Entry, data: Readable | bytes | None = None) -> int:
+        """Write one member; gives where in the archive its data starts, -1 when it has none.
+
+        `data` is what the archive stores: for REGULAR exactly `entry.stored_size` bytes (the pieces of a sparse file
+        one after the other), for others it is ignored. A reader may hold more, only that much is taken. Raises
+        InvalidInput when `data` is shorter, and for numbers that no tar holds.
+        """
+        stored = entry.stored_size if entry.type is EntryType.REGULAR else 0
+        table = _sparse_table(entry.sparse) if entry.sparse is not None else b""
+        head = _head(entry, stored + len(table)) + table
+        self._sink.write(head)
+        start = self.offset + len(head)
+        if stored:
+            self._copy(entry, data, stored)
+            self._sink.write(_PADDING[stored % BLOCK])
+        self.offset = start + stored + -stored % BLOCK
+        return start if stored else -1
+
+    def _copy(self, entry: Entry, data: Readable | bytes | None, size: int) -> None:
+        left = size
+        if isinstance(data, bytes):
+            left -= len(data)
+            self._sink.write(data if left >= 0 else data[:size])
+        elif data is not None:
+            while left and (piece := data.read(min(left, CHUNK))):
+                self._sink.write(piece)
+                left -= len(piece)
+        if left > 0:
+            raise InvalidInput(f"the data of {entry.path!r} is {left} bytes shorter than its size", path=entry.path)
+
+    def close(self) -> None:
+        """Write the two blocks of zeros that end an archive. A second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._sink.write(ZERO_BLOCK + ZERO_BLOCK)
+            self.offset += 2 * BLOCK
+
+
+def _head(entry: Entry, stored: int) -> bytes:
+    """The header blocks of one member: its ustar header, behind an extended header where that does not suffice."""
+    name = entry.path.encode("utf-8", "surrogateescape")
+    if entry.type is EntryType.DIRECTORY:
+        name = name + b"/" if name else b"./"
+    if len(name) <= 100:
+        prefix, short = b"", name
+    else:
+        prefix, short = _split(name)
+    records = _records(entry, name if len(name) > 100 and not prefix else b"", stored)
+    if entry.sparse is not None:
+        records += _sparse_records(entry, name)
+        prefix, short = b"GNUSparseFile.0", name[-100:]
+    header = _header(entry, short, prefix, stored)
+    return _extended_header(name, records) + header if records else header
+
+
+def _split(name: bytes) -> tuple[bytes, bytes]:
+    """Prefix and name of a ustar header for a long path; an empty prefix when it does not fit."""
+    at = name.rfind(b"/", 0, min(156, len(name) - 1))
+    return (name[:at], name[at + 1 :]) if at > 0 and len(name) - at - 1 <= 100 else (b"", name[:100])
+
+
+def _records(entry: Entry, long_name: bytes, stored: int) -> bytes:
+    """What ustar cannot say of `entry`, as PAX records sorted by key."""
+    records: dict[bytes, bytes] = {}
+    if long_name:
+        records[b"path"] = long_name
+    if len(entry.target) > 25 and len(target := entry.target.encode("utf-8", "surrogateescape")) > 100:
+        records[b"linkpath"] = target
+    if stored > _MAX_ELEVEN:
+        records[b"size"] = b"%d" % stored
+    for key, number in ((b"uid", entry.uid), (b"gid", entry.gid)):
+        if number > _MAX_SEVEN:
+            records[key] = b"%d" % number
+    if entry.mtime_ns % pax.NANO or not 0 <= entry.mtime_ns // pax.NANO <= _MAX_ELEVEN:
+        records[b"mtime"] = pax.format_time(entry.mtime_ns)
+    for key, text in ((b"uname", entry.uname), (b"gname", entry.gname)):
+        if len(text) > 7 and len(raw := text.encode("utf-8", "surrogateescape")) > 32:
+            records[key] = raw
+    for name, value in entry.xattrs.items():
+        records[pax.xattr_key(name)] = value
+    return b"".join(pax.format_record(key, records[key]) for key in sorted(records)) if records else b""
+
+
+def _sparse_records(entry: Entry, name: bytes) -> bytes:
+    return b"".join(
+        pax.format_record(key, value)
+        for key, value in (
+            (b"GNU.sparse.major", b"1"),
+            (b"GNU.sparse.minor", b"0"),
+            (b"GNU.sparse.name", name),
+            (b"GNU.sparse.realsize", b"%d" % entry.size),
+        )
+    )
+
+
+def _sparse_table(pieces: tuple[tuple[int, int], ...]) -> bytes:
+    numbers = [len(pieces), *(number for piece in pieces for number in piece)]
+    table = b"".join(b"%d\n" % number for number in numbers)
+    return table + bytes(-len(table) % BLOCK)
+
+
+def _extended_header(name: bytes, records: bytes) -> bytes:
+    label = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
+    header = _block(label[:100], b"0000644\0", 0, 0, len(records), 0, b"x", b"", b"", b"", 0, 0, b"")
+    return header + records + bytes(-len(records) % BLOCK)
+
+
+def _header(entry: Entry, name: bytes, prefix: bytes, stored: int) -> bytes:
+    if not (0 <= entry.major <= _MAX_SEVEN and 0 <= entry.minor <= _MAX_SEVEN and 0 <= entry.mode <= 0o7777):
+        raise InvalidInput(f"the mode or device number of {entry.path!r} fits no tar", path=entry.path)
+    seconds = entry.mtime_ns // pax.NANO
+    return _block(
+        name,
+        b"%07o\0" % entry.mode,
+        entry.uid if entry.uid <= _MAX_SEVEN else 0,
+        entry.gid if entry.gid <= _MAX_SEVEN else 0,
+        stored if stored <= _MAX_ELEVEN else 0,
+        seconds if 0 <= seconds <= _MAX_ELEVEN else 0,
+        _KINDS[entry.type],
+        entry.target.encode("utf-8", "surrogateescape")[:100] if entry.target else b"",
+        entry.uname.encode("utf-8", "surrogateescape")[:32] if entry.uname else b"",
+        entry.gname.encode("utf-8", "surrogateescape")[:32] if entry.gname else b"",
+        entry.major,
+        entry.minor,
+        prefix,
+    )
+
+
+def _block(
+    name: bytes,
+    mode: bytes,
+    uid: int,
+    gid: int,
+    size: int,
+    mtime: int,
+    kind: bytes,
+    link: bytes,
+    uname: bytes,
+    gname: bytes,
+    major: int,
+    minor: int,
+    prefix: bytes,
+) -> bytes:
+    block = _LAYOUT.pack(
+        name,
+        mode,
+        b"%07o\0" % uid,
+        b"%07o\0" % gid,
+        b"%011o\0" % size,
+        b"%011o\0" % mtime,
+        b"        ",
+        kind,
+        link,
+        b"ustar\x0000",
+        uname,
+        gname,
+        b"%07o\0" % major,
+        b"%07o\0" % minor,
+        prefix,
+    )
+    return block[:148] + b"%06o\0 " % checksum_of(block) + block[156:]
