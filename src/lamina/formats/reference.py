@@ -95,7 +95,7 @@ class Reference:
         if self.domain != DEFAULT_DOMAIN:
             return self.name
         short = self.path.removeprefix(OFFICIAL)
-        return self.path if "/" in short or _would_be_domain(short) else short
+        return self.path if "/" in short else short
 
     def familiar(self) -> str:
         """The shortest form with tag and digest, as Docker shows it: `alpine:latest`, `alpine@sha256:…`."""
