@@ -1,0 +1,199 @@
+"""Nodes and a value into text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from lamina.cli.template.nodes import (
+    Block,
+    Chain,
+    Command,
+    Dot,
+    Function,
+    Jump,
+    Literal,
+    Node,
+    Operand,
+    Pipeline,
+    Print,
+    Raw,
+    Variable,
+)
+from lamina.cli.template.values import Fields, text, truth
+from lamina.errors import InvalidInput
+
+NOTHING = object()  # no value flows into this command
+
+
+class _Jumping(Exception):
+    """`break` or `continue` on its way to the range around it."""
+
+    def __init__(self, keyword: str) -> None:
+        super().__init__(keyword)
+        self.keyword = keyword
+
+
+class Evaluator:
+    """Renders nodes. `missing` decides about a key that a map does not have: give a value, or raise KeyError."""
+
+    def __init__(
+        self, functions: Mapping[str, Callable[..., object]], missing: Callable[[str], object], root: object
+    ) -> None:
+        self._functions = functions
+        self._missing = missing
+        self._scopes: list[dict[str, object]] = [{"$": root}]
+        self._out: list[str] = []
+
+    def render(self, nodes: Sequence[Node], dot: object) -> str:
+        """The text of `nodes`. Raises InvalidInput for what cannot be evaluated."""
+        try:
+            self._run(nodes, dot)
+        except _Jumping as jump:
+            raise InvalidInput(f"template: {jump.keyword} outside of a range") from None
+        return "".join(self._out)
+
+    def _run(self, nodes: Sequence[Node], dot: object) -> None:
+        for node in nodes:
+            if isinstance(node, Raw):
+                self._out.append(node.text)
+            elif isinstance(node, Print):
+                value = self._pipeline(node.pipeline, dot)
+                if not node.pipeline.names:
+                    self._out.append(text(value))
+            elif isinstance(node, Jump):
+                raise _Jumping(node.keyword)
+            else:
+                self._scoped(node, dot)
+
+    def _scoped(self, block: Block, dot: object) -> None:
+        self._scopes.append({})
+        try:
+            if block.keyword == "range":
+                self._range(block, dot)
+            else:
+                value = self._pipeline(block.pipeline, dot)
+                inner = value if block.keyword == "with" else dot
+                self._run(block.body, inner) if truth(value) else self._run(block.otherwise, dot)
+        finally:
+            self._scopes.pop()
+
+    def _range(self, block: Block, dot: object) -> None:
+        bare = block.pipeline._replace(names=())
+        items = list(_items(self._pipeline(bare, dot)))
+        if not items:
+            self._run(block.otherwise, dot)
+        names = block.pipeline.names
+        for key, value in items:
+            if len(names) == 1:
+                self._scopes[-1][names[0]] = value
+            elif names:
+                self._scopes[-1].update(zip(names, (key, value), strict=False))
+            try:
+                self._run(block.body, value)
+            except _Jumping as jump:
+                if jump.keyword == "break":
+                    break
+
+    def _pipeline(self, pipeline: Pipeline, dot: object) -> object:
+        value: object = NOTHING
+        for command in pipeline.commands:
+            value = self._command(command, dot, value)
+        for name in pipeline.names:
+            scope = (
+                next((s for s in reversed(self._scopes) if name in s), None) if pipeline.assigns else self._scopes[-1]
+            )
+            if scope is None:
+                raise InvalidInput(f"template: undefined variable {name!r}")
+            scope[name] = value
+        return value
+
+    def _command(self, command: Command, dot: object, piped: object) -> object:
+        first, rest = command.operands[0], command.operands[1:]
+        if isinstance(first, Function):
+            return self._call(first.name, rest, dot, piped)
+        arguments = [self._operand(operand, dot) for operand in rest] + ([] if piped is NOTHING else [piped])
+        if isinstance(first, Chain):
+            return self._chain(first, dot, arguments)
+        if arguments:
+            raise InvalidInput("template: can't give an argument to something that is no function")
+        return self._operand(first, dot)
+
+    def _call(self, name: str, operands: Sequence[Operand], dot: object, piped: object) -> object:
+        if name in ("and", "or"):
+            return self._short_circuit(name == "or", operands, dot, piped)
+        function = self._functions.get(name)
+        if function is None:
+            raise InvalidInput(f"template: function {name!r} not defined")
+        arguments = [self._operand(operand, dot) for operand in operands] + ([] if piped is NOTHING else [piped])
+        try:
+            return function(*arguments)
+        except (TypeError, AttributeError) as error:
+            raise InvalidInput(f"template: wrong arguments for {name}") from error
+
+    def _short_circuit(self, wanted: bool, operands: Sequence[Operand], dot: object, piped: object) -> object:
+        value: object = None
+        for operand in operands:
+            value = self._operand(operand, dot)
+            if truth(value) is wanted:
+                return value
+        return value if piped is NOTHING else piped
+
+    def _operand(self, operand: Operand, dot: object) -> object:
+        if isinstance(operand, Literal):
+            return operand.value
+        if isinstance(operand, Dot):
+            return dot
+        if isinstance(operand, Variable):
+            return self._variable(operand.name)
+        if isinstance(operand, Pipeline):
+            return self._pipeline(operand, dot)
+        if isinstance(operand, Function):
+            return self._call(operand.name, (), dot, NOTHING)
+        return self._chain(operand, dot, ())
+
+    def _variable(self, name: str) -> object:
+        for scope in reversed(self._scopes):
+            if name in scope:
+                return scope[name]
+        raise InvalidInput(f"template: undefined variable {name!r}")
+
+    def _chain(self, chain: Chain, dot: object, arguments: Sequence[object]) -> object:
+        value = self._operand(chain.base, dot)
+        for at, name in enumerate(chain.fields):
+            last = at == len(chain.fields) - 1
+            value = self._field(value, name, arguments if last else ())
+        return value
+
+    def _field(self, value: object, name: str, arguments: Sequence[object]) -> object:
+        if isinstance(value, Fields):
+            try:
+                return value.field(name, arguments)
+            except KeyError:
+                raise InvalidInput(f"template: can't evaluate field {name}") from None
+        if value is None:
+            raise InvalidInput(f"template: nil data; no entry for key {name!r}")
+        if not isinstance(value, Mapping):
+            raise InvalidInput(f"template: can't evaluate field {name} in {text(value)[:40]!r}")
+        found = value.get(name, NOTHING)
+        if found is NOTHING:
+            folded = [item for key, item in value.items() if str(key).lower() == name.lower()]
+            found = folded[0] if len(folded) == 1 else self._absent(name)
+        return found
+
+    def _absent(self, name: str) -> object:
+        try:
+            return self._missing(name)
+        except KeyError:
+            raise InvalidInput(f"template: map has no entry for key {name!r}") from None
+
+
+def _items(value: object) -> Iterator[tuple[object, object]]:
+    """What a range walks over: lists by index, maps in the order of their keys, numbers by counting."""
+    if isinstance(value, Mapping):
+        yield from ((key, value[key]) for key in sorted(value))
+    elif isinstance(value, list | tuple):
+        yield from enumerate(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield from ((number, number) for number in range(value))
+    elif value is not None:
+        raise InvalidInput(f"template: range can't iterate over {text(value)[:40]}")

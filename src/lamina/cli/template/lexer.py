@@ -1,0 +1,84 @@
+"""Template text into pieces: literal text, and the tokens of each action."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lamina.errors import InvalidInput
+
+ACTION = re.compile(
+    r"""\{\{(?P<before>-(?=\s))?\s*(?:/\*.*?\*/|(?P<body>(?:"(?:\\.|[^"\\])*"|`[^`]*`|'(?:\\.|[^'\\])*'|(?!\}\}).)*?))"""
+    r"""\s*(?P<after>(?<=\s)-)?\}\}""",
+    re.DOTALL,
+)
+TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<string>"(?:\\.|[^"\\])*"|`[^`]*`)
+    | (?P<char>'(?:\\.|[^'\\])+')
+    | (?P<number>[+-]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.]))
+    | (?P<variable>\$\w*)
+    | (?P<field>\.[^\W\d]\w*)
+    | (?P<dot>\.)
+    | (?P<word>[^\W\d]\w*)
+    | (?P<mark>:=|[|(),=])
+    )""",
+    re.VERBOSE,
+)
+
+
+class Token(NamedTuple):
+    """`kind` is a group of TOKEN; `spaced` tells whether white space stood before it, which ends a field chain."""
+
+    kind: str
+    text: str
+    spaced: bool
+
+
+class Text(NamedTuple):
+    """Literal text between actions."""
+
+    text: str
+
+
+class Action(NamedTuple):
+    """What stood between {{ and }}."""
+
+    source: str
+    tokens: tuple[Token, ...]
+
+
+def split(template: str) -> Iterator[Text | Action]:
+    """Literal text and actions in order, white space trimmed where `{{-` and `-}}` ask for it.
+
+    Raises InvalidInput for an action that is not closed or holds something unknown.
+    """
+    position, trim = 0, False
+    while (start := template.find("{{", position)) >= 0:
+        match = ACTION.match(template, start)
+        if match is None:
+            raise InvalidInput(f"template: unclosed action at character {start + 1}", advice="Close it with }}")
+        text = template[position:start]
+        yield Text(_trimmed(text, trim, bool(match["before"])))
+        if match["body"] is not None:
+            yield Action(match["body"], tuple(_tokens(match["body"])))
+        position, trim = match.end(), bool(match["after"])
+    yield Text(_trimmed(template[position:], trim, False))
+
+
+def _trimmed(text: str, left: bool, right: bool) -> str:
+    text = text.lstrip(" \t\r\n") if left else text
+    return text.rstrip(" \t\r\n") if right else text
+
+
+def _tokens(source: str) -> Iterator[Token]:
+    position = 0
+    end = len(source.rstrip())
+    while position < end:
+        match = TOKEN.match(source, position)
+        if match is None or match.lastgroup is None:
+            raise InvalidInput(f"template: unexpected {source[position:].strip()[:10]!r} in {{{{{source}}}}}")
+        text = match[match.lastgroup]
+        yield Token(match.lastgroup, text, match.end() - len(text) > position or position == 0)
+        position = match.end()
