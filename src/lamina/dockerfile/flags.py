@@ -46,7 +46,9 @@ def parse_flags(flags: Iterable[str], known: Mapping[str, Kind]) -> Flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         kind = known.get(name)
         if kind is None:
-            raise Problem(f"unknown flag: --{name}", did_you_mean(name, known) or _listing(known))
+            raise Problem(
+                f"unknown flag: --{name}", did_you_mean(f"--{name}", [f"--{flag}" for flag in known]) or _listing(known)
+            )
         if name in given and kind is not Kind.TEXTS:
             raise Problem(f"duplicate flag specified: --{name}", "Give it once.")
         if kind is Kind.BOOL:

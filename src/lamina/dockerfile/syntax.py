@@ -65,7 +65,8 @@ def decode(raw: bytes) -> str:
 def parse_syntax(text: str) -> Syntax:
     """Split a file into nodes. Raises InvalidInput naming the line for a broken directive, an unterminated heredoc,
     or a file without instructions."""
-    return _Parser(text.removeprefix("\ufeff").split("\n")).run()
+    lines = text.removeprefix("\ufeff").split("\n")
+    return _Parser(lines[:-1] if lines[-1] == "" else lines).run()
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class _Parser:
             if bare.startswith("#"):
                 continue
             if not bare:
-                empty = empty or self.at < len(self.text)
+                empty = True
                 continue
             part, continued = self._without_continuation(line)
             parts.append(part)

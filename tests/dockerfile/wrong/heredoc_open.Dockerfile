@@ -1,0 +1,3 @@
+FROM scratch
+COPY <<E /a
+body

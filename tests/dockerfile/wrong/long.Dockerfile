@@ -1,0 +1,4 @@
+FROM scratch
+RUNN a \
+ b \
+ c

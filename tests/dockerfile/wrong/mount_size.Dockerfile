@@ -1,0 +1,2 @@
+FROM scratch
+RUN --mount=type=bind,size=1m,target=/x true
