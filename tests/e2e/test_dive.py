@@ -1,0 +1,44 @@
+"""The layer explorer `dive` opens images straight from lamina's daemon, as it does from Docker's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.daemons import lamina_daemon
+
+DIVE = shutil.which("dive", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.skipif(DIVE is None, reason="dive is not installed")]
+
+DOCKERFILE = "FROM base\nRUN mkdir /d && echo one > /d/a && echo two > /d/b\nRUN rm /d/a\nCOPY Dockerfile /\n"
+
+
+def test_dive_sees_every_layer_and_what_was_wasted(busybox_tar: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    report = tmp_path.parent / f"{tmp_path.name}.json"
+    with lamina_daemon() as daemon:
+        daemon.docker("import", str(busybox_tar), "base")
+        daemon.docker("build", "--network", "none", "-t", "x", str(tmp_path))
+        assert DIVE is not None
+        done = subprocess.run(
+            [DIVE, "x", "--json", str(report)],
+            env={**os.environ, "DOCKER_HOST": daemon.host},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    found = json.loads(report.read_text())
+    paths = [{file["path"] for file in layer["fileList"]} for layer in found["layer"]]
+    assert len(paths) == 4
+    assert "bin/busybox" in paths[0]
+    assert {"d/a", "d/b"} <= paths[1]
+    assert "Dockerfile" in paths[3]
+    assert found["layer"][3]["command"].startswith("COPY") or "COPY" in found["layer"][3]["command"]
+    assert [waste["file"] for waste in found["image"]["fileReference"]] == ["/d/a"]
