@@ -1,0 +1,1 @@
+"""Bridges, endpoints, addresses, published ports and the name files of containers."""

@@ -1,0 +1,131 @@
+"""The networks that exist, as documents of the store. No kernel here."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from datetime import UTC, datetime
+
+import msgspec
+
+from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
+from lamina.network.model import HOST, NONE, PREDEFINED, Network, NetworkOptions
+from lamina.store.store import Store
+
+_BUCKET = "networks"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_DRIVERS = {"bridge": "bridge", "": "bridge", "host": "host", "null": "null"}
+
+
+class Catalog:
+    """Networks by id and name. Thread-safe; every change is in the store before it is seen."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.RLock()
+        with store.read() as view:
+            found = [msgspec.json.decode(raw, type=Network) for _, raw in view.items(_BUCKET)]
+        self._networks = {network.id: network for network in found}
+
+    def get(self, reference: str) -> Network:
+        """By id, by name, or by a prefix of the id that fits one network only. Raises NotFound or InvalidInput."""
+        with self._lock:
+            known = list(self._networks.values())
+        for network in known:
+            if reference in (network.id, network.name):
+                return network
+        fitting = [network for network in known if reference and network.id.startswith(reference)]
+        if len(fitting) > 1:
+            raise InvalidInput(f"network {reference} is ambiguous ({len(fitting)} matches found on ID prefix)")
+        if not fitting:
+            raise NotFound(f"network {reference} not found")
+        return fitting[0]
+
+    def find(self, name: str) -> Network | None:
+        with self._lock:
+            return next((network for network in self._networks.values() if network.name == name), None)
+
+    def list(self) -> list[Network]:
+        """All of them, by name."""
+        with self._lock:
+            return sorted(self._networks.values(), key=lambda network: network.name)
+
+    def put(self, network: Network) -> None:
+        """Keeps `network`. Raises Conflict where another one has its name."""
+        with self._lock:
+            other = self.find(network.name)
+            if other is not None and other.id != network.id:
+                raise Conflict(f"network with name {network.name} already exists", id=other.id)
+            with self._store.transaction() as change:
+                change.put(_BUCKET, network.id, msgspec.json.encode(network))
+            self._networks[network.id] = network
+
+    def delete(self, network: Network) -> None:
+        with self._lock:
+            with self._store.transaction() as change:
+                change.delete(_BUCKET, network.id)
+            self._networks.pop(network.id, None)
+
+
+def new_network(name: str, options: NetworkOptions) -> Network:
+    """A network of that name, not yet kept, its addresses not yet chosen.
+
+    Raises InvalidInput for a bad name, Forbidden for a second host or null network, NotFound for a driver that is
+    no part of lamina.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"invalid network name: {name!r}", advice="Names match [a-zA-Z0-9][a-zA-Z0-9_.-]*")
+    if options.driver not in _DRIVERS:
+        raise NotFound(f'plugin "{options.driver}" not found', advice="The drivers are bridge, host and null")
+    driver = _DRIVERS[options.driver]
+    if driver != "bridge" and name not in PREDEFINED:
+        raise Forbidden(f'only one instance of "{driver}" network is allowed')
+    if options.ipam.driver not in ("", "default"):
+        raise NotFound(f'IPAM plugin "{options.ipam.driver}" not found')
+    identity = secrets.token_hex(32)
+    chosen = options.options.get("com.docker.network.bridge.name", "")
+    bridge = (chosen or f"br-{identity[:12]}") if driver == "bridge" else ""
+    if len(bridge) > 15 or "/" in bridge or '"' in bridge:
+        raise InvalidInput(f"invalid bridge name {bridge!r}: at most 15 characters, no slash or quote")
+    return Network(
+        id=identity,
+        name=name,
+        driver=driver,
+        created=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        internal=options.internal,
+        attachable=options.attachable,
+        enable_ipv6=options.enable_ipv6,
+        ipam=options.ipam,
+        labels=options.labels,
+        options=options.options,
+        bridge=bridge,
+    )
+
+
+def predefined(catalog: Catalog) -> None:
+    """Sees to it that the networks host and none exist."""
+    for name, driver in ((HOST, "host"), (NONE, "null")):
+        if catalog.find(name) is None:
+            catalog.put(new_network(name, NetworkOptions(driver=driver)))
+
+
+def check_removable(network: Network) -> None:
+    """Raises Forbidden for the predefined networks."""
+    if network.predefined:
+        raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+
+
+def default_options(bridge: str, mtu: int) -> NetworkOptions:
+    """What Docker's `bridge` network shows as its options."""
+    prefix = "com.docker.network.bridge."
+    return NetworkOptions(
+        options={
+            f"{prefix}default_bridge": "true",
+            f"{prefix}enable_icc": "true",
+            f"{prefix}enable_ip_masquerade": "true",
+            f"{prefix}host_binding_ipv4": "0.0.0.0",
+            f"{prefix}name": bridge,
+            "com.docker.network.driver.mtu": str(mtu),
+        }
+    )

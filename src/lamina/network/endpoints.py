@@ -1,0 +1,58 @@
+"""Who is where: the endpoints, one small file each below the exec root, so that they outlive the daemon but not a
+reboot, like the interfaces they stand for. Written without a sync: a reboot makes them void anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from lamina.network.model import Endpoint
+
+
+class Endpoints:
+    """All endpoints of one daemon. Thread-safe."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._known: dict[str, Endpoint] = {}
+        for path in directory.iterdir():
+            with suppress(msgspec.DecodeError):
+                endpoint = msgspec.json.decode(path.read_bytes(), type=Endpoint)
+                self._known[endpoint.id] = endpoint
+            if path.name not in self._known:
+                path.unlink(missing_ok=True)  # half written when the daemon died
+
+    def put(self, endpoint: Endpoint) -> None:
+        path = self._directory / endpoint.id
+        draft = path.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(endpoint))
+        os.replace(draft, path)
+        with self._lock:
+            self._known[endpoint.id] = endpoint
+
+    def delete(self, endpoint: Endpoint) -> None:
+        """A second call does nothing."""
+        (self._directory / endpoint.id).unlink(missing_ok=True)
+        with self._lock:
+            self._known.pop(endpoint.id, None)
+
+    def get(self, identity: str) -> Endpoint | None:
+        with self._lock:
+            return self._known.get(identity)
+
+    def all(self) -> list[Endpoint]:
+        with self._lock:
+            return list(self._known.values())
+
+    def of_sandbox(self, sandbox_id: str) -> list[Endpoint]:
+        return [endpoint for endpoint in self.all() if endpoint.sandbox_id == sandbox_id]
+
+    def of_network(self, network_id: str) -> list[Endpoint]:
+        return [endpoint for endpoint in self.all() if endpoint.network_id == network_id]

@@ -1,0 +1,161 @@
+"""Interfaces, addresses and routes by netlink (pyroute2). Imported late: pyroute2 takes 0.3 s to load."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lamina.errors import Internal, LaminaError
+from lamina.network.namespaces import inside
+
+_ENODEV, _EEXIST, _ENOENT = 19, 17, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The end of a veth pair inside a sandbox. `prefix` in bits; without a gateway there is no default route."""
+
+    interface: str
+    mac: str
+    ip: str
+    prefix: int
+    gateway: str = ""
+
+
+class Links:
+    """The interfaces of the network namespace this object was made in. Thread-safe. `close` twice is fine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._route: Any = IPRoute()
+
+    def close(self) -> None:
+        with self._lock:
+            self._route.close()
+
+    def index(self, name: str) -> int | None:
+        with self._lock, _told(f"looking up {name}"):
+            found: list[int] = self._route.link_lookup(ifname=name)
+        return found[0] if found else None
+
+    def ensure_bridge(self, name: str, gateway: str, prefix: int, mac: str, mtu: int) -> None:
+        """The bridge `name`, up and with the one IPv4 address; made where it is missing."""
+        index = self.index(name)
+        with self._lock, _told(f"making bridge {name}"):
+            if index is None:
+                self._route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
+                index = self._route.link_lookup(ifname=name)[0]
+            self._route.flush_addr(index=index, family=2)
+            self._route.addr(
+                "add", index=index, address=gateway, prefixlen=prefix, broadcast=_broadcast(gateway, prefix)
+            )
+            self._route.link("set", index=index, state="up")
+
+    def add_veth(self, name: str, bridge: str, namespace: Path, peer: Peer, mtu: int, isolated: bool) -> None:
+        """A veth pair: `name` a port of `bridge`, the other end made inside `namespace` and set up as `peer` says."""
+        master = self.index(bridge)
+        if master is None:
+            raise Internal(f"the bridge {bridge} is gone", advice="Restart the daemon to have it made again")
+        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        other = {"ifname": peer.interface, "net_ns_fd": descriptor, "address": peer.mac, "mtu": mtu}
+        try:
+            with self._lock, _told(f"making {name}"):
+                self._route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
+                index = self._route.link_lookup(ifname=name)[0]
+                self._route.link("set", index=index, state="up")
+                if isolated:
+                    self._route.brport("set", index=index, isolated=1)
+        finally:
+            os.close(descriptor)
+        _set_up(namespace, peer)
+
+    def remove(self, name: str) -> None:
+        """Deletes an interface (a veth with its peer); a missing one is fine. Takes the kernel about 15 ms."""
+        index = self.index(name)
+        if index is not None:
+            with self._lock, _told(f"removing {name}", _ENODEV):
+                self._route.link("del", index=index)
+
+    def ports_of(self, bridge: str) -> list[str]:
+        """Names of the interfaces that are ports of `bridge`."""
+        index = self.index(bridge)
+        if index is None:
+            return []
+        with self._lock, _told(f"listing {bridge}"):
+            return [str(link.get_attr("IFLA_IFNAME")) for link in self._route.get_links(master=index)]
+
+    def routed_networks(self, except_for: frozenset[str]) -> list[ipaddress.IPv4Network]:
+        """Destinations of the IPv4 routes, but for the default ones and those over the named interfaces."""
+        skipped = {self.index(name) for name in except_for}
+        with self._lock, _told("listing routes"):
+            routes = list(self._route.get_routes(family=2))
+        return [
+            ipaddress.IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]), strict=False)
+            for route in routes
+            if route["dst_len"] and route["table"] == 254 and route.get_attr("RTA_OIF") not in skipped
+        ]
+
+    def default_mtu(self) -> int:
+        """The MTU of the interface the default route goes over, at most 1500."""
+        with self._lock, _told("reading the default route"):
+            for route in self._route.get_default_routes(family=2):
+                for link in self._route.get_links(route.get_attr("RTA_OIF")):
+                    return min(1500, int(link.get_attr("IFLA_MTU")))
+        return 1500
+
+
+def _set_up(namespace: Path, peer: Peer) -> None:
+    with inside(namespace):
+        route: Any = IPRoute()
+    try:
+        with _told(f"setting up {peer.interface}"):
+            index = route.link_lookup(ifname=peer.interface)[0]
+            broadcast = _broadcast(peer.ip, peer.prefix)
+            route.addr("add", index=index, address=peer.ip, prefixlen=peer.prefix, broadcast=broadcast)
+            route.link("set", index=index, state="up")
+            if peer.gateway:
+                route.route("replace", dst="default", gateway=peer.gateway, oif=index)
+    finally:
+        route.close()
+
+
+def set_default_route(namespace: Path, gateway: str) -> None:
+    """Makes `gateway` the way out of `namespace`; with "" there is none."""
+    with inside(namespace):
+        route: Any = IPRoute()
+    try:
+        with _told("setting the default route", _ENOENT):
+            if gateway:
+                route.route("replace", dst="default", gateway=gateway)
+            else:
+                for old in route.get_default_routes(family=2):
+                    route.route("del", dst="default", oif=old.get_attr("RTA_OIF"))
+    finally:
+        route.close()
+
+
+def _broadcast(ip: str, prefix: int) -> str:
+    return str(ipaddress.IPv4Interface((ip, prefix)).network.broadcast_address)
+
+
+@contextmanager
+def _told(doing: str, *tolerated: int) -> Iterator[None]:
+    """Turns the kernel's refusal into an Internal error that says what was being done."""
+    try:
+        yield
+    except LaminaError:
+        raise
+    except NetlinkError as error:
+        if error.code not in tolerated:
+            raise Internal(f"{doing}: {os.strerror(abs(error.code))}", errno=error.code) from error
+    except OSError as error:
+        raise Internal(f"{doing}: {error.strerror}", errno=error.errno) from error

@@ -1,0 +1,341 @@
+"""The room's front: networks by name, sandboxes (network namespaces) by id, and endpoints that join the two."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
+from lamina.events import EventBus
+from lamina.network.addresses import choose_address, mac_of, parse_subnet
+from lamina.network.bridges import Bridges
+from lamina.network.catalog import Catalog, check_removable, default_options, new_network, predefined
+from lamina.network.endpoints import Endpoints
+from lamina.network.firewall import Firewall
+from lamina.network.links import Links, Peer, set_default_route
+from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Ipam, Network, NetworkOptions, PortBinding, Subnet
+from lamina.network.namespaces import Namespaces
+from lamina.network.nftables import open_nft
+from lamina.network.ports import Ports
+from lamina.network.proxy import Proxy
+from lamina.store.store import Store
+
+
+class Networks:
+    """Networks of one daemon. Thread-safe. `close` leaves what running containers need, else removes all traces."""
+
+    @staticmethod
+    def open(
+        store: Store,
+        exec_root: Path,
+        bip: str | None = None,
+        *,
+        bridge: str | None = None,
+        pools: Sequence[tuple[str, int]] = (),
+        events: EventBus | None = None,
+    ) -> Networks:
+        """Opens the networks kept in `store`; makes their bridges and the table of rules again.
+
+        `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to
+        `exec_root` alone), `pools` daemon.json's default-address-pools as (base, prefix length). Needs root. Raises
+        Unavailable where nftables is missing, Conflict where `bip` overlaps another network.
+        """
+        name = bridge or bridge_name(exec_root)
+        networks = Networks(store, exec_root, name, pools, events or EventBus())
+        try:
+            networks._start(bip)
+        except BaseException:
+            networks._release()
+            raise
+        return networks
+
+    def __init__(
+        self, store: Store, exec_root: Path, bridge: str, pools: Sequence[tuple[str, int]], events: EventBus
+    ) -> None:
+        self._bridge = bridge
+        self._events = events
+        self._catalog = Catalog(store)
+        self._links = Links()
+        self._firewall = Firewall(open_nft(), f"lamina-{bridge}")
+        self._bridges = Bridges(self._links, self._firewall, pools)
+        self._namespaces = Namespaces(exec_root / "netns")
+        self._endpoints = Endpoints(exec_root / "endpoints")
+        self._proxy = Proxy()
+        self._ports = Ports(self._proxy)
+        self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-links")
+        self._lock = threading.Lock()  # over the choice of addresses
+        self._last: dict[str, str] = {}  # the address given out last, by network
+        self._closed = False
+
+    # networks
+
+    def create(self, name: str, options: NetworkOptions | None = None) -> Network:
+        """Makes a network. Raises Conflict for a name or addresses in use, InvalidInput, NotFound (driver)."""
+        network = new_network(name, options or NetworkOptions())
+        if self._catalog.find(name) is not None:
+            raise Conflict(f"network with name {name} already exists")
+        made = self._bridges.make(network, self._catalog.list())
+        try:
+            self._catalog.put(made)
+        except BaseException:
+            self._bridges.remove(made)
+            raise
+        self._tell("create", made)
+        return made
+
+    def get(self, reference: str) -> Network:
+        """By id, name or unique prefix of the id. Raises NotFound."""
+        return self._catalog.get(reference)
+
+    def list(self) -> list[Network]:
+        return self._catalog.list()
+
+    def remove(self, reference: str) -> None:
+        """Raises NotFound, or Forbidden for a predefined network and for one with endpoints."""
+        network = self._catalog.get(reference)
+        check_removable(network)
+        users = self._endpoints.of_network(network.id)
+        if users:
+            raise Forbidden(
+                f"error while removing network: network {network.name} id {network.id} has active endpoints",
+                containers=[endpoint.sandbox_id for endpoint in users],
+            )
+        self._catalog.delete(network)
+        self._bridges.remove(network)
+        self._tell("destroy", network)
+
+    def prune(self, keep: Callable[[Network], bool] = lambda network: False) -> Sequence[str]:
+        """Removes user networks without endpoints, but for those that `keep`; gives their names."""
+        removed = []
+        for network in self._catalog.list():
+            if not network.predefined and not self._endpoints.of_network(network.id) and not keep(network):
+                with suppress(NotFound, Forbidden):
+                    self.remove(network.id)
+                    removed.append(network.name)
+        return removed
+
+    def endpoints(self, reference: str) -> Sequence[Endpoint]:
+        """The endpoints in a network."""
+        return self._endpoints.of_network(self._catalog.get(reference).id)
+
+    # sandboxes
+
+    def sandbox(self, sandbox_id: str) -> Path:
+        """The file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
+        return self._namespaces.create(sandbox_id)
+
+    def joined(self, sandbox_id: str) -> Sequence[Endpoint]:
+        """The sandbox's endpoints."""
+        return self._endpoints.of_sandbox(sandbox_id)
+
+    def join(self, sandbox_id: str, network: str, options: EndpointOptions | None = None) -> Endpoint:
+        """Puts a sandbox into a network: interface, address, default route and published ports.
+
+        Joining `host` or `none` records nothing and changes nothing. Raises Conflict for an address or host port in
+        use or a network joined already, InvalidInput for a bad address, NotFound for the network.
+        """
+        target = self._catalog.get(network)
+        wanted = options or EndpointOptions()
+        if target.driver != "bridge":
+            return Endpoint(id="", sandbox_id=sandbox_id, network_id=target.id, network=target.name)
+        endpoint = self._claim(target, sandbox_id, wanted)
+        try:
+            endpoint = self._publish(endpoint, wanted.ports)
+            self._plug(target, endpoint)
+            if wanted.ports:
+                self._firewall.publish(endpoint.ip, endpoint.ports)
+        except BaseException:
+            self._undo(endpoint)
+            raise
+        self._tell("connect", target, container=sandbox_id)
+        return endpoint
+
+    def leave(self, sandbox_id: str, network: str | None = None) -> None:
+        """Takes a sandbox out of a network; without `network` out of all, and ends the sandbox. Twice is fine."""
+        wanted = None if network is None else self._catalog.get(network).id
+        leaving = [e for e in self._endpoints.of_sandbox(sandbox_id) if wanted in (None, e.network_id)]
+        for endpoint in leaving:
+            if network is None:
+                self._abandon(endpoint)
+            else:
+                self._unplug(endpoint)
+            with suppress(NotFound):
+                self._tell("disconnect", self._catalog.get(endpoint.network_id), container=sandbox_id)
+        if network is None:
+            self._namespaces.remove(sandbox_id)
+
+    def sweep(self, live: Iterable[str]) -> None:
+        """Ends every sandbox whose id is not in `live`: what containers left that died with the daemon."""
+        kept = set(live)
+        known = {e.sandbox_id for e in self._endpoints.all() if e.sandbox_id} | set(self._namespaces.names())
+        for sandbox_id in known - kept:
+            self.leave(sandbox_id)
+
+    def close(self) -> None:
+        """Ends the threads. Without endpoints, bridges and rules go too; with some they stay for their containers."""
+        if self._closed:
+            return
+        self._closed = True
+        self._cleaner.shutdown()
+        if not self._endpoints.all():
+            for network in self._catalog.list():
+                if network.driver == "bridge":
+                    self._bridges.remove(network)
+            self._firewall.remove()
+        self._release()
+
+    # inside
+
+    def _release(self) -> None:
+        self._cleaner.shutdown()
+        self._proxy.close()
+        self._namespaces.close()
+        self._firewall.close()
+        self._links.close()
+
+    def _start(self, bip: str | None) -> None:
+        self._firewall.open()
+        predefined(self._catalog)
+        for endpoint in self._endpoints.all():
+            if not endpoint.sandbox_id or not self._namespaces.exists(endpoint.sandbox_id):
+                self._endpoints.delete(endpoint)  # being left when the daemon died, or from before a reboot
+        self._start_default(bip)
+        for network in self._catalog.list():
+            if network.driver == "bridge":
+                self._restore(network)
+
+    def _start_default(self, bip: str | None) -> None:
+        present = self._catalog.find(DEFAULT)
+        if present is not None and not self._must_change(present, bip):
+            return
+        options = default_options(self._bridge, self._bridges.mtu)
+        fresh = new_network(DEFAULT, options)
+        if present is not None:
+            fresh = msgspec.structs.replace(fresh, id=present.id, created=present.created)
+            self._links.remove(present.bridge)
+        ipam = Ipam(subnets=(_bip_subnet(bip),)) if bip else Ipam()
+        fresh = msgspec.structs.replace(fresh, ipam=ipam)
+        made = self._bridges.make(fresh, self._catalog.list())
+        self._firewall.remove_network(made)  # `_restore` adds it again, with all others
+        self._catalog.put(made)
+
+    def _must_change(self, present: Network, bip: str | None) -> bool:
+        if self._endpoints.of_network(present.id):
+            return False  # containers run in it: it stays as it is until they are gone
+        if present.bridge != self._bridge:
+            return True
+        subnet = present.ipam.subnets[0]
+        if bip:
+            wanted = _bip_subnet(bip)
+            return (wanted.gateway, wanted.subnet) != (subnet.gateway, subnet.subnet)
+        return self._bridges.clashes(present)
+
+    def _restore(self, network: Network) -> None:
+        self._bridges.restore(network)
+        known = self._endpoints.of_network(network.id)
+        for stray in set(self._links.ports_of(network.bridge)) - {endpoint.host_interface for endpoint in known}:
+            self._links.remove(stray)
+        for endpoint in known:
+            with suppress(Conflict):  # another program took the port meanwhile: translation works all the same
+                self._ports.reserve(endpoint.ports, endpoint.ip)
+            self._firewall.publish(endpoint.ip, endpoint.ports)
+
+    def _claim(self, network: Network, sandbox_id: str, wanted: EndpointOptions) -> Endpoint:
+        """An endpoint with an address of its own, recorded before anything of it exists."""
+        subnet = network.ipam.subnets[0]
+        if wanted.ip:
+            self._cleaner.submit(lambda: None).result()  # the address may be one that is just being left
+        with self._lock:
+            mine = self._endpoints.of_sandbox(sandbox_id)
+            if any(endpoint.network_id == network.id for endpoint in mine):
+                raise Forbidden(f"endpoint with name {sandbox_id[:12]} already exists in network {network.name}")
+            used = {endpoint.ip for endpoint in self._endpoints.of_network(network.id)}
+            ip = choose_address(subnet, used, self._last.get(network.id, ""), wanted.ip)
+            if not wanted.ip:
+                self._last[network.id] = ip
+            identity = secrets.token_hex(32)
+            endpoint = Endpoint(
+                id=identity,
+                sandbox_id=sandbox_id,
+                network_id=network.id,
+                network=network.name,
+                interface=_free_interface(mine),
+                host_interface=f"veth{identity[:7]}",
+                ip=ip,
+                prefix=parse_subnet(subnet.subnet).prefixlen,
+                gateway="" if network.internal else subnet.gateway,
+                mac=wanted.mac or mac_of(ip),
+                aliases=wanted.aliases,
+                requested_ip=wanted.ip,
+            )
+            self._endpoints.put(endpoint)
+        return endpoint
+
+    def _publish(self, endpoint: Endpoint, ports: Sequence[PortBinding]) -> Endpoint:
+        if not ports:
+            return endpoint
+        published = msgspec.structs.replace(endpoint, ports=self._ports.reserve(ports, endpoint.ip))
+        self._endpoints.put(published)
+        return published
+
+    def _plug(self, network: Network, endpoint: Endpoint) -> None:
+        others = [other for other in self._endpoints.of_sandbox(endpoint.sandbox_id) if other.id != endpoint.id]
+        gateway = "" if any(other.gateway for other in others) else endpoint.gateway
+        peer = Peer(endpoint.interface, endpoint.mac, endpoint.ip, endpoint.prefix, gateway)
+        isolated = network.options.get("com.docker.network.bridge.enable_icc") == "false"
+        namespace = self.sandbox(endpoint.sandbox_id)
+        mtu = self._bridges.mtu_of(network)
+        self._links.add_veth(endpoint.host_interface, network.bridge, namespace, peer, mtu, isolated)
+
+    def _unplug(self, endpoint: Endpoint) -> None:
+        self._undo(endpoint)
+        rest = self._endpoints.of_sandbox(endpoint.sandbox_id)
+        namespace = self._namespaces.path(endpoint.sandbox_id)
+        if rest and endpoint.gateway and self._namespaces.exists(endpoint.sandbox_id):
+            set_default_route(namespace, next((other.gateway for other in rest if other.gateway), ""))
+
+    def _abandon(self, endpoint: Endpoint) -> None:
+        """Leaves for good: the slow part, deleting the interface, happens later; the address stays taken until then."""
+        self._firewall.unpublish(endpoint.ports)
+        self._ports.release(endpoint.ports)
+        nobodys = msgspec.structs.replace(endpoint, sandbox_id="", ports=())
+        self._endpoints.put(nobodys)
+        self._cleaner.submit(self._undo, nobodys)
+
+    def _undo(self, endpoint: Endpoint) -> None:
+        """Takes away whatever there is of an endpoint; its record last, so that a crash leaves it to be found."""
+        current = self._endpoints.get(endpoint.id) or endpoint
+        self._firewall.unpublish(current.ports)
+        self._ports.release(current.ports)
+        self._links.remove(current.host_interface)
+        self._endpoints.delete(current)
+
+    def _tell(self, action: str, network: Network, **attributes: str) -> None:
+        known = {"name": network.name, "type": network.driver, **attributes}
+        self._events.publish("network", action, network.id, known)
+
+
+def bridge_name(exec_root: Path) -> str:
+    """The default bridge's interface: `lamina0` for the system's daemon, else a name that belongs to the exec root."""
+    if str(exec_root) == "/run/lamina":
+        return "lamina0"
+    return "lam" + hashlib.sha256(str(exec_root.absolute()).encode()).hexdigest()[:10]
+
+
+def _bip_subnet(bip: str) -> Subnet:
+    address, slash, _ = bip.partition("/")
+    if not slash:
+        raise InvalidInput(f"invalid bip {bip!r}", advice="Give an address and a prefix length, such as 172.17.0.1/16")
+    return Subnet(subnet=str(parse_subnet(bip)), gateway=address)
+
+
+def _free_interface(endpoints: Iterable[Endpoint]) -> str:
+    used = {endpoint.interface for endpoint in endpoints}
+    return next(name for number in range(len(used) + 1) if (name := f"eth{number}") not in used)
