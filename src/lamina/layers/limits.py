@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lamina.errors import TooLarge
+
 GIB = 1 << 30
 
 
@@ -28,3 +30,8 @@ class Limits:
     """Bytes of one extended header (PAX records, a GNU long name) or sparse map."""
     sparse_pieces: int = 1 << 17
     """Data extents of one sparse file."""
+
+    def check_expanded(self, size: int) -> None:
+        """Raise TooLarge when an archive of `size` bytes so far passes `expanded_size`."""
+        if size > self.expanded_size:
+            raise TooLarge(f"the archive is larger than {self.expanded_size} bytes", limit=self.expanded_size)
