@@ -28,6 +28,8 @@ class LayerBuilder:
         self._index = IndexWriter()
         self.entries = 0
         """Members written so far."""
+        self.file_bytes = 0
+        """Bytes of the files written so far, holes included."""
 
     def add(self, entry: Entry, data: Readable | bytes | None = None) -> None:
         """Put `entry` into the layer; `data` holds its `stored_size` bytes, as TarWriter.add takes them.
@@ -37,6 +39,7 @@ class LayerBuilder:
         start = self._writer.add(entry, data)
         self._index.add(entry if start == entry.data_offset else _placed(entry, start))
         self.entries += 1
+        self.file_bytes += entry.size
 
     def whiteout(self, path: str, mtime_ns: int = 0) -> None:
         """Say that `path` of the layers below is gone."""
@@ -53,7 +56,7 @@ class LayerBuilder:
             diff_id = self._kept.finish()
         with disk_errors():
             self._index.write(self._index_path, self._kept.size, tars=[self._tar_path])
-        return Ingested(diff_id, self._kept.size, self.entries)
+        return Ingested(diff_id, self._kept.size, self.entries, self.file_bytes)
 
     def __enter__(self) -> LayerBuilder:
         return self

@@ -23,17 +23,18 @@ def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | 
     """
     limits = limits or Limits()
     index = IndexWriter()
-    entries = 0
+    entries = file_bytes = 0
     with HashedFile(tar_path) as kept:
         copy = _Copying(stream, kept)
         for member in read_tar(copy, limits):
             index.add(member.entry)
             entries += 1
+            file_bytes += member.entry.size
         copy.drain(limits)
         diff_id = kept.finish()
     with disk_errors():
         index.write(index_path, kept.size, tars=[tar_path])
-    return Ingested(diff_id, kept.size, entries)
+    return Ingested(diff_id, kept.size, entries, file_bytes)
 
 
 class _Copying:

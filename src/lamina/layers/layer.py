@@ -29,3 +29,5 @@ class Ingested:
     """Bytes of the tar."""
     entries: int
     """Members of the tar, whiteouts among them."""
+    file_bytes: int = 0
+    """Bytes of all files in it, holes included: what Docker calls the size of a layer."""
