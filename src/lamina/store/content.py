@@ -44,15 +44,17 @@ class ContentTable:
         with self.database.read() as connection:
             return _row(connection, str(digest), kind)
 
-    def publish(self, digest: Digest, kind: str, parts: Sequence[tuple[Path, Path]], size: int, extra: int = 0) -> None:
+    def publish(
+        self, digest: Digest, kind: str, parts: Sequence[tuple[Path, Path]], size: int, extra: int = 0, files: int = 0
+    ) -> None:
         """Move temporaries (`parts`: from, to) into place and write the row; where the row is there, drop them."""
         self.leases.hold_new(str(digest))
         with self.database.write() as connection, disk_errors():
             if _row(connection, str(digest), kind) is None:
                 for source, target in parts:
                     source.rename(target)
-                query = "INSERT INTO content (digest, kind, size, extra) VALUES (?, ?, ?, ?)"
-                connection.execute(query, (str(digest), kind, size, extra))
+                query = "INSERT INTO content (digest, kind, size, extra, files) VALUES (?, ?, ?, ?, ?)"
+                connection.execute(query, (str(digest), kind, size, extra, files))
         for source, _ in parts:
             source.unlink(missing_ok=True)
         self.on_new()

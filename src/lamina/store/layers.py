@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from lamina.errors import Corrupt, NotFound
 from lamina.formats.digest import Digest, new_hasher
@@ -12,6 +14,14 @@ from lamina.layers.layer import Layer
 from lamina.store.content import ContentTable
 
 _CHUNK = 1 << 20
+
+
+class LayerSizes(NamedTuple):
+    """Bytes of a layer's tar, of its index, and of the files in it."""
+
+    tar_bytes: int
+    index_bytes: int
+    file_bytes: int
 
 
 class LayerStore:
@@ -29,8 +39,24 @@ class LayerStore:
         row = self._content.find(diff_id, "layer")
         if row is None:
             raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
+        return self.at(diff_id, row.size)
+
+    def at(self, diff_id: Digest, size: int) -> Layer:
+        """The layer's value without a look at the store, for who holds the layer and knows its tar's `size`."""
         layout = self._content.layout
-        return Layer(diff_id=diff_id, size=row.size, tar=layout.tar(diff_id), index=layout.index(diff_id))
+        return Layer(diff_id=diff_id, size=size, tar=layout.tar(diff_id), index=layout.index(diff_id))
+
+    def sizes(self, diff_ids: Sequence[Digest]) -> list[LayerSizes]:
+        """The sizes of many layers, in one look. Raises NotFound for the first that is not here."""
+        query = "SELECT size, extra, files FROM content WHERE digest = ? AND kind = 'layer'"
+        found = []
+        with self._content.database.read() as connection:
+            for diff_id in diff_ids:
+                row = connection.execute(query, (str(diff_id),)).fetchone()
+                if row is None:
+                    raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
+                found.append(LayerSizes(*row))
+        return found
 
     def create(self) -> LayerIngest:
         """Begin a layer: a context manager with paths to write to."""
@@ -65,8 +91,8 @@ class LayerIngest:
         size, extra = self.tar.stat().st_size, self.index.stat().st_size
         layout = self._content.layout
         parts = [(self.index, layout.index(diff_id)), (self.tar, layout.tar(diff_id))]
-        self._content.publish(diff_id, "layer", parts, size, extra)
-        return self._store.get(diff_id)
+        self._content.publish(diff_id, "layer", parts, size, extra, ingested.file_bytes)
+        return self._store.at(diff_id, size)
 
     def __enter__(self) -> LayerIngest:
         return self

@@ -21,11 +21,13 @@ class Lease:
     """Holds digests until it is left, or `ttl` seconds after it was taken. Used as a context manager.
 
     Content that the same thread (or asyncio task) finishes inside the block is held by itself; work handed to
-    other threads calls `add`.
+    other threads calls `add`. On leaving, what nothing owns by then is removed, unless `keep` is true.
     """
 
-    def __init__(self, leases: Leases, ttl: float) -> None:
+    def __init__(self, leases: Leases, ttl: float, on_end: Callable[[set[str]], None], *, keep: bool) -> None:
         self._leases = leases
+        self._on_end = on_end
+        self.keep = keep
         self._outer: Lease | None = None
         self.expires = time.monotonic() + ttl
         self.digests: set[str] = set()
@@ -45,6 +47,8 @@ class Lease:
     ) -> None:
         _current.set(self._outer)
         self._leases.dismiss(self)
+        if not self.keep and self.digests:
+            self._on_end(self.digests)
 
 
 class Leases:

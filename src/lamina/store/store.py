@@ -88,6 +88,7 @@ class Store:
                     released = unneeded(connection, changes.released, self._content.leases.held())
                     files = self._content.drop(connection, released)
             moved = self._content.aside(files)
+            changes.dropped = tuple(Digest.parse(row.digest) for row in released)
         self._syncer.wake()
         for file in moved:
             file.unlink(missing_ok=True)
@@ -98,9 +99,20 @@ class Store:
         with self._database.read() as connection:
             yield ReadTransaction(connection)
 
-    def lease(self, ttl: float = 3600.0) -> Lease:
-        """A context manager that keeps new content from being collected, for `ttl` seconds at most."""
-        return Lease(self._content.leases, ttl)
+    def lease(self, ttl: float = 3600.0, *, keep: bool = False) -> Lease:
+        """A context manager that keeps new content from being collected, for `ttl` seconds at most.
+
+        When it ends, content it held that has no owner by then is removed, so a failure leaves the store as it was;
+        with `keep` that waits for the next `collect`, so an interrupted pull can go on with what is complete.
+        """
+        return Lease(self._content.leases, ttl, self._sweep, keep=keep)
+
+    def _sweep(self, digests: set[str]) -> None:
+        with self._database.read() as connection:
+            owned = "SELECT 1 FROM link WHERE digest = ?"
+            orphans = [digest for digest in digests if not connection.execute(owned, (digest,)).fetchone()]
+        if orphans:
+            self._content.commit(lambda connection, leased: unneeded(connection, orphans, leased))
 
     def collect(self, dry_run: bool = False, *, cache_bytes: int | None = None) -> Collected:
         """Remove all content that no owner, lease or cache needs, and interrupted resumable ingests.

@@ -50,6 +50,7 @@ class Transaction(ReadTransaction):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.released: set[str] = set()  # digests that lost an owner: the store looks at them before it commits
+        self.dropped: tuple[Digest, ...] = ()  # content that went with the commit; known once the block has ended
 
     def put(self, bucket: str, key: str, raw: bytes) -> None:
         """Write a document, in place of the one that was there."""

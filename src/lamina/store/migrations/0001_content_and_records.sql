@@ -11,6 +11,7 @@ CREATE TABLE content (
     kind   TEXT NOT NULL CHECK (kind IN ('blob', 'layer')),
     size   INTEGER NOT NULL,            -- bytes of the blob, or of the layer's tar
     extra  INTEGER NOT NULL DEFAULT 0,  -- bytes of the layer's index
+    files  INTEGER NOT NULL DEFAULT 0,  -- bytes of the files in a layer: what Docker calls its size
     synced INTEGER NOT NULL DEFAULT 0,  -- 1 once the bytes are known to survive a power cut
     PRIMARY KEY (digest, kind)
 ) WITHOUT ROWID;

@@ -1,0 +1,139 @@
+"""Finding images and putting them down: the one path between Image values and the store's records."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+
+from lamina.errors import InvalidInput, NotFound
+from lamina.formats.config import ImageConfig
+from lamina.formats.digest import Digest
+from lamina.formats.manifest import Manifest
+from lamina.formats.reference import Reference
+from lamina.images.image import Image, plain_manifest
+from lamina.images.record import IMAGES, REFERENCES, ImageRecord, decode, delete_record, read_record
+from lamina.store.store import Store
+from lamina.store.transaction import ReadTransaction
+
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+_CONFIGS_KEPT = 4096
+
+
+class Catalog:
+    """Reads images out of a store. Thread-safe; parsed configs are kept in memory, they never change."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._configs: OrderedDict[Digest, ImageConfig] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, name: str) -> Digest:
+        """The ID behind a tag, `name@digest`, full ID or unique prefix of one.
+
+        A tag comes before an ID that begins alike, as in Docker. Raises NotFound with `facts["reference"]`.
+        """
+        with self.store.read() as tx:
+            reference = _as_reference(name)
+            if reference is not None and (found := _by_reference(tx, reference)) is not None:
+                return found
+            return _by_prefix(tx, name, reference)
+
+    def load(self, tx: ReadTransaction, image_id: Digest) -> Image:
+        """The image with this ID. Raises NotFound."""
+        record = read_record(tx, image_id)
+        if record is None:
+            raise NotFound(f"No such image: {image_id}", reference=str(image_id))
+        return self._value(image_id, record)
+
+    def all(self, tx: ReadTransaction) -> Iterator[Image]:
+        """Every image, intermediate ones too, ordered by ID."""
+        for key, raw in tx.items(IMAGES):
+            yield self._value(Digest.parse(key), decode(raw))
+
+    def config(self, image_id: Digest) -> ImageConfig:
+        """The parsed config. Raises NotFound, Corrupt."""
+        with self._lock:
+            if (known := self._configs.get(image_id)) is not None:
+                self._configs.move_to_end(image_id)
+                return known
+        config = ImageConfig.parse(self.store.blobs.read(image_id))
+        self.remember(config)
+        return config
+
+    def remember(self, config: ImageConfig) -> None:
+        """Keep a parsed config in memory."""
+        with self._lock:
+            self._configs[config.digest] = config
+            while len(self._configs) > _CONFIGS_KEPT:
+                self._configs.popitem(last=False)
+
+    def drop_broken(self) -> tuple[Digest, ...]:
+        """Forget images whose content a power cut took; gives their IDs."""
+        with self.store.transaction() as tx:
+            gone = [Digest.parse(o.removeprefix("image:")) for o in tx.broken_owners() if o.startswith("image:")]
+            for image_id in gone:
+                delete_record(tx, image_id)
+        return tuple(gone)
+
+    def _value(self, image_id: Digest, record: ImageRecord) -> Image:
+        config = self.config(image_id)
+        names = [Reference.parse(text) for text in record.references]
+        sizes = zip(config.diff_ids, record.tar_sizes, strict=True)
+        return Image(
+            config=config,
+            layers=tuple(self.store.layers.at(diff_id, size) for diff_id, size in sizes),
+            layer_sizes=record.layer_sizes,
+            references=tuple(name for name in names if name.tag),
+            digests=tuple(name for name in names if name.digest),
+            parent=Digest.parse(record.parent) if record.parent else None,
+            made=record.made,
+            tagged=record.tagged,
+            manifest_digest=Digest.parse(record.manifest) if record.manifest else None,
+        )
+
+    def manifest(self, image: Image) -> Manifest:
+        """The manifest the image came with, or one over its uncompressed layers. Raises Corrupt."""
+        if image.manifest_digest is None:
+            return plain_manifest(image)
+        return Manifest.parse(self.store.blobs.read(image.manifest_digest))
+
+
+def no_such_image(name: str) -> NotFound:
+    """Docker's error for a name that leads nowhere."""
+    reference = _as_reference(name)
+    shown = reference.with_default_tag().familiar() if reference else name
+    return NotFound(f"No such image: {shown}", reference=name)
+
+
+def _as_reference(name: str) -> Reference | None:
+    try:
+        return Reference.parse(name)
+    except InvalidInput:
+        return None
+
+
+def _by_reference(tx: ReadTransaction, reference: Reference) -> Digest | None:
+    if reference.digest:
+        reference = reference.with_digest(reference.digest)  # a tag beside a digest says nothing
+    raw = tx.get(REFERENCES, str(reference.with_default_tag()))
+    if raw is not None:
+        return Digest.parse(raw.decode())
+    if reference.digest and read_record(tx, reference.digest):
+        known = read_record(tx, reference.digest)
+        names = [Reference.parse(text).name for text in known.references] if known else []
+        return reference.digest if reference.name in names else None
+    return None
+
+
+def _by_prefix(tx: ReadTransaction, name: str, reference: Reference | None) -> Digest:
+    match = _ID.fullmatch(name)
+    if match is None:
+        raise no_such_image(name)
+    found = [key for key, _ in tx.items(IMAGES, f"sha256:{match[1]}")]
+    if len(found) > 1:
+        raise InvalidInput(f"The ID {name} is ambiguous: {len(found)} images begin with it", reference=name)
+    if not found:
+        raise no_such_image(name)
+    return Digest.parse(found[0])

@@ -1,0 +1,81 @@
+"""Putting an image into the store: config and manifest as blobs, then everything else in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from lamina.errors import InvalidInput
+from lamina.formats.config import ImageConfig
+from lamina.formats.digest import Digest
+from lamina.formats.manifest import Manifest
+from lamina.formats.reference import Reference
+from lamina.images.catalog import Catalog
+from lamina.images.names import add_names
+from lamina.images.record import ImageRecord, owner, read_record, write_record
+from lamina.images.times import now
+from lamina.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """What is to become an image; its layers are in the store already. `references` may hold tags and digests."""
+
+    config: ImageConfig
+    manifest: Manifest | None = None
+    references: Sequence[Reference] = ()
+    parent: Digest | None = None
+
+
+def create(catalog: Catalog, images: Sequence[NewImage]) -> dict[str, Digest]:
+    """Make these images, all or none; gives the names that were taken from other images (name → old ID).
+
+    An image that exists keeps its names and gets the new ones. Raises NotFound for a layer that is not here,
+    InvalidInput for a manifest that is of another image, NoSpace.
+    """
+    blobs = catalog.store.blobs
+    taken: dict[str, Digest] = {}
+    with catalog.store.lease():
+        for image in images:
+            blobs.put(image.config.raw)
+            if image.manifest is not None:
+                blobs.put(image.manifest.raw, image.manifest.digest.algorithm)
+        with catalog.store.transaction() as tx:
+            for image in images:
+                taken.update(_create(catalog, tx, image))
+    for image in images:
+        catalog.remember(image.config)
+    return taken
+
+
+def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Digest]:
+    image_id = image.config.digest
+    before = read_record(tx, image_id)
+    manifest = str(image.manifest.digest) if image.manifest else ""
+    if image.manifest and image.manifest.config.digest != image_id:
+        raise InvalidInput(f"manifest {manifest} is of image {image.manifest.config.digest}, not {image_id}")
+    sizes = catalog.store.layers.sizes(image.config.diff_ids)
+    record = ImageRecord(
+        made=before.made if before else now(),
+        layer_sizes=tuple(size.file_bytes for size in sizes),
+        tar_sizes=tuple(size.tar_bytes for size in sizes),
+        references=before.references if before else (),
+        parent=str(image.parent or (before.parent if before else "")),
+        manifest=manifest or (before.manifest if before else ""),
+        tagged=before.tagged if before else "",
+    )
+    held = [image_id, *image.config.diff_ids]
+    tx.link(owner(image_id), [*held, Digest.parse(record.manifest)] if record.manifest else held)
+    write_record(tx, image_id, record)
+    return add_names(tx, image_id, image.references) if image.references else {}
+
+
+def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> None:
+    """Let `manifest`, whose blob is in the store, be the one the image is known by: what a push does."""
+    record = read_record(tx, image_id)
+    if record is not None:
+        kept = [digest for digest in tx.owned(owner(image_id)) if str(digest) != record.manifest]
+        tx.link(owner(image_id), [*kept, manifest.digest])
+        write_record(tx, image_id, msgspec.structs.replace(record, manifest=str(manifest.digest)))

@@ -1,0 +1,72 @@
+"""An image as a value: what its config says, and what this store knows about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lamina.formats import media
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.manifest import Manifest
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.images.times import shown
+from lamina.layers.layer import Layer
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a store at the moment it was asked for. `id` is the digest of the config.
+
+    `layers` are bottom first, `layer_sizes` the bytes of the files in each. `references` are tags, `digests` the
+    `name@sha256:…` it was pulled or pushed as. `made` is when this store first saw it, `tagged` when it last got a
+    name (RFC 3339, or empty). `parent` is the image this one was made from, where both were made here.
+    """
+
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+    layer_sizes: tuple[int, ...]
+    references: tuple[Reference, ...]
+    digests: tuple[Reference, ...]
+    parent: Digest | None
+    made: str
+    tagged: str
+    manifest_digest: Digest | None = None  # of the manifest it came with, None when it was made here
+
+    @property
+    def id(self) -> Digest:
+        return self.config.digest
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files in all layers, as Docker counts: a file that a later layer replaces counts twice."""
+        return sum(self.layer_sizes)
+
+    @property
+    def created(self) -> str:
+        """When the image was made: what the config says, unless it says nothing of use; then when we first saw it."""
+        return shown(self.config.created, self.made)
+
+    @property
+    def platform(self) -> Platform:
+        return self.config.platform
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.config.config.labels
+
+    @property
+    def comment(self) -> str:
+        """The config's comment, else that of its last step."""
+        written = self.config.document.get("comment")
+        if isinstance(written, str) and written:
+            return written
+        return self.config.history[-1].comment if self.config.history else ""
+
+
+def plain_manifest(image: Image) -> Manifest:
+    """An OCI manifest that names the image's layers uncompressed: always the same for one image."""
+    layers = [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size) for layer in image.layers]
+    return Manifest.build(Descriptor(media.OCI_CONFIG, image.id, len(image.config.raw)), layers)

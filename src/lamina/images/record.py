@@ -1,0 +1,76 @@
+"""What the store remembers of an image beside its config: names, parent, manifest, sizes, local times."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lamina.errors import Corrupt
+from lamina.formats.digest import Digest
+from lamina.store.transaction import ReadTransaction, Transaction
+
+IMAGES = "image"  # bucket: image ID → ImageRecord
+REFERENCES = "reference"  # bucket: canonical reference → image ID
+CHILDREN = "image-child"  # bucket: "<parent ID>/<child ID>" → nothing
+
+
+class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The document kept for one image. Digests and references as canonical text; times RFC 3339, UTC."""
+
+    made: str  # when this store first saw the image
+    layer_sizes: tuple[int, ...] = ()  # bytes of the files in each layer, bottom first
+    tar_sizes: tuple[int, ...] = ()  # bytes of each layer's tar
+    references: tuple[str, ...] = ()  # sorted
+    parent: str = ""
+    manifest: str = ""
+    tagged: str = ""
+
+
+def owner(image_id: Digest) -> str:
+    """The name under which an image holds its content in the store."""
+    return f"image:{image_id}"
+
+
+def read_record(tx: ReadTransaction, image_id: Digest) -> ImageRecord | None:
+    """The record of an image, or None."""
+    raw = tx.get(IMAGES, str(image_id))
+    return None if raw is None else decode(raw)
+
+
+def write_record(tx: Transaction, image_id: Digest, record: ImageRecord) -> None:
+    """Write an image's record and the two buckets that follow from it."""
+    before = read_record(tx, image_id)
+    for gone in set(before.references if before else ()) - set(record.references):
+        tx.delete(REFERENCES, gone)
+    for name in record.references:
+        tx.put(REFERENCES, name, str(image_id).encode())
+    if before and before.parent and before.parent != record.parent:
+        tx.delete(CHILDREN, f"{before.parent}/{image_id}")
+    if record.parent:
+        tx.put(CHILDREN, f"{record.parent}/{image_id}", b"")
+    tx.put(IMAGES, str(image_id), msgspec.json.encode(record))
+
+
+def delete_record(tx: Transaction, image_id: Digest) -> None:
+    """Forget an image, its names, and what it holds."""
+    record = read_record(tx, image_id)
+    if record is None:
+        return
+    for name in record.references:
+        tx.delete(REFERENCES, name)
+    if record.parent:
+        tx.delete(CHILDREN, f"{record.parent}/{image_id}")
+    tx.delete(IMAGES, str(image_id))
+    tx.unlink(owner(image_id))
+
+
+def children(tx: ReadTransaction, image_id: Digest) -> tuple[Digest, ...]:
+    """Images whose parent this one is."""
+    return tuple(Digest.parse(key.partition("/")[2]) for key, _ in tx.items(CHILDREN, f"{image_id}/"))
+
+
+def decode(raw: bytes) -> ImageRecord:
+    """The record in `raw`. Raises Corrupt."""
+    try:
+        return msgspec.json.decode(raw, type=ImageRecord)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"an image's record is damaged: {error}") from error

@@ -1,0 +1,191 @@
+"""Untag or delete: what `rmi` means (dockerd's rules), decided in one transaction.
+
+A name is taken away; when it was the last one, the image goes, and with it its parents that have neither name nor
+child nor container. Layers that nobody else needs go with the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lamina.errors import Conflict, InvalidInput
+from lamina.formats.config import chain_id
+from lamina.formats.digest import Digest
+from lamina.formats.reference import Reference
+from lamina.images.catalog import Catalog
+from lamina.images.names import remove_names
+from lamina.images.record import children, delete_record, read_record
+from lamina.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUser:
+    """A container made from an image."""
+
+    container_id: str
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """A name that no longer leads to the image; `reference` in its familiar form."""
+
+    reference: str
+    image_id: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """An image, or the chain ID of a layer, that is gone. `is_image` tells which; `reclaimed` in bytes of files."""
+
+    digest: Digest
+    is_image: bool = True
+    reclaimed: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+Removal = Untagged | Deleted
+Users = Callable[[Digest], Sequence[ImageUser]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    name: str
+    by_id: bool
+    force: bool
+    prune: bool
+
+
+def remove(catalog: Catalog, users: Users, name: str, *, force: bool, prune: bool) -> list[Removal]:
+    """Remove what `name` means; `prune` takes unneeded parents along. Raises NotFound, and Conflict naming the user."""
+    image_id = catalog.find(name)
+    by_id = str(image_id).startswith(name) or image_id.encoded.startswith(name)
+    in_use = _users_of_line(catalog, users, image_id)
+    with catalog.store.transaction() as tx:
+        work = _Work(catalog, tx, in_use)
+        work.run(image_id, _Wish(name, by_id, force, prune))
+    return work.report(set(tx.dropped))
+
+
+def _users_of_line(catalog: Catalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:
+    """The containers of an image and of its ancestors, asked before the transaction so that no lock is held."""
+    found: dict[Digest, Sequence[ImageUser]] = {}
+    current: Digest | None = image_id
+    with catalog.store.read() as tx:
+        while current is not None and current not in found:
+            found[current] = users(current)
+            record = read_record(tx, current)
+            current = Digest.parse(record.parent) if record and record.parent else None
+    return found
+
+
+class _Work:
+    """One removal inside its transaction."""
+
+    def __init__(self, catalog: Catalog, tx: Transaction, users: dict[Digest, Sequence[ImageUser]]) -> None:
+        self._catalog = catalog
+        self._tx = tx
+        self._users = users
+        self._done: list[Removal] = []
+        self._layers: list[tuple[int, tuple[Digest, ...], tuple[int, ...]]] = []
+
+    def run(self, image_id: Digest, wish: _Wish) -> None:
+        names = self._names(image_id)
+        if wish.by_id:
+            if _one_repository(names):
+                self._check(image_id, soft=not wish.force, names=())
+                self._untag(image_id, names)
+            self._delete(image_id, wish, quiet=False)
+            return
+        users = self._users.get(image_id, ())
+        if not wish.force and _one_repository(names) and users:
+            raise Conflict(
+                f"conflict: unable to remove repository reference {_quoted(wish.name)} (must force) - "
+                f"container {users[0].container_id[:12]} is using its referenced image {image_id.short}",
+                container=users[0].container_id,
+                image=image_id,
+            )
+        self._untag(image_id, _names_to_take(names, wish.name))
+        if not self._names(image_id):
+            self._delete(image_id, wish, quiet=True)
+
+    def report(self, dropped: set[Digest]) -> list[Removal]:
+        """What happened, in order: after each image the chain IDs of the layers that went with it."""
+        report = list(self._done)
+        for position, diff_ids, sizes in reversed(self._layers):
+            gone = [n for n, diff_id in enumerate(diff_ids) if diff_id in dropped]
+            dropped -= set(diff_ids)
+            chains = [Deleted(chain_id(diff_ids[: n + 1]), is_image=False, reclaimed=sizes[n]) for n in reversed(gone)]
+            report[position:position] = chains
+        return report
+
+    def _names(self, image_id: Digest) -> tuple[Reference, ...]:
+        record = read_record(self._tx, image_id)
+        return tuple(Reference.parse(text) for text in record.references) if record else ()
+
+    def _untag(self, image_id: Digest, names: Sequence[Reference]) -> None:
+        remove_names(self._tx, image_id, [str(name) for name in names])
+        self._done.extend(Untagged(name.familiar(), image_id) for name in names)
+
+    def _delete(self, image_id: Digest, wish: _Wish, *, quiet: bool) -> None:
+        names = self._names(image_id)
+        try:
+            self._check(image_id, soft=not wish.force, names=names)
+        except Conflict as conflict:
+            dangling = not names and not children(self._tx, image_id)
+            if quiet and (not dangling or "container" in conflict.facts):
+                return
+            raise
+        image = self._catalog.load(self._tx, image_id)
+        self._untag(image_id, names)
+        delete_record(self._tx, image_id)
+        self._done.append(Deleted(image_id, labels=image.labels))
+        self._layers.append((len(self._done), image.config.diff_ids, image.layer_sizes))
+        if wish.prune and image.parent is not None and read_record(self._tx, image.parent):
+            self._delete(image.parent, _Wish("", True, False, True), quiet=True)
+
+    def _check(self, image_id: Digest, *, soft: bool, names: Sequence[Reference]) -> None:
+        """Raise the first conflict: hard ones always, those that force overcomes only where `soft`."""
+        users = self._users.get(image_id, ())
+        running = next((user for user in users if user.running), None)
+        stopped = next((user for user in users if not user.running), None)
+        if children(self._tx, image_id):
+            raise _conflict(image_id, "cannot be forced", "image has dependent child images")
+        if running:
+            raise _used(image_id, "cannot be forced", "running", running)
+        if soft and names:
+            raise _conflict(image_id, "must be forced", "image is referenced in multiple repositories")
+        if soft and stopped:
+            raise _used(image_id, "must be forced", "stopped", stopped)
+
+
+def _conflict(image_id: Digest, force: str, why: str, **facts: str) -> Conflict:
+    return Conflict(f"conflict: unable to delete {image_id.short} ({force}) - {why}", image=image_id, **facts)
+
+
+def _used(image_id: Digest, force: str, state: str, user: ImageUser) -> Conflict:
+    why = f"image is being used by {state} container {user.container_id[:12]}"
+    return _conflict(image_id, force, why, container=user.container_id)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _one_repository(names: Sequence[Reference]) -> bool:
+    """Whether all names are of one repository, with at most one tag among them."""
+    tags = [name for name in names if name.digest is None]
+    return bool(names) and len(tags) <= 1 and len({name.name for name in names}) == 1
+
+
+def _names_to_take(names: Sequence[Reference], name: str) -> list[Reference]:
+    """The name that was given, and the digests of its repository when that leaves them without a tag."""
+    given = Reference.parse(name)
+    given = given.with_digest(given.digest) if given.digest else given.with_default_tag()
+    if given not in names:
+        raise InvalidInput(f"{name} is not a name of the image", reference=name)
+    kin = [other for other in names if other.name == given.name and other != given]
+    if given.digest is None and not any(other.digest is None for other in kin):
+        return [given, *kin]
+    return [given]
