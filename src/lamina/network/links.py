@@ -72,8 +72,9 @@ class Links:
                 self._route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
                 index = self._route.link_lookup(ifname=name)[0]
                 self._route.link("set", index=index, state="up")
-                if isolated:
-                    self._route.brport("set", index=index, isolated=1)
+                # A container may reach its own published port: back out by the port it came in, where the bridge
+                # hands packets to the firewall (br_netfilter).
+                self._route.brport("set", index=index, mode=1, isolated=int(isolated))
         finally:
             os.close(descriptor)
         _set_up(namespace, peer)

@@ -67,8 +67,7 @@ class Networks:
         self._bridges = Bridges(self._links, self._firewall, pools)
         self._namespaces = Namespaces(exec_root / "netns")
         self._endpoints = Endpoints(exec_root / "endpoints")
-        self._proxy = Proxy()
-        self._ports = Ports(self._proxy)
+        self._ports = Ports(Proxy())
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-links")
         self._lock = threading.Lock()  # over the choice of addresses
         self._last: dict[str, str] = {}  # the address given out last, by network
@@ -101,6 +100,7 @@ class Networks:
         """Raises NotFound, or Forbidden for a predefined network and for one with endpoints."""
         network = self._catalog.get(reference)
         check_removable(network)
+        self._settle()
         users = self._endpoints.of_network(network.id)
         if users:
             raise Forbidden(
@@ -113,6 +113,7 @@ class Networks:
 
     def prune(self, keep: Callable[[Network], bool] = lambda network: False) -> Sequence[str]:
         """Removes user networks without endpoints, but for those that `keep`; gives their names."""
+        self._settle()
         removed = []
         for network in self._catalog.list():
             if not network.predefined and not self._endpoints.of_network(network.id) and not keep(network):
@@ -195,7 +196,7 @@ class Networks:
 
     def _release(self) -> None:
         self._cleaner.shutdown()
-        self._proxy.close()
+        self._ports.close()
         self._namespaces.close()
         self._firewall.close()
         self._links.close()
@@ -251,7 +252,7 @@ class Networks:
         """An endpoint with an address of its own, recorded before anything of it exists."""
         subnet = network.ipam.subnets[0]
         if wanted.ip:
-            self._cleaner.submit(lambda: None).result()  # the address may be one that is just being left
+            self._settle()  # the address may be one that is just being left
         with self._lock:
             mine = self._endpoints.of_sandbox(sandbox_id)
             if any(endpoint.network_id == network.id for endpoint in mine):
@@ -300,6 +301,10 @@ class Networks:
         namespace = self._namespaces.path(endpoint.sandbox_id)
         if rest and endpoint.gateway and self._namespaces.exists(endpoint.sandbox_id):
             set_default_route(namespace, next((other.gateway for other in rest if other.gateway), ""))
+
+    def _settle(self) -> None:
+        """Waits until what was left before is gone for good."""
+        self._cleaner.submit(lambda: None).result()
 
     def _abandon(self, endpoint: Endpoint) -> None:
         """Leaves for good: the slow part, deleting the interface, happens later; the address stays taken until then."""

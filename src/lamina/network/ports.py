@@ -54,6 +54,14 @@ class Ports:
             if held is not None:
                 self._proxy.stop(held)
 
+    def close(self) -> None:
+        """Lets go of all ports and ends the proxy; the kernel's translation goes on. A second call does nothing."""
+        with self._lock:
+            held, self._held = list(self._held.values()), {}
+        for bound in held:
+            self._proxy.stop(bound)
+        self._proxy.close()
+
     def _reserve(self, binding: PortBinding, ip: str) -> list[PortBinding]:
         last: Conflict | None = None
         for port in _choices(binding):

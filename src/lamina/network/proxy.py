@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 _IDLE = 90.0  # seconds after which a silent UDP conversation is forgotten, as in Docker's proxy
 _CHUNK = 1 << 16
@@ -108,7 +108,7 @@ class _Front(asyncio.DatagramProtocol):
         self._backs: dict[Any, _Back] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         back = self._backs.get(addr)
@@ -138,11 +138,11 @@ class _Back(asyncio.DatagramProtocol):
         self.opening: asyncio.Future[Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
-            for data in self._waiting:
-                transport.sendto(data)
-            self._waiting.clear()
+        # CPython's own transports are not subclasses of DatagramTransport, though they have its methods.
+        self._transport = cast(asyncio.DatagramTransport, transport)
+        for data in self._waiting:
+            self._transport.sendto(data)
+        self._waiting.clear()
 
     def send(self, data: bytes) -> None:
         self._touch()
@@ -153,8 +153,7 @@ class _Back(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._touch()
-        if isinstance(self._front.transport, asyncio.DatagramTransport):
-            self._front.transport.sendto(data, self._sender)
+        self._front.transport.sendto(data, self._sender)
 
     def _touch(self) -> None:
         if self._timer is not None:

@@ -1,0 +1,1 @@
+"""Named places for data that outlives containers."""

@@ -1,0 +1,65 @@
+"""The local driver's options: what to mount for a volume that is not a plain directory. Docker's `type`, `device`, `o`.
+
+Flags are mount(8)'s words; the kernel's numbers are from include/uapi/linux/mount.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lamina.errors import InvalidInput
+
+_KNOWN = frozenset({"type", "device", "o", "size"})
+_FLAGS = {
+    "ro": 0x1,
+    "nosuid": 0x2,
+    "nodev": 0x4,
+    "noexec": 0x8,
+    "sync": 0x10,
+    "noatime": 0x400,
+    "nodiratime": 0x800,
+    "bind": 0x1000,
+    "rbind": 0x1000 | 0x4000,
+    "relatime": 0x200000,
+    "strictatime": 0x1000000,
+}
+_DEFAULTS = frozenset({"rw", "suid", "dev", "exec", "async", "atime", "defaults"})
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """The arguments of mount(2)."""
+
+    type: str
+    device: str
+    flags: int
+    data: str
+
+
+def volume_mount(options: Mapping[str, str]) -> VolumeMount | None:
+    """What the options ask to mount; None where they ask for nothing. Raises InvalidInput for what is unknown."""
+    unknown = sorted(set(options) - _KNOWN)
+    if unknown:
+        raise InvalidInput(f"create: invalid option: {unknown[0]!r}", advice="The options are type, device and o")
+    if "size" in options:
+        raise InvalidInput("quota size requested but no quota support", advice="Give o=size=… with type=tmpfs")
+    if not options:
+        return None
+    flags, data = _words(options.get("o", ""))
+    device = options.get("device", "")
+    if not device:
+        raise InvalidInput("create: missing device in volume options")
+    if not options.get("type") and not flags & _FLAGS["bind"]:
+        raise InvalidInput("create: missing type in volume options")
+    return VolumeMount(options.get("type", "none"), device, flags, ",".join(data))
+
+
+def _words(text: str) -> tuple[int, list[str]]:
+    flags, data = 0, []
+    for word in filter(None, text.split(",")):
+        if word in _FLAGS:
+            flags |= _FLAGS[word]
+        elif word not in _DEFAULTS:
+            data.append(word)
+    return flags, data

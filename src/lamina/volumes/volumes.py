@@ -1,0 +1,207 @@
+"""Volumes of the local driver: directories below one root, with labels; some are mounts (tmpfs, bind) while in use."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
+from lamina.events import EventBus
+from lamina.linux.syscalls import libc
+from lamina.store.store import Store
+from lamina.volumes.model import ANONYMOUS_LABEL, Volume
+from lamina.volumes.options import VolumeMount, volume_mount
+
+_BUCKET = "volumes"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_MNT_DETACH = 2
+
+Users = Callable[[str], Sequence[str]]
+
+
+class Volumes:
+    """The volumes of one engine. Thread-safe. `users` names the containers that have a volume, running or not."""
+
+    @staticmethod
+    def open(store: Store, root: Path, *, events: EventBus | None = None) -> Volumes:
+        """Opens the volumes kept in `store`, their data below `root`; removes directories of half-made ones."""
+        return Volumes(store, root, events or EventBus())
+
+    def __init__(self, store: Store, root: Path, events: EventBus) -> None:
+        root.mkdir(parents=True, exist_ok=True, mode=0o701)
+        self._store = store
+        self._root = root.absolute()
+        self._events = events
+        self._lock = threading.RLock()
+        self._mounted: dict[str, set[str]] = {}
+        self.users: Users = lambda name: ()
+        with store.read() as view:
+            found = [msgspec.json.decode(raw, type=Volume) for _, raw in view.items(_BUCKET)]
+        self._volumes = {volume.name: volume for volume in found}
+        self._sweep()
+
+    def create(
+        self, name: str | None = None, labels: dict[str, str] | None = None, driver_opts: dict[str, str] | None = None
+    ) -> Volume:
+        """Makes a volume, or gives the one of that name. Without a name it is anonymous and gets 64 hex digits.
+
+        Raises InvalidInput for a bad name or option, Conflict where the name is taken with other options.
+        """
+        given = dict(labels or {})
+        if not name:
+            name = secrets.token_hex(32)
+            given.setdefault(ANONYMOUS_LABEL, "")
+        if not _NAME.fullmatch(name):
+            advice = "Names match [a-zA-Z0-9][a-zA-Z0-9_.-]+; give an absolute path for a host directory"
+            raise InvalidInput(
+                f"create {name}: {name!r} includes invalid characters for a local volume name", advice=advice
+            )
+        options = dict(driver_opts or {})
+        volume_mount(options)
+        with self._lock:
+            present = self._volumes.get(name)
+            if present is not None:
+                return _same(present, options)
+            return self._make(Volume(name=name, created=_now(), labels=given, options=options))
+
+    def get(self, name: str) -> Volume:
+        """Raises NotFound."""
+        with self._lock:
+            volume = self._volumes.get(name)
+        if volume is None:
+            raise NotFound(f"get {name}: no such volume")
+        return volume
+
+    def list(self) -> list[Volume]:
+        """All of them, by name."""
+        with self._lock:
+            return sorted(self._volumes.values(), key=lambda volume: volume.name)
+
+    def path(self, name: str) -> Path:
+        """Where the volume's data is. Raises NotFound."""
+        return self._root / self.get(name).name / "_data"
+
+    def mount(self, name: str, user: str) -> Path:
+        """Makes the volume's data reachable for `user` (a container's id) and gives its path; again is fine.
+
+        Raises NotFound, and Unavailable where the mount that the volume's options ask for fails.
+        """
+        wanted = volume_mount(self.get(name).options)
+        path = self.path(name)
+        with self._lock:
+            users = self._mounted.setdefault(name, set())
+            if wanted is not None and not users and not _mounted(path):
+                _mount(wanted, path)
+            users.add(user)
+        return path
+
+    def unmount(self, name: str, user: str) -> None:
+        """`user` needs the volume no more; the last one's leaving ends its mount. Again is fine."""
+        with self._lock:
+            users = self._mounted.get(name, set())
+            users.discard(user)
+            if not users:
+                _unmount(self._root / name / "_data")
+                self._mounted.pop(name, None)
+
+    def usage(self, name: str) -> int:
+        """Bytes of the files in the volume; one that is removed meanwhile counts as far as it went."""
+        return _tree_size(str(self.path(name)))
+
+    def remove(self, name: str, force: bool = False) -> None:
+        """Deletes a volume and its data. Raises NotFound (unless `force`), Conflict naming the users."""
+        with self._lock:
+            if force and name not in self._volumes:
+                return
+            self.get(name)
+            users = self.users(name)
+            if users:
+                listed = ", ".join(users)
+                raise Conflict(f"remove {name}: volume is in use - [{listed}]", containers=list(users))
+            with self._store.transaction() as change:
+                change.delete(_BUCKET, name)
+            del self._volumes[name]
+        self._delete(name)
+        self._events.publish("volume", "destroy", name, {"driver": "local"})
+
+    def prune(self, keep: Callable[[Volume], bool] = lambda volume: False) -> tuple[Sequence[str], int]:
+        """Removes volumes that no container has, but for those that `keep`; gives their names and bytes."""
+        removed, freed = [], 0
+        for volume in self.list():
+            if keep(volume) or self.users(volume.name):
+                continue
+            size = self.usage(volume.name)
+            with suppress(NotFound, Conflict):
+                self.remove(volume.name)
+                removed.append(volume.name)
+                freed += size
+        return removed, freed
+
+    def _make(self, volume: Volume) -> Volume:
+        (self._root / volume.name / "_data").mkdir(parents=True, exist_ok=True, mode=0o755)
+        (self._root / volume.name).chmod(0o701)
+        with self._store.transaction() as change:
+            change.put(_BUCKET, volume.name, msgspec.json.encode(volume))
+        self._volumes[volume.name] = volume
+        self._events.publish("volume", "create", volume.name, {"driver": "local"})
+        return volume
+
+    def _delete(self, name: str) -> None:
+        _unmount(self._root / name / "_data")
+        shutil.rmtree(self._root / name)
+
+    def _sweep(self) -> None:
+        for path in self._root.iterdir():
+            if path.name not in self._volumes:
+                self._delete(path.name)
+
+
+def _same(present: Volume, options: dict[str, str]) -> Volume:
+    if options and options != present.options:
+        raise Conflict(f"create {present.name}: volume exists with other options")
+    return present
+
+
+def _mount(wanted: VolumeMount, path: Path) -> None:
+    source, kind, data = (os.fsencode(text) for text in (wanted.device, wanted.type, wanted.data))
+    try:
+        libc("mount", source, os.fsencode(path), kind, wanted.flags, data or None, filename=path)
+    except OSError as error:
+        raise Unavailable(f"failed to mount local volume: mount {wanted.device}: {error.strerror}") from error
+
+
+def _mounted(path: Path) -> bool:
+    # os.path.ismount does not see a bind mount within one file system; the kernel's list does.
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split(" ", 5)[4] == str(path) for line in lines)
+
+
+def _unmount(path: Path) -> None:
+    """Must not miss a mount: what follows may delete everything below `path`."""
+    with suppress(FileNotFoundError):
+        while _mounted(path):
+            libc("umount2", os.fsencode(path), _MNT_DETACH, filename=path)
+
+
+def _tree_size(folder: str) -> int:
+    total = 0
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                total += entry.stat(follow_symlinks=False).st_size
+                if entry.is_dir(follow_symlinks=False):
+                    total += _tree_size(entry.path)
+    return total
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,118 @@
+"""What is left when the daemon dies, and what the next one makes of it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lamina.network.model import EndpointOptions, PortBinding
+from lamina.network.networks import Networks, bridge_name
+from lamina.store.store import Store
+from network.talk import ask, echo_server
+
+pytestmark = pytest.mark.root
+
+
+def _tables() -> str:
+    return subprocess.run(["nft", "list", "tables"], check=True, capture_output=True, text=True).stdout
+
+
+def _links() -> str:
+    return subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
+
+
+def _die(networks: Networks) -> None:
+    """What the kernel does to a daemon that is killed: descriptors are closed, nothing else is."""
+    networks._release()
+
+
+def test_a_clean_stop_leaves_nothing(machine: None, store: Store, exec_root: Path) -> None:
+    networks = Networks.open(store, exec_root)
+    networks.create("mine")
+    networks.join("one", "bridge")
+    networks.leave("one")
+
+    networks.close()
+    networks.close()
+
+    assert _tables() == ""
+    assert "lam" not in _links()
+    assert "br-" not in _links()
+
+
+def test_a_running_container_keeps_its_network_over_restarts(machine: None, store: Store, exec_root: Path) -> None:
+    networks = Networks.open(store, exec_root)
+    ports = (PortBinding(container_port=80),)
+    endpoint = networks.join("one", "bridge", EndpointOptions(ports=ports))
+    with echo_server(networks.sandbox("one"), endpoint.ip, 80):
+        networks.close()
+        assert ask("127.0.0.1", endpoint.ports[0].host_port) == endpoint.ip
+
+        again = Networks.open(store, exec_root)
+        assert again.joined("one") == [endpoint]
+        assert ask("127.0.0.1", endpoint.ports[0].host_port) == endpoint.ip
+        assert ask("::1", endpoint.ports[0].host_port) == endpoint.ip
+        assert again.join("two", "bridge").ip != endpoint.ip
+    again.leave("one")
+    again.leave("two")
+    again.close()
+
+
+def test_sandboxes_that_died_with_the_daemon_are_swept(machine: None, store: Store, exec_root: Path) -> None:
+    networks = Networks.open(store, exec_root)
+    networks.join("dead", "bridge")
+    networks.join("live", "bridge")
+    _die(networks)
+
+    again = Networks.open(store, exec_root)
+    again.sweep(["live"])
+
+    assert again.joined("dead") == []
+    assert again.joined("live")
+    assert not (exec_root / "netns/dead").exists()
+    again.leave("live")
+    again.close()
+    assert "veth" not in _links()
+
+
+def test_interfaces_nobody_knows_are_removed_from_our_bridges(machine: None, store: Store, exec_root: Path) -> None:
+    networks = Networks.open(store, exec_root)
+    bridge = bridge_name(exec_root)
+    subprocess.run(["ip", "link", "add", "stray0", "type", "veth", "peer", "name", "stray1"], check=True)
+    subprocess.run(["ip", "link", "set", "stray0", "master", bridge], check=True)
+    _die(networks)
+
+    again = Networks.open(store, exec_root)
+
+    assert "stray" not in _links()
+    again.close()
+
+
+def test_two_daemons_live_side_by_side(machine: None, store: Store, exec_root: Path, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "other") as other_store:
+        first, second = Networks.open(store, exec_root), Networks.open(other_store, tmp_path / "other-exec")
+        one = first.join("one", "bridge", EndpointOptions(ports=(PortBinding(container_port=80),)))
+        two = second.join("two", "bridge", EndpointOptions(ports=(PortBinding(container_port=80),)))
+        with echo_server(first.sandbox("one"), one.ip, 80), echo_server(second.sandbox("two"), two.ip, 80):
+            assert ask("127.0.0.1", one.ports[0].host_port) == one.ip
+            assert ask("127.0.0.1", two.ports[0].host_port) == two.ip
+        second.leave("two")
+        second.close()
+        with echo_server(first.sandbox("one"), one.ip, 80):
+            assert ask("127.0.0.1", one.ports[0].host_port) == one.ip
+        first.leave("one")
+        first.close()
+
+
+def test_bip_moves_the_default_bridge(machine: None, store: Store, exec_root: Path) -> None:
+    Networks.open(store, exec_root).close()
+
+    networks = Networks.open(store, exec_root, "10.99.0.5/24")
+
+    endpoint = networks.join("one", "bridge")
+    assert (endpoint.gateway, endpoint.prefix) == ("10.99.0.5", 24)
+    assert endpoint.ip.startswith("10.99.0.")
+    networks.leave("one")
+    networks.close()

@@ -1,0 +1,137 @@
+"""Volumes as their users see them: directories with names, options, users and an end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lamina.errors import Conflict, InvalidInput, NotFound
+from lamina.store.store import Store
+from lamina.volumes.model import Volume
+from lamina.volumes.options import volume_mount
+from lamina.volumes.volumes import Volumes
+
+
+@pytest.fixture
+def store(data_root: Path) -> Iterator[Store]:
+    with Store.open(data_root) as store:
+        yield store
+
+
+@pytest.fixture
+def volumes(store: Store, data_root: Path) -> Volumes:
+    return Volumes.open(store, data_root / "volumes")
+
+
+def test_a_named_volume_is_a_directory_that_stays(volumes: Volumes, store: Store, data_root: Path) -> None:
+    volumes.create("data", {"for": "tests"})
+    (volumes.path("data") / "file").write_text("kept")
+
+    again = Volumes.open(store, data_root / "volumes")
+
+    assert again.get("data").labels == {"for": "tests"}
+    assert (again.path("data") / "file").read_text() == "kept"
+
+
+def test_creating_twice_gives_the_same_volume(volumes: Volumes) -> None:
+    assert volumes.create("data", {"a": "1"}) == volumes.create("data", {"b": "2"})
+
+
+def test_without_a_name_a_volume_is_anonymous(volumes: Volumes) -> None:
+    volume = volumes.create()
+
+    assert len(volume.name) == 64
+    assert volume.anonymous
+    assert not volumes.create("named").anonymous
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "x", "-flag", "naïve", "a b"])
+def test_bad_names_are_refused(volumes: Volumes, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        volumes.create(name)
+
+
+def test_a_volume_in_use_stays_and_the_message_names_its_users(volumes: Volumes) -> None:
+    volumes.create("data")
+    volumes.users = lambda name: ["c0ffee"]
+
+    with pytest.raises(Conflict, match="c0ffee"):
+        volumes.remove("data")
+    assert volumes.prune() == ([], 0)
+    assert volumes.get("data")
+
+
+def test_a_removed_volume_is_gone_with_its_files(volumes: Volumes) -> None:
+    volumes.create("data")
+    path = volumes.path("data")
+
+    volumes.remove("data")
+
+    assert not path.parent.exists()
+    with pytest.raises(NotFound):
+        volumes.remove("data")
+    volumes.remove("data", force=True)
+
+
+def test_prune_counts_bytes_and_spares_what_it_is_told_to(volumes: Volumes) -> None:
+    volumes.create("kept")
+    (volumes.path(volumes.create("gone").name) / "file").write_bytes(b"x" * 1000)
+
+    names, freed = volumes.prune(lambda volume: volume.name == "kept")
+
+    assert list(names) == ["gone"]
+    assert freed == 1000
+    assert [volume.name for volume in volumes.list()] == ["kept"]
+
+
+def test_half_made_volumes_are_swept_at_the_start(volumes: Volumes, store: Store, data_root: Path) -> None:
+    (data_root / "volumes/half/_data").mkdir(parents=True)
+
+    Volumes.open(store, data_root / "volumes")
+
+    assert not (data_root / "volumes/half").exists()
+
+
+@pytest.mark.root
+def test_a_tmpfs_volume_is_mounted_while_it_has_users(volumes: Volumes) -> None:
+    volumes.create("memory", driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "size=1m,noexec"})
+
+    path = volumes.mount("memory", "one")
+    volumes.mount("memory", "two")
+    assert os.path.ismount(path)
+    volumes.unmount("memory", "one")
+    assert os.path.ismount(path)
+    volumes.unmount("memory", "two")
+    volumes.unmount("memory", "two")
+    assert not os.path.ismount(path)
+
+
+@pytest.mark.root
+def test_removing_a_bind_volume_spares_what_it_shows(volumes: Volumes, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "precious").write_text("mine")
+    volumes.create("bound", driver_opts={"type": "none", "device": str(source), "o": "bind"})
+
+    path = volumes.mount("bound", "container")
+    assert (path / "precious").read_text() == "mine"
+    volumes.remove("bound")
+
+    assert (source / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("options", [{"size": "1g"}, {"colour": "red"}, {"type": "tmpfs"}, {"device": "/x"}])
+def test_options_that_make_no_sense_are_refused(options: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput):
+        volume_mount(options)
+
+
+def test_other_options_for_a_name_in_use_conflict(volumes: Volumes) -> None:
+    volumes.create("data", driver_opts={"type": "tmpfs", "device": "tmpfs"})
+
+    with pytest.raises(Conflict):
+        volumes.create("data", driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"})
+    assert isinstance(volumes.create("data"), Volume)
