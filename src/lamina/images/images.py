@@ -133,6 +133,12 @@ class Images:
                 self._publish_id("delete", item.digest, {**item.labels, "name": str(item.digest)})
         return removed
 
+    def history(self, name: str | Digest) -> list[HistoryStep]:
+        """The steps of an image, newest first. Raises NotFound."""
+        image = self.get(name)
+        with self.store.read() as tx:
+            return history(self.catalog, tx, image)
+
     def list(
         self, *, all_images: bool = False, filters: Filters | None = None, shared_size: bool = False
     ) -> list[ListedImage]:
@@ -143,12 +149,6 @@ class Images:
         """
         wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
         return listing.list_images(self.catalog, self.users, wanted, all_images=all_images, shared_size=shared_size)
-
-    def history(self, name: str | Digest) -> list[HistoryStep]:
-        """The steps of an image, newest first. Raises NotFound."""
-        image = self.get(name)
-        with self.store.read() as tx:
-            return history(self.catalog, tx, image)
 
     def usage(self) -> ImagesUsage:
         """What all images take, for `system df`."""
