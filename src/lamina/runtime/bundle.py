@@ -1,0 +1,271 @@
+"""From a typed spec to the OCI runtime's documents: config.json and the process.json of an exec.
+
+The shape is the OCI runtime specification's config.md and config-linux.md.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lamina.runtime import capabilities, defaults, seccomp
+from lamina.runtime.spec import (
+    AnyMount,
+    BindMount,
+    ContainerSpec,
+    Device,
+    DeviceRule,
+    Namespaces,
+    ProcessSpec,
+    Resources,
+    ThrottleDevice,
+)
+
+_NAMESPACES = ("network", "pid", "ipc", "uts", "cgroup")
+
+
+def render(spec: ContainerSpec, rootfs: Path, cgroups_path: str, *, cgroup_v2: bool) -> dict[str, Any]:
+    """The config.json document; `cgroups_path` is where the container's cgroup goes below each hierarchy's root."""
+    held = _held(spec.process, spec.privileged)
+    document: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": process(spec.process, privileged=spec.privileged),
+        "root": {"path": os.fspath(rootfs), "readonly": spec.read_only_root},
+        "mounts": _mounts(spec),
+        "linux": _linux(spec, held, cgroups_path, cgroup_v2),
+    }
+    if spec.namespaces.uts != "host" and spec.hostname:
+        document["hostname"] = spec.hostname
+    if spec.annotations:
+        document["annotations"] = dict(spec.annotations)
+    return document
+
+
+def _held(spec: ProcessSpec, privileged: bool) -> tuple[str, ...]:
+    if spec.capabilities is not None:
+        return spec.capabilities
+    return capabilities.tweak(privileged=privileged or spec.privileged)
+
+
+def process(spec: ProcessSpec, *, privileged: bool = False) -> dict[str, Any]:
+    """config.json's `process`; also what `exec --process` takes."""
+    held = list(_held(spec, privileged))
+    # Only root keeps capabilities over execve; others get them in the bounding set alone (capabilities(7)).
+    effective = held if spec.user.uid == 0 else []
+    document: dict[str, Any] = {
+        "args": list(spec.args),
+        "env": list(spec.env),
+        "cwd": spec.cwd or "/",
+        "terminal": spec.terminal,
+        "user": {
+            "uid": spec.user.uid,
+            "gid": spec.user.gid,
+            "additionalGids": list(dict.fromkeys((spec.user.gid, *spec.user.additional_gids))),
+        },
+        "capabilities": {"bounding": held, "effective": effective, "permitted": effective},
+        "noNewPrivileges": spec.no_new_privileges,
+    }
+    if spec.console_size and spec.terminal:
+        document["consoleSize"] = {"height": spec.console_size[0], "width": spec.console_size[1]}
+    if spec.rlimits:
+        document["rlimits"] = [{"type": r.name, "soft": _limit(r.soft), "hard": _limit(r.hard)} for r in spec.rlimits]
+    if spec.oom_score_adj is not None:
+        document["oomScoreAdj"] = spec.oom_score_adj
+    return document
+
+
+def _limit(value: int) -> int:
+    return value if value >= 0 else (1 << 64) - 1
+
+
+def _linux(spec: ContainerSpec, held: tuple[str, ...], cgroups_path: str, cgroup_v2: bool) -> dict[str, Any]:
+    masked = defaults.MASKED_PATHS if spec.masked_paths is None else spec.masked_paths
+    readonly = defaults.READONLY_PATHS if spec.readonly_paths is None else spec.readonly_paths
+    own_network = spec.namespaces.network != "host"
+    linux: dict[str, Any] = {
+        "cgroupsPath": cgroups_path,
+        "namespaces": list(_namespaces(spec.namespaces, cgroup_v2)),
+        "resources": resources(spec.resources) | {"devices": list(_device_rules(spec))},
+        "devices": [_device(device) for device in _devices(spec)],
+        "sysctl": (defaults.sysctls() if own_network else {}) | _domain(spec) | dict(spec.sysctls),
+        "maskedPaths": [] if spec.privileged else list(masked),
+        "readonlyPaths": [] if spec.privileged else list(readonly),
+    }
+    propagation = _root_propagation(spec.mounts)
+    if propagation:
+        linux["rootfsPropagation"] = propagation
+    if not spec.privileged and spec.seccomp != "unconfined":
+        chosen = spec.seccomp
+        linux["seccomp"] = (
+            seccomp.default(frozenset(held)) if isinstance(chosen, str) else seccomp.resolve(chosen, held)
+        )
+    return linux
+
+
+def _domain(spec: ContainerSpec) -> dict[str, str]:
+    return {"kernel.domainname": spec.domainname} if spec.domainname and spec.namespaces.uts != "host" else {}
+
+
+def _namespaces(chosen: Namespaces, cgroup_v2: bool) -> Iterator[dict[str, str]]:
+    yield {"type": "mount"}
+    for kind in _NAMESPACES:
+        value = getattr(chosen, kind)
+        if value is None:
+            value = "private" if cgroup_v2 else "host"
+        if value == "private":
+            yield {"type": kind}
+        elif value != "host":
+            yield {"type": kind, "path": value}
+
+
+def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
+    """Docker's mounts, but where the user mounts something else there; parents come before what lies in them."""
+    taken = {os.path.normpath(mount.destination) for mount in spec.mounts}
+    base = defaults.mounts(spec.shm_size, spec.privileged, spec.privileged)
+    kept = [entry for entry in base if entry["destination"] not in taken]
+    if "/dev" in taken:
+        kept = [entry for entry in kept if not entry["destination"].startswith("/dev/")]
+    if spec.namespaces.ipc == "host":
+        kept = [_host_ipc(entry) for entry in kept]
+    if spec.read_only_root:
+        for entry in kept:
+            if entry["destination"].startswith("/sys") and "ro" not in entry["options"]:
+                entry["options"].append("ro")
+    users = sorted(spec.mounts, key=lambda mount: os.path.normpath(mount.destination).count("/"))
+    return kept + [_mount(mount) for mount in users]
+
+
+def _host_ipc(entry: dict[str, Any]) -> dict[str, Any]:
+    """With the host's IPC its shared memory and queues are seen as well (moby withMounts)."""
+    path = entry["destination"]
+    return defaults.mount(path, "bind", path, "rbind") if path in ("/dev/shm", "/dev/mqueue") else entry
+
+
+def _mount(mount: AnyMount) -> dict[str, Any]:
+    if isinstance(mount, BindMount):
+        kind = "rbind" if mount.recursive else "bind"
+        access = ("ro",) if mount.read_only else ()
+        return defaults.mount(mount.destination, "bind", mount.source, kind, *access, mount.propagation, *mount.options)
+    options = dict.fromkeys(("noexec", "nosuid", "nodev", *mount.options))
+    for word in ("exec", "suid", "dev"):
+        if word in options:
+            options.pop(f"no{word}", None)
+    return defaults.mount(mount.destination, "tmpfs", "tmpfs", *options)
+
+
+def _root_propagation(mounts: tuple[AnyMount, ...]) -> str:
+    """Binds that pass mounts on need the container's root to let them through (moby withMounts)."""
+    words = {mount.propagation.removeprefix("r") for mount in mounts if isinstance(mount, BindMount)}
+    return "shared" if "shared" in words else "rslave" if "slave" in words else ""
+
+
+def _devices(spec: ContainerSpec) -> list[Device]:
+    if not spec.privileged:
+        return list(spec.devices)
+    named = {device.path for device in spec.devices}
+    return [device for device in host_devices() if device.path not in named] + list(spec.devices)
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {
+        "path": device.path,
+        "type": device.type,
+        "major": device.major,
+        "minor": device.minor,
+        "fileMode": device.mode,
+        "uid": device.uid,
+        "gid": device.gid,
+    }
+
+
+def _device_rules(spec: ContainerSpec) -> Iterator[dict[str, Any]]:
+    if spec.privileged:
+        yield {"allow": True, "access": "rwm"}
+        return
+    yield from defaults.device_rules()
+    for device in spec.devices:
+        yield _rule(DeviceRule(device.type, device.major, device.minor, device.access))
+    for rule in spec.device_rules:
+        yield _rule(rule)
+
+
+def _rule(rule: DeviceRule) -> dict[str, Any]:
+    document: dict[str, Any] = {"allow": rule.allow, "type": rule.type, "access": rule.access}
+    if rule.major is not None:
+        document["major"] = rule.major
+    if rule.minor is not None:
+        document["minor"] = rule.minor
+    return document
+
+
+def device_at(path: str, inside: str | None = None, access: str = "rwm") -> Device | None:
+    """The device node at `path` on the host, to appear at `inside`; None where it is something else."""
+    info = os.stat(path)
+    if stat.S_ISCHR(info.st_mode):
+        return _node(inside or path, "c", info, access)
+    if stat.S_ISBLK(info.st_mode):
+        return _node(inside or path, "b", info, access)
+    return None
+
+
+def _node(path: str, kind: Any, info: os.stat_result, access: str) -> Device:
+    major, minor = os.major(info.st_rdev), os.minor(info.st_rdev)
+    return Device(path, kind, major, minor, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, access)
+
+
+_OWN_DEV = ("/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev/.lxd-mounts", "/dev/.udev")
+
+
+def host_devices(root: str = "/dev") -> Iterator[Device]:
+    """Every device node of the host, for privileged containers; not what a container has of its own."""
+    for entry in os.scandir(root):
+        if entry.path in _OWN_DEV or entry.name == "console" or entry.is_symlink():
+            continue
+        if entry.is_dir():
+            yield from host_devices(entry.path)
+        else:
+            device = device_at(entry.path)
+            if device is not None:
+                yield device
+
+
+def resources(limits: Resources) -> dict[str, Any]:
+    """config.json's `linux.resources` without devices; also what `update --resources` takes."""
+    parts: dict[str, dict[str, Any]] = {
+        "memory": {
+            "limit": limits.memory,
+            "swap": limits.memory_swap,
+            "reservation": limits.memory_reservation,
+            "swappiness": limits.memory_swappiness,
+            "disableOOMKiller": True if limits.oom_kill_disable else None,
+        },
+        "cpu": {
+            "shares": limits.cpu_shares,
+            "quota": limits.cpu_quota,
+            "period": limits.cpu_period,
+            "realtimePeriod": limits.cpu_realtime_period,
+            "realtimeRuntime": limits.cpu_realtime_runtime,
+            "cpus": limits.cpuset_cpus,
+            "mems": limits.cpuset_mems,
+        },
+        "pids": {"limit": limits.pids_limit},
+        "blockIO": {
+            "weight": limits.blkio_weight,
+            "weightDevice": _throttles(limits.blkio_weight_devices, "weight"),
+            "throttleReadBpsDevice": _throttles(limits.read_bps, "rate"),
+            "throttleWriteBpsDevice": _throttles(limits.write_bps, "rate"),
+            "throttleReadIOPSDevice": _throttles(limits.read_iops, "rate"),
+            "throttleWriteIOPSDevice": _throttles(limits.write_iops, "rate"),
+        },
+    }
+    given = {
+        part: {name: value for name, value in fields.items() if value is not None} for part, fields in parts.items()
+    }
+    return {part: fields for part, fields in given.items() if fields}
+
+
+def _throttles(devices: tuple[ThrottleDevice, ...], word: str) -> list[dict[str, int]] | None:
+    return [{"major": d.major, "minor": d.minor, word: d.rate} for d in devices] or None

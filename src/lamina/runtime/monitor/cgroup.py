@@ -1,0 +1,82 @@
+"""What a monitor needs of its task's cgroup: who is in it, and whether memory ran out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from lamina.runtime.monitor.loop import READ, Loop
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _counter(text: str, name: str) -> int:
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def oom_kills(directories: Sequence[str]) -> int:
+    """How many processes of the cgroup the kernel has killed for memory (cgroup v1 memory.oom_control, Linux 4.13;
+    v2 memory.events)."""
+    for directory in directories:
+        for name in ("memory.events", "memory.oom_control"):
+            count = _counter(_read(os.path.join(directory, name)), "oom_kill")
+            if count:
+                return count
+    return 0
+
+
+def kill_all(directories: Sequence[str], number: int) -> None:
+    """Signals every process in the cgroup."""
+    for directory in directories:
+        pids = _read(os.path.join(directory, "cgroup.procs")).split()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), number)
+        if pids:
+            return
+
+
+class OomWatch:
+    """Calls `on_oom` each time memory runs out in the cgroup, where the kernel tells (cgroup v1: eventfd on
+    memory.oom_control, Documentation/admin-guide/cgroup-v1/memory.rst section 10). Nothing on v2 but at the end."""
+
+    def __init__(self, loop: Loop, directories: Sequence[str], on_oom: Callable[[], None]) -> None:
+        self._loop = loop
+        self._fds: list[int] = []
+        for directory in directories:
+            if os.path.exists(os.path.join(directory, "cgroup.event_control")):
+                with suppress(OSError):
+                    self._listen(directory, on_oom)
+
+    def _listen(self, directory: str, on_oom: Callable[[], None]) -> None:
+        control = os.open(os.path.join(directory, "memory.oom_control"), os.O_RDONLY | os.O_CLOEXEC)
+        self._fds.append(control)
+        event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._fds.append(event)
+        with open(os.path.join(directory, "cgroup.event_control"), "w") as file:
+            file.write(f"{event} {control}")
+
+        def told(events: int) -> None:
+            os.eventfd_read(event)
+            if os.path.isdir(directory):  # removing the cgroup wakes listeners as well
+                on_oom()
+
+        self._loop.watch(event, READ, told)
+
+    def close(self) -> None:
+        """Stops listening; may be called twice."""
+        for fd in self._fds:
+            self._loop.forget(fd)
+            os.close(fd)
+        self._fds.clear()

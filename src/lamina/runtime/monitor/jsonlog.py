@@ -1,0 +1,108 @@
+"""Docker's json-file log: one JSON object a line, rotated by size."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from json.encoder import encode_basestring
+
+MESSAGE_LIMIT = 16 * 1024  # bytes; longer lines are split, the parts but the last without a line end (moby copier.go)
+
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def timestamp(time_ns: int) -> str:
+    """RFC3339Nano in UTC, as Go prints it: trailing zeros of the fraction are cut."""
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    fraction = f"{nanoseconds:09d}".rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+def messages(data: bytes) -> Iterator[bytes]:
+    """Splits whole lines (and over-long parts of lines) out of `data`; what they leave is the caller's rest."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start, start + MESSAGE_LIMIT)
+        if end >= 0:
+            end += 1
+        elif len(data) - start >= MESSAGE_LIMIT:
+            end = start + MESSAGE_LIMIT
+        else:
+            return
+        yield data[start:end]
+        start = end
+
+
+class JsonLog:
+    """Appends output to the log at `path`.
+
+    `max_size` in bytes (0 means no limit) rotates to `path.1` … `path.<max_files - 1>`. A full disk loses lines and
+    never stops the container. Lines appear when complete; `close` writes what is left of them, and may be called
+    twice.
+    """
+
+    def __init__(self, path: str, max_size: int = 0, max_files: int = 1) -> None:
+        self._path = path
+        self._max_size = max_size
+        self._max_files = max(1, max_files)
+        self._rest: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+        self._fd = self._open()
+        self._size = os.fstat(self._fd).st_size
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Takes output of `stream` ("stdout" or "stderr") as it came."""
+        data = self._rest[stream] + data
+        lines = list(messages(data))
+        self._rest[stream] = data[sum(map(len, lines)) :]
+        if lines:
+            self._append(stream, lines)
+
+    def _append(self, stream: str, lines: list[bytes]) -> None:
+        tail = f',"stream":"{stream}","time":"{timestamp(time.time_ns())}"}}\n'
+        encoded = []
+        for line in lines:
+            text = encode_basestring(line.decode("utf-8", "replace")).translate(_ESCAPES)
+            encoded.append(f'{{"log":{text}{tail}')
+        for piece in self._pieces(encoded):
+            with suppress(OSError):
+                os.write(self._fd, piece)
+
+    def _pieces(self, encoded: list[str]) -> Iterator[bytes]:
+        if not self._max_size:
+            yield "".join(encoded).encode()
+            return
+        for line in encoded:
+            raw = line.encode()
+            if self._size >= self._max_size:
+                self._rotate()
+            self._size += len(raw)
+            yield raw
+
+    def _rotate(self) -> None:
+        with suppress(OSError):
+            if self._max_files > 1:
+                for number in range(self._max_files - 1, 1, -1):
+                    with suppress(FileNotFoundError):
+                        os.rename(f"{self._path}.{number - 1}", f"{self._path}.{number}")
+                os.rename(self._path, f"{self._path}.1")
+            else:
+                os.unlink(self._path)
+            fresh = self._open()
+            os.close(self._fd)
+            self._fd, self._size = fresh, 0
+
+    def close(self) -> None:
+        """Writes unfinished lines and closes the file."""
+        if self._fd < 0:
+            return
+        for stream, rest in self._rest.items():
+            if rest:
+                self._append(stream, [rest])
+        os.close(self._fd)
+        self._fd = -1

@@ -1,0 +1,104 @@
+"""Starting the OCI runtime program from a small process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from lamina.linux.syscalls import libc
+
+CLONE_NEWNS = 0x00020000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MNT_DETACH = 2
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NAME = 15
+
+
+def become_subreaper() -> None:
+    """Makes orphans below this process its children (prctl(2)), so that it learns how they end."""
+    libc("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    libc("prctl", PR_SET_NAME, name.encode()[:15] + b"\0", 0, 0, 0)
+
+
+def hide_mounts(paths: Sequence[str]) -> None:
+    """Moves this process into a mount namespace of its own without the mounts at `paths`.
+
+    Only short-lived programs go there: a copy of the mount table that lived on would hold every mount in it.
+    """
+    libc("unshare", CLONE_NEWNS)
+    libc("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    for path in paths:
+        libc("umount2", os.fsencode(path), MNT_DETACH)
+
+
+def spawn(command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int]) -> int:
+    """Forks and executes `command` in `directory` with the given descriptors; gives the process id.
+
+    Where it cannot be executed the child ends with 127 (no such program) or 126, having said why on its stderr.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 126
+    try:
+        _become(command, directory, hide, stdio)
+    except FileNotFoundError as error:
+        status = 127
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def _become(command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for ignored in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_DFL)
+    # Through copies above 2, so that no descriptor is overwritten before it is used.
+    copies = [os.dup(fd) if fd > 2 else os.open("/dev/null", os.O_RDWR) for fd in stdio]
+    for number, copy in enumerate(copies):
+        os.dup2(copy, number)
+    os.chdir(directory)
+    if hide:
+        hide_mounts(hide)
+    os.execvp(command[0], list(command))
+
+
+class Console:
+    """The socket on which the OCI runtime hands over the master side of a new terminal."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Reached through this process, the path is short enough for a socket address.
+        self.path = f"/proc/{os.getpid()}/fd/{self._directory}/console.sock"
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(self.path)
+        self._socket.listen(1)
+        self._socket.settimeout(10)
+
+    def receive(self) -> int:
+        """The terminal's master side. Raises OSError when none came."""
+        connection, _ = self._socket.accept()
+        with connection:
+            connection.settimeout(10)
+            _, fds, _, _ = socket.recv_fds(connection, 4096, 1)
+        if not fds:
+            raise OSError("the runtime sent no terminal")
+        os.set_inheritable(fds[0], False)
+        return fds[0]
+
+    def close(self) -> None:
+        with suppress(OSError):
+            os.unlink(self.path)
+        self._socket.close()
+        os.close(self._directory)

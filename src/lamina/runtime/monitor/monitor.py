@@ -1,0 +1,232 @@
+"""One monitor: starts the task through the OCI runtime, keeps its streams, and tells how it ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import struct
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from lamina.runtime.monitor import protocol
+from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills
+from lamina.runtime.monitor.jsonlog import JsonLog
+from lamina.runtime.monitor.launch import Console, spawn
+from lamina.runtime.monitor.loop import Loop
+from lamina.runtime.monitor.peers import Peers
+from lamina.runtime.monitor.protocol import Job
+from lamina.runtime.monitor.streams import Input, Output
+
+DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from processes that inherited it (as Docker)
+LINGER_SECONDS = 30.0  # how long slow clients may take to fetch the rest
+
+Answer = Callable[[dict[str, Any]], None]
+
+
+class Monitor:
+    """States: created → starting → running → ended. A start that fails leads to ended as well."""
+
+    def __init__(self, job: Job, listener: socket.socket) -> None:
+        self._job = job
+        self._loop = Loop()
+        log = JsonLog(job.log.path, job.log.max_size, job.log.max_files) if job.log else None
+        self._output = Output(self._loop, log)
+        self._input: Input | None = None
+        self._given: list[int] = []  # the task's ends of the pipes, until it has them
+        self._sources: list[tuple[int, str]] = []
+        self._console: Console | None = None
+        self._master = -1
+        self._launching = 0
+        self._pid = 0
+        self._ended: dict[int, int] = {}  # wait statuses of adopted processes seen before the task's pid was known
+        self._answer: Answer | None = None
+        self._oom: OomWatch | None = None
+        self._exit: dict[str, Any] | None = None
+        self._prepare_streams()
+        self._peers = Peers(self._loop, listener, self)
+
+    def run(self) -> None:
+        self._loop.watch_children(self._child_ended)
+        self._loop.run()
+
+    # -- what peers ask -----------------------------------------------------------------------------------------
+
+    @property
+    def output(self) -> Output:
+        return self._output
+
+    @property
+    def input(self) -> Input | None:
+        return self._input
+
+    @property
+    def raw(self) -> bool:
+        return self._job.terminal
+
+    def state(self) -> dict[str, Any]:
+        return {"pid": self._pid, "exit": self._exit}
+
+    def start(self, answer: Answer) -> None:
+        """Runs the OCI runtime; answers when the task runs or has failed to."""
+        if self._launching or self._pid or self._exit:
+            answer({"error": "already started"})
+            return
+        self._answer = answer
+        with suppress(FileNotFoundError):
+            os.unlink(self._path(protocol.PID_FILE))
+        command = list(self._job.run)
+        if self._job.terminal:
+            self._console = Console(self._job.directory)
+            command = [part.replace("{console}", self._console.path) for part in command]
+        stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
+        self._launching = spawn(command, self._job.directory, self._job.hide, stdio)
+
+    def resize(self, height: int, width: int) -> None:
+        if self._master >= 0:
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def kill(self, number: int, all: bool) -> bool:
+        """Signals the task, or everything in its cgroup; False when it does not run."""
+        if not self._pid or self._exit:
+            return False
+        if all:
+            kill_all(self._job.cgroups, number)
+        else:
+            os.kill(self._pid, number)
+        return True
+
+    def quit(self) -> None:
+        """Ends a monitor whose task never started."""
+        self._peers.close()
+        self._output.close()
+        self._loop.stop()
+
+    # -- the walk of a task -------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._job.directory, name)
+
+    def _prepare_streams(self) -> None:
+        if self._job.terminal:
+            if self._job.stdin:
+                self._input = Input(self._loop, -1, closable=False)
+            return
+        if self._job.stdin:
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(writing, False)
+            self._input = Input(self._loop, writing, closable=self._job.stdin_once)
+        else:
+            reading = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._given.append(reading)
+        for stream in ("stdout", "stderr"):
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            self._sources.append((reading, stream))
+            self._given.append(writing)
+
+    def _child_ended(self, pid: int, status: int) -> None:
+        if pid == self._launching:
+            self._launching = 0
+            self._launched(status)
+        elif pid == self._pid:
+            self._task_ended(status)
+        else:
+            self._ended[pid] = status
+
+    def _launched(self, status: int) -> None:
+        """The runtime program has ended: either the task runs now, or it could not be started."""
+        for fd in self._given:
+            os.close(fd)
+        self._given.clear()
+        if status != 0:
+            self._failed({"error": "runtime failed", "status": os.waitstatus_to_exitcode(status)})
+            return
+        try:
+            with open(self._path(protocol.PID_FILE)) as file:
+                self._pid = int(file.read())
+            if self._console is not None:
+                self._take_terminal(self._console)
+        except (OSError, ValueError) as error:
+            self._failed({"error": f"runtime gave nothing to hold: {error}", "status": 1})
+            return
+        for fd, stream in self._sources:
+            self._output.read_from(fd, stream)
+        self._tell_started()
+        if self._pid in self._ended:
+            self._task_ended(self._ended[self._pid])
+        self._ended.clear()
+
+    def _tell_started(self) -> None:
+        if self._answer is not None:
+            self._answer({"pid": self._pid})
+        if self._job.delete:
+            self._oom = OomWatch(self._loop, self._job.cgroups, lambda: self._peers.tell({"event": "oom"}))
+
+    def _take_terminal(self, console: Console) -> None:
+        self._master = console.receive()
+        console.close()
+        self._console = None
+        if self._job.console:
+            self.resize(*self._job.console)
+        self._output.read_from(self._master, "stdout")
+        if self._input is not None:
+            self._input.connect(os.dup(self._master))
+
+    def _failed(self, message: dict[str, Any]) -> None:
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        for fd, _ in self._sources:
+            os.close(fd)
+        if self._console is not None:
+            self._console.close()
+        if self._answer is not None:
+            self._answer(message)
+        self._exit = {"code": message["status"], "signal": 0, "oom": False, "failed": True, "time_ns": time.time_ns()}
+        self._output.close()
+        self._clean_up()
+
+    def _task_ended(self, status: int) -> None:
+        signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = 128 + signalled if signalled else os.WEXITSTATUS(status)
+        oom = oom_kills(self._job.cgroups) > 0 if self._job.delete else False
+        self._exit = {"code": code, "signal": signalled, "oom": oom, "failed": False, "time_ns": time.time_ns()}
+        if self._job.kill_rest:
+            kill_all(self._job.cgroups, signal.SIGKILL)
+        self._output.drain()
+        self._finish_streams(time.monotonic() + DRAIN_SECONDS)
+
+    def _finish_streams(self, deadline: float) -> None:
+        if not self._output.ended and time.monotonic() < deadline:
+            self._loop.later(0.01, lambda: self._finish_streams(deadline))
+            return
+        if self._input is not None:
+            self._input.close()
+        self._output.close()
+        assert self._exit is not None
+        protocol.write_atomically(self._path(protocol.EXIT_FILE), self._exit)
+        self._peers.tell({"event": "exit", **self._exit})
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Lets the runtime program forget the task, then says so and ends when every client has its bytes."""
+        if self._oom is not None:
+            self._oom.close()
+        if self._job.delete:
+            self._launching = 0
+            pid = spawn(self._job.delete, self._job.directory, self._job.hide, (-1, -1, -1))
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._peers.tell({"event": "deleted"})
+        self._wait_for_clients(time.monotonic() + LINGER_SECONDS)
+
+    def _wait_for_clients(self, deadline: float) -> None:
+        if self._output.clients and time.monotonic() < deadline:
+            self._loop.later(0.05, lambda: self._wait_for_clients(deadline))
+            return
+        self._peers.close()
+        self._loop.stop()

@@ -1,0 +1,130 @@
+"""How the engine and monitors talk: JSON lines over a unix socket that lives in the task's directory.
+
+A connection begins with one line from the engine, `{"op": …}`:
+
+- `attach` {stdin, stdout, stderr, detach_keys}: answered `{}`; from then on output comes as Docker's stream frames
+  (as it is when the task has a terminal), and what is sent goes to the task's input. Shutting down the sending side
+  ends the input.
+- `watch`: answered by the present state; later come `{"event": "oom"}`, `{"event": "exit", …}`,
+  `{"event": "deleted"}`.
+- `start`, `resize` {height, width}, `kill` {signal, all}, `quit`: answered by one line each.
+
+An answer with a key `error` tells of a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SOCKET = "monitor.sock"
+EXIT_FILE = "exit.json"
+PID_FILE = "init.pid"
+JOB_FILE = "job.json"
+RUNTIME_LOG = "runtime.log"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """Where and how output is kept: `max_size` in bytes, 0 for no limit."""
+
+    path: str
+    max_size: int = 0
+    max_files: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one monitor looks after: the commands of the OCI runtime, and the streams.
+
+    `hide` names mounts that the runtime program must not see. `delete` is empty for exec'd processes. `cgroups` are
+    the directories of the task's cgroup, for out-of-memory counts and for killing what is left; `kill_rest` says
+    that processes may outlive the first one (a shared PID namespace).
+    """
+
+    directory: str
+    run: tuple[str, ...]
+    delete: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    terminal: bool = False
+    console: tuple[int, int] | None = None
+    stdin: bool = False
+    stdin_once: bool = True
+    log: LogFile | None = None
+    cgroups: tuple[str, ...] = ()
+    kill_rest: bool = False
+
+    def dump(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def load(cls, document: dict[str, Any]) -> Job:
+        fields = dict(document)
+        for name in ("run", "delete", "hide", "cgroups"):
+            fields[name] = tuple(fields[name])
+        fields["console"] = tuple(fields["console"]) if fields["console"] else None
+        fields["log"] = LogFile(**fields["log"]) if fields["log"] else None
+        return cls(**fields)
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def short_path(directory: str, name: str) -> Any:
+    """A path to `name` in `directory` that fits in a socket address however long the directory's own path is."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
+
+
+def listen(directory: str) -> socket.socket:
+    """Binds the task's socket, replacing one that a dead monitor left."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, SOCKET))
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with short_path(directory, SOCKET) as path:
+        listener.bind(path)
+    listener.listen(64)
+    return listener
+
+
+def connect(directory: str) -> socket.socket:
+    """Connects to the task's monitor. Raises OSError where none listens."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with short_path(directory, SOCKET) as path:
+            connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def read_line(connection: socket.socket, limit: int = 1 << 20) -> bytes:
+    """One line without its end, read byte-exactly: nothing behind it is taken. Empty at end of stream."""
+    line = bytearray()
+    while len(line) < limit:
+        peeked = connection.recv(4096, socket.MSG_PEEK)
+        if not peeked:
+            return b""
+        end = peeked.find(b"\n")
+        line += connection.recv(len(peeked) if end < 0 else end + 1)
+        if end >= 0:
+            return bytes(line[:-1])
+    return b""
+
+
+def write_atomically(path: str, document: dict[str, Any]) -> None:
+    """Writes JSON so that readers see the old file or the whole new one."""
+    temporary = f"{path}.tmp"
+    with open(temporary, "wb") as file:
+        file.write(encode(document))
+    os.rename(temporary, path)

@@ -1,0 +1,289 @@
+"""The streams of one task: its input, its output, and the clients attached to them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+from lamina.runtime.monitor.jsonlog import JsonLog
+from lamina.runtime.monitor.loop import HANGUP, READ, WRITE, Loop
+
+CHUNK = 64 * 1024
+CLIENT_LIMIT = 1 << 20  # bytes a client may lag behind before the task's output waits for it, as with Docker
+INPUT_LIMIT = 64 * 1024
+
+_NUMBERS = {"stdout": 1, "stderr": 2}
+
+
+class Input:
+    """The task's standard input: buffers what clients send, never blocks."""
+
+    def __init__(self, loop: Loop, fd: int, closable: bool) -> None:
+        """`closable` says that the end of a client's input closes the task's (never so for terminals)."""
+        self._loop = loop
+        self._fd = fd
+        self._closable = closable
+        self._pending = bytearray()
+        self._ended = False
+        self.on_room: Callable[[], None] = lambda: None
+
+    def connect(self, fd: int) -> None:
+        """Gives the descriptor that input goes to, where it was not known from the start (a terminal)."""
+        self._fd = fd
+        os.set_blocking(fd, False)
+        self._flush()
+
+    @property
+    def full(self) -> bool:
+        return len(self._pending) >= INPUT_LIMIT
+
+    def feed(self, data: bytes) -> None:
+        self._pending += data
+        self._flush()
+
+    def end(self) -> None:
+        """A client's input has ended."""
+        if self._closable:
+            self._ended = True
+            self._flush()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._loop.forget(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        self._pending.clear()
+
+    def _flush(self) -> None:
+        if self._fd < 0:
+            return
+        try:
+            while self._pending:
+                del self._pending[: os.write(self._fd, self._pending[:CHUNK])]
+        except BlockingIOError:
+            self._wait()
+            return
+        except OSError:
+            self.close()
+        if self._ended:
+            self.close()
+        self.on_room()
+
+    def _wait(self) -> None:
+        # The descriptor may be a terminal that is read through another one, so it is watched under its own number.
+        self._loop.watch(self._fd, WRITE, lambda events: self._writable())
+
+    def _writable(self) -> None:
+        self._loop.forget(self._fd)
+        self._flush()
+
+
+class Client:
+    """One attached connection."""
+
+    def __init__(self, loop: Loop, connection: socket.socket, input: Input | None, raw: bool, keys: bytes) -> None:
+        self._loop = loop
+        self._connection = connection
+        self._input = input
+        self._raw = raw
+        self._keys = keys if raw else b""
+        self._matched = 0
+        self._pending = bytearray()
+        self._finishing = False
+        self.closed = False
+        self.streams: frozenset[str] = frozenset()
+        self.on_change: Callable[[], None] = lambda: None
+        connection.setblocking(False)
+
+    def begin(self) -> None:
+        self._update()
+
+    @property
+    def lagging(self) -> bool:
+        return len(self._pending) >= CLIENT_LIMIT
+
+    def send(self, stream: str, data: bytes) -> None:
+        if self.closed or stream not in self.streams:
+            return
+        if not self._raw:
+            self._pending += struct.pack(">BxxxI", _NUMBERS[stream], len(data))
+        self._pending += data
+        self._flush()
+
+    def finish(self) -> None:
+        """Closes the connection once everything is delivered."""
+        self._finishing = True
+        self._flush()
+
+    def pull(self) -> None:
+        """Looks again whether there is room for the client's input."""
+        if not self.closed:
+            self._update()
+
+    def _update(self) -> None:
+        wanted = WRITE if self._pending else 0
+        if self._input is not None and not self._input.full:
+            wanted |= READ
+        self._loop.watch(self._connection.fileno(), wanted, self._ready)
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if self.closed:
+            return
+        if events & READ and self._input is not None:
+            self._receive()
+        elif events & HANGUP:
+            self._end_input()
+            self.close()
+
+    def _receive(self) -> None:
+        try:
+            data = self._connection.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end_input()
+        elif self._input is not None:
+            self._take(self._input, data)
+        if not self.closed:
+            self._update()
+
+    def _end_input(self) -> None:
+        if self._input is not None:
+            taken, self._input = self._input, None
+            taken.end()
+
+    def _take(self, target: Input, data: bytes) -> None:
+        """Passes input on, but for the detach keys: typed in full they end this client."""
+        if not self._keys:
+            target.feed(data)
+            return
+        passed = bytearray()
+        for byte in data:
+            if byte == self._keys[self._matched]:
+                self._matched += 1
+                if self._matched == len(self._keys):
+                    target.feed(bytes(passed))
+                    self.close()
+                    return
+                continue
+            passed += self._keys[: self._matched]
+            self._matched = 1 if byte == self._keys[0] else 0
+            if not self._matched:
+                passed.append(byte)
+        target.feed(bytes(passed))
+
+    def _flush(self) -> None:
+        try:
+            while self._pending:
+                del self._pending[: self._connection.send(self._pending)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        if not self._pending and self._finishing:
+            self.close()
+        elif not self.closed:
+            self._update()
+            self.on_change()
+
+    def close(self) -> None:
+        """Drops the connection and what was not delivered; may be called twice."""
+        if not self.closed:
+            self.closed = True
+            self._loop.forget(self._connection.fileno())
+            self._connection.close()
+            self._pending.clear()
+            self.on_change()
+
+
+class Output:
+    """The task's output: read once, logged, and sent to every client. Waits while a client lags too far behind."""
+
+    def __init__(self, loop: Loop, log: JsonLog | None) -> None:
+        self._loop = loop
+        self._log = log
+        self._sources: dict[int, str] = {}
+        self._paused = False
+        self._clients: list[Client] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether every source has come to its end."""
+        return not self._sources
+
+    @property
+    def clients(self) -> list[Client]:
+        return self._clients
+
+    def read_from(self, fd: int, stream: str) -> None:
+        os.set_blocking(fd, False)
+        self._sources[fd] = stream
+        self._watch(fd)
+
+    def _watch(self, fd: int) -> None:
+        def ready(events: int) -> None:
+            self._read(fd)
+
+        self._loop.watch(fd, READ, ready)
+
+    def add(self, client: Client) -> None:
+        client.on_change = self._settle
+        self._clients.append(client)
+        client.begin()
+
+    def _settle(self) -> None:
+        """Drops closed clients, and stops or resumes reading as the slowest client asks."""
+        self._clients = [client for client in self._clients if not client.closed]
+        paused = any(client.lagging for client in self._clients)
+        if paused != self._paused:
+            self._paused = paused
+            for fd in list(self._sources):
+                if paused:
+                    self._loop.forget(fd)
+                else:
+                    self._watch(fd)
+
+    def _read(self, fd: int) -> bool:
+        """Takes one chunk; says whether there may be more now."""
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: nobody holds the terminal any more
+            data = b""
+        if not data:
+            self._drop(fd)
+            return False
+        stream = self._sources[fd]
+        if self._log is not None:
+            self._log.write(stream, data)
+        for client in list(self._clients):
+            client.send(stream, data)
+        return True
+
+    def _drop(self, fd: int) -> None:
+        self._loop.forget(fd)
+        del self._sources[fd]
+        os.close(fd)
+
+    def drain(self) -> None:
+        """Takes all that is there now, at the task's end, without waiting for slow clients."""
+        for fd in list(self._sources):
+            while self._read(fd):
+                pass
+
+    def close(self) -> None:
+        """Ends every stream: the log is completed, clients are closed once they have everything."""
+        for fd in list(self._sources):
+            self._drop(fd)
+        if self._log is not None:
+            self._log.close()
+        for client in list(self._clients):
+            client.finish()

@@ -1,0 +1,120 @@
+"""The engine's side of the fork server: starts it, and has it fork monitors and run commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lamina
+from lamina.errors import Unavailable
+from lamina.runtime.monitor.protocol import Job
+
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from lamina.runtime.monitor.server import main; main({fd})"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command ended; output is cut at 64 KiB."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Spawner:
+    """One fork server. It starts with the first request, again if it was killed. Thread-safe.
+
+    `root` only shows in its process title, to tell the servers of several engines apart.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def warm(self) -> None:
+        """Starts the server now rather than with the first request."""
+        with self._lock:
+            self._connected()
+
+    def monitor(self, job: Job, listener: socket.socket) -> int:
+        """Forks a monitor that serves `listener`; gives its process id."""
+        return self._request({"op": "monitor", "job": job.dump()}, [listener.fileno()])
+
+    def run(self, command: Sequence[str], hide: Sequence[str] = (), input: bytes = b"") -> Completed:
+        """Runs a command to its end, without the mounts in `hide`, and gives what it printed."""
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
+        ends = [pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]]
+        ours = [pipes[0][1], pipes[1][0], pipes[2][0], pipes[3][0]]
+        try:
+            self._request({"op": "command", "command": list(command), "hide": list(hide)}, ends)
+        except BaseException:
+            for fd in ours:
+                os.close(fd)
+            raise
+        finally:
+            for fd in ends:
+                os.close(fd)
+        with suppress(BrokenPipeError), open(ours[0], "wb") as file:
+            file.write(input)
+        status, out, err = (_slurp(fd) for fd in (ours[3], ours[1], ours[2]))
+        return Completed(int(status or b"-1"), out, err)
+
+    def close(self) -> None:
+        """Ends the server; monitors stay. May be called twice."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            package_root = str(Path(lamina.__file__).parent.parent)
+            program = _PROGRAM.format(fd=theirs.fileno())
+            command = [sys.executable, "-I", "-S", "-c", program, package_root, f"lamina {self._root}"]
+            self._process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"
+            )
+            theirs.close()
+            self._socket = ours
+        return self._socket
+
+    def _request(self, message: dict[str, Any], fds: list[int]) -> int:
+        raw = json.dumps(message).encode()
+        with self._lock:
+            for _ in range(2):
+                server = self._connected()
+                try:
+                    socket.send_fds(server, [raw], fds)
+                    answer = server.recv(4096)
+                except OSError:
+                    answer = b""
+                if answer:
+                    return int(json.loads(answer)["pid"])
+                self._drop()
+        raise Unavailable("the process that starts containers does not start")
+
+
+def _slurp(fd: int, limit: int = 64 * 1024) -> bytes:
+    with open(fd, "rb") as file:
+        kept = file.read(limit)
+        while file.read(limit):
+            pass
+        return kept

@@ -1,0 +1,170 @@
+"""What a container is to be, as values: from these `bundle` makes the OCI runtime's config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Numeric identity of a process inside the container."""
+
+    uid: int = 0
+    gid: int = 0
+    additional_gids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rlimit:
+    """`name` as setrlimit(2) has it, such as "RLIMIT_NOFILE"; -1 means no limit."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process: the container's first, or one exec'd into it.
+
+    `capabilities` None means Docker's defaults; `privileged` gives all of them and lifts seccomp for it.
+    `console_size` is (height, width) in characters.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: User = User()
+    terminal: bool = False
+    console_size: tuple[int, int] | None = None
+    capabilities: tuple[str, ...] | None = None
+    no_new_privileges: bool = False
+    rlimits: tuple[Rlimit, ...] = ()
+    oom_score_adj: int | None = None
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A host path seen inside. `propagation` is one of mount(8)'s words: rprivate, rslave, rshared, private, …"""
+
+    source: str
+    destination: str
+    read_only: bool = False
+    propagation: str = "rprivate"
+    recursive: bool = True
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """A tmpfs inside; `options` are mount options on top of nosuid, nodev, noexec."""
+
+    destination: str
+    options: tuple[str, ...] = ()
+
+
+AnyMount = BindMount | TmpfsMount
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node inside, with the access that the device cgroup allows ("rwm" letters). `mode` in octal."""
+
+    path: str
+    type: Literal["c", "b", "p"]
+    major: int
+    minor: int
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+    access: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRule:
+    """A rule of the device cgroup; None for `major` or `minor` means any."""
+
+    type: str
+    major: int | None
+    minor: int | None
+    access: str
+    allow: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """For each kind: "private" (a new one), "host", or the path of one to join.
+
+    `cgroup` None means Docker's default: private on cgroup v2, host on v1.
+    """
+
+    network: str = "private"
+    pid: str = "private"
+    ipc: str = "private"
+    uts: str = "private"
+    cgroup: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleDevice:
+    """A limit for one block device: bytes or operations per second, or a weight."""
+
+    major: int
+    minor: int
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Limits; None means not set. Memory in bytes (-1 for no limit; `memory_swap` is memory plus swap), CPU period
+    and quota in microseconds."""
+
+    memory: int | None = None
+    memory_swap: int | None = None
+    memory_reservation: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_shares: int | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
+    cpu_realtime_period: int | None = None
+    cpu_realtime_runtime: int | None = None
+    cpuset_cpus: str | None = None
+    cpuset_mems: str | None = None
+    pids_limit: int | None = None
+    blkio_weight: int | None = None
+    blkio_weight_devices: tuple[ThrottleDevice, ...] = ()
+    read_bps: tuple[ThrottleDevice, ...] = ()
+    write_bps: tuple[ThrottleDevice, ...] = ()
+    read_iops: tuple[ThrottleDevice, ...] = ()
+    write_iops: tuple[ThrottleDevice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A whole container. None for masked or read-only paths means Docker's lists.
+
+    `seccomp` is "default", "unconfined", or a profile in Docker's JSON shape. `cgroup_parent` is a path below each
+    hierarchy's root.
+    """
+
+    process: ProcessSpec
+    hostname: str = ""
+    domainname: str = ""
+    mounts: tuple[AnyMount, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[DeviceRule, ...] = ()
+    namespaces: Namespaces = Namespaces()
+    resources: Resources = Resources()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    masked_paths: tuple[str, ...] | None = None
+    readonly_paths: tuple[str, ...] | None = None
+    read_only_root: bool = False
+    privileged: bool = False
+    seccomp: str | Mapping[str, Any] = "default"
+    cgroup_parent: str = "/lamina"
+    shm_size: int = 64 << 20
+    annotations: Mapping[str, str] = field(default_factory=dict)
