@@ -1,0 +1,91 @@
+"""Gives everything in an index its place: inodes in order, and what does not fit behind them in blocks of data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from lamina.errors import InvalidInput
+from lamina.layers.entry import EntryType
+from lamina.layers.index.changeset import Changeset, Inode, walk_directories
+from lamina.layers.index.chunks import check_data, map_file
+from lamina.layers.index.directories import directory_blocks
+from lamina.layers.index.format import BLOCK, BLOCK_BITS, INODE_SIZE, SLOT, round_up
+from lamina.layers.index.xattrs import Pair, XattrTable, kept_pairs
+
+_REGULAR, _SYMLINK = EntryType.REGULAR, EntryType.SYMLINK
+
+
+class Layout:
+    """The plan of one image; made once from a finished changeset.
+
+    `order` holds the inodes as they follow each other, each with its `nid`; `meta_size` is what they take, in bytes
+    (whole blocks); `data_blocks` the blocks of large directories and long link texts; `shared` the packed attributes
+    that several files have. Raises InvalidInput and TooLarge for what the format cannot hold.
+    """
+
+    def __init__(self, changes: Changeset, tar_blocks: Sequence[int]) -> None:
+        self.order: list[Inode] = []
+        self.data_blocks = 0
+        self._tar_blocks = tar_blocks
+        self._pairs: list[tuple[Inode, tuple[Pair, ...]]] = []
+        self._xattrs = XattrTable()
+        self._collect(changes.root)
+        self.shared = self._xattrs.share()
+        for inode, pairs in self._pairs:
+            inode.body = self._xattrs.body(pairs)
+        self.meta_size = self._place()
+
+    def _collect(self, root: Inode) -> None:
+        """Visits the tree once, directories before what is in them; counts links."""
+        for directory, parent in walk_directories(root):
+            assert directory.children is not None
+            directory.rows, directory.size = directory_blocks(directory.children, directory, parent)
+            directory.links += 2
+            if parent is not directory:
+                parent.links += 1
+            self._note(directory)
+            for rows in directory.rows:
+                for _, child in rows:
+                    if child.children is None:
+                        child.links += 1
+                        if child.links == 1:
+                            self._note(child)
+
+    def _note(self, inode: Inode) -> None:
+        self.order.append(inode)
+        entry = inode.entry
+        if entry.xattrs or inode.opaque:
+            pairs = kept_pairs(entry.xattrs, opaque=inode.opaque)
+            self._xattrs.count(pairs)
+            self._pairs.append((inode, pairs))
+        if entry.type is _REGULAR and entry.size:
+            if not 0 < inode.device <= len(self._tar_blocks):
+                raise InvalidInput(f"{entry.path!r} has its data in a tar that was not named", device=inode.device)
+            check_data(entry, self._tar_blocks[inode.device - 1])
+            inode.size = entry.size
+            inode.file = map_file(entry, inode.device)
+        elif entry.type is _SYMLINK:
+            inode.text = os.fsencode(entry.target)
+            inode.size = len(inode.text)
+
+    def _place(self) -> int:
+        """Numbers the inodes. One never crosses a block, nor do contents that stand behind it."""
+        position = 0
+        for inode in self.order:
+            length = INODE_SIZE + len(inode.body)
+            together = INODE_SIZE
+            if inode.file is not None:
+                length = ((length + 7) & -8) + 8 * len(inode.file.blocks)
+            elif inode.rows is not None or inode.text:
+                inode.inline = length + inode.size <= BLOCK
+                if inode.inline:
+                    length = together = length + inode.size
+                else:
+                    inode.start = self.data_blocks
+                    self.data_blocks += (inode.size + BLOCK - 1) >> BLOCK_BITS
+            if position % BLOCK + together > BLOCK:
+                position = round_up(position, BLOCK)
+            inode.nid = position // SLOT
+            position = (position + length + SLOT - 1) & -SLOT
+        return round_up(position, BLOCK)

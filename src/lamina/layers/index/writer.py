@@ -1,0 +1,149 @@
+"""IndexWriter: from the entries of a layer to an EROFS image that shows them, with the contents left in the tar.
+
+The image has the superblock and the table of tars first, then the inodes with what belongs right behind them
+(attributes, chunk addresses, short link texts, small directories), then blocks of large directories and long link
+texts, then copied pieces of sparse files, then shared attributes. The same entries give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from lamina.errors import TooLarge, Unsupported
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.index import format as erofs
+from lamina.layers.index.changeset import Changeset, Inode
+from lamina.layers.index.chunks import Copy, FileMap
+from lamina.layers.index.directories import pack_block
+from lamina.layers.index.format import BLOCK, BLOCK_BITS, INODE_SIZE, SLOT, round_up
+from lamina.layers.index.layout import Layout
+from lamina.layers.index.xattrs import units
+
+_UNMARKED = bytes(16)
+_MAX_BLOCKS = 0xFFFFFFFF
+
+
+class IndexWriter:
+    """Collects the entries of one layer, or of several into one tree, and writes their index.
+
+    Not thread-safe. Nothing is written, and no tar is opened, before `write`.
+    """
+
+    def __init__(self) -> None:
+        self._changes = Changeset()
+
+    def add(self, entry: Entry, *, device: int = 1) -> None:
+        """Takes the next entry in the order of its archive; its `data_offset` counts where it has data.
+
+        `device` says which of the tars given to `write` holds the data, the first being 1. Raises InvalidInput for an
+        entry that no unpacker could put in place.
+        """
+        self._changes.add(entry, device)
+
+    def write(self, path: Path, tar_size: int | Sequence[int], *, tars: Sequence[Path] = ()) -> None:
+        """Writes the index to `path`, which is made or replaced; it is neither synced nor renamed here. Call it once.
+
+        `tar_size` is the size of the tar in bytes, or the sizes of all tars. `tars` are needed only where a sparse
+        file has pieces that do not lie on block boundaries: those are copied into the index. Raises InvalidInput or
+        TooLarge for what the format cannot hold, Unsupported when a tar is needed and not given, and OSError.
+        """
+        sizes = [tar_size] if isinstance(tar_size, int) else list(tar_size)
+        tar_blocks = [(size + BLOCK - 1) >> BLOCK_BITS for size in sizes]
+        layout = Layout(self._changes, tar_blocks)
+        path.write_bytes(_Image(layout, tar_blocks, tars).pack())
+
+
+class _Image:
+    """Fills the bytes in where the layout has put them."""
+
+    def __init__(self, layout: Layout, tar_blocks: Sequence[int], tars: Sequence[Path]) -> None:
+        self._layout = layout
+        self._tar_blocks = tar_blocks
+        self._tars = tars
+        self._meta_start = round_up(erofs.DEVICE_TABLE + len(tar_blocks) * erofs.DEVICE_SLOT, BLOCK)
+        self._first_data = (self._meta_start + layout.meta_size) >> BLOCK_BITS
+        self._meta = bytearray(layout.meta_size)
+        self._data = bytearray(layout.data_blocks * BLOCK)
+
+    def pack(self) -> bytes:
+        for number, inode in enumerate(self._layout.order, 1):
+            self._pack_inode(inode, number)
+        shared = self._layout.shared
+        area = shared + bytes(-len(shared) % BLOCK)
+        body = b"".join((self._meta, self._data, area))
+        blocks = (self._meta_start + len(body)) >> BLOCK_BITS
+        if max(blocks, *self._tar_blocks) > _MAX_BLOCKS:
+            raise TooLarge("the layer is larger than an index can address", limit=_MAX_BLOCKS * BLOCK)
+        return self._head(body, blocks, blocks - (len(area) >> BLOCK_BITS)) + body
+
+    def _head(self, body: bytes, blocks: int, shared_block: int) -> bytes:
+        head = bytearray(self._meta_start)
+        uuid = hashlib.blake2b(body, digest_size=16).digest()
+        incompatible = erofs.INCOMPAT_CHUNKED_FILE | erofs.INCOMPAT_DEVICE_TABLE
+        # fmt: off
+        erofs.SUPER.pack_into(
+            head, erofs.SUPER_OFFSET,
+            erofs.MAGIC, 0, erofs.COMPAT_MTIME, BLOCK_BITS, 0, self._layout.order[0].nid,
+            len(self._layout.order), 0, 0, blocks, self._meta_start >> BLOCK_BITS, shared_block,
+            uuid, b"", incompatible, 0,
+            len(self._tar_blocks), erofs.DEVICE_TABLE // erofs.DEVICE_SLOT, 0, 0, 0, 0, 0,
+        )
+        # fmt: on
+        for number, size in enumerate(self._tar_blocks):
+            erofs.DEVICE.pack_into(head, erofs.DEVICE_TABLE + number * erofs.DEVICE_SLOT, b"", size, 0, 0, 0)
+        return bytes(head)
+
+    def _pack_inode(self, inode: Inode, number: int) -> None:
+        entry = inode.entry
+        offset = inode.nid * SLOT
+        layout, union = self._contents(inode, offset + INODE_SIZE + len(inode.body))
+        seconds, nanoseconds = divmod(entry.mtime_ns, 1_000_000_000)
+        # fmt: off
+        erofs.INODE.pack_into(
+            self._meta, offset,
+            1 | layout << 1, units(inode.body), erofs.FILE_TYPES[entry.type][0] | entry.mode & 0o7777, 0, inode.size,
+            union, number, entry.uid, entry.gid, seconds, nanoseconds, inode.links,
+            erofs.IMPLIED if inode.implied else _UNMARKED,
+        )
+        # fmt: on
+        if inode.body:
+            self._meta[offset + INODE_SIZE : offset + INODE_SIZE + len(inode.body)] = inode.body
+
+    def _contents(self, inode: Inode, behind: int) -> tuple[int, int]:
+        """Writes what the inode refers to; gives its data layout and the union field of its record."""
+        if inode.file is not None:
+            self._pack_chunks(inode, inode.file, behind)
+            return erofs.CHUNK_BASED, inode.file.format
+        if inode.entry.type in (EntryType.CHAR, EntryType.BLOCK):
+            return erofs.FLAT_PLAIN, erofs.encode_device(inode.entry.major, inode.entry.minor)
+        if inode.rows is None and not inode.text:
+            return erofs.FLAT_PLAIN, 0
+        blocks = [pack_block(rows) for rows in inode.rows] if inode.rows is not None else [inode.text]
+        if inode.inline:
+            self._meta[behind : behind + inode.size] = blocks[0]
+            return erofs.FLAT_INLINE, 0
+        for number, block in enumerate(blocks, inode.start):
+            self._data[number * BLOCK : number * BLOCK + len(block)] = block
+        return erofs.FLAT_PLAIN, self._first_data + inode.start
+
+    def _pack_chunks(self, inode: Inode, file: FileMap, behind: int) -> None:
+        begin = (behind + 7) & -8
+        for position, block in enumerate(file.blocks):
+            address = (0, inode.device, block) if block >= 0 else erofs.HOLE
+            erofs.CHUNK.pack_into(self._meta, begin + 8 * position, *address)
+        for copy in file.copies:
+            block = self._first_data + (len(self._data) >> BLOCK_BITS)
+            erofs.CHUNK.pack_into(self._meta, begin + 8 * copy.chunk, 0, 0, block)
+            self._data += self._copied(copy)
+
+    def _copied(self, copy: Copy) -> bytearray:
+        if len(self._tars) < copy.device:
+            raise Unsupported("a sparse file has pieces off the block boundaries, and its tar was not given")
+        contents = bytearray(round_up(copy.size, BLOCK))
+        with self._tars[copy.device - 1].open("rb") as tar:
+            for into, source, length in copy.pieces:
+                tar.seek(source)
+                contents[into : into + length] = tar.read(length)
+        return contents

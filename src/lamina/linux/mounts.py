@@ -1,0 +1,189 @@
+"""Mounting, by the mount API of Linux 5.2 (fsopen … move_mount) and by mount(2), and what is mounted."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lamina.linux.syscalls import Path, libc, syscall
+
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
+
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+OPEN_TREE_CLONE = 1
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_SET_FLAG, _SET_STRING, _SET_BINARY, _SET_PATH, _SET_PATH_EMPTY, _SET_FD, _CMD_CREATE = range(7)
+
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_NOATIME = 0x10
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_NOATIME, MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE = 1024, 4096, 16384, 1 << 17, 1 << 18
+MS_SLAVE, MS_SHARED = 1 << 19, 1 << 20
+MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW = 1, 2, 4, 8
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def fsopen(fstype: str) -> int:
+    """Opens a context for making a file system of type `fstype`; gives its descriptor. ENODEV: no such type."""
+    return syscall(_FSOPEN, os.fsencode(fstype), _FSOPEN_CLOEXEC)
+
+
+def fsconfig_string(fd: int, key: str, value: Path) -> None:
+    """Sets option `key` of the context to a text of at most 255 bytes."""
+    syscall(_FSCONFIG, fd, _SET_STRING, os.fsencode(key), os.fsencode(value), 0)
+
+
+def fsconfig_flag(fd: int, key: str) -> None:
+    """Sets the option `key`, which has no value."""
+    syscall(_FSCONFIG, fd, _SET_FLAG, os.fsencode(key), None, 0)
+
+
+def fsconfig_fd(fd: int, key: str, value: int) -> None:
+    """Sets option `key` of the context to an open descriptor."""
+    syscall(_FSCONFIG, fd, _SET_FD, os.fsencode(key), None, value)
+
+
+def fsconfig_create(fd: int) -> None:
+    """Makes the file system (its superblock) that the options describe. The OSError names the kernel's reason."""
+    try:
+        syscall(_FSCONFIG, fd, _CMD_CREATE, None, None, 0)
+    except OSError as error:
+        reasons = "; ".join(messages(fd))
+        raise OSError(error.errno, f"{error.strerror} ({reasons})" if reasons else error.strerror) from error
+
+
+def messages(fd: int) -> list[str]:
+    """What the kernel has said in this context since the last call, without its `e `, `w ` and `i ` marks."""
+    found: list[str] = []
+    while True:
+        try:
+            found.append(os.read(fd, 4096).decode(errors="replace").rstrip("\n")[2:])
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EMSGSIZE):
+                return found
+            raise
+
+
+def fsmount(fd: int, attributes: int = 0) -> int:
+    """A mount of the file system made in context `fd`, attached nowhere yet; gives its descriptor."""
+    return syscall(_FSMOUNT, fd, _FSMOUNT_CLOEXEC, attributes)
+
+
+def move_mount(fd: int, target: Path, *, dirfd: int = -100) -> None:
+    """Attaches the mount behind descriptor `fd` at `target`, relative to the directory `dirfd`."""
+    syscall(_MOVE_MOUNT, fd, b"", dirfd, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH, filename=target)
+
+
+def open_tree(path: Path, flags: int = OPEN_TREE_CLONE, *, dirfd: int = -100) -> int:
+    """A descriptor for what is mounted at `path`; with OPEN_TREE_CLONE a private copy, attached nowhere yet."""
+    return syscall(_OPEN_TREE, dirfd, os.fsencode(path), flags | os.O_CLOEXEC, filename=path)
+
+
+def mount_setattr(
+    path: Path,
+    *,
+    dirfd: int = -100,
+    flags: int = 0,
+    attributes: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    userns: int = 0,
+) -> None:
+    """Changes attributes (MOUNT_ATTR_*) or propagation (MS_PRIVATE…) of the mount at `path`; AT_RECURSIVE in `flags`
+    takes all below it. Linux 5.12."""
+    how = _MountAttr(attributes, clear, propagation, userns)
+    size = ctypes.sizeof(how)
+    syscall(_MOUNT_SETATTR, dirfd, os.fsencode(path), flags, ctypes.byref(how), size, filename=path)
+
+
+def mount_filesystem(
+    fstype: str, options: Iterable[tuple[str, Path | None]], target: Path, attributes: int = 0
+) -> None:
+    """Makes a file system with `options` (a None value is a flag) and attaches it at `target`. Raises OSError."""
+    context = fsopen(fstype)
+    try:
+        for key, value in options:
+            if value is None:
+                fsconfig_flag(context, key)
+            else:
+                fsconfig_string(context, key, value)
+        fsconfig_create(context)
+        made = fsmount(context, attributes)
+    finally:
+        os.close(context)
+    try:
+        move_mount(made, target)
+    finally:
+        os.close(made)
+
+
+def mount(source: Path, target: Path, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2); `data` is at most one page of comma-separated options."""
+    parts = [os.fsencode(part) for part in (source, target, fstype)]
+    libc("mount", *parts, flags, os.fsencode(data) if data else None, filename=target)
+
+
+def umount2(target: Path, flags: int = 0) -> None:
+    """umount2(2): takes away the mount on top at `target`. EINVAL: nothing is mounted there; EBUSY: in use."""
+    libc("umount2", os.fsencode(target), flags, filename=target)
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """One line of /proc/self/mountinfo (proc_pid_mountinfo(5)); numbers are ids of mounts."""
+
+    id: int
+    parent: int
+    root: str
+    target: str
+    options: str
+    tags: tuple[str, ...]
+    """Propagation: "shared:N", "master:N"…; empty for private."""
+    fstype: str
+    source: str
+    super_options: str
+
+
+def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
+    """Every mount of the mount namespace that `pid` is in, in the kernel's order (a mount comes after its parent)."""
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        text = lines.read()
+    for line in text.splitlines():
+        fields = line.split(" ")
+        dash = fields.index("-", 6)
+        yield MountPoint(
+            int(fields[0]),
+            int(fields[1]),
+            _plain(fields[3]),
+            _plain(fields[4]),
+            fields[5],
+            tuple(fields[6:dash]),
+            fields[dash + 1],
+            _plain(fields[dash + 2]),
+            fields[dash + 3],
+        )
+
+
+def _plain(text: str) -> str:
+    """Undoes the octal escapes (blank, tab, newline, backslash, #) of mountinfo."""
+    if "\\" not in text:
+        return text
+    head, *rest = text.split("\\")
+    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
