@@ -203,10 +203,8 @@ class Task(Process):
     def processes(self) -> list[int]:
         """Ids in the host's namespace of all processes in the container."""
         layout = self._runtime.layout
-        directory = layout.directory("pids", self._cgroup) or next(
-            iter(layout.directories(self._cgroup).values()), None
-        )
-        return cgroup_layout.processes(directory) if directory else []
+        found = (cgroup_layout.processes(directory) for directory in layout.directories(self._cgroup).values())
+        return next((pids for pids in found if pids), [])
 
     def update(self, limits: Resources) -> None:
         """Sets the limits that are not None. Raises CommandFailed with the runtime's words when one is refused."""

@@ -11,6 +11,8 @@ from typing import Literal
 
 ROOT = Path("/sys/fs/cgroup")
 
+_FLAGS = ("rw", "ro", "xattr", "clone_children")
+
 Mode = Literal["v1", "v2", "hybrid", "none"]
 
 
