@@ -140,7 +140,9 @@ class Images:
         query["pause"] = True if pause else "0"
         return Created(self._transport.json("POST", "/commit", query, json_body={}))
 
-    def search(self, term: str, *, limit: int | None = None, filters: Filters | None = None) -> Sequence[dict[str, Any]]:
+    def search(
+        self, term: str, *, limit: int | None = None, filters: Filters | None = None
+    ) -> Sequence[dict[str, Any]]:
         query = {"term": term, "limit": limit, "filters": filters or None}
         return list(self._transport.json("GET", "/images/search", query))
 

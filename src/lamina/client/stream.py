@@ -110,6 +110,21 @@ class Stream:
             return False
         return True
 
+    def offer(self, data: bytes) -> int | None:
+        """Write what fits without waiting, how many bytes that was; None where the process does not read any more.
+
+        Over TLS it waits until all is written.
+        """
+        try:
+            if hasattr(self._sock, "unwrap"):
+                self._sock.sendall(data)
+                return len(data)
+            return self._sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            return None
+
     def close_write(self) -> None:
         """Tell the process that its input ends. Over TLS, which cannot end one direction, this does nothing."""
         if hasattr(self._sock, "unwrap"):

@@ -13,7 +13,7 @@ from lamina.errors import InvalidInput
 def _strings(items: object) -> list[str]:
     if not isinstance(items, Sequence) or isinstance(items, str):
         raise InvalidInput("template: join wants a list")
-    return [values.plain(item) for item in items]
+    return [values.text(item) for item in items]
 
 
 def _title(text: str) -> str:
@@ -42,7 +42,7 @@ def _equal(first: object, *others: object) -> bool:
 
 
 def _println(*arguments: object) -> str:
-    return " ".join(values.plain(argument) for argument in arguments) + "\n"
+    return " ".join(values.text(argument) for argument in arguments) + "\n"
 
 
 def _print(*arguments: object) -> str:
@@ -50,7 +50,7 @@ def _print(*arguments: object) -> str:
     out = ""
     for at, argument in enumerate(arguments):
         spaced = at and not isinstance(argument, str) and not isinstance(arguments[at - 1], str)
-        out += (" " if spaced else "") + values.plain(argument)
+        out += (" " if spaced else "") + values.text(argument)
     return out
 
 

@@ -33,11 +33,6 @@ def truth(value: object) -> bool:
 
 
 def text(value: object) -> str:
-    """The value as `{{.}}` prints it: Go's %v, with nil shown as templates do."""
-    return "<no value>" if value is None else plain(value)
-
-
-def plain(value: object) -> str:
     """Go's `%v`."""
     if value is None:
         return "<nil>"
@@ -48,11 +43,11 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, Fields):
-        return plain(value.as_json())
+        return text(value.as_json())
     if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{key}:{plain(value[key])}" for key in sorted(value)) + "]"
+        return "map[" + " ".join(f"{key}:{text(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, Sequence):
-        return "[" + " ".join(plain(item) for item in value) + "]"
+        return "[" + " ".join(text(item) for item in value) + "]"
     return str(value)
 
 
@@ -94,7 +89,7 @@ def printf(form: str, arguments: Sequence[object]) -> str:
         return _padded(shown, flags, int(width or 0))
 
     result = VERB.sub(one, form)
-    extra = ", ".join(f"{_type_name(value)}={plain(value)}" for value in rest)
+    extra = ", ".join(f"{_type_name(value)}={text(value)}" for value in rest)
     return result + (f"%!(EXTRA {extra})" if extra else "")
 
 
@@ -107,10 +102,10 @@ def _padded(shown: str, flags: str, width: int) -> str:
 def _verb(verb: str, value: object, flags: str, precision: int | None) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if verb in "sv":
-        shown = plain(value)
+        shown = text(value)
         return shown if precision is None else shown[:precision]
     if verb == "q":
-        return json.dumps(plain(value), ensure_ascii=False)
+        return json.dumps(text(value), ensure_ascii=False)
     if verb in "dboxXc" and isinstance(value, int) and number:
         shown = chr(value) if verb == "c" else format(value, verb)
         return "+" + shown if "+" in flags and value >= 0 and verb == "d" else shown
@@ -119,10 +114,10 @@ def _verb(verb: str, value: object, flags: str, precision: int | None) -> str:
     if verb in "xX" and isinstance(value, str):
         return value.encode().hex() if verb == "x" else value.encode().hex().upper()
     if verb == "t" and isinstance(value, bool):
-        return plain(value)
+        return text(value)
     if verb == "T":
         return _type_name(value)
-    return f"%!{verb}({_type_name(value)}={plain(value)})"
+    return f"%!{verb}({_type_name(value)}={text(value)})"
 
 
 def _type_name(value: object) -> str:

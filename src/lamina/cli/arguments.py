@@ -1,0 +1,128 @@
+"""Flags as Docker's users write them: click's commands, taught the habits of Go's pflag.
+
+`--rm=false` and `-i=true` set a switch, `-e=A=B` gives a short flag its value behind `=`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from lamina.errors import InvalidInput
+
+FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
+
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+FALSE = ("0", "f", "F", "false", "FALSE", "False")
+
+
+def parse_bool(text: str) -> bool:
+    """Go's strconv.ParseBool. Raises InvalidInput."""
+    if text in TRUE or text in FALSE:
+        return text in TRUE
+    raise InvalidInput(f"{text!r} is not a boolean", advice="Write true or false")
+
+
+class Command(click.Command):
+    """A click command with pflag's habits and examples in its help.
+
+    With `passes_on`, everything from the first argument on is left alone: it belongs to the container.
+    """
+
+    def __init__(self, *args: Any, example: str = "", passes_on: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.context_settings = {"help_option_names": ["--help"]}  # -h is the host name's
+        self.example = textwrap.dedent(example).strip("\n")
+        self.allow_interspersed_args = not passes_on
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._normalised(ctx, args))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.example:
+            with formatter.section("Examples"):
+                formatter.write("\n".join(f"  {line}" for line in self.example.splitlines()) + "\n")
+
+    def _normalised(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        options = {
+            name: option
+            for option in self.get_params(ctx)
+            if isinstance(option, click.Option)
+            for name in option.opts + option.secondary_opts
+        }
+        result: list[str] = []
+        rest = list(args)
+        while rest:
+            word = rest.pop(0)
+            if word == "--" or word == "-" or not word.startswith("-"):
+                result.append(word)
+                if word == "--" or not self.allow_interspersed_args:
+                    break
+                continue
+            result += _flag(word, options)
+            if rest and _wants_value(word, options):
+                result.append(rest.pop(0))
+        return result + rest
+
+
+def _flag(word: str, options: dict[str, click.Option]) -> list[str]:
+    name, equals, value = word.partition("=")
+    option = options.get(name)
+    if not equals or option is None:
+        return [word]
+    if not option.is_flag:
+        return [word] if name.startswith("--") else [name + value] if value else [name, value]
+    if option.secondary_opts and not parse_bool(value):
+        return [option.secondary_opts[0]]
+    return [name] if parse_bool(value) else []
+
+
+def _wants_value(word: str, options: dict[str, click.Option]) -> bool:
+    """Whether the next word is the value of this flag: of `--name`, `-n`, or the last of `-itn`."""
+    if word.startswith("--"):
+        option = options.get(word)
+        return option is not None and not option.is_flag and not option.count
+    for position, letter in enumerate(word[1:], 1):
+        option = options.get(f"-{letter}")
+        if option is None:
+            return False
+        if not option.is_flag:
+            return position == len(word) - 1
+    return False
+
+
+def command(
+    example: str, *, passes_on: bool = False, name: str | None = None
+) -> Callable[[Callable[..., Any]], Command]:
+    """`click.command` for a `Command`."""
+    return click.command(name, cls=Command, example=example, passes_on=passes_on)
+
+
+def many(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:
+    """An option that may be given many times; it gives a tuple of strings."""
+    return click.option(*names, multiple=True, help=help, **more)
+
+
+def switch(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:
+    """An option that is on when it is given."""
+    return click.option(*names, is_flag=True, help=help, **more)
+
+
+def filters(pairs: Sequence[str]) -> dict[str, list[str]]:
+    """`--filter name=value` pairs as the API wants them. Raises InvalidInput for one without `=`."""
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidInput(f"bad filter {pair!r}", advice="Write filters as name=value")
+        found.setdefault(name.strip().lower(), []).append(value.strip())
+    return found
+
+
+filter_option = click.option("-f", "--filter", "filter_", multiple=True, metavar="KEY=VALUE", help="Show what matches")
+format_option = click.option(
+    "--format", "format_", default="", metavar="TEMPLATE", help="Print with a Go template, 'table TEMPLATE' or 'json'"
+)

@@ -1,0 +1,147 @@
+"""Every command: where it lives and what the list of commands says about it. Loading happens on use."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """`module` is below `lamina.cli.commands`; `name` is the click command in it."""
+
+    module: str
+    name: str
+    summary: str
+    hidden: bool = False
+
+
+GROUPS = {
+    "builder": "Manage builds",
+    "container": "Manage containers",
+    "context": "Manage contexts",
+    "image": "Manage images",
+    "network": "Manage networks",
+    "registry": "Serve and keep a registry",
+    "system": "Manage lamina",
+    "volume": "Manage volumes",
+}
+
+_CONTAINER = {
+    "attach": Entry("attach", "attach", "Attach your terminal to a running container"),
+    "commit": Entry("commit", "commit", "Create a new image from a container's changes"),
+    "cp": Entry("copy", "cp", "Copy files between a container and the local filesystem"),
+    "create": Entry("run", "create", "Create a new container"),
+    "diff": Entry("observe", "diff", "Inspect changes to files of a container"),
+    "exec": Entry("exec", "exec_", "Execute a command in a running container"),
+    "export": Entry("copy", "export", "Export a container's filesystem as a tar archive"),
+    "kill": Entry("lifecycle", "kill", "Kill running containers"),
+    "logs": Entry("logs", "logs", "Fetch the logs of a container"),
+    "pause": Entry("lifecycle", "pause", "Pause all processes of containers"),
+    "port": Entry("observe", "port", "List port mappings of a container"),
+    "rename": Entry("lifecycle", "rename", "Rename a container"),
+    "restart": Entry("lifecycle", "restart", "Restart containers"),
+    "rm": Entry("lifecycle", "rm", "Remove containers"),
+    "run": Entry("run", "run", "Create and run a new container from an image"),
+    "start": Entry("attach", "start", "Start stopped containers"),
+    "stats": Entry("stats", "stats", "Show a live stream of container resource usage"),
+    "stop": Entry("lifecycle", "stop", "Stop running containers"),
+    "top": Entry("observe", "top", "Display the running processes of a container"),
+    "unpause": Entry("lifecycle", "unpause", "Unpause all processes of containers"),
+    "update": Entry("update", "update", "Update the limits of containers"),
+    "wait": Entry("lifecycle", "wait", "Block until containers stop, then print their exit codes"),
+}
+_LIST_CONTAINERS = Entry("ps", "ps", "List containers")
+
+_IMAGE = {
+    "build": Entry("build", "build", "Build an image from a Dockerfile"),
+    "history": Entry("images", "history", "Show the history of an image"),
+    "import": Entry("archives", "import_", "Import a tarball to create an image"),
+    "load": Entry("archives", "load", "Load images from a tar archive or stdin"),
+    "pull": Entry("registries", "pull", "Download an image from a registry"),
+    "push": Entry("registries", "push", "Upload an image to a registry"),
+    "save": Entry("archives", "save", "Save images to a tar archive"),
+    "tag": Entry("images", "tag", "Give an image another name"),
+}
+_LIST_IMAGES = Entry("images", "images", "List images")
+_REMOVE_IMAGES = Entry("images", "rmi", "Remove images")
+
+_INSPECT = Entry("inspect", "inspect", "Return low-level information on objects")
+_EVENTS = Entry("system", "events", "Get real time events from the daemon")
+_INFO = Entry("system", "info", "Display information about the engine")
+
+
+def _hidden(entry: Entry) -> Entry:
+    return entry._replace(hidden=True)
+
+
+COMMANDS: dict[str, Entry] = {
+    **_CONTAINER,
+    **_IMAGE,
+    "ps": _LIST_CONTAINERS,
+    "images": _LIST_IMAGES,
+    "rmi": _REMOVE_IMAGES,
+    "inspect": _INSPECT,
+    "events": _EVENTS,
+    "info": _INFO,
+    "login": Entry("registries", "login", "Authenticate to a registry"),
+    "logout": Entry("registries", "logout", "Log out from a registry"),
+    "search": Entry("registries", "search", "Search a registry for images"),
+    "version": Entry("system", "version", "Show the version of the client and the engine"),
+    "daemon": Entry("daemon", "daemon", "Run the engine: serve the Docker Engine API"),
+    "completion": Entry("completion", "completion", "Print a completion script for your shell"),
+    **{f"container {name}": entry for name, entry in _CONTAINER.items()},
+    "container inspect": Entry("inspect", "inspect_container", "Display detailed information on containers"),
+    "container ls": _LIST_CONTAINERS,
+    "container list": _hidden(_LIST_CONTAINERS),
+    "container ps": _hidden(_LIST_CONTAINERS),
+    "container prune": Entry("prune", "prune_containers", "Remove all stopped containers"),
+    "container remove": _hidden(_CONTAINER["rm"]),
+    **{f"image {name}": entry for name, entry in _IMAGE.items()},
+    "image inspect": Entry("inspect", "inspect_image", "Display detailed information on images"),
+    "image ls": _LIST_IMAGES,
+    "image list": _hidden(_LIST_IMAGES),
+    "image prune": Entry("prune", "prune_images", "Remove unused images"),
+    "image rm": _REMOVE_IMAGES,
+    "image remove": _hidden(_REMOVE_IMAGES),
+    "volume create": Entry("volumes", "create", "Create a volume"),
+    "volume inspect": Entry("inspect", "inspect_volume", "Display detailed information on volumes"),
+    "volume ls": Entry("volumes", "ls", "List volumes"),
+    "volume list": Entry("volumes", "ls", "List volumes", hidden=True),
+    "volume prune": Entry("prune", "prune_volumes", "Remove unused local volumes"),
+    "volume rm": Entry("volumes", "rm", "Remove volumes"),
+    "volume remove": Entry("volumes", "rm", "Remove volumes", hidden=True),
+    "network connect": Entry("networks", "connect", "Connect a container to a network"),
+    "network create": Entry("networks", "create", "Create a network"),
+    "network disconnect": Entry("networks", "disconnect", "Disconnect a container from a network"),
+    "network inspect": Entry("inspect", "inspect_network", "Display detailed information on networks"),
+    "network ls": Entry("networks", "ls", "List networks"),
+    "network list": Entry("networks", "ls", "List networks", hidden=True),
+    "network prune": Entry("prune", "prune_networks", "Remove all unused networks"),
+    "network rm": Entry("networks", "rm", "Remove networks"),
+    "network remove": Entry("networks", "rm", "Remove networks", hidden=True),
+    "builder build": _hidden(_IMAGE["build"]),
+    "builder prune": Entry("prune", "prune_builds", "Remove build cache"),
+    "system df": Entry("usage", "df", "Show disk usage"),
+    "system dial-stdio": Entry("system", "dial_stdio", "Proxy the standard streams to the daemon", hidden=True),
+    "system events": _EVENTS,
+    "system info": _INFO,
+    "system prune": Entry("prune", "prune_system", "Remove unused data"),
+    "context create": Entry("context", "create", "Create a context"),
+    "context inspect": Entry("context", "inspect", "Display detailed information on contexts"),
+    "context ls": Entry("context", "ls", "List contexts"),
+    "context list": Entry("context", "ls", "List contexts", hidden=True),
+    "context rm": Entry("context", "rm", "Remove contexts"),
+    "context show": Entry("context", "show", "Print the name of the current context"),
+    "context use": Entry("context", "use", "Set the current context"),
+    "registry serve": Entry("registry", "serve", "Serve a registry"),
+    "registry gc": Entry("registry", "gc", "Remove what no image refers to"),
+    "registry ls": Entry("registry", "ls", "List the repositories of a registry's store"),
+    "registry verify": Entry("registry", "verify", "Check every blob against its digest"),
+    "registry copy": Entry("registry", "copy", "Copy images between registries"),
+}
+
+
+def names_in(group: str) -> list[str]:
+    """The commands of a group, sorted; those of the top level for ""."""
+    prefix = f"{group} " if group else ""
+    found = {name.removeprefix(prefix).partition(" ")[0] for name in COMMANDS if name.startswith(prefix)}
+    return sorted(found)

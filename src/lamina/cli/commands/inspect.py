@@ -1,0 +1,151 @@
+"""`lamina inspect`, for every kind of object, and the `inspect` of each group."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from lamina.cli.arguments import command, switch
+from lamina.cli.each import for_each
+from lamina.cli.session import Session
+from lamina.client.client import Client
+from lamina.errors import InvalidInput, NotFound
+
+Getter = Callable[[Client, str, bool], Mapping[str, Any]]
+
+GETTERS: dict[str, Getter] = {
+    "container": lambda client, name, size: client.containers.get(name, size=size),
+    "image": lambda client, name, size: client.images.get(name),
+    "network": lambda client, name, size: client.networks.get(name),
+    "volume": lambda client, name, size: client.volumes.get(name),
+}
+names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME|ID [NAME|ID...]")
+template_option = click.option(
+    "-f", "--format", "format_", default="", metavar="TEMPLATE", help="Print with a template"
+)
+size_option = switch("-s", "--size", help="Tell file sizes of containers")
+
+# Keys that Docker leaves out of its JSON while they are empty: a template may ask for them all the same.
+OPTIONAL = {
+    "Health", "Healthcheck", "MacAddress", "NetworkDisabled", "StopTimeout", "StopSignal", "Annotations", "Init",
+    "Runtime", "Parent", "Comment", "Container", "Variant", "SizeRw", "SizeRootFs", "Status", "UsageData", "GraphDriver",
+    "Size", "Platform", "Peers", "ArgsEscaped", "Isolation", "Author", "Created", "DockerVersion", "Identity",
+    "ImageManifestDescriptor",
+}  # fmt: skip
+LISTS = {"Cmd", "Entrypoint", "Env", "OnBuild", "Shell", "Mounts", "Aliases", "Binds", "CapAdd", "CapDrop", "RepoTags"}
+MAPS = {"Labels", "Volumes", "ExposedPorts", "Tmpfs", "Sysctls", "StorageOpt", "Options"}
+
+
+def _optional(name: str) -> object:
+    """What a key that is not there is worth in a template. Raises KeyError where Docker has no such key."""
+    if name in LISTS:
+        return []
+    if name in MAPS:
+        return {}
+    if name not in OPTIONAL:
+        raise KeyError(name)
+    return None
+
+
+def _with_empties(value: Any) -> Any:
+    """The document with null lists and maps as empty ones, which is how Docker's templates print them."""
+    if not isinstance(value, Mapping):
+        return value
+    nulls = {name for name, item in value.items() if item is None and name in LISTS | MAPS}
+    return {name: _optional(name) if name in nulls else _with_empties(item) for name, item in value.items()}
+
+
+def _get_any(client: Client, name: str, size: bool) -> Mapping[str, Any]:
+    for kind in GETTERS:
+        try:
+            return GETTERS[kind](client, name, size)
+        except NotFound:
+            continue
+    raise NotFound(f"No such object: {name}")
+
+
+def _run(session: Session, getter: Getter, names: tuple[str, ...], form: str, size: bool = False) -> int:
+    found: list[Mapping[str, Any]] = []
+    code = for_each(names, lambda name: found.append(getter(session.client, name, size)))
+    if form in ("", "json"):
+        _print_json(found, compact=form == "json")
+    else:
+        _print_template(found, form)
+    return code
+
+
+def _print_json(found: list[Mapping[str, Any]], compact: bool) -> None:
+    from json import dumps
+
+    if compact:
+        text = dumps([dict(document) for document in found], ensure_ascii=False, separators=(",", ":"))
+    else:
+        text = dumps([dict(document) for document in found], ensure_ascii=False, indent=4)
+    sys.stdout.write(text + "\n")
+
+
+def _print_template(found: list[Mapping[str, Any]], form: str) -> None:
+    from lamina.cli.template import Template
+
+    template = Template.parse(form)
+    for document in found:
+        sys.stdout.write(template.render(_with_empties(document), _optional) + "\n")
+
+
+@command("""
+    lamina inspect app1
+    lamina inspect -f '{{.State.Status}}' app1
+    lamina inspect --type image -f '{{json .Config.Env}}' my-app
+""")
+@names_argument
+@template_option
+@size_option
+@click.option("--type", "type_", default="", help="Kind of the object: container, image, network or volume")
+@click.pass_obj
+def inspect(session: Session, names: tuple[str, ...], format_: str, size: bool, type_: str) -> int:
+    """Return low-level information on objects, as JSON."""
+    if type_ and type_ not in GETTERS:
+        raise InvalidInput(f"{type_!r} is not a valid value for --type", advice=f"Give one of {', '.join(GETTERS)}")
+    return _run(session, GETTERS.get(type_, _get_any), names, format_, size)
+
+
+@command("lamina container inspect -f '{{.State.ExitCode}}' app1", name="inspect")
+@names_argument
+@template_option
+@size_option
+@click.pass_obj
+def inspect_container(session: Session, names: tuple[str, ...], format_: str, size: bool) -> int:
+    """Display detailed information on containers."""
+    return _run(session, GETTERS["container"], names, format_, size)
+
+
+@command("lamina image inspect my-app | jq -r '.[].RootFS.Layers[]'", name="inspect")
+@names_argument
+@template_option
+@click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
+@click.pass_obj
+def inspect_image(session: Session, names: tuple[str, ...], format_: str, platform: str | None) -> int:
+    """Display detailed information on images."""
+    return _run(session, GETTERS["image"], names, format_)
+
+
+@command("lamina network inspect -f '{{.Driver}}' bridge", name="inspect")
+@names_argument
+@template_option
+@switch("-v", "--verbose", help="Tell more")
+@click.pass_obj
+def inspect_network(session: Session, names: tuple[str, ...], format_: str, verbose: bool) -> int:
+    """Display detailed information on networks."""
+    return _run(session, lambda client, name, size: client.networks.get(name, verbose=verbose), names, format_)
+
+
+@command("lamina volume inspect -f '{{.Mountpoint}}' data", name="inspect")
+@names_argument
+@template_option
+@click.pass_obj
+def inspect_volume(session: Session, names: tuple[str, ...], format_: str) -> int:
+    """Display detailed information on volumes."""
+    return _run(session, GETTERS["volume"], names, format_)

@@ -1,0 +1,147 @@
+"""`lamina network create`, `ls`, `rm`, `connect` and `disconnect`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lamina.cli.arguments import command, filter_option, filters, format_option, many, switch
+from lamina.cli.each import for_each
+from lamina.cli.pairs import mapping
+from lamina.cli.session import Session
+from lamina.errors import InvalidInput, NotFound
+
+
+@command("""
+    lamina network create web
+    lamina network create --subnet 10.7.0.0/24 --gateway 10.7.0.1 --internal back
+""")
+@click.argument("name")
+@switch("--attachable", help="Accepted for Docker's sake")
+@many("--aux-address", metavar="NAME=IP", help="Addresses the network must not give away")
+@click.option("-d", "--driver", default="bridge", help="Driver of the network (default bridge)")
+@many("--gateway", help="Gateway of a subnet")
+@switch("--internal", help="No way to the outside")
+@many("--ip-range", help="Give addresses from this part of a subnet")
+@click.option("--ipam-driver", default="default", help="Driver of address management")
+@many("--ipam-opt", metavar="KEY=VALUE", help="Options of address management")
+@click.option("--ipv4/--no-ipv4", default=True, help="Enable or disable IPv4 addresses")
+@switch("--ipv6", help="Enable IPv6 addresses")
+@many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
+@many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
+@click.option("--scope", default="", help="Scope of the network")
+@many("--subnet", "subnets", help="Subnet in CIDR form")
+@click.pass_obj
+def create(session: Session, /, name: str, **flags: Any) -> None:
+    """Create a network."""
+    ipam: dict[str, Any] = {"Driver": flags["ipam_driver"], "Config": _pools(flags)}
+    if flags["ipam_opt"]:
+        ipam["Options"] = mapping(flags["ipam_opt"])
+    options: dict[str, Any] = {
+        "Driver": flags["driver"],
+        "Internal": flags["internal"],
+        "Attachable": flags["attachable"],
+        "EnableIPv6": flags["ipv6"],
+        "IPAM": ipam,
+        "Options": mapping(flags["opts"]),
+        "Labels": mapping(flags["labels"]),
+    }
+    if not flags["ipv4"]:
+        options["EnableIPv4"] = False
+    if flags["scope"]:
+        options["Scope"] = flags["scope"]
+    print(session.client.networks.create(name, **options).id)
+
+
+def _pools(flags: dict[str, Any]) -> list[dict[str, Any]]:
+    """One pool for each subnet, with the gateway, range and addresses that lie in it."""
+    from ipaddress import ip_network
+
+    try:
+        pools: list[dict[str, Any]] = [{"Subnet": str(ip_network(s, strict=False))} for s in flags["subnets"]]
+        given = [("Gateway", text, text) for text in flags["gateway"]]
+        given += [("IPRange", text, text) for text in flags["ip_range"]]
+        given += [("AuxiliaryAddresses", text, text.partition("=")[2]) for text in flags["aux_address"]]
+        for key, text, address in given:
+            pool = next((p for p in pools if _within(address, p["Subnet"])), None)
+            if pool is None:
+                raise InvalidInput(f"no subnet holds {text}", advice="Give it with --subnet")
+            if key == "AuxiliaryAddresses":
+                pool.setdefault(key, {})[text.partition("=")[0]] = address
+            else:
+                pool[key] = text
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+    return pools
+
+
+def _within(address: str, subnet: str) -> bool:
+    from ipaddress import ip_network
+
+    inner, outer = ip_network(address, strict=False), ip_network(subnet)
+    if inner.version != outer.version:
+        return False
+    return int(outer.network_address) <= int(inner.network_address) <= int(outer.broadcast_address)
+
+
+@command("lamina network ls --filter driver=bridge")
+@filter_option
+@format_option
+@switch("--no-trunc", help="Don't shorten")
+@switch("-q", "--quiet", help="Only show IDs")
+@click.pass_obj
+def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, quiet: bool) -> None:
+    """List networks."""
+    from lamina.cli.show.networks import NETWORK_DEFAULT, NETWORKS
+    from lamina.cli.show.table import print_rows
+
+    form = format_ or (session.settings.config.text("networksFormat") if not quiet else "")
+    found = sorted(session.client.networks.list(filters(filter_)), key=lambda network: network.name)
+    print_rows(found, NETWORKS, NETWORK_DEFAULT, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
+
+
+@command("lamina network rm web")
+@click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]")
+@switch("-f", "--force", help="A network that does not exist is no error")
+@click.pass_obj
+def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
+    """Remove networks."""
+
+    def remove(name: str) -> None:
+        session.client.networks.remove(name)
+        print(name)
+
+    return for_each(names, remove, forgive=NotFound if force else None)
+
+
+@command("lamina network connect --alias db web database")
+@click.argument("network")
+@click.argument("container")
+@many("--alias", "aliases", help="Another name of the container in the network")
+@many("--driver-opt", "driver_opts", metavar="KEY=VALUE", help="Driver options")
+@click.option("--gw-priority", type=int, default=0, help="The highest gives the default gateway")
+@click.option("--ip", default="", help="IPv4 address")
+@click.option("--ip6", default="", help="IPv6 address")
+@many("--link", "links", help="Link to another container")
+@many("--link-local-ip", "link_local_ips", help="Link-local addresses")
+@click.pass_obj
+def connect(session: Session, /, network: str, container: str, **flags: Any) -> None:
+    """Connect a container to a network."""
+    endpoint: dict[str, Any] = {"Aliases": list(flags["aliases"]), "Links": list(flags["links"])}
+    endpoint["DriverOpts"] = mapping(flags["driver_opts"])
+    addresses = {"IPv4Address": flags["ip"], "IPv6Address": flags["ip6"], "LinkLocalIPs": list(flags["link_local_ips"])}
+    endpoint["IPAMConfig"] = {name: value for name, value in addresses.items() if value}
+    if flags["gw_priority"]:
+        endpoint["GwPriority"] = flags["gw_priority"]
+    session.client.networks.connect(network, container, {name: value for name, value in endpoint.items() if value})
+
+
+@command("lamina network disconnect web database")
+@click.argument("network")
+@click.argument("container")
+@switch("-f", "--force", help="Disconnect it although it runs")
+@click.pass_obj
+def disconnect(session: Session, network: str, container: str, force: bool) -> None:
+    """Disconnect a container from a network."""
+    session.client.networks.disconnect(network, container, force=force)

@@ -1,0 +1,157 @@
+"""`lamina … prune`: what may go, asked before and told after."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from lamina.cli.arguments import command, filters, many, switch
+from lamina.cli.session import Session
+from lamina.cli.show.units import human_size
+from lamina.client.client import Client
+
+filter_option = many("--filter", "filter_", metavar="KEY=VALUE", help="Only what matches, such as until=24h")
+force_option = switch("-f", "--force", help="Do not ask")
+
+
+def confirmed(force: bool, warning: str) -> bool:
+    """Whether to go on: the user said so, on the command line or when asked."""
+    if force:
+        return True
+    sys.stdout.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _containers(client: Client, wanted: Mapping[str, list[str]]) -> int:
+    answer = client.containers.prune(wanted)
+    _tell("Deleted Containers:", answer.get("ContainersDeleted"))
+    return answer.reclaimed
+
+
+def _networks(client: Client, wanted: Mapping[str, list[str]]) -> int:
+    _tell("Deleted Networks:", client.networks.prune(wanted).get("NetworksDeleted"))
+    return 0
+
+
+def _volumes(client: Client, wanted: Mapping[str, list[str]]) -> int:
+    answer = client.volumes.prune(wanted)
+    _tell("Deleted Volumes:", answer.get("VolumesDeleted"))
+    return answer.reclaimed
+
+
+def _images(client: Client, wanted: Mapping[str, list[str]]) -> int:
+    answer = client.images.prune(wanted)
+    lines = [f"{verb.lower()}: {name}" for item in answer.get("ImagesDeleted") or () for verb, name in item.items()]
+    _tell("Deleted Images:", lines)
+    return answer.reclaimed
+
+
+def _builds(client: Client, wanted: Mapping[str, list[str]], everything: bool = False) -> int:
+    answer = client.prune_builds(wanted, all=everything)
+    _tell("Deleted build cache objects:", answer.get("CachesDeleted"))
+    return int(answer.get("SpaceReclaimed") or 0)
+
+
+def _tell(title: str, items: Any) -> None:
+    if items:
+        print("\n".join([title, *items, ""]))
+
+
+def _prune(session: Session, force: bool, warning: str, action: Callable[[Client], int], total: bool = True) -> None:
+    if not confirmed(force, warning):
+        return
+    reclaimed = action(session.client)
+    if total:
+        print(f"Total reclaimed space: {human_size(reclaimed)}")
+
+
+@command("lamina container prune -f --filter until=24h", name="prune")
+@filter_option
+@force_option
+@click.pass_obj
+def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) -> None:
+    """Remove all stopped containers."""
+    wanted = filters(filter_)
+    _prune(session, force, "WARNING! This will remove all stopped containers.", lambda c: _containers(c, wanted))
+
+
+@command("lamina network prune -f", name="prune")
+@filter_option
+@force_option
+@click.pass_obj
+def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> None:
+    """Remove all networks that no container uses."""
+    wanted = filters(filter_)
+    warning = "WARNING! This will remove all custom networks not used by at least one container."
+    _prune(session, force, warning, lambda client: _networks(client, wanted), total=False)
+
+
+@command("lamina volume prune -f --all", name="prune")
+@switch("-a", "--all", "all_", help="Remove unused named volumes too, not just anonymous ones")
+@filter_option
+@force_option
+@click.pass_obj
+def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
+    """Remove local volumes that no container uses."""
+    wanted = filters(filter_)
+    if all_:
+        wanted["all"] = ["true"]
+    kind = "all" if all_ else "anonymous"
+    warning = f"WARNING! This will remove {kind} local volumes not used by at least one container."
+    _prune(session, force, warning, lambda client: _volumes(client, wanted))
+
+
+@command("lamina image prune -a --filter until=240h", name="prune")
+@switch("-a", "--all", "all_", help="Remove all images no container uses, not just dangling ones")
+@filter_option
+@force_option
+@click.pass_obj
+def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
+    """Remove images that nothing uses."""
+    wanted = {**filters(filter_), "dangling": ["false" if all_ else "true"]}
+    what = "all images without at least one container associated to them" if all_ else "all dangling images"
+    _prune(session, force, f"WARNING! This will remove {what}.", lambda client: _images(client, wanted))
+
+
+@command("lamina builder prune -f", name="prune")
+@switch("-a", "--all", "all_", help="Remove all unused build cache, not just dangling parts")
+@filter_option
+@force_option
+@click.pass_obj
+def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
+    """Remove build cache."""
+    wanted = filters(filter_)
+    warning = f"WARNING! This will remove all {'' if all_ else 'dangling '}build cache."
+    _prune(session, force, warning, lambda client: _builds(client, wanted, all_))
+
+
+@command("lamina system prune -f --volumes", name="prune")
+@switch("-a", "--all", "all_", help="Remove all images no container uses, not just dangling ones")
+@filter_option
+@force_option
+@switch("--volumes", help="Remove anonymous volumes too")
+@click.pass_obj
+def prune_system(session: Session, all_: bool, filter_: tuple[str, ...], force: bool, volumes: bool) -> None:
+    """Remove stopped containers, unused networks, dangling images and unused build cache."""
+    wanted = filters(filter_)
+    _prune(session, force, _warning(all_, volumes), lambda client: _everything(client, wanted, all_, volumes))
+
+
+def _warning(all_: bool, volumes: bool) -> str:
+    items = ["all stopped containers", "all networks not used by at least one container"]
+    items += ["all anonymous volumes not used by at least one container"] if volumes else []
+    items.append("all images without at least one container associated to them" if all_ else "all dangling images")
+    items.append("all build cache" if all_ else "unused build cache")
+    return "WARNING! This will remove:\n" + "\n".join(f"  - {item}" for item in items) + "\n"
+
+
+def _everything(client: Client, wanted: Mapping[str, list[str]], all_: bool, volumes: bool) -> int:
+    reclaimed = _containers(client, wanted) + _networks(client, wanted)
+    if volumes:
+        reclaimed += _volumes(client, {name: value for name, value in wanted.items() if name != "until"})
+    reclaimed += _images(client, {**wanted, "dangling": ["false" if all_ else "true"]})
+    return reclaimed + _builds(client, wanted, all_)

@@ -1,0 +1,59 @@
+"""`lamina volume create`, `ls` and `rm`."""
+
+from __future__ import annotations
+
+import click
+
+from lamina.cli.arguments import command, filter_option, filters, format_option, many, switch
+from lamina.cli.each import for_each
+from lamina.cli.pairs import mapping
+from lamina.cli.session import Session
+from lamina.errors import InvalidInput, NotFound
+
+
+@command("lamina volume create --label team=web data")
+@click.argument("volume", required=False)
+@click.option("-d", "--driver", default="local", help="Volume driver (default local)")
+@many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
+@click.option("--name", default="", hidden=True)
+@many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
+@click.pass_obj
+def create(
+    session: Session, volume: str | None, driver: str, labels: tuple[str, ...], name: str, opts: tuple[str, ...]
+) -> None:
+    """Create a volume; its name is made up where none is given."""
+    if volume and name:
+        raise InvalidInput("conflicting options: the volume's name is given twice")
+    made = session.client.volumes.create(
+        volume or name, driver=driver, labels=mapping(labels), driver_opts=mapping(opts)
+    )
+    print(made.name)
+
+
+@command("lamina volume ls --filter dangling=true")
+@filter_option
+@format_option
+@switch("-q", "--quiet", help="Only show names")
+@click.pass_obj
+def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) -> None:
+    """List volumes."""
+    from lamina.cli.show.networks import VOLUME_DEFAULT, VOLUMES
+    from lamina.cli.show.table import print_rows
+
+    form = format_ or (session.settings.config.text("volumesFormat") if not quiet else "")
+    found = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: volume.name)
+    print_rows(found, VOLUMES, VOLUME_DEFAULT, form=form, quiet="Name" if quiet else "")
+
+
+@command("lamina volume rm data")
+@click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]")
+@switch("-f", "--force", help="A volume that does not exist is no error")
+@click.pass_obj
+def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
+    """Remove volumes that no container uses."""
+
+    def remove(name: str) -> None:
+        session.client.volumes.remove(name, force=force)
+        print(name)
+
+    return for_each(names, remove, forgive=NotFound if force else None)

@@ -1,0 +1,53 @@
+"""`config.json`, the file that Docker's clients share: read whole, written back with what we do not know."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamina.errors import InvalidInput
+
+
+class ConfigFile:
+    """The user's `config.json` in `folder`; an empty one where there is none. Raises InvalidInput for a broken one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "config.json"
+        self.document: dict[str, Any] = {}
+        try:
+            loaded = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"cannot read {self.path} ({error})") from error
+        if not isinstance(loaded, dict):
+            raise InvalidInput(f"{self.path} holds no JSON object")
+        self.document = loaded
+
+    def text(self, key: str) -> str:
+        """A value that is a string; "" where it is missing or something else."""
+        value = self.document.get(key)
+        return value if isinstance(value, str) else ""
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """A value that is an object; an empty one where it is missing or something else."""
+        value = self.document.get(key)
+        return value if isinstance(value, dict) else {}
+
+    def save(self) -> None:
+        """Replace the file at once, readable by its owner only: it may hold credentials."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self.path.with_name(f"config.json.{os.getpid()}")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(self.document, file, indent="\t")
+            file.write("\n")
+        temporary.replace(self.path.resolve())
+
+
+def config_folder(flag: str = "") -> Path:
+    """`--config`, else `DOCKER_CONFIG`, else ~/.docker."""
+    return Path(flag or os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")

@@ -1,0 +1,81 @@
+"""The console script: runs a command, and turns what went wrong into words on stderr and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from lamina.cli.program import program
+from lamina.errors import Cancelled, CommandFailed, LaminaError, NotModified
+
+USAGE = 125  # what Docker's users get for a wrong flag
+
+
+def main() -> None:
+    """The process's own arguments, and its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # file names that are no text
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run `lamina` with `args`; give the exit code. What goes wrong is told on stderr, never as a traceback."""
+    try:
+        result = program.main(list(args), prog_name="lamina", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 0 if not args else 1
+    except click.UsageError as error:
+        return _usage(error)
+    except click.ClickException as error:
+        return _say(error.format_message(), None, 1)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains about its own flush
+        return 141
+    except LaminaError as error:
+        return _failed(error)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _say(f"{name}{error.strerror or error}", None, 1)
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: click.UsageError) -> int:
+    path = error.ctx.command_path if error.ctx else "lamina"
+    return _say(error.format_message().rstrip("."), f"See '{path} --help'", USAGE)
+
+
+def _failed(error: LaminaError) -> int:
+    if "--debug" in sys.argv or "-D" in sys.argv[1:2]:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, NotModified):
+        return 0
+    message = f"Error response from daemon: {error.message}" if error.facts.get("from_daemon") else error.message
+    code = 1
+    if isinstance(error, CommandFailed):
+        code = int(error.facts.get("exit_code", 1))
+    elif isinstance(error, Cancelled):
+        code = 130
+    return _say(message, error.advice, int(error.facts.get("cli_exit", code)))
+
+
+def _say(message: str, advice: str | None, code: int) -> int:
+    sys.stdout.flush()
+    print(message if message.startswith("Error response") else f"lamina: {message}", file=sys.stderr)
+    if advice:
+        print(f"{advice.rstrip('.')}.", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

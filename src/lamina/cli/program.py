@@ -1,0 +1,75 @@
+"""The root command and its groups: they list every command, and load the one that is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from lamina.cli.catalog import COMMANDS, GROUPS, names_in
+from lamina.cli.session import Session
+
+DESCRIPTION = "Builds, stores, ships and runs container images; speaks the Docker Engine API."
+
+
+class Group(click.Group):
+    """A group whose commands come from the catalog. `path` is "" for the root."""
+
+    def __init__(self, path: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return names_in(self.path)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = f"{self.path} {cmd_name}" if self.path else cmd_name
+        if not self.path and cmd_name in GROUPS:
+            return Group(path=cmd_name, name=cmd_name, help=GROUPS[cmd_name], no_args_is_help=True)
+        entry = COMMANDS.get(name)
+        if entry is None:
+            return None
+        found = getattr(import_module(f"lamina.cli.commands.{entry.module}"), entry.name)
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The lists in the help, from the catalog alone."""
+        names = self.list_commands(ctx)
+        groups = [(name, GROUPS[name]) for name in names if not self.path and name in GROUPS]
+        prefix = f"{self.path} " if self.path else ""
+        entries = [(name, COMMANDS[prefix + name]) for name in names if prefix + name in COMMANDS]
+        commands = [(name, entry.summary) for name, entry in entries if not entry.hidden]
+        for title, rows in (("Management Commands", groups), ("Commands", commands)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\nRun '{ctx.command_path} COMMAND --help' for more on a command, with examples.\n")
+
+
+@click.group(cls=Group, help=DESCRIPTION, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-H", "--host", "hosts", multiple=True, metavar="HOST", help="Daemon to talk to: unix://, tcp:// or ssh://"
+)
+@click.option("-c", "--context", default="", metavar="NAME", help="Context to use instead of the current one")
+@click.option("--config", default="", metavar="DIR", help="Where config.json is (default ~/.docker)")
+@click.option("-D", "--debug", is_flag=True, help="Show where an error came from")
+@click.option("-l", "--log-level", default="info", metavar="LEVEL", help="Accepted for Docker's sake")
+@click.option("--tls", is_flag=True, help="Use TLS; implied by --tlsverify")
+@click.option("--tlscacert", default="", metavar="FILE", help="Trust certificates signed by this CA only")
+@click.option("--tlscert", default="", metavar="FILE", help="TLS certificate of this client")
+@click.option("--tlskey", default="", metavar="FILE", help="TLS key of this client")
+@click.option("--tlsverify", is_flag=True, help="Use TLS and check the daemon's certificate")
+@click.option("-v", "--version", "show_version", is_flag=True, help="Print the version and quit")
+@click.pass_context
+def program(ctx: click.Context, /, show_version: bool, **flags: Any) -> None:
+    """The root: notes the connection's flags for the command that runs."""
+    if show_version:
+        from lamina import __version__
+
+        print(f"lamina version {__version__}")
+        ctx.exit(0)
+    ctx.obj = ctx.with_resource(Session(flags))

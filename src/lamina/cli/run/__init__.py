@@ -1,0 +1,1 @@
+"""From the flags of `run` and `create` to the request the daemon gets, and through the container's life."""

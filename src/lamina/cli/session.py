@@ -1,0 +1,44 @@
+"""What every command has at hand: the settings, and the client of the daemon they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamina.cli.settings import Settings
+    from lamina.client.client import Client
+
+
+class Session:
+    """The object behind `click.pass_obj`. Nothing is read or opened before it is asked for."""
+
+    def __init__(self, flags: Mapping[str, Any]) -> None:
+        self._flags = flags
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """From flags, environment and config.json. Raises InvalidInput where they contradict each other."""
+        from lamina.cli.settings import read_settings
+
+        return read_settings(self._flags)
+
+    @cached_property
+    def client(self) -> Client:
+        """The daemon's client. The default daemon is started where it is not up."""
+        from lamina.client.client import Client
+
+        settings = self.settings
+        if settings.is_default:
+            from lamina.cli.launch import ensure_running
+
+            ensure_running(settings.address.path)
+        return Client(settings.address, tls=settings.tls, version=settings.version, headers=settings.headers)

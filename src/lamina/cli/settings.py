@@ -1,0 +1,107 @@
+"""Which daemon a command talks to, and how: flag, then environment, then `config.json`.
+
+The order among them: `-H`; `--context`; LAMINA_HOST; DOCKER_CONTEXT; DOCKER_HOST; `currentContext`; lamina's own
+default socket.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lamina.cli.config import ConfigFile, config_folder
+from lamina.client.address import Address, default_socket, parse_address
+from lamina.client.dial import Tls
+from lamina.errors import InvalidInput
+
+
+class Endpoint(NamedTuple):
+    """Where to connect. `host` is "" for lamina's default socket; `tls` None leaves TLS to flags and environment."""
+
+    context: str
+    host: str
+    tls: Tls | None = None
+
+
+class Settings:
+    """The answers for one invocation."""
+
+    def __init__(self, flags: Mapping[str, Any], endpoint: Endpoint, config: ConfigFile) -> None:
+        self._flags = flags
+        self._endpoint = endpoint
+        self.config = config
+
+    @property
+    def context(self) -> str:
+        """The context in use; "default" where none is."""
+        return self._endpoint.context
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is lamina's own default daemon, which may be started."""
+        return not self._endpoint.host
+
+    @cached_property
+    def tls(self) -> Tls | None:
+        return self._endpoint.tls or _tls(self._flags, self.config.folder)
+
+    @cached_property
+    def address(self) -> Address:
+        if self.is_default:
+            return Address("unix", path=default_socket())
+        return parse_address(self._endpoint.host, tls=self.tls is not None)
+
+    @property
+    def version(self) -> str | None:
+        """DOCKER_API_VERSION, which ends negotiation."""
+        return os.environ.get("DOCKER_API_VERSION") or None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """HttpHeaders of config.json."""
+        return {str(name): str(value) for name, value in self.config.mapping("HttpHeaders").items()}
+
+
+def read_settings(flags: Mapping[str, Any]) -> Settings:
+    """Raises InvalidInput for contradicting flags, NotFound for an unknown context."""
+    config = ConfigFile(config_folder(flags.get("config", "")))
+    return Settings(flags, _endpoint(flags, config), config)
+
+
+def _endpoint(flags: Mapping[str, Any], config: ConfigFile) -> Endpoint:
+    hosts = flags.get("hosts") or ()
+    name = flags.get("context") or ""
+    if len(hosts) > 1:
+        raise InvalidInput("more than one host was given", advice="Give -H once")
+    if hosts and name:
+        raise InvalidInput("--host and --context contradict each other", advice="Give one of them")
+    environment = os.environ
+    host = hosts[0] if hosts else ""
+    if not host and not name:
+        host = environment.get("LAMINA_HOST", "")
+    if not host and not name:
+        name = environment.get("DOCKER_CONTEXT", "")
+        host = "" if name else environment.get("DOCKER_HOST", "")
+        name = name if name or host else config.text("currentContext")
+    if host or name in ("", "default"):
+        return Endpoint("default", host or (environment.get("DOCKER_HOST", "") if name else ""))
+    from lamina.cli.contexts import ContextStore
+
+    stored = ContextStore(config.folder).get(name)
+    return Endpoint(name, stored.host, stored.tls)
+
+
+def _tls(flags: Mapping[str, Any], folder: Path) -> Tls | None:
+    verify = bool(flags.get("tlsverify") or os.environ.get("DOCKER_TLS_VERIFY"))
+    if not (verify or flags.get("tls") or os.environ.get("DOCKER_TLS")):
+        return None
+    files = Path(os.environ.get("DOCKER_CERT_PATH") or folder)
+
+    def chosen(flag: str, name: str) -> str:
+        return flags.get(flag) or (str(files / name) if (files / name).exists() else "")
+
+    ca, cert, key = chosen("tlscacert", "ca.pem"), chosen("tlscert", "cert.pem"), chosen("tlskey", "key.pem")
+    return Tls(ca, cert, key, verify)

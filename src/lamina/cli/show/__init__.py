@@ -1,0 +1,1 @@
+"""What people and scripts read: sizes, times, tables and rows, as Docker writes them."""

@@ -1,0 +1,1 @@
+"""The terminal side of containers: raw mode, detaching, signals, and pumping bytes both ways."""
