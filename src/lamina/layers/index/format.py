@@ -36,6 +36,7 @@ SLOT = 32
 INODE_SIZE = 64
 NAME_MAX = 255
 VALUE_MAX = 0xFFFF
+TARGET_MAX = 4095
 
 # magic checksum compat blkszbits extslots rootnid | inos epoch | nsec blocks meta xattr | uuid name |
 # incompat algs devices slotoff dirblkbits prefixes prefixstart | packed_nid filter/ishare/reserved build_time rootnid8

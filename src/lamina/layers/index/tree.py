@@ -1,0 +1,159 @@
+"""LayerTree: one layer read in place from its index and its tar, without a mount and without any privilege."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from lamina.errors import InvalidInput
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.index import format as erofs
+from lamina.layers.index.contents import ContentStream, Extent, FileLayout
+from lamina.layers.index.image import IndexImage, RawInode
+from lamina.layers.index.xattrs import unescape
+from lamina.layers.tree import Node
+
+_TYPES = {bits: kind for kind, (bits, _) in erofs.FILE_TYPES.items()}
+_MAX_CACHED_NAMES = 200_000
+_BUFFER = 1 << 17
+
+
+class LayerTree:
+    """A Tree over one layer, with its whiteouts and opaque marks as they are. A context manager.
+
+    Safe against any index: a damaged one raises Corrupt, never loops and never reads outside the two files. Safe to
+    share between threads for reading; `close` is for when nobody reads any more.
+    """
+
+    def __init__(self, image: IndexImage, tars: Sequence[Path]) -> None:
+        self._image = image
+        self._tars = tars
+        self._names: dict[int, dict[bytes, int]] = {}
+        self._cached = 0
+
+    @classmethod
+    def open(cls, index: Path, tar: Path | Sequence[Path]) -> LayerTree:
+        """The tree of `index`, whose contents lie in `tar` (or in these tars). Raises Corrupt, OSError."""
+        tars = [tar] if isinstance(tar, Path) else list(tar)
+        image = IndexImage(index)
+        if len(image.devices) != len(tars):
+            image.close()
+            image.damaged(f"it names {len(image.devices)} tars, not {len(tars)}")
+        return cls(image, tars)
+
+    def close(self) -> None:
+        """Lets the index go. Streams over its contents stay usable only where those lie in a tar. Idempotent."""
+        self._names.clear()
+        self._image.close()
+
+    def __enter__(self) -> LayerTree:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def lookup(self, path: str) -> Node | None:
+        """See Tree."""
+        inode = self._walk(_parts(path))
+        return None if inode is None else self._node("/".join(_parts(path)), inode)
+
+    def children(self, path: str) -> Iterator[Node]:
+        """See Tree. Every directory it gives leads back here, so that walking down always ends."""
+        parts = _parts(path)
+        directory = self._walk(parts)
+        if directory is None or not stat.S_ISDIR(directory.mode):
+            return
+        prefix = "".join(f"{part}/" for part in parts)
+        below: set[int] = set()
+        for name, nid in sorted(self._entries(directory).items()):
+            if name in (b".", b".."):
+                continue
+            inode = self._image.inode(nid)
+            if stat.S_ISDIR(inode.mode):
+                self._check_child(directory, inode, below)
+            yield self._node(prefix + os.fsdecode(name), inode)
+
+    def read(self, node: Node) -> BinaryIO:
+        """See Tree."""
+        inode = self._image.inode(node.ino)
+        if not stat.S_ISREG(inode.mode):
+            raise InvalidInput(f"{node.entry.path!r} is a {node.entry.type.value}, not a regular file")
+        stream = ContentStream(FileLayout(self._image, inode), self._open_tar)
+        return io.BufferedReader(stream, _BUFFER)
+
+    def extents(self, node: Node) -> Iterator[Extent]:
+        """Where the bytes of a REGULAR node lie, holes included, from its beginning to its end."""
+        layout = FileLayout(self._image, self._image.inode(node.ino))
+        position = 0
+        while position < layout.size:
+            extent = layout.extent(position)
+            yield extent
+            position += extent.length
+
+    def _open_tar(self, number: int) -> int:
+        return os.open(self._tars[number - 1], os.O_RDONLY | os.O_CLOEXEC)
+
+    def _check_child(self, directory: RawInode, child: RawInode, below: set[int]) -> None:
+        if child.nid in below or child.nid == self._image.root or self._entries(child).get(b"..") != directory.nid:
+            self._image.damaged(f"directory {child.nid} has more than one parent")
+        below.add(child.nid)
+
+    def _walk(self, parts: Sequence[str]) -> RawInode | None:
+        inode = self._image.inode(self._image.root)
+        if not stat.S_ISDIR(inode.mode):
+            self._image.damaged("its root is not a directory")
+        for part in parts:
+            if not stat.S_ISDIR(inode.mode) or part in (".", ".."):
+                return None
+            nid = self._entries(inode).get(os.fsencode(part))
+            if nid is None:
+                return None
+            inode = self._image.inode(nid)
+        return inode
+
+    def _entries(self, directory: RawInode) -> dict[bytes, int]:
+        found = self._names.get(directory.nid)
+        if found is None:
+            if self._cached > _MAX_CACHED_NAMES:
+                self._names, self._cached = {}, 0
+            found = self._names[directory.nid] = self._image.entries(directory)
+            self._cached += len(found)
+        return found
+
+    def _node(self, path: str, inode: RawInode) -> Node:
+        kind = _TYPES.get(stat.S_IFMT(inode.mode))
+        if kind is None:
+            self._image.damaged(f"inode {inode.nid} is of no known type")
+        kept = self._image.xattrs(inode)
+        major, minor = erofs.decode_device(inode.union) if kind in (EntryType.CHAR, EntryType.BLOCK) else (0, 0)
+        entry = Entry(
+            path,
+            kind,
+            mode=inode.mode & 0o7777,
+            uid=inode.uid,
+            gid=inode.gid,
+            size=inode.size if kind is EntryType.REGULAR else 0,
+            mtime_ns=inode.mtime_ns,
+            target=self._target(inode) if kind is EntryType.SYMLINK else "",
+            major=major,
+            minor=minor,
+            xattrs={own: value for name, value in kept.items() if (own := unescape(name)) is not None},
+        )
+        opaque = kept.get(erofs.OPAQUE_XATTR) == b"y"
+        return Node(entry, inode.nid, inode.nlink, opaque=opaque, implied=inode.implied)
+
+    def _target(self, inode: RawInode) -> str:
+        if inode.size > erofs.TARGET_MAX:
+            self._image.damaged(f"link {inode.nid} is longer than a path can be")
+        return os.fsdecode(b"".join(self._image.contents(inode)))
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]

@@ -1,0 +1,128 @@
+"""UnionTree: a stack of layers seen as one tree, as overlayfs would show it mounted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from lamina.errors import InvalidInput
+from lamina.layers.entry import EntryType
+from lamina.layers.tree import Node, Tree, name_key
+
+_MAX_SYMLINKS = 40
+_MAX_KNOWN = 20_000
+
+_Stack = list[tuple[int, Node]]
+
+
+class UnionTree:
+    """A Tree over several, the bottom one first: upper names hide lower ones, directories are merged.
+
+    The numbers of its nodes tell the files of all layers apart. It closes nothing: the layers belong to the caller.
+    Safe to share between threads as far as the layers are.
+    """
+
+    def __init__(self, layers: Sequence[Tree]) -> None:
+        self._layers = tuple(layers)
+        roots = ((number, layer.lookup("")) for number, layer in reversed(list(enumerate(self._layers))))
+        self._root = _visible([(number, root) for number, root in roots if root is not None])
+        self._known: dict[str, _Stack] = {}
+
+    def lookup(self, path: str) -> Node | None:
+        """See Tree."""
+        stack = self._stack(path)
+        return self._shown(stack) if stack else None
+
+    def children(self, path: str) -> Iterator[Node]:
+        """See Tree."""
+        stack = self._stack(path)
+        merged: dict[str, _Stack] = {}
+        for layer, directory in stack:
+            if directory.is_directory:
+                for node in self._layers[layer].children(directory.entry.path):
+                    merged.setdefault(node.entry.name, []).append((layer, node))
+        found = [self._shown(kept) for stacked in merged.values() if (kept := _visible(stacked))]
+        yield from sorted(found, key=name_key)
+
+    def read(self, node: Node) -> BinaryIO:
+        """See Tree."""
+        source = node.source
+        return self._layers[source].read(dataclasses.replace(node, ino=node.ino // len(self._layers)))
+
+    def resolve(self, path: str) -> Node | None:
+        """The file at `path` after following every symlink, the last one too, as if the tree were the root.
+
+        ".." goes up and never above the root. None when there is no such file. Raises InvalidInput past 40 symlinks.
+        """
+        done: list[str] = []
+        todo = path.split("/")[::-1]
+        symlinks = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                done[-1:] = []
+            elif part not in ("", "."):
+                node = self.lookup("/".join((*done, part)))
+                if node is None or (todo and node.entry.type not in (EntryType.DIRECTORY, EntryType.SYMLINK)):
+                    return None
+                if node.entry.type is not EntryType.SYMLINK:
+                    done.append(part)
+                    continue
+                symlinks += 1
+                if symlinks > _MAX_SYMLINKS:
+                    raise InvalidInput(f"too many symlinks on the way to {path!r}", path=path)
+                if node.entry.target.startswith("/"):
+                    done.clear()
+                todo.extend(node.entry.target.split("/")[::-1])
+        return self.lookup("/".join(done))
+
+    def _stack(self, path: str) -> _Stack:
+        """The files at `path` that count, from the top: one that is no directory, or directories to be merged."""
+        parts = [part for part in path.split("/") if part]
+        known = len(parts)
+        while known and "/".join(parts[:known]) not in self._known:
+            known -= 1
+        stack = self._known["/".join(parts[:known])] if known else self._root
+        for number in range(known, len(parts)):
+            if not stack:
+                break
+            stack = self._below(stack, parts[number])
+            if len(self._known) >= _MAX_KNOWN:
+                self._known = {}
+            self._known["/".join(parts[: number + 1])] = stack
+        return stack
+
+    def _below(self, stack: _Stack, name: str) -> _Stack:
+        found: _Stack = []
+        for layer, directory in stack:
+            if directory.is_directory:
+                node = self._layers[layer].lookup(_joined(directory.entry.path, name))
+                if node is not None:
+                    found.append((layer, node))
+        return _visible(found)
+
+    def _shown(self, stack: _Stack) -> Node:
+        """The topmost file that describes itself; directories that only had to be there take lower attributes."""
+        layer, node = next((pair for pair in stack if not pair[1].implied), stack[0])
+        nlink = node.nlink if len(stack) == 1 else 1
+        ino = node.ino * len(self._layers) + layer
+        return dataclasses.replace(node, ino=ino, nlink=nlink, source=layer, opaque=False, implied=False)
+
+
+def _visible(stack: _Stack) -> _Stack:
+    """What of the files of one name, from the top, is not hidden by one above it."""
+    kept: _Stack = []
+    for layer, node in stack:
+        if not node.is_directory:
+            if not kept and not node.is_whiteout:
+                kept.append((layer, node))
+            break
+        kept.append((layer, node))
+        if node.opaque:
+            break
+    return kept
+
+
+def _joined(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
