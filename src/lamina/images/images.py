@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
 
-from lamina.errors import NotFound
+from lamina.errors import Conflict, NotFound
 from lamina.events import EventBus
 from lamina.formats.config import ImageConfig
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
+from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images import create as creation
 from lamina.images import listing
+from lamina.images.archive.choose import images_to_save
+from lamina.images.archive.load import Loaded, load
+from lamina.images.archive.save import Sink, save
 from lamina.images.catalog import Catalog, no_such_image
+from lamina.images.commit import Changed, CommitOptions, commit
 from lamina.images.create import NewImage
-from lamina.images.filters import LIST_FILTERS, Filters, ImageFilters
+from lamina.images.filters import LIST_FILTERS, PRUNE_FILTERS, Filters, ImageFilters
 from lamina.images.history import HistoryStep, history
 from lamina.images.image import Image
+from lamina.images.importing import import_tar
 from lamina.images.listing import ImagesUsage, ListedImage
 from lamina.images.names import add_names, check_tag, remove_names
+from lamina.images.prune import Pruned, prune
 from lamina.images.record import REFERENCES, children
 from lamina.images.remove import Deleted, ImageUser, Removal, Untagged, Users, remove
+from lamina.progress import Report, ignore
+from lamina.store.leases import Lease
 from lamina.store.store import Store
 
 __all__ = ["Image", "ImageUser", "Images"]
@@ -42,6 +54,7 @@ class Images:
         self.events = events
         self.users: Users = _nobody
         self.catalog = Catalog(store)
+        self._pruning = threading.Lock()
         self.catalog.drop_broken()
 
     def get(self, name: str | Digest) -> Image:
@@ -149,6 +162,88 @@ class Images:
         """
         wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
         return listing.list_images(self.catalog, self.users, wanted, all_images=all_images, shared_size=shared_size)
+
+    def prune(self, filters: Filters | None = None) -> Pruned:
+        """Remove images without a tag (with `dangling=false`: all that no container uses), and unowned content.
+
+        `filters` are Docker's (dangling, label, label!, until). Publishes `prune`. Raises InvalidInput, and Conflict
+        while another prune runs.
+        """
+        wanted = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
+        if not self._pruning.acquire(blocking=False):
+            raise Conflict("a prune operation is already running")
+        try:
+            pruned = prune(self.catalog, wanted, self.remove)
+        finally:
+            self._pruning.release()
+        self.events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
+        return pruned
+
+    def import_tar(
+        self,
+        stream: BinaryIO,
+        reference: Reference | None = None,
+        *,
+        message: str = "Imported from -",
+        changes: Sequence[str] = (),
+        platform: Platform | None = None,
+        created: str | None = None,
+    ) -> Image:
+        """Make an image of a root file system in a tar, compressed or not; `changes` are Dockerfile instructions.
+
+        `created` is an RFC 3339 time, by default now. Publishes `import`. Raises InvalidInput, TooLarge, NoSpace.
+        """
+        tag = check_tag(reference) if reference else None
+        options: dict[str, Any] = {"message": message, "changes": changes, "platform": platform, "created": created}
+        image = self.get(import_tar(self.catalog, stream, tag, **options).digest)
+        if tag:
+            self.publish("tag", image, tag.familiar())
+        self.publish("import", image, str(image.id))
+        return image
+
+    def commit(self, base: Image | None, snapshot: Changed, options: CommitOptions) -> Image:
+        """Make an image of what `snapshot` changed on top of `base`; the caller has paused the container.
+
+        Publishes `tag` where it gets names; the container's `commit` event is the caller's. Raises InvalidInput for a
+        bad change, NoSpace.
+        """
+        tags = [check_tag(reference) for reference in options.references]
+        config = commit(self.catalog, base, snapshot, replace(options, references=tags))
+        image = self.get(config.digest)
+        for tag in tags:
+            self.publish("tag", image, tag.familiar())
+        return image
+
+    def load(self, stream: BinaryIO, *, platform: Platform | None = None, report: Report = ignore) -> Sequence[Loaded]:
+        """Load a docker-archive of any age or an OCI layout in a tar, compressed or not; all of it or nothing.
+
+        Of images for several platforms under one name the one for `platform` (default: this machine) is taken; of
+        others only those for `platform`, where given. Reports Docker's lines, publishes `load`. Raises InvalidInput,
+        Corrupt, NotFound, TooLarge, NoSpace.
+        """
+        loaded = load(self.catalog, stream, platform, report)
+        for item in loaded:
+            self.publish("load", self.get(item.id), str(item.id))
+        return loaded
+
+    def save(self, names: Sequence[str], sink: Sink, *, docker_archive: bool = True) -> None:
+        """Write images to `sink` as a docker-archive that is an OCI layout too, or as the latter alone.
+
+        A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raises
+        NotFound and InvalidInput before anything is written, then what the sink raises.
+        """
+        with self.store.lease(keep=True) as lease:
+            images = images_to_save(self.catalog, names)
+            for item in images:
+                self._hold(lease, item.image)
+            save(images, sink, docker_archive=docker_archive)
+        for item in images:
+            self.publish("save", item.image, str(item.image.id))
+
+    def _hold(self, lease: Lease, image: Image) -> None:
+        """Keep the image's content while it is read. Raises NotFound when it went just now."""
+        if not all([lease.add(digest) for digest in (image.id, *image.config.diff_ids)]):
+            raise no_such_image(str(image.id))
 
     def usage(self) -> ImagesUsage:
         """What all images take, for `system df`."""

@@ -47,6 +47,10 @@ class BlobIngest:
         self.size += count
         return count
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes that were written before, so that a reader can follow the writer; may be called from another thread."""
+        return os.pread(self._fd, size, offset)
+
     def restart(self) -> None:
         """Forget what was written: the source begins again at byte 0."""
         os.ftruncate(self._fd, 0)

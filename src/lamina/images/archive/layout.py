@@ -1,0 +1,142 @@
+"""OCI image layout: `index.json` points to manifests (image-spec 1.1, image-layout.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lamina.errors import InvalidInput, NotFound
+from lamina.formats import media
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.index import ATTESTATION, Index
+from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.formats.platform import Platform, choose
+from lamina.formats.reference import Reference
+from lamina.images.archive.intake import Intake
+from lamina.images.archive.plan import PlannedImage
+
+INDEX = "index.json"
+LAYOUT = "oci-layout"
+CONTAINERD_NAME = "io.containerd.image.name"  # the whole name; the annotation of containerd and Docker
+REF_NAME = "org.opencontainers.image.ref.name"  # the specification's: often only a tag
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An image manifest in the layout, with the name and platform that lead to it."""
+
+    manifest: Manifest
+    platform: Platform | None
+    name: Reference | None
+
+
+def blob_path(digest: Digest) -> str:
+    """Where a layout keeps a blob."""
+    return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
+def plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
+    """The images of the layout: of those that share a name, the one that suits `platform` (default: this machine).
+
+    Raises NotFound when nothing suits, InvalidInput, Corrupt.
+    """
+    found = _chosen(list(_manifests(intake)), platform)
+    planned: dict[Digest, PlannedImage] = {}
+    for item in found:
+        image = _image(intake, item, platform)
+        if image is None:
+            continue
+        before = planned.get(image.config.digest)
+        names = (*before.references, *image.references) if before else image.references
+        planned[image.config.digest] = replace(before or image, references=names)
+    return list(planned.values())
+
+
+def manifests_by_config(intake: Intake) -> dict[Digest, Manifest]:
+    """Manifests of images whose every layer is here in the form they name, so that they can be pushed as they are."""
+    if not intake.has(INDEX):
+        return {}
+    usable = {}
+    for item in _manifests(intake):
+        if all(_is_here(intake, layer.digest) for layer in item.manifest.layers):
+            usable[item.manifest.config.digest] = item.manifest
+    return usable
+
+
+def _is_here(intake: Intake, digest: Digest) -> bool:
+    return digest in intake.compressed or intake.layers.get(blob_path(digest)) == digest
+
+
+def _manifests(intake: Intake) -> Iterator[_Found]:
+    """Every image manifest that `index.json` leads to, through nested indexes."""
+    top = Index.parse(intake.document(INDEX))
+    yield from _walk(intake, top, None, depth=0)
+
+
+def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> Iterator[_Found]:
+    if depth > 4:
+        raise InvalidInput("the archive's indexes are nested too deeply")
+    for entry in index.manifests:
+        path = blob_path(entry.digest)
+        if ATTESTATION in entry.annotations or not (intake.has(path) or depth == 0):
+            continue  # an index may list platforms that were not saved
+        inner = parse_manifest(intake.document(path), entry.media_type, algorithm=entry.digest.algorithm)
+        inner_name = _name(entry) or name
+        if isinstance(inner, Index):
+            yield from _walk(intake, inner, inner_name, depth + 1)
+        elif inner.is_image:
+            yield _Found(inner, entry.platform, inner_name)
+
+
+def _chosen(found: list[_Found], platform: Platform | None) -> list[_Found]:
+    """One image for each name; those without a name count as one when each says another platform."""
+    groups: dict[Reference | None, list[_Found]] = {}
+    for item in found:
+        groups.setdefault(item.name, []).append(item)
+    result = []
+    for name, items in groups.items():
+        platforms = [item.platform for item in items]
+        distinct = len(items) > 1 and None not in platforms and len(set(platforms)) == len(items)
+        if len(items) == 1 or (name is None and not distinct):
+            result.extend(items)
+            continue
+        position = choose(platform or Platform.host(), platforms)
+        if position is None:
+            there = ", ".join(sorted(str(each) for each in platforms))
+            raise NotFound(
+                f"no image for platform {platform or Platform.host()} in the archive", advice=f"It has {there}."
+            )
+        result.append(items[position])
+    return result
+
+
+def _image(intake: Intake, item: _Found, platform: Platform | None) -> PlannedImage | None:
+    manifest = item.manifest
+    config = ImageConfig.parse(intake.document(blob_path(manifest.config.digest)))
+    if manifest.config.digest != config.digest:
+        raise InvalidInput(f"the config {manifest.config.digest} is not named by its sha256 digest")
+    if platform is not None and not config.platform.matches(platform):
+        return None
+    usable = all(_is_here(intake, layer.digest) for layer in manifest.layers)
+    return PlannedImage(
+        config,
+        tuple(blob_path(layer.digest) for layer in manifest.layers if media.is_layer(layer.media_type)),
+        (item.name,) if item.name else (),
+        manifest=manifest if usable else None,
+    )
+
+
+def _name(entry: Descriptor) -> Reference | None:
+    """The image's whole name, where the annotations hold one and not just a tag."""
+    for key in (CONTAINERD_NAME, REF_NAME):
+        text = entry.annotations.get(key, "")
+        if ":" in text or "/" in text:
+            try:
+                reference = Reference.parse(text).with_default_tag()
+            except InvalidInput:
+                continue
+            if reference.tag and not reference.digest:
+                return reference
+    return None

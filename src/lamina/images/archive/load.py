@@ -1,0 +1,70 @@
+"""`load`: whatever an archive holds becomes images, all of it or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lamina.errors import InvalidInput, NotFound
+from lamina.formats.digest import Digest
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.images.archive import docker, layout, legacy
+from lamina.images.archive.intake import Intake, take_in
+from lamina.images.archive.plan import PlannedImage, check_layers
+from lamina.images.catalog import Catalog
+from lamina.images.create import NewImage, create
+from lamina.progress import Output, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An image that came out of an archive, and the names it came with."""
+
+    id: Digest
+    references: tuple[Reference, ...]
+
+
+def load(catalog: Catalog, stream: BinaryIO, platform: Platform | None, report: Report) -> list[Loaded]:
+    """Load an archive from a stream that is read once, compressed or not.
+
+    Raises InvalidInput for what is no image archive or leads outside itself, Corrupt for wrong digests, NotFound for
+    missing members or platforms, TooLarge, NoSpace; the store is then as it was.
+    """
+    store = catalog.store
+    with store.lease() as lease:
+        intake = take_in(store, lease, stream, report)
+        planned = _plan(intake, platform)
+        if not planned:
+            raise NotFound(f"the archive holds no image for platform {platform}", platform=str(platform))
+        for image in planned:
+            check_layers(store, lease, intake, image)
+        taken = create(catalog, [NewImage(p.config, p.manifest, p.references, p.parent) for p in planned])
+    loaded = [Loaded(image.config.digest, image.references) for image in planned]
+    _tell(report, loaded, taken)
+    return loaded
+
+
+def _plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
+    if intake.has(docker.MANIFEST):
+        return docker.plan(intake, layout.manifests_by_config(intake), platform)
+    if intake.has(layout.INDEX):
+        return layout.plan(intake, platform)
+    if intake.has(legacy.REPOSITORIES):
+        return legacy.plan(intake, platform)
+    raise InvalidInput(
+        "this is no image archive: it has neither manifest.json, index.json nor repositories",
+        advice="A root file system in a tar is for `import`, not for `load`",
+    )
+
+
+def _tell(report: Report, loaded: list[Loaded], taken: dict[str, Digest]) -> None:
+    """The lines that Docker's users know."""
+    for image in loaded:
+        for reference in image.references:
+            if (old := taken.get(str(reference))) is not None:
+                said = f"The image {reference.familiar()} already exists, renaming the old one with ID {old} to empty"
+                report(Output(f"{said} string\n"))
+            report(Output(f"Loaded image: {reference.familiar()}\n"))
+        if not image.references:
+            report(Output(f"Loaded image ID: {image.id}\n"))

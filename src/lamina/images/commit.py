@@ -1,0 +1,97 @@
+"""`commit`: what a container changed becomes a layer on top of its image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from lamina.formats.config import History, ImageConfig, RunConfig
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.images.catalog import Catalog
+from lamina.images.changes import apply_changes
+from lamina.images.create import NewImage, create
+from lamina.images.image import Image
+from lamina.images.times import now
+from lamina.layers.builder import LayerBuilder
+
+
+class Changed(Protocol):
+    """What can tell its changes as a layer: a snapshot."""
+
+    def write_diff(self, builder: LayerBuilder) -> object: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitOptions:
+    """How to make the image. `config` is the container's, or what the caller wants in its place.
+
+    `created_by` is what the history shows, by default the container's command. `extra` holds further members of the
+    image's config.
+    """
+
+    config: RunConfig = RunConfig()
+    changes: Sequence[str] = ()
+    author: str = ""
+    message: str = ""
+    created_by: str | None = None
+    created: str | None = None
+    references: Sequence[Reference] = ()
+    platform: Platform | None = None
+    extra: dict[str, object] = field(default_factory=dict)
+
+
+def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions) -> ImageConfig:
+    """Make the image; gives its config. A container that changed no files gives an image without a new layer.
+
+    The caller pauses the container. Raises InvalidInput for a bad change, NoSpace; the store is then as it was.
+    """
+    config = apply_changes(options.config, options.changes)
+    if base is not None:
+        config = inherit(config, base.config.config)
+    with catalog.store.lease():
+        with catalog.store.layers.create() as work:
+            with LayerBuilder(work.tar, work.index) as builder:
+                snapshot.write_diff(builder)
+                ingested = builder.finish()
+            layer = work.commit(ingested) if ingested.entries else None
+        when = options.created or now()
+        created_by = " ".join(options.config.cmd or ()) if options.created_by is None else options.created_by
+        step = History(when, created_by, options.message, options.author, empty_layer=layer is None)
+        image = ImageConfig.build(
+            platform=options.platform or (base.platform if base else None),
+            config=config,
+            diff_ids=[*(base.config.diff_ids if base else ()), *([layer.diff_id] if layer else ())],
+            history=[*(base.config.history if base else ()), step],
+            created=when,
+            author=options.author,
+            extra={"comment": options.message, **options.extra} if options.message else options.extra,
+        )
+        create(catalog, [NewImage(image, references=options.references, parent=base.id if base else None)])
+    return image
+
+
+def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
+    """`config`, with what it leaves open taken from the image below: dockerd's merge of container and image config."""
+    names = {entry.partition("=")[0] for entry in config.env}
+    env = (*config.env, *(entry for entry in below.env if entry.partition("=")[0] not in names))
+    entrypoint, cmd = config.entrypoint, config.cmd
+    if not entrypoint:
+        cmd = cmd or below.cmd
+        entrypoint = below.entrypoint if entrypoint is None else entrypoint
+    return msgspec.structs.replace(
+        config,
+        user=config.user or below.user,
+        exposed_ports={**below.exposed_ports, **config.exposed_ports},
+        env=env,
+        labels={**below.labels, **config.labels},
+        cmd=cmd,
+        entrypoint=entrypoint,
+        healthcheck=config.healthcheck or below.healthcheck,
+        working_dir=config.working_dir or below.working_dir,
+        volumes={**below.volumes, **config.volumes},
+        stop_signal=config.stop_signal or below.stop_signal,
+    )
