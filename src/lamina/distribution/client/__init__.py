@@ -1,0 +1,27 @@
+"""The client side of registries: `pull` and `push` work with a store, `RegistryClient` speaks the protocol."""
+
+from lamina.distribution.client.auth import Credentials
+from lamina.distribution.client.inspect import inspect
+from lamina.distribution.client.pull import PulledImage, pull, pull_all
+from lamina.distribution.client.push import Pushed, push, push_index
+from lamina.distribution.client.registry import RegistryClient, Repository
+from lamina.distribution.client.search import Found, search
+from lamina.distribution.client.settings import Proxies, Retry, Settings
+
+__all__ = [
+    "Credentials",
+    "Found",
+    "Proxies",
+    "PulledImage",
+    "Pushed",
+    "RegistryClient",
+    "Repository",
+    "Retry",
+    "Settings",
+    "inspect",
+    "pull",
+    "pull_all",
+    "push",
+    "push_index",
+    "search",
+]

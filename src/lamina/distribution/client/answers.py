@@ -1,0 +1,130 @@
+"""What a registry's answers mean: statuses and the specification's error codes, turned into lamina's error kinds."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from lamina.distribution.headers import retry_after
+from lamina.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    LaminaError,
+    NotFound,
+    RangeInvalid,
+    RateLimited,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    Unsupported,
+)
+
+_KINDS: dict[int, type[LaminaError]] = {
+    400: InvalidInput,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: Unsupported,
+    409: Conflict,
+    413: TooLarge,
+    416: RangeInvalid,
+    429: RateLimited,
+}
+_ADVICE: dict[type[LaminaError], str] = {
+    Unauthorized: "Log in to the registry, or check that your account may see this repository.",
+    Forbidden: "Your account is known there, but may not do this.",
+    NotFound: "Check the name and the tag.",
+    RateLimited: "Wait and try again, or log in for a higher limit.",
+    TooLarge: "The registry takes no content of this size.",
+}
+_LONGEST_QUOTE = 300
+
+
+def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> LaminaError:
+    """The error for an answer that is not a success: what was asked of whom, what it answered, and what to do."""
+    code, said = registry_says(body)
+    kind = _KINDS.get(status, Unavailable if status >= 500 else InvalidInput)
+    facts: dict[str, Any] = {"status": status, "url": without_secrets(url), "method": method, "code": code}
+    if kind is RateLimited:
+        facts["retry_after"] = retry_after(headers.get("Retry-After"))
+    answer = f"{status} {said}".strip()
+    return kind(f"{method} {without_secrets(url)} was answered with {answer}", advice=_ADVICE.get(kind), **facts)
+
+
+def registry_says(body: bytes) -> tuple[str, str]:
+    """The first error code and the message of a registry's answer (distribution-spec, "Error Codes")."""
+    try:
+        first = json.loads(body)["errors"][0]
+        code = str(first.get("code") or "")
+        message = str(first.get("message") or "")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return "", ""
+    return code, _quotable(f"{code}: {message}" if message else code)
+
+
+def connection_failure(url: str, error: Exception) -> LaminaError:
+    """The error for a connection that was not made or broke; `facts["tls"]` tells trouble with certificates apart."""
+    place = urlsplit(url).netloc.rpartition("@")[2]
+    if is_tls(error):
+        return Unavailable(
+            f"The TLS connection to {place} was not trusted: {_tls_reason(error)}",
+            advice=f"Put the registry's CA in certs.d/{place}/ca.crt, or list it under insecure-registries.",
+            tls=True,
+            url=without_secrets(url),
+        )
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return Unavailable(f"The proxy for {place} did not work", advice="Check the proxy settings.", tls=False)
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    ):
+        return Unavailable(f"{place} did not answer in time", tls=False, url=without_secrets(url))
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return Unavailable(f"The name of {place} is not known", advice="Check the name and the network.", tls=False)
+    return Unavailable(
+        f"{place} cannot be reached",
+        advice="Check the address, and that it is up.",
+        tls=False,
+        url=without_secrets(url),
+    )
+
+
+def is_tls(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is trouble with TLS."""
+    return _tls_cause(error) is not None
+
+
+def without_secrets(url: str) -> str:
+    """`url` as errors and logs may show it: no user, no password, no query (which may be a signature)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
+    for _ in range(5):
+        if isinstance(error, ssl.SSLError):
+            return error
+        if error is None:
+            return None
+        inner = getattr(error, "original_error", None) or next(
+            (argument for argument in error.args if isinstance(argument, BaseException)), None
+        )
+        error = inner or error.__cause__ or error.__context__
+    return None
+
+
+def _tls_reason(error: BaseException) -> str:
+    cause = _tls_cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    reason = getattr(cause, "reason", None)
+    return str(reason or "the handshake failed").replace("_", " ").lower()
+
+
+def _quotable(text: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "…"

@@ -1,0 +1,63 @@
+"""What is known of where layers can be had: which compressed blobs stand for a layer, and in which repositories.
+
+Pushes use it to mount a blob from another repository, or to find it there already, without compressing anything.
+It is only a hint: each use is checked by the registry itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.reference import Reference
+from lamina.store.store import Store
+
+BUCKET = "distribution.sources"
+KEPT = 20  # places for each layer; the newest stay
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A compressed form of a layer, and a repository that had it."""
+
+    domain: str
+    path: str
+    digest: str
+    size: int
+    media_type: str
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The blob."""
+        return Descriptor(self.media_type, Digest.parse(self.digest), self.size)
+
+
+def remember(store: Store, reference: Reference, layers: Iterable[tuple[Digest, Descriptor]]) -> None:
+    """Note that the repository of `reference` has these blobs for these diff-ids."""
+    with store.transaction() as transaction:
+        for diff_id, blob in layers:
+            new = Source(reference.domain, reference.path, str(blob.digest), blob.size, blob.media_type)
+            known = [source for source in _decode(transaction.get(BUCKET, str(diff_id))) if source != new]
+            transaction.put(BUCKET, str(diff_id), msgspec.json.encode([new, *known][:KEPT]))
+
+
+def sources(store: Store, diff_id: Digest, domain: str) -> Iterator[Source]:
+    """The places at the registry `domain` that had this layer, newest first."""
+    with store.read() as transaction:
+        raw = transaction.get(BUCKET, str(diff_id))
+    for source in _decode(raw):
+        if source.domain == domain:
+            yield source
+
+
+def form(store: Store, diff_id: Digest, digest: Digest) -> Descriptor | None:
+    """What is known of the compressed form `digest` of a layer."""
+    with store.read() as transaction:
+        raw = transaction.get(BUCKET, str(diff_id))
+    return next((source.descriptor for source in _decode(raw) if source.digest == str(digest)), None)
+
+
+def _decode(raw: bytes | None) -> list[Source]:
+    return msgspec.json.decode(raw, type=list[Source]) if raw else []

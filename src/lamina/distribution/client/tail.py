@@ -1,0 +1,129 @@
+"""A file that one thread writes and others read at the same time, so that steps of a pull or push overlap."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from lamina.formats.digest import Digest
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Kept(Protocol):
+    """What is being written: a store's ingest."""
+
+    size: int
+
+    def write(self, data: bytes, /) -> int: ...
+    def restart(self) -> None: ...
+    def read_at(self, offset: int, size: int) -> bytes: ...
+
+
+class BegunAnew(Exception):
+    """The writer went back to byte 0, so what was read so far counts for nothing."""
+
+
+class Tail:
+    """Passes writes on to an ingest, and tells waiting readers. `finish` or `fail` ends the waiting."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self._changed = threading.Condition()
+        self._digest: Digest | None = None
+        self._problem: BaseException | None = None
+        self._ended = False
+        self._restarts = 0
+        self.size = kept.size
+
+    def write(self, data: bytes) -> int:
+        """Append, and wake the readers."""
+        count = self._kept.write(data)
+        with self._changed:
+            self.size = self._kept.size
+            self._changed.notify_all()
+        return count
+
+    def restart(self) -> None:
+        """Begin again at byte 0; readers that began already fail, and are to be started again."""
+        with self._changed:
+            self._kept.restart()
+            self.size = 0
+            self._restarts += 1
+            self._changed.notify_all()
+
+    def finish(self, digest: Digest | None = None) -> None:
+        """No more bytes will come."""
+        with self._changed:
+            self._digest, self._ended = digest, True
+            self._changed.notify_all()
+
+    def fail(self, problem: BaseException) -> None:
+        """No more bytes will come, because of `problem`, which readers get to see."""
+        with self._changed:
+            if not self._ended:
+                self._problem, self._ended = problem, True
+            self._changed.notify_all()
+
+    def wait(self, beyond: int, restarts: int | None = None) -> int:
+        """The size, once it is above `beyond` or final. Raises what `fail` was given, BegunAnew after a restart."""
+        with self._changed:
+            while True:
+                if restarts is not None and restarts != self._restarts:
+                    raise BegunAnew
+                if self._problem is not None:
+                    raise self._problem
+                if self.size > beyond or self._ended:
+                    return self.size
+                self._changed.wait()
+
+    def wait_for_end(self) -> None:
+        """Return when `finish` was called; raises what `fail` was given."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended)
+            if self._problem is not None:
+                raise self._problem
+
+    def finished(self) -> Digest | None:
+        """The digest that `finish` was given."""
+        return self._digest
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes that are there already."""
+        return self._kept.read_at(offset, size)
+
+    def reader(self) -> TailReader:
+        """A stream from byte 0 that waits for what is still to come."""
+        return TailReader(self, self._restarts)
+
+
+class TailReader(io.RawIOBase):
+    """Reads a Tail from its beginning to its end. `passed` is told the position after each read."""
+
+    def __init__(self, tail: Tail, restarts: int) -> None:
+        self._tail = tail
+        self._restarts = restarts
+        self._position = 0
+        self.passed: Callable[[int], None] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return self.readall()
+        there = self._tail.wait(self._position, self._restarts)
+        piece = self._tail.read_at(self._position, min(size, there - self._position))
+        self._position += len(piece)
+        if self.passed is not None:
+            self.passed(self._position)
+        return piece
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        piece = self.read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
