@@ -24,6 +24,7 @@ from lamina.runtime.cgroups.freezer import freeze
 from lamina.runtime.cgroups.stats import Stats
 from lamina.runtime.cgroups.stats import read as read_stats
 from lamina.runtime.failure import explain, last_message
+from lamina.runtime.filters import FilterCache
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job, LogFile
 from lamina.runtime.spawner import Spawner
@@ -54,6 +55,7 @@ class Runtime:
         self.layout = cgroup_layout.detect()
         self._binary = binary
         self._program: Program | None = None
+        self._filters: FilterCache | None = None
         self._lock = threading.Lock()
         self.spawner = Spawner(exec_root)
         self.watcher = Watcher()
@@ -66,6 +68,13 @@ class Runtime:
                 scratch = self.exec_root / "probe"
                 self._program = choose(self._binary, self.layout, self.spawner, scratch)
             return self._program
+
+    @property
+    def filters(self) -> FilterCache:
+        """Compiled seccomp filters for the program in use."""
+        if self._filters is None:
+            self._filters = FilterCache(self.exec_root / "seccomp", self.program.path, self.exec_root / "state")
+        return self._filters
 
     def create(
         self,
@@ -87,22 +96,34 @@ class Runtime:
         """
         program = self.program
         directory = self.exec_root / id
-        try:
-            directory.mkdir(mode=0o700)
-        except FileExistsError:
-            raise Conflict(f"a task named {id} exists", id=id) from None
+        self._claim(id, directory)
         try:
             cgroup = os.path.join(spec.cgroup_parent or "/lamina", id)
             document = bundle.render(spec, rootfs, cgroup, cgroup_v2=self.layout.v2)
+            key = self.filters.apply(document)
             (directory / "config.json").write_bytes(msgspec.json.encode(document))
             job = self._job(program, id, directory, spec, cgroup, log, stdin, stdin_once)
             protocol.write_atomically(str(directory / protocol.JOB_FILE), {"job": job.dump(), "cgroup": cgroup})
             task = Task(self, id, directory, cgroup, spec, rootfs, on_exit, on_oom)
+            task.filter_key = key
             self._fork(job, task)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
         return task
+
+    def _claim(self, id: str, directory: Path) -> None:
+        """Makes the task's directory; what an earlier task of that id left is cleared away if it has ended."""
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            with suppress(NotFound):
+                earlier = self.recover(id)
+                if earlier.pid:
+                    raise Conflict(f"a task named {id} exists", id=id) from None
+                earlier.delete()
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(mode=0o700)
 
     def _fork(self, job: Job, process: Process) -> None:
         with protocol.listen(job.directory) as listener:
@@ -143,6 +164,8 @@ class Runtime:
             log=log,
             cgroups=tuple(dict.fromkeys(map(str, self.layout.directories(cgroup).values()))),
             kill_rest=spec.namespaces.pid != "private",
+            hierarchies=self.layout.hierarchies,
+            state=str(self.exec_root / "state" / id),
         )
 
     def recover(self, id: str, on_exit: OnExit = _ignore_exit, *, on_oom: Callable[[], None] = _ignore_oom) -> Task:
@@ -188,6 +211,12 @@ class Task(Process):
         self._cgroup = cgroup
         self._spec = spec
         self._rootfs = rootfs
+        self.filter_key = ""
+
+    def start(self) -> int:
+        pid = super().start()
+        self._runtime.filters.learn(self.filter_key, self.id)
+        return pid
 
     def pause(self) -> None:
         """Freezes every process of the container."""
@@ -253,6 +282,7 @@ class Task(Process):
             terminal=spec.terminal,
             console=spec.console_size,
             stdin=stdin,
+            hierarchies=self._runtime.layout.hierarchies,
         )
 
     def delete(self) -> None:

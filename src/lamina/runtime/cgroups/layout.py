@@ -38,6 +38,13 @@ class Layout:
             return {"": self.unified / below}
         return {name: root / below for name, root in self.controllers.items()}
 
+    @property
+    def hierarchies(self) -> tuple[str, ...]:
+        """Every mounted hierarchy as "controller=mount point", with no controller for v2."""
+        if self.mode == "v2":
+            return (f"={self.unified}",)
+        return tuple(f"{name}={root}" for name, root in self.controllers.items())
+
     def directory(self, controller: str, path: str) -> Path | None:
         """The task's directory for `controller`, or None where this machine has no such controller."""
         found = self.directories(path)

@@ -47,6 +47,19 @@ def kill_all(directories: Sequence[str], number: int) -> None:
             return
 
 
+def remove(directories: Sequence[str]) -> bool:
+    """Removes the empty cgroup from every hierarchy; False when something is still in it."""
+    for directory in directories:
+        try:
+            for folder, _, _ in os.walk(directory, topdown=False):
+                os.rmdir(folder)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
 class OomWatch:
     """Calls `on_oom` each time memory runs out in the cgroup, where the kernel tells (cgroup v1: eventfd on
     memory.oom_control, Documentation/admin-guide/cgroup-v1/memory.rst section 10). Nothing on v2 but at the end."""

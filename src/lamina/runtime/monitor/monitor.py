@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -14,13 +15,14 @@ from contextlib import suppress
 from typing import Any
 
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills
+from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
 from lamina.runtime.monitor.jsonlog import JsonLog
 from lamina.runtime.monitor.launch import Console, spawn
 from lamina.runtime.monitor.loop import Loop
 from lamina.runtime.monitor.peers import Peers
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.monitor.streams import Input, Output
+from lamina.runtime.monitor.warmth import Warmth, own_cgroup
 
 DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from processes that inherited it (as Docker)
 LINGER_SECONDS = 30.0  # how long slow clients may take to fetch the rest
@@ -47,6 +49,8 @@ class Monitor:
         self._answer: Answer | None = None
         self._oom: OomWatch | None = None
         self._exit: dict[str, Any] | None = None
+        self._warmth = Warmth(own_cgroup(job.hierarchies))
+        self._warmth.begin()
         self._prepare_streams()
         self._peers = Peers(self._loop, listener, self)
 
@@ -77,6 +81,7 @@ class Monitor:
             answer({"error": "already started"})
             return
         self._answer = answer
+        self._warmth.begin()
         with suppress(FileNotFoundError):
             os.unlink(self._path(protocol.PID_FILE))
         command = list(self._job.run)
@@ -139,6 +144,7 @@ class Monitor:
 
     def _launched(self, status: int) -> None:
         """The runtime program has ended: either the task runs now, or it could not be started."""
+        self._warmth.end()
         for fd in self._given:
             os.close(fd)
         self._given.clear()
@@ -216,13 +222,20 @@ class Monitor:
         """Lets the runtime program forget the task, then says so and ends when every client has its bytes."""
         if self._oom is not None:
             self._oom.close()
-        if self._job.delete:
-            self._launching = 0
+        if self._job.delete and not self._forget():
             pid = spawn(self._job.delete, self._job.directory, self._job.hide, (-1, -1, -1))
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         self._peers.tell({"event": "deleted"})
         self._wait_for_clients(time.monotonic() + LINGER_SECONDS)
+
+    def _forget(self) -> bool:
+        """Removes what the runtime program keeps of the ended task: its cgroups and its state directory (the same in
+        crun and runc). That is all that its `delete` does, for a tenth of the time; False where it did not work."""
+        if self._exit is None or self._exit["failed"] or not remove(self._job.cgroups):
+            return False
+        shutil.rmtree(self._job.state, ignore_errors=True)
+        return not os.path.exists(self._job.state)
 
     def _wait_for_clients(self, deadline: float) -> None:
         if self._output.clients and time.monotonic() < deadline:

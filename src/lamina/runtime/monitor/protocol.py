@@ -43,7 +43,9 @@ class Job:
 
     `hide` names mounts that the runtime program must not see. `delete` is empty for exec'd processes. `cgroups` are
     the directories of the task's cgroup, for out-of-memory counts and for killing what is left; `kill_rest` says
-    that processes may outlive the first one (a shared PID namespace).
+    that processes may outlive the first one (a shared PID namespace). `state` is the
+    runtime program's own directory for the task. `hierarchies` are the machine's cgroup mounts as
+    "controller=directory".
     """
 
     directory: str
@@ -57,6 +59,8 @@ class Job:
     log: LogFile | None = None
     cgroups: tuple[str, ...] = ()
     kill_rest: bool = False
+    state: str = ""
+    hierarchies: tuple[str, ...] = ()
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +68,7 @@ class Job:
     @classmethod
     def load(cls, document: dict[str, Any]) -> Job:
         fields = dict(document)
-        for name in ("run", "delete", "hide", "cgroups"):
+        for name in ("run", "delete", "hide", "cgroups", "hierarchies"):
             fields[name] = tuple(fields[name])
         fields["console"] = tuple(fields["console"]) if fields["console"] else None
         fields["log"] = LogFile(**fields["log"]) if fields["log"] else None
