@@ -11,7 +11,7 @@ from lamina.client.documents import Container, Created, Pruned
 from lamina.client.stream import Piece, Stream, deframed
 from lamina.client.transport import Transport, decode
 from lamina.client.wire import Reply
-from lamina.errors import NotModified
+from lamina.errors import CommandFailed, NotModified
 
 Filters = Mapping[str, Sequence[str]]
 TAR = {"Content-Type": "application/x-tar"}
@@ -198,14 +198,23 @@ class Containers:
 
 
 class Waiting:
-    """A wait that the daemon has noted. `result` blocks; call it once."""
+    """A wait that the daemon has noted. `result` blocks; call it once. A context manager that stops waiting."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
 
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
     def result(self) -> int:
-        """The exit code of the container."""
-        return int(decode(self._reply.read())["StatusCode"])
+        """The exit code of the container. Raises CommandFailed where the engine could not wait for it."""
+        answer = decode(self._reply.read())
+        if error := answer.get("Error"):
+            raise CommandFailed(str(error.get("Message")), exit_code=125)
+        return int(answer["StatusCode"])
 
     def close(self) -> None:
         """Stop waiting. May be called twice."""

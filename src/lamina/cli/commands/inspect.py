@@ -31,7 +31,8 @@ size_option = switch("-s", "--size", help="Tell file sizes of containers")
 # Keys that Docker leaves out of its JSON while they are empty: a template may ask for them all the same.
 OPTIONAL = {
     "Health", "Healthcheck", "MacAddress", "NetworkDisabled", "StopTimeout", "StopSignal", "Annotations", "Init",
-    "Runtime", "Parent", "Comment", "Container", "Variant", "SizeRw", "SizeRootFs", "Status", "UsageData", "GraphDriver",
+    "Runtime", "Parent", "Comment", "Container", "Variant", "SizeRw", "SizeRootFs", "Status", "UsageData",
+    "GraphDriver",
     "Size", "Platform", "Peers", "ArgsEscaped", "Isolation", "Author", "Created", "DockerVersion", "Identity",
     "ImageManifestDescriptor",
 }  # fmt: skip

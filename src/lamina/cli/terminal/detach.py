@@ -12,7 +12,7 @@ def parse_keys(text: str) -> bytes:
     keys = bytearray()
     for key in (text or DEFAULT).split(","):
         letter = key.removeprefix("ctrl-").lower() if key.startswith("ctrl-") else ""
-        if letter and len(letter) == 1 and (letter.isascii() and letter.isalpha() or letter in "@[\\]^_"):
+        if letter and len(letter) == 1 and ((letter.isascii() and letter.isalpha()) or letter in "@[\\]^_"):
             keys.append(ord(letter.upper()) & 0x1F)
         elif len(key.encode()) == 1:
             keys += key.encode()

@@ -77,7 +77,10 @@ class Pump:
     def _read_stdin(self) -> bool:
         """Take what is there; False where it holds the keys to detach."""
         assert self._stdin is not None
-        data = os.read(self._stdin, PIECE)
+        try:
+            data = os.read(self._stdin, PIECE)
+        except OSError:  # a terminal that was closed
+            data = b""
         if not data:
             self._forget_stdin()
             self._stream.close_write()

@@ -1,0 +1,155 @@
+"""The life of a container that `run` started: pull, create, attach, start, wait."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lamina.cli.names import split_reference
+from lamina.cli.run.attached import Attachment, attend, check_terminal, signal_name
+from lamina.cli.run.request import Request
+from lamina.cli.session import Session
+from lamina.client.containers import Containers
+from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.progress import Report, ignore
+
+ENGINE_FAILED, NOT_INVOKED, NOT_FOUND = 125, 126, 127
+PULL = ("always", "missing", "never")
+
+
+class Wishes(NamedTuple):
+    """Flags of `run` that are about us, not about the container."""
+
+    name: str = ""
+    platform: str = ""
+    pull: str = "missing"
+    quiet: bool = False
+    cidfile: str = ""
+    detach: bool = False
+    detach_keys: str = ""
+    sig_proxy: bool = True
+
+
+def create(session: Session, request: Request, wishes: Wishes) -> str:
+    """Make the container, pulling its image where the wishes say so; its ID. Warnings go to stderr."""
+    if wishes.pull not in PULL:
+        raise InvalidInput(f"invalid pull option {wishes.pull!r}", advice=f"Give one of {', '.join(PULL)}")
+    if wishes.cidfile and os.path.exists(wishes.cidfile):
+        raise Conflict(f"the file {wishes.cidfile} exists", advice="Remove it, or the container it names may be in use")
+    image = request.config["Image"]
+    if wishes.pull == "always":
+        pull_for(session, image, wishes)
+    made = _create_or_pull(session, request, wishes)
+    for warning in made.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    if wishes.cidfile:
+        with open(wishes.cidfile, "w") as file:
+            file.write(made.id)
+    return str(made.id)
+
+
+def _create_or_pull(session: Session, request: Request, wishes: Wishes) -> Any:
+    containers = session.client.containers
+    arguments = (wishes.name or None, *request, wishes.platform or None)
+    try:
+        return containers.create(*arguments)
+    except NotFound:
+        image = request.config["Image"]
+        if wishes.pull != "missing" or not _lacks(session, image):
+            raise
+        if not wishes.quiet:
+            repository, tag = split_reference(image)
+            print(f"Unable to find image '{repository}:{tag or 'latest'}' locally", file=sys.stderr)
+        pull_for(session, image, wishes)
+        return containers.create(*arguments)
+
+
+def _lacks(session: Session, image: str) -> bool:
+    try:
+        session.client.images.get(image)
+    except NotFound:
+        return True
+    return False
+
+
+def pull_for(session: Session, image: str, wishes: Wishes) -> None:
+    """Pull an image before its container is made; progress goes to stderr, which is not the container's."""
+    from lamina.cli.credentials import Credentials, registry_of
+    from lamina.cli.show.progress import Display
+
+    repository, tag = split_reference(image)
+    auth = Credentials(session.settings.config).get(registry_of(repository))
+    report: Report = ignore if wishes.quiet else Display(sys.stderr)
+    platform = wishes.platform or None
+    session.client.images.pull(repository, tag or "latest", platform=platform, auth=auth, report=report)
+
+
+def run(session: Session, request: Request, wishes: Wishes) -> int:
+    """`run`: the exit code is the container's own, or 125, 126, 127 where it could not be started."""
+    config = request.config
+    if not wishes.detach:
+        check_terminal(config["Tty"], config["AttachStdin"])
+    try:
+        identifier = create(session, request, wishes)
+    except LaminaError as error:
+        error.facts["cli_exit"] = ENGINE_FAILED
+        raise
+    if wishes.detach:
+        _start(session.client.containers, identifier, removes=request.host_config.get("AutoRemove", False))
+        print(identifier)
+        return 0
+    return _foreground(session.client.containers, identifier, request, wishes)
+
+
+def _start(containers: Containers, identifier: str, removes: bool) -> None:
+    with containers.waiting(identifier, "removed" if removes else "next-exit") as waiting:
+        try:
+            containers.start(identifier)
+        except LaminaError as error:
+            error.facts["cli_exit"] = _start_failure(containers, identifier, waiting.result if removes else None)
+            raise
+
+
+def _start_failure(containers: Containers, identifier: str, result: Any) -> int:
+    """126 or 127 where the engine noted that the command could not be invoked or found, else 125."""
+    try:
+        state: Mapping[str, Any] = containers.get(identifier)["State"]
+        code = int(state["ExitCode"])
+    except NotFound:
+        code = int(result()) if result is not None else 0
+    except LaminaError:
+        code = 0
+    return code if code in (NOT_INVOKED, NOT_FOUND) else ENGINE_FAILED
+
+
+def _foreground(containers: Containers, identifier: str, request: Request, wishes: Wishes) -> int:
+    config, removes = request.config, request.host_config.get("AutoRemove", False)
+    stream = containers.attach(
+        identifier,
+        stdin=config["AttachStdin"],
+        stdout=config["AttachStdout"],
+        stderr=config["AttachStderr"],
+        detach_keys=wishes.detach_keys or None,
+        tty=config["Tty"],
+    )
+    attachment = Attachment(
+        tty=config["Tty"],
+        stdin=config["AttachStdin"],
+        detach_keys=wishes.detach_keys,
+        resize=lambda rows, columns: containers.resize(identifier, rows, columns),
+        kill=(lambda number: containers.kill(identifier, signal_name(number))) if wishes.sig_proxy else None,
+    )
+    with containers.waiting(identifier, "removed" if removes else "next-exit") as waiting:
+
+        def begin() -> None:
+            try:
+                containers.start(identifier)
+            except LaminaError as error:
+                error.facts["cli_exit"] = _start_failure(containers, identifier, waiting.result if removes else None)
+                raise
+
+        if not attend(stream, attachment, begin):
+            return 0
+        return waiting.result()
