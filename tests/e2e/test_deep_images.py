@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.daemons import Daemon, lamina_daemon
 from support.flatten import read_saved
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.daemons import lamina_daemon
 
 DIVE = shutil.which("dive", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
