@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lamina.client.address import Address, default_socket, parse_address
 from lamina.client.containers import Containers
 from lamina.client.dial import Tls
+from lamina.client.documents import Image
 from lamina.client.images import Images
 from lamina.client.messages import Auth
 from lamina.client.networks import Networks
 from lamina.client.transport import Transport
 from lamina.client.volumes import Volumes
+from lamina.progress import Report, ignore
 
 
 class Client:
@@ -80,6 +83,43 @@ class Client:
         """What happens, as it happens, until `until` (seconds since the epoch, as text) or until closed."""
         query = {"since": since, "until": until, "filters": filters or None}
         return self.transport.lines("GET", "/events", query)
+
+    def build(
+        self,
+        context: str | os.PathLike[str],
+        *,
+        dockerfile: str = "",
+        report: Report = ignore,
+        auths: Mapping[str, Auth] | None = None,
+        **options: Any,
+    ) -> Image:
+        """Build the directory `context` with the classic builder; give the image.
+
+        `options` are those of `lamina.client.building.build_query`: tags, build_args, labels, target, no_cache, …
+        Raises CommandFailed where a step fails, InvalidInput for a wrong Dockerfile.
+        """
+        from lamina.client.building import build_query, run_build
+        from lamina.client.context import directory_context
+
+        sent = directory_context(os.fspath(context), dockerfile)
+        query = build_query(dockerfile=sent.dockerfile, **options)
+        image = run_build(self.images, sent.chunks, query, report=report, auths=lambda: auths or {})
+        return self.images.get(image)
+
+    def pull(self, reference: str, **options: Any) -> Image:
+        """Bring an image from its registry; without a tag, `latest`. `options` are those of `images.pull`."""
+        from lamina.formats.reference import Reference
+
+        known = Reference.parse(reference).with_default_tag()
+        self.images.pull(known.familiar_name, str(known.digest or known.tag), **options)
+        return self.images.get(reference)
+
+    def push(self, reference: str, **options: Any) -> None:
+        """Send an image to the registry its name tells. `options` are those of `images.push`."""
+        from lamina.formats.reference import Reference
+
+        known = Reference.parse(reference).with_default_tag()
+        self.images.push(known.familiar_name, known.tag or "", **options)
 
     def login(self, auth: Auth) -> dict[str, Any]:
         """Try credentials at a registry: `{"Status": …, "IdentityToken": …}`. Raises Unauthorized."""

@@ -1,0 +1,124 @@
+"""`lamina save`, `load` and `import`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+import click
+
+from lamina.cli.arguments import command, many, switch
+from lamina.cli.names import split_reference
+from lamina.cli.session import Session
+from lamina.errors import InvalidInput
+
+PIECE = 1 << 20
+
+
+def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
+    """A file in pieces."""
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def write_archive(chunks: Iterator[bytes], output: str) -> None:
+    """Chunks to a file, which appears whole or not at all, or to stdout where `output` is empty.
+
+    Raises InvalidInput where stdout is a terminal.
+    """
+    if not output or output == "-":
+        if sys.stdout.isatty():
+            raise InvalidInput("cowardly refusing to save to a terminal", advice="Use -o FILE, or redirect the output")
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    special = os.path.exists(output) and not os.path.isfile(output)
+    temporary = output if special else f"{output}.{os.getpid()}.partial"
+    try:
+        with open(temporary, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+        if not special:
+            os.replace(temporary, output)
+    except BaseException:
+        if not special and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+@command("""
+    lamina save -o busybox.tar busybox
+    lamina save my-app my-db | gzip > both.tar.gz
+""")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]")
+@click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
+@click.option("--platform", default=None, help="Save only this platform")
+@click.pass_obj
+def save(session: Session, references: tuple[str, ...], output: str, platform: str | None) -> None:
+    """Save images, with their names and layers, to a tar archive."""
+    write_archive(session.client.images.archive(references, platform=platform), output)
+
+
+@command("""
+    lamina load -i busybox.tar.gz
+    ssh host docker save my-app | lamina load
+""")
+@click.option("-i", "--input", "input_", default="", metavar="FILE", help="Read from a file, instead of stdin")
+@click.option("--platform", default=None, help="Load only this platform")
+@switch("-q", "--quiet", help="No progress")
+@click.pass_obj
+def load(session: Session, input_: str, platform: str | None, quiet: bool) -> None:
+    """Load images from an archive that `save` wrote, compressed or not."""
+    from lamina.cli.show.progress import Display
+    from lamina.progress import Message, Output
+
+    if not input_ and sys.stdin.isatty():
+        raise InvalidInput("requested load from stdin, but stdin is empty", advice="Use -i FILE, or redirect the input")
+
+    def only_output(message: Message) -> None:
+        if isinstance(message, Output):
+            display(message)
+
+    with Display() as display, open(input_, "rb") if input_ else sys.stdin.buffer as file:
+        report = only_output if quiet or not sys.stdout.isatty() else display
+        session.client.images.load(chunks_of(file), platform=platform, report=report)
+
+
+@command(
+    """
+    lamina import rootfs.tar.gz my-base:1
+    debootstrap-to-tar | lamina import -c 'CMD ["bash"]' - my-debian
+    """,
+    name="import",
+)
+@click.argument("source", metavar="FILE|URL|-")
+@click.argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
+@many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")
+@click.option("-m", "--message", default="", help="Commit message")
+@click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform of the image")
+@click.pass_obj
+def import_(
+    session: Session, source: str, reference: str, changes: tuple[str, ...], message: str, platform: str | None
+) -> None:
+    """Make an image of one layer from a tar of a file system, and print its ID."""
+    from lamina.progress import Message, Status
+
+    repository, tag = split_reference(reference)
+
+    def report(progress: Message) -> None:
+        if isinstance(progress, Status) and progress.current is None and not progress.id:
+            print(progress.status)
+
+    def send(content: Iterator[bytes] | str) -> None:
+        session.client.images.import_tar(
+            content, repository, tag, message=message, changes=changes, platform=platform, report=report
+        )
+
+    if source.startswith(("http://", "https://")):
+        send(source)
+        return
+    with sys.stdin.buffer if source == "-" else open(source, "rb") as file:
+        send(chunks_of(file))

@@ -1,0 +1,153 @@
+"""`lamina build`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+import click
+
+from lamina.cli.arguments import command, many, switch
+from lamina.cli.session import Session
+from lamina.client.context import BuildContext, directory_context, single_context
+from lamina.errors import InvalidInput
+from lamina.progress import Message, Output
+
+REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+USTAR = slice(257, 262)
+PIECE = 1 << 20
+
+
+@command("""
+    lamina build -t my-app .
+    lamina build -f docker/Dockerfile.test --target test --build-arg VERSION=2 .
+    lamina build -t from-stdin - < Dockerfile
+""")
+@click.argument("context", metavar="PATH|URL|-")
+@many("--add-host", "add_host", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
+@many("--build-arg", metavar="NAME=VALUE", help="Set build-time variables")
+@many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
+@click.option("--cgroup-parent", default="", help="Parent cgroup of RUN steps")
+@switch("--compress", help="Accepted for Docker's sake")
+@click.option("--cpu-period", type=int, default=0, help="Period of the CPU limit")
+@click.option("--cpu-quota", type=int, default=0, help="CPU time in each period")
+@click.option("-c", "--cpu-shares", type=int, default=0, help="Relative weight of CPU time")
+@click.option("--cpuset-cpus", default="", help="CPUs to run on")
+@click.option("--cpuset-mems", default="", help="Memory nodes to use")
+@switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
+@click.option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
+@switch("--force-rm", help="Always remove intermediate containers")
+@click.option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
+@click.option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
+@many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
+@click.option("-m", "--memory", default="", metavar="BYTES", help="Limit of memory")
+@click.option("--memory-swap", default="", metavar="BYTES", help="Limit of memory and swap together")
+@click.option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
+@switch("--no-cache", help="Do not use cached steps")
+@click.option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platform to build for")
+@click.option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
+@switch("--pull", help="Always look for newer base images")
+@switch("-q", "--quiet", help="Only print the image's ID")
+@click.option("--rm/--no-rm", default=True, help="Remove intermediate containers (default true)")
+@many("--security-opt", help="Security options of RUN steps")
+@click.option("--shm-size", default="", metavar="BYTES", help="Size of /dev/shm")
+@switch("--squash", help="Make one layer of the new ones")
+@many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
+@click.option("--target", default="", metavar="STAGE", help="Stage to stop at")
+@many("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limits of processes")
+@click.pass_obj
+def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
+    """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
+    from lamina.cli.credentials import Credentials
+    from lamina.cli.show.progress import Display
+    from lamina.client.building import run_build
+
+    if iidfile:
+        with suppress(FileNotFoundError):
+            os.unlink(iidfile)  # or a stale one would outlive a build that fails
+    remote = context if context.startswith(REMOTE) else None
+    sent = None if remote else _context(context, dockerfile)
+    query = {**_query(flags, quiet), "dockerfile": sent.dockerfile if sent else dockerfile or None, "remote": remote}
+    said: list[Message] = []
+    with Display() as display:
+
+        def report(message: Message) -> None:
+            said.append(message) if quiet else display(message)
+
+        credentials = Credentials(session.settings.config)
+        chunks = sent.chunks if sent else None
+        image = run_build(session.client.images, chunks, query, report=report, auths=credentials.all)
+    if quiet:
+        print("".join(m.text for m in said if isinstance(m, Output) and m.text.startswith("sha256:")).strip() or image)
+    if iidfile:
+        with open(iidfile, "w") as file:
+            file.write(image)
+
+
+def _context(context: str, dockerfile: str) -> BuildContext:
+    if context != "-":
+        if dockerfile != "-":
+            return directory_context(context, dockerfile)
+        return directory_context(context, content=sys.stdin.buffer.read())
+    if dockerfile == "-":
+        raise InvalidInput("stdin cannot be both the build context and the Dockerfile")
+    head = sys.stdin.buffer.read(512)
+    if head.startswith(COMPRESSED) or head[USTAR] == b"ustar":
+        return BuildContext(_rest(head), dockerfile or "Dockerfile")
+    if not head.strip():
+        raise InvalidInput("the Dockerfile on stdin is empty")
+    return single_context(head + sys.stdin.buffer.read())
+
+
+def _rest(head: bytes) -> Iterator[bytes]:
+    return chain([head], iter(lambda: sys.stdin.buffer.read(PIECE), b""))
+
+
+def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
+    from lamina.cli.pairs import mapping
+    from lamina.cli.run.limits import parse_ulimit, size
+    from lamina.client.building import build_query
+
+    arguments = {name: value if equals else os.environ.get(name) for name, equals, value in _cut(flags["build_arg"])}
+    limits: dict[str, object] = {
+        "cgroupparent": flags["cgroup_parent"],
+        "cpuperiod": flags["cpu_period"],
+        "cpuquota": flags["cpu_quota"],
+        "cpusetcpus": flags["cpuset_cpus"],
+        "cpusetmems": flags["cpuset_mems"],
+        "cpushares": flags["cpu_shares"],
+        "memory": size(flags["memory"], "--memory"),
+        "memswap": size(flags["memory_swap"], "--memory-swap"),
+        "shmsize": size(flags["shm_size"], "--shm-size"),
+        "securityopt": list(flags["security_opt"]),
+    }
+    if flags["ulimit"]:
+        from json import dumps
+
+        limits["ulimits"] = dumps([parse_ulimit(spec) for spec in flags["ulimit"]])
+    return build_query(
+        tags=flags["tags"],
+        build_args=arguments,
+        labels=mapping(flags["labels"]),
+        target=flags["target"],
+        platform=flags["platform"] or None,
+        network=flags["network"],
+        cache_from=[name for text in flags["cache_from"] for name in text.split(",")],
+        no_cache=flags["no_cache"],
+        pull=flags["pull"],
+        squash=flags["squash"],
+        remove=flags["rm"],
+        force_remove=flags["force_rm"],
+        quiet=quiet,
+        extra_hosts=flags["add_host"],
+        limits={name: value for name, value in limits.items() if value},
+    )
+
+
+def _cut(pairs: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    return (pair.partition("=") for pair in pairs)

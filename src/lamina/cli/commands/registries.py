@@ -1,0 +1,162 @@
+"""`lamina pull`, `push`, `login`, `logout` and `search`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from lamina.cli.arguments import command, filter_option, filters, format_option, switch
+from lamina.cli.credentials import Credentials, key_of, registry_of
+from lamina.cli.names import split_reference
+from lamina.cli.session import Session
+from lamina.errors import InvalidInput
+from lamina.progress import Report, ignore
+
+
+def _report(quiet: bool) -> Report:
+    from lamina.cli.show.progress import Display
+
+    return ignore if quiet else Display()
+
+
+@command("""
+    lamina pull alpine
+    lamina pull --platform linux/arm64 registry.example.com/team/app:1.0
+""")
+@click.argument("reference", metavar="NAME[:TAG|@DIGEST]")
+@switch("-a", "--all-tags", help="Download every tag of the name")
+@switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
+@click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform, such as linux/arm64")
+@switch("-q", "--quiet", help="Only print the image's name")
+@click.pass_obj
+def pull(
+    session: Session, reference: str, all_tags: bool, disable_content_trust: bool, platform: str | None, quiet: bool
+) -> None:
+    """Download an image from a registry."""
+    from lamina.formats.reference import Reference
+
+    repository, tag = split_reference(reference)
+    known = Reference.parse(reference)
+    if all_tags and tag:
+        raise InvalidInput("a tag can't be used with --all-tags")
+    if not all_tags and not tag:
+        tag = "latest"
+        if not quiet:
+            print("Using default tag: latest")
+    auth = Credentials(session.settings.config).get(registry_of(repository))
+    session.client.images.pull(repository, tag, platform=platform, auth=auth, report=_report(quiet))
+    named = known.name if all_tags else f"{known.name}{'@' if ':' in tag else ':'}{tag}"
+    print(named)
+
+
+@command("lamina push registry.example.com/team/app:1.0")
+@click.argument("reference", metavar="NAME[:TAG]")
+@switch("-a", "--all-tags", help="Upload every tag of the name")
+@switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
+@click.option("--platform", default=None, help="Upload only this platform")
+@switch("-q", "--quiet", help="Only print the image's name")
+@click.pass_obj
+def push(
+    session: Session, reference: str, all_tags: bool, disable_content_trust: bool, platform: str | None, quiet: bool
+) -> None:
+    """Upload an image to the registry its name tells."""
+    from lamina.formats.reference import Reference
+
+    repository, tag = split_reference(reference)
+    if all_tags and tag:
+        raise InvalidInput("a tag can't be used with --all-tags")
+    if not all_tags and not tag:
+        tag = "latest"
+        if not quiet:
+            print("Using default tag: latest")
+    auth = Credentials(session.settings.config).get(registry_of(repository))
+    session.client.images.push(repository, tag, platform=platform, auth=auth, report=_report(quiet))
+    if quiet:
+        print(f"{Reference.parse(repository).name}:{tag}" if tag else Reference.parse(repository).name)
+
+
+@command("""
+    lamina login registry.example.com
+    cat token | lamina login -u ada --password-stdin registry.example.com
+""")
+@click.argument("server", required=False, default="", metavar="[SERVER]")
+@click.option("-p", "--password", default="", help="Password; better through --password-stdin")
+@switch("--password-stdin", help="Take the password from stdin")
+@click.option("-u", "--username", default="", help="User name")
+@click.pass_obj
+def login(session: Session, server: str, password: str, password_stdin: bool, username: str) -> None:
+    """Authenticate to a registry, and keep the credentials."""
+    if password and password_stdin:
+        raise InvalidInput("--password and --password-stdin contradict each other")
+    if password:
+        print("WARNING! Using --password via the CLI is insecure. Use --password-stdin.", file=sys.stderr)
+    if password_stdin:
+        if not username:
+            raise InvalidInput("--password-stdin needs --username")
+        password = sys.stdin.read().rstrip("\r\n")
+    username, password = _ask(username, password)
+    auth = {"username": username, "password": password, "serveraddress": key_of(server)}
+    answer = session.client.login(auth)
+    if answer.get("IdentityToken"):
+        auth = {"username": username, "identitytoken": str(answer["IdentityToken"]), "serveraddress": key_of(server)}
+    Credentials(session.settings.config).store(server, auth)
+    print(answer.get("Status") or "Login Succeeded")
+
+
+def _ask(username: str, password: str) -> tuple[str, str]:
+    if not (username and password) and not sys.stdin.isatty():
+        advice = "Use --username and --password-stdin"
+        raise InvalidInput("cannot ask for credentials: the input is not a terminal", advice=advice)
+    if not username:
+        username = input("Username: ").strip()
+    if not password:
+        from getpass import getpass
+
+        password = getpass("Password: ")
+    if not (username and password):
+        raise InvalidInput("a user name and a password are needed")
+    return username, password
+
+
+@command("lamina logout registry.example.com")
+@click.argument("server", required=False, default="", metavar="[SERVER]")
+@click.pass_obj
+def logout(session: Session, server: str) -> None:
+    """Forget the credentials of a registry."""
+    key = key_of(server)
+    if Credentials(session.settings.config).erase(server):
+        print(f"Removing login credentials for {key}")
+    else:
+        print(f"Not logged in to {key}")
+
+
+@command("lamina search --limit 5 --filter is-official=true busybox")
+@click.argument("term")
+@filter_option
+@format_option
+@click.option("--limit", type=int, default=None, help="Most results")
+@switch("--no-trunc", help="Don't shorten")
+@click.pass_obj
+def search(
+    session: Session, term: str, filter_: tuple[str, ...], format_: str, limit: int | None, no_trunc: bool
+) -> None:
+    """Search a registry for images."""
+    from lamina.cli.show.rows import Column, ellipsis
+    from lamina.cli.show.table import print_rows
+
+    columns = {
+        "Name": Column("NAME", lambda d, trunc: str(d["name"])),
+        "Description": Column(
+            "DESCRIPTION", lambda d, trunc: _described(d["description"], ellipsis if trunc else None)
+        ),
+        "StarCount": Column("STARS", lambda d, trunc: str(d["star_count"])),
+        "IsOfficial": Column("OFFICIAL", lambda d, trunc: "[OK]" if d["is_official"] else ""),
+    }
+    results = session.client.images.search(term, limit=limit, filters=filters(filter_))
+    print_rows(results, columns, ("Name", "Description", "StarCount", "IsOfficial"), form=format_, trunc=not no_trunc)
+
+
+def _described(text: object, shorten: object) -> str:
+    line = str(text or "").replace("\n", " ").replace("\r", " ")
+    return shorten(line, 45) if callable(shorten) else line

@@ -1,0 +1,73 @@
+"""Builds over the classic API: what `POST /build` takes, and the image it ends with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from lamina.client.images import Images
+from lamina.client.messages import Auth
+from lamina.errors import CommandFailed
+from lamina.progress import Aux, Report
+
+Options = Mapping[str, Any]
+
+
+def build_query(
+    *,
+    tags: Sequence[str] = (),
+    dockerfile: str = "",
+    build_args: Mapping[str, str | None] | None = None,
+    labels: Mapping[str, str] | None = None,
+    target: str = "",
+    platform: str | None = None,
+    network: str | None = None,
+    cache_from: Sequence[str] = (),
+    no_cache: bool = False,
+    pull: bool = False,
+    squash: bool = False,
+    remove: bool = True,
+    force_remove: bool = False,
+    quiet: bool = False,
+    extra_hosts: Sequence[str] = (),
+    limits: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """The query parameters. `limits` are further ones under their own names (memory, cpushares, shmsize, …)."""
+    return {
+        "t": list(tags),
+        "dockerfile": dockerfile or None,
+        "buildargs": dict(build_args) if build_args else None,
+        "labels": dict(labels) if labels else None,
+        "target": target or None,
+        "platform": platform,
+        "networkmode": network,
+        "cachefrom": json.dumps(list(cache_from)) if cache_from else None,
+        "nocache": no_cache,
+        "pull": pull,
+        "squash": squash,
+        "rm": True if remove else "0",
+        "forcerm": force_remove,
+        "q": quiet,
+        "extrahosts": ",".join(extra_hosts) or None,
+        **(limits or {}),
+    }
+
+
+def run_build(
+    images: Images,
+    context: Iterable[bytes] | None,
+    query: Mapping[str, object],
+    *,
+    report: Report,
+    auths: Callable[[], Mapping[str, Auth]] | None = None,
+) -> str:
+    """Build; the new image's ID. Raises CommandFailed where a step fails, with its exit code in the facts."""
+    image = ""
+    for message in images.build(context, query, auths=auths() if auths else None):
+        if isinstance(message, Aux) and "ID" in message.value:
+            image = str(message.value["ID"])
+        report(message)
+    if not image:
+        raise CommandFailed("the build ended without an image", exit_code=1)
+    return image
