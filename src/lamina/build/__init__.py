@@ -1,0 +1,1 @@
+"""Building images from Dockerfiles: contexts, planned file changes, the step cache, RUN steps, classic output."""

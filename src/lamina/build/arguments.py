@@ -1,0 +1,97 @@
+"""Build arguments: which names a step sees, with which values.
+
+Rule: Dockerfile reference, "ARG": declared per stage, defaults in the Dockerfile, values from the command line first;
+ARGs before the first FROM count for FROM lines, and for an ARG without default in a stage. Proxy names need no ARG and
+stay out of history and cache unless they are declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lamina.formats.platform import Platform
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+BUILTIN = frozenset(PROXIES) | {name.lower() for name in PROXIES}
+EPOCH = "SOURCE_DATE_EPOCH"
+
+
+def platform_values(target: Platform, build: Platform) -> dict[str, str]:
+    """TARGETPLATFORM, TARGETOS, … and the same for BUILD…: known without a value being given."""
+    values: dict[str, str] = {}
+    for prefix, platform in (("TARGET", target), ("BUILD", build)):
+        values[f"{prefix}PLATFORM"] = str(platform)
+        values[f"{prefix}OS"] = platform.os
+        values[f"{prefix}ARCH"] = platform.architecture
+        values[f"{prefix}VARIANT"] = platform.variant
+    return values
+
+
+@dataclass(slots=True)
+class BuildArgs:
+    """The arguments of one build. `given` comes from the command line; `stage` begins a stage's own view."""
+
+    given: Mapping[str, str | None]
+    platform: Mapping[str, str]
+    meta: dict[str, str | None] = field(default_factory=dict)
+    allowed: dict[str, str | None] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def stage(self) -> BuildArgs:
+        """A view for one stage: nothing declared yet. What it uses counts for the whole build."""
+        return BuildArgs(self.given, self.platform, self.meta, {}, self.used)
+
+    def declare_meta(self, name: str, default: str | None) -> None:
+        """An ARG before the first FROM."""
+        self.meta[name] = default
+        self.used.add(name)
+
+    def declare(self, name: str, default: str | None) -> None:
+        """An ARG inside the stage."""
+        self.allowed[name] = default
+        self.used.add(name)
+
+    def _value(self, name: str, defaults: Mapping[str, str | None]) -> str | None:
+        given = self.given.get(name)
+        if given is not None:
+            return given
+        default = defaults.get(name)
+        if default is not None:
+            return default
+        meta = self.meta.get(name)
+        return meta if meta is not None else self.platform.get(name)
+
+    def for_from(self) -> dict[str, str]:
+        """The values that FROM lines and later global ARGs see."""
+        names = {*self.meta, *BUILTIN, *self.platform}
+        return {name: value for name in sorted(names) if (value := self._value(name, self.meta)) is not None}
+
+    def values(self) -> dict[str, str]:
+        """The values that the stage's instructions see."""
+        names = {*self.allowed, *BUILTIN}
+        return {name: value for name in sorted(names) if (value := self._value(name, self.allowed)) is not None}
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The values a RUN step gets beside the image's environment, which wins."""
+        return {name: value for name, value in self.values().items() if name not in env}
+
+    def recorded(self, env: Mapping[str, str]) -> list[str]:
+        """Those of them that belong to history and cache key, as `name=value`, sorted."""
+        shown = self.environment(env).items()
+        return sorted(f"{name}={value}" for name, value in shown if self._is_recorded(name))
+
+    def _is_recorded(self, name: str) -> bool:
+        if name in self.platform and self.given.get(name) is None and self.allowed.get(name) is None:
+            return False
+        return name in self.allowed
+
+    def unused(self) -> list[str]:
+        """Names from the command line that no ARG declared, sorted."""
+        return sorted(name for name in self.given if name not in self.used and name not in BUILTIN and name != EPOCH)
+
+    @property
+    def epoch_ns(self) -> int | None:
+        """SOURCE_DATE_EPOCH in nanoseconds, None when it was not given or is no number."""
+        text = self.given.get(EPOCH)
+        return int(text) * 10**9 if text and text.isdecimal() else None

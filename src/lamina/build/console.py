@@ -1,0 +1,72 @@
+"""Docker's classic build output, line by line (WALKTHROUGH row 21: scripts read these lines)."""
+
+from __future__ import annotations
+
+import secrets
+
+from lamina.progress import Aux, Output, Report
+
+
+class Console:
+    """Writes the lines of one build to a Report; a quiet one keeps them until an error asks for them."""
+
+    def __init__(self, report: Report, *, quiet: bool = False) -> None:
+        self._report = report
+        self._quiet = quiet
+        self._kept: list[str] = []
+
+    def text(self, text: str) -> None:
+        """Show text as it is."""
+        if self._quiet:
+            self._kept.append(text)
+        else:
+            self._report(Output(text))
+
+    def line(self, text: str) -> None:
+        self.text(f"{text}\n")
+
+    def step(self, number: int, total: int, instruction: str) -> None:
+        self.line(f"Step {number}/{total} : {instruction}")
+
+    def image(self, image_id: str) -> None:
+        """The image that a step left; empty for FROM scratch."""
+        self.line(f" ---> {short(image_id)}")
+
+    def cached(self) -> None:
+        self.line(" ---> Using cache")
+
+    def running(self, container_id: str) -> None:
+        self.line(f" ---> Running in {short(container_id)}")
+
+    def removed(self, container_id: str) -> None:
+        self.line(f"Removing intermediate container {short(container_id)}")
+
+    def stage_done(self, image_id: str) -> None:
+        """Tell programs the ID of a finished stage."""
+        if not self._quiet:
+            self._report(Aux({"ID": image_id}))
+
+    def built(self, image_id: str, tags: list[str]) -> None:
+        """The last lines."""
+        self.line(f"Successfully built {short(image_id)}")
+        for tag in tags:
+            self.line(f"Successfully tagged {tag}")
+        if self._quiet:
+            self._report(Output(f"{image_id}\n"))
+
+    def failed(self) -> None:
+        """Show what a quiet build kept back, so that its error makes sense."""
+        if self._quiet:
+            for text in self._kept:
+                self._report(Output(text))
+            self._kept.clear()
+
+
+def short(image_id: str) -> str:
+    """Twelve digits of an ID."""
+    return image_id.removeprefix("sha256:")[:12]
+
+
+def new_id() -> str:
+    """A fresh ID in the form that containers have."""
+    return secrets.token_hex(32)

@@ -1,0 +1,154 @@
+"""What only ADD does: archives are unpacked where they land, URLs are downloaded.
+
+Rule: moby's classic builder (copy.go, pkg/archive): an archive is what begins with a readable tar header, compressed or
+not; its members keep owner, mode, times and attributes, --chown does not concern them; a downloaded file has mode 0600,
+the time of Last-Modified, and is not unpacked.
+"""
+
+from __future__ import annotations
+
+import email.message
+import email.utils
+import hashlib
+import posixpath
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+
+from lamina.build.console import Console
+from lamina.build.context.archive import ArchiveTree
+from lamina.build.copy.place import Placing
+from lamina.build.copy.sources import Source
+from lamina.build.draft import Planned
+from lamina.build.memory import DownloadTree
+from lamina.build.tree import Node, walk
+from lamina.dockerfile.position import Problem
+from lamina.errors import InvalidInput, LaminaError
+from lamina.layers.compression import decompressed
+from lamina.layers.entry import EntryType
+from lamina.layers.tar.reader import read_tar
+
+UNNAMED = "__unnamed__"
+_CHUNK = 1 << 20
+_TIMEOUT = urllib3.Timeout(connect=30, read=120)  # seconds
+
+
+def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The local sources, and the URLs."""
+    remote = tuple(word for word in words if word.startswith(("http://", "https://")))
+    return tuple(word for word in words if word not in remote), remote
+
+
+def is_archive(source: Source) -> bool:
+    """Whether a file begins like a tar, looking through compression."""
+    if source.node.entry.type is not EntryType.REGULAR:
+        return False
+    data = source.tree.open(source.node)
+    try:
+        return next(read_tar(decompressed(data)), None) is not None
+    except LaminaError:
+        return False
+    finally:
+        data.close()
+
+
+def place_archive(source: Source, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
+    """Plan the members of an archive below the destination; tells whether `source` was one.
+
+    Raises Problem for an archive that is broken further on.
+    """
+    if not is_archive(source):
+        return False
+    data = source.tree.open(source.node)
+    try:
+        tree = ArchiveTree(decompressed(data), temporary, keep_owners=True)
+    except InvalidInput as error:
+        raise Problem(f"failed to copy files: {error.message}", error.advice) from None
+    finally:
+        data.close()
+    closing.callback(tree.close)
+    draft = placing.draft
+    at = draft.resolve(placing.destination)
+    draft.make_directories(at)
+    top = tree.lookup("")
+    for node in walk(tree, top) if top is not None else ():
+        if node.path:
+            _put(node, f"{at}/{node.path}".lstrip("/"), tree, placing)
+    return True
+
+
+def _put(node: Node, path: str, tree: ArchiveTree, placing: Placing) -> None:
+    parent, _, name = path.rpartition("/")
+    parent = placing.draft.resolve(parent)
+    path = f"{parent}/{name}" if parent else name
+    if node.path in tree.implied:
+        placing.draft.make_directories(placing.draft.resolve(path))
+    else:
+        placing.draft.put(Planned(replace(node.entry, path=path), tree, node))
+
+
+class Downloads:
+    """Fetches the URLs of one ADD; what was fetched goes when `closing` closes."""
+
+    def __init__(self, temporary: Path, console: Console, closing: ExitStack) -> None:
+        self._temporary = temporary
+        self._console = console
+        self._closing = closing
+
+    def fetch(self, url: str, destination: str, checksum: str) -> Source:
+        """The file behind `url`. Raises Problem when it cannot be had, has no name, or another checksum."""
+        tree = DownloadTree(self._temporary)
+        self._closing.callback(tree.close)
+        hasher = hashlib.sha256()
+        with urllib3.PoolManager(timeout=_TIMEOUT) as pool:
+            try:
+                response = pool.request("GET", url, preload_content=False)
+                self._check_status(url, response)
+                for piece in response.stream(_CHUNK):
+                    tree.write(piece)
+                    hasher.update(piece)
+            except urllib3.exceptions.HTTPError as error:
+                raise Problem(
+                    f"failed to GET {url}: {error}", "Is the address right, and reachable from here?"
+                ) from None
+            name = _file_name(url, response.headers.get("Content-Disposition", ""))
+            modified = _time_ns(response.headers.get("Last-Modified", ""))
+        self._console.line("")
+        if not name and destination.endswith("/"):
+            raise Problem(f"cannot determine filename for source {url}", f"Write {destination}name.")
+        _check_sum(url, checksum, hasher.hexdigest())
+        node = tree.finish(name or UNNAMED, mtime_ns=modified)
+        return Source(node.path, node, tree, (node,), from_url=True)
+
+    def _check_status(self, url: str, response: urllib3.BaseHTTPResponse) -> None:
+        if response.status >= 400:
+            body = response.read(1024).decode("utf-8", "replace").strip()
+            reason = f"{response.status} {response.reason or ''}".strip()
+            raise Problem(f"failed to GET {url} with status {reason}: {body}")
+
+
+def _check_sum(url: str, wanted: str, found: str) -> None:
+    if wanted and wanted != f"sha256:{found}":
+        raise Problem(f"digest mismatch for {url}: sha256:{found}, not {wanted}", "Did the file change?")
+
+
+def _file_name(url: str, disposition: str) -> str:
+    path = unquote(urlsplit(url).path)
+    if path and not path.endswith("/"):
+        return posixpath.basename(path)
+    if disposition:
+        message = email.message.Message()
+        message["Content-Disposition"] = disposition
+        name = message.get_filename() or ""
+        return "" if name.endswith("/") else posixpath.basename(name)
+    return ""
+
+
+def _time_ns(modified: str) -> int:
+    try:
+        return int(email.utils.parsedate_to_datetime(modified).timestamp()) * 10**9
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,55 @@
+"""The sum by which Docker names a copied file: in history (`COPY file:… in /dest`), and in the cache.
+
+Rule: moby's tarsum, version 1: SHA-256 over the tar header's members as text, without the modification time, and then
+the content. Giving the same sums, `--cache-from` understands images that Docker built, and the other way round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from lamina.build.tree import Data, Node, Tree, find
+from lamina.layers.entry import Entry, EntryType
+
+_KINDS = {
+    EntryType.REGULAR: ("0", 0o100000),
+    EntryType.DIRECTORY: ("5", 0o040000),
+    EntryType.SYMLINK: ("2", 0o120000),
+    EntryType.FIFO: ("6", 0o010000),
+    EntryType.CHAR: ("3", 0o020000),
+    EntryType.BLOCK: ("4", 0o060000),
+    EntryType.HARDLINK: ("1", 0o100000),
+}
+_CHUNK = 1 << 20
+
+
+def sum_header(entry: Entry) -> bytes:
+    """What goes into the sum before the content."""
+    flag, bits = _KINDS[entry.type]
+    name = f"{entry.path}/" if entry.type is EntryType.DIRECTORY else entry.path
+    text = (
+        f"name{name}mode{entry.mode | bits}uid{entry.uid}gid{entry.gid}size{entry.size}"
+        f"typeflag{flag}linkname{entry.target}unamegnamedevmajor{entry.major}devminor{entry.minor}"
+    )
+    header = text.encode("utf-8", "surrogateescape")
+    capability = entry.xattrs.get("security.capability")
+    return header if capability is None else header + b"security.capability" + capability
+
+
+def file_sum(entry: Entry, data: Data | None) -> str:
+    """The sum of one file, in hex. `data` is read to its end and not closed; None for what has no content."""
+    hasher = hashlib.sha256(sum_header(entry))
+    while data is not None and (piece := data.read(_CHUNK)):
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def combined(prefix: str, sums: Iterable[str]) -> str:
+    """The name of several sums: `dir:` or `multi:` and the hash of them joined by commas."""
+    return f"{prefix}:{hashlib.sha256(','.join(sums).encode()).hexdigest()}"
+
+
+def followed(tree: Tree, node: Node) -> Node | None:
+    """The file whose sum stands for `node`: for a symlink the one it leads to, None where it leads nowhere."""
+    return node if node.entry.type is not EntryType.SYMLINK else find(tree, node.path)

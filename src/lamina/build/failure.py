@@ -1,0 +1,40 @@
+"""Errors of a build: what failed, in Docker's words, and the line of the Dockerfile it stands on."""
+
+from __future__ import annotations
+
+from lamina.dockerfile.dockerfile import Dockerfile
+from lamina.dockerfile.instructions import Instruction
+from lamina.dockerfile.position import Problem, excerpt
+from lamina.errors import InvalidInput, LaminaError, Unsupported
+
+
+def facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
+    """Where an instruction stands, for the facts of an error."""
+    lines = instruction.origin.lines
+    return {"line": lines.first, "last_line": lines.last, "excerpt": excerpt(file.text, lines) if lines.first else ""}
+
+
+def failed(file: Dockerfile, instruction: Instruction, problem: Problem, prefix: str = "") -> InvalidInput:
+    """A rule that a step broke. The message begins with `prefix`, such as "COPY failed: "."""
+    found = facts(file, instruction)
+    return InvalidInput(f"{prefix}{problem.message}", advice=_advice(problem.advice, found), **found)
+
+
+def unsupported(file: Dockerfile, instruction: Instruction, what: str, advice: str | None = None) -> Unsupported:
+    """Something the language has and this builder does not."""
+    found = facts(file, instruction)
+    return Unsupported(f"{what} is not supported yet", advice=_advice(advice, found), **found)
+
+
+def placed(file: Dockerfile, instruction: Instruction, error: LaminaError, prefix: str = "") -> LaminaError:
+    """The same error, knowing its line; its kind, message (behind `prefix`) and facts stay."""
+    found = {key: value for key, value in facts(file, instruction).items() if key not in error.facts}
+    advice = error.advice if "line" in error.facts else _advice(error.advice, found)
+    return type(error)(f"{prefix}{error.message}", advice=advice, **error.facts, **found)
+
+
+def _advice(advice: str | None, found: dict[str, object]) -> str | None:
+    if not found.get("excerpt"):
+        return advice
+    lead = f"{advice} " if advice else ""
+    return f"{lead}Dockerfile line {found['line']}:\n{found['excerpt']}"

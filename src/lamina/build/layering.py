@@ -1,0 +1,63 @@
+"""A planned step becomes a layer: every file is read once, summed where nobody knew its sum, hashed and indexed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from lamina.build.copy.tarsum import sum_header
+from lamina.build.draft import Planned
+from lamina.build.sums import Sums
+from lamina.build.tree import Data
+from lamina.layers.builder import LayerBuilder
+from lamina.layers.entry import EntryType
+from lamina.layers.layer import Ingested
+from lamina.store.layers import LayerIngest
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+
+class _Summing:
+    """A file's bytes on their way into the layer, hashed as they pass."""
+
+    __slots__ = ("_data", "_hasher")
+
+    def __init__(self, data: Data, hasher: _Hash) -> None:
+        self._data = data
+        self._hasher = hasher
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._data.read(size)
+        self._hasher.update(piece)
+        return piece
+
+
+def write_layer(making: LayerIngest, members: Iterable[Planned], sums: Mapping[int, Sums]) -> Ingested:
+    """Write all members, in order. `sums` has the memory of each tree, by `id(tree)`.
+
+    Raises InvalidInput when a file got shorter while it was read, NoSpace, and what the trees raise.
+    """
+    with LayerBuilder(making.tar, making.index) as builder:
+        for planned in members:
+            memory = sums.get(id(planned.tree))
+            _add(builder, planned, memory)
+        return builder.finish()
+
+
+def _add(builder: LayerBuilder, planned: Planned, memory: Sums | None) -> None:
+    tree, node, entry = planned.tree, planned.node, planned.entry
+    if tree is None or node is None or entry.type is not EntryType.REGULAR:
+        builder.add(entry, planned.content)
+        return
+    data = tree.open(node)
+    try:
+        if memory is None or memory.known(node) is not None:
+            builder.add(entry, data)
+        else:
+            hasher = hashlib.sha256(sum_header(node.entry))
+            builder.add(entry, _Summing(data, hasher))
+            memory.note(node, hasher.hexdigest())
+    finally:
+        data.close()

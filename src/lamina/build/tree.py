@@ -1,0 +1,125 @@
+"""Read-only file trees as the builder sees them: a context, the files of an image, and paths resolved inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from lamina.dockerfile.position import Problem
+from lamina.layers.entry import Entry, EntryType
+
+MAX_LINKS = 255  # symlinks followed in one path, as Docker's scoped resolution allows
+
+
+class Data(Protocol):
+    """The bytes of one file; closed by whoever asked for them."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One file of a tree. `shared` is equal for all names of one file that has several, else None.
+
+    `stamp` identifies the state of a file on disk (device, inode, size, mtime and ctime in ns), None where the tree
+    itself never changes.
+    """
+
+    entry: Entry
+    shared: Hashable = None
+    stamp: tuple[int, ...] | None = None
+    inner: object = None  # what the tree itself knows the file by
+
+    @property
+    def path(self) -> str:
+        return self.entry.path
+
+    @property
+    def is_directory(self) -> bool:
+        return self.entry.type is EntryType.DIRECTORY
+
+
+class Tree(Protocol):
+    """Files by path; paths are relative, clean, "/"-separated, the root is "". Symlinks are never followed here."""
+
+    def lookup(self, path: str) -> Node | None:
+        """The file at `path`, or None."""
+
+    def children(self, path: str) -> Iterator[Node]:
+        """What the directory at `path` holds, sorted by name; nothing for other files."""
+
+    def open(self, node: Node) -> Data:
+        """The stored bytes of a regular file of this tree."""
+
+
+class EmptyTree:
+    """The tree of `FROM scratch`: a root and nothing in it."""
+
+    def lookup(self, path: str) -> Node | None:
+        return Node(Entry("", EntryType.DIRECTORY, 0o755)) if path == "" else None
+
+    def children(self, path: str) -> Iterator[Node]:
+        return iter(())
+
+    def open(self, node: Node) -> Data:
+        raise FileNotFoundError(node.path)
+
+
+def resolve(lookup: Callable[[str], Entry | None], path: str) -> str:
+    """`path` without symlinks, never above the root: absolute links and `..` stay inside. What is missing is kept.
+
+    Raises Problem for a loop of links.
+    """
+    pending = list(reversed(path.split("/")))
+    done: list[str] = []
+    links = 0
+    while pending:
+        part = pending.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            del done[-1:]
+            continue
+        entry = lookup("/".join([*done, part]))
+        if entry is None or entry.type is not EntryType.SYMLINK:
+            done.append(part)
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            raise Problem(f"too many links in {path}", "A symlink leads back to itself.")
+        if entry.target.startswith("/"):
+            done.clear()
+        pending.extend(reversed(entry.target.split("/")))
+    return "/".join(done)
+
+
+def find(tree: Tree, path: str) -> Node | None:
+    """The file that `path` leads to, all symlinks followed inside the tree; None when there is none."""
+    return tree.lookup(resolve(lambda at: entry_of(tree.lookup(at)), path))
+
+
+def entry_of(node: Node | None) -> Entry | None:
+    return None if node is None else node.entry
+
+
+def walk(tree: Tree, node: Node) -> Iterator[Node]:
+    """`node` and everything below it, parents first, names in order."""
+    yield node
+    if node.is_directory:
+        for child in tree.children(node.path):
+            yield from walk(tree, child)
+
+
+def read_all(tree: Tree, node: Node, limit: int) -> bytes:
+    """A file's bytes. Raises Problem when there are more than `limit`."""
+    data = tree.open(node)
+    try:
+        content = data.read(limit + 1)
+    finally:
+        data.close()
+    if len(content) > limit:
+        raise Problem(f"{node.path} is larger than {limit} bytes")
+    return content

@@ -1,0 +1,106 @@
+"""What the steps of one build share: the rooms they use, the context, the console, and how a step is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lamina.build.cache import Step, StepCache
+from lamina.build.console import Console
+from lamina.build.context.source import BuildContext
+from lamina.build.options import BuildOptions
+from lamina.build.stage import Files, StageState
+from lamina.build.sums import Sums
+from lamina.dockerfile.dockerfile import Dockerfile
+from lamina.dockerfile.mounts import MountFlag
+from lamina.formats.config import RunConfig
+from lamina.formats.digest import Digest
+from lamina.formats.platform import Platform
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.layers.layer import Layer
+from lamina.store.store import Store
+
+ResolveBase = Callable[[str, Platform | None, bool], Image]
+
+
+class CommandRunner(Protocol):
+    """Runs the command of a RUN step in a container and gives the layer of what it changed, None for nothing.
+
+    Raises CommandFailed with `exit_code` when the command ends badly.
+    """
+
+    def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One RUN step: what to run, the container's ID, and the flags of the instruction,
+    expanded; `files` are seen in the container, executable, at their paths."""
+
+    container_id: str
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...]
+    mounts: tuple[MountFlag, ...] = ()
+    network: str = "default"
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRooms:
+    """What a build needs from the engine. `resolve_base` gives the image behind a name as a Dockerfile has it, pulling
+    it when it is not here, or always when its last argument says so. Without a `runner` RUN is refused. `temporary` is
+    a folder on the data root's file system."""
+
+    store: Store
+    images: Images
+    resolve_base: ResolveBase
+    temporary: Path
+    runner: CommandRunner | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """One build under way."""
+
+    rooms: BuildRooms
+    options: BuildOptions
+    console: Console
+    cache: StepCache
+    file: Dockerfile
+    context: BuildContext
+    platform: Platform
+    done: list[StageState] = field(default_factory=list)
+    image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
+    image_files: dict[Digest | None, Files] = field(default_factory=dict)
+    cancelled: Callable[[], bool] = lambda: False
+
+    def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
+        """What decides about a step, for the cache."""
+        return Step(state.image, created_by, config, state.platform, content)
+
+    def hit(self, state: StageState, step: Step) -> bool:
+        """Go on from the cache where it has the step; tells whether it had."""
+        image = self.cache.find(step)
+        if image is None:
+            return False
+        self.console.cached()
+        state.move(image, step.config)
+        return True
+
+    def commit(self, state: StageState, step: Step, layer: Layer | None, time_ns: int) -> None:
+        """Make the image of a step and go on from it."""
+        config = state.child(step.config, step.created_by, layer, time_ns)
+        image = self.rooms.images.create(config, parent=state.image.id if state.image else None)
+        self.cache.remember(step, image)
+        state.move(image, step.config)
+
+    def sums_of(self, image: Image | None) -> Sums:
+        """The memory of sums for an image's files; they never change while the image is what it is."""
+        return self.image_sums.setdefault(image.id if image else None, Sums())
+
+    def files_of(self, image: Image | None) -> Files:
+        """The files of an image that a step copies from."""
+        return self.image_files.setdefault(image.id if image else None, Files(image))
