@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 _INPUT = 256 * 1024
 _OUTPUT = 1 << 20
 _XZ_MEMORY = 1 << 30
-_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, cast(type[Exception], igzip_lib.IsalError))
+_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    cast(type[Exception], igzip_lib.IsalError),
+)
 
 
 _MAGIC = (

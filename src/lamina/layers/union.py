@@ -50,6 +50,11 @@ class UnionTree:
         source = node.source
         return self._layers[source].read(dataclasses.replace(node, ino=node.ino // len(self._layers)))
 
+    def borrows(self, path: str) -> bool:
+        """Whether `path` is a directory that its topmost layer only implies, and one below describes."""
+        stack = self._stack(path)
+        return bool(stack) and stack[0][1].implied and not self._shown(stack).implied
+
     def resolve(self, path: str) -> Node | None:
         """The file at `path` after following every symlink, the last one too, as if the tree were the root.
 
@@ -107,7 +112,7 @@ class UnionTree:
         layer, node = next((pair for pair in stack if not pair[1].implied), stack[0])
         nlink = node.nlink if len(stack) == 1 else 1
         ino = node.ino * len(self._layers) + layer
-        return dataclasses.replace(node, ino=ino, nlink=nlink, source=layer, opaque=False, implied=False)
+        return dataclasses.replace(node, ino=ino, nlink=nlink, source=layer, opaque=False)
 
 
 def _visible(stack: _Stack) -> _Stack:

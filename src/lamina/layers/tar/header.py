@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 from typing import NamedTuple
 
 from lamina.errors import InvalidInput
@@ -63,7 +64,7 @@ def parse_header(block: bytes, offset: int) -> Header:
             number(size),
             number(mtime),
             kind,
-            text(link),
+            text(link) if link[0] else b"",
             magic,
             text(uname),
             text(gname),
@@ -80,8 +81,12 @@ def text(field: bytes) -> bytes:
     return field if end < 0 else field[:end]
 
 
+@lru_cache(4096)
 def number(field: bytes) -> int:
-    """A numeric field: octal digits, or base 256 in two's complement. Raises ValueError with the field in words."""
+    """A numeric field: octal digits, or base 256 in two's complement. Raises ValueError with the field in words.
+
+    Remembered, because modes, owners and times repeat from member to member.
+    """
     if field and field[0] & 0x80:
         value = int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1))
         sign = 0x40 << 8 * (len(field) - 1)
@@ -98,7 +103,7 @@ def checksum_of(block: bytes) -> int:
     """The sum of all bytes with the checksum field taken as spaces."""
     # Adler-32's low half is 1 + the sum of the bytes: exact for 256 bytes, and many times faster than sum().
     total = (zlib.adler32(block[:256]) & 0xFFFF) + (zlib.adler32(block[256:]) & 0xFFFF) - 2
-    return total - sum(block[148:156]) + 8 * 32
+    return total - (zlib.adler32(block[148:156]) & 0xFFFF) + 1 + 8 * 32
 
 
 def _verify_checksum(block: bytes, field: bytes, offset: int) -> None:

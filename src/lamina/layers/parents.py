@@ -1,0 +1,100 @@
+"""Finding the directory an entry belongs into, below a root that no path and no symlink leads out of."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Callable
+
+from lamina.errors import InvalidInput
+from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
+
+_PATH = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_AT_ONCE = 32
+_MAX_SYMLINKS = 40
+
+
+class Parents:
+    """Directories below a root by their path in the archive, opened (O_PATH) and, where they are missing, made.
+
+    Symlinks on the way are followed as if the root were "/", those that point to nothing yet too: what they need is
+    made. `make_way` is asked when something that is no directory stands in the way of one: it gives True after it has
+    put a directory there, False to have the entry refused.
+    """
+
+    def __init__(self, root: int, make_way: Callable[[int, str], bool]) -> None:
+        self._root = root
+        self._make_way = make_way
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def open(self, path: str) -> int:
+        """A descriptor of the directory `path` ("" is the root), which belongs to this object and lives until a few
+        others were asked for.
+
+        Raises InvalidInput when the way leads over a file or in circles, and OSError.
+        """
+        known = self._open.get(path)
+        if known is not None:
+            self._open.move_to_end(path)
+            return known
+        if not path:
+            return self._root
+        try:
+            found = openat2(self._root, path, _PATH, resolve=RESOLVE_IN_ROOT)
+        except (FileNotFoundError, NotADirectoryError):
+            found = self._walk(path)
+        self._open[path] = found
+        if len(self._open) > _OPEN_AT_ONCE:
+            os.close(self._open.popitem(last=False)[1])
+        return found
+
+    def forget(self) -> None:
+        """Close what is open, because a directory or symlink was taken away and paths may mean something else now."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _walk(self, path: str) -> int:
+        stack = [os.dup(self._root)]
+        todo = path.split("/")[::-1]
+        symlinks = 0
+        try:
+            while todo:
+                name = todo.pop()
+                if name == ".." and len(stack) > 1:
+                    os.close(stack.pop())
+                elif name not in ("", ".", ".."):
+                    target = self._step(stack, name, path)
+                    if target is None:
+                        continue
+                    symlinks += 1
+                    if symlinks > _MAX_SYMLINKS:
+                        raise InvalidInput(f"too many symlinks on the way to {path!r}", path=path)
+                    while target.startswith("/") and len(stack) > 1:
+                        os.close(stack.pop())
+                    todo.extend(target.split("/")[::-1])
+            return stack.pop()
+        finally:
+            for descriptor in stack:
+                os.close(descriptor)
+
+    def _step(self, stack: list[int], name: str, path: str) -> str | None:
+        """Go one directory down; for a symlink give its text instead."""
+        here = stack[-1]
+        try:
+            stack.append(os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=here))
+        except FileNotFoundError:
+            os.mkdir(name, 0o755, dir_fd=here)
+            stack.append(os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=here))
+            os.chmod(f"/proc/self/fd/{stack[-1]}", 0o755)
+        except NotADirectoryError:
+            if stat.S_ISLNK(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode):
+                return os.readlink(name, dir_fd=here)
+            if not self._make_way(here, name):
+                raise InvalidInput(f"{name!r} on the way to {path!r} is no directory", path=path) from None
+            stack.append(os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=here))
+        return None
+
+    def close(self) -> None:
+        """Close everything; a second call does nothing."""
+        self.forget()

@@ -1,0 +1,98 @@
+"""Making the file that an entry describes, in a directory that is already open.
+
+Nothing here follows a symlink at the end of a path or opens what was there before: what stands in the way is removed,
+and the new file is made exclusively. So no entry writes through a link, a device or a pipe that an earlier one left.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+
+from lamina.layers.attributes import set_xattrs
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.tar.reader import MemberData
+from lamina.layers.tar.source import CHUNK
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DEVICES = {EntryType.CHAR: stat.S_IFCHR, EntryType.BLOCK: stat.S_IFBLK, EntryType.FIFO: stat.S_IFIFO}
+
+
+class Placer:
+    """Makes files with the owner, mode, attributes and time of their entries.
+
+    `owner` (uid, gid) replaces the entries' own; `own` False leaves owners to the kernel.
+    """
+
+    def __init__(self, owner: tuple[int, int] | None, own: bool) -> None:
+        self._owner = owner
+        self._own = own
+        self.privileged = os.geteuid() == 0
+
+    def owner_of(self, entry: Entry) -> tuple[int, int]:
+        """Who shall own the file: -1 where it stays as it is."""
+        return (-1, -1) if not self._own else self._owner or (entry.uid, entry.gid)
+
+    def file(self, parent: int, name: str, entry: Entry, xattrs: Mapping[str, bytes], data: MemberData) -> None:
+        """Make a regular file. Raises FileExistsError, with nothing read of `data`, when something is there."""
+        new = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        try:
+            if entry.sparse is not None:
+                _write_pieces(new, entry, data)
+            elif entry.size:
+                _write(new, data, entry.size)
+            self.dress(new, entry, xattrs, entry.mode)
+            os.utime(new, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(new)
+
+    def dress(self, file: int, entry: Entry, xattrs: Mapping[str, bytes], mode: int) -> None:
+        """Give an open file or directory its owner, mode and attributes, in the order in which none undoes another."""
+        if self._own:
+            os.fchown(file, *self.owner_of(entry))
+        os.fchmod(file, mode)
+        if xattrs:
+            set_xattrs(file, xattrs, self.privileged)
+
+    def open_directory(self, parent: int, name: str) -> int:
+        """A descriptor of a directory that is there, for `dress`."""
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+
+    def special(self, parent: int, name: str, entry: Entry, xattrs: Mapping[str, bytes]) -> None:
+        """Make a symlink, device or pipe. Raises FileExistsError when something is there."""
+        if entry.type is EntryType.SYMLINK:
+            os.symlink(entry.target, name, dir_fd=parent)
+        else:
+            kind = _DEVICES[entry.type]
+            os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=parent)
+        made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            self._dress_special(f"/proc/self/fd/{made}", entry, xattrs)
+        finally:
+            os.close(made)
+
+    def _dress_special(self, held: str, entry: Entry, xattrs: Mapping[str, bytes]) -> None:
+        """`held` leads to the very inode that is open, even if it is a symlink or its name means another by now."""
+        if self._own:
+            os.chown(held, *self.owner_of(entry))
+        if entry.type is not EntryType.SYMLINK:
+            os.chmod(held, entry.mode)
+        set_xattrs(held, xattrs, self.privileged)
+        os.utime(held, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _write(file: int, data: MemberData, size: int) -> None:
+    while size:
+        view = memoryview(data.read(min(size, CHUNK)))
+        size -= len(view)
+        while view:
+            view = view[os.write(file, view) :]
+
+
+def _write_pieces(file: int, entry: Entry, data: MemberData) -> None:
+    os.ftruncate(file, entry.size)
+    for offset, length in entry.sparse or ():
+        os.lseek(file, offset, os.SEEK_SET)
+        _write(file, data, length)
