@@ -9,7 +9,7 @@ from typing import Any
 from lamina.client.images import Images
 from lamina.client.messages import Auth
 from lamina.errors import CommandFailed
-from lamina.progress import Aux, Report
+from lamina.progress import Aux, Output, Report
 
 Options = Mapping[str, Any]
 
@@ -67,6 +67,8 @@ def run_build(
     for message in images.build(context, query, auths=auths() if auths else None):
         if isinstance(message, Aux) and "ID" in message.value:
             image = str(message.value["ID"])
+        elif isinstance(message, Output) and message.text.startswith("sha256:"):
+            image = message.text.strip()  # all that a quiet build says
         report(message)
     if not image:
         raise CommandFailed("the build ended without an image", exit_code=1)

@@ -15,7 +15,7 @@ from lamina.cli.arguments import command, many, switch
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, single_context
 from lamina.errors import InvalidInput
-from lamina.progress import Message, Output
+from lamina.progress import ignore
 
 REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -73,17 +73,13 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
     remote = context if context.startswith(REMOTE) else None
     sent = None if remote else _context(context, dockerfile)
     query = {**_query(flags, quiet), "dockerfile": sent.dockerfile if sent else dockerfile or None, "remote": remote}
-    said: list[Message] = []
+    credentials = Credentials(session.settings.config)
+    chunks = sent.chunks if sent else None
     with Display() as display:
-
-        def report(message: Message) -> None:
-            said.append(message) if quiet else display(message)
-
-        credentials = Credentials(session.settings.config)
-        chunks = sent.chunks if sent else None
+        report = ignore if quiet else display
         image = run_build(session.client.images, chunks, query, report=report, auths=credentials.all)
     if quiet:
-        print("".join(m.text for m in said if isinstance(m, Output) and m.text.startswith("sha256:")).strip() or image)
+        print(image)
     if iidfile:
         with open(iidfile, "w") as file:
             file.write(image)

@@ -52,11 +52,22 @@ def _optional(name: str) -> object:
 
 
 def _with_empties(value: Any) -> Any:
-    """The document with null lists and maps as empty ones, which is how Docker's templates print them."""
+    """The document with null lists and maps as empty ones, and structs where Docker's templates print such."""
     if not isinstance(value, Mapping):
         return value
-    nulls = {name for name, item in value.items() if item is None and name in LISTS | MAPS}
-    return {name: _optional(name) if name in nulls else _with_empties(item) for name, item in value.items()}
+    return {name: _as_in_go(name, item) for name, item in value.items()}
+
+
+def _as_in_go(name: str, value: Any) -> Any:
+    from lamina.cli.template.values import Struct
+
+    if value is None and name in LISTS | MAPS:
+        return _optional(name)
+    if name in ("Volumes", "ExposedPorts") and value:
+        return {key: Struct(item) for key, item in value.items()}
+    if name in ("Ports", "PortBindings") and isinstance(value, Mapping):
+        return {port: [Struct(binding) for binding in bindings or ()] for port, bindings in value.items()}
+    return _with_empties(value)
 
 
 def _get_any(client: Client, name: str, size: bool) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ def top(session: Session, container: str, options: tuple[str, ...]) -> None:
     from lamina.cli.show.table import aligned, write_lines
 
     found = session.client.containers.top(container, " ".join(options))
-    write_lines(aligned([found["Titles"], *(found.get("Processes") or ())]))
+    write_lines(aligned([found["Titles"], *(found.get("Processes") or ())], minimum=20))
 
 
 @command("lamina diff app1")

@@ -12,13 +12,13 @@ MINIMUM = 10  # characters a column takes at least, as in Docker's tables
 GAP = 3
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+def aligned(lines: Sequence[Sequence[str]], minimum: int = MINIMUM) -> list[str]:
     """Cells with their columns in line; the last cell of a line is not padded."""
     widths: list[int] = []
     for cells in lines:
         for at, cell in enumerate(cells[:-1]):
             if at == len(widths):
-                widths.append(MINIMUM)
+                widths.append(minimum)
             widths[at] = max(widths[at], len(cell) + GAP)
     return ["".join(c.ljust(w) for c, w in zip(cells[:-1], widths, strict=False)) + cells[-1] for cells in lines]
 

@@ -25,6 +25,10 @@ class Fields(Protocol):
         ...
 
 
+class Struct(dict[str, object]):
+    """A map that Go has as a struct: printed whole, it shows its values only."""
+
+
 def truth(value: object) -> bool:
     """Whether `if` takes the value for true: zero, nil and what is empty are not."""
     if isinstance(value, Fields):
@@ -44,6 +48,8 @@ def text(value: object) -> str:
         return _float(value)
     if isinstance(value, Fields):
         return text(value.as_json())
+    if isinstance(value, Struct):
+        return "{" + " ".join(text(item) for item in value.values()) + "}"
     if isinstance(value, Mapping):
         return "map[" + " ".join(f"{key}:{text(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, Sequence):

@@ -18,7 +18,7 @@ class RawMode:
 
     def __enter__(self) -> RawMode:
         self._before = termios.tcgetattr(self._fd)
-        tty.setraw(self._fd)
+        tty.setraw(self._fd, termios.TCSANOW)  # what was typed already must not be lost
         return self
 
     def __exit__(self, *unused: object) -> None:
