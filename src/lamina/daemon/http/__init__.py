@@ -1,0 +1,1 @@
+"""What every route needs and no route owns: matching, reading requests, writing streams, errors."""

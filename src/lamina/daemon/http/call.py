@@ -1,0 +1,129 @@
+"""One request as routes see it: places, query, body, who asks; and a way to run the engine's blocking verbs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from lamina.build.context.identity import Caller
+from lamina.daemon.http.filters import parse_filters
+from lamina.errors import Forbidden, InvalidInput, TooLarge
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+BODY_LIMIT = 8 << 20  # bytes of a JSON body; tars come as streams
+_FALSE = frozenset({"", "no", "false", "none", "0"})
+_PEER = struct.Struct("3i")
+
+
+class Call:
+    """A matched request. `version` is the API version the client speaks, `places` what stands in the path."""
+
+    def __init__(
+        self, request: web.Request, places: Mapping[str, str], version: tuple[int, int], workers: Executor
+    ) -> None:
+        self.request = request
+        self.places = places
+        self.version = version
+        self.workers = workers
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a blocking verb in a worker thread. A client that goes away does not stop it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.workers, lambda: work(*args, **kwargs))
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.request.query.get(name, default)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """All values of a parameter that may be repeated."""
+        return tuple(self.request.query.getall(name, ()))
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Docker's booleans: everything but "", 0, no, false and none is true."""
+        value = self.request.query.get(name)
+        return default if value is None else value.strip().lower() not in _FALSE
+
+    def number(self, name: str) -> int | None:
+        """Raises InvalidInput for what is no whole number."""
+        value = self.request.query.get(name, "")
+        try:
+            return int(value) if value else None
+        except ValueError:
+            raise InvalidInput(f"{name}: {value!r} is not a number") from None
+
+    def filters(self) -> dict[str, list[str]]:
+        return parse_filters(self.text("filters"))
+
+    def json_parameter(self, name: str, type: type[T], default: T) -> T:
+        """A parameter that holds JSON. Raises InvalidInput."""
+        value = self.request.query.get(name, "")
+        return decode(value.encode(), type, name) if value else default
+
+    async def body(self) -> bytes:
+        """The whole body. Raises TooLarge past `BODY_LIMIT`."""
+        parts, size = [], 0
+        while part := await self.request.content.readany():
+            size += len(part)
+            if size > BODY_LIMIT:
+                raise TooLarge(f"the request's body is larger than {BODY_LIMIT >> 20} MiB")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def json(self, type: type[T]) -> T:
+        """The body, decoded; an empty one is an empty object. Raises InvalidInput for anything else than JSON."""
+        raw = await self.body()
+        kind = self.request.content_type
+        if raw and kind not in ("application/json", "text/json", "application/octet-stream"):
+            raise InvalidInput(f"unsupported Content-Type header ({kind}): must be 'application/json'")
+        return decode(raw or b"{}", type, "body")
+
+    def caller(self) -> Caller | None:
+        """Who is at the other end of a Unix socket; None over TCP."""
+        connection = self.request.get_extra_info("socket")
+        if connection is None or connection.family != socket.AF_UNIX:
+            return None
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        _, uid, gid = _PEER.unpack(raw)
+        if uid < 0:
+            raise Forbidden("the caller's user id is not known in this namespace")
+        return Caller(uid, gid, _groups(uid, gid))
+
+
+def _groups(uid: int, gid: int) -> tuple[int, ...]:
+    try:
+        return tuple(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
+    except KeyError:
+        return (gid,)
+
+
+def decode(raw: bytes, type: type[T], what: str) -> T:
+    """JSON as `type`. Raises InvalidInput naming the field."""
+    try:
+        return msgspec.json.decode(raw, type=type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"invalid JSON in {what}: {error}") from error
+
+
+def dump(value: Any) -> bytes:
+    """JSON as the daemon writes it: one line, with an end."""
+    return msgspec.json.encode(value) + b"\n"
+
+
+def reply(value: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(status=status, body=dump(value), content_type="application/json")
+
+
+def empty(status: int = 204) -> web.Response:
+    return web.Response(status=status)

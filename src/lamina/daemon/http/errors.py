@@ -1,0 +1,28 @@
+"""Errors as answers: the kind decides the status (lamina.errors.OUTCOMES), the body is `{"message": …}`."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from aiohttp import web
+
+from lamina.errors import LaminaError, outcome
+
+_LOG = logging.getLogger("lamina.daemon")
+
+
+def message_of(error: BaseException) -> str:
+    """The sentence for people. What is no error on purpose is logged with its trace, and named shortly."""
+    if isinstance(error, LaminaError):
+        return str(error)
+    _LOG.error("unexpected error", exc_info=error)
+    return f"internal error: {type(error).__name__}: {error}"
+
+
+def error_response(error: BaseException) -> web.Response:
+    status = outcome(error).http_status
+    if status == 304:
+        return web.Response(status=304)
+    body = json.dumps({"message": message_of(error)}) + "\n"
+    return web.Response(status=status, text=body, content_type="application/json")

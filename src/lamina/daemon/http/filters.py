@@ -1,0 +1,67 @@
+"""The `filters` parameter, in both of Docker's forms: `{"label": ["a=b"]}` and the older `{"label": {"a=b": true}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from lamina.errors import InvalidInput
+from lamina.images.filters import moment
+
+Filters = Mapping[str, Sequence[str]]
+
+
+def parse_filters(text: str) -> dict[str, list[str]]:
+    """Raises InvalidInput for anything but a JSON object of lists of text or of objects with booleans."""
+    if not text:
+        return {}
+    try:
+        found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"invalid filter: {error}") from error
+    return {name: [v for v in values if isinstance(values, list) or values[v]] for name, values in found.items()}
+
+
+def check_names(filters: Filters, known: Collection[str]) -> None:
+    """Raises InvalidInput for a filter that is not in `known`."""
+    for name in filters:
+        if name not in known:
+            raise InvalidInput(f"invalid filter '{name}'")
+
+
+def flag(filters: Filters, name: str, default: bool) -> bool:
+    """A filter that is true or false. Raises InvalidInput for another word, or for both at once."""
+    words = {word.lower() for word in filters.get(name, ())}
+    if not words:
+        return default
+    if words <= {"1", "true"}:
+        return True
+    if words <= {"0", "false"}:
+        return False
+    raise InvalidInput(f"invalid filter '{name}={sorted(words)}'")
+
+
+def labels_fit(labels: Mapping[str, str], filters: Filters) -> bool:
+    """Whether labels have all that `label` asks for, and nothing of what `label!` asks."""
+    return all(_has(labels, wanted) for wanted in filters.get("label", ())) and not any(
+        _has(labels, unwanted) for unwanted in filters.get("label!", ())
+    )
+
+
+def _has(labels: Mapping[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
+def any_fits(values: Iterable[str], texts: Sequence[str]) -> bool:
+    """Whether one of `texts` is in a value; true where there are none. Docker matches names and ids this way."""
+    return not texts or any(text in value for value in values for text in texts)
+
+
+def until(filters: Filters) -> int | None:
+    """The time the filter `until` names, in nanoseconds since the epoch. Raises InvalidInput."""
+    given = filters.get("until", ())
+    if len(given) > 1:
+        raise InvalidInput("more than one until filter specified")
+    return moment(given[0]) if given else None

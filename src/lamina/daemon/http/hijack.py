@@ -1,0 +1,131 @@
+"""Connections taken over: after the answer's head both sides speak raw bytes (Docker's attach and exec).
+
+A client that sends `Upgrade: tcp` gets 101, older ones get 200; then bytes flow both ways, each direction ends on its
+own: a client that has said everything still hears the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web_request import BaseRequest
+
+from lamina.daemon.http.call import Call
+
+RAW = "application/vnd.docker.raw-stream"
+FRAMED = "application/vnd.docker.multiplexed-stream"
+_CHUNK = 1 << 16
+
+
+class _Taken(web.StreamResponse):
+    """What the HTTP server gets to see: an answer that is given already."""
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: Any = b"") -> None:
+        return None
+
+
+class _Tail:
+    """Takes the bytes that came right behind the request's head."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        return
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """A plain stream; the end of the connection is told to the HTTP server too, which counts its connections."""
+
+    def __init__(self, reader: asyncio.StreamReader, before: asyncio.BaseProtocol) -> None:
+        super().__init__(reader)
+        self._before = before
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._before.connection_lost(exc)
+
+
+async def hijack(call: Call, inner: socket.socket, *, framed: bool) -> web.StreamResponse:
+    """Joins the client's connection with `inner`, and closes both when the output has ended."""
+    reader, writer = _take_over(call)
+    inner.setblocking(False)
+    try:
+        writer.write(_head(call, framed))
+        await writer.drain()
+        await _join(reader, writer, inner)
+    finally:
+        inner.close()
+        with suppress(OSError):
+            writer.close()
+    return _Taken()
+
+
+def _head(call: Call, framed: bool) -> bytes:
+    kind = FRAMED if framed and call.version >= (1, 42) else RAW
+    upgrade = "upgrade" in call.request.headers.get("Connection", "").lower() and "Upgrade" in call.request.headers
+    first = "HTTP/1.1 101 UPGRADED" if upgrade else "HTTP/1.1 200 OK"
+    more = "Connection: Upgrade\r\nUpgrade: tcp\r\n" if upgrade else ""
+    return f"{first}\r\nContent-Type: {kind}\r\n{more}\r\n".encode()
+
+
+def _take_over(call: Call) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    transport = cast(asyncio.Transport, call.request.transport)
+    if transport is None:
+        raise ConnectionResetError("the client went away")
+    server = cast(Any, call.request.protocol)
+    tail = _Tail()
+    server.set_parser(tail)
+    server.force_close()
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = _Protocol(reader, server)
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    if tail.data:
+        reader.feed_data(tail.data)
+    with suppress(RuntimeError):  # the server may have stopped reading behind the request
+        transport.resume_reading()
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket) -> None:
+    """Until the output ends, or the client is gone."""
+    loop = asyncio.get_running_loop()
+    sending = asyncio.ensure_future(_send(reader, inner, loop))
+    try:
+        while data := await loop.sock_recv(inner, _CHUNK):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        await writer.drain()
+    except OSError:
+        return  # the client is gone: what the process says now is nobody's
+    finally:
+        sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
+
+
+async def _send(reader: asyncio.StreamReader, inner: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            await loop.sock_sendall(inner, data)
+        inner.shutdown(socket.SHUT_WR)
+
+
+Opener = Callable[[], socket.socket]

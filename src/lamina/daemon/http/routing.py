@@ -1,0 +1,99 @@
+"""Routes as data, and finding the one that a request means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from lamina.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from lamina.daemon.http.call import Call
+
+Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
+
+NEWEST = (1, 48)
+OLDEST = (1, 24)
+_PREFIX = re.compile(r"/v(\d+)\.(\d+)(?=/)")
+_PLACE = re.compile(r"\{(\w+)(\*?)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint. In `path`, `{name}` stands for one segment and `{name*}` for one or more (image names)."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The route of a request, what its places hold, and the API version that was asked for."""
+
+    handler: Handler
+    places: Mapping[str, str]
+
+
+class Router:
+    """Finds routes. The first that fits wins, so longer paths of a group come before shorter ones."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._by_head: dict[str, list[tuple[Route, re.Pattern[str]]]] = {}
+        for route in routes:
+            head = route.path.split("/", 2)[1]
+            self._by_head.setdefault(head, []).append((route, _pattern(route.path)))
+
+    def match(self, method: str, path: str) -> Match:
+        """`path` without version, still percent-encoded. Raises NotFound."""
+        head = path.split("/", 2)[1] if path.startswith("/") else ""
+        other_method = False
+        for route, pattern in self._by_head.get(head, ()):
+            if found := pattern.fullmatch(path):
+                if route.method == method:
+                    return Match(route.handler, {name: unquote(text) for name, text in found.groupdict().items()})
+                other_method = True
+        if other_method:
+            return Match(_other_method, {})
+        raise NotFound("page not found", path=path)
+
+
+async def _other_method(call: Call) -> web.StreamResponse:
+    """The path exists, with other methods only."""
+    return web.json_response({"message": "method not allowed"}, status=405)
+
+
+def split_version(path: str) -> tuple[tuple[int, int], str]:
+    """The API version a path asks for (the newest where it names none) and the rest. Raises InvalidInput."""
+    found = _PREFIX.match(path)
+    if found is None:
+        return NEWEST, path
+    version = (int(found[1]), int(found[2]))
+    if version > NEWEST:
+        raise InvalidInput(
+            f"client version {dotted(version)} is too new. Maximum supported API version is {dotted(NEWEST)}"
+        )
+    if version < OLDEST:
+        raise InvalidInput(
+            f"client version {dotted(version)} is too old. Minimum supported API version is {dotted(OLDEST)}, "
+            "please upgrade your client to a newer version"
+        )
+    return version, path[found.end() :]
+
+
+def dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts, end = [], 0
+    for place in _PLACE.finditer(path):
+        parts.append(re.escape(path[end : place.start()]))
+        parts.append(f"(?P<{place[1]}>{'.+' if place[2] else '[^/]+'})")
+        end = place.end()
+    return re.compile("".join(parts) + re.escape(path[end:]))

@@ -1,0 +1,211 @@
+"""Answers that come bit by bit: progress as JSON lines, and bytes from blocking code."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from aiohttp import web
+
+from lamina.daemon.http.call import Call, dump
+from lamina.daemon.http.errors import message_of
+from lamina.errors import Cancelled, CommandFailed, outcome
+from lamina.progress import Aux, Message, Output, Report, Status
+
+T = TypeVar("T")
+_WAITING = 4 << 20  # bytes that may wait for a slow client before the work that makes them has to wait too
+
+
+class Pipe:
+    """Bytes from worker threads to one client. Writing waits while the client is far behind, and raises Cancelled
+    when it went away."""
+
+    def __init__(self, call: Call, content_type: str) -> None:
+        self.response = web.StreamResponse(headers={"Content-Type": content_type})
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._room = threading.Condition()
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._broken = False
+
+    @property
+    def started(self) -> bool:
+        """Whether anything was written: then the status has been sent, or will be."""
+        return self.response.prepared or bool(self._pieces)
+
+    def write(self, data: bytes) -> int:
+        with self._room:
+            self._room.wait_for(lambda: self._size < _WAITING or self._broken)
+            if self._broken:
+                raise Cancelled("the client went away")
+            self._pieces.append(bytes(data))
+            self._size += len(data)
+        self._signal()
+        return len(data)
+
+    def flush(self) -> None:
+        """Written bytes are on their way already."""
+
+    def end(self) -> None:
+        """No more comes."""
+        self._ended = True
+        self._signal()
+
+    async def send(self) -> None:
+        """Sends what is written until the end; call it in the event loop."""
+        try:
+            while not (self._ended and not self._pieces):
+                await self._wake.wait()
+                self._wake.clear()
+                await self._send_pieces()
+        finally:
+            with self._room:
+                self._broken = True
+                self._room.notify_all()
+
+    async def _send_pieces(self) -> None:
+        with self._room:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._size = 0
+            self._room.notify_all()
+        if data:
+            await self.start()
+            await self.response.write(data)
+
+    async def start(self) -> None:
+        if not self.response.prepared:
+            await self.response.prepare(self._call.request)
+
+    def _signal(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._wake.set)
+        except RuntimeError:
+            raise Cancelled("the daemon is stopping") from None
+
+
+class Writer(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
+async def bytes_response(call: Call, work: Callable[[Pipe], None], content_type: str) -> web.StreamResponse:
+    """Answers with what `work` writes in a worker thread. An error before the first byte is an error answer;
+    after it the connection is cut, so that nobody takes the part for the whole."""
+    pipe = Pipe(call, content_type)
+    await _together(call, pipe, lambda: work(pipe))
+    await pipe.start()
+    await pipe.response.write_eof()
+    return pipe.response
+
+
+async def progress_response(
+    call: Call, work: Callable[[Report], Any], *, done: Callable[[Any], Iterable[Message]] = lambda result: ()
+) -> web.StreamResponse:
+    """Runs `work` in a worker thread and answers with its messages as Docker's JSON lines, each as it comes.
+
+    `done` gives the last messages from the result. An error is an error answer where nothing was told before, else
+    the last line.
+    """
+    pipe = Pipe(call, "application/json")
+
+    def whole() -> None:
+        for message in done(work(lambda message: _tell(pipe, message))):
+            _tell(pipe, message)
+
+    try:
+        await _together(call, pipe, whole)
+    except Exception as error:
+        if not pipe.started:
+            raise
+        await pipe.start()
+        await pipe.response.write(dump(error_line(error)))
+    await pipe.start()
+    await pipe.response.write_eof()
+    return pipe.response
+
+
+async def _together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
+    """Runs `work` in a thread and sends what it writes; raises what it raises, once all before it was sent."""
+
+    def until_end() -> None:
+        try:
+            work()
+        finally:
+            pipe.end()
+
+    working = asyncio.ensure_future(call.run(until_end))
+    try:
+        await pipe.send()
+    finally:
+        if not working.done():
+            working.add_done_callback(_forget)
+    await working
+
+
+def _forget(working: asyncio.Future[None]) -> None:
+    """The client is gone, nobody wants to know how the work ended."""
+    if not working.cancelled():
+        working.exception()
+
+
+def _tell(pipe: Pipe, message: Message) -> None:
+    pipe.write(dump(message_line(message)))
+
+
+def message_line(message: Message) -> dict[str, Any]:
+    """A message as Docker's jsonmessage."""
+    match message:
+        case Output(text):
+            return {"stream": text}
+        case Aux(value):
+            return {"aux": value}
+        case Status():
+            return _status_line(message)
+
+
+def _status_line(status: Status) -> dict[str, Any]:
+    line: dict[str, Any] = {"status": status.status}
+    detail = {
+        name: value for name, value in (("current", status.current), ("total", status.total)) if value is not None
+    }
+    if status.id is not None or detail:
+        line["progressDetail"] = detail
+    if status.current is not None:
+        line["progress"] = _bar(status.current, status.total)
+    if status.id is not None:
+        line["id"] = status.id
+    return line
+
+
+def _bar(current: int, total: int | None) -> str:
+    """The bar that Docker's clients print where they do not draw their own."""
+    if not total:
+        return _size(current)
+    filled = min(50, current * 50 // total)
+    arrow = "=" * filled + (">" if filled < 50 else "")
+    return f"[{arrow:<50}] {_size(current):>8}/{_size(total)}"
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.4g}{unit}"
+        number /= 1000
+    return f"{number:.4g}TB"
+
+
+def error_line(error: BaseException) -> dict[str, Any]:
+    """An error in the middle of a stream; a failed command's exit code goes along."""
+    message = message_of(error)
+    detail: dict[str, Any] = {"message": message}
+    if isinstance(error, CommandFailed) and "exit_code" in error.facts:
+        detail = {"code": error.facts["exit_code"], "message": message}
+    elif outcome(error).http_status in (401, 403):
+        detail = {"code": outcome(error).http_status, "message": message}
+    return {"errorDetail": detail, "error": message}

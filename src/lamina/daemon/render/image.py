@@ -1,0 +1,104 @@
+"""Images as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lamina.formats.reference import Reference
+from lamina.images.history import HistoryStep
+from lamina.images.image import Image
+from lamina.images.listing import ListedImage
+from lamina.images.remove import Deleted, Removal
+from lamina.images.times import to_ns
+
+Version = tuple[int, int]
+_NO_TIME = "0001-01-01T00:00:00Z"
+
+
+def inspect(image: Image, graph: Mapping[str, Any], version: Version) -> dict[str, Any]:
+    """`GET /images/{name}/json`; `graph` is the GraphDriver object."""
+    document = image.config.document
+    shown: dict[str, Any] = {
+        "Id": str(image.id),
+        "RepoTags": _familiar(image.references),
+        "RepoDigests": _familiar(image.digests),
+        "Parent": str(image.parent or ""),
+        "Comment": image.comment,
+        "Created": image.created,
+        "DockerVersion": document.get("docker_version") or "",
+        "Author": image.config.author or "",
+        "Config": image.config.config.to_docker(),
+        "Architecture": image.config.architecture,
+        "Os": image.config.os,
+        "Size": image.size,
+        "GraphDriver": graph,
+        "RootFS": _rootfs(image),
+        "Metadata": {"LastTagTime": image.tagged or _NO_TIME},
+    }
+    if image.config.variant:
+        shown["Variant"] = image.config.variant
+    if image.config.os_version:
+        shown["OsVersion"] = image.config.os_version
+    if version < (1, 44):
+        shown["VirtualSize"] = image.size
+    if version < (1, 45):
+        shown["Container"] = document.get("container") or ""
+        shown["ContainerConfig"] = document.get("container_config") or {}
+    if version >= (1, 48):
+        shown["Descriptor"] = _descriptor(image)
+    return shown
+
+
+def _rootfs(image: Image) -> dict[str, Any]:
+    layers = [str(diff_id) for diff_id in image.config.diff_ids]
+    return {"Type": "layers", "Layers": layers} if layers else {"Type": "layers"}
+
+
+def _descriptor(image: Image) -> dict[str, Any]:
+    """The config stands for the image: lamina's image ID is its digest."""
+    media_type = "application/vnd.docker.container.image.v1+json"
+    return {"mediaType": media_type, "digest": str(image.id), "size": len(image.config.raw)}
+
+
+def listed(item: ListedImage, version: Version) -> dict[str, Any]:
+    """One image of `GET /images/json`."""
+    image = item.image
+    tags, digests = _familiar(item.references), _familiar(item.digests)
+    if version < (1, 43) and not tags and not digests:
+        tags, digests = ["<none>:<none>"], ["<none>@<none>"]
+    shown = {
+        "Containers": item.containers if item.shared_size is not None else -1,
+        "Created": to_ns(image.created) // 10**9,
+        "Id": str(image.id),
+        "Labels": dict(image.labels) or None,
+        "ParentId": str(image.parent or ""),
+        "RepoDigests": digests,
+        "RepoTags": tags,
+        "SharedSize": -1 if item.shared_size is None else item.shared_size,
+        "Size": image.size,
+    }
+    if version < (1, 44):
+        shown["VirtualSize"] = image.size
+    return shown
+
+
+def history_step(step: HistoryStep) -> dict[str, Any]:
+    """One step of `GET /images/{name}/history`."""
+    return {
+        "Comment": step.comment,
+        "Created": to_ns(step.created) // 10**9 if step.created else 0,
+        "CreatedBy": step.created_by,
+        "Id": step.id,
+        "Size": step.size,
+        "Tags": _familiar(step.references) or None,
+    }
+
+
+def removal(item: Removal) -> dict[str, str]:
+    """One line of what a removal did."""
+    return {"Deleted": str(item.digest)} if isinstance(item, Deleted) else {"Untagged": item.reference}
+
+
+def _familiar(names: Sequence[Reference]) -> list[str]:
+    return [name.familiar() for name in names]

@@ -1,0 +1,57 @@
+"""Networks as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina.network.model import Endpoint, Network
+
+
+def network(
+    item: Network, endpoints: Sequence[Endpoint], name_of: Callable[[str], str], version: tuple[int, int]
+) -> dict[str, Any]:
+    """A network with its containers; `name_of` gives a container's name for its id."""
+    shown: dict[str, Any] = {
+        "Name": item.name,
+        "Id": item.id,
+        "Created": item.created,
+        "Scope": "local",
+        "Driver": item.driver,
+        "EnableIPv6": item.enable_ipv6,
+        "IPAM": _ipam(item),
+        "Internal": item.internal,
+        "Attachable": item.attachable,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {e.sandbox_id: _endpoint(e, name_of(e.sandbox_id)) for e in endpoints if e.sandbox_id},
+        "Options": item.options,
+        "Labels": item.labels,
+    }
+    if version >= (1, 48):
+        shown["EnableIPv4"] = item.driver == "bridge"
+    return shown
+
+
+def _ipam(item: Network) -> dict[str, Any]:
+    config = []
+    for subnet in item.ipam.subnets:
+        entry: dict[str, Any] = {"Subnet": subnet.subnet}
+        if subnet.ip_range:
+            entry["IPRange"] = subnet.ip_range
+        entry["Gateway"] = subnet.gateway
+        if subnet.reserved:
+            entry["AuxiliaryAddresses"] = subnet.reserved
+        config.append(entry)
+    return {"Driver": item.ipam.driver, "Options": item.ipam.options or None, "Config": config}
+
+
+def _endpoint(endpoint: Endpoint, name: str) -> dict[str, str]:
+    return {
+        "Name": name,
+        "EndpointID": endpoint.id,
+        "MacAddress": endpoint.mac,
+        "IPv4Address": f"{endpoint.ip}/{endpoint.prefix}",
+        "IPv6Address": "",
+    }

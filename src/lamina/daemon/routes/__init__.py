@@ -1,0 +1,1 @@
+"""The groups of endpoints. Each file holds one group's routes and names the backend that it needs."""

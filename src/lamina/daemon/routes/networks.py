@@ -1,0 +1,196 @@
+"""`/networks`: list, inspect, create, connect, disconnect, remove, prune."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit, until
+from lamina.daemon.http.routing import Route
+from lamina.daemon.render.network import network as render
+from lamina.images.times import to_ns
+from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
+from lamina.network.networks import Networks
+
+_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+
+
+class EndpointIpam(msgspec.Struct):
+    """Addresses that a container asks for."""
+
+    address: str = msgspec.field(name="IPv4Address", default="")
+    address6: str = msgspec.field(name="IPv6Address", default="")
+
+
+class EndpointSettings(msgspec.Struct, rename="pascal"):
+    """What a container asks of its place in a network."""
+
+    ipam: EndpointIpam | None = msgspec.field(name="IPAMConfig", default=None)
+    aliases: list[str] | None = None
+    links: list[str] | None = None
+    driver_opts: dict[str, str] | None = None
+    mac_address: str = ""
+
+
+class Connection(msgspec.Struct, rename="pascal"):
+    """The body of connect and disconnect."""
+
+    container: str = ""
+    endpoint_config: EndpointSettings | None = None
+    force: bool = False
+
+
+class IpamConfig(msgspec.Struct, rename="pascal"):
+    subnet: str = ""
+    ip_range: str = msgspec.field(name="IPRange", default="")
+    gateway: str = ""
+    auxiliary_addresses: dict[str, str] | None = None
+
+
+class IpamBody(msgspec.Struct, rename="pascal"):
+    driver: str | None = "default"
+    options: dict[str, str] | None = None
+    config: list[IpamConfig] | None = None
+
+
+class CreateBody(msgspec.Struct, rename="pascal"):
+    """The body of create."""
+
+    name: str = ""
+    driver: str = "bridge"
+    check_duplicate: bool = False
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    enable_ipv6: bool | None = msgspec.field(name="EnableIPv6", default=None)
+    ipam: IpamBody | None = msgspec.field(name="IPAM", default=None)
+    options: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+
+    def wanted(self) -> NetworkOptions:
+        given = self.ipam or IpamBody()
+        subnets = tuple(
+            Subnet(
+                subnet=config.subnet,
+                ip_range=config.ip_range,
+                gateway=config.gateway,
+                reserved=config.auxiliary_addresses or {},
+            )
+            for config in given.config or ()
+        )
+        return NetworkOptions(
+            driver=self.driver,
+            internal=self.internal,
+            attachable=self.attachable,
+            enable_ipv6=bool(self.enable_ipv6),
+            ipam=Ipam(driver=given.driver or "default", options=given.options or {}, subnets=subnets),
+            labels=self.labels or {},
+            options=self.options or {},
+        )
+
+
+class Backend(Protocol):
+    """What this group needs of the engine."""
+
+    @property
+    def networks(self) -> Networks: ...
+
+    def container_name(self, container_id: str) -> str:
+        """Without a slash; "" for an id that is no container's (a step of a build)."""
+
+    def connect(
+        self, network: str, container: str, *, ip: str = "", mac: str = "", aliases: tuple[str, ...] = ()
+    ) -> None: ...
+
+    def disconnect(self, network: str, container: str, *, force: bool = False) -> None: ...
+
+
+class NetworkRoutes:
+    """The handlers over one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/networks", self.list),
+            Route("POST", "/networks/create", self.create),
+            Route("POST", "/networks/prune", self.prune),
+            Route("GET", "/networks/{id}", self.inspect),
+            Route("DELETE", "/networks/{id}", self.remove),
+            Route("POST", "/networks/{id}/connect", self.connect),
+            Route("POST", "/networks/{id}/disconnect", self.disconnect),
+        ]
+
+    async def list(self, call: Call) -> web.StreamResponse:
+        filters = call.filters()
+        check_names(filters, _FILTERS)
+
+        def work() -> list[dict[str, Any]]:
+            networks = [item for item in self._backend.networks.list() if self._fits(item, filters)]
+            # Since 1.28 the list leaves the containers out: they are many, and inspect has them.
+            return [self._shown(item, call, containers=call.version < (1, 28)) for item in networks]
+
+        return reply(await call.run(work))
+
+    async def inspect(self, call: Call) -> web.StreamResponse:
+        def work() -> dict[str, Any]:
+            return self._shown(self._backend.networks.get(call.places["id"]), call, containers=True)
+
+        return reply(await call.run(work))
+
+    async def create(self, call: Call) -> web.StreamResponse:
+        body = await call.json(CreateBody)
+        made = await call.run(self._backend.networks.create, body.name, body.wanted())
+        return reply({"Id": made.id, "Warning": ""}, 201)
+
+    async def remove(self, call: Call) -> web.StreamResponse:
+        await call.run(self._backend.networks.remove, call.places["id"])
+        return empty()
+
+    async def connect(self, call: Call) -> web.StreamResponse:
+        body = await call.json(Connection)
+        wanted = body.endpoint_config or EndpointSettings()
+        await call.run(
+            self._backend.connect,
+            call.places["id"],
+            body.container,
+            ip=wanted.ipam.address if wanted.ipam else "",
+            mac=wanted.mac_address,
+            aliases=tuple(wanted.aliases or ()),
+        )
+        return empty(200)
+
+    async def disconnect(self, call: Call) -> web.StreamResponse:
+        body = await call.json(Connection)
+        await call.run(self._backend.disconnect, call.places["id"], body.container, force=body.force)
+        return empty(200)
+
+    async def prune(self, call: Call) -> web.StreamResponse:
+        filters = call.filters()
+        check_names(filters, {"label", "label!", "until"})
+        before = until(filters)
+
+        def keep(item: Network) -> bool:
+            return not labels_fit(item.labels, filters) or (before is not None and to_ns(item.created) > before)
+
+        return reply({"NetworksDeleted": list(await call.run(self._backend.networks.prune, keep)) or None})
+
+    def _shown(self, item: Network, call: Call, *, containers: bool) -> dict[str, Any]:
+        endpoints = self._backend.networks.endpoints(item.id) if containers else ()
+        return render(item, endpoints, self._backend.container_name, call.version)
+
+    def _fits(self, item: Network, filters: Filters) -> bool:
+        kind = "builtin" if item.name in PREDEFINED else "custom"
+        for name, value in (("driver", item.driver), ("scope", "local"), ("type", kind)):
+            if filters.get(name) and value not in filters[name]:
+                return False
+        if "dangling" in filters:
+            unused = kind == "custom" and not self._backend.networks.endpoints(item.id)
+            if unused != flag(filters, "dangling", False):
+                return False
+        ids, names = filters.get("id", ()), filters.get("name", ())
+        return any_fits([item.id], ids) and any_fits([item.name], names) and labels_fit(item.labels, filters)
