@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from lamina.build.copy.tarsum import sum_header
 from lamina.build.draft import Planned
 from lamina.build.sums import Sums
 from lamina.build.tree import Data
@@ -56,7 +55,7 @@ def _add(builder: LayerBuilder, planned: Planned, memory: Sums | None) -> None:
         if memory is None or memory.known(node) is not None:
             builder.add(entry, data)
         else:
-            hasher = hashlib.sha256(sum_header(node.entry))
+            hasher = hashlib.sha256(memory.header(node))
             builder.add(entry, _Summing(data, hasher))
             memory.note(node, hasher.hexdigest())
     finally:

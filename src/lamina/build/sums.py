@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lamina.build.copy.tarsum import file_sum
+from lamina.build.copy.tarsum import sum_header, sum_of
 from lamina.build.tree import Node, Tree
 from lamina.layers.entry import EntryType
 from lamina.store.store import Store
@@ -30,9 +30,16 @@ class _Kept(msgspec.Struct):
 
 
 class Sums:
-    """Sums of the files of one tree by path. Files without a stamp never change."""
+    """Sums of the files of one tree by path. Files without a stamp never change.
 
-    def __init__(self, known: dict[str, str] | None = None, rows: dict[str, Row] | None = None) -> None:
+    For the files of an image (`of_image`) dockerd adds the names that its own machine has for the owner. Only root is
+    called the same everywhere, so other owners stay nameless here: a digest must not depend on who builds.
+    """
+
+    def __init__(
+        self, known: dict[str, str] | None = None, rows: dict[str, Row] | None = None, *, of_image: bool = False
+    ) -> None:
+        self._of_image = of_image
         self._fixed = {} if known is None else known
         self._rows = {} if rows is None else rows
         self.changed = False
@@ -41,10 +48,14 @@ class Sums:
     def rows(self) -> dict[str, Row]:
         return self._rows
 
+    def header(self, node: Node) -> bytes:
+        """What goes into a file's sum before its content."""
+        return sum_header(node.entry, "root" if self._of_image and node.entry.uid == node.entry.gid == 0 else "")
+
     def known(self, node: Node) -> str | None:
         """The sum, where it can be told without reading the file."""
         if node.entry.type is not EntryType.REGULAR:
-            return file_sum(node.entry, None)
+            return sum_of(self.header(node), None)
         if node.stamp is None:
             return self._fixed.get(node.path)
         row = self._rows.get(node.path)
@@ -65,7 +76,7 @@ class Sums:
             return known
         data = tree.open(node)
         try:
-            sum_ = file_sum(node.entry, data)
+            sum_ = sum_of(self.header(node), data)
         finally:
             data.close()
         self.note(node, sum_)

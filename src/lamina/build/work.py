@@ -99,7 +99,7 @@ class Work:
 
     def sums_of(self, image: Image | None) -> Sums:
         """The memory of sums for an image's files; they never change while the image is what it is."""
-        return self.image_sums.setdefault(image.id if image else None, Sums())
+        return self.image_sums.setdefault(image.id if image else None, Sums(of_image=True))
 
     def files_of(self, image: Image | None) -> Files:
         """The files of an image that a step copies from."""

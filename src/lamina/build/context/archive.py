@@ -95,7 +95,7 @@ class ArchiveTree:
         return Entry(
             path,
             entry.type,
-            entry.mode,
+            0o777 if entry.type is EntryType.SYMLINK else entry.mode,
             entry.uid if keep else 0,
             entry.gid if keep else 0,
             entry.size,

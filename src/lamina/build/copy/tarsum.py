@@ -24,22 +24,22 @@ _KINDS = {
 _CHUNK = 1 << 20
 
 
-def sum_header(entry: Entry) -> bytes:
-    """What goes into the sum before the content."""
+def sum_header(entry: Entry, owner: str = "") -> bytes:
+    """What goes into the sum before the content. `owner` is the user and group name that Docker writes there."""
     flag, bits = _KINDS[entry.type]
     name = f"{entry.path}/" if entry.type is EntryType.DIRECTORY else entry.path
     text = (
         f"name{name}mode{entry.mode | bits}uid{entry.uid}gid{entry.gid}size{entry.size}"
-        f"typeflag{flag}linkname{entry.target}unamegnamedevmajor{entry.major}devminor{entry.minor}"
+        f"typeflag{flag}linkname{entry.target}uname{owner}gname{owner}devmajor{entry.major}devminor{entry.minor}"
     )
     header = text.encode("utf-8", "surrogateescape")
     capability = entry.xattrs.get("security.capability")
     return header if capability is None else header + b"security.capability" + capability
 
 
-def file_sum(entry: Entry, data: Data | None) -> str:
+def sum_of(header: bytes, data: Data | None) -> str:
     """The sum of one file, in hex. `data` is read to its end and not closed; None for what has no content."""
-    hasher = hashlib.sha256(sum_header(entry))
+    hasher = hashlib.sha256(header)
     while data is not None and (piece := data.read(_CHUNK)):
         hasher.update(piece)
     return hasher.hexdigest()
