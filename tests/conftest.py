@@ -60,6 +60,7 @@ def busybox_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def busybox_tree(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same system unpacked in a directory."""
     root = tmp_path_factory.mktemp("busybox")
+    root.chmod(0o755)  # a root directory that any user in it may pass
     with tarfile.open(busybox_tar) as tar:
         tar.extractall(root, filter="fully_trusted")
     return root

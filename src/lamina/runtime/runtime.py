@@ -162,7 +162,7 @@ class Runtime:
             stdin=stdin,
             stdin_once=stdin_once,
             log=log,
-            cgroups=tuple(dict.fromkeys(map(str, self.layout.directories(cgroup).values()))),
+            cgroups=tuple(map(str, self.layout.everywhere(cgroup))),
             kill_rest=spec.namespaces.pid != "private",
             hierarchies=self.layout.hierarchies,
             state=str(self.exec_root / "state" / id),
@@ -322,7 +322,7 @@ class Task(Process):
         program = self._runtime.program
         command = self._runtime.command(program, self._directory, "delete", "--force", self.id)
         self._runtime.spawner.run(command, program.hide)
-        for directory in self._runtime.layout.directories(self._cgroup).values():
+        for directory in self._runtime.layout.everywhere(self._cgroup):
             cgroup_layout.remove(directory)
 
     def _log_text(self) -> str:

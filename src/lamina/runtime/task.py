@@ -99,6 +99,8 @@ class Process:
             raise
         if "error" in answer:
             self._started = False
+            if "gone" in answer:
+                raise Unavailable("the container's monitor has died")
             if "status" not in answer:
                 raise Conflict("it has already been started")
             self._forgotten.wait(DELETE_SECONDS)
@@ -129,7 +131,7 @@ class Process:
 
     def kill(self, number: int = signal.SIGKILL, *, all: bool = False) -> None:
         """Sends a signal to the process, or to all in its cgroup. Raises Conflict when it does not run."""
-        if "error" in self._ask({"op": "kill", "signal": int(number), "all": all}):
+        if self._status is not None or "error" in self._ask({"op": "kill", "signal": int(number), "all": all}):
             raise Conflict("it is not running")
 
     def wait(self, timeout: float | None = None) -> ExitStatus | None:
@@ -151,10 +153,12 @@ class Process:
             try:
                 connection.sendall(protocol.encode(request))
                 line = protocol.read_line(connection)
+            except (ConnectionResetError, BrokenPipeError):
+                line = b""
             except OSError as error:
                 raise Unavailable(f"the container's monitor does not answer: {error}") from None
         if not line:
-            return {"error": "the monitor is gone"}
+            return {"error": "the monitor is gone", "gone": True}
         answer: dict[str, Any] = json.loads(line)
         return answer
 

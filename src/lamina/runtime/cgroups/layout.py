@@ -38,6 +38,13 @@ class Layout:
             return {"": self.unified / below}
         return {name: root / below for name, root in self.controllers.items()}
 
+    def everywhere(self, path: str) -> tuple[Path, ...]:
+        """The task's directory in every hierarchy, the v2 one beside v1 included: each once."""
+        found = list(self.directories(path).values())
+        if self.mode == "hybrid" and self.unified is not None:
+            found.append(self.unified / path.lstrip("/"))
+        return tuple(dict.fromkeys(found))
+
     @property
     def hierarchies(self) -> tuple[str, ...]:
         """Every mounted hierarchy as "controller=mount point", with no controller for v2."""

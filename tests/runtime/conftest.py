@@ -1,0 +1,71 @@
+"""Real containers from a busybox tree, on every runtime program that is installed."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+
+from lamina.errors import Conflict
+from lamina.runtime.runtime import LogSpec, Runtime, Task
+from lamina.runtime.spec import ContainerSpec, ProcessSpec
+
+PROGRAMS = [name for name in ("crun", "runc") if shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin")]
+ENV = ("PATH=/bin",)
+
+
+def container(*args: str, **process: Any) -> ContainerSpec:
+    return ContainerSpec(process=ProcessSpec(args=args, env=ENV, **process))
+
+
+def received(connection: socket) -> bytes:
+    """All that comes until the other side ends."""
+    with connection:
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def frames(raw: bytes) -> dict[int, bytes]:
+    """Output by stream number, from Docker's frames."""
+    found: dict[int, bytes] = {}
+    while raw:
+        stream, size = struct.unpack(">BxxxI", raw[:8])
+        found[stream] = found.get(stream, b"") + raw[8 : 8 + size]
+        raw = raw[8 + size :]
+    return found
+
+
+@pytest.fixture
+def runtime(data_root: Path) -> Iterator[Runtime]:
+    with_root = Runtime(data_root / "exec")
+    yield with_root
+    with_root.close()
+
+
+@pytest.fixture
+def start(runtime: Runtime, busybox_tree: Path, tmp_path: Path) -> Iterator[Callable[..., Task]]:
+    """Starts `sh -c script` (or a given spec) and removes the task when the test ends."""
+    made: list[Task] = []
+
+    def begin(script: str | ContainerSpec, **options: Any) -> Task:
+        spec = container("sh", "-c", script) if isinstance(script, str) else script
+        log = LogSpec(str(tmp_path / f"{len(made)}.log"))
+        task = runtime.create(f"t{len(made)}", spec, busybox_tree, log, **options)
+        made.append(task)
+        task.start()
+        return task
+
+    yield begin
+    for task in made:
+        with suppress(Conflict):  # ended by itself
+            task.kill(9)
+        task.wait(10)
+        task.delete()

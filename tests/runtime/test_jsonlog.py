@@ -1,0 +1,62 @@
+"""The json-file log, without containers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lamina.runtime.monitor.jsonlog import MESSAGE_LIMIT, JsonLog, timestamp
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_lines_appear_when_complete(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = JsonLog(str(path))
+    log.write("stdout", b"a\nb")
+    assert [line["log"] for line in lines(path)] == ["a\n"]
+    log.write("stderr", b"e\n")
+    log.write("stdout", b"c\nd")
+    log.close()
+    log.close()
+    assert [(line["stream"], line["log"]) for line in lines(path)] == [
+        ("stdout", "a\n"),
+        ("stderr", "e\n"),
+        ("stdout", "bc\n"),
+        ("stdout", "d"),
+    ]
+
+
+def test_odd_bytes_and_long_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = JsonLog(str(path))
+    log.write("stdout", b"\xff<&>\x00\n" + b"x" * (MESSAGE_LIMIT + 5) + b"\n")
+    log.close()
+    first, second, third = lines(path)
+    assert first["log"] == "\ufffd<&>\x00\n"
+    assert b"\\u003c\\u0026\\u003e" in path.read_bytes()
+    assert (len(second["log"]), third["log"]) == (MESSAGE_LIMIT, "xxxxx\n")
+
+
+def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = JsonLog(str(path), max_size=200, max_files=3)
+    for number in range(20):
+        log.write("stdout", b"line %d\n" % number)
+    log.close()
+    kept = [tmp_path / name for name in ("log.2", "log.1", "log")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
+    texts = [line["log"] for file in kept for line in lines(file)]
+    assert texts == [f"line {number}\n" for number in range(20 - len(texts), 20)]
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(0, "1970-01-01T00:00:00Z"), (1_500_000_000, "1970-01-01T00:00:01.5Z"), (1, "1970-01-01T00:00:00.000000001Z")],
+)
+def test_time_as_go_prints_it(nanoseconds: int, text: str) -> None:
+    assert timestamp(nanoseconds) == text

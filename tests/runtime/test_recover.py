@@ -1,0 +1,139 @@
+"""Containers outlive the engine, and nothing is left of those whose monitor was killed."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from lamina.errors import NotFound
+from lamina.runtime.runtime import Runtime
+from lamina.runtime.task import ExitStatus
+
+from .conftest import container, received
+
+pytestmark = pytest.mark.root
+
+ENGINE = """
+import os, sys
+from pathlib import Path
+from lamina.runtime.runtime import LogSpec, Runtime
+from lamina.runtime.spec import ContainerSpec, ProcessSpec
+root, tree, script = sys.argv[1:]
+runtime = Runtime(Path(root))
+process = ProcessSpec(args=("sh", "-c", script), env=("PATH=/bin",))
+task = runtime.create("a", ContainerSpec(process=process), Path(tree), LogSpec(root + "/log"), stdin=True)
+print(task.start(), flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def started_by_another(root: Path, tree: Path, script: str) -> int:
+    """Starts task "a" in an engine process that is then killed; gives the task's pid."""
+    engine = subprocess.run(
+        [sys.executable, "-c", ENGINE, str(root), str(tree), script], stdout=subprocess.PIPE, check=False
+    )
+    assert engine.returncode == -signal.SIGKILL
+    return int(engine.stdout)
+
+
+def test_a_running_task_is_found_again(data_root: Path, busybox_tree: Path) -> None:
+    root = data_root / "exec"
+    pid = started_by_another(root, busybox_tree, "read x; echo $x; exit 5")
+    runtime = Runtime(root)
+    told = threading.Event()
+    task = runtime.recover("a", lambda status: told.set())
+    assert task.pid == pid
+    connection = task.attach()
+    connection.sendall(b"hi\n")
+    assert b"hi\n" in received(connection)
+    status = task.wait(10)
+    assert status is not None
+    assert status.code == 5
+    assert told.wait(10)
+    task.delete()
+    runtime.close()
+
+
+def test_a_task_that_ended_meanwhile(data_root: Path, busybox_tree: Path) -> None:
+    root = data_root / "exec"
+    started_by_another(root, busybox_tree, "echo bye; exit 6")
+    runtime = Runtime(root)
+    task = runtime.recover("a")
+    status = task.wait(10)
+    assert status is not None
+    assert (status.code, status.lost) == (6, False)
+    task.delete()
+    runtime.close()
+
+
+def monitors_of(pid: int) -> int:
+    """The parent of a task: its monitor."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_killed_monitor_leaves_no_ghost(runtime: Runtime, busybox_tree: Path) -> None:
+    ends: list[ExitStatus] = []
+    told = threading.Event()
+
+    def on_exit(status: ExitStatus) -> None:
+        ends.append(status)
+        told.set()
+
+    task = runtime.create("a", container("sleep", "1000"), busybox_tree, None, on_exit)
+    pid = task.start()
+    held = os.pidfd_open(pid)
+    os.kill(monitors_of(pid), signal.SIGKILL)
+    assert told.wait(15)
+    assert (ends[0].lost, ends[0].code) == (True, 137)
+    assert task.pid == 0
+    assert select.select([held], [], [], 10)[0], "the container's process still runs"
+    os.close(held)
+    task.delete()
+    again = runtime.create("a", container("true"), busybox_tree)
+    again.start()
+    assert again.wait(10)
+    again.delete()
+
+
+def test_a_monitor_killed_while_no_engine_looked(data_root: Path, busybox_tree: Path) -> None:
+    root = data_root / "exec"
+    pid = started_by_another(root, busybox_tree, "sleep 1000")
+    os.kill(monitors_of(pid), signal.SIGKILL)
+    runtime = Runtime(root)
+    task = runtime.recover("a")
+    assert task.status is not None
+    assert task.status.lost
+    task.delete()
+    runtime.close()
+
+
+def test_never_started_and_unknown(data_root: Path, busybox_tree: Path) -> None:
+    first = Runtime(data_root / "exec")
+    first.create("a", container("true"), busybox_tree)
+    first.close()
+    second = Runtime(data_root / "exec")
+    task = second.recover("a")
+    assert (task.pid, task.status) == (0, None)
+    task.delete()
+    with pytest.raises(NotFound):
+        second.recover("a")
+    second.close()
+
+
+def test_a_killed_spawner_is_replaced(runtime: Runtime, busybox_tree: Path) -> None:
+    runtime.spawner.warm()
+    process = runtime.spawner._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    task = runtime.create("a", container("true"), busybox_tree)
+    task.start()
+    assert task.wait(10)
+    task.delete()
