@@ -21,7 +21,8 @@ def run_step(work: Work, state: StageState, instruction: Run) -> None:
     mounts = tuple(parse_mount(text, lambda word: lexer.expand(word, state.words())) for text in instruction.mounts)
     _check(work, instruction, mounts)
     recorded = state.args.recorded(state.env)
-    words = [f"|{len(recorded)}", *recorded, *arguments] if state.args.environment(state.env) else list(arguments)
+    passed = state.args.environment(state.env)
+    words = [f"|{len(recorded)}", *recorded, *arguments] if passed else list(arguments)
     step = work.step(state, " ".join(words), state.config, _flags(instruction))
     if work.hit(state, step):
         return

@@ -1,0 +1,209 @@
+"""Running a step's command: a snapshot of the image, a container on it, and the layer of what changed.
+
+No container record is made: the container lives only as long as its step, and whatever a crash leaves is swept by the
+rooms that made it (keys begin with `build-` or `bind-`).
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.build.console import short
+from lamina.build.run.binds import Binds, MountMaker
+from lamina.build.run.clamped import ClampedBuilder
+from lamina.build.run.mountpoints import mountpoint_layer
+from lamina.build.run.output import follow
+from lamina.build.stage import StageState
+from lamina.build.steps import image_for
+from lamina.build.tree import Tree, entry_of, find, read_all, resolve
+from lamina.build.work import RunRequest, Work
+from lamina.dockerfile.position import Problem
+from lamina.errors import Cancelled, CommandFailed
+from lamina.images.changes import environment
+from lamina.layers.builder import LayerBuilder
+from lamina.layers.layer import Layer
+from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from lamina.network.files import hostname, hosts, resolv_conf
+from lamina.network.networks import Networks
+from lamina.runtime import users
+from lamina.runtime.runtime import Runtime, Task
+from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
+from lamina.snapshots.driver import Driver, Snapshot
+
+_MAX_ACCOUNTS = 4 << 20  # bytes of passwd or group that are looked at
+_DEFAULT_NETWORKS = ("", "default", "bridge")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRunner:
+    """Runs commands with the engine's own rooms. `folder` holds short-lived files, `caches` those of cache mounts.
+
+    Thread-safe. `networks` None leaves every step without a network.
+    """
+
+    driver: Driver
+    runtime: Runtime
+    networks: Networks | None
+    folder: Path
+    caches: Path
+    host_resolv_conf: Path = Path("/etc/resolv.conf")
+
+    def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None:
+        """See CommandRunner. Raises also Problem for mounts and users that are not there, Cancelled."""
+        with ExitStack() as closing:
+            folder = self.folder / f"build-{request.container_id}"
+            folder.mkdir(parents=True, mode=0o700)
+            closing.callback(shutil.rmtree, folder, ignore_errors=True)
+            maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, closing)
+            binds = maker.make(request.mounts, request.files)
+            snapshot = self._snapshot(work, state, request, binds, closing)
+            root = snapshot.mount()
+            closing.callback(snapshot.unmount)
+            self._execute(work, state, request, binds, root, folder, closing)
+            return self._changes(work, state, snapshot)
+
+    def _snapshot(
+        self, work: Work, state: StageState, request: RunRequest, binds: Binds, closing: ExitStack
+    ) -> Snapshot:
+        below = state.files.tree
+        points = mountpoint_layer(work.rooms.store, below, binds.directories, binds.files)
+        layers = (*(state.image.layers if state.image else ()), *((points,) if points else ()))
+        key = f"build-{request.container_id}"
+        snapshot = self.driver.prepare(key, layers)
+        closing.callback(self.driver.remove, key)
+        return snapshot
+
+    def _execute(
+        self,
+        work: Work,
+        state: StageState,
+        request: RunRequest,
+        binds: Binds,
+        root: Path,
+        folder: Path,
+        closing: ExitStack,
+    ) -> None:
+        workdir = _workdir(state, root)
+        spec = ContainerSpec(
+            process=self._process(work, state, request, binds, workdir),
+            hostname=short(request.container_id),
+            mounts=(*self._files(work, request, folder, closing), *binds.mounts),
+            namespaces=Namespaces(network=self._network(request, closing)),
+            resources=work.options.resources,
+            cgroup_parent=work.options.cgroup_parent or "/lamina",
+            shm_size=work.options.shm_size or 64 << 20,
+            seccomp=_seccomp(work.options.security_opt),
+        )
+        task = self.runtime.create(request.container_id, spec, root)
+        try:
+            self._await(work, task)
+        finally:
+            if task.pid:
+                task.kill()
+                task.wait()
+            task.delete()
+
+    def _await(self, work: Work, task: Task) -> None:
+        with task.attach(stdin=False) as output:
+            task.start()
+            if not follow(output, work.console.text, work.cancelled):
+                raise Cancelled("Build cancelled")
+        status = task.wait()
+        if status is not None and status.code != 0:
+            raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
+
+    def _process(self, work: Work, state: StageState, request: RunRequest, binds: Binds, workdir: str) -> ProcessSpec:
+        below = state.files.tree
+        account = users.resolve(state.config.user, _content(below, "etc/passwd"), _content(below, "etc/group"))
+        given = environment(state.config)
+        env = [f"HOSTNAME={short(request.container_id)}", *request.environment, *binds.environment]
+        if "HOME" not in given and not any(entry.startswith("HOME=") for entry in request.environment):
+            env.append(f"HOME={account.home}")
+        return ProcessSpec(
+            args=request.arguments,
+            env=tuple(env),
+            cwd=workdir,
+            user=account.user,
+            rlimits=work.options.rlimits,
+            no_new_privileges="no-new-privileges" in work.options.security_opt,
+        )
+
+    def _network(self, request: RunRequest, closing: ExitStack) -> str:
+        """What the runtime is told: "host", "private" (loopback only), or the path of a namespace."""
+        if request.network == "host":
+            return "host"
+        if request.network == "none" or self.networks is None:
+            return "private"
+        name = "bridge" if request.network in _DEFAULT_NETWORKS else request.network
+        closing.callback(self.networks.leave, request.container_id)
+        self.networks.join(request.container_id, name)
+        return str(self.networks.sandbox(request.container_id))
+
+    def _files(self, work: Work, request: RunRequest, folder: Path, closing: ExitStack) -> tuple[AnyMount, ...]:
+        try:
+            servers = self.host_resolv_conf.read_text(errors="replace")
+        except OSError:
+            servers = ""
+        name = short(request.container_id)
+        texts = {
+            "resolv.conf": resolv_conf(servers, keep_local=request.network == "host"),
+            "hosts": hosts(extra=work.options.extra_hosts),
+            "hostname": hostname(name),
+        }
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+        return tuple(BindMount(str(folder / file), f"/etc/{file}") for file in texts)
+
+    def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
+        epoch = state.args.epoch_ns
+        with work.rooms.store.layers.create() as making:
+            paths = making.tar, making.index
+            with LayerBuilder(*paths) if epoch is None else ClampedBuilder(*paths, epoch) as builder:
+                snapshot.write_diff(builder)
+                made = builder.finish()
+            return making.commit(made) if made.entries else None
+
+
+def _content(tree: Tree, path: str) -> bytes:
+    node = find(tree, path)
+    return b"" if node is None or node.is_directory else read_all(tree, node, _MAX_ACCOUNTS)
+
+
+def _workdir(state: StageState, root: Path) -> str:
+    """The working directory; made, as dockerd makes it, where the image lacks it."""
+    wanted = posixpath.normpath(state.config.working_dir or "/")
+    tree = state.files.tree
+    path = resolve(lambda at: entry_of(tree.lookup(at)), wanted)
+    node = tree.lookup(path)
+    if node is not None and not node.is_directory:
+        raise Problem(f"the working directory {wanted} is not a directory", "Set another with WORKDIR.")
+    if node is None:
+        _make_inside(root, path)
+    return wanted
+
+
+def _make_inside(root: Path, path: str) -> None:
+    """`mkdir -p` below a mounted root in which nothing runs yet; `path` is free of symlinks."""
+    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parent = ""
+        for name in path.split("/"):
+            fd = openat2(root_fd, parent or "/", os.O_RDONLY | os.O_DIRECTORY, resolve=RESOLVE_IN_ROOT)
+            try:
+                os.mkdir(name, 0o755, dir_fd=fd)
+            except FileExistsError:
+                pass
+            finally:
+                os.close(fd)
+            parent = f"{parent}/{name}"
+    finally:
+        os.close(root_fd)
+
+
+def _seccomp(security_opt: tuple[str, ...]) -> str:
+    return "unconfined" if "seccomp=unconfined" in security_opt else "default"
