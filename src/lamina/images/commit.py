@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from lamina.formats.config import History, ImageConfig, RunConfig
+from lamina.formats.config import Healthcheck, History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
@@ -27,13 +27,15 @@ class Changed(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitOptions:
-    """How to make the image. `config` is the container's, or what the caller wants in its place.
+    """How to make the image. `container` is the container's config; `config`, where given, what is wanted instead:
+    what it leaves open comes from the container's.
 
     `created_by` is what the history shows, by default the container's command. `extra` holds further members of the
     image's config.
     """
 
-    config: RunConfig = RunConfig()
+    container: RunConfig
+    config: RunConfig | None = None
     changes: Sequence[str] = ()
     author: str = ""
     message: str = ""
@@ -49,9 +51,7 @@ def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: Com
 
     The caller pauses the container. Raises InvalidInput for a bad change, NoSpace; the store is then as it was.
     """
-    config = apply_changes(options.config, options.changes)
-    if base is not None:
-        config = inherit(config, base.config.config)
+    config = inherit(apply_changes(options.config or options.container, options.changes), options.container)
     with catalog.store.lease():
         with catalog.store.layers.create() as work:
             with LayerBuilder(work.tar, work.index) as builder:
@@ -59,7 +59,7 @@ def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: Com
                 ingested = builder.finish()
             layer = work.commit(ingested) if ingested.entries else None
         when = options.created or now()
-        created_by = " ".join(options.config.cmd or ()) if options.created_by is None else options.created_by
+        created_by = " ".join(options.container.cmd or ()) if options.created_by is None else options.created_by
         step = History(when, created_by, options.message, options.author, empty_layer=layer is None)
         image = ImageConfig.build(
             platform=options.platform or (base.platform if base else None),
@@ -75,7 +75,7 @@ def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: Com
 
 
 def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
-    """`config`, with what it leaves open taken from the image below: dockerd's merge of container and image config."""
+    """`config`, with what it leaves open taken from the one below: how dockerd merges container and image configs."""
     names = {entry.partition("=")[0] for entry in config.env}
     env = (*config.env, *(entry for entry in below.env if entry.partition("=")[0] not in names))
     entrypoint, cmd = config.entrypoint, config.cmd
@@ -90,8 +90,22 @@ def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
         labels={**below.labels, **config.labels},
         cmd=cmd,
         entrypoint=entrypoint,
-        healthcheck=config.healthcheck or below.healthcheck,
+        healthcheck=_checked(config.healthcheck, below.healthcheck),
         working_dir=config.working_dir or below.working_dir,
         volumes={**below.volumes, **config.volumes},
         stop_signal=config.stop_signal or below.stop_signal,
+    )
+
+
+def _checked(own: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
+    if own is None or below is None:
+        return own or below
+    return msgspec.structs.replace(
+        own,
+        test=own.test or below.test,
+        interval=own.interval or below.interval,
+        timeout=own.timeout or below.timeout,
+        start_period=own.start_period or below.start_period,
+        start_interval=own.start_interval or below.start_interval,
+        retries=own.retries or below.retries,
     )

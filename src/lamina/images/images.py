@@ -242,7 +242,7 @@ class Images:
 
     def _hold(self, lease: Lease, image: Image) -> None:
         """Keep the image's content while it is read. Raises NotFound when it went just now."""
-        if not all([lease.add(digest) for digest in (image.id, *image.config.diff_ids)]):
+        if not all(lease.add(digest) for digest in (image.id, *image.config.diff_ids)):
             raise no_such_image(str(image.id))
 
     def usage(self) -> ImagesUsage:

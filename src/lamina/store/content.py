@@ -16,6 +16,7 @@ from lamina.store.database import Database, transaction
 from lamina.store.failures import disk_errors
 from lamina.store.layout import Layout
 from lamina.store.leases import Leases
+from lamina.store.reserve import Reserve
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ContentTable:
         self.layout = layout
         self.database = database
         self.leases = Leases(self._present)
+        self.reserve = Reserve(layout.reserve)
         self.on_new: Callable[[], None] = lambda: None  # told after each publication: the syncer
 
     def find(self, digest: Digest, kind: str) -> Row | None:
@@ -83,14 +85,20 @@ class ContentTable:
 
     def commit(self, change: Change) -> list[Row]:
         """Run `change` in a write transaction, remove the content whose rows it gives back, and give them on."""
+        self.reserve.give_up()
         with self.database.exclusive(), disk_errors():
             with self.leases.lock, transaction(self.database.writer):
                 rows = list(change(self.database.writer, self.leases.held()))
                 files = self.drop(self.database.writer, rows)
             moved = self.aside(files)
+        self.unlink(moved)
+        return rows
+
+    def unlink(self, moved: Iterable[Path]) -> None:
+        """Delete what `aside` moved, after the writer's lock was given up."""
         for file in moved:
             file.unlink(missing_ok=True)
-        return rows
+        self.reserve.refill()
 
     def _present(self, digest: str) -> bool:
         with self.database.read() as connection:

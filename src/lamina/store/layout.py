@@ -28,6 +28,10 @@ class Layout:
         return self.root / "metadata.db"
 
     @property
+    def reserve(self) -> Path:
+        return self.root / "reserve"
+
+    @property
     def ingest(self) -> Path:
         """Unfinished work. All of it but resumable partials is swept at start."""
         return self.root / "ingest"

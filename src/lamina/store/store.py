@@ -82,7 +82,7 @@ class Store:
             connection = self._database.writer
             with ExitStack() as until_committed:
                 with transaction(connection):
-                    changes = Transaction(connection)
+                    changes = Transaction(connection, self._content.reserve.give_up)
                     yield changes
                     until_committed.enter_context(self._content.leases.lock)
                     released = unneeded(connection, changes.released, self._content.leases.held())
@@ -90,8 +90,8 @@ class Store:
             moved = self._content.aside(files)
             changes.dropped = tuple(Digest.parse(row.digest) for row in released)
         self._syncer.wake()
-        for file in moved:
-            file.unlink(missing_ok=True)
+        if moved:
+            self._content.unlink(moved)
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
@@ -156,10 +156,12 @@ class Store:
                 yield Corrupt(f"{kind} {digest} is damaged: it has digest {found}", expected=digest, found=found)
 
     def close(self) -> None:
-        """Flush, and give the root up; second call is fine."""
-        self._syncer.close()
-        self._database.close()
-        self._lock.release()
+        """Flush, and give the root up; second call is fine. A full disk does not hinder it."""
+        try:
+            self._syncer.close()
+        finally:
+            self._database.close()
+            self._lock.release()
 
     def _drop_partials(self) -> None:
         in_use = self.blobs.partials_in_use()

@@ -61,7 +61,7 @@ class Syncer:
             self._stop.set()
             self._changed.set()
             self._thread.join()
-            self.sync()
+            self._try()
 
     def _run(self) -> None:
         while True:
@@ -69,10 +69,13 @@ class Syncer:
             if self._stop.wait(self._delay):
                 return
             self._changed.clear()
-            try:
-                self.sync()
-            except (LaminaError, OSError) as error:
-                _log.warning("flushing the store failed, the next change tries again: %s", error)
+            self._try()
+
+    def _try(self) -> None:
+        try:
+            self.sync()
+        except (LaminaError, OSError) as error:  # what stays unmarked is checked after a reboot
+            _log.warning("flushing the store failed, the next change tries again: %s", error)
 
 
 def _flush(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lamina.errors import NotFound
 from lamina.formats.digest import Digest
@@ -47,8 +47,9 @@ class ReadTransaction:
 class Transaction(ReadTransaction):
     """A view that may change the metadata; nothing of it is seen or kept unless the whole block succeeds."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, on_release: Callable[[], None]) -> None:
         super().__init__(connection)
+        self._on_release = on_release
         self.released: set[str] = set()  # digests that lost an owner: the store looks at them before it commits
         self.dropped: tuple[Digest, ...] = ()  # content that went with the commit; known once the block has ended
 
@@ -70,11 +71,14 @@ class Transaction(ReadTransaction):
             if not self._connection.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone():
                 raise NotFound(f"content {digest} is not in the store", digest=digest)
             self._connection.execute("INSERT INTO link VALUES (?, ?)", (owner, digest))
+        if present - wanted:
+            self._on_release()
         for digest in present - wanted:
             self._connection.execute("DELETE FROM link WHERE owner = ? AND digest = ?", (owner, digest))
         self.released |= present - wanted
 
     def unlink(self, owner: str) -> None:
         """Let go of all that `owner` holds; what nobody else holds is removed when the transaction commits."""
+        self._on_release()
         rows = self._connection.execute("DELETE FROM link WHERE owner = ? RETURNING digest", (owner,)).fetchall()
         self.released |= {row[0] for row in rows}
