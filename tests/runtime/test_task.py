@@ -147,13 +147,10 @@ def test_commands_that_cannot_run(
 
 
 def test_a_command_in_a_bind_mount_is_found(busybox_tree: Path, tmp_path: Path) -> None:
-    (tmp_path / "tool").write_text("#!/nowhere
-")
+    (tmp_path / "tool").write_text("#!/nowhere\n")
     (tmp_path / "tool").chmod(0o755)
     process, mounts = ProcessSpec(args=("/m/tool",), env=ENV), (BindMount(str(tmp_path), "/m"),)
-    error = explain(process, busybox_tree, mounts, '{"msg": "first"}
-{"msg": "exec format error"}
-')
+    error = explain(process, busybox_tree, mounts, '{"msg": "first"}\n{"msg": "exec format error"}\n')
     assert isinstance(error, CommandFailed)
     assert error.facts["exit_code"] == 128
     assert "exec format error" in str(error)
