@@ -45,6 +45,9 @@ def run(args: Sequence[str]) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _say(f"{name}{error.strerror or error}", None, 1)
+    except Exception as error:
+        _show_origin(error)
+        return _say(f"a bug in lamina: {type(error).__name__}: {error}", "Run it again with -D to see where", 1)
     return result if isinstance(result, int) else 0
 
 
@@ -54,10 +57,7 @@ def _usage(error: click.UsageError) -> int:
 
 
 def _failed(error: LaminaError) -> int:
-    if "--debug" in sys.argv or "-D" in sys.argv[1:2]:
-        import traceback
-
-        traceback.print_exception(error)
+    _show_origin(error)
     if isinstance(error, NotModified):
         return 0
     message = f"Error response from daemon: {error.message}" if error.facts.get("from_daemon") else error.message
@@ -67,6 +67,13 @@ def _failed(error: LaminaError) -> int:
     elif isinstance(error, Cancelled):
         code = 130
     return _say(message, error.advice, int(error.facts.get("cli_exit", code)))
+
+
+def _show_origin(error: Exception) -> None:
+    if "--debug" in sys.argv or "-D" in sys.argv[1:2]:
+        import traceback
+
+        traceback.print_exception(error)
 
 
 def _say(message: str, advice: str | None, code: int) -> int:

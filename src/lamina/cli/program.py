@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lamina.cli.catalog import COMMANDS, GROUPS, names_in
 from lamina.cli.session import Session
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DESCRIPTION = "Builds, stores, ships and runs container images; speaks the Docker Engine API."
 
@@ -34,6 +37,16 @@ class Group(click.Group):
         assert isinstance(found, click.Command)
         return found
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names from the catalog: completing must not load every command."""
+        from click.shell_completion import CompletionItem
+
+        prefix = f"{self.path} " if self.path else ""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        shown = [name for name in names if prefix + name not in COMMANDS or not COMMANDS[prefix + name].hidden]
+        own = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name) for name in shown] + own
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The lists in the help, from the catalog alone."""
         names = self.list_commands(ctx)
@@ -50,6 +63,14 @@ class Group(click.Group):
         formatter.write(f"\nRun '{ctx.command_path} COMMAND --help' for more on a command, with examples.\n")
 
 
+def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from lamina import __version__
+
+        print(f"lamina version {__version__}")
+        ctx.exit(0)
+
+
 @click.group(cls=Group, help=DESCRIPTION, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-H", "--host", "hosts", multiple=True, metavar="HOST", help="Daemon to talk to: unix://, tcp:// or ssh://"
@@ -63,13 +84,16 @@ class Group(click.Group):
 @click.option("--tlscert", default="", metavar="FILE", help="TLS certificate of this client")
 @click.option("--tlskey", default="", metavar="FILE", help="TLS key of this client")
 @click.option("--tlsverify", is_flag=True, help="Use TLS and check the daemon's certificate")
-@click.option("-v", "--version", "show_version", is_flag=True, help="Print the version and quit")
+@click.option(
+    "-v",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version and quit",
+)
 @click.pass_context
-def program(ctx: click.Context, /, show_version: bool, **flags: Any) -> None:
+def program(ctx: click.Context, /, **flags: Any) -> None:
     """The root: notes the connection's flags for the command that runs."""
-    if show_version:
-        from lamina import __version__
-
-        print(f"lamina version {__version__}")
-        ctx.exit(0)
     ctx.obj = ctx.with_resource(Session(flags))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -11,25 +12,29 @@ from lamina.cli.arguments import command
 from lamina.cli.each import for_each
 from lamina.cli.session import Session
 
-NUMBERS = ("blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "pids-limit")
-TEXTS = (
-    "cpus",
-    "cpuset-cpus",
-    "cpuset-mems",
-    "kernel-memory",
-    "memory",
-    "memory-reservation",
-    "memory-swap",
-    "restart",
-)
-SHORT = {"cpu-shares": ("-c",), "memory": ("-m",)}
+FLAGS: dict[str, tuple[int | str, str]] = {
+    "--blkio-weight": (0, "Relative weight of block I/O, 10 to 1000"),
+    "--cpu-period": (0, "Period of the CPU limit, in microseconds"),
+    "--cpu-quota": (0, "CPU time in each period, in microseconds"),
+    "--cpu-rt-period": (0, "Period of the real-time limit, in microseconds"),
+    "--cpu-rt-runtime": (0, "Real-time CPU time in each period, in microseconds"),
+    "--cpu-shares": (0, "Relative weight of CPU time"),
+    "--pids-limit": (0, "Limit of processes; -1 for none"),
+    "--cpus": ("", "Number of CPUs, such as 1.5"),
+    "--cpuset-cpus": ("", "CPUs to run on: 0-3, 0,1"),
+    "--cpuset-mems": ("", "Memory nodes to use: 0-3, 0,1"),
+    "--kernel-memory": ("", "Ignored, as by Docker"),
+    "--memory": ("", "Limit of memory, such as 512m"),
+    "--memory-reservation": ("", "Soft limit of memory"),
+    "--memory-swap": ("", "Limit of memory and swap together; -1 for no limit"),
+    "--restart": ("", "Restart policy: no, on-failure[:N], always or unless-stopped"),
+}
+SHORT = {"--cpu-shares": ("-c",), "--memory": ("-m",)}
 
 
-def _limits(function: Any) -> Any:
-    for name in NUMBERS:
-        function = click.option(*SHORT.get(name, ()), f"--{name}", type=int, default=0)(function)
-    for name in TEXTS:
-        function = click.option(*SHORT.get(name, ()), f"--{name}", default="")(function)
+def _limits(function: Callable[..., Any]) -> Callable[..., Any]:
+    for name, (default, text) in FLAGS.items():
+        function = click.option(*SHORT.get(name, ()), name, type=type(default), default=default, help=text)(function)
     return function
 
 
@@ -38,7 +43,7 @@ def _limits(function: Any) -> Any:
 @_limits
 @click.pass_obj
 def update(session: Session, /, names: tuple[str, ...], **flags: Any) -> int:
-    """Change the limits or the restart policy of containers. See `lamina run --help` for what the flags mean."""
+    """Change the limits or the restart policy of containers."""
     from lamina.cli.run.limits import changeable
     from lamina.cli.run.security import restart_policy
 

@@ -15,7 +15,7 @@ from lamina.errors import InvalidInput, NotFound
 @click.argument("volume", required=False)
 @click.option("-d", "--driver", default="local", help="Volume driver (default local)")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
-@click.option("--name", default="", hidden=True)
+@click.option("--name", default="", hidden=True, help="The older way to give the name")
 @many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
 @click.pass_obj
 def create(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from lamina.errors import InvalidInput
 
 PUBLISH = re.compile(
-    r"(?:(?:\[(?P<ip6>[0-9a-fA-F:.%]+)\]|(?P<ip>[0-9.]+)):(?P<behind_ip>[\d-]*):|(?P<host>[\d-]*):)?"
+    r"(?:(?:\[(?P<ip6>[0-9a-fA-F:.%]+)\]|(?P<ip>\d+(?:\.\d+){3})):(?P<behind_ip>[\d-]*):|(?P<host>[\d-]*):)?"
     r"(?P<inside>\d+(?:-\d+)?)(?:/(?P<protocol>tcp|udp|sctp))?",
     re.IGNORECASE,
 )
@@ -53,7 +53,7 @@ def _publish(spec: str) -> Iterator[tuple[str, str, str]]:
     ip = match["ip6"] or match["ip"] or ""
     if outside and len(outside) != len(inside):
         if len(inside) != 1:
-            raise InvalidInput(f"the ranges of {spec!r} are not of one length")
+            raise InvalidInput(f"invalid port {spec!r}: its ranges are not of one length")
         yield f"{inside[0]}/{protocol}", ip, host  # one port, published to a free one of the range
         return
     for at, port in enumerate(inside):

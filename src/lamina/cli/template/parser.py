@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from lamina.cli.template.lexer import Action, Text, Token, split
@@ -25,6 +26,7 @@ from lamina.errors import InvalidInput
 
 OPENING = ("if", "with", "range")
 UNSUPPORTED = ("define", "template", "block")
+BAD_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^abfnrtv\\'"xuU0-7]""")  # what Go's strings do not have
 CONSTANTS: dict[str, object] = {"true": True, "false": False, "nil": None}
 
 
@@ -175,7 +177,9 @@ def _literal(token: Token) -> object:
     if token.text.startswith("`"):
         return token.text[1:-1]
     try:
-        value = ast.literal_eval(token.text)
+        value = None if BAD_ESCAPE.search(token.text) else ast.literal_eval(token.text)
     except (SyntaxError, ValueError):
-        raise InvalidInput(f"template: bad string {token.text}") from None
+        value = None
+    if value is None:
+        raise InvalidInput(f"template: bad string {token.text}")
     return ord(value) if token.kind == "char" else value

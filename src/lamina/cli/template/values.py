@@ -141,7 +141,7 @@ def index(value: object, *keys: object) -> object:
         elif isinstance(value, Sequence) and isinstance(key, int):
             if not 0 <= key < len(value):
                 raise InvalidInput(f"template: index out of range: {key}")
-            value = value[key]
+            value = ord(value[key]) if isinstance(value, str) else value[key]
         else:
             raise InvalidInput(f"template: can't index item of type {_type_name(value)}")
     return value

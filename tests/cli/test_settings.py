@@ -1,0 +1,168 @@
+"""Which daemon, whose credentials: flags, environment, contexts and `config.json`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lamina.cli.config import ConfigFile
+from lamina.cli.contexts import ContextStore
+from lamina.cli.credentials import Credentials, key_of, registry_of
+from lamina.cli.main import run
+from lamina.cli.pairs import environment, labels
+from lamina.cli.settings import read_settings
+from lamina.client.dial import Tls
+from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
+
+HELPER = """#!/usr/bin/env python3
+import json, pathlib, sys
+store = pathlib.Path(__file__).with_name("kept.json")
+kept = json.loads(store.read_text()) if store.exists() else {}
+given = sys.stdin.read()
+if sys.argv[1] == "store":
+    entry = json.loads(given)
+    kept[entry["ServerURL"]] = entry
+elif sys.argv[1] == "list":
+    print(json.dumps({key: entry["Username"] for key, entry in kept.items()}))
+elif given.strip() not in kept:
+    print("credentials not found in native keychain")
+    sys.exit(1)
+elif sys.argv[1] == "get":
+    print(json.dumps(kept[given.strip()]))
+else:
+    del kept[given.strip()]
+store.write_text(json.dumps(kept))
+"""
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for name in [name for name in os.environ if name.startswith(("DOCKER_", "LAMINA_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return tmp_path
+
+
+def address(**flags: object) -> str:
+    return str(read_settings(flags).address)
+
+
+def test_the_host_comes_from_the_first_that_tells(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings({}).is_default
+    ContextStore(clean).create("box", "tcp://box:1", "", None)
+    ContextStore(clean).create("other", "tcp://other:2", "", None)
+    (clean / "config.json").write_text('{"currentContext": "box"}')
+    assert address() == "tcp://box:1"
+    monkeypatch.setenv("DOCKER_HOST", "tcp://docker:3")
+    assert address() == "tcp://docker:3"
+    monkeypatch.setenv("DOCKER_CONTEXT", "other")
+    assert address() == "tcp://other:2"
+    monkeypatch.setenv("LAMINA_HOST", "unix:///l.sock")
+    assert address() == "unix:///l.sock"
+    assert address(context="box") == "tcp://box:1"
+    assert address(hosts=("tcp://flag",)) == "tcp://flag:2375"
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    assert address(hosts=("tcp://flag",)) == "tcp://flag:2376"
+
+
+def test_contradictions_are_said(clean: Path) -> None:
+    with pytest.raises(InvalidInput, match="more than one host"):
+        read_settings({"hosts": ("a", "b")})
+    with pytest.raises(InvalidInput, match="contradict"):
+        read_settings({"hosts": ("a",), "context": "b"})
+    with pytest.raises(NotFound, match="nosuch"):
+        read_settings({"context": "nosuch"})
+    (clean / "config.json").write_text("{")
+    with pytest.raises(InvalidInput, match=r"config\.json"):
+        read_settings({})
+
+
+def test_contexts_are_kept_as_docker_keeps_them(clean: Path) -> None:
+    (clean / "ca").write_text("pem")
+    store = ContextStore(clean)
+    store.create("safe", "tcp://x", "why", Tls(ca=str(clean / "ca"), verify=False))
+    found = store.get("safe")
+    assert (found.host, found.description) == ("tcp://x", "why")
+    assert found.tls is not None
+    assert not found.tls.verify
+    assert Path(found.tls.ca).read_text() == "pem"
+    with pytest.raises(Conflict):
+        store.create("safe", "tcp://y", "", None)
+    with pytest.raises(InvalidInput):
+        store.create("default", "tcp://y", "", None)
+    store.remove("safe")
+    assert store.list() == []
+
+
+def test_context_commands(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["context", "create", "box", "--docker", "host=tcp://box:1", "--description", "mine"]) == 0
+    assert run(["context", "use", "box"]) == 0
+    assert run(["context", "show"]) == 0
+    assert run(["context", "ls", "--format", "{{.Name}} {{.DockerEndpoint}} {{.Current}}"]) == 0
+    assert run(["context", "rm", "box"]) == 1
+    assert run(["context", "rm", "-f", "box"]) == 0
+    shown = capsys.readouterr()
+    assert "box * tcp://box:1 true" in shown.out
+    assert "current" in shown.err
+    assert ConfigFile(clean).text("currentContext") == ""
+
+
+def test_credentials_in_the_file(clean: Path) -> None:
+    auth = base64.b64encode(b"ada:pa:ss").decode()
+    (clean / "config.json").write_text(json.dumps({"auths": {"https://reg.example.com/v1/": {"auth": auth}}, "x": 1}))
+    credentials = Credentials(ConfigFile(clean))
+    assert credentials.get("reg.example.com") == {
+        "username": "ada", "password": "pa:ss", "serveraddress": "reg.example.com",
+    }  # fmt: skip
+    credentials.store("docker.io", {"username": "bob", "password": "pw"})
+    credentials.store("tok.example.com", {"username": "bob", "identitytoken": "T"})
+    kept = ConfigFile(clean)
+    assert kept.document["x"] == 1
+    assert set(Credentials(kept).all()) == {
+        "https://index.docker.io/v1/", "https://reg.example.com/v1/", "tok.example.com",
+    }  # fmt: skip
+    assert (Credentials(kept).get("tok.example.com") or {})["identitytoken"] == "T"
+    assert (clean / "config.json").stat().st_mode & 0o777 == 0o600
+    assert Credentials(kept).erase("docker.io")
+    assert not Credentials(ConfigFile(clean)).erase("docker.io")
+
+
+def test_credential_helpers_come_first(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = clean / "docker-credential-test"
+    helper.write_text(HELPER)
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{clean}:{os.environ['PATH']}")
+    (clean / "config.json").write_text('{"credHelpers": {"reg.example.com": "test"}, "credsStore": "nosuch"}')
+    credentials = Credentials(ConfigFile(clean))
+    assert credentials.get("reg.example.com") is None
+    credentials.store("reg.example.com", {"username": "ada", "password": "secret"})
+    assert (credentials.get("reg.example.com") or {})["password"] == "secret"
+    assert "secret" not in (clean / "config.json").read_text()
+    assert credentials.erase("reg.example.com")
+    with pytest.raises(Unavailable, match="docker-credential-nosuch"):
+        credentials.get("other.example.com")
+
+
+def test_registries_are_known_by_their_names() -> None:
+    assert [registry_of(name) for name in ("a", "a/b", "localhost/a", "h:5/a", "r.io/a/b")] == [
+        "docker.io", "docker.io", "localhost", "h:5", "r.io",
+    ]  # fmt: skip
+    assert key_of("") == key_of("docker.io") == "https://index.docker.io/v1/"
+
+
+def test_environment_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS", "o")
+    monkeypatch.delenv("NOT_OURS", raising=False)
+    (tmp_path / "f").write_text("\ufeffA=1\n # no\n\nB= x \nOURS\nNOT_OURS\nE=\n")
+    assert environment([str(tmp_path / "f")], ["A=2", "OURS", "NOT_OURS"]) == [
+        "A=1", "B= x ", "OURS=o", "E=", "A=2", "OURS=o", "NOT_OURS",
+    ]  # fmt: skip
+    assert labels([str(tmp_path / "f")], ["l=m"])["l"] == "m"
+    (tmp_path / "bad").write_text("A B=1\n")
+    for files, pairs in (([str(tmp_path / "bad")], []), ([str(tmp_path / "none")], []), ([], ["=x"])):
+        with pytest.raises(InvalidInput):
+            environment(files, pairs)

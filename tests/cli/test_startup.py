@@ -1,0 +1,122 @@
+"""What a command costs before it does anything, and what every command owes its user."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from lamina.cli.arguments import Command
+from lamina.cli.catalog import COMMANDS, GROUPS
+from lamina.cli.program import program
+from support.engines import LAMINA, Cli
+
+BUDGET = 0.120  # seconds for a whole process, on a machine that does nothing else
+FORBIDDEN = {
+    "aiohttp", "asyncio", "concurrent", "cryptography", "email", "http", "logging", "msgspec", "multiprocessing",
+    "obstore", "psycopg", "pyroute2", "rich", "sqlite3", "ssl", "subprocess",
+    "tarfile", "tempfile", "urllib3", "zstandard",
+}  # fmt: skip
+PROBE = "import sys; sys.argv[0] = 'lamina'; from lamina.cli.main import run; code = run(sys.argv[1:]); "
+REPORT = "print(__import__('json').dumps([code, sorted({m.partition('.')[0] for m in sys.modules})]), file=sys.stderr)"
+PATHS = sorted(COMMANDS)
+
+
+def imported(*arguments: str, **environment: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE + REPORT, *arguments],
+        capture_output=True,
+        env={**os.environ, **environment},
+        check=True,
+    )
+    code, modules = json.loads(done.stderr.decode().splitlines()[-1])
+    assert code == 0, done.stderr.decode()
+    return set(modules)
+
+
+def test_help_loads_next_to_nothing() -> None:
+    modules = imported("--help")
+    assert not modules & FORBIDDEN
+    assert "socket" not in modules
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("arguments", [("ps",), ("images", "-q"), ("volume", "ls")])
+def test_lists_load_little(lamina: Cli, arguments: tuple[str, ...]) -> None:
+    modules = imported(*arguments, LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
+    assert not modules & FORBIDDEN
+
+
+@pytest.mark.root
+def test_ps_is_quick(lamina: Cli) -> None:
+    environment = {**os.environ, "LAMINA_HOST": lamina.host, "DOCKER_CONFIG": str(lamina.config)}
+    floor, taken = [], []
+    for _ in range(9):
+        floor.append(_seconds([sys.executable, "-c", "pass"], environment))
+        taken.append(_seconds([*LAMINA, "ps"], environment))
+    load = max(1.0, min(floor) / 0.013)  # how much slower than usual this machine starts an interpreter just now
+    assert min(taken) < BUDGET * load
+
+
+def _seconds(command: list[str], environment: dict[str, str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=True)
+    return time.perf_counter() - started
+
+
+def _find(path: str) -> click.Command | None:
+    context = click.Context(program)
+    command: click.Command | None = program
+    for name in path.split():
+        assert isinstance(command, click.Group)
+        command = command.get_command(context, name)
+    return command
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_command_has_help_with_an_example(path: str) -> None:
+    command = _find(path)
+    assert isinstance(command, Command)
+    assert command.help
+    assert "lamina" in command.example
+    with click.Context(command, info_name=path) as context:
+        shown = command.get_help(context)
+    assert "Examples:" in shown
+    assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option)), path
+
+
+def test_groups_and_unknown_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    from lamina.cli.main import run
+
+    for group in GROUPS:
+        assert run([group, "--help"]) == 0
+    assert run(["nonsense"]) == 125
+    assert run(["--version"]) == 0
+    shown = capfd.readouterr()
+    assert "nonsense" in shown.err
+    assert "lamina version" in shown.out
+
+
+def test_no_daemon_is_said_in_a_sentence(tmp_path: Path) -> None:
+    done = Cli(f"unix://{tmp_path}/none.sock", tmp_path)("ps", check=False)
+    assert done.returncode == 1
+    assert b"Is the daemon running?" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_completion_knows_commands_and_flags() -> None:
+    def complete(words: str, index: int) -> str:
+        variables = {"_LAMINA_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(index)}
+        return subprocess.run(LAMINA, env={**os.environ, **variables}, capture_output=True, check=True).stdout.decode()
+
+    assert {"plain,run", "plain,rmi"} <= set(complete("lamina r", 1).split())
+    assert "plain,prune" in complete("lamina image pr", 2)
+    assert "plain,--no-trunc" in complete("lamina ps --no", 2)
+    script = subprocess.run([*LAMINA, "completion", "bash"], capture_output=True, check=True).stdout
+    assert b"_LAMINA_COMPLETE=bash_complete" in script

@@ -1,0 +1,221 @@
+"""Sizes, times, ports, mounts and limits: the notations of Docker's flags and tables."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamina.cli.arguments import filters, parse_bool
+from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
+from lamina.cli.names import split_reference
+from lamina.cli.run.endpoints import network_mode
+from lamina.cli.run.limits import gpu_requests, nano_cpus, parse_device, parse_ulimit, size
+from lamina.cli.run.mounts import binds_and_volumes, parse_mount
+from lamina.cli.run.ports import exposed, parse_publish
+from lamina.cli.run.security import restart_policy, security_options
+from lamina.cli.show.containers import displayed_ports
+from lamina.cli.show.times import human_duration, moment, parse_duration, parse_time, rfc3339_nano
+from lamina.cli.show.units import binary_size, human_size, parse_size
+from lamina.cli.terminal.detach import DetachFilter, parse_keys
+from lamina.errors import InvalidInput, NotFound
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "Less than a second"), (1, "1 second"), (45, "45 seconds"), (60, "About a minute"),
+        (5 * MINUTE, "5 minutes"), (HOUR, "About an hour"), (1.6 * HOUR, "2 hours"), (47 * HOUR, "47 hours"),
+        (3 * DAY, "3 days"),
+        (20 * DAY, "2 weeks"), (70 * DAY, "2 months"), (800 * DAY, "2 years"),
+    ],
+)  # fmt: skip
+def test_durations_are_told_as_docker_tells_them(seconds: float, words: str) -> None:
+    assert human_duration(seconds) == words
+
+
+def test_sizes_are_told_as_docker_tells_them() -> None:
+    assert [human_size(n) for n in (0, 999, 1000, 1982340, 10**9)] == ["0B", "999B", "1kB", "1.982MB", "1GB"]
+    assert human_size(1982340, 3) == "1.98MB"
+    assert [binary_size(n) for n in (412 * 1024, 25275 * 1024 * 1024)] == ["412KiB", "24.68GiB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("0", 0), ("512", 512), ("64k", 65536), ("1.5g", 1610612736), ("2MiB", 2**21)]
+)
+def test_sizes_are_read(text: str, count: int) -> None:
+    assert parse_size(text) == count
+
+
+def test_what_is_no_size_is_said() -> None:
+    for text in ("", "x", "-1", "1x", "1 2", "1e3"):
+        with pytest.raises(InvalidInput, match="size"):
+            parse_size(text)
+    assert size("-1", "--memory-swap") == -1
+
+
+def test_times_are_read_and_shown() -> None:
+    assert parse_time("1970-01-02T00:00:00Z") == DAY
+    assert parse_time("1970-01-01T01:00:00.5+01:00") == 0.5
+    assert parse_time("2024-02-29") == time.mktime((2024, 2, 29, 0, 0, 0, 0, 0, -1))
+    assert parse_duration("1h30m") == 5400 * 10**9
+    assert parse_duration("1.5s") == 1_500_000_000
+    assert parse_duration("-2ms") == -2_000_000
+    assert moment("12.5") == "12.5"
+    assert moment("") is None
+    assert abs(float(moment("10m") or 0) - (time.time() - 600)) < 5
+    assert rfc3339_nano(1_500_000_000_000_000_001)[19:29] == ".000000001"
+    for wrong in ("yesterday", "1y", "2024-1-1"):
+        with pytest.raises(InvalidInput):
+            moment(wrong)
+
+
+@pytest.mark.parametrize(
+    ("spec", "bindings"),
+    [
+        ("80", {"80/tcp": [{"HostIp": "", "HostPort": ""}]}),
+        ("8080:80/udp", {"80/udp": [{"HostIp": "", "HostPort": "8080"}]}),
+        ("127.0.0.1::53", {"53/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}),
+        ("[::1]:80:80", {"80/tcp": [{"HostIp": "::1", "HostPort": "80"}]}),
+        (
+            "8000-8001:80-81",
+            {"80/tcp": [{"HostIp": "", "HostPort": "8000"}], "81/tcp": [{"HostIp": "", "HostPort": "8001"}]},
+        ),
+        ("8000-9000:80", {"80/tcp": [{"HostIp": "", "HostPort": "8000-9000"}]}),
+        ("target=80,published=8080,protocol=udp", {"80/udp": [{"HostIp": "", "HostPort": "8080"}]}),
+    ],
+)
+def test_published_ports(spec: str, bindings: object) -> None:
+    assert parse_publish([spec]) == bindings
+
+
+@pytest.mark.parametrize("spec", ["", "x", "0", "70000", "1:2:3", "80:x", "9-8:9-8", "1-3:1-2", "80/icmp"])
+def test_wrong_ports_are_said(spec: str) -> None:
+    with pytest.raises(InvalidInput, match="port"):
+        parse_publish([spec])
+
+
+def test_exposed_and_displayed_ports() -> None:
+    assert exposed(["80", "53/udp", "7-8"]) == ["80/tcp", "53/udp", "7/tcp", "8/tcp"]
+    ports = [
+        {"PrivatePort": 80, "PublicPort": 8080, "IP": "0.0.0.0", "Type": "tcp"},
+        {"PrivatePort": 81, "Type": "tcp"},
+        {"PrivatePort": 82, "Type": "tcp"},
+        {"PrivatePort": 90, "PublicPort": 90, "IP": "::", "Type": "tcp"},
+    ]
+    assert displayed_ports(ports) == "81-82/tcp, [::]:90->90/tcp, 0.0.0.0:8080->80/tcp"
+
+
+def test_volumes_and_mounts() -> None:
+    assert binds_and_volumes(["/a", "name:/b:ro", "/x:/c"]) == (["name:/b:ro", "/x:/c"], {"/a": {}})
+    assert parse_mount("type=bind,src=/a,dst=/b,ro,bind-propagation=rslave") == {
+        "Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": {"Propagation": "rslave"},
+    }  # fmt: skip
+    assert parse_mount("target=/t,volume-opt=a=b,volume-label=x=y,volume-nocopy") == {
+        "Type": "volume", "Target": "/t",
+        "VolumeOptions": {"DriverConfig": {"Options": {"a": "b"}}, "Labels": {"x": "y"}, "NoCopy": True},
+    }  # fmt: skip
+    assert parse_mount('type=tmpfs,"dst=/a,b",tmpfs-size=1m,tmpfs-mode=1777')["TmpfsOptions"] == {
+        "SizeBytes": 1 << 20, "Mode": 0o1777,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "type=bind",
+        "type=odd,dst=/a",
+        "dst=/a,what=1",
+        "dst",
+        "type=bind,src=/a,dst=/b,tmpfs-size=1m",
+        "dst=/a,ro=7",
+    ],
+)
+def test_wrong_mounts_are_said(spec: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_mount(spec)
+
+
+def test_limits_and_devices() -> None:
+    assert nano_cpus("1.5") == 1_500_000_000
+    assert parse_device("/dev/a:/dev/b:r") == {
+        "PathOnHost": "/dev/a",
+        "PathInContainer": "/dev/b",
+        "CgroupPermissions": "r",
+    }
+    assert parse_device("/dev/a:rw")["PathInContainer"] == "/dev/a"
+    assert parse_ulimit("nofile=10:20") == {"Name": "nofile", "Soft": 10, "Hard": 20}
+    assert parse_ulimit("core=-1") == {"Name": "core", "Soft": -1, "Hard": -1}
+    assert gpu_requests("all")[0]["Count"] == -1
+    assert gpu_requests('"device=0,1"')[0]["DeviceIDs"] == ["0", "1"]
+    for text in ("nofile", "nofile=x", "nofile=20:10"):
+        with pytest.raises(InvalidInput, match="ulimit"):
+            parse_ulimit(text)
+    with pytest.raises(InvalidInput, match="CPUs"):
+        nano_cpus("two")
+
+
+def test_policies_and_options() -> None:
+    assert restart_policy("on-failure:3") == {"Name": "on-failure", "MaximumRetryCount": 3}
+    assert security_options(["no-new-privileges", "systempaths=unconfined"]) == {
+        "SecurityOpt": ["no-new-privileges"], "MaskedPaths": [], "ReadonlyPaths": [],
+    }  # fmt: skip
+    assert network_mode(["name=web,alias=db"]) == "web"
+    assert parse_bool("T") is True
+    assert filters(["label=a=b", "label=c"]) == {"label": ["a=b", "c"]}
+    for wrong in (lambda: restart_policy("sometimes"), lambda: security_options(["seccomp"]), lambda: filters(["x"])):
+        with pytest.raises(InvalidInput):
+            wrong()
+
+
+def test_names_come_apart() -> None:
+    assert split_reference("a:1") == ("a", "1")
+    assert split_reference("host:5000/a") == ("host:5000/a", "")
+    assert split_reference("a@sha256:" + "0" * 64) == ("a", "sha256:" + "0" * 64)
+
+
+def test_copies_find_their_place() -> None:
+    folder, file, nothing = (Target("/d", True, True), Target("/d/f", True, False), Target("/d/new", False, False))
+    assert place(Source("a", False), folder) == Placement("/d", "a")
+    assert place(Source("a", True, contents=True), folder) == Placement("/d", ".")
+    assert place(Source("a", False), file) == Placement("/d", "f")
+    assert place(Source("a", True), nothing) == Placement("/d", "new")
+    assert place(Source("a", True, contents=True), Target("/d/new/", False, False)) == Placement("/d", "new")
+    for source, target, kind in (
+        (Source("a", True), file, InvalidInput),
+        (Source("a", False), Target("/d/new/", False, False), NotFound),
+    ):
+        with pytest.raises(kind):
+            place(source, target)
+    assert renamed("a/b/c", "a", "x") == "x/b/c"
+    assert renamed("a", "a", "x") == "x"
+    assert renamed("a/b", "a", ".") == "b"
+    assert split_argument("c:/x") == ("c", "/x")
+    assert split_argument("./c:x") == ("", "./c:x")
+
+
+def test_keys_to_detach() -> None:
+    assert parse_keys("") == b"\x10\x11"
+    assert parse_keys("ctrl-a,x,ctrl-[") == b"\x01x\x1b"
+    with pytest.raises(InvalidInput, match="detach key"):
+        parse_keys("ctrl-enter")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=4)), st.sampled_from([b"\x10\x11", b"x", b"aab"]))
+def test_detaching_loses_no_other_key(pieces: list[bytes], keys: bytes) -> None:
+    typed, watcher, passed = b"".join(pieces), DetachFilter(keys), b""
+    for piece in pieces:
+        out, leaves = watcher.feed(piece)
+        passed += out
+        if leaves:
+            assert keys in typed
+            assert typed.startswith(passed + keys)
+            return
+    assert keys not in typed or keys == b"aab"  # "aaab" restarts at the second a, as Docker's own filter does
+    assert typed.startswith(passed)
+    assert len(typed) - len(passed) < len(keys)
