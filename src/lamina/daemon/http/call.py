@@ -66,9 +66,9 @@ class Call:
         return parse_filters(self.text("filters"))
 
     def json_parameter(self, name: str, type: type[T], default: T) -> T:
-        """A parameter that holds JSON. Raises InvalidInput."""
+        """A parameter that holds JSON, `default` where it is missing, empty or null. Raises InvalidInput."""
         value = self.request.query.get(name, "")
-        return decode(value.encode(), type, name) if value else default
+        return default if value in ("", "null") else decode(value.encode(), type, name)
 
     async def body(self) -> bytes:
         """The whole body. Raises TooLarge past `BODY_LIMIT`."""

@@ -6,14 +6,14 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from lamina.daemon.http.call import Call, dump
 from lamina.daemon.http.errors import message_of
 from lamina.errors import Cancelled, CommandFailed, outcome
-from lamina.progress import Aux, Message, Output, Report, Status
+from lamina.progress import Aux, Message, Output, Status
 
 T = TypeVar("T")
 _WAITING = 4 << 20  # bytes that may wait for a slow client before the work that makes them has to wait too
@@ -32,7 +32,7 @@ class Pipe:
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._ended = False
-        self._broken = False
+        self.broken = False
 
     @property
     def started(self) -> bool:
@@ -41,8 +41,8 @@ class Pipe:
 
     def write(self, data: bytes) -> int:
         with self._room:
-            self._room.wait_for(lambda: self._size < _WAITING or self._broken)
-            if self._broken:
+            self._room.wait_for(lambda: self._size < _WAITING or self.broken)
+            if self.broken:
                 raise Cancelled("the client went away")
             self._pieces.append(bytes(data))
             self._size += len(data)
@@ -66,7 +66,7 @@ class Pipe:
                 await self._send_pieces()
         finally:
             with self._room:
-                self._broken = True
+                self.broken = True
                 self._room.notify_all()
 
     async def _send_pieces(self) -> None:
@@ -90,22 +90,58 @@ class Pipe:
             raise Cancelled("the daemon is stopping") from None
 
 
-class Writer(Protocol):
-    def write(self, data: bytes, /) -> int: ...
+def _nothing() -> None:
+    return
+
+
+async def feed_response(
+    call: Call, pieces: Iterable[bytes], content_type: str, *, stop: Callable[[], None] = _nothing
+) -> web.StreamResponse:
+    """Answers with `pieces` as they come, from a worker thread; the head is sent before the first one.
+
+    `stop` is called when the client is gone or the pieces are over: it must make a waiting iterator end.
+    """
+    pipe = Pipe(call, content_type)
+    await pipe.start()
+
+    def work() -> None:
+        for piece in pieces:
+            pipe.write(piece)
+
+    try:
+        await together(call, pipe, work)
+    finally:
+        stop()
+    await pipe.response.write_eof()
+    return pipe.response
 
 
 async def bytes_response(call: Call, work: Callable[[Pipe], None], content_type: str) -> web.StreamResponse:
     """Answers with what `work` writes in a worker thread. An error before the first byte is an error answer;
     after it the connection is cut, so that nobody takes the part for the whole."""
     pipe = Pipe(call, content_type)
-    await _together(call, pipe, lambda: work(pipe))
+    await together(call, pipe, lambda: work(pipe))
     await pipe.start()
     await pipe.response.write_eof()
     return pipe.response
 
 
+class Telling:
+    """A Report that writes to one client. `gone` tells whether nobody listens any more."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def __call__(self, message: Message) -> None:
+        self._pipe.write(dump(message_line(message)))
+
+    @property
+    def gone(self) -> bool:
+        return self._pipe.broken
+
+
 async def progress_response(
-    call: Call, work: Callable[[Report], Any], *, done: Callable[[Any], Iterable[Message]] = lambda result: ()
+    call: Call, work: Callable[[Telling], Any], *, done: Callable[[Any], Iterable[Message]] = lambda result: ()
 ) -> web.StreamResponse:
     """Runs `work` in a worker thread and answers with its messages as Docker's JSON lines, each as it comes.
 
@@ -114,12 +150,14 @@ async def progress_response(
     """
     pipe = Pipe(call, "application/json")
 
+    telling = Telling(pipe)
+
     def whole() -> None:
-        for message in done(work(lambda message: _tell(pipe, message))):
-            _tell(pipe, message)
+        for message in done(work(telling)):
+            telling(message)
 
     try:
-        await _together(call, pipe, whole)
+        await together(call, pipe, whole)
     except Exception as error:
         if not pipe.started:
             raise
@@ -130,7 +168,7 @@ async def progress_response(
     return pipe.response
 
 
-async def _together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
+async def together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
     """Runs `work` in a thread and sends what it writes; raises what it raises, once all before it was sent."""
 
     def until_end() -> None:
@@ -152,10 +190,6 @@ def _forget(working: asyncio.Future[None]) -> None:
     """The client is gone, nobody wants to know how the work ended."""
     if not working.cancelled():
         working.exception()
-
-
-def _tell(pipe: Pipe, message: Message) -> None:
-    pipe.write(dump(message_line(message)))
 
 
 def message_line(message: Message) -> dict[str, Any]:

@@ -1,0 +1,177 @@
+"""`version` and `info` as JSON."""
+
+from __future__ import annotations
+
+import os
+import platform as python_platform
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from lamina.daemon.http.routing import NEWEST, OLDEST, dotted
+from lamina.engine.facts import Info
+
+BUILT = "2024-01-01T00:00:00Z"  # clients print a build time; lamina has none
+
+
+def version(info: Info) -> dict[str, Any]:
+    """`GET /version`."""
+    machine = info.machine
+    details = {
+        "ApiVersion": dotted(NEWEST),
+        "Arch": machine.go_architecture,
+        "BuildTime": BUILT,
+        "Experimental": "false",
+        "GitCommit": "lamina",
+        "GoVersion": f"python{python_platform.python_version()}",
+        "KernelVersion": machine.kernel,
+        "MinAPIVersion": dotted(OLDEST),
+        "Os": "linux",
+    }
+    runtime = {"Name": info.runtime, "Version": info.runtime_version, "Details": {}}
+    return {
+        "Platform": {"Name": "lamina"},
+        "Components": [{"Name": "Engine", "Version": info.version, "Details": details}, runtime],
+        "Version": info.version,
+        "ApiVersion": dotted(NEWEST),
+        "MinAPIVersion": dotted(OLDEST),
+        "GitCommit": details["GitCommit"],
+        "GoVersion": details["GoVersion"],
+        "Os": "linux",
+        "Arch": machine.go_architecture,
+        "KernelVersion": machine.kernel,
+        "BuildTime": BUILT,
+    }
+
+
+def info(info: Info, listeners: int, debug: bool) -> dict[str, Any]:
+    """`GET /info`."""
+    return {
+        **_counts(info),
+        **_storage(info),
+        **_limits(info),
+        **_machine(info),
+        **_registries(info),
+        **_runtimes(info),
+        "Debug": debug,
+        "NFd": len(os.listdir("/proc/self/fd")),
+        "NGoroutines": threading.active_count(),
+        "NEventsListener": listeners,
+        "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "ServerVersion": info.version,
+        "ExperimentalBuild": False,
+        "LiveRestoreEnabled": info.live_restore,
+        "Labels": list(info.labels),
+        "Swarm": _NO_SWARM,
+        "Warnings": list(info.warnings) or None,
+        "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in info.pools],
+        "CDISpecDirs": [],
+    }
+
+
+_NO_SWARM = {
+    "NodeID": "",
+    "NodeAddr": "",
+    "LocalNodeState": "inactive",
+    "ControlAvailable": False,
+    "Error": "",
+    "RemoteManagers": None,
+}
+
+
+def _counts(info: Info) -> dict[str, Any]:
+    return {
+        "ID": info.id,
+        "Containers": info.running + info.paused + info.stopped,
+        "ContainersRunning": info.running,
+        "ContainersPaused": info.paused,
+        "ContainersStopped": info.stopped,
+        "Images": info.images,
+    }
+
+
+def _storage(info: Info) -> dict[str, Any]:
+    return {
+        # Docker's clients know overlay2: layers stacked by overlayfs, which is what containers see.
+        "Driver": "overlay2" if info.driver != "copy" else "vfs",
+        "DriverStatus": [["Snapshots", info.driver], ["Reason", info.driver_reason]],
+        "DockerRootDir": str(info.root),
+        "LoggingDriver": "json-file",
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": None,
+            "Log": ["json-file", "none"],
+        },
+    }
+
+
+def _limits(info: Info) -> dict[str, Any]:
+    found = info.controllers
+    return {
+        "MemoryLimit": "memory" in found,
+        "SwapLimit": "memory" in found,
+        "KernelMemory": False,
+        "KernelMemoryTCP": False,
+        "CpuCfsPeriod": "cpu" in found,
+        "CpuCfsQuota": "cpu" in found,
+        "CPUShares": "cpu" in found,
+        "CPUSet": "cpuset" in found,
+        "PidsLimit": "pids" in found,
+        "OomKillDisable": "memory" in found and info.machine.cgroup_version == "1",
+        "IPv4Forwarding": True,
+        "BridgeNfIptables": True,
+        "BridgeNfIp6tables": True,
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": info.machine.cgroup_version,
+    }
+
+
+def _machine(info: Info) -> dict[str, Any]:
+    machine = info.machine
+    return {
+        "Name": machine.name,
+        "KernelVersion": machine.kernel,
+        "OperatingSystem": machine.system,
+        "OSVersion": "",
+        "OSType": "linux",
+        "Architecture": machine.architecture,
+        "NCPU": machine.cpus,
+        "MemTotal": machine.memory,
+        "SecurityOptions": list(machine.security),
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "GenericResources": None,
+        "Isolation": "",
+        "ProductLicense": "",
+        "InitBinary": "",
+    }
+
+
+def _registries(info: Info) -> dict[str, Any]:
+    hub = {"Name": "docker.io", "Mirrors": list(info.mirrors), "Secure": True, "Official": True}
+    plain = {"Mirrors": [], "Secure": False, "Official": False}
+    others = {name: {"Name": name, **plain} for name in info.insecure_registries}
+    return {
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "AllowNondistributableArtifactsCIDRs": None,
+            "AllowNondistributableArtifactsHostnames": None,
+            "InsecureRegistryCIDRs": ["127.0.0.0/8", *(name for name in info.insecure_registries if "/" in name)],
+            "IndexConfigs": {"docker.io": hub, **others},
+            "Mirrors": list(info.mirrors),
+        },
+    }
+
+
+def _runtimes(info: Info) -> dict[str, Any]:
+    commit = {"ID": info.runtime_version, "Expected": info.runtime_version}
+    none = {"ID": "", "Expected": ""}
+    return {
+        "Runtimes": {name: {"path": name} for name in info.runtimes},
+        "DefaultRuntime": info.runtime,
+        "ContainerdCommit": none,
+        "RuncCommit": commit,
+        "InitCommit": none,
+    }

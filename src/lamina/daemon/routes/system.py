@@ -1,0 +1,133 @@
+"""`/_ping`, `/version`, `/info`, `/events`, `/system/df`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from lamina.daemon.http.call import Call, dump, reply
+from lamina.daemon.http.filters import Filters, check_names
+from lamina.daemon.http.routing import NEWEST, Route, dotted
+from lamina.daemon.http.stream import feed_response
+from lamina.daemon.render import event as events
+from lamina.daemon.render import system as render
+from lamina.daemon.render.image import listed
+from lamina.daemon.routes.volumes import render as render_volume
+from lamina.engine.facts import Info
+from lamina.events import Event, EventBus, Subscription
+from lamina.images.filters import moment
+from lamina.images.images import Images
+from lamina.volumes.volumes import Volumes
+
+_PING_HEADERS = {
+    "Api-Version": dotted(NEWEST),
+    "Builder-Version": "1",
+    "Docker-Experimental": "false",
+    "Ostype": "linux",
+    "Swarm": "inactive",
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    "Pragma": "no-cache",
+}
+
+
+class Backend(Protocol):
+    """What this group needs of the engine."""
+
+    @property
+    def events(self) -> EventBus: ...
+
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def volumes(self) -> Volumes: ...
+
+    def info(self) -> Info: ...
+
+    def container_summaries(self, *, size: bool) -> list[dict[str, Any]]:
+        """All containers as `GET /containers/json` has them."""
+
+    def volume_users(self, name: str) -> int: ...
+
+
+class SystemRoutes:
+    """The handlers over one backend."""
+
+    def __init__(self, backend: Backend, *, debug: bool = False) -> None:
+        self._backend = backend
+        self._debug = debug
+        self._listeners = 0
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/_ping", self.ping),
+            Route("HEAD", "/_ping", self.ping),
+            Route("GET", "/version", self.version),
+            Route("GET", "/info", self.info),
+            Route("GET", "/events", self.events),
+            Route("GET", "/system/df", self.usage),
+        ]
+
+    async def ping(self, call: Call) -> web.StreamResponse:
+        body = "OK" if call.request.method == "GET" else None
+        return web.Response(text=body, headers=_PING_HEADERS)
+
+    async def version(self, call: Call) -> web.StreamResponse:
+        return reply(render.version(await call.run(self._backend.info)))
+
+    async def info(self, call: Call) -> web.StreamResponse:
+        return reply(render.info(await call.run(self._backend.info), self._listeners, self._debug))
+
+    async def events(self, call: Call) -> web.StreamResponse:
+        filters = call.filters()
+        check_names(filters, events.FILTERS)
+        since = moment(call.text("since")) if call.text("since") else None
+        until = moment(call.text("until")) if call.text("until") else None
+        if until is not None and until <= time.time_ns():
+            past = self._backend.events.past(since or 0, until)
+            return web.Response(body=b"".join(_lines(past, filters)), content_type="application/json")
+        return await self._follow(call, since, until, filters)
+
+    async def _follow(self, call: Call, since: int | None, until: int | None, filters: Filters) -> web.StreamResponse:
+        feed = self._backend.events.subscribe(since)
+        timer = None
+        if until is not None:
+            timer = asyncio.get_running_loop().call_later((until - time.time_ns()) / 1e9, feed.close)
+        self._listeners += 1
+        try:
+            return await feed_response(call, _lines(feed, filters), "application/json", stop=feed.close)
+        finally:
+            self._listeners -= 1
+            if timer is not None:
+                timer.cancel()
+
+    async def usage(self, call: Call) -> web.StreamResponse:
+        wanted = set(call.texts("type")) or {"image", "container", "volume", "build-cache"}
+        return reply(await call.run(self._usage, wanted, call.version))
+
+    def _usage(self, wanted: set[str], version: tuple[int, int]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if "image" in wanted:
+            images = self._backend.images.usage()
+            found["LayersSize"] = images.layers_size
+            found["Images"] = [listed(item, version) for item in images.images]
+        if "container" in wanted:
+            found["Containers"] = self._backend.container_summaries(size=True)
+        if "volume" in wanted:
+            found["Volumes"] = [self._volume(volume.name) for volume in self._backend.volumes.list()]
+        if "build-cache" in wanted:
+            found["BuildCache"] = []
+        return found | ({"BuilderSize": 0} if version < (1, 42) else {})
+
+    def _volume(self, name: str) -> dict[str, Any]:
+        volumes = self._backend.volumes
+        usage = {"RefCount": self._backend.volume_users(name), "Size": volumes.usage(name)}
+        return render_volume(volumes.get(name), volumes) | {"UsageData": usage}
+
+
+def _lines(feed: list[Event] | Subscription, filters: Filters) -> Iterator[bytes]:
+    return (dump(events.event(item)) for item in feed if events.fits(item, filters))

@@ -1,0 +1,100 @@
+"""What the machine and the engine are: the facts behind `info` and `version`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lamina.formats.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The host. `memory` in bytes; `cgroup_version` "1" (hybrid too) or "2"."""
+
+    name: str
+    kernel: str
+    system: str
+    architecture: str
+    go_architecture: str
+    cpus: int
+    memory: int
+    cgroup_version: str
+    security: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """The engine at this moment. `warnings` tell what is missing on this machine, in sentences."""
+
+    id: str
+    version: str
+    machine: Machine
+    root: Path
+    driver: str
+    driver_reason: str
+    runtime: str
+    runtime_version: str
+    runtimes: tuple[str, ...]
+    running: int = 0
+    paused: int = 0
+    stopped: int = 0
+    images: int = 0
+    live_restore: bool = True
+    mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    pools: tuple[tuple[str, int], ...] = ()
+    warnings: tuple[str, ...] = ()
+    controllers: frozenset[str] = field(default_factory=frozenset)
+
+
+def machine() -> Machine:
+    """What this machine is."""
+    named = platform.uname()
+    return Machine(
+        name=named.node,
+        kernel=named.release,
+        system=_system(),
+        architecture=named.machine,
+        go_architecture=Platform.host().architecture,
+        cpus=os.cpu_count() or 1,
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        cgroup_version="2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
+        security=_security(),
+    )
+
+
+def controllers() -> frozenset[str]:
+    """Names of the cgroup controllers that are enabled."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers")
+    if unified.exists():
+        return frozenset(unified.read_text().split())
+    lines = Path("/proc/cgroups").read_text().splitlines()[1:]
+    return frozenset(words[0] for line in lines if (words := line.split())[3] == "1")
+
+
+def missing(found: frozenset[str]) -> tuple[str, ...]:
+    """Warnings about limits that cannot be kept here, in Docker's words."""
+    wanted = {"memory": "memory limit", "cpu": "cpu cfs quota", "cpuset": "cpuset", "pids": "pids limit"}
+    return tuple(f"WARNING: No {what} support" for name, what in wanted.items() if name not in found)
+
+
+def _system() -> str:
+    try:
+        return str(platform.freedesktop_os_release().get("PRETTY_NAME", "Linux"))
+    except OSError:
+        return "Linux"
+
+
+def _security() -> tuple[str, ...]:
+    found = []
+    if Path("/sys/kernel/security/apparmor").exists():
+        found.append("name=apparmor")
+    if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
+        found.append("name=seccomp,profile=builtin")
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        found.append("name=cgroupns")
+    return tuple(found)
