@@ -1,0 +1,101 @@
+"""From a request to an answer: parse, identify, allow, handle, and turn errors into the specification's form."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from lamina.distribution import faults
+from lamina.distribution.server.call import Call, Identity, Kind, Target
+from lamina.distribution.server.registry import Registry
+from lamina.distribution.server.routes import ROUTES, Route, parse_path
+from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupported
+
+_log = logging.getLogger(__name__)
+_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
+
+
+class App:
+    """The handler for aiohttp's low-level server."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except LaminaError as error:
+            return self._failure(request, error)
+        except (ConnectionError, TimeoutError):
+            return _text(408, b"")
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("a request failed: %s %s", request.method, request.path)
+            return self._failure(request, Internal("The registry failed; its log tells more"))
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = unquote(request.rel_url.raw_path, errors="surrogateescape")
+        target = parse_path(path)
+        route = _route(request, target)
+        identity = await self._admit(request, target, route)
+        call = Call(request, target, identity, self._registry.config.body_timeout)
+        return await route.handler(self._registry, call)
+
+    async def _admit(self, request: web.BaseRequest, target: Target, route: Route) -> Identity:
+        """Who asks, once it is sure that they may. Raises Unauthorized, Forbidden, Unsupported."""
+        gate = self._registry.gate
+        scope = _scope(target, route)
+        identity = await gate.identify(request.headers)
+        if target.kind in (Kind.BASE, Kind.CATALOG):
+            if not identity.name and gate.challenge(None) is not None:
+                raise Unauthorized("The registry asks who you are", scope=scope)
+        elif route.action and not gate.allows(identity, target.repository, route.action):
+            raise _refusal(identity, target, route, scope)
+        if route.writes and self._registry.config.read_only:
+            raise Unsupported("The registry is read-only")
+        return identity
+
+    def _failure(self, request: web.BaseRequest, error: LaminaError) -> web.Response:
+        headers = {"Content-Type": "application/json", **_VERSION, **error.facts.get("headers", {})}
+        status = faults.status_of(error)
+        if status == 401 and (challenge := self._registry.gate.challenge(error.facts.get("scope"))):
+            headers["WWW-Authenticate"] = challenge
+        body = faults.body_of(error)
+        answer = web.Response(status=status, headers=headers, body=b"" if request.method == "HEAD" else body)
+        if not request.content.is_eof():
+            answer.force_close()
+        return answer
+
+
+def _route(request: web.BaseRequest, target: Target) -> Route:
+    route = ROUTES.get((target.kind, request.method))
+    if route is None:
+        methods = ", ".join(sorted(method for kind, method in ROUTES if kind is target.kind))
+        raise Unsupported(f"{request.method} is not possible here", headers={"Allow": methods})
+    return route
+
+
+def _scope(target: Target, route: Route) -> str | None:
+    if target.kind is Kind.CATALOG:
+        return "registry:catalog:*"
+    if route.action is None:
+        return None
+    actions = {"pull": "pull", "push": "pull,push", "delete": "delete"}[route.action]
+    return f"repository:{target.repository}:{actions}"
+
+
+def _refusal(identity: Identity, target: Target, route: Route, scope: str | None) -> LaminaError:
+    what = f"{route.action} {target.repository}"
+    if identity.name and identity.grants is None:
+        return Forbidden(f"{identity.name} may not {what}")
+    return Unauthorized(f"Credentials that allow to {what} are needed", scope=scope)
+
+
+def _text(status: int, body: bytes) -> web.Response:
+    answer = web.Response(status=status, body=body)
+    answer.force_close()
+    return answer

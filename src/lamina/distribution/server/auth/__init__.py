@@ -1,0 +1,1 @@
+"""Who asks the registry, and what they may do."""

@@ -1,0 +1,37 @@
+"""The gate that every request passes: an identity from its Authorization header, and a judgement on its action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from lamina.distribution.server.call import Identity
+
+
+class Gate(Protocol):
+    """Knows clients and their rights."""
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
+        """Who sends these headers; anonymous is an identity too. Raises Unauthorized for bad credentials."""
+        ...
+
+    def allows(self, identity: Identity, repository: str, action: str) -> bool:
+        """Whether they may `pull`, `push` or `delete` there."""
+        ...
+
+    def challenge(self, scope: str | None) -> str | None:
+        """The WWW-Authenticate header that asks for (better) credentials; None where there is no use in any."""
+        ...
+
+
+class OpenGate:
+    """Everyone may do everything."""
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
+        return Identity()
+
+    def allows(self, identity: Identity, repository: str, action: str) -> bool:
+        return True
+
+    def challenge(self, scope: str | None) -> str | None:
+        return None

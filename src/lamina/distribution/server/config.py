@@ -1,0 +1,132 @@
+"""The registry's configuration: a TOML file, in which every unknown key is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lamina.errors import InvalidInput
+
+DAY = 86400.0
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What all parts of the configuration share."""
+
+
+class Tls(Struct, frozen=True):
+    """`certificate` and `key` are PEM files; with `client-ca` clients must show a certificate of that CA."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class Grant(Struct, frozen=True):
+    """`users` (names, `*` any known one, `anonymous` anyone) may do `actions` on `repositories` (globs, ** deep)."""
+
+    users: tuple[str, ...]
+    repositories: tuple[str, ...]
+    actions: tuple[str, ...]
+
+
+class Auth(Struct, frozen=True):
+    """Who may do what. Without `htpasswd` everyone may do everything.
+
+    `mode` is `basic` or `token`; tokens come from the registry's own endpoint and live `token-seconds`. Without any
+    `grants`, every known user may do everything and nobody else anything. `signing-key` is a PEM file of an EC key;
+    one is made and kept under the root where it is missing.
+    """
+
+    htpasswd: Path | None = None
+    mode: str = "basic"
+    realm: str | None = None
+    service: str = "lamina-registry"
+    signing_key: Path | None = None
+    token_seconds: int = 300
+    grants: tuple[Grant, ...] = ()
+
+
+class Upstream(Struct, frozen=True):
+    """A registry to pull through from: repositories below `prefix` are fetched from `domain` when missing here."""
+
+    domain: str
+    prefix: str = ""
+    username: str = ""
+    password_file: Path | None = None
+    fresh_seconds: float = 300.0
+    insecure: bool = False
+
+
+class Retention(Struct, frozen=True):
+    """Manifests of `repositories` (globs) go when no tag keeps them: see `retention`."""
+
+    repositories: tuple[str, ...] = ("**",)
+    keep_tags: tuple[str, ...] = ()
+    keep_newest: int | None = None
+    keep_pulled_days: float | None = None
+    keep_pushed_days: float | None = None
+    untagged: bool = True
+
+
+class Hook(Struct, frozen=True):
+    """A URL that is told of pushes, pulls and deletes. `secret-file` signs the body with HMAC-SHA256."""
+
+    url: str
+    events: tuple[str, ...] = ("push", "delete")
+    secret_file: Path | None = None
+
+
+class Config(Struct, frozen=True):
+    """All settings. Sizes are in bytes, times in seconds.
+
+    `sparse` says what may be missing when a manifest is pushed: `all`, only `children` of an index, or `none`.
+    """
+
+    listen: str = "127.0.0.1:5000"
+    root: Path | None = None
+    storage: str | None = None
+    database: str | None = None
+    tls: Tls | None = None
+    auth: Auth = Auth()
+    upstreams: tuple[Upstream, ...] = ()
+    retention: tuple[Retention, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    immutable_tags: dict[str, tuple[str, ...]] = {}
+    quotas: dict[str, int] = {}
+    read_only: bool = False
+    redirect: bool = False
+    sparse: str = "all"
+    manifest_limit: int = 4 << 20
+    grace: float = DAY
+    upload_seconds: float = DAY
+    collect_every: float = 3600.0
+    body_timeout: float = 60.0
+    access_log: str | None = None
+    workers: int = 1
+
+
+def load(path: Path) -> Config:
+    """Read a configuration. Raises InvalidInput that names the file and the key."""
+    try:
+        return parse(tomllib.loads(path.read_text()), str(path))
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+
+
+def parse(document: dict[str, Any], where: str) -> Config:
+    """The configuration in a decoded document; `where` names it in errors."""
+    try:
+        config = msgspec.convert(document, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"{where} is not a good configuration: {error}") from error
+    if config.sparse not in ("all", "children", "none"):
+        raise InvalidInput(f"{where}: sparse must be all, children or none, not {config.sparse!r}")
+    if config.auth.mode not in ("basic", "token"):
+        raise InvalidInput(f"{where}: auth.mode must be basic or token, not {config.auth.mode!r}")
+    return config

@@ -1,0 +1,1 @@
+"""What the registry does for each operation of the API."""

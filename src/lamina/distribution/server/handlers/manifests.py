@@ -1,0 +1,139 @@
+"""Manifests: GET, HEAD, PUT with tags, DELETE of manifests and tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from lamina.distribution import faults
+from lamina.distribution.server.call import Call, parse_digest
+from lamina.distribution.server.handlers.answers import content_headers, empty, not_modified
+from lamina.distribution.server.metadata import manifests, repositories, tags
+from lamina.distribution.server.metadata.manifests import Found, NewManifest
+from lamina.errors import Forbidden, InvalidInput, NotFound
+from lamina.formats import media
+from lamina.formats.digest import DEFAULT, Digest
+from lamina.formats.document import encode
+from lamina.formats.index import Index
+from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.formats.reference import is_tag
+
+if TYPE_CHECKING:
+    from lamina.distribution.server.registry import Registry
+
+MOST_TAGS = 100  # in one request
+
+
+async def get(registry: Registry, call: Call) -> web.StreamResponse:
+    """GET and HEAD of a manifest by tag or digest."""
+    reference = call.reference()
+    with_raw = call.request.method == "GET"
+    query = manifests.find_by_digest if isinstance(reference, Digest) else manifests.find_by_tag
+    found = await registry.database.read(query, call.repository, str(reference), with_raw)
+    if found is None:
+        raise await manifest_unknown(registry, call.repository, str(reference))
+    headers = content_headers(found.digest, found.media_type)
+    if not_modified(call, found.digest):
+        return empty(304, headers)
+    return _served(found, headers)
+
+
+async def put(registry: Registry, call: Call) -> web.StreamResponse:
+    """PUT of a manifest under a tag, or under its digest with any number of `tag` parameters."""
+    reference = call.reference()
+    asked = call.request.rel_url.query.getall("tag", []) if isinstance(reference, Digest) else [reference]
+    if len(asked) > MOST_TAGS:
+        raise InvalidInput(f"More than {MOST_TAGS} tags at once", code=faults.TAG_INVALID, status=414)
+    if wrong := [tag for tag in asked if not is_tag(tag)]:
+        raise InvalidInput(f"{wrong[0][:130]!r} is not a tag", code=faults.TAG_INVALID)
+    raw = await call.whole(registry.config.manifest_limit)
+    expected = reference if isinstance(reference, Digest) else _stated_digest(call)
+    new = describe(raw, call.request.headers.get("Content-Type"), expected, registry.config.sparse)
+    immutable = [tag for tag in asked if registry.is_immutable(call.repository, tag)]
+    await registry.database.write(manifests.put, call.repository, new, asked, immutable, registry.now())
+    headers = {"Location": f"/v2/{call.repository}/manifests/{new.digest}", "Docker-Content-Digest": new.digest}
+    if new.subject:
+        headers["OCI-Subject"] = new.subject
+    if isinstance(reference, Digest) and asked:
+        headers["OCI-Tag"] = ", ".join(asked)
+    return empty(201, headers)
+
+
+async def delete(registry: Registry, call: Call) -> web.StreamResponse:
+    """DELETE of a tag, or of a manifest with all its tags."""
+    reference = call.reference()
+    if isinstance(reference, Digest):
+        gone = await registry.database.write(manifests.delete, call.repository, str(reference), registry.now())
+    else:
+        if registry.is_immutable(call.repository, reference):
+            raise Forbidden(f"The tag {reference} of {call.repository} is immutable", code=faults.TAG_IMMUTABLE)
+        gone = await registry.database.write(tags.delete_tag, call.repository, reference) is not None
+    if not gone:
+        raise await manifest_unknown(registry, call.repository, str(reference))
+    return empty(202)
+
+
+async def manifest_unknown(registry: Registry, repository: str, reference: str) -> NotFound:
+    """The error for a manifest or tag that is not there; it tells whether the repository is."""
+    if await registry.database.read(repositories.exists, repository):
+        return NotFound(f"{repository} has no manifest {reference}", code=faults.MANIFEST_UNKNOWN)
+    return NotFound(f"There is no repository {repository}", code=faults.NAME_UNKNOWN)
+
+
+def describe(raw: bytes, content_type: str | None, expected: Digest | None, sparse: str) -> NewManifest:
+    """Check a pushed manifest, and note all that is asked about it later. Raises InvalidInput."""
+    algorithm = expected.algorithm if expected else DEFAULT
+    try:
+        parsed = parse_manifest(raw, content_type, algorithm=algorithm)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, code=faults.MANIFEST_INVALID, detail=error.facts.get("field")) from error
+    if expected is not None and parsed.digest != expected:
+        raise InvalidInput(f"The manifest has digest {parsed.digest}, not {expected}", code=faults.DIGEST_INVALID)
+    blobs: list[str] = []
+    needed: list[str] = []
+    children: list[str] = []
+    if isinstance(parsed, Manifest):
+        for part in (parsed.config, *parsed.layers):
+            blobs.append(str(part.digest))
+            if part.media_type not in media.FOREIGN_LAYERS and not part.urls:
+                needed.append(str(part.digest))
+    else:
+        children = [str(entry.digest) for entry in parsed.manifests]
+    return NewManifest(
+        digest=str(parsed.digest),
+        media_type=parsed.media_type,
+        raw=raw,
+        artifact_type=artifact_type(parsed),
+        subject=str(parsed.subject.digest) if parsed.subject else None,
+        descriptor=_referrer(parsed),
+        blobs=tuple(blobs),
+        children=tuple(children),
+        needed_blobs=() if sparse == "all" else tuple(needed),
+        needed_children=tuple(children) if sparse == "none" else (),
+    )
+
+
+def artifact_type(parsed: Manifest | Index) -> str:
+    """The type that the referrers API lists and filters by: a manifest without one has its config's."""
+    if parsed.artifact_type or isinstance(parsed, Index):
+        return parsed.artifact_type
+    return parsed.config.media_type
+
+
+def _referrer(parsed: Manifest | Index) -> bytes:
+    fields = {"mediaType": parsed.media_type, "digest": str(parsed.digest), "size": len(parsed.raw)}
+    if kind := artifact_type(parsed):
+        fields["artifactType"] = kind
+    return encode(fields | ({"annotations": dict(parsed.annotations)} if parsed.annotations else {}))
+
+
+def _stated_digest(call: Call) -> Digest | None:
+    written = call.query("digest")
+    return parse_digest(written) if written else None
+
+
+def _served(found: Found, headers: dict[str, str]) -> web.Response:
+    if found.raw is None:
+        return empty(200, headers | {"Content-Length": str(found.size)})
+    return web.Response(body=bytes(found.raw), headers=headers)

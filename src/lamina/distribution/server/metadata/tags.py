@@ -1,0 +1,22 @@
+"""Queries about tags."""
+
+from __future__ import annotations
+
+from lamina.distribution.server.metadata.database import Session
+
+
+def list_tags(session: Session, repository: str, last: str, limit: int) -> list[str]:
+    """Tags after `last`, in byte order."""
+    rows = session.all(
+        "SELECT name FROM tags WHERE repository = ? AND name > ? ORDER BY name LIMIT ?", repository, last, limit
+    )
+    return [row[0] for row in rows]
+
+
+def delete_tag(session: Session, repository: str, tag: str) -> str | None:
+    """Take a tag away; gives the digest it had, None where there was none."""
+    row = session.one("SELECT digest FROM tags WHERE repository = ? AND name = ?", repository, tag)
+    if row is None:
+        return None
+    session.run("DELETE FROM tags WHERE repository = ? AND name = ?", repository, tag)
+    return str(row[0])
