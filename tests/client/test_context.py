@@ -22,6 +22,7 @@ def read_back(tar: bytes) -> dict[str, tarfile.TarInfo]:
 
 
 def members(context: BuildContext) -> dict[str, tarfile.TarInfo]:
+    assert context.chunks is not None
     return read_back(b"".join(context.chunks))
 
 
@@ -74,6 +75,7 @@ def test_a_dockerfile_from_elsewhere_travels_hidden(folder: Path, tmp_path_facto
     outside.write_text("FROM scratch\n")
     context = directory_context(str(folder), str(outside))
     assert context.dockerfile.startswith(".dockerfile.")
+    assert context.chunks is not None
     with tarfile.open(fileobj=io.BytesIO(b"".join(context.chunks))) as archive:
         read = archive.extractfile(".dockerignore")
         assert read is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lamina.client.context import BuildContext
 from lamina.client.images import Images
 from lamina.client.messages import Auth
 from lamina.errors import CommandFailed
@@ -56,15 +57,21 @@ def build_query(
 
 def run_build(
     images: Images,
-    context: Iterable[bytes] | None,
+    context: BuildContext | None,
     query: Mapping[str, object],
     *,
     report: Report,
     auths: Callable[[], Mapping[str, Auth]] | None = None,
 ) -> str:
-    """Build; the new image's ID. Raises CommandFailed where a step fails, with its exit code in the facts."""
+    """Build; the new image's ID. Without a context the query names a `remote` one.
+
+    Raises CommandFailed where a step fails, with its exit code in the facts.
+    """
+    chunks, headers = (context.chunks, context.headers) if context else (None, {})
+    if context:
+        query = {**query, "dockerfile": context.dockerfile or None}
     image = ""
-    for message in images.build(context, query, auths=auths() if auths else None):
+    for message in images.build(chunks, query, auths=auths() if auths else None, headers=headers):
         if isinstance(message, Aux) and "ID" in message.value:
             image = str(message.value["ID"])
         elif isinstance(message, Output) and message.text.startswith("sha256:"):

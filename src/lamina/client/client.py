@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from lamina.client.address import Address, default_socket, parse_address
@@ -55,6 +56,11 @@ class Client:
         """The version both sides speak, such as "1.41"."""
         return self.transport.version
 
+    @cached_property
+    def reads_in_place(self) -> bool:
+        """Whether builds may name a directory instead of sending it: lamina's daemon, over a unix socket."""
+        return self.address.scheme == "unix" and (self.version().get("Platform") or {}).get("Name") == "lamina"
+
     def close(self) -> None:
         """Close idle connections. May be called twice."""
         self.transport.close()
@@ -99,11 +105,11 @@ class Client:
         Raises CommandFailed where a step fails, InvalidInput for a wrong Dockerfile.
         """
         from lamina.client.building import build_query, run_build
-        from lamina.client.context import directory_context
+        from lamina.client.context import directory_context, in_place_context
 
-        sent = directory_context(os.fspath(context), dockerfile)
-        query = build_query(dockerfile=sent.dockerfile, **options)
-        image = run_build(self.images, sent.chunks, query, report=report, auths=lambda: auths or {})
+        make = in_place_context if self.reads_in_place else directory_context
+        sent = make(os.fspath(context), dockerfile)
+        image = run_build(self.images, sent, build_query(**options), report=report, auths=lambda: auths or {})
         return self.images.get(image)
 
     def pull(self, reference: str, **options: Any) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from lamina.client.pack import Packed, pack
@@ -15,11 +15,20 @@ DEFAULT_DOCKERFILE = "Dockerfile"
 ROOT = (0, 0)
 
 
-class BuildContext(NamedTuple):
-    """A tar in chunks, and the name of the Dockerfile in it."""
+# lamina's daemon reads a directory in place, with our permissions, where this header names it (percent-encoded).
+# A body, where there is one, is then the Dockerfile to use instead of a file.
+IN_PLACE_HEADER = "X-Lamina-Context"
 
-    chunks: Iterator[bytes]
+
+class BuildContext(NamedTuple):
+    """What a build request sends: a tar in chunks, and the name of the Dockerfile in it.
+
+    With IN_PLACE_HEADER among `headers`, `chunks` are the Dockerfile, or None where it lies in the directory.
+    """
+
+    chunks: Iterator[bytes] | None
     dockerfile: str
+    headers: Mapping[str, str] = {}
 
 
 def directory_context(folder: str, dockerfile: str = "", content: bytes | None = None) -> BuildContext:
@@ -42,6 +51,22 @@ def directory_context(folder: str, dockerfile: str = "", content: bytes | None =
     patterns = (*parse_ignore(text), *parse_patterns([f"!{name}", "!.dockerignore"]))
     replaced = {entry.name for entry in extra}
     return BuildContext(pack(_chain(walk(folder, patterns, replaced), extra)), name)
+
+
+def in_place_context(folder: str, dockerfile: str = "", content: bytes | None = None) -> BuildContext:
+    """`directory_context` for a daemon of lamina's on this machine: the directory is named, not sent.
+
+    Raises the same errors.
+    """
+    from urllib.parse import quote
+
+    if not os.path.isdir(folder):
+        raise NotFound(f"the build context {folder!r} is not a directory")
+    name = ""
+    if content is None:
+        name, content = _locate(folder, dockerfile)
+    headers = {IN_PLACE_HEADER: quote(os.fsencode(os.path.realpath(folder)))}
+    return BuildContext(None if content is None else iter([content]), name, headers)
 
 
 def single_context(content: bytes) -> BuildContext:

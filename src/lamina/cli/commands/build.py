@@ -13,7 +13,7 @@ import click
 
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.session import Session
-from lamina.client.context import BuildContext, directory_context, single_context
+from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
 from lamina.errors import InvalidInput
 from lamina.progress import ignore
 
@@ -71,13 +71,12 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
         with suppress(FileNotFoundError):
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
     remote = context if context.startswith(REMOTE) else None
-    sent = None if remote else _context(context, dockerfile)
-    query = {**_query(flags, quiet), "dockerfile": sent.dockerfile if sent else dockerfile or None, "remote": remote}
+    sent = None if remote else _context(session, context, dockerfile)
+    query = {**_query(flags, quiet), "dockerfile": dockerfile or None, "remote": remote}
     credentials = Credentials(session.settings.config)
-    chunks = sent.chunks if sent else None
     with Display() as display:
         report = ignore if quiet else display
-        image = run_build(session.client.images, chunks, query, report=report, auths=credentials.all)
+        image = run_build(session.client.images, sent, query, report=report, auths=credentials.all)
     if quiet:
         print(image)
     if iidfile:
@@ -85,11 +84,12 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
             file.write(image)
 
 
-def _context(context: str, dockerfile: str) -> BuildContext:
+def _context(session: Session, context: str, dockerfile: str) -> BuildContext:
     if context != "-":
+        make = in_place_context if session.client.reads_in_place else directory_context
         if dockerfile != "-":
-            return directory_context(context, dockerfile)
-        return directory_context(context, content=sys.stdin.buffer.read())
+            return make(context, dockerfile)
+        return make(context, content=sys.stdin.buffer.read())
     if dockerfile == "-":
         raise InvalidInput("stdin cannot be both the build context and the Dockerfile")
     head = sys.stdin.buffer.read(512)
