@@ -37,8 +37,7 @@ def default_socket() -> str:
     """The socket of the default daemon: below /run for root, in the user's runtime directory for everybody else."""
     if os.geteuid() == 0:
         return "/run/lamina/lamina.sock"
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    return f"{runtime}/lamina/lamina.sock"
+    return f"{os.environ.get('XDG_RUNTIME_DIR') or f'/tmp/lamina-{os.geteuid()}'}/lamina.sock"
 
 
 def parse_address(text: str, *, tls: bool = False) -> Address:
