@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lamina.errors import Unavailable
 
-PATIENCE = 15.0  # seconds a daemon may take until it listens
-GLANCE = 0.02  # seconds between looks where the folder cannot be watched
+PATIENCE = 20.0  # seconds a daemon may take until it listens
 
 
 def ensure_running(path: str) -> None:
     """Return when a daemon listens at the socket `path`; start one, detached, where there is none.
 
-    Raises Unavailable, naming its log file, where it does not come up.
+    Of several commands at once one starts it and the others wait. Raises Unavailable, naming its log file, where it
+    does not come up.
     """
     if _listens(path):
         return
     folder = Path(path).parent
+    log = folder / "daemon.log"
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        log = folder / "daemon.log"
-        child = _spawn(path, log)
+        with _alone(folder / "start.lock"):
+            if not _listens(path):
+                _start(path, folder / f"ready.{os.getpid()}", log)
     except OSError as error:
         message = f"no daemon runs at {path}, and it cannot be started ({error.strerror})"
         raise Unavailable(message, advice="Start one with `lamina daemon`, or set LAMINA_HOST") from error
-    deadline = time.monotonic() + PATIENCE
-    while not _listens(path):
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if (ended is not None and ended.si_pid == child and not _listens(path)) or time.monotonic() > deadline:
-            raise Unavailable(f"the daemon did not start: {_last_line(log)}", advice=f"Its log is {log}")
-        time.sleep(GLANCE)
+    if not _listens(path):
+        raise Unavailable(f"the daemon did not start: {_last_line(log)}", advice=f"Its log is {log}")
 
 
 def _listens(path: str) -> bool:
@@ -47,14 +48,46 @@ def _listens(path: str) -> bool:
     return True
 
 
-def _spawn(path: str, log: Path) -> int:
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start(path: str, notice: Path, log: Path) -> None:
+    """Start a daemon and wait until it says that it is ready (sd_notify(3)), ends, or takes too long."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+        ready.bind(str(notice))
+        try:
+            child = os.pidfd_open(_spawn(path, notice, log))
+            try:
+                _wait(ready, child)
+            finally:
+                os.close(child)
+        finally:
+            notice.unlink()
+
+
+def _wait(ready: socket.socket, child: int) -> None:
+    poll = select.poll()
+    poll.register(ready, select.POLLIN)
+    poll.register(child, select.POLLIN)
+    deadline = time.monotonic() + PATIENCE
+    while events := poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if any(fd == child for fd, _ in events) or b"READY=1" in ready.recv(4096):
+            return
+
+
+def _spawn(path: str, notice: Path, log: Path) -> int:
     """A daemon in a session of its own, its output in the log file. Its pid."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     command = [sys.executable, "-m", "lamina", "daemon", "--host", f"unix://{path}"]
+    environment = {**os.environ, "NOTIFY_SOCKET": str(notice)}
     actions = [(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
     try:
-        return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
+        return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsid=True)
     finally:
         os.close(output)
         os.close(nothing)
