@@ -5,6 +5,7 @@ What may differ is listed in `TOLERATED`, each with its reason; everything else 
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ TOLERATED = {
     "created": "a time",
     "container": "the id of the container that made the last step: lamina's digest does not depend on ids",
     "container_config": "Docker repeats the last step's container here; no tool reads it, OCI does not have it",
+    "parent": "squashed images alone carry their parent's ID, a local fact",
     "docker_version": "the builder's version: lamina's digest does not depend on it",
 }
 # Keys of `config` that may differ, and why.
@@ -71,7 +73,9 @@ def comparable_config(image: SavedImage) -> dict[str, Any]:
         if k not in TOLERATED_CONFIG and v not in (None, "", [], {}, False)
     }
     history = [
-        (h.get("created_by", ""), h.get("empty_layer", False), h.get("comment", "")) for h in image.config["history"]
+        # A squash names the IDs it merged, which hold times and so differ.
+        (h.get("created_by", ""), h.get("empty_layer", False), re.sub("[0-9a-f]{64}", "ID", h.get("comment", "")))
+        for h in image.config["history"]
     ]
     return {**document, "history": history, "layers": len(image.config["rootfs"]["diff_ids"])}
 

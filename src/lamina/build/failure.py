@@ -5,7 +5,7 @@ from __future__ import annotations
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.instructions import Instruction
 from lamina.dockerfile.position import Problem, excerpt
-from lamina.errors import InvalidInput, LaminaError, Unsupported
+from lamina.errors import CommandFailed, InvalidInput, LaminaError, Unsupported
 
 
 def facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
@@ -29,7 +29,8 @@ def unsupported(file: Dockerfile, instruction: Instruction, what: str, advice: s
 def placed(file: Dockerfile, instruction: Instruction, error: LaminaError, prefix: str = "") -> LaminaError:
     """The same error, knowing its line; its kind, message (behind `prefix`) and facts stay."""
     found = {key: value for key, value in facts(file, instruction).items() if key not in error.facts}
-    advice = error.advice if "line" in error.facts else _advice(error.advice, found)
+    told = "line" in error.facts or isinstance(error, CommandFailed)  # scripts read "The command … returned …" whole
+    advice = error.advice if told else _advice(error.advice, found)
     return type(error)(f"{prefix}{error.message}", advice=advice, **error.facts, **found)
 
 

@@ -1,7 +1,7 @@
 """Running a step's command: a snapshot of the image, a container on it, and the layer of what changed.
 
 No container record is made: the container lives only as long as its step, and whatever a crash leaves is swept by the
-rooms that made it (keys begin with `build-` or `bind-`).
+rooms that made it (keys begin with `build-`, `bind-` or `volumes-`).
 """
 
 from __future__ import annotations
@@ -89,10 +89,11 @@ class ContainerRunner:
         closing: ExitStack,
     ) -> None:
         workdir = _workdir(state, root)
+        volumes = self._volumes(state, request, root, binds, closing)
         spec = ContainerSpec(
             process=self._process(work, state, request, binds, workdir),
             hostname=short(request.container_id),
-            mounts=(*self._files(work, request, folder, closing), *binds.mounts),
+            mounts=(*self._files(work, request, folder), *volumes, *binds.mounts),
             namespaces=Namespaces(network=self._network(request, closing)),
             resources=work.options.resources,
             cgroup_parent=work.options.cgroup_parent or "/lamina",
@@ -144,7 +145,30 @@ class ContainerRunner:
         self.networks.join(request.container_id, name)
         return str(self.networks.sandbox(request.container_id))
 
-    def _files(self, work: Work, request: RunRequest, folder: Path, closing: ExitStack) -> tuple[AnyMount, ...]:
+    def _volumes(
+        self, state: StageState, request: RunRequest, root: Path, binds: Binds, closing: ExitStack
+    ) -> tuple[AnyMount, ...]:
+        """What the step writes into the image's volumes is lost: they lie on a second snapshot that is thrown away."""
+        taken = {mount.destination for mount in binds.mounts}
+        paths = [path for path in sorted(state.config.volumes) if posixpath.normpath(path) not in taken]
+        if not paths:
+            return ()
+        key = f"volumes-{request.container_id}"
+        snapshot = self.driver.prepare(key, state.image.layers if state.image else ())
+        closing.callback(self.driver.remove, key)
+        aside = snapshot.mount()
+        closing.callback(snapshot.unmount)
+        mounts: list[AnyMount] = []
+        for path in paths:
+            inside = _resolved(state, path)
+            node = state.files.tree.lookup(inside)
+            if inside and (node is None or node.is_directory):
+                _make_inside(root, inside)
+                _make_inside(aside, inside)
+                mounts.append(BindMount(str(aside / inside), f"/{inside}"))
+        return tuple(mounts)
+
+    def _files(self, work: Work, request: RunRequest, folder: Path) -> tuple[AnyMount, ...]:
         try:
             servers = self.host_resolv_conf.read_text(errors="replace")
         except OSError:
@@ -177,14 +201,19 @@ def _content(tree: Tree, path: str) -> bytes:
 def _workdir(state: StageState, root: Path) -> str:
     """The working directory; made, as dockerd makes it, where the image lacks it."""
     wanted = posixpath.normpath(state.config.working_dir or "/")
-    tree = state.files.tree
-    path = resolve(lambda at: entry_of(tree.lookup(at)), wanted)
-    node = tree.lookup(path)
+    path = _resolved(state, wanted)
+    node = state.files.tree.lookup(path)
     if node is not None and not node.is_directory:
         raise Problem(f"the working directory {wanted} is not a directory", "Set another with WORKDIR.")
     if node is None:
         _make_inside(root, path)
     return wanted
+
+
+def _resolved(state: StageState, path: str) -> str:
+    """`path` in the stage's files, free of symlinks."""
+    tree = state.files.tree
+    return resolve(lambda at: entry_of(tree.lookup(at)), path)
 
 
 def _make_inside(root: Path, path: str) -> None:

@@ -1,0 +1,82 @@
+"""An engine's rooms for building, without containers, and a look at what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lamina.build.builder import build
+from lamina.build.context.source import BuildContext, from_directory
+from lamina.build.imagetree import tree_of
+from lamina.build.options import BuildOptions, BuildResult
+from lamina.build.tree import Tree, walk
+from lamina.build.work import BuildRooms
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.progress import Aux, Message, Output
+from support.context import File, write_context
+
+
+@dataclass
+class Workshop:
+    """Builds and looks at what came out. `said` is the output of the last build."""
+
+    rooms: BuildRooms
+    folder: Path
+    said: str = ""
+    aux: list[Mapping[str, object]] = field(default_factory=list)
+
+    @property
+    def images(self) -> Images:
+        return self.rooms.images
+
+    def context(self, dockerfile: str, files: Mapping[str, File | str] | None = None, name: str = "context") -> Path:
+        """A folder with these files."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        write_context(folder, {**(files or {}), "Dockerfile": dockerfile})
+        return folder
+
+    def run(self, context: BuildContext, options: BuildOptions | None = None) -> BuildResult:
+        self.said, self.aux = "", []
+        with context:
+            return build(context, options or BuildOptions(), self.rooms, self._hear)
+
+    def build(
+        self, dockerfile: str, files: Mapping[str, File | str] | None = None, options: BuildOptions | None = None
+    ) -> Image:
+        return self.run(from_directory(self.context(dockerfile, files)), options).image
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, Output):
+            self.said += message.text
+        elif isinstance(message, Aux):
+            self.aux.append(message.value)
+
+
+def tree(image: Image) -> Tree:
+    return tree_of(image.layers)
+
+
+def listing(image: Image) -> dict[str, str]:
+    """Every path of an image with kind, mode, owner and content or target."""
+    files = tree(image)
+    root = files.lookup("")
+    assert root is not None
+    found: dict[str, str] = {}
+    for node in walk(files, root):
+        entry = node.entry
+        text = entry.target
+        if entry.type.value == "regular":
+            data = files.open(node)
+            text = data.read().decode("utf-8", "replace")
+            data.close()
+        if node.path:
+            found[node.path] = f"{entry.type.value} {entry.mode:o} {entry.uid}:{entry.gid} {text}".rstrip()
+    return found
+
+
+def kinds(image: Image) -> dict[str, str]:
+    """`listing` without contents."""
+    return {path: " ".join(text.split(" ")[:3]) for path, text in listing(image).items()}
