@@ -2,105 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from lamina.cli.arguments import command, many, switch
+from lamina.cli.arguments import command, many
 from lamina.cli.pairs import mapping
-from lamina.errors import InvalidInput
 
-# Flags of one value: their names are daemon.json's keys.
-TEXTS = {
-    "bip": ("CIDR", "Address and network of the default bridge, such as 172.17.0.1/16"),
-    "bridge": ("NAME", "Attach containers to this bridge; none disables networking"),
-    "data-root": ("DIR", "Where images, containers and volumes are kept (default /var/lib/lamina)"),
-    "default-runtime": ("NAME", "OCI runtime for containers: crun, runc, or one of the configured"),
-    "exec-root": ("DIR", "Where the state of running containers is (default /run/lamina)"),
-    "group": ("GROUP", "Group that may use the socket (default docker)"),
-    "log-driver": ("NAME", "Logging driver of containers (default json-file)"),
-    "log-level": ("LEVEL", "debug, info, warn, error or fatal"),
-    "pidfile": ("FILE", "Write the daemon's process id here"),
-    "storage-driver": ("NAME", "erofs, overlay or copy; chosen by what the kernel can where not given"),
-    "tlscacert": ("FILE", "Trust clients with certificates of this CA"),
-    "tlscert": ("FILE", "TLS certificate"),
-    "tlskey": ("FILE", "TLS key"),
-    "userns-remap": ("USER", "Map the containers' users"),
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Flags that are daemon.json's keys as they are, with what the help says about them.
+_TEXTS = {
+    "data-root": "Root directory of persistent state",
+    "exec-root": "Root directory of what does not outlive a reboot",
+    "group": "Group for the unix socket",
+    "bip": "IP address of the default bridge, in CIDR form",
+    "bridge": "Interface name of the default bridge",
+    "storage-driver": "Storage driver: erofs, overlay or copy",
+    "log-driver": "Default driver for container logs",
+    "default-runtime": "Default OCI runtime for containers",
+    "userns-remap": "User and group for user namespaces",
+    "tlscacert": "Trust certs signed only by this CA",
+    "tlscert": "Path to the TLS certificate file",
+    "tlskey": "Path to the TLS key file",
 }
-NUMBERS = {
-    "max-concurrent-downloads": "Layers a pull fetches at once",
-    "max-concurrent-uploads": "Layers a push sends at once",
-    "shutdown-timeout": "Seconds containers have to stop",
+_NUMBERS = {
+    "max-concurrent-downloads": "Layers to download at once for one pull",
+    "max-concurrent-uploads": "Layers to upload at once for one push",
+    "shutdown-timeout": "Seconds that containers get to stop",
 }
-SWITCHES = {"debug": "Log more", "tls": "Use TLS on TCP", "tlsverify": "Use TLS on TCP, and check clients"}
-LISTS = {
-    "dns": "Name servers of containers",
-    "dns-opt": "Option of name look-ups",
-    "dns-search": "Domains to search",
-    "insecure-registry": "Registry to talk to without TLS or without checking it",
-    "label": "Label of this engine",
-    "registry-mirror": "Mirror to pull from first",
+_SWITCHES = {
+    "live-restore": "Keep containers running when the daemon stops (default true)",
+    "tls": "Use TLS; implied by --tlsverify",
+    "tlsverify": "Use TLS and check who connects",
 }
-KEYS = {  # where daemon.json's key is not the flag's name
-    "dns-opt": "dns-opts",
-    "insecure-registry": "insecure-registries",
-    "label": "labels",
-    "registry-mirror": "registry-mirrors",
+_LISTS = {
+    "registry-mirror": ("registry-mirrors", "Registry to ask before Docker Hub"),
+    "insecure-registry": ("insecure-registries", "Registry that may be spoken to without TLS"),
+    "label": ("labels", "Label of the daemon"),
+    "dns": ("dns", "DNS server for containers"),
+    "dns-opt": ("dns-opts", "DNS option for containers"),
+    "dns-search": ("dns-search", "DNS search domain for containers"),
 }
 
 
-def _flags(function: Any) -> Any:
-    for name, (metavar, text) in TEXTS.items():
-        function = click.option(f"--{name}", default=None, metavar=metavar, help=text)(function)
-    for name, text in NUMBERS.items():
-        function = click.option(f"--{name}", type=int, default=None, help=text)(function)
-    for name, text in SWITCHES.items():
-        function = switch(f"--{name}", help=text, default=None)(function)
-    for name, text in LISTS.items():
-        function = many(f"--{name}", help=text)(function)
+def _settings(function: F) -> F:
+    for name, help_ in reversed(_TEXTS.items()):
+        function = click.option(f"--{name}", help=help_)(function)
+    for name, help_ in _NUMBERS.items():
+        function = click.option(f"--{name}", type=int, help=help_)(function)
+    for name, help_ in _SWITCHES.items():
+        function = click.option(f"--{name}", type=bool, is_flag=False, flag_value=True, help=help_)(function)
+    for name, (_, help_) in _LISTS.items():
+        function = many(f"--{name}", help=help_)(function)
     return function
 
 
-@command("""
-    lamina daemon
-    lamina daemon --host unix:///tmp/l/sock --data-root /tmp/l/data --exec-root /tmp/l/exec --pidfile /tmp/l/pid
-""")
-@click.option("-H", "--host", "hosts", multiple=True, metavar="HOST", help="Where to listen: unix:// or tcp://")
-@click.option("--config-file", default="", metavar="FILE", help="Settings (default /etc/lamina/daemon.json)")
-@many("--default-address-pool", metavar="base=CIDR,size=N", help="Where networks get subnets")
-@many("--default-ulimit", metavar="NAME=SOFT[:HARD]", help="Limit for every container")
-@click.option("--live-restore/--no-live-restore", default=None, help="Containers outlive the daemon (default true)")
-@many("--log-opt", metavar="KEY=VALUE", help="Options of the logging driver")
-@_flags
-def daemon(hosts: tuple[str, ...], config_file: str, **flags: Any) -> None:
-    """Run the engine in the foreground: serve the Docker Engine API until SIGTERM."""
+@command("lamina daemon --host unix:///run/lamina/lamina.sock")
+@many("-H", "--host", "hosts", metavar="ADDRESS", help="Address to serve: unix://PATH, tcp://HOST:PORT or fd://")
+@click.option("--config-file", type=click.Path(path_type=Path), help="daemon.json to read")
+@click.option("-p", "--pidfile", help="File for the process id")
+@click.option("-D", "--debug", is_flag=True, help="Log more")
+@click.option("-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What to log")
+@many("--log-opt", metavar="KEY=VALUE", help="Default option of the log driver")
+@many("--default-address-pool", metavar="base=CIDR,size=N", help="Where new networks get their subnets")
+@_settings
+def daemon(
+    hosts: tuple[str, ...],
+    config_file: Path | None,
+    log_opt: tuple[str, ...],
+    default_address_pool: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Run the engine in the foreground and serve the Docker Engine API."""
     from lamina.daemon.config import load
     from lamina.daemon.main import serve
 
-    given: dict[str, Any] = {"hosts": hosts} if hosts else {}
-    for name, value in flags.items():
+    flags = _flags(given)
+    if hosts:
+        flags["hosts"] = list(hosts)
+    if log_opt:
+        flags["log-opts"] = mapping(log_opt)
+    if default_address_pool:
+        flags["default-address-pools"] = [_pool(text) for text in default_address_pool]
+    serve(load(flags, config_file))
+
+
+def _flags(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, under daemon.json's keys; what was not is left out."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None or (value is False and name == "debug") or value == ():
+            continue
         flag = name.replace("_", "-")
-        if value not in (None, (), False) or (value is False and flag == "live-restore"):
-            given.update(_setting(flag, value))
-    serve(load(given, Path(config_file) if config_file else None))
-
-
-def _setting(flag: str, value: Any) -> dict[str, Any]:
-    """A flag's value under daemon.json's key, in its form."""
-    from lamina.cli.run.limits import parse_ulimit
-
-    if flag == "log-opt":
-        return {"log-opts": mapping(value)}
-    if flag == "default-ulimit":
-        return {"default-ulimits": {limit["Name"]: limit for limit in map(parse_ulimit, value)}}
-    if flag == "default-address-pool":
-        return {"default-address-pools": [_pool(text) for text in value]}
-    return {KEYS.get(flag, flag): list(value) if isinstance(value, tuple) else value}
+        key = _LISTS[flag][0] if flag in _LISTS else flag
+        found[key] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def _pool(text: str) -> dict[str, Any]:
-    fields = mapping(text.split(","))
-    if set(fields) != {"base", "size"} or not fields["size"].isdecimal():
-        raise InvalidInput(f"invalid address pool {text!r}", advice="Write it as base=10.10.0.0/16,size=24")
-    return {"base": fields["base"], "size": int(fields["size"])}
+    pairs = dict(part.partition("=")[::2] for part in text.split(","))
+    return {"base": pairs.get("base", ""), "size": int(pairs.get("size", "0") or 0)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Protocol, cast
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
@@ -95,7 +96,7 @@ class BuildRoutes:
             caller = call.caller()
             if caller is None:
                 raise Forbidden(f"{CONTEXT_HEADER} works over a unix socket only")
-            root = Path(unquote(named))
+            root = Path(os.fsdecode(unquote_to_bytes(named)))
             if not root.is_absolute():
                 raise InvalidInput(f"{CONTEXT_HEADER}: {named!r} is not an absolute path")
             has_body = call.request.body_exists

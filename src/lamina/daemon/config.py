@@ -1,0 +1,136 @@
+"""The daemon's settings: flags and `daemon.json`, dockerd's keys, put together into one value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lamina.errors import InvalidInput
+
+CONFIG_FILE = Path("/etc/lamina/daemon.json")
+DEFAULT_HOST = "unix:///run/lamina/lamina.sock"
+
+
+class Ulimit(msgspec.Struct, frozen=True):
+    """A limit for every container; -1 means none."""
+
+    name: str = msgspec.field(name="Name", default="")
+    soft: int = msgspec.field(name="Soft", default=0)
+    hard: int = msgspec.field(name="Hard", default=0)
+
+
+class AddressPool(msgspec.Struct, frozen=True):
+    """Where new networks get their subnets: `base` in CIDR form, cut into subnets of `size` bits."""
+
+    base: str
+    size: int
+
+
+class RuntimeEntry(msgspec.Struct, frozen=True):
+    """An OCI runtime by name."""
+
+    path: str = ""
+    runtime_args: tuple[str, ...] = msgspec.field(name="runtimeArgs", default=())
+
+
+class BuilderGc(msgspec.Struct, frozen=True, rename="camel"):
+    enabled: bool = True
+    default_keep_storage: str = ""
+
+
+class Builder(msgspec.Struct, frozen=True):
+    gc: BuilderGc = BuilderGc()
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """All settings. The members' names are daemon.json's keys, with dashes; empty text means: choose.
+
+    `live_restore` is on unless it is turned off: containers outlive the daemon, as DESIGN and users of restarts want.
+    """
+
+    hosts: tuple[str, ...] = ()
+    data_root: str = "/var/lib/lamina"
+    exec_root: str = "/run/lamina"
+    pidfile: str = ""
+    group: str = "docker"
+    bip: str = ""
+    bridge: str = ""
+    default_address_pools: tuple[AddressPool, ...] = ()
+    storage_driver: str = ""
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    live_restore: bool = True
+    log_driver: str = "json-file"
+    log_opts: dict[str, str] = {}
+    log_level: str = "info"
+    debug: bool = False
+    max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5
+    default_ulimits: dict[str, Ulimit] = {}
+    default_runtime: str = ""
+    runtimes: dict[str, RuntimeEntry] = {}
+    builder: Builder = Builder()
+    userns_remap: str = ""
+    labels: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_opts: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    shutdown_timeout: int = 15
+    tls: bool = False
+    tlsverify: bool = False
+    tlscacert: str = ""
+    tlscert: str = ""
+    tlskey: str = ""
+
+
+def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
+    """Settings from what was given on the command line, under daemon.json's names, and the file.
+
+    `config_file` None means the usual place, where it may be missing. Raises InvalidInput for a file that cannot be
+    read, an unknown key or value (named), and for a setting that both give.
+    """
+    from_file = _read(config_file)
+    twice = sorted(set(flags) & set(from_file) - {"hosts"})
+    if twice:
+        named = ", ".join(f"{key}: (from flag: {flags[key]}, from file: {from_file[key]})" for key in twice)
+        message = "the following directives are specified both as a flag and in the configuration file"
+        raise InvalidInput(f"{message}: {named}")
+    merged = {**from_file, **flags}
+    known = {field.encode_name for field in msgspec.structs.fields(Options)}
+    unknown = sorted(set(merged) - known)
+    if unknown:
+        raise InvalidInput(f"the following directives don't match any configuration option: {', '.join(unknown)}")
+    try:
+        return msgspec.convert(merged, Options)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"invalid daemon configuration: {error}") from error
+
+
+def _read(config_file: Path | None) -> dict[str, Any]:
+    path = config_file or CONFIG_FILE
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        if config_file is None:
+            return {}
+        raise InvalidInput(f"the configuration file {path} does not exist") from None
+    except OSError as error:
+        raise InvalidInput(f"the configuration file {path} cannot be read: {error.strerror}") from error
+    try:
+        return msgspec.json.decode(raw.strip() or b"{}", type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the configuration file {path} is no JSON object: {error}") from error
+
+
+def listen_on(options: Options) -> tuple[str, ...]:
+    """The addresses to serve: those that were named, else the usual socket."""
+    return options.hosts or (DEFAULT_HOST if os.geteuid() == 0 else f"unix://{_user_socket()}",)
+
+
+def _user_socket() -> str:
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    return f"{runtime}/lamina/lamina.sock"

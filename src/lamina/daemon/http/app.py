@@ -1,0 +1,71 @@
+"""The application: every request goes through `answer`, which finds its route and turns errors into answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from lamina import __version__
+from lamina.daemon.http.call import Call
+from lamina.daemon.http.errors import error_response
+from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
+from lamina.errors import InvalidInput
+
+_LOG = logging.getLogger("lamina.daemon")
+_WORKERS = 512  # threads; most of them wait: for containers, logs, clients
+_HEADERS = {
+    "Api-Version": dotted(NEWEST),
+    "Docker-Experimental": "false",
+    "Ostype": "linux",
+    "Server": f"Lamina/{__version__} (linux)",
+}
+
+
+class Api:
+    """The routes of all groups behind one door. `close` ends the worker threads."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._router = Router(routes)
+        self._workers = ThreadPoolExecutor(_WORKERS, "lamina-api")
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.answer)
+        app.on_response_prepare.append(_add_headers)
+        return app
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """One request, to its end. A client that goes away cancels this."""
+        try:
+            version, path = split_version(_path(request))
+            match = self._router.match(request.method, path)
+            return await match.handler(Call(request, match.places, version, self._workers))
+        except asyncio.CancelledError:
+            raise
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception as error:
+            _LOG.debug("%s %s: %s", request.method, request.path_qs, error)
+            return error_response(error)
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _path(request: web.Request) -> str:
+    """The path as it was sent, percent-encoded: image names may hold encoded slashes."""
+    path = request.rel_url.raw_path
+    try:
+        path.encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidInput("the path of the request is not percent-encoded") from None
+    return path
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)

@@ -1,0 +1,141 @@
+"""The addresses a daemon serves: Unix sockets with the right owner, TCP with or without TLS."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import socket
+import ssl
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.daemon.config import Options
+from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
+
+_SOCKET_MODE = 0o660
+_BACKLOG = 1024
+_FIRST_PASSED = 3  # sd_listen_fds(3): where systemd's descriptors begin
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket; `tls` None serves plain. `path` is the file of a Unix socket, to be removed at the end."""
+
+    socket: socket.socket
+    tls: ssl.SSLContext | None = None
+    path: Path | None = None
+
+    def close(self) -> None:
+        """Closes and removes; a second call does nothing."""
+        self.socket.close()
+        if self.path is not None:
+            with suppress(OSError):
+                self.path.unlink()
+
+
+def listen(host: str, options: Options) -> list[Listener]:
+    """Binds `unix://PATH`, `tcp://HOST:PORT` or `fd://`. Raises InvalidInput, Conflict (in use), Unavailable."""
+    scheme, separator, rest = host.partition("://")
+    if not separator:
+        scheme, rest = "tcp", host
+    if scheme == "unix":
+        return [_unix(Path(rest), options.group)]
+    if scheme == "fd":
+        return _passed()
+    if scheme == "tcp":
+        return [_tcp(rest, options)]
+    raise InvalidInput(f"cannot listen on {host!r}", advice="Hosts start with unix://, tcp:// or fd://")
+
+
+def _unix(path: Path, group: str) -> Listener:
+    if not path.is_absolute():
+        raise InvalidInput(f"the socket path {path} is not absolute")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        _remove_stale(path)
+        bound = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)  # nobody may connect before the group is set
+        try:
+            bound.bind(str(path))
+        finally:
+            os.umask(before)
+        os.chown(path, 0 if os.geteuid() == 0 else -1, _group_id(group))
+        path.chmod(_SOCKET_MODE)
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        raise _refused(f"unix://{path}", error) from error
+    return Listener(bound, path=path)
+
+
+def _remove_stale(path: Path) -> None:
+    """A socket file that nobody listens on is left from a crash. Raises Conflict where somebody does."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise Conflict(f"{path} exists and is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise Conflict(f"another daemon listens on {path}")
+    path.unlink()
+
+
+def _group_id(name: str) -> int:
+    """The group's id; root's where it does not exist, -1 (no change) without privileges."""
+    if os.geteuid() != 0:
+        return -1
+    if name.isdecimal():
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return 0
+
+
+def _tcp(text: str, options: Options) -> Listener:
+    name, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", "")
+    name = name.strip("[]") or "127.0.0.1"
+    tls = _tls(options)
+    try:
+        number = int(port or ("2376" if tls else "2375"))
+        family = socket.AF_INET6 if ":" in name else socket.AF_INET
+        bound = socket.create_server((name, number), family=family, backlog=_BACKLOG)
+    except ValueError:
+        raise InvalidInput(f"the port in tcp://{text} is not a number") from None
+    except OSError as error:
+        raise _refused(f"tcp://{text}", error) from error
+    return Listener(bound, tls=tls)
+
+
+def _tls(options: Options) -> ssl.SSLContext | None:
+    """`tlsverify` asks clients for a certificate that `tlscacert` vouches for; `tls` alone does not."""
+    if not (options.tls or options.tlsverify):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(options.tlscert, options.tlskey)
+        if options.tlsverify:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(options.tlscacert)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(
+            f"the TLS files cannot be used: {error}", advice="Give --tlscert, --tlskey and, to verify, --tlscacert"
+        ) from error
+    return context
+
+
+def _passed() -> list[Listener]:
+    """Sockets that systemd opened for us (`-H fd://`)."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        raise Unavailable("no sockets were passed to the daemon", advice="-H fd:// works below a systemd socket unit")
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [Listener(socket.socket(fileno=_FIRST_PASSED + number)) for number in range(count)]
+
+
+def _refused(place: str, error: OSError) -> LaminaError:
+    kind = Conflict if error.errno == errno.EADDRINUSE else Unavailable
+    return kind(f"cannot listen on {place}: {error.strerror}")

@@ -1,0 +1,143 @@
+"""The daemon from start to end: an Engine, its API on the listening sockets, and a graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from aiohttp import web
+
+from lamina.daemon.config import Options, listen_on
+from lamina.daemon.http.app import Api
+from lamina.daemon.listen import Listener, listen
+from lamina.daemon.routes.all import all_routes
+from lamina.engine import Engine
+from lamina.engine.settings import EngineSettings
+from lamina.errors import Conflict
+
+_LOG = logging.getLogger("lamina.daemon")
+_READ_BUFFER = 1 << 20  # bytes of a request's body received ahead of who reads it
+_HEAD_LIMIT = 64 << 10  # bytes of a request line or header: `buildargs` and `X-Registry-Config` are long
+
+
+def serve(options: Options) -> None:
+    """Runs a daemon until SIGTERM or SIGINT. Raises what starting meets: Conflict for a data root, socket or pid file
+    in use, InvalidInput, Unavailable. Containers keep running afterwards, unless live-restore is off."""
+    _log(options)
+    with ExitStack() as end:
+        end.enter_context(_pidfile(options.pidfile))
+        listeners = [listener for host in listen_on(options) for listener in listen(host, options)]
+        for listener in listeners:
+            end.callback(listener.close)
+        engine = end.enter_context(Engine(options.data_root, options.exec_root, settings=engine_settings(options)))
+        asyncio.run(_run(engine, options, listeners))
+        if not options.live_restore:
+            engine.stop_containers(options.shutdown_timeout)
+
+
+async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    api = Api(all_routes(engine, options))
+    runner = web.AppRunner(
+        api.application(),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=1.0,
+        read_bufsize=_READ_BUFFER,
+        max_line_size=_HEAD_LIMIT,
+        max_field_size=_HEAD_LIMIT,
+    )
+    await runner.setup()
+    try:
+        for listener in listeners:
+            await web.SockSite(runner, listener.socket, ssl_context=listener.tls).start()
+        _LOG.info("API listen on %s", ", ".join(listen_on(options)))
+        _tell_systemd("READY=1")
+        await stopped.wait()
+        _LOG.info("stopping")
+    finally:
+        await runner.cleanup()
+        api.close()
+
+
+def engine_settings(options: Options) -> EngineSettings:
+    """What the Engine is to know of the settings."""
+    return EngineSettings(
+        bip=options.bip or None,
+        bridge=options.bridge or None,
+        pools=tuple((pool.base, pool.size) for pool in options.default_address_pools),
+        storage_driver=options.storage_driver or None,
+        runtime=_runtime(options),
+        runtimes=tuple(options.runtimes),
+        registry_mirrors=options.registry_mirrors,
+        insecure_registries=options.insecure_registries,
+        max_downloads=options.max_concurrent_downloads,
+        max_uploads=options.max_concurrent_uploads,
+        live_restore=options.live_restore,
+        labels=options.labels,
+    )
+
+
+def _runtime(options: Options) -> str | None:
+    entry = options.runtimes.get(options.default_runtime)
+    return entry.path if entry and entry.path else options.default_runtime or None
+
+
+def _log(options: Options) -> None:
+    level = logging.DEBUG if options.debug else options.log_level.upper()
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+class _pidfile:
+    """Holds the pid file; an existing one of a live process is a Conflict. The empty path means none."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path) if path else None
+
+    def __enter__(self) -> None:
+        if self._path is None:
+            return
+        pid = self._owner()
+        if pid and pid != os.getpid() and _is_python(pid):
+            raise Conflict(
+                f"pid file found, ensure lamina is not running or delete {self._path} (process {pid} is running)"
+            )
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(str(os.getpid()))
+
+    def _owner(self) -> int:
+        try:
+            return int(self._path.read_text()) if self._path else 0
+        except (OSError, ValueError):
+            return 0
+
+    def __exit__(self, *error: object) -> None:
+        if self._path is not None and self._owner() == os.getpid():
+            self._path.unlink(missing_ok=True)
+
+
+def _is_python(pid: int) -> bool:
+    """Whether the process is alive and could be a daemon of ours: pids are given out again."""
+    try:
+        return b"daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _tell_systemd(message: str) -> None:
+    """sd_notify(3), where a unit of Type=notify runs us."""
+    import socket
+
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(message.encode(), "\0" + path[1:] if path.startswith("@") else path)

@@ -1,0 +1,232 @@
+"""The engine: one data root, all rooms, and the verbs that need several of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import urllib3
+
+from lamina import __version__
+from lamina.build.builder import build as build_image
+from lamina.build.context.source import BuildContext, from_directory
+from lamina.build.options import BuildOptions, BuildResult
+from lamina.build.work import BuildRooms
+from lamina.distribution.client import Credentials, Found
+from lamina.distribution.client.inspect import Inspected
+from lamina.engine.facts import Info, controllers, machine, missing
+from lamina.engine.registries import Registries, credentials_for
+from lamina.engine.settings import EngineSettings, default_exec_root
+from lamina.errors import NotFound, Unavailable
+from lamina.events import EventBus
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.network.addresses import DEFAULT_POOLS
+from lamina.network.networks import Networks
+from lamina.progress import Report, Status, ignore
+from lamina.runtime.runtime import Runtime
+from lamina.snapshots.choose import open_driver
+from lamina.snapshots.driver import Driver
+from lamina.store.store import Store
+from lamina.volumes.volumes import Volumes
+
+_ENGINE = "engine"  # the bucket of what the engine remembers of itself
+
+
+class Engine:
+    """Images, builds and containers over the data root `root`, which belongs to one Engine at a time.
+
+    A context manager; `close` may be called twice. Rooms that need privileges (networks, containers) open when they
+    are first used, so a program that only handles images needs none. Raises Conflict where another Engine has `root`.
+    """
+
+    def __init__(
+        self, root: str | Path, exec_root: str | Path | None = None, *, settings: EngineSettings | None = None
+    ) -> None:
+        self.root = Path(root).absolute()
+        self.exec_root = Path(exec_root).absolute() if exec_root else default_exec_root(self.root)
+        self.settings = settings or EngineSettings()
+        self.events = EventBus()
+        self._closing = ExitStack()
+        self.store = Store.open(self.root)
+        self._closing.callback(self.store.close)
+        self.images = Images(self.store, self.events)
+        self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.events)
+        self.registries = Registries(self.store, self.images, self.settings.registries())
+        self.temporary = self.root / "temporary"
+        self.temporary.mkdir(exist_ok=True, mode=0o700)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of everything; running containers stay."""
+        self._closing.close()
+
+    @cached_property
+    def snapshots(self) -> Driver:
+        driver = open_driver(self.root / "snapshots", self.settings.storage_driver)
+        self._closing.callback(driver.close)
+        return driver
+
+    @cached_property
+    def networks(self) -> Networks:
+        settings = self.settings
+        networks = Networks.open(
+            self.store, self.exec_root, settings.bip, bridge=settings.bridge, pools=settings.pools, events=self.events
+        )
+        self._closing.callback(networks.close)
+        return networks
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        runtime = Runtime(self.exec_root / "tasks", self.settings.runtime)
+        self._closing.callback(runtime.close)
+        return runtime
+
+    # images and registries
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        credentials: Credentials | None = None,
+        all_tags: bool = False,
+        report: Report = ignore,
+    ) -> Sequence[Image]:
+        """See `Registries.pull`."""
+        return self.registries.pull(
+            reference, platform=platform, credentials=credentials, all_tags=all_tags, report=report
+        )
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        credentials: Credentials | None = None,
+        all_tags: bool = False,
+        report: Report = ignore,
+    ) -> None:
+        """See `Registries.push`."""
+        self.registries.push(reference, credentials=credentials, all_tags=all_tags, report=report)
+
+    def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]:
+        return self.registries.search(term, limit=limit, credentials=credentials)
+
+    def inspect_remote(self, reference: Reference, *, credentials: Credentials | None = None) -> Inspected:
+        return self.registries.inspect(reference, credentials=credentials)
+
+    def login(self, server: str, credentials: Credentials) -> Credentials:
+        return self.registries.login(server, credentials)
+
+    def import_url(self, url: str, reference: Reference | None, *, report: Report = ignore, **options: Any) -> Image:
+        """`images.import_tar` of what `url` gives. Raises Unavailable where it cannot be fetched."""
+        report(Status(f"Downloading from {url}"))
+        try:
+            with urllib3.PoolManager().request("GET", url, preload_content=False) as answer:
+                if answer.status != 200:
+                    raise Unavailable(f"{url} answered with status {answer.status}", status=answer.status)
+                options.setdefault("message", f"Imported from {url}")
+                return self.images.import_tar(cast(BinaryIO, answer), reference, **options)
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"cannot fetch {url}: {error}") from error
+
+    # builds
+
+    def build(
+        self,
+        context: BuildContext | str | Path,
+        options: BuildOptions | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        report: Report = ignore,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> BuildResult:
+        """Builds a context, or the directory of that name. `credentials` are by registry, for base images.
+
+        Raises what `lamina.build.builder.build` raises.
+        """
+        if not isinstance(context, BuildContext):
+            with from_directory(Path(context)) as directory:
+                return self.build(directory, options, credentials=credentials, report=report, cancelled=cancelled)
+        known = credentials or {}
+
+        def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
+            return self._base(name, platform, pull, known, report)
+
+        rooms = BuildRooms(self.store, self.images, resolve, self.temporary)
+        return build_image(context, options or BuildOptions(), rooms, report, cancelled)
+
+    def _base(
+        self, name: str, platform: Platform | None, pull: bool, known: Mapping[str, Credentials], report: Report
+    ) -> Image:
+        here = None if pull else self.images.find(name)
+        if here is not None and (platform is None or here.platform.matches(platform)):
+            return here
+        reference = Reference.parse(name).with_default_tag()
+        credentials = credentials_for(reference, known)
+        try:
+            return self.pull(reference, platform=platform, credentials=credentials, report=report)[0]
+        except NotFound:
+            if here is None:
+                raise
+            return here
+
+    def prune_build_cache(self, *, all: bool = False, until: int | None = None) -> tuple[list[str], int]:
+        """Drops content that only the cache holds; gives what went and its bytes."""
+        collected = self.store.collect()
+        return [str(digest) for digest in collected.digests], collected.bytes
+
+    # the whole
+
+    def info(self) -> Info:
+        """What this engine and its machine are, at this moment."""
+        found = controllers()
+        return Info(
+            id=self._identity,
+            version=__version__,
+            machine=machine(),
+            root=self.root,
+            driver=self.snapshots.name,
+            driver_reason=self.snapshots.reason,
+            runtime="crun",
+            runtime_version="",
+            runtimes=self.settings.runtimes or ("crun", "runc"),
+            images=len(self.images.list()),
+            live_restore=self.settings.live_restore,
+            mirrors=self.settings.registry_mirrors,
+            insecure_registries=self.settings.insecure_registries,
+            labels=self.settings.labels,
+            pools=self.settings.pools or DEFAULT_POOLS,
+            warnings=missing(found),
+            controllers=found,
+        )
+
+    @cached_property
+    def _identity(self) -> str:
+        """A name for this data root, made once."""
+        with self.store.transaction() as change:
+            known = change.get(_ENGINE, "id")
+            if known is None:
+                known = secrets.token_hex(16).encode()
+                change.put(_ENGINE, "id", known)
+        return known.decode()
+
+    def graph_driver(self, image: Image) -> Mapping[str, Any]:
+        """The GraphDriver object of an image, as Docker's clients show it."""
+        layers = [str(layer.tar) for layer in reversed(image.layers)]
+        data = {"UpperDir": layers[0], "LowerDir": ":".join(layers[1:])} if layers else {}
+        return {"Name": "overlay2", "Data": data}

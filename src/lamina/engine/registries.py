@@ -1,0 +1,148 @@
+"""Between registries and the images here: pull and push, each one short composition; search and login."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from lamina.distribution.client import Credentials, Found, PulledImage, RegistryClient, Settings
+from lamina.distribution.client import pull as pull_content
+from lamina.distribution.client import push as push_content
+from lamina.distribution.client import search as search_registry
+from lamina.distribution.client.credentials import registry_key
+from lamina.distribution.client.inspect import Inspected
+from lamina.distribution.client.inspect import inspect as inspect_remote
+from lamina.distribution.client.settings import HUB_KEY
+from lamina.errors import NotFound
+from lamina.formats.platform import Platform
+from lamina.formats.reference import DEFAULT_DOMAIN, Reference
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.progress import Report, Status, ignore
+from lamina.store.store import Store
+
+
+class Registries:
+    """Registries as the engine uses them. Thread-safe; each verb has a client of its own, with its credentials."""
+
+    def __init__(self, store: Store, images: Images, settings: Settings) -> None:
+        self._store = store
+        self._images = images
+        self._settings = settings
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        credentials: Credentials | None = None,
+        all_tags: bool = False,
+        report: Report = ignore,
+        cancelled: threading.Event | None = None,
+    ) -> Sequence[Image]:
+        """Brings in the image `reference` names, or with `all_tags` every tag of its repository.
+
+        Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
+        """
+        with self._client(reference, credentials) as client:
+            if not all_tags:
+                return [self._pull_one(client, reference, platform, report, cancelled)]
+            tags = client.repository(reference).tags()
+            return [self._pull_one(client, reference.with_tag(t), platform, report, cancelled) for t in tags]
+
+    def _pull_one(
+        self,
+        client: RegistryClient,
+        reference: Reference,
+        platform: Platform | None,
+        report: Report,
+        cancelled: threading.Event | None,
+    ) -> Image:
+        reference = reference.with_default_tag()
+        before = self._images.find(str(reference))
+        with self._store.lease():
+            pulled = pull_content(reference, platform, self._store, report, client=client, cancelled=cancelled)
+            image = self._images.create(pulled.config, manifest=pulled.manifest, references=_names(reference, pulled))
+        fresh = before is None or before.id != image.id
+        report(
+            Status(f"Status: {'Downloaded newer image' if fresh else 'Image is up to date'} for {reference.familiar()}")
+        )
+        self._images.publish("pull", image, reference.familiar())
+        return image
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        credentials: Credentials | None = None,
+        all_tags: bool = False,
+        report: Report = ignore,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Sends the image `reference` names, or with `all_tags` every tag of the repository.
+
+        Raises NotFound for a name that is not here, and what the registry answers.
+        """
+        names = self._tags_of(reference) if all_tags else [reference.with_default_tag()]
+        with self._client(reference, credentials) as client:
+            for name in names:
+                image = self._images.get(str(name))
+                manifest = self._images.manifest(image) if image.manifest_digest else None
+                pushed = push_content(
+                    name,
+                    image.config,
+                    image.layers,
+                    self._store,
+                    report,
+                    client=client,
+                    manifest=manifest,
+                    cancelled=cancelled,
+                )
+                self._images.add_digest(image, name.without_tag().with_digest(pushed.digest))
+                self._images.publish("push", image, name.familiar())
+
+    def _tags_of(self, reference: Reference) -> list[Reference]:
+        listed = self._images.list()
+        names = sorted({str(n) for item in listed for n in item.references if n.name == reference.name and n.tag})
+        if not names:
+            raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
+        return [Reference.parse(name) for name in names]
+
+    def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]:
+        """Repositories that match `term`, which may begin with a registry."""
+        with RegistryClient(self._settings, lambda key: credentials) as client:
+            return search_registry(client, term, limit)
+
+    def inspect(self, reference: Reference, *, credentials: Credentials | None = None) -> Inspected:
+        """What the registry says of an image, without pulling it."""
+        with self._client(reference, credentials) as client:
+            return inspect_remote(client, reference)
+
+    def login(self, server: str, credentials: Credentials) -> Credentials:
+        """Whether credentials are good for `server`; gives what to keep. Raises Unauthorized, Unavailable."""
+        key = registry_key(server) if server else HUB_KEY
+        domain = DEFAULT_DOMAIN if key == HUB_KEY else key
+        with RegistryClient(self._settings) as client:
+            return client.login(domain, credentials)
+
+    @contextmanager
+    def _client(self, reference: Reference, credentials: Credentials | None) -> Iterator[RegistryClient]:
+        """A client that shows `credentials` to the reference's own registry only, never to a mirror."""
+        wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
+        with RegistryClient(self._settings, lambda key: credentials if key == wanted else None) as client:
+            yield client
+
+
+def credentials_for(reference: Reference, known: Mapping[str, Credentials]) -> Credentials | None:
+    """Those of the reference's registry, among several by registry as `X-Registry-Config` names them."""
+    wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
+    return next((found for name, found in known.items() if registry_key(name) == wanted), None)
+
+
+def _names(reference: Reference, pulled: PulledImage) -> list[Reference]:
+    """The name that was asked for, and the digest under which the registry has it."""
+    top = pulled.index or pulled.manifest
+    digest = replace(reference, tag=None, digest=None).with_digest(top.digest)
+    return [digest] if reference.tag is None else [reference if reference.digest is None else digest, digest]

@@ -1,0 +1,52 @@
+"""What an Engine may be told."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.distribution.client import Proxies
+from lamina.distribution.client import Settings as RegistrySettings
+from lamina.formats.reference import DEFAULT_DOMAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Where things are and how they behave; empty and None mean: choose.
+
+    `pools` are (base, prefix length). `registry_mirrors` are asked
+    before Docker Hub. `dns*` are for containers whose host's resolvers will not do. Times in seconds.
+    """
+
+    bip: str | None = None
+    bridge: str | None = None
+    pools: tuple[tuple[str, int], ...] = ()
+    storage_driver: str | None = None
+    runtime: str | None = None
+    runtimes: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    max_downloads: int = 3
+    max_uploads: int = 5
+    live_restore: bool = True
+    labels: tuple[str, ...] = ()
+
+    def registries(self) -> RegistrySettings:
+        """The part that the registry client takes, with the proxies of the environment."""
+        mirrors = {DEFAULT_DOMAIN: self.registry_mirrors} if self.registry_mirrors else {}
+        return RegistrySettings(
+            mirrors=mirrors,
+            insecure=self.insecure_registries,
+            proxies=Proxies.from_environment(os.environ),
+            max_downloads=self.max_downloads,
+            max_uploads=self.max_uploads,
+        )
+
+
+def default_exec_root(root: Path) -> Path:
+    """Where an engine keeps what does not outlive a reboot: below /run for root, beside the data for others."""
+    if os.geteuid() == 0:
+        return Path("/run") / f"lamina-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    return root / "run"
