@@ -113,9 +113,7 @@ def mount_setattr(
     syscall(_MOUNT_SETATTR, dirfd, os.fsencode(path), flags, ctypes.byref(how), size, filename=path)
 
 
-def mount_filesystem(
-    fstype: str, options: Iterable[tuple[str, Path | None]], target: Path, attributes: int = 0
-) -> None:
+def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], target: Path, attributes: int = 0) -> None:
     """Makes a file system with `options` (a None value is a flag) and attaches it at `target`. Raises OSError."""
     context = fsopen(fstype)
     try:

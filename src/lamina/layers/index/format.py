@@ -78,6 +78,10 @@ FILE_TYPES: Mapping[EntryType, tuple[int, int]] = {
 IMPLIED = b"implied".ljust(16, b"\0")
 """Our mark in the reserved end of an inode: a directory that the layer needs and did not describe."""
 
+LABEL = b"layer".ljust(16, b"\0")
+LABEL_IMPLIED = b"layer, implied".ljust(16, b"\0")
+"""Volume names: the second tells that directories below the root are implied."""
+
 OPAQUE_XATTR = "trusted.overlay.opaque"
 
 

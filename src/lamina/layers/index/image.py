@@ -89,6 +89,7 @@ class IndexImage:
             self.damaged("it does not begin as one")
         if block_bits != BLOCK_BITS or directory_bits or incompatible & ~_KNOWN_FEATURES:
             self.damaged("it has features that no layer index has")
+        self.has_implied = fields[13] == erofs.LABEL_IMPLIED
         self._meta = meta << BLOCK_BITS
         self._shared = xattrs << BLOCK_BITS
         self.devices: list[Device] = []

@@ -59,6 +59,11 @@ class LayerTree:
     ) -> None:
         self.close()
 
+    @property
+    def has_implied(self) -> bool:
+        """Whether any directory below the root is implied (see Node)."""
+        return self._image.has_implied
+
     def lookup(self, path: str) -> Node | None:
         """See Tree."""
         inode = self._walk(_parts(path))

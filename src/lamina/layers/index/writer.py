@@ -82,12 +82,14 @@ class _Image:
         head = bytearray(self._meta_start)
         uuid = hashlib.blake2b(body, digest_size=16).digest()
         incompatible = erofs.INCOMPAT_CHUNKED_FILE | erofs.INCOMPAT_DEVICE_TABLE
+        order = self._layout.order
+        label = erofs.LABEL_IMPLIED if any(inode.implied for inode in order[1:]) else erofs.LABEL
         # fmt: off
         erofs.SUPER.pack_into(
             head, erofs.SUPER_OFFSET,
-            erofs.MAGIC, 0, erofs.COMPAT_MTIME, BLOCK_BITS, 0, self._layout.order[0].nid,
-            len(self._layout.order), 0, 0, blocks, self._meta_start >> BLOCK_BITS, shared_block,
-            uuid, b"", incompatible, 0,
+            erofs.MAGIC, 0, erofs.COMPAT_MTIME, BLOCK_BITS, 0, order[0].nid,
+            len(order), 0, 0, blocks, self._meta_start >> BLOCK_BITS, shared_block,
+            uuid, label, incompatible, 0,
             len(self._tar_blocks), erofs.DEVICE_TABLE // erofs.DEVICE_SLOT, 0, 0, 0, 0, 0,
         )
         # fmt: on

@@ -1,0 +1,64 @@
+"""Renaming with conditions, copying ranges, and waiting for the disk."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+
+from lamina.linux.syscalls import Path, libc
+
+AT_FDCWD = -100
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+_CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+_BUFFER = 1 << 20
+
+
+def renameat2(old: Path, new: Path, flags: int = 0, *, old_dir: int = AT_FDCWD, new_dir: int = AT_FDCWD) -> None:
+    """renameat2(2): RENAME_NOREPLACE fails with EEXIST where `new` is there, RENAME_EXCHANGE swaps the two."""
+    arguments = (old_dir, os.fsencode(old), new_dir, os.fsencode(new))
+    libc("renameat2", *arguments, ctypes.c_uint(flags), filename=new)
+
+
+def syncfs(fd: int) -> None:
+    """Waits until everything written to the file system that `fd` is on has reached the disk."""
+    libc("syncfs", fd)
+
+
+def copy_range(source: int, target: int, offset: int, size: int) -> int:
+    """Appends up to `size` bytes at `offset` of file `source` to descriptor `target`, within the kernel if it can.
+
+    Reads do not move `source`; writes go to the position of `target`, which may be a pipe or a socket. Gives the bytes
+    copied, fewer than `size` only when the source ends. Raises OSError.
+    """
+    done = 0
+    for copy in (_by_copy_file_range, _by_sendfile, _by_hand):
+        try:
+            while done < size:
+                moved = copy(source, target, offset + done, size - done)
+                if not moved:
+                    return done
+                done += moved
+            return done
+        except OSError as error:
+            if error.errno not in _CANNOT or copy is _by_hand:
+                raise
+    return done
+
+
+def _by_copy_file_range(source: int, target: int, offset: int, size: int) -> int:
+    return os.copy_file_range(source, target, min(size, 1 << 30), offset_src=offset)
+
+
+def _by_sendfile(source: int, target: int, offset: int, size: int) -> int:
+    return os.sendfile(target, source, offset, min(size, 1 << 30))
+
+
+def _by_hand(source: int, target: int, offset: int, size: int) -> int:
+    data = os.pread(source, min(size, _BUFFER), offset)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+    return len(data)

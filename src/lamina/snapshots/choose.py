@@ -1,0 +1,127 @@
+"""Choosing a driver: by trying, in the data root itself, what this kernel and its file system can do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lamina.errors import InvalidInput, LaminaError, Unsupported
+from lamina.layers.entry import Entry, EntryType, whiteout_entry
+from lamina.layers.index.writer import IndexWriter
+from lamina.snapshots.copy import CopyDriver
+from lamina.snapshots.driver import Driver
+from lamina.snapshots.erofs import MountedLayers, mount_index
+from lamina.snapshots.mountroot import MountRoot, unmount_all
+from lamina.snapshots.overlaymount import Overlay, temporary_mount
+from lamina.snapshots.records import delete_tree
+from lamina.snapshots.stacked import StackedDriver
+from lamina.snapshots.unpacked import UnpackedLayers
+
+_PROBE = ".probe-"
+_BLOCK = 512
+NAMES = ("erofs", "overlay", "copy")
+
+
+def open_driver(root: Path, name: str | None = None) -> Driver:
+    """The driver that keeps its snapshots below `root`, which is made where missing.
+
+    `name` asks for one of NAMES; None takes the first that works here. Which one it is, and why, its `name` and
+    `reason` tell. Each driver has a directory of its own: another one does not see its snapshots. Raises InvalidInput
+    for an unknown name, Unsupported when the one asked for does not work here.
+    """
+    root.mkdir(mode=0o710, parents=True, exist_ok=True)
+    root = Path(os.path.realpath(root))
+    _sweep_probes(root)
+    if name is not None and name not in NAMES:
+        raise InvalidInput(f"there is no storage driver {name!r}", advice=f"Known are {', '.join(NAMES)}")
+    if name == "copy":
+        return _make(root, "copy", "it was asked for")
+    refused: list[str] = []
+    for candidate in ("erofs", "overlay") if name is None else (name,):
+        why_not = why_unusable(root, candidate)
+        if why_not is None:
+            return _make(root, candidate, _reason(candidate, refused, asked=name is not None))
+        refused.append(f"{candidate} does not work here ({why_not})")
+    if name is not None:
+        raise Unsupported(f"the storage driver {refused[0]}", advice="Leave the choice to lamina, or take copy")
+    return _make(root, "copy", "; ".join(refused))
+
+
+def _reason(name: str, refused: list[str], *, asked: bool) -> str:
+    if asked:
+        return "it was asked for"
+    if refused:
+        return "; ".join(refused)
+    return f"Linux {os.uname().release} mounts layers in place"
+
+
+def _make(root: Path, name: str, reason: str) -> Driver:
+    home = root / name
+    home.mkdir(mode=0o710, exist_ok=True)
+    if name == "copy":
+        return CopyDriver(home, reason)
+    mounts = MountRoot(home)
+    if name == "overlay":
+        return StackedDriver(home, UnpackedLayers(home / "layers"), mounts, reason)
+    return StackedDriver(home, MountedLayers(home / "layers", mounts), mounts, reason)
+
+
+def why_unusable(root: Path, name: str) -> str | None:
+    """Why the driver `name` cannot work below `root`; None when a trial went well. Leaves nothing behind."""
+    trial: Callable[[Path], None] = {"erofs": _try_erofs, "overlay": _try_overlay}[name]
+    home = Path(tempfile.mkdtemp(prefix=_PROBE, dir=root))
+    mounts = MountRoot(home)
+    try:
+        for part in ("lower", "base", "upper", "work", "merged"):
+            (home / part).mkdir()
+        mounts.hold()
+        try:
+            trial(home)
+        finally:
+            unmount_all(home / "lower")
+            mounts.release()
+    except LaminaError as error:
+        return error.message
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        delete_tree(home)
+    return None
+
+
+def _try_erofs(home: Path) -> None:
+    """Mounts a layer of one file and one deletion from files, and stacks it over a directory."""
+    tar, index = home / "probe.tar", home / "probe.erofs"
+    tar.write_bytes(b"lamina".ljust(_BLOCK, b"\0"))
+    writer = IndexWriter()
+    writer.add(Entry("shown", EntryType.REGULAR, size=6, data_offset=0))
+    writer.add(whiteout_entry("hidden"))
+    writer.write(index, _BLOCK)
+    mount_index(index, [tar], home / "lower")
+    _try_stack(home)
+
+
+def _try_overlay(home: Path) -> None:
+    """Stacks directories, with a deletion made by hand."""
+    (home / "lower" / "shown").write_bytes(b"lamina")
+    os.mknod(home / "lower" / "hidden", 0o020000, os.makedev(0, 0))
+    _try_stack(home)
+
+
+def _try_stack(home: Path) -> None:
+    (home / "base" / "hidden").write_bytes(b"")
+    stack = Overlay((home / "lower", home / "base"), home / "upper", home / "work")
+    with temporary_mount(stack, home / "merged") as merged:
+        (merged / "made").write_bytes(b"")
+        if sorted(os.listdir(merged)) != ["made", "shown"] or (merged / "shown").read_bytes() != b"lamina":
+            raise Unsupported("stacked layers do not show what they should")
+
+
+def _sweep_probes(root: Path) -> None:
+    for entry in list(root.iterdir()):
+        if entry.name.startswith(_PROBE):
+            for part in ("merged", "lower", "."):
+                unmount_all(entry / part)
+            delete_tree(entry)

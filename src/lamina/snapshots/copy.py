@@ -1,0 +1,147 @@
+"""The driver for any file system: every snapshot is a whole tree of its own, and nothing is ever mounted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lamina.errors import Corrupt, NotFound
+from lamina.layers.builder import LayerBuilder
+from lamina.layers.diff import Change, tree_changes, write_tree_diff
+from lamina.layers.entry import EntryType
+from lamina.layers.index.tree import LayerTree
+from lamina.layers.layer import Layer
+from lamina.layers.tree import Tree
+from lamina.layers.union import UnionTree
+from lamina.layers.unpack import Style, unpack
+from lamina.snapshots.directory import DirectoryTree
+from lamina.snapshots.driver import GraphDirectories, Mount
+from lamina.snapshots.lowers import without_repeats
+from lamina.snapshots.records import Records, delete_tree
+
+_FILES = "merged"
+
+
+class CopiedSnapshot:
+    """A Snapshot of CopyDriver."""
+
+    def __init__(self, path: Path, key: str, layers: tuple[Layer, ...], writable: bool) -> None:
+        self._root = path / _FILES
+        self.key = key
+        self.layers = layers
+        self.writable = writable
+
+    @property
+    def directories(self) -> GraphDirectories:
+        """See Snapshot: there is the tree, and nothing else."""
+        return GraphDirectories((), self._root if self.writable else None, None, self._root)
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """See Snapshot."""
+        return ()
+
+    def mount(self) -> Path:
+        """See Snapshot."""
+        if not self._root.exists():
+            raise NotFound(f"there is no snapshot called {self.key}", key=self.key)
+        return self._root
+
+    def unmount(self) -> None:
+        """See Snapshot: nothing is mounted."""
+
+    def _lower(self) -> UnionTree:
+        return UnionTree([LayerTree.open(layer.index, layer.tar) for layer in self.layers])
+
+    def _open(self) -> int:
+        return os.open(self.mount(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def changes(self) -> Iterator[Change]:
+        """See Snapshot."""
+        root = self._open()
+        try:
+            yield from tree_changes(root, self._lower())
+        finally:
+            os.close(root)
+
+    def write_diff(self, builder: LayerBuilder, *, latest_ns: int | None = None) -> None:
+        """See Snapshot."""
+        root = self._open()
+        try:
+            write_tree_diff(root, self._lower(), builder, latest_ns=latest_ns)
+        finally:
+            os.close(root)
+
+    def tree(self) -> Tree:
+        """See Snapshot."""
+        return UnionTree([DirectoryTree(self._root)])
+
+    def usage(self) -> int:
+        """See Snapshot."""
+        tree = DirectoryTree(self._root)
+        sizes: dict[int, int] = {}
+        for change in self.changes():
+            node = tree.lookup(change.path) if change.kind != "D" else None
+            if node is not None and node.entry.type in (EntryType.REGULAR, EntryType.SYMLINK):
+                sizes[node.ino] = node.entry.size or len(os.fsencode(node.entry.target))
+        return sum(sizes.values())
+
+
+class CopyDriver:
+    """A Driver that needs nothing but directories."""
+
+    name = "copy"
+
+    def __init__(self, root: Path, reason: str) -> None:
+        self.reason = reason
+        self._records = Records(root / "snapshots")
+
+    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True) -> CopiedSnapshot:
+        """See Driver."""
+        made = self._records.begin(key)
+        try:
+            (made / _FILES).mkdir(mode=0o755)
+            root = os.open(made / _FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for layer in without_repeats(layers):
+                    _apply(layer, root)
+            finally:
+                os.close(root)
+            self._records.publish(key, made, layers, writable=writable)
+        except BaseException:
+            delete_tree(made)
+            raise
+        return CopiedSnapshot(self._records.path(key), key, tuple(layers), writable)
+
+    def get(self, key: str) -> CopiedSnapshot:
+        """See Driver."""
+        layers, writable = self._records.load(key)
+        return CopiedSnapshot(self._records.path(key), key, layers, writable)
+
+    def remove(self, key: str) -> None:
+        """See Driver."""
+        self._records.delete(key)
+
+    def keys(self) -> list[str]:
+        """See Driver."""
+        return self._records.keys()
+
+    def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
+        """See Driver."""
+        for key in set(self.keys()) - set(live_keys):
+            self._records.delete(key)
+        self._records.sweep()
+
+    def collect(self) -> int:
+        """See Driver: no layer is kept."""
+        return 0
+
+    def close(self) -> None:
+        """See Driver: nothing is held."""
+
+
+def _apply(layer: Layer, root: int) -> None:
+    try:
+        unpack(layer.tar, root, Style.APPLY)
+    except FileNotFoundError as error:
+        raise Corrupt(f"the files of layer {layer.diff_id} are missing", digest=layer.diff_id) from error

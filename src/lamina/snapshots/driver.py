@@ -1,0 +1,145 @@
+"""What a snapshot is and what a driver does: the interface that every driver keeps (tests/snapshots holds them to it).
+
+A snapshot is the tree that a stack of layers amounts to, under a key that the caller chooses. A writable one also
+takes changes, which outlive the process and the machine. Making one mounts nothing; `mount` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lamina.layers.builder import LayerBuilder
+from lamina.layers.diff import Change
+from lamina.layers.layer import Layer
+from lamina.layers.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mount as data: what mount(8) would be told. `options` are in mount(8)'s form."""
+
+    type: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphDirectories:
+    """Where a snapshot is on disk, as Docker's GraphDriver.Data names it. All are real while it is mounted."""
+
+    lower: tuple[Path, ...]
+    """The layers, the top one first."""
+    upper: Path | None
+    work: Path | None
+    merged: Path
+
+
+class Snapshot(Protocol):
+    """One snapshot. Safe to use from several threads; two values for the same key are the same snapshot."""
+
+    @property
+    def key(self) -> str:
+        """The caller's name for it."""
+        ...
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What it stands on, the bottom one first."""
+        ...
+
+    @property
+    def writable(self) -> bool:
+        """Whether it takes changes."""
+        ...
+
+    @property
+    def directories(self) -> GraphDirectories:
+        """Where it is on disk."""
+        ...
+
+    def mount(self) -> Path:
+        """Makes the tree appear and gives its root. Each call is to be matched by one `unmount`.
+
+        Raises Corrupt for damaged layers, Unsupported for what this kernel cannot stack, NotFound when it was removed.
+        """
+        ...
+
+    def unmount(self) -> None:
+        """Takes one `mount` back; the last one makes the tree disappear. More calls than mounts do no harm."""
+        ...
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """What `mount` mounts, as data, for people and for other programs; empty when nothing needs mounting."""
+        ...
+
+    def changes(self) -> Iterator[Change]:
+        """What differs from the layers, sorted by path: the answer to `docker diff`."""
+        ...
+
+    def write_diff(self, builder: LayerBuilder, *, latest_ns: int | None = None) -> None:
+        """Adds what differs from the layers to `builder`, in a fixed order, deletions as whiteouts.
+
+        Times later than `latest_ns` (nanoseconds since 1970) become it.
+        """
+        ...
+
+    def tree(self) -> Tree:
+        """The merged tree, to be read without mounting it. What is changed meanwhile may or may not show."""
+        ...
+
+    def usage(self) -> int:
+        """Bytes of the files that differ from the layers."""
+        ...
+
+
+class Driver(Protocol):
+    """Keeps the snapshots of one data root. Safe to use from several threads; one process at a time."""
+
+    @property
+    def name(self) -> str:
+        """erofs, overlay or copy."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this driver is in use, in a sentence."""
+        ...
+
+    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True) -> Snapshot:
+        """A new snapshot over `layers`, the bottom one first. A crash leaves it whole or not there.
+
+        Raises Conflict when the key is taken, InvalidInput for a key that is no plain name, Corrupt for damaged layers.
+        """
+        ...
+
+    def get(self, key: str) -> Snapshot:
+        """The snapshot called `key`, also one that an earlier process made. Raises NotFound."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Unmounts the snapshot however often it was mounted, and deletes its changes. Nothing to remove is fine."""
+        ...
+
+    def keys(self) -> list[str]:
+        """The keys of all snapshots, sorted."""
+        ...
+
+    def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
+        """Puts things in order at a start: to be called once, before anything else, by who knows what shall live.
+
+        Snapshots whose key is not in `live_keys` are removed, with half-made ones and mounts nobody needs. Live ones
+        that are still mounted stay so when they are in `running` (all of them where that is None), and count as
+        mounted once. What a machine that lost power may have left half-written is made anew.
+        """
+        ...
+
+    def collect(self) -> int:
+        """Drops what is kept of layers whose files are gone and that no snapshot uses; gives the bytes freed."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what is mounted for nobody. Mounted snapshots stay mounted. A second call does nothing."""
+        ...

@@ -1,0 +1,169 @@
+"""Mounting overlayfs: by the new mount API, one layer at a time, or by mount(2)'s option string where that is missing.
+
+The options are Docker's: no index, no redirects, no metadata-only copies, so that an upper directory stays readable
+on its own. `xino` makes all files of the tree show one device number where the layers are file systems of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import string
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.errors import TooLarge
+from lamina.linux import mounts
+from lamina.linux.mounts import MS_RDONLY
+from lamina.linux.namespaces import CLONE_FS, unshare
+
+_FIXED = (("index", "off"), ("redirect_dir", "off"), ("metacopy", "off"))
+_LONGEST = 250
+_PAGE = 4095
+_SPECIAL = frozenset("\\:,")
+_DIGITS = string.digits + string.ascii_lowercase
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What to stack: `lower` from the top down; without `upper` and `work` the result is read-only."""
+
+    lower: tuple[Path, ...]
+    upper: Path | None = None
+    work: Path | None = None
+    xino: bool = False
+
+    @property
+    def fixed(self) -> tuple[tuple[str, str], ...]:
+        """The options besides the directories."""
+        return (*_FIXED, ("xino", "on" if self.xino else "off"))
+
+    def as_data(self) -> tuple[str, ...]:
+        """The options as mount(8) would be given them."""
+        options = [f"lowerdir={':'.join(map(str, self.lower))}"]
+        if self.upper is not None:
+            options += [f"upperdir={self.upper}", f"workdir={self.work}"]
+        return (*options, *(f"{key}={value}" for key, value in self.fixed))
+
+
+def mount_overlay(overlay: Overlay, target: Path, *, option_string: bool = False) -> None:
+    """Mounts `overlay` at `target`. `option_string` asks for the old way, as on kernels before 6.8.
+
+    Raises OSError, and TooLarge when the layers do not fit into an option string.
+    """
+    if not option_string:
+        try:
+            _mount_by_api(overlay, target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS) or _api_is_known():
+                raise
+    _mount_by_string(overlay, target)
+
+
+def _mount_by_api(overlay: Overlay, target: Path) -> None:
+    with ShortNames() as names:
+        options: list[tuple[str, str | None]] = [("source", "overlay")]
+        if overlay.upper is not None and overlay.work is not None:
+            options += [("upperdir", names.short(overlay.upper)), ("workdir", names.short(overlay.work))]
+        options += [("lowerdir+", names.short(layer)) for layer in overlay.lower]
+        options += overlay.fixed
+        mounts.mount_filesystem("overlay", options, target, 0 if overlay.upper else mounts.MOUNT_ATTR_RDONLY)
+
+
+def _api_is_known() -> bool:
+    """Whether overlayfs takes its layers one by one (Linux 6.8)."""
+    try:
+        context = mounts.fsopen("overlay")
+    except OSError:
+        return False
+    try:
+        mounts.fsconfig_string(context, "lowerdir+", "/")
+    except OSError:
+        return False
+    finally:
+        os.close(context)
+    return True
+
+
+class ShortNames:
+    """Names for files that the mount API takes: it wants at most 255 bytes, without backslash, comma, colon."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> ShortNames:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def short(self, path: Path) -> str:
+        """A name for the file or directory `path`, good until the block ends."""
+        name = os.fspath(path)
+        if len(os.fsencode(name)) <= _LONGEST and _SPECIAL.isdisjoint(name):
+            return name
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        self._open.callback(os.close, fd)
+        return f"/proc/self/fd/{fd}"
+
+
+def _mount_by_string(overlay: Overlay, target: Path) -> None:
+    """All options must fit into one page, so layers go by links of one to three letters in a directory of their own."""
+    with tempfile.TemporaryDirectory(prefix=".links-", dir=target.parent) as links:
+        names = _numbered(len(overlay.lower))
+        for name, layer in zip(names, overlay.lower, strict=True):
+            os.symlink(layer, os.path.join(links, name))
+        options = ["lowerdir=" + ":".join(names)]
+        if overlay.upper is not None and overlay.work is not None:
+            os.symlink(overlay.upper, os.path.join(links, "-u"))
+            os.symlink(overlay.work, os.path.join(links, "-w"))
+            options += ["upperdir=-u", "workdir=-w"]
+        options += [f"{key}={value}" for key, value in overlay.fixed]
+        data = ",".join(options)
+        if len(data) > _PAGE:
+            raise TooLarge(f"{len(names)} layers do not fit into the options of one mount", limit=_PAGE)
+        flags = 0 if overlay.upper else MS_RDONLY
+        _in_directory(links, lambda: mounts.mount("overlay", target, "overlay", flags, data))
+
+
+def _in_directory(directory: str, action: Callable[[], None]) -> None:
+    """Does `action` with `directory` as working directory, in a thread that has one of its own."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            unshare(CLONE_FS)
+            os.chdir(directory)
+            action()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="mount")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
+def _numbered(count: int) -> Sequence[str]:
+    return [_letters(number) for number in range(count)]
+
+
+def _letters(number: int) -> str:
+    head, last = divmod(number, len(_DIGITS))
+    return (_letters(head - 1) if head else "") + _DIGITS[last]
+
+
+@contextlib.contextmanager
+def temporary_mount(overlay: Overlay, target: Path, *, option_string: bool = False) -> Iterator[Path]:
+    """The overlay at `target` for as long as the block runs."""
+    mount_overlay(overlay, target, option_string=option_string)
+    try:
+        yield target
+    finally:
+        mounts.umount2(target)

@@ -1,0 +1,132 @@
+"""The directory of each snapshot, and the small document in it that says what the snapshot stands on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from lamina.errors import Conflict, Corrupt, InvalidInput, NotFound
+from lamina.formats.digest import Digest
+from lamina.layers.layer import Layer
+from lamina.layers.removetree import remove_tree
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
+_RECORD = "snapshot.json"
+NEW = ".new-"
+"""How the name of what is not whole yet begins."""
+_OLD = ".old-"
+
+
+class _LayerRecord(msgspec.Struct, frozen=True):
+    diff_id: str
+    size: int
+    tar: str
+    index: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is known of a snapshot; paths are relative to the driver's root, so that a data root can be moved."""
+
+    layers: tuple[_LayerRecord, ...]
+    writable: bool
+
+
+class Records:
+    """The snapshots below one directory: made whole under another name first, renamed to be there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Where the snapshot `key` is or would be. Raises InvalidInput for a key that is no plain name."""
+        if not _KEY.fullmatch(key):
+            raise InvalidInput(f"{key!r} is no name for a snapshot", key=key)
+        return self.root / key
+
+    def begin(self, key: str) -> Path:
+        """A new directory in which `key` is made. Raises Conflict when there is one by that name."""
+        if self.path(key).exists():
+            raise Conflict(f"there is a snapshot called {key} already", key=key)
+        return Path(tempfile.mkdtemp(prefix=NEW, dir=self.root))
+
+    def publish(self, key: str, made: Path, layers: Sequence[Layer], *, writable: bool) -> None:
+        """Writes the document and gives the directory its name. Raises Conflict when somebody was faster."""
+        rows = tuple(
+            _LayerRecord(str(layer.diff_id), layer.size, self._relative(layer.tar), self._relative(layer.index))
+            for layer in layers
+        )
+        (made / _RECORD).write_bytes(msgspec.json.encode(Record(rows, writable)))
+        try:
+            made.rename(self.path(key))
+        except OSError as error:
+            if self.path(key).exists():
+                raise Conflict(f"there is a snapshot called {key} already", key=key) from error
+            raise
+
+    def _relative(self, path: Path) -> str:
+        return os.path.relpath(path, self.root)
+
+    def load(self, key: str) -> tuple[tuple[Layer, ...], bool]:
+        """The layers of `key`, and whether it is writable. Raises NotFound, Corrupt."""
+        path = self.path(key)
+        try:
+            record = msgspec.json.decode((path / _RECORD).read_bytes(), type=Record)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no snapshot called {key}", key=key) from error
+        except msgspec.MsgspecError as error:
+            raise Corrupt(f"the record of snapshot {key} is damaged: {error}", key=key) from error
+        root = os.fspath(self.root)
+        layers = tuple(
+            Layer(
+                Digest.parse(row.diff_id),
+                row.size,
+                Path(os.path.normpath(os.path.join(root, row.tar))),
+                Path(os.path.normpath(os.path.join(root, row.index))),
+            )
+            for row in record.layers
+        )
+        return layers, record.writable
+
+    def delete(self, key: str) -> None:
+        """Takes the name away at once, then what is in it; a crash in between leaves it to `sweep`."""
+        discard(self.path(key))
+
+    def keys(self) -> list[str]:
+        """The keys of all snapshots, sorted."""
+        return sorted(entry.name for entry in os.scandir(self.root) if not entry.name.startswith("."))
+
+    def sweep(self) -> None:
+        """Deletes what was half made or half deleted."""
+        sweep_directory(self.root)
+
+
+def discard(path: Path) -> None:
+    """Takes the name `path` away at once, then deletes what had it; nothing there is fine."""
+    doomed = Path(tempfile.mkdtemp(prefix=_OLD, dir=path.parent))
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(doomed / "gone")
+    delete_tree(doomed)
+
+
+def sweep_directory(root: Path) -> None:
+    """Deletes what was half made or half deleted in `root` when a process died."""
+    for entry in list(os.scandir(root)):
+        if entry.name.startswith((NEW, _OLD)):
+            delete_tree(Path(entry.path))
+
+
+def delete_tree(path: Path) -> None:
+    """Deletes `path` and all below it, whatever a container has left there; nothing there is fine."""
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            remove_tree(parent, path.name)
+    finally:
+        os.close(parent)

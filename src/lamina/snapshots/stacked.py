@@ -1,0 +1,234 @@
+"""The driver that stacks layers with overlayfs, wherever those come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lamina.errors import NotFound
+from lamina.layers.builder import LayerBuilder
+from lamina.layers.diff import Change, upper_changes, write_upper_diff
+from lamina.layers.index.tree import LayerTree
+from lamina.layers.layer import Layer
+from lamina.layers.tree import Tree
+from lamina.layers.union import UnionTree
+from lamina.snapshots import rootattributes
+from lamina.snapshots.directory import DirectoryTree
+from lamina.snapshots.driver import GraphDirectories, Mount
+from lamina.snapshots.locks import KeyLocks
+from lamina.snapshots.lowers import Lowers, without_repeats
+from lamina.snapshots.mountroot import MountRoot, unmount_all
+from lamina.snapshots.overlaymount import Overlay, mount_overlay
+from lamina.snapshots.records import Records, delete_tree
+from lamina.snapshots.unpacked import tree_bytes
+
+_UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
+
+
+class StackedSnapshot:
+    """A Snapshot of StackedDriver."""
+
+    def __init__(self, driver: StackedDriver, key: str, layers: tuple[Layer, ...], writable: bool) -> None:
+        self._driver = driver
+        self._path = driver.records.path(key)
+        self.key = key
+        self.layers = layers
+        self.writable = writable
+
+    @property
+    def directories(self) -> GraphDirectories:
+        """See Snapshot."""
+        lower = tuple(self._driver.lowers.path(layer) for layer in reversed(without_repeats(self.layers)))
+        if not self.writable:
+            return GraphDirectories(lower, None, None, self._path / _MERGED)
+        return GraphDirectories(lower, self._path / _UPPER, self._path / _WORK, self._path / _MERGED)
+
+    def overlay(self, lower: Sequence[Path] | None = None) -> Overlay:
+        """What `mount` stacks, over the directories `lower`, the bottom one first."""
+        own = tuple(reversed(self.directories.lower)) if lower is None else tuple(lower)
+        borrowed = self._path / _BORROWED
+        stack = (self._driver.empty, *own) if len(own) < 2 else own
+        if borrowed.exists():
+            stack = (*stack, borrowed)
+        directories = self.directories
+        return Overlay(stack[::-1], directories.upper, directories.work, xino=self._driver.lowers.separate)
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """See Snapshot."""
+        return (Mount("overlay", "overlay", self.overlay().as_data()),)
+
+    def mount(self) -> Path:
+        """See Snapshot."""
+        return self._driver.mount(self)
+
+    def unmount(self) -> None:
+        """See Snapshot."""
+        self._driver.unmount(self.key)
+
+    def changes(self) -> Iterator[Change]:
+        """See Snapshot."""
+        if not self.writable:
+            return
+        upper = self._open_upper()
+        try:
+            yield from upper_changes(upper, self._driver.union(self.layers))
+        finally:
+            os.close(upper)
+
+    def write_diff(self, builder: LayerBuilder, *, latest_ns: int | None = None) -> None:
+        """See Snapshot."""
+        if not self.writable:
+            return
+        upper = self._open_upper()
+        try:
+            write_upper_diff(upper, builder, self._driver.union(self.layers), latest_ns=latest_ns)
+        finally:
+            os.close(upper)
+
+    def _open_upper(self) -> int:
+        try:
+            return os.open(self._path / _UPPER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no snapshot called {self.key}", key=self.key) from error
+
+    def tree(self) -> Tree:
+        """See Snapshot."""
+        trees: list[Tree] = [*self._driver.trees(self.layers)]
+        if self.writable:
+            trees.append(DirectoryTree(self._path / _UPPER, overlay=True))
+        return UnionTree(trees)
+
+    def usage(self) -> int:
+        """See Snapshot."""
+        return tree_bytes(self._path / _UPPER) if self.writable else 0
+
+
+class StackedDriver:
+    """A Driver over `lowers`."""
+
+    def __init__(self, root: Path, lowers: Lowers, mounts: MountRoot, reason: str) -> None:
+        self.name = lowers.name
+        self.reason = reason
+        self.lowers = lowers
+        self.records = Records(root / "snapshots")
+        self.empty = root / "empty"
+        self.empty.mkdir(mode=0o755, exist_ok=True)
+        self._mounts = mounts
+        self._locks = KeyLocks()
+        self._counts: dict[str, int] = {}
+
+    def trees(self, layers: Sequence[Layer]) -> list[LayerTree]:
+        """The trees of `layers`, the bottom one first."""
+        return [LayerTree.open(layer.index, layer.tar) for layer in layers]
+
+    def union(self, layers: Sequence[Layer]) -> UnionTree:
+        """The tree that `layers` amount to."""
+        return UnionTree(self.trees(layers))
+
+    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True) -> StackedSnapshot:
+        """See Driver."""
+        self.records.path(key)
+        self.lowers.ensure(layers)
+        made = self.records.begin(key)
+        try:
+            (made / _MERGED).mkdir(mode=0o755)
+            self._make_attributes(made, layers, writable)
+            self.records.publish(key, made, layers, writable=writable)
+        except BaseException:
+            delete_tree(made)
+            raise
+        return StackedSnapshot(self, key, tuple(layers), writable)
+
+    def _make_attributes(self, made: Path, layers: Sequence[Layer], writable: bool) -> None:
+        trees = self.trees(layers)
+        union = UnionTree(trees)
+        borrowed = rootattributes.borrowed_directories(trees, union)
+        if borrowed or (not writable and union.borrows("")):
+            (made / _BORROWED).mkdir(mode=0o755)
+            rootattributes.make_directories(made / _BORROWED, borrowed, union)
+            rootattributes.set_root(made / _BORROWED, union)
+        if writable:
+            (made / _WORK).mkdir(mode=0o700)
+            (made / _UPPER).mkdir(mode=0o755)
+            rootattributes.set_root(made / _UPPER, union)
+
+    def get(self, key: str) -> StackedSnapshot:
+        """See Driver."""
+        layers, writable = self.records.load(key)
+        return StackedSnapshot(self, key, layers, writable)
+
+    def keys(self) -> list[str]:
+        """See Driver."""
+        return self.records.keys()
+
+    def mount(self, snapshot: StackedSnapshot) -> Path:
+        """Snapshot.mount."""
+        key, target = snapshot.key, snapshot.directories.merged
+        with self._locks.hold(key):
+            if not self._counts.get(key):
+                if not target.exists():
+                    raise NotFound(f"there is no snapshot called {key}", key=key)
+                self._mount(snapshot, target)
+            self._counts[key] = self._counts.get(key, 0) + 1
+        return target
+
+    def _mount(self, snapshot: StackedSnapshot, target: Path) -> None:
+        self._mounts.hold()
+        try:
+            lower = self.lowers.acquire(snapshot.key, without_repeats(snapshot.layers))
+            try:
+                mount_overlay(snapshot.overlay(lower), target)
+            except BaseException:
+                self.lowers.release(snapshot.key)
+                raise
+        except BaseException:
+            self._mounts.release()
+            raise
+
+    def unmount(self, key: str, *, entirely: bool = False) -> None:
+        """Snapshot.unmount; `entirely` takes all mounts back at once."""
+        with self._locks.hold(key):
+            count = self._counts.get(key, 0)
+            if not count:
+                return
+            if count > 1 and not entirely:
+                self._counts[key] = count - 1
+                return
+            unmount_all(self.records.path(key) / _MERGED)
+            del self._counts[key]
+            self.lowers.release(key)
+            self._mounts.release()
+
+    def remove(self, key: str) -> None:
+        """See Driver."""
+        with self._locks.hold(key):
+            self.unmount(key, entirely=True)
+            self.records.delete(key)
+
+    def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
+        """See Driver."""
+        live = set(live_keys)
+        kept = live if running is None else live & set(running)
+        mounted = {point.target for point in self._mounts.below()}
+        for key in self.keys():
+            target = self.records.path(key) / _MERGED
+            if os.path.realpath(target) in mounted:
+                if key in kept and key not in self._counts:
+                    self._mounts.hold()
+                    self._counts[key] = 1
+                elif key not in self._counts:
+                    unmount_all(target)
+            if key not in live:
+                self.remove(key)
+        self.records.sweep()
+        self.lowers.sweep([(key, self.get(key).layers) for key in self._counts])
+        self._mounts.sweep()
+
+    def collect(self) -> int:
+        """See Driver."""
+        return self.lowers.collect({layer.diff_id for key in self.keys() for layer in self.get(key).layers})
+
+    def close(self) -> None:
+        """See Driver."""
+        self.lowers.close()

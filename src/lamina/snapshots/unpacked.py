@@ -1,0 +1,143 @@
+"""Layers unpacked, each into a directory of its own: for kernels that cannot mount them in place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lamina.errors import Corrupt
+from lamina.formats.digest import Digest
+from lamina.layers.layer import Layer
+from lamina.layers.unpack import Style, unpack
+from lamina.linux.files import syncfs
+from lamina.snapshots.locks import KeyLocks
+from lamina.snapshots.records import NEW, delete_tree, discard, sweep_directory
+
+_FILES = "diff"
+_SOURCE = "tar"
+_BOOT = "boot"
+_PARALLEL = 4
+
+
+class UnpackedLayers:
+    """Lowers by directories below `root`, each unpacked once, when a snapshot first stands on it.
+
+    They are a cache of the tars. Nothing waits for the disk: a layer that was unpacked before a power cut, and never
+    synced since, is unpacked anew.
+    """
+
+    name = "overlay"
+    separate = False
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._locks = KeyLocks()
+        self._boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+    def path(self, layer: Layer) -> Path:
+        """See Lowers."""
+        return self._root / layer.diff_id.encoded / _FILES
+
+    def ensure(self, layers: Sequence[Layer]) -> None:
+        """See Lowers: unpacks what is not yet, several at a time."""
+        missing = [layer for layer in dict.fromkeys(layers) if not self.path(layer).exists()]
+        if len(missing) == 1:
+            self._unpack(missing[0])
+        elif missing:
+            with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="unpack") as pool:
+                for done in [pool.submit(self._unpack, layer) for layer in missing]:
+                    done.result()
+
+    def _unpack(self, layer: Layer) -> None:
+        final = self.path(layer).parent
+        with self._locks.hold(layer.diff_id.encoded):
+            if final.exists():
+                return
+            made = Path(tempfile.mkdtemp(prefix=NEW, dir=self._root))
+            try:
+                self._fill(made, layer)
+                made.rename(final)
+            except FileNotFoundError as error:
+                delete_tree(made)
+                raise Corrupt(f"the files of layer {layer.diff_id} are missing", digest=layer.diff_id) from error
+            except BaseException:
+                delete_tree(made)
+                raise
+
+    def _fill(self, made: Path, layer: Layer) -> None:
+        files = made / _FILES
+        files.mkdir(mode=0o755)
+        root = os.open(files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            unpack(layer.tar, root, Style.OVERLAY)
+        finally:
+            os.close(root)
+        (made / _SOURCE).write_text(os.path.relpath(layer.tar, self._root))
+        (made / _BOOT).write_text(self._boot)
+
+    def acquire(self, user: str, layers: Sequence[Layer]) -> tuple[Path, ...]:
+        """See Lowers."""
+        self.ensure(layers)
+        return tuple(map(self.path, layers))
+
+    def release(self, user: str) -> None:
+        """See Lowers: directories stay."""
+
+    def sweep(self, users: Iterable[tuple[str, Sequence[Layer]]]) -> None:
+        """See Lowers. What this boot has unpacked is synced, so that it lives through the next one."""
+        sweep_directory(self._root)
+        fresh: list[Path] = []
+        for entry in list(self._root.iterdir()):
+            boot = entry / _BOOT
+            if boot.exists() and boot.read_text() == self._boot:
+                fresh.append(boot)
+            elif boot.exists():
+                discard(entry)
+        if fresh:
+            directory = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                syncfs(directory)
+            finally:
+                os.close(directory)
+            for boot in fresh:
+                boot.unlink()
+
+    def collect(self, used: set[Digest]) -> int:
+        """See Lowers."""
+        names = {digest.encoded for digest in used}
+        freed = 0
+        for entry in list(self._root.iterdir()):
+            if entry.name in names or entry.name.startswith("."):
+                continue
+            with self._locks.hold(entry.name), contextlib.suppress(FileNotFoundError):
+                if not (self._root / (entry / _SOURCE).read_text()).exists():
+                    freed += tree_bytes(entry / _FILES)
+                    discard(entry)
+        return freed
+
+    def close(self) -> None:
+        """See Lowers: nothing is held."""
+
+
+def tree_bytes(root: Path) -> int:
+    """Bytes of the files below `root`, each counted once, as `docker ps --size` counts; what vanishes is left out."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    todo = [os.fspath(root)]
+    while todo:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if (status.st_dev, status.st_ino) not in seen:
+                        seen.add((status.st_dev, status.st_ino))
+                        total += status.st_size
+    return total
