@@ -207,7 +207,7 @@ def _member(header: Header, block: bytes, extended: _Extended, source: Source, l
         _text(records.get(b"uname") or header.uname),
         _text(records.get(b"gname") or header.gname),
         pieces,
-        start if stored else -1,
+        start if size else -1,
     )
     return Member(entry, source, start + stored)
 

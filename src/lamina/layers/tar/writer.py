@@ -64,7 +64,7 @@ class TarWriter:
             self._copy(entry, data, stored)
             self._sink.write(_PADDING[stored % BLOCK])
         self.offset = start + stored + -stored % BLOCK
-        return start if stored else -1
+        return start if entry.type is EntryType.REGULAR and entry.size else -1
 
     def _copy(self, entry: Entry, data: Readable | bytes | None, size: int) -> None:
         left = size

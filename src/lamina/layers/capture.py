@@ -1,0 +1,200 @@
+"""Turning files on disk into entries of a layer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+
+from lamina.errors import Unsupported
+from lamina.layers.builder import LayerBuilder
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.index.xattrs import unescape
+from lamina.layers.walk import Found
+
+_TYPES = {
+    stat.S_IFREG: EntryType.REGULAR,
+    stat.S_IFDIR: EntryType.DIRECTORY,
+    stat.S_IFLNK: EntryType.SYMLINK,
+    stat.S_IFCHR: EntryType.CHAR,
+    stat.S_IFBLK: EntryType.BLOCK,
+    stat.S_IFIFO: EntryType.FIFO,
+}
+_SECOND = 1_000_000_000
+_GRAIN = 64 * 1024
+_ZEROS = bytes(_GRAIN)
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ELSEWHERE = frozenset(("trusted.overlay.redirect", "trusted.overlay.metacopy"))
+_NO_XATTRS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
+
+
+class Capture:
+    """Adds files to a layer: names of one file that come again become hard links, sockets are passed over.
+
+    Times are cut to whole seconds, as in Docker's layers: it keeps PAX headers out of the tar. Those later than
+    `latest_ns` become it. `overlay` reads attributes as an upper directory keeps them, without overlayfs's own.
+    """
+
+    def __init__(self, builder: LayerBuilder, *, latest_ns: int | None = None, overlay: bool = False) -> None:
+        self._builder = builder
+        self._latest_ns = latest_ns
+        self._overlay = overlay
+        self._linked: dict[tuple[int, int], str] = {}
+
+    def add(self, found: Found) -> bool:
+        """Add one file; False when it was passed over, or is gone by now. Raises what LayerBuilder.add does."""
+        status = found.status
+        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            return False
+        if status.st_nlink > 1 and kind is not EntryType.DIRECTORY:
+            first = self._linked.setdefault((status.st_dev, status.st_ino), found.path)
+            if first != found.path:
+                self._builder.add(self._entry(found.path, EntryType.HARDLINK, status, target=first))
+                return True
+        try:
+            if kind is EntryType.REGULAR:
+                self._add_regular(found)
+            else:
+                self._add_other(found, kind)
+        except FileNotFoundError:
+            self._linked.pop((status.st_dev, status.st_ino), None)
+            return False
+        return True
+
+    def _mtime_ns(self, status: os.stat_result) -> int:
+        mtime_ns = status.st_mtime_ns // _SECOND * _SECOND
+        return mtime_ns if self._latest_ns is None else min(mtime_ns, self._latest_ns)
+
+    def _entry(
+        self,
+        path: str,
+        kind: EntryType,
+        status: os.stat_result,
+        *,
+        target: str = "",
+        xattrs: Mapping[str, bytes] | None = None,
+        sparse: tuple[tuple[int, int], ...] | None = None,
+    ) -> Entry:
+        device = kind in (EntryType.CHAR, EntryType.BLOCK)
+        return Entry(
+            path,
+            kind,
+            stat.S_IMODE(status.st_mode),
+            status.st_uid,
+            status.st_gid,
+            status.st_size if kind is EntryType.REGULAR else 0,
+            self._mtime_ns(status),
+            target,
+            os.major(status.st_rdev) if device else 0,
+            os.minor(status.st_rdev) if device else 0,
+            xattrs or {},
+            sparse=sparse,
+        )
+
+    def _add_regular(self, found: Found) -> None:
+        file = _open(found.name, found.parent)
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                return
+            sparse = _pieces(file, status)
+            entry = self._entry(found.path, EntryType.REGULAR, status, xattrs=self._xattrs(file), sparse=sparse)
+            self._builder.add(entry, _Contents(file, sparse or ((0, status.st_size),)) if status.st_size else None)
+        finally:
+            os.close(file)
+
+    def _add_other(self, found: Found, kind: EntryType) -> None:
+        target = os.readlink(found.name, dir_fd=found.parent) if kind is EntryType.SYMLINK else ""
+        xattrs = self._xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+        self._builder.add(self._entry(found.path, kind, found.status, target=target, xattrs=xattrs))
+
+    def _xattrs(self, file: int | str) -> Mapping[str, bytes]:
+        found = read_xattrs(file)
+        if not found or not self._overlay:
+            return found
+        if not _ELSEWHERE.isdisjoint(found):
+            raise Unsupported(
+                "a file in the upper directory is only a reference to a layer below",
+                advice="Mount overlays with redirect_dir=off and metacopy=off",
+            )
+        return {own: value for name, value in found.items() if (own := own_name(name)) is not None}
+
+
+def read_xattrs(file: int | str) -> dict[str, bytes]:
+    """The extended attributes of a descriptor's file, or of a path, whose last part is not followed; sorted."""
+    follow = isinstance(file, int)
+    try:
+        names = os.listxattr(file, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in _NO_XATTRS:
+            return {}
+        raise
+    return {name: os.getxattr(file, name, follow_symlinks=follow) for name in sorted(names)} if names else {}
+
+
+def own_name(name: str) -> str | None:
+    """What an attribute in an upper directory is called inside the container; None for overlayfs's own."""
+    return None if name.startswith("user.overlay.") else unescape(name)
+
+
+def _open(name: str, parent: int) -> int:
+    try:
+        return os.open(name, _READ | os.O_NOATIME, dir_fd=parent)
+    except PermissionError:  # only the owner and root may ask for O_NOATIME
+        return os.open(name, _READ, dir_fd=parent)
+
+
+def _pieces(file: int, status: os.stat_result) -> tuple[tuple[int, int], ...] | None:
+    """Where a file with large holes has data, in grains that hold anything but zeros; None for all other files.
+
+    Its contents decide where a hole is, not what the file system happens to have allocated.
+    """
+    if status.st_blocks * 512 + _GRAIN > status.st_size:
+        return None
+    pieces: list[tuple[int, int]] = []
+    for offset in _grains(file, status.st_size):
+        grain = os.pread(file, _GRAIN, offset)
+        if grain == _ZEROS[: len(grain)]:
+            continue
+        length = min(_GRAIN, status.st_size - offset)
+        if pieces and sum(pieces[-1]) == offset:
+            pieces[-1] = (pieces[-1][0], pieces[-1][1] + length)
+        else:
+            pieces.append((offset, length))
+    return None if pieces == [(0, status.st_size)] else tuple(pieces)
+
+
+def _grains(file: int, size: int) -> Iterator[int]:
+    """The offsets of all grains that may hold data."""
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(file, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        first = max(offset, start // _GRAIN * _GRAIN)
+        yield from range(first, min(end, size), _GRAIN)
+        offset = max(offset, -(-end // _GRAIN) * _GRAIN)
+
+
+class _Contents:
+    """Pieces of a file one after the other. A file that shrinks meanwhile is filled up with zeros, as tar does."""
+
+    def __init__(self, file: int, pieces: tuple[tuple[int, int], ...]) -> None:
+        self._file = file
+        self._pieces = list(reversed(pieces))
+
+    def read(self, size: int, /) -> bytes:
+        if not self._pieces:
+            return b""
+        offset, length = self._pieces.pop()
+        wanted = min(size, length)
+        data = os.pread(self._file, wanted, offset) or bytes(wanted)
+        if len(data) < length:
+            self._pieces.append((offset + len(data), length - len(data)))
+        return data

@@ -1,0 +1,88 @@
+"""Walking a directory that others have written to: sorted, never through a symlink, at any depth a path can name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+
+_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file below the root of a walk. `parent` is a descriptor of its directory, valid until the walk goes on."""
+
+    path: str
+    parent: int
+    name: str
+    status: os.stat_result
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+
+class Directories:
+    """Directories below a root by path, opened for reading; a few stay open. Use it in one thread."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def open(self, path: str) -> int:
+        """A descriptor that belongs to this object. Raises OSError; ELOOP or ENOTDIR for what is no directory."""
+        known = self._open.get(path)
+        if known is not None:
+            self._open.move_to_end(path)
+            return known
+        opened = openat2(self._root, path or ".", _READ, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        self._open[path] = opened
+        if len(self._open) > _OPEN_AT_ONCE:
+            os.close(self._open.popitem(last=False)[1])
+        return opened
+
+    def names(self, path: str) -> list[str]:
+        """What is in a directory, sorted by the bytes of the names."""
+        return sorted(os.listdir(self.open(path)), key=os.fsencode)
+
+    def find(self, path: str) -> Found | None:
+        """The file at `path`, which is not the root; None when it is gone."""
+        head, _, name = path.rpartition("/")
+        try:
+            parent = self.open(head)
+            return Found(path, parent, name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        """Close everything; a second call does nothing."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def __enter__(self) -> Directories:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+
+def walk(directories: Directories) -> Iterator[Found]:
+    """All files but the root: directories before what is in them, sorted in each; without what vanishes meanwhile."""
+    todo = directories.names("")[::-1]
+    while todo:
+        found = directories.find(todo.pop())
+        if found is None:
+            continue
+        yield found
+        if found.is_directory:
+            prefix = found.path + "/"
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                todo.extend(prefix + name for name in reversed(directories.names(found.path)))
