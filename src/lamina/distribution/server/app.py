@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from lamina.distribution import faults
+from lamina.distribution.server.accesslog import nothing
 from lamina.distribution.server.call import Call, Identity, Kind, Target
+from lamina.distribution.server.pages import PAGES, serve_page
 from lamina.distribution.server.registry import Registry
 from lamina.distribution.server.routes import ROUTES, Route, parse_path
 from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupported
 
 _log = logging.getLogger(__name__)
+_METHODS = frozenset(method for _, method in ROUTES)
 _VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
+
+
+@dataclass(slots=True)
+class _Note:
+    """What log and metrics want to know of a request."""
+
+    operation: str = "other"
+    user: str = ""
 
 
 class App:
@@ -25,8 +39,23 @@ class App:
         self._registry = registry
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        note = _Note()
+        metrics, began = self._registry.metrics, time.perf_counter()
+        metrics.in_flight += 1
         try:
-            return await self._answer(request)
+            answer = await self._safely(request, note)
+        finally:
+            metrics.in_flight -= 1
+        seconds = time.perf_counter() - began
+        sent = answer.content_length or 0
+        metrics.count(note.operation, _known(request.method), answer.status, seconds, request.content.total_bytes, sent)
+        if self._registry.log is not nothing:
+            self._registry.log(_record(request, note, answer, seconds))
+        return answer
+
+    async def _safely(self, request: web.BaseRequest, note: _Note) -> web.StreamResponse:
+        try:
+            return await self._answer(request, note)
         except LaminaError as error:
             return self._failure(request, error)
         except (ConnectionError, TimeoutError):
@@ -37,11 +66,16 @@ class App:
             _log.exception("a request failed: %s %s", request.method, request.path)
             return self._failure(request, Internal("The registry failed; its log tells more"))
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, note: _Note) -> web.StreamResponse:
         path = unquote(request.rel_url.raw_path, errors="surrogateescape")
+        if path in PAGES:
+            note.operation = path[1:]
+            return await serve_page(self._registry, request, path)
         target = parse_path(path)
+        note.operation = target.kind.value
         route = _route(request, target)
         identity = await self._admit(request, target, route)
+        note.user = identity.name
         call = Call(request, target, identity, self._registry.config.body_timeout)
         return await route.handler(self._registry, call)
 
@@ -51,7 +85,7 @@ class App:
         scope = _scope(target, route)
         identity = await gate.identify(request.headers)
         if target.kind in (Kind.BASE, Kind.CATALOG):
-            if not identity.name and gate.challenge(None) is not None:
+            if not identity.name and identity.grants is None and gate.challenge(None, "") is not None:
                 raise Unauthorized("The registry asks who you are", scope=scope)
         elif route.action and not gate.allows(identity, target.repository, route.action):
             raise _refusal(identity, target, route, scope)
@@ -62,13 +96,34 @@ class App:
     def _failure(self, request: web.BaseRequest, error: LaminaError) -> web.Response:
         headers = {"Content-Type": "application/json", **_VERSION, **error.facts.get("headers", {})}
         status = faults.status_of(error)
-        if status == 401 and (challenge := self._registry.gate.challenge(error.facts.get("scope"))):
+        if status == 401 and (
+            challenge := self._registry.gate.challenge(error.facts.get("scope"), f"{request.scheme}://{request.host}")
+        ):
             headers["WWW-Authenticate"] = challenge
         body = faults.body_of(error)
         answer = web.Response(status=status, headers=headers, body=b"" if request.method == "HEAD" else body)
         if not request.content.is_eof():
             answer.force_close()
         return answer
+
+
+def _known(method: str) -> str:
+    return method if method in _METHODS else "OTHER"
+
+
+def _record(request: web.BaseRequest, note: _Note, answer: web.StreamResponse, seconds: float) -> dict[str, Any]:
+    return {
+        "remote": request.remote or "",
+        "user": note.user,
+        "method": request.method,
+        "path": request.rel_url.raw_path,
+        "operation": note.operation,
+        "status": answer.status,
+        "seconds": round(seconds, 6),
+        "received": request.content.total_bytes,
+        "sent": answer.content_length or 0,
+        "agent": request.headers.get("User-Agent", "")[:200],
+    }
 
 
 def _route(request: web.BaseRequest, target: Target) -> Route:

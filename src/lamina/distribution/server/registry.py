@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from lamina.distribution.server.accesslog import Write, nothing
 from lamina.distribution.server.config import Config
 from lamina.distribution.server.globs import matches
 from lamina.distribution.server.metadata.database import Database
+from lamina.distribution.server.metrics import Metrics
 from lamina.distribution.server.storage.protocol import Storage
 
 if TYPE_CHECKING:
     from lamina.distribution.server.auth.gate import Gate
+    from lamina.distribution.server.auth.tokens import TokenEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ class Registry:
     database: Database
     storage: Storage
     gate: Gate
+    tokens: TokenEndpoint | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    log: Write = nothing
     now: Callable[[], float] = time.time
 
     def quota(self, repository: str) -> int | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
 
+from lamina.distribution.server.accesslog import open_log
 from lamina.distribution.server.app import App
-from lamina.distribution.server.auth.gate import OpenGate
-from lamina.distribution.server.config import Config
+from lamina.distribution.server.auth.build import build
+from lamina.distribution.server.collect import collect_forever
+from lamina.distribution.server.config import Config, Tls
 from lamina.distribution.server.metadata.sqlite import SQLiteDatabase
 from lamina.distribution.server.registry import Registry
 from lamina.distribution.server.storage.local import LocalStorage
@@ -37,6 +40,8 @@ async def _serve(config: Config, ready: Callable[[str], None]) -> None:
     async with AsyncExitStack() as parts:
         registry = await assemble(config, parts)
         address = await listen(registry, parts)
+        collecting = asyncio.create_task(collect_forever(registry))
+        parts.callback(collecting.cancel)
         ready(address)
         await stop.wait()
 
@@ -51,7 +56,21 @@ async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
     parts.push_async_callback(storage.close)
     database = SQLiteDatabase(root / "registry.sqlite")
     parts.push_async_callback(database.close)
-    return Registry(config, database, storage, OpenGate())
+    doors = build(config)
+    return Registry(config, database, storage, doors.gate, doors.tokens, log=open_log(config, parts))
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """The TLS settings of the listening socket. Raises InvalidInput for files that cannot be used."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        if tls.client_ca is not None:
+            context.load_verify_locations(cafile=tls.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(f"The certificate {tls.certificate} or its key {tls.key} cannot be used") from error
+    return context
 
 
 async def listen(registry: Registry, parts: AsyncExitStack) -> str:
@@ -62,7 +81,8 @@ async def listen(registry: Registry, parts: AsyncExitStack) -> str:
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
     try:
-        site = web.TCPSite(runner, host.strip("[]") or None, int(port), backlog=1024, shutdown_timeout=10)
+        context = server_context(registry.config.tls) if registry.config.tls else None
+        site = web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=context, backlog=1024)
         await site.start()
     except (OSError, ValueError) as error:
         raise Unavailable(f"The registry cannot listen on {registry.config.listen}: {error}") from error

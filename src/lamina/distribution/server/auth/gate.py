@@ -19,8 +19,11 @@ class Gate(Protocol):
         """Whether they may `pull`, `push` or `delete` there."""
         ...
 
-    def challenge(self, scope: str | None) -> str | None:
-        """The WWW-Authenticate header that asks for (better) credentials; None where there is no use in any."""
+    def challenge(self, scope: str | None, base: str) -> str | None:
+        """The WWW-Authenticate header that asks for (better) credentials; None where there is no use in any.
+
+        `base` is the URL by which the client reached the registry, without a path.
+        """
         ...
 
 
@@ -33,5 +36,5 @@ class OpenGate:
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
         return True
 
-    def challenge(self, scope: str | None) -> str | None:
+    def challenge(self, scope: str | None, base: str) -> str | None:
         return None

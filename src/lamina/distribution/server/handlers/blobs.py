@@ -39,7 +39,7 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
     first, last, status = _range(call, blob.size, headers)
     if head:
         return empty(200, headers | {"Content-Length": str(blob.size)})
-    if registry.config.redirect and (url := await registry.storage.url(blob.location)):
+    if registry.config.redirect and blob.location and (url := await registry.storage.url(blob.location)):
         return empty(307, {"Location": url, "Docker-Content-Digest": digest})
     return await _content(registry, call, blob, headers, first, last + 1 - first, status)
 
@@ -76,6 +76,9 @@ def _range(call: Call, size: int, headers: dict[str, str]) -> tuple[int, int, in
 async def _content(
     registry: Registry, call: Call, blob: Blob, headers: dict[str, str], first: int, count: int, status: int
 ) -> web.StreamResponse:
+    if not blob.location:
+        content = await registry.database.read(repositories.small_content, str(call.digest()))
+        return web.Response(status=status, headers=headers, body=content[first : first + count])
     path = registry.storage.file(blob.location)
     if path is None:
         answer = web.StreamResponse(status=status, headers=headers | {"Content-Length": str(count)})

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from lamina.distribution import faults
-from lamina.distribution.server.call import Call
+from lamina.distribution.server.call import Call, Identity
 from lamina.distribution.server.handlers.answers import document
 from lamina.distribution.server.metadata import manifests, repositories
 from lamina.distribution.server.metadata import tags as tag_queries
@@ -32,6 +32,7 @@ async def base(registry: Registry, call: Call) -> web.StreamResponse:
 async def catalog(registry: Registry, call: Call) -> web.StreamResponse:
     """The repositories that the client may see, `n` of them after `last`."""
     n, last = _page(call)
+    viewer = Identity(call.identity.name)  # a token names repositories, but here it is about all of them
     shown: list[str] = []
     more = n > 0
     at = last
@@ -39,7 +40,7 @@ async def catalog(registry: Registry, call: Call) -> web.StreamResponse:
         names = await registry.database.read(repositories.catalog, at, n + 1)
         more = len(names) > n
         at = names[-1] if names else at
-        shown += [name for name in names if registry.gate.allows(call.identity, name, "pull")]
+        shown += [name for name in names if registry.gate.allows(viewer, name, "pull")]
     headers = _next("/v2/_catalog", n, shown)
     return document(encode({"repositories": shown[:n]}), headers=headers)
 

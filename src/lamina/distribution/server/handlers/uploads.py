@@ -10,7 +10,8 @@ from lamina.distribution import faults
 from lamina.distribution.server.call import Call, parse_digest, parse_name
 from lamina.distribution.server.handlers.answers import empty
 from lamina.distribution.server.metadata import repositories
-from lamina.errors import InvalidInput
+from lamina.distribution.server.metadata.repositories import Placed
+from lamina.errors import InvalidInput, LaminaError
 from lamina.formats.digest import DEFAULT, LENGTHS, Digest
 
 if TYPE_CHECKING:
@@ -89,12 +90,17 @@ async def _commit(registry: Registry, call: Call, upload: str, digest: Digest) -
         kept = await registry.database.write(
             repositories.add_blob, call.repository, str(digest), placed, upload, registry.now(), quota
         )
-    except Exception:
-        await registry.storage.delete(placed.location)
+    except LaminaError:  # a refusal; after anything else the commit may stand, and the collector will know
+        await _drop(registry, placed)
         raise
     if kept != placed.location:
-        await registry.storage.delete(placed.location)
+        await _drop(registry, placed)
     return _created(call, digest)
+
+
+async def _drop(registry: Registry, placed: Placed) -> None:
+    if placed.location:
+        await registry.storage.delete(placed.location)
 
 
 def _created(call: Call, digest: Digest) -> web.Response:

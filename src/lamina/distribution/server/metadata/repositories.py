@@ -10,10 +10,14 @@ from lamina.errors import NoSpace, NotFound
 
 
 class Placed(NamedTuple):
-    """Where a storage put a finished upload, and its size in bytes."""
+    """Where a storage put a finished upload, and its size in bytes.
+
+    Small content has no location: it is handed over as `content`, to live in the database.
+    """
 
     location: str
     size: int
+    content: bytes | None = None
 
 
 class Blob(NamedTuple):
@@ -46,6 +50,14 @@ def find_blob(session: Session, repository: str, digest: str) -> Blob | None:
     return Blob(*row) if row else None
 
 
+def small_content(session: Session, digest: str) -> bytes:
+    """The content of a blob without a location. Raises NotFound where it was collected meanwhile."""
+    row = session.one("SELECT raw FROM documents WHERE digest = ?", digest)
+    if row is None:
+        raise NotFound(f"The blob {digest} is gone", code=BLOB_UNKNOWN)
+    return bytes(row[0])
+
+
 def add_blob(
     session: Session, repository: str, digest: str, placed: Placed, upload: str, now: float, quota: int | None
 ) -> str:
@@ -53,6 +65,9 @@ def add_blob(
     session.run("DELETE FROM uploads WHERE id = ?", upload)
     insert = "INSERT INTO blobs VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING"
     session.run(insert, digest, placed.size, placed.location, now)
+    if placed.content is not None:
+        insert = "INSERT INTO documents VALUES (?, ?) ON CONFLICT (digest) DO NOTHING"
+        session.run(insert, digest, placed.content)
     row = session.one("SELECT location FROM blobs WHERE digest = ?", digest)
     link(session, repository, digest, now, quota)
     return str(row[0]) if row else placed.location

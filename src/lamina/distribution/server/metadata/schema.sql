@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS links (
 
 CREATE INDEX IF NOT EXISTS links_by_digest ON links (digest);
 
+-- Manifests, and blobs too small for a file of their own (those with an empty location).
 CREATE TABLE IF NOT EXISTS documents (
     digest {text} PRIMARY KEY,
     raw BYTEA NOT NULL

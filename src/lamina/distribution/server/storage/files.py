@@ -58,6 +58,16 @@ def hash_file(fd: int, algorithm: str) -> _Hash:
     return hasher
 
 
+def flush_copy(fd: int) -> None:
+    """Bring what was written so far to the disk, and close `fd`; trouble will show when the file is settled."""
+    try:
+        os.fdatasync(fd)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
+
+
 def settle(fd: int, source: Path, target: Path) -> None:
     """Rename `source`, open as `fd`, to `target`, and flush it; the flush takes the rename with it to the journal."""
     with disk_errors():

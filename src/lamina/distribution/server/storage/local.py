@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lamina.distribution.server.metadata.repositories import Placed
 from lamina.distribution.server.storage.files import (
+    flush_copy,
     hash_file,
     open_file,
     remove_older,
@@ -27,7 +28,7 @@ from lamina.distribution.server.storage.files import (
     unknown_files,
     write_at,
 )
-from lamina.distribution.server.storage.protocol import Body, busy, out_of_order, upload_unknown, wrong_digest
+from lamina.distribution.server.storage.protocol import SMALL, Body, busy, out_of_order, upload_unknown, wrong_digest
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BATCH = 1 << 20  # bytes handed to a thread at a time
+_FLUSH = 32 << 20  # bytes after which the disk is put to work, so that the end need not wait for all of it
 _INLINE = 64 << 10  # bytes that are cheaper to write on the spot
 _REMEMBERED = 4096  # uploads whose running hash is kept between requests
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -90,6 +92,10 @@ class LocalStorage:
             if found != digest:
                 source.unlink(missing_ok=True)
                 raise wrong_digest(digest, found)
+            if size <= SMALL:
+                content = os.pread(fd, size, 0)
+                source.unlink(missing_ok=True)
+                return Placed("", size, content)
             location = f"{digest.algorithm}/{digest.encoded[:2]}/{digest.encoded}.{upload}"
             await self._in_thread(settle, fd, source, self._blobs / location)
             return Placed(location, size)
@@ -135,6 +141,7 @@ class LocalStorage:
     async def _copy(self, fd: int, upload: str, hasher: _Hash | None, size: int, body: Body) -> int:
         """Write `body` behind `size` bytes; hashing and writing one batch overlaps with receiving the next."""
         writing: asyncio.Future[None] | None = None
+        flushed = size
         batch: list[bytes] = []
         waiting = 0
         self._hashers.pop(upload, None)
@@ -147,6 +154,9 @@ class LocalStorage:
                         await writing
                     writing = self._loop().run_in_executor(self._threads, write_at, fd, hasher, batch, size)
                     size, batch, waiting = size + waiting, [], 0
+                    if size - flushed >= _FLUSH:
+                        flushed = size
+                        self._loop().run_in_executor(self._threads, flush_copy, os.dup(fd))
         finally:
             if writing:
                 await asyncio.shield(writing)

@@ -12,6 +12,7 @@ from lamina.errors import InvalidInput, NotFound, RangeInvalid
 from lamina.formats.digest import Digest
 
 Body = AsyncIterator[bytes]
+SMALL = 16 << 10  # bytes; content up to this size lives in the database
 
 
 class Storage(Protocol):

@@ -1,0 +1,69 @@
+"""What the registry serves beside the API: health, metrics, and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from multidict import MultiDict
+
+from lamina.distribution.server.handlers.answers import document
+from lamina.distribution.server.metadata import repositories
+from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.formats.document import encode
+
+if TYPE_CHECKING:
+    from lamina.distribution.server.registry import Registry
+
+_FORM_LIMIT = 64 << 10  # bytes
+Page = Callable[["Registry", web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+async def healthy(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
+    """The process answers."""
+    return document(b'{"status":"ok"}')
+
+
+async def ready(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
+    """Database and storage answer too; an error otherwise."""
+    await registry.database.read(repositories.exists, "ready")
+    await registry.storage.check()
+    return document(b'{"status":"ready"}')
+
+
+async def metrics(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
+    """Prometheus' text format."""
+    return document(registry.metrics.render(), "text/plain; version=0.0.4; charset=utf-8")
+
+
+async def token(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
+    """Tokens: GET with basic authentication, or POST of an OAuth 2 form."""
+    if registry.tokens is None:
+        raise NotFound("This registry gives no tokens", code="NOT_FOUND")
+    form: MultiDict[str] = MultiDict()
+    if request.method == "POST":
+        if (request.content_length or 0) > _FORM_LIMIT:
+            raise InvalidInput("The form is too long")
+        form.extend((name, value) for name, value in (await request.post()).items() if isinstance(value, str))
+        if form.get("grant_type") != "password":
+            raise InvalidInput("Only grant_type=password is taken", code="UNSUPPORTED")
+    scopes = form.getall("scope", []) or request.rel_url.query.getall("scope", [])
+    answer = await registry.tokens.answer(request.headers, scopes, dict(form))
+    return document(encode(answer), headers={"Cache-Control": "no-store"})
+
+
+PAGES: dict[str, tuple[Page, tuple[str, ...]]] = {
+    "/healthz": (healthy, ("GET", "HEAD")),
+    "/readyz": (ready, ("GET", "HEAD")),
+    "/metrics": (metrics, ("GET",)),
+    "/token": (token, ("GET", "POST")),
+}
+
+
+async def serve_page(registry: Registry, request: web.BaseRequest, path: str) -> web.StreamResponse:
+    """The page at `path`, which is one of PAGES. Raises Unsupported for a method it does not have."""
+    page, methods = PAGES[path]
+    if request.method not in methods:
+        raise Unsupported(f"{request.method} is not possible here", headers={"Allow": ", ".join(methods)})
+    return await page(registry, request)
