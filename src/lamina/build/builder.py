@@ -55,7 +55,8 @@ def build(
     try:
         with rooms.store.lease(ttl=24 * 3600.0):
             work = _prepare(context, options, rooms, console, cancelled)
-            return _Build(work).run()
+            with work.closing:
+                return _Build(work).run()
     except LaminaError:
         console.failed()
         raise

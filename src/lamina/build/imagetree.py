@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lamina.build.tree import Data, EmptyTree, Node, Tree
 from lamina.errors import Internal
+from lamina.formats.digest import Digest
 from lamina.layers.entry import EntryType
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
@@ -17,9 +18,14 @@ from lamina.layers.union import UnionTree
 class ImageTree:
     """A stack of layers, bottom first. Holds nothing that has to be closed beyond what the collector frees."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], opened: ImageTree | None = None) -> None:
+        """`opened` may be the tree of an image below this one: its layers are not opened again."""
+        known: dict[Digest, LayerTree] = opened.trees if opened else {}
+        self.trees: dict[Digest, LayerTree] = {
+            layer.diff_id: known.get(layer.diff_id) or _open(layer) for layer in layers
+        }
         self._count = len(layers)
-        self._union = UnionTree([LayerTree.open(layer.index, layer.tar) for layer in layers])
+        self._union = UnionTree([self.trees[layer.diff_id] for layer in layers])
 
     def lookup(self, path: str) -> Node | None:
         found = self._union.lookup(path)
@@ -37,9 +43,13 @@ class ImageTree:
         return inner.source, inner.ino // self._count
 
 
-def tree_of(layers: Sequence[Layer]) -> Tree:
-    """The files that `layers` make together, bottom first; none for no layers."""
-    return ImageTree(layers) if layers else EmptyTree()
+def tree_of(layers: Sequence[Layer], opened: Tree | None = None) -> Tree:
+    """The files that `layers` make together, bottom first; none for no layers. `opened` as for ImageTree."""
+    return ImageTree(layers, opened if isinstance(opened, ImageTree) else None) if layers else EmptyTree()
+
+
+def _open(layer: Layer) -> LayerTree:
+    return LayerTree.open(layer.index, layer.tar)
 
 
 def _inner(node: Node) -> LayerNode:

@@ -19,18 +19,23 @@ from lamina.layers.layer import Layer
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Files:
     """The files of an image, opened when first asked for."""
 
     image: Image | None
-    _cached: list[Tree] = field(default_factory=list)
+    _below: Tree | None = None
+    _tree: Tree | None = None
 
     @property
     def tree(self) -> Tree:
-        if not self._cached:
-            self._cached.append(tree_of(self.image.layers if self.image else ()))
-        return self._cached[0]
+        if self._tree is None:
+            self._tree = tree_of(self.image.layers if self.image else (), self._below)
+        return self._tree
+
+    def after(self, image: Image) -> Files:
+        """The files of `image`, which was made from this one: what is open already is used again."""
+        return Files(image, self._tree or self._below)
 
 
 @dataclass(slots=True)
@@ -103,7 +108,7 @@ class StageState:
     def move(self, image: Image, config: RunConfig) -> None:
         """Go on from `image`, the result of a step; `config` is what the step made of the config."""
         if self.image is None or image.layers != self.image.layers:
-            self.files = Files(image)
+            self.files = self.files.after(image)
         self.image = image
         self.config = config
         if self.args.epoch_ns is None and image.config.created:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +77,8 @@ class Work:
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)
     cancelled: Callable[[], bool] = lambda: False
+    closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
+    networks: dict[str, str] = field(default_factory=dict)  # namespaces that its RUN steps share, by network
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
         """What decides about a step, for the cache."""

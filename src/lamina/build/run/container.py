@@ -94,7 +94,7 @@ class ContainerRunner:
             process=self._process(work, state, request, binds, workdir),
             hostname=short(request.container_id),
             mounts=(*self._files(work, request, folder), *volumes, *binds.mounts),
-            namespaces=Namespaces(network=self._network(request, closing)),
+            namespaces=Namespaces(network=self._network(work, request)),
             resources=work.options.resources,
             cgroup_parent=work.options.cgroup_parent or "/lamina",
             shm_size=work.options.shm_size or 64 << 20,
@@ -134,16 +134,21 @@ class ContainerRunner:
             no_new_privileges="no-new-privileges" in work.options.security_opt,
         )
 
-    def _network(self, request: RunRequest, closing: ExitStack) -> str:
-        """What the runtime is told: "host", "private" (loopback only), or the path of a namespace."""
+    def _network(self, work: Work, request: RunRequest) -> str:
+        """What the runtime is told: "host", "private" (loopback only), or the path of a namespace.
+
+        The steps of one build share a namespace: joining a network takes as long as running a step.
+        """
         if request.network == "host":
             return "host"
         if request.network == "none" or self.networks is None:
             return "private"
         name = "bridge" if request.network in _DEFAULT_NETWORKS else request.network
-        closing.callback(self.networks.leave, request.container_id)
-        self.networks.join(request.container_id, name)
-        return str(self.networks.sandbox(request.container_id))
+        if name not in work.networks:
+            work.closing.callback(self.networks.leave, request.container_id)
+            self.networks.join(request.container_id, name)
+            work.networks[name] = str(self.networks.sandbox(request.container_id))
+        return work.networks[name]
 
     def _volumes(
         self, state: StageState, request: RunRequest, root: Path, binds: Binds, closing: ExitStack
