@@ -52,14 +52,15 @@ class RunRequest:
 @dataclass(frozen=True, slots=True)
 class BuildRooms:
     """What a build needs from the engine. `resolve_base` gives the image behind a name as a Dockerfile has it, pulling
-    it when it is not here, or always when its last argument says so. Without a `runner` RUN is refused. `temporary` is
-    a folder on the data root's file system."""
+    it when it is not here, or always when its last argument says so. `runner` is asked for at the first RUN only, so
+    that other builds need neither mounts nor privileges; without one RUN is refused. `temporary` is a folder on the
+    data root's file system."""
 
     store: Store
     images: Images
     resolve_base: ResolveBase
     temporary: Path
-    runner: CommandRunner | None = None
+    runner: Callable[[], CommandRunner] | None = None
 
 
 @dataclass(slots=True)

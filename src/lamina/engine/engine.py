@@ -14,8 +14,10 @@ import urllib3
 
 from lamina import __version__
 from lamina.build.builder import build as build_image
+from lamina.build.context.remote import from_remote
 from lamina.build.context.source import BuildContext, from_directory
 from lamina.build.options import BuildOptions, BuildResult
+from lamina.build.run.container import ContainerRunner
 from lamina.build.work import BuildRooms
 from lamina.distribution.client import Credentials, Found
 from lamina.distribution.client.inspect import Inspected
@@ -167,8 +169,18 @@ class Engine:
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
             return self._base(name, platform, pull, known, report)
 
-        rooms = BuildRooms(self.store, self.images, resolve, self.temporary)
+        rooms = BuildRooms(self.store, self.images, resolve, self.temporary, lambda: self._commands)
         return build_image(context, options or BuildOptions(), rooms, report, cancelled)
+
+    @cached_property
+    def _commands(self) -> ContainerRunner:
+        """What runs the RUN steps of builds; a step without a network does not open the networks."""
+        mounts = self.root / "build-mounts"
+        return ContainerRunner(self.snapshots, self.runtime, lambda: self.networks, self.temporary, mounts)
+
+    def remote_context(self, url: str, dockerfile: str = "", report: Report = ignore) -> BuildContext:
+        """The context behind an address: a tar, a Dockerfile, a git repository. See `lamina.build.context.remote`."""
+        return from_remote(url, self.temporary, dockerfile)
 
     def _base(
         self, name: str, platform: Platform | None, pull: bool, known: Mapping[str, Credentials], report: Report

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,12 @@ _DEFAULT_NETWORKS = ("", "default", "bridge")
 class ContainerRunner:
     """Runs commands with the engine's own rooms. `folder` holds short-lived files, `caches` those of cache mounts.
 
-    Thread-safe. `networks` None leaves every step without a network.
+    Thread-safe. `networks` is asked for when a step wants one; None leaves every step without a network.
     """
 
     driver: Driver
     runtime: Runtime
-    networks: Networks | None
+    networks: Callable[[], Networks] | None
     folder: Path
     caches: Path
     host_resolv_conf: Path = Path("/etc/resolv.conf")
@@ -145,9 +146,10 @@ class ContainerRunner:
             return "private"
         name = "bridge" if request.network in _DEFAULT_NETWORKS else request.network
         if name not in work.networks:
-            work.closing.callback(self.networks.leave, request.container_id)
-            self.networks.join(request.container_id, name)
-            work.networks[name] = str(self.networks.sandbox(request.container_id))
+            networks = self.networks()
+            work.closing.callback(networks.leave, request.container_id)
+            networks.join(request.container_id, name)
+            work.networks[name] = str(networks.sandbox(request.container_id))
         return work.networks[name]
 
     def _volumes(

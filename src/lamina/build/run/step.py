@@ -35,7 +35,7 @@ def run_step(work: Work, state: StageState, instruction: Run) -> None:
     network = instruction.network if instruction.network != "default" else work.options.network
     request = RunRequest(container, arguments, environment, mounts, network, command.files)
     try:
-        layer = runner.run(work, state, request)
+        layer = runner().run(work, state, request)
     except CommandFailed as error:
         if work.options.force_remove:
             work.console.removed(container)
