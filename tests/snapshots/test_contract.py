@@ -107,6 +107,17 @@ def test_changes_outlive_the_process_and_the_mount(bench: Bench) -> None:
     again.unmount()
 
 
+def test_what_is_not_durable_still_outlives_the_process(bench: Bench) -> None:
+    snapshot = bench.driver.prepare("one", [bench.layer(base)], durable=False)
+    (snapshot.mount() / "made").write_bytes(b"made")
+    driver = bench.reopen()
+    driver.sweep(["one"], running=[])
+    again = driver.get("one")
+    assert (again.mount() / "made").read_bytes() == b"made"
+    assert changes(again) == ["A made"]
+    again.unmount()
+
+
 def test_a_sweep_removes_what_nobody_wants(bench: Bench) -> None:
     layer = bench.layer(base)
     for key in ("kept", "dropped"):

@@ -112,7 +112,7 @@ def _try_overlay(home: Path) -> None:
 
 def _try_stack(home: Path) -> None:
     (home / "base" / "hidden").write_bytes(b"")
-    stack = Overlay((home / "lower", home / "base"), home / "upper", home / "work")
+    stack = Overlay((home / "lower", home / "base"), home / "upper", home / "work", volatile=True)
     with temporary_mount(stack, home / "merged") as merged:
         (merged / "made").write_bytes(b"")
         if sorted(os.listdir(merged)) != ["made", "shown"] or (merged / "shown").read_bytes() != b"lamina":

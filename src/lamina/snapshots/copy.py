@@ -10,7 +10,6 @@ from lamina.errors import Corrupt, NotFound
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, tree_changes, write_tree_diff
 from lamina.layers.entry import EntryType
-from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
@@ -19,6 +18,7 @@ from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
 from lamina.snapshots.lowers import without_repeats
 from lamina.snapshots.records import Records, delete_tree
+from lamina.snapshots.trees import Trees
 
 _FILES = "merged"
 
@@ -26,7 +26,8 @@ _FILES = "merged"
 class CopiedSnapshot:
     """A Snapshot of CopyDriver."""
 
-    def __init__(self, path: Path, key: str, layers: tuple[Layer, ...], writable: bool) -> None:
+    def __init__(self, path: Path, key: str, layers: tuple[Layer, ...], writable: bool, trees: Trees) -> None:
+        self._trees = trees
         self._root = path / _FILES
         self.key = key
         self.layers = layers
@@ -50,9 +51,6 @@ class CopiedSnapshot:
     def unmount(self) -> None:
         """See Snapshot: nothing is mounted."""
 
-    def _lower(self) -> UnionTree:
-        return UnionTree([LayerTree.open(layer.index, layer.tar) for layer in self.layers])
-
     def _open(self) -> int:
         return os.open(self.mount(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -60,7 +58,7 @@ class CopiedSnapshot:
         """See Snapshot."""
         root = self._open()
         try:
-            yield from tree_changes(root, self._lower())
+            yield from tree_changes(root, self._trees.union(self.layers))
         finally:
             os.close(root)
 
@@ -68,7 +66,7 @@ class CopiedSnapshot:
         """See Snapshot."""
         root = self._open()
         try:
-            write_tree_diff(root, self._lower(), builder, latest_ns=latest_ns)
+            write_tree_diff(root, self._trees.union(self.layers), builder, latest_ns=latest_ns)
         finally:
             os.close(root)
 
@@ -95,9 +93,12 @@ class CopyDriver:
     def __init__(self, root: Path, reason: str) -> None:
         self.reason = reason
         self._records = Records(root / "snapshots")
+        self._trees = Trees()
 
-    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True) -> CopiedSnapshot:
-        """See Driver."""
+    def prepare(
+        self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
+    ) -> CopiedSnapshot:
+        """See Driver: a plain directory waits for the disk whenever it is told to."""
         made = self._records.begin(key)
         try:
             (made / _FILES).mkdir(mode=0o755)
@@ -111,12 +112,12 @@ class CopyDriver:
         except BaseException:
             delete_tree(made)
             raise
-        return CopiedSnapshot(self._records.path(key), key, tuple(layers), writable)
+        return CopiedSnapshot(self._records.path(key), key, tuple(layers), writable, self._trees)
 
     def get(self, key: str) -> CopiedSnapshot:
         """See Driver."""
-        layers, writable = self._records.load(key)
-        return CopiedSnapshot(self._records.path(key), key, layers, writable)
+        layers, writable, _ = self._records.load(key)
+        return CopiedSnapshot(self._records.path(key), key, layers, writable, self._trees)
 
     def remove(self, key: str) -> None:
         """See Driver."""

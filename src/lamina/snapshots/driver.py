@@ -108,8 +108,11 @@ class Driver(Protocol):
         """Why this driver is in use, in a sentence."""
         ...
 
-    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True) -> Snapshot:
+    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True) -> Snapshot:
         """A new snapshot over `layers`, the bottom one first. A crash leaves it whole or not there.
+
+        Without `durable` its changes need not outlive a power cut, and nothing that runs in it waits for the disk:
+        right for build steps, and for containers that are removed when they end.
 
         Raises Conflict when the key is taken, InvalidInput for a key that is no plain name, Corrupt for damaged layers.
         """

@@ -20,6 +20,7 @@ from lamina.errors import TooLarge
 from lamina.linux import mounts
 from lamina.linux.mounts import MS_RDONLY
 from lamina.linux.namespaces import CLONE_FS, unshare
+from lamina.snapshots.records import delete_tree
 
 _FIXED = (("index", "off"), ("redirect_dir", "off"), ("metacopy", "off"))
 _LONGEST = 250
@@ -36,18 +37,25 @@ class Overlay:
     upper: Path | None = None
     work: Path | None = None
     xino: bool = False
+    volatile: bool = False
+    """Never wait for the disk: neither when a program asks for it, nor when unmounting (Linux 5.10)."""
 
     @property
-    def fixed(self) -> tuple[tuple[str, str], ...]:
-        """The options besides the directories."""
-        return (*_FIXED, ("xino", "on" if self.xino else "off"))
+    def fixed(self) -> tuple[tuple[str, str | None], ...]:
+        """The options besides the directories; those with None are flags."""
+        fixed = (*_FIXED, ("xino", "on" if self.xino else "off"))
+        return (*fixed, ("volatile", None)) if self.volatile else fixed
 
     def as_data(self) -> tuple[str, ...]:
         """The options as mount(8) would be given them."""
         options = [f"lowerdir={':'.join(map(str, self.lower))}"]
         if self.upper is not None:
             options += [f"upperdir={self.upper}", f"workdir={self.work}"]
-        return (*options, *(f"{key}={value}" for key, value in self.fixed))
+        return (*options, *self.texts())
+
+    def texts(self) -> Iterator[str]:
+        """`fixed` in mount(8)'s form."""
+        return (key if value is None else f"{key}={value}" for key, value in self.fixed)
 
 
 def mount_overlay(overlay: Overlay, target: Path, *, option_string: bool = False) -> None:
@@ -55,6 +63,9 @@ def mount_overlay(overlay: Overlay, target: Path, *, option_string: bool = False
 
     Raises OSError, and TooLarge when the layers do not fit into an option string.
     """
+    if overlay.volatile and overlay.work is not None:
+        # The kernel leaves this mark so that nobody builds on what a power cut may have spoilt; here nobody would.
+        delete_tree(overlay.work / "work" / "incompat")
     if not option_string:
         try:
             _mount_by_api(overlay, target)
@@ -123,7 +134,7 @@ def _mount_by_string(overlay: Overlay, target: Path) -> None:
             os.symlink(overlay.upper, os.path.join(links, "-u"))
             os.symlink(overlay.work, os.path.join(links, "-w"))
             options += ["upperdir=-u", "workdir=-w"]
-        options += [f"{key}={value}" for key, value in overlay.fixed]
+        options += overlay.texts()
         data = ",".join(options)
         if len(data) > _PAGE:
             raise TooLarge(f"{len(names)} layers do not fit into the options of one mount", limit=_PAGE)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +37,15 @@ class Record(msgspec.Struct, frozen=True):
 
     layers: tuple[_LayerRecord, ...]
     writable: bool
+    durable: bool
+
+
+class Loaded(NamedTuple):
+    """A record as the drivers want it."""
+
+    layers: tuple[Layer, ...]
+    writable: bool
+    durable: bool
 
 
 class Records:
@@ -56,13 +67,13 @@ class Records:
             raise Conflict(f"there is a snapshot called {key} already", key=key)
         return Path(tempfile.mkdtemp(prefix=NEW, dir=self.root))
 
-    def publish(self, key: str, made: Path, layers: Sequence[Layer], *, writable: bool) -> None:
+    def publish(self, key: str, made: Path, layers: Sequence[Layer], *, writable: bool, durable: bool = True) -> None:
         """Writes the document and gives the directory its name. Raises Conflict when somebody was faster."""
         rows = tuple(
             _LayerRecord(str(layer.diff_id), layer.size, self._relative(layer.tar), self._relative(layer.index))
             for layer in layers
         )
-        (made / _RECORD).write_bytes(msgspec.json.encode(Record(rows, writable)))
+        (made / _RECORD).write_bytes(msgspec.json.encode(Record(rows, writable, durable)))
         try:
             made.rename(self.path(key))
         except OSError as error:
@@ -71,10 +82,11 @@ class Records:
             raise
 
     def _relative(self, path: Path) -> str:
-        return os.path.relpath(path, self.root)
+        head, tail = os.path.split(path)
+        return os.path.join(_relative_directory(head, os.fspath(self.root)), tail)
 
-    def load(self, key: str) -> tuple[tuple[Layer, ...], bool]:
-        """The layers of `key`, and whether it is writable. Raises NotFound, Corrupt."""
+    def load(self, key: str) -> Loaded:
+        """What is known of `key`. Raises NotFound, Corrupt."""
         path = self.path(key)
         try:
             record = msgspec.json.decode((path / _RECORD).read_bytes(), type=Record)
@@ -92,7 +104,7 @@ class Records:
             )
             for row in record.layers
         )
-        return layers, record.writable
+        return Loaded(layers, record.writable, record.durable)
 
     def delete(self, key: str) -> None:
         """Takes the name away at once, then what is in it; a crash in between leaves it to `sweep`."""
@@ -105,6 +117,11 @@ class Records:
     def sweep(self) -> None:
         """Deletes what was half made or half deleted."""
         sweep_directory(self.root)
+
+
+@functools.lru_cache(maxsize=256)
+def _relative_directory(path: str, root: str) -> str:
+    return os.path.relpath(path, root)
 
 
 def discard(path: Path) -> None:
@@ -124,9 +141,9 @@ def sweep_directory(root: Path) -> None:
 
 def delete_tree(path: Path) -> None:
     """Deletes `path` and all below it, whatever a container has left there; nothing there is fine."""
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
             remove_tree(parent, path.name)
-    finally:
-        os.close(parent)
+        finally:
+            os.close(parent)

@@ -9,7 +9,6 @@ from pathlib import Path
 from lamina.errors import NotFound
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, upper_changes, write_upper_diff
-from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
@@ -21,6 +20,7 @@ from lamina.snapshots.lowers import Lowers, without_repeats
 from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import Overlay, mount_overlay
 from lamina.snapshots.records import Records, delete_tree
+from lamina.snapshots.trees import Trees
 from lamina.snapshots.unpacked import tree_bytes
 
 _UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
@@ -29,12 +29,15 @@ _UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
 class StackedSnapshot:
     """A Snapshot of StackedDriver."""
 
-    def __init__(self, driver: StackedDriver, key: str, layers: tuple[Layer, ...], writable: bool) -> None:
+    def __init__(
+        self, driver: StackedDriver, key: str, layers: tuple[Layer, ...], writable: bool, durable: bool
+    ) -> None:
         self._driver = driver
         self._path = driver.records.path(key)
         self.key = key
         self.layers = layers
         self.writable = writable
+        self.durable = durable
 
     @property
     def directories(self) -> GraphDirectories:
@@ -52,7 +55,8 @@ class StackedSnapshot:
         if borrowed.exists():
             stack = (*stack, borrowed)
         directories = self.directories
-        return Overlay(stack[::-1], directories.upper, directories.work, xino=self._driver.lowers.separate)
+        separate, volatile = self._driver.lowers.separate, self.writable and not self.durable
+        return Overlay(stack[::-1], directories.upper, directories.work, xino=separate, volatile=volatile)
 
     def mounts(self) -> tuple[Mount, ...]:
         """See Snapshot."""
@@ -72,7 +76,7 @@ class StackedSnapshot:
             return
         upper = self._open_upper()
         try:
-            yield from upper_changes(upper, self._driver.union(self.layers))
+            yield from upper_changes(upper, self._driver.trees.union(self.layers))
         finally:
             os.close(upper)
 
@@ -82,7 +86,7 @@ class StackedSnapshot:
             return
         upper = self._open_upper()
         try:
-            write_upper_diff(upper, builder, self._driver.union(self.layers), latest_ns=latest_ns)
+            write_upper_diff(upper, builder, self._driver.trees.union(self.layers), latest_ns=latest_ns)
         finally:
             os.close(upper)
 
@@ -94,7 +98,7 @@ class StackedSnapshot:
 
     def tree(self) -> Tree:
         """See Snapshot."""
-        trees: list[Tree] = [*self._driver.trees(self.layers)]
+        trees: list[Tree] = [*self._driver.trees.of(self.layers)]
         if self.writable:
             trees.append(DirectoryTree(self._path / _UPPER, overlay=True))
         return UnionTree(trees)
@@ -114,19 +118,14 @@ class StackedDriver:
         self.records = Records(root / "snapshots")
         self.empty = root / "empty"
         self.empty.mkdir(mode=0o755, exist_ok=True)
+        self.trees = Trees()
         self._mounts = mounts
         self._locks = KeyLocks()
         self._counts: dict[str, int] = {}
 
-    def trees(self, layers: Sequence[Layer]) -> list[LayerTree]:
-        """The trees of `layers`, the bottom one first."""
-        return [LayerTree.open(layer.index, layer.tar) for layer in layers]
-
-    def union(self, layers: Sequence[Layer]) -> UnionTree:
-        """The tree that `layers` amount to."""
-        return UnionTree(self.trees(layers))
-
-    def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True) -> StackedSnapshot:
+    def prepare(
+        self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
+    ) -> StackedSnapshot:
         """See Driver."""
         self.records.path(key)
         self.lowers.ensure(layers)
@@ -134,14 +133,14 @@ class StackedDriver:
         try:
             (made / _MERGED).mkdir(mode=0o755)
             self._make_attributes(made, layers, writable)
-            self.records.publish(key, made, layers, writable=writable)
+            self.records.publish(key, made, layers, writable=writable, durable=durable)
         except BaseException:
             delete_tree(made)
             raise
-        return StackedSnapshot(self, key, tuple(layers), writable)
+        return StackedSnapshot(self, key, tuple(layers), writable, durable)
 
     def _make_attributes(self, made: Path, layers: Sequence[Layer], writable: bool) -> None:
-        trees = self.trees(layers)
+        trees = self.trees.of(layers)
         union = UnionTree(trees)
         borrowed = rootattributes.borrowed_directories(trees, union)
         if borrowed or (not writable and union.borrows("")):
@@ -155,8 +154,7 @@ class StackedDriver:
 
     def get(self, key: str) -> StackedSnapshot:
         """See Driver."""
-        layers, writable = self.records.load(key)
-        return StackedSnapshot(self, key, layers, writable)
+        return StackedSnapshot(self, key, *self.records.load(key))
 
     def keys(self) -> list[str]:
         """See Driver."""

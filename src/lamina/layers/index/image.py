@@ -71,6 +71,11 @@ class IndexImage:
             self._map.close()
             self._map = None
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the bytes were read, not mapped."""
+        return self._map is None
+
     def damaged(self, what: str) -> NoReturn:
         """Raises Corrupt for this index."""
         raise Corrupt(f"the layer index {self._path} is damaged: {what}", path=str(self._path))

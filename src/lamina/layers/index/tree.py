@@ -64,6 +64,11 @@ class LayerTree:
         """Whether any directory below the root is implied (see Node)."""
         return self._image.has_implied
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the index was read as a whole, so that the tree holds no file open."""
+        return self._image.in_memory
+
     def lookup(self, path: str) -> Node | None:
         """See Tree."""
         inode = self._walk(_parts(path))
