@@ -28,14 +28,14 @@ async def collect(
     if dry_run:
         return await _forecast(registry, before)
     swept, database = Swept(), registry.database
-    while count := await database.write(garbage.purge_manifests, before):
+    while count := await database.exclusive(garbage.purge_manifests, before):
         swept.manifests += count
-    while count := await database.write(garbage.purge_links, before):
+    while count := await database.exclusive(garbage.purge_links, before):
         swept.links += count
-    while lost := await database.write(garbage.purge_blobs, before, now):
+    while lost := await database.exclusive(garbage.purge_blobs, before, now):
         swept.blobs += len(lost)
         swept.bytes += sum(blob.size for blob in lost)
-    await database.write(garbage.purge_empty_repositories)
+    await database.exclusive(garbage.purge_empty_repositories)
     await _empty_trash(registry)
     swept.uploads = await registry.storage.expire(now - registry.config.upload_seconds)
     swept.orphans = await _drop_orphans(registry, now - orphan_age)

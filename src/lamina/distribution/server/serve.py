@@ -17,9 +17,14 @@ from lamina.distribution.server.app import App
 from lamina.distribution.server.auth.build import build
 from lamina.distribution.server.collect import collect_forever
 from lamina.distribution.server.config import Config, Tls
+from lamina.distribution.server.metadata.database import Database
+from lamina.distribution.server.metadata.postgres import PostgresDatabase
 from lamina.distribution.server.metadata.sqlite import SQLiteDatabase
 from lamina.distribution.server.registry import Registry
+from lamina.distribution.server.storage.connect import connect
 from lamina.distribution.server.storage.local import LocalStorage
+from lamina.distribution.server.storage.objects import ObjectStorage
+from lamina.distribution.server.storage.protocol import Storage
 from lamina.errors import InvalidInput, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -48,16 +53,32 @@ async def _serve(config: Config, ready: Callable[[str], None]) -> None:
 
 async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
     """Open what the configuration names; `parts` closes it."""
-    if config.root is None:
-        raise InvalidInput("The registry needs a root directory", advice="Give --root DIR.")
-    root = Path(config.root)
-    root.mkdir(parents=True, exist_ok=True)
-    storage = LocalStorage(root)
-    parts.push_async_callback(storage.close)
-    database = SQLiteDatabase(root / "registry.sqlite")
+    database = _database(config)
     parts.push_async_callback(database.close)
+    storage = _storage(config, database)
+    parts.push_async_callback(storage.close)
     doors = build(config)
     return Registry(config, database, storage, doors.gate, doors.tokens, log=open_log(config, parts))
+
+
+def _database(config: Config) -> Database:
+    if config.database is not None:
+        return PostgresDatabase(config.database)
+    return SQLiteDatabase(_root(config) / "registry.sqlite")
+
+
+def _storage(config: Config, database: Database) -> Storage:
+    if config.storage is not None:
+        return ObjectStorage(connect(config.storage), database)
+    return LocalStorage(_root(config))
+
+
+def _root(config: Config) -> Path:
+    if config.root is None:
+        raise InvalidInput("The registry needs a place", advice="Give --root DIR, or both --storage and --database.")
+    root = Path(config.root)
+    root.mkdir(parents=True, exist_ok=True)
+    return root
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:

@@ -38,10 +38,19 @@ class Database(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run `query`, serialised with all other writes; when this returns, its effects survive a crash.
+        """Run `query`, alone or beside other writes; when this returns, its effects survive a crash.
 
         `query` may run several times when transactions collide. Whatever it raises rolls it back.
         """
+        ...
+
+    async def exclusive(
+        self,
+        query: Callable[Concatenate[Session, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `write`, while no other write runs anywhere: what `query` found cannot change under it."""
         ...
 
     async def close(self) -> None: ...

@@ -178,15 +178,14 @@ def _check_needs(session: Session, repository: str, new: NewManifest) -> None:
 
 
 def _tag(session: Session, repository: str, tag: str, digest: str, immutable: bool, now: float) -> None:
-    if immutable:
-        row = session.one("SELECT digest FROM tags WHERE repository = ? AND name = ?", repository, tag)
-        if row is not None and row[0] != digest:
-            raise Conflict(f"The tag {tag} of {repository} is immutable", code=TAG_IMMUTABLE, detail={"tag": tag})
-    session.run(
+    same = " WHERE tags.digest = excluded.digest" if immutable else ""
+    changed = session.run(
         "INSERT INTO tags VALUES (?, ?, ?, ?) ON CONFLICT (repository, name) "
-        "DO UPDATE SET digest = excluded.digest, updated = excluded.updated",
+        f"DO UPDATE SET digest = excluded.digest, updated = excluded.updated{same}",
         repository,
         tag,
         digest,
         now,
     )
+    if not changed:
+        raise Conflict(f"The tag {tag} of {repository} is immutable", code=TAG_IMMUTABLE, detail={"tag": tag})

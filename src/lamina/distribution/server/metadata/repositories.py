@@ -79,15 +79,11 @@ def link(session: Session, repository: str, digest: str, now: float, quota: int 
     row = session.one("SELECT size FROM blobs WHERE digest = ?", digest)
     if row is None:
         raise NotFound(f"The blob {digest} is not known", code=BLOB_UNKNOWN)
-    known = session.one("SELECT 1 FROM links WHERE repository = ? AND digest = ?", repository, digest)
-    session.run(
-        "INSERT INTO links VALUES (?, ?, ?, NULL) ON CONFLICT (repository, digest) "
-        "DO UPDATE SET used = excluded.used, deleted = NULL",
-        repository,
-        digest,
-        now,
-    )
-    if known is None:
+    insert = "INSERT INTO links VALUES (?, ?, ?, NULL) ON CONFLICT (repository, digest) DO NOTHING"
+    if not session.run(insert, repository, digest, now):
+        update = "UPDATE links SET used = ?, deleted = NULL WHERE repository = ? AND digest = ?"
+        session.run(update, now, repository, digest)
+    else:
         session.run("UPDATE repositories SET bytes = bytes + ? WHERE name = ?", row[0], repository)
         if quota is not None:
             _keep_quota(session, repository, quota)

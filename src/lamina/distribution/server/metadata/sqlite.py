@@ -62,6 +62,11 @@ class SQLiteDatabase:
         result: T = await asyncio.wrap_future(job.done)
         return result
 
+    async def exclusive(
+        self, query: Callable[Concatenate[SQLiteSession, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.write(query, *args, **kwargs)  # writes are one after the other here anyway
+
     async def close(self) -> None:
         if self._closed:
             return

@@ -1,0 +1,243 @@
+"""Blobs and uploads in an object store (S3 and what speaks like it, Google's, Azure's), with state in the database.
+
+An upload is a list of objects, one for each request that brought bytes; it becomes the blob as it is, so nothing is
+copied. Any replica can go on with any upload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from lamina.distribution.server.metadata import unfinished
+from lamina.distribution.server.metadata.database import Database
+from lamina.distribution.server.metadata.repositories import Placed
+from lamina.distribution.server.metadata.unfinished import Unfinished
+from lamina.distribution.server.storage.protocol import (
+    SMALL,
+    Body,
+    busy,
+    out_of_order,
+    upload_unknown,
+    wrong_digest,
+)
+from lamina.distribution.server.storage.segments import Segment, Segments, cut, decode, encode
+from lamina.errors import Unavailable
+from lamina.formats.digest import DEFAULT, Digest, new_hasher
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+    from obstore.store import ObjectStore
+
+_PART = 8 << 20  # bytes of one part of a large object, and of what is sent in one piece
+_READ = 1 << 20
+_REMEMBERED = 1024
+_URL_LIFE = timedelta(minutes=20)
+_BATCH = 100
+
+
+class ObjectStorage:
+    """Objects in one bucket, below a prefix that the store knows."""
+
+    minimum_chunk = 0
+
+    def __init__(self, store: ObjectStore, database: Database) -> None:
+        self._store = store
+        self._database = database
+        self._hashers: OrderedDict[str, tuple[_Hash, int]] = OrderedDict()
+
+    async def create(self, repository: str, algorithm: str) -> str:
+        upload = uuid.uuid4().hex
+        await self._database.write(unfinished.begin, upload, repository, time.time())
+        self._remember(upload, new_hasher(algorithm), 0)
+        return upload
+
+    async def offset(self, repository: str, upload: str) -> int:
+        return (await self._find(repository, upload)).size
+
+    async def append(self, repository: str, upload: str, start: int | None, body: Body) -> int:
+        before = await self._find(repository, upload)
+        if start is not None and start != before.size:
+            raise out_of_order(start, before.size)
+        hasher, covered = self._hashers.pop(upload, (new_hasher(DEFAULT), 0))
+        writer = _Writer(self._store, f"{upload[:2]}/{upload}/{before.size:020d}-{uuid.uuid4().hex[:8]}")
+        try:
+            async for piece in body:
+                await writer.write(piece)
+                await asyncio.to_thread(hasher.update, piece) if len(piece) > _READ else hasher.update(piece)
+        finally:
+            segments = (*decode(before.segments), *await writer.close())
+            after = Unfinished(encode(segments), before.size + writer.size)
+            grown = await self._database.write(unfinished.grow, upload, before, after, time.time())
+            if not grown:
+                await self._remove(segments[len(decode(before.segments)) :])
+                raise busy(before.size)
+            if covered == before.size:
+                self._remember(upload, hasher, after.size)
+        return after.size
+
+    async def finish(self, repository: str, upload: str, digest: Digest) -> Placed:
+        state = await self._find(repository, upload)
+        segments = decode(state.segments)
+        hasher, covered = self._hashers.pop(upload, (None, -1))
+        if hasher is None or covered != state.size or hasher.name != digest.algorithm:
+            hasher = await self._hash(segments, state.size, digest.algorithm)
+        found = Digest.from_hasher(hasher)
+        if found != digest:
+            await self.cancel(repository, upload)
+            raise wrong_digest(digest, found)
+        if all(not segment.key for segment in segments):
+            return Placed("", state.size, b"".join(segment.data for segment in segments))
+        return Placed(state.segments, state.size)
+
+    async def cancel(self, repository: str, upload: str) -> None:
+        await self._find(repository, upload)
+        self._hashers.pop(upload, None)
+        segments = await self._database.write(unfinished.drop, upload)
+        await self._remove(decode(segments or "[]"))
+
+    def file(self, location: str) -> Path | None:
+        return None
+
+    async def stream(self, location: str, first: int, count: int) -> AsyncIterator[bytes]:
+        for segment, start, end in cut(decode(location), first, count):
+            if not segment.key:
+                yield segment.data[start:end]
+                continue
+            try:
+                found = await obstore.get_async(self._store, segment.key, options={"range": (start, end)})
+                async for piece in found.stream(min_chunk_size=_READ):
+                    yield bytes(piece)
+            except BaseError as error:
+                raise _trouble(error) from error
+
+    async def url(self, location: str) -> str | None:
+        segments = decode(location)
+        if len(segments) != 1 or not segments[0].key:
+            return None
+        if not isinstance(self._store, S3Store | GCSStore | AzureStore):
+            return None
+        try:
+            return await obstore.sign_async(self._store, "GET", segments[0].key, _URL_LIFE)
+        except BaseError:
+            return None  # these credentials cannot sign: the registry serves the bytes itself
+
+    async def delete(self, location: str) -> None:
+        await self._remove(decode(location))
+
+    async def expire(self, before: float) -> int:
+        count = 0
+        while stale := await self._database.read(unfinished.stale, before, _BATCH):
+            for upload in stale:
+                segments = await self._database.write(unfinished.drop, upload)
+                await self._remove(decode(segments or "[]"))
+                count += 1
+        return count
+
+    async def orphans(self, known: set[str], before: float) -> list[str]:
+        texts = [*known, *await self._database.read(unfinished.all_segments)]
+        keys = {segment.key for text in texts if text for segment in decode(text)}
+        found = []
+        try:
+            async for page in obstore.list(self._store):
+                for item in page:
+                    if item["path"] not in keys and item["last_modified"].timestamp() < before:
+                        found.append(encode((Segment(item["path"], item["size"]),)))
+        except BaseError as error:
+            raise _trouble(error) from error
+        return found
+
+    async def check(self) -> None:
+        try:
+            await obstore.head_async(self._store, "ready")
+        except (NotFoundError, FileNotFoundError):
+            return
+        except BaseError as error:
+            raise _trouble(error) from error
+
+    async def close(self) -> None:
+        self._hashers.clear()
+
+    async def _find(self, repository: str, upload: str) -> Unfinished:
+        state = await self._database.read(unfinished.find, upload, repository)
+        if state is None:
+            raise upload_unknown(upload)
+        return state
+
+    async def _hash(self, segments: Segments, size: int, algorithm: str) -> _Hash:
+        hasher = new_hasher(algorithm)
+        async for piece in self.stream(encode(segments), 0, size):
+            await asyncio.to_thread(hasher.update, piece)
+        return hasher
+
+    async def _remove(self, segments: Segments) -> None:
+        for segment in segments:
+            try:
+                if segment.key:
+                    await obstore.delete_async(self._store, segment.key)
+            except (NotFoundError, FileNotFoundError):
+                continue
+            except BaseError as error:
+                raise _trouble(error) from error
+
+    def _remember(self, upload: str, hasher: _Hash, size: int) -> None:
+        self._hashers[upload] = (hasher, size)
+        if len(self._hashers) > _REMEMBERED:
+            self._hashers.popitem(last=False)
+
+
+class _Writer:
+    """Writes one segment: on the spot where it is tiny, one object where it is small, in parts where it is large."""
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._waiting: list[bytes] = []
+        self._buffered = 0
+        self._parts: obstore.AsyncWritableFile | None = None
+        self.size = 0
+
+    async def write(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._buffered += len(piece)
+        self._waiting.append(piece)
+        if self._buffered >= _PART:
+            await self._send()
+
+    async def close(self) -> Segments:
+        """Complete the segment; an empty one is none at all."""
+        try:
+            if self._parts is not None:
+                await self._send()
+                await self._parts.close()
+            elif self.size > SMALL:
+                await obstore.put_async(self._store, self._key, b"".join(self._waiting), use_multipart=False)
+            elif self.size:
+                return (Segment("", self.size, b"".join(self._waiting)),)
+        except BaseError as error:
+            raise _trouble(error) from error
+        return (Segment(self._key, self.size),) if self.size else ()
+
+    async def _send(self) -> None:
+        try:
+            if self._parts is None:
+                self._parts = obstore.open_writer_async(self._store, self._key, buffer_size=_PART)
+            await self._parts.write(b"".join(self._waiting))
+        except BaseError as error:
+            raise _trouble(error) from error
+        self._waiting, self._buffered = [], 0
+
+
+def _trouble(error: BaseError) -> Unavailable:
+    return Unavailable(f"The registry's object store does not do its work ({type(error).__name__})")
