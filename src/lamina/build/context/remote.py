@@ -128,7 +128,11 @@ def _inside(root: Path, folder: str) -> Path:
 
 def _checkout(address: GitAddress, root: Path) -> None:
     _git(root, "init", "--quiet")
-    _git(root, "fetch", "--quiet", "--depth", "1", address.remote, "--", address.ref or "HEAD")
+    fetch = ("fetch", "--quiet", address.remote, "--", address.ref or "HEAD")
+    try:
+        _git(root, *fetch[:2], "--depth", "1", *fetch[2:])
+    except InvalidInput:  # plain file servers cannot give a part of the history
+        _git(root, *fetch)
     _git(root, "checkout", "--quiet", "FETCH_HEAD")
     _git(root, "submodule", "update", "--init", "--recursive", "--depth=1", "--quiet")
 
