@@ -36,8 +36,12 @@ def store(data_root: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def exec_root(tmp_path: Path) -> Path:
-    return tmp_path / "exec"
+def exec_root(tmp_path: Path) -> Iterator[Path]:
+    """Unmounts what a failed test leaves behind."""
+    root = tmp_path / "exec"
+    yield root
+    for pinned in (root / "netns").glob("*"):
+        subprocess.run(["umount", str(pinned)], check=False, capture_output=True)
 
 
 @pytest.fixture

@@ -24,5 +24,6 @@ def error_response(error: BaseException) -> web.Response:
     status = outcome(error).http_status
     if status == 304:
         return web.Response(status=304)
-    body = json.dumps({"message": message_of(error)}) + "\n"
-    return web.Response(status=status, text=body, content_type="application/json")
+    body = json.dumps({"message": message_of(error)}).encode() + b"\n"
+    # As bytes, so that no charset is added: Docker's client reads the message of exactly this type only.
+    return web.Response(status=status, body=body, content_type="application/json")

@@ -1,14 +1,13 @@
 """Connections taken over: after the answer's head both sides speak raw bytes (Docker's attach and exec).
 
 A client that sends `Upgrade: tcp` gets 101, older ones get 200; then bytes flow both ways, each direction ends on its
-own: a client that has said everything still hears the rest.
+own: a client that has said everything still hears the rest. Clients speak after they have seen the head, as all do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -31,20 +30,6 @@ class _Taken(web.StreamResponse):
 
     async def write_eof(self, data: Any = b"") -> None:
         return None
-
-
-class _Tail:
-    """Takes the bytes that came right behind the request's head."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.data += data
-        return False, b""
-
-    def feed_eof(self) -> None:
-        return
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -71,7 +56,9 @@ async def hijack(call: Call, inner: socket.socket, *, framed: bool) -> web.Strea
         inner.close()
         with suppress(OSError):
             writer.close()
-    return _Taken()
+    taken = _Taken()
+    taken.force_close()
+    return taken
 
 
 def _head(call: Call, framed: bool) -> bytes:
@@ -86,17 +73,11 @@ def _take_over(call: Call) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     transport = cast(asyncio.Transport, call.request.transport)
     if transport is None:
         raise ConnectionResetError("the client went away")
-    server = cast(Any, call.request.protocol)
-    tail = _Tail()
-    server.set_parser(tail)
-    server.force_close()
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
-    protocol = _Protocol(reader, server)
+    protocol = _Protocol(reader, call.request.protocol)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
-    if tail.data:
-        reader.feed_data(tail.data)
     with suppress(RuntimeError):  # the server may have stopped reading behind the request
         transport.resume_reading()
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -126,6 +107,3 @@ async def _send(reader: asyncio.StreamReader, inner: socket.socket, loop: asynci
         while data := await reader.read(_CHUNK):
             await loop.sock_sendall(inner, data)
         inner.shutdown(socket.SHUT_WR)
-
-
-Opener = Callable[[], socket.socket]
