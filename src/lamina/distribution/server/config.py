@@ -119,10 +119,16 @@ def load(path: Path) -> Config:
         raise InvalidInput(f"{path} is not valid TOML: {error}") from error
 
 
+def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise ValueError("a path is needed")
+
+
 def parse(document: dict[str, Any], where: str) -> Config:
     """The configuration in a decoded document; `where` names it in errors."""
     try:
-        config = msgspec.convert(document, Config, strict=False)
+        config = msgspec.convert(document, Config, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"{where} is not a good configuration: {error}") from error
     if config.sparse not in ("all", "children", "none"):

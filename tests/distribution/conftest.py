@@ -1,0 +1,61 @@
+"""Running registries, a store each, and clients for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from lamina.distribution.client import RegistryClient
+from lamina.distribution.server.config import parse
+from lamina.store.store import Store
+from support.registries import Raw, Running, Start, patient
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts registries; keyword arguments are settings. All are stopped when the test ends."""
+    with ExitStack() as running:
+        count = 0
+
+        def start_one(**settings: object) -> Running:
+            nonlocal count
+            count += 1
+            defaults: dict[str, object] = {"listen": "127.0.0.1:0", "root": tmp_path / f"registry{count}"}
+            named = {name.replace("_", "-"): value for name, value in (defaults | settings).items()}
+            one = Running(parse(named, "the test"))
+            running.callback(one.stop)
+            return one
+
+        yield start_one
+
+
+@pytest.fixture
+def registry(start: Start) -> Running:
+    return start()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store") as store:
+        yield store
+
+
+@pytest.fixture
+def other_store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "other-store") as store:
+        yield store
+
+
+@pytest.fixture
+def client() -> Iterator[RegistryClient]:
+    with RegistryClient(patient()) as client:
+        yield client
+
+
+@pytest.fixture
+def raw(registry: Running) -> Iterator[Raw]:
+    with closing(Raw(registry.address)) as raw:
+        yield raw

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lamina.distribution.client.answers import failure, without_secrets
+from lamina.distribution.client.auth import Credentials
+from lamina.distribution.client.credentials import CredentialFile
+from lamina.distribution.client.settings import Proxies, Settings, endpoints
+from lamina.errors import Forbidden, InvalidInput, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
+
+
+def test_endpoints_of_hub_mirrors_and_insecure_registries() -> None:
+    settings = Settings(mirrors={"docker.io": ("https://mirror.example/hub/",), "*": ("http://any.example",)})
+    bases = [endpoint.base for endpoint in endpoints("docker.io", settings, for_pull=True)]
+    assert bases == ["https://mirror.example/hub", "http://any.example", "https://registry-1.docker.io"]
+    assert [e.base for e in endpoints("docker.io", settings, for_pull=False)] == ["https://registry-1.docker.io"]
+    local = [e.base for e in endpoints("localhost:5000", Settings(), for_pull=True)]
+    assert local == ["https://localhost:5000", "http://localhost:5000"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "insecure"),
+    [
+        ("localhost", True),
+        ("127.0.0.1:5000", True),
+        ("[::1]:5000", True),
+        ("10.1.2.3:5000", True),
+        ("11.1.2.3", False),
+        ("plain.example:80", True),
+        ("plain.example:81", False),
+        ("whole.example:81", True),
+    ],
+)
+def test_insecure_registries(domain: str, insecure: bool) -> None:
+    settings = Settings(insecure=("10.0.0.0/8", "plain.example:80", "whole.example"))
+    assert settings.is_insecure(domain) is insecure
+
+
+def test_proxies_follow_the_usual_variables() -> None:
+    variables = {"HTTPS_PROXY": "http://p:1", "http_proxy": "q:2", "NO_PROXY": ".inner.example, 10.0.0.0/8,host:81"}
+    proxies = Proxies.from_environment(variables)
+    assert proxies.for_url("https", "registry.example", None) == "http://p:1"
+    assert proxies.for_url("http", "registry.example", None) == "http://q:2"
+    assert proxies.for_url("https", "a.inner.example", None) is None
+    assert proxies.for_url("https", "10.9.9.9", 443) is None
+    assert proxies.for_url("https", "host", 81) is None
+    assert proxies.for_url("https", "host", 82) == "http://p:1"
+    assert proxies.for_url("https", "localhost", 82) is None
+    assert "p:1" not in repr(proxies)
+
+
+def helper(folder: Path, name: str, script: str) -> None:
+    path = folder / f"docker-credential-{name}"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_only_the_helper_concerned_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper(tmp_path, "good", """read key; echo '{"ServerURL":"'$key'","Username":"u","Secret":"'$key'"}'""")
+    helper(tmp_path, "bad", f"touch {tmp_path}/called; exit 1")
+    helper(tmp_path, "empty", "echo 'credentials not found in native keychain'; exit 1")
+    helper(tmp_path, "token", """echo '{"Username":"<token>","Secret":"refresh"}'""")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    config = tmp_path / "config.json"
+    helpers = {"good.example": "good", "empty.example": "empty", "token.example": "token"}
+    config.write_text(json.dumps({"credHelpers": helpers, "credsStore": "bad"}))
+    file = CredentialFile(config)
+    assert file.get("good.example") == Credentials("u", "good.example")
+    assert file.get("empty.example") is None
+    assert file.get("token.example") == Credentials(identity_token="refresh")
+    assert not (tmp_path / "called").exists()
+    with pytest.raises(Unavailable):
+        file.get("other.example")
+    assert (tmp_path / "called").exists()
+
+
+def test_logins_are_kept_found_and_forgotten(tmp_path: Path) -> None:
+    file = CredentialFile(tmp_path / "new" / "config.json")
+    assert file.get("registry.example") is None
+    file.store("registry.example", Credentials("me", "pass:word"))
+    file.store("docker.io", Credentials("hub", "x"))
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert file.get("https://registry.example/v1/") == Credentials("me", "pass:word")
+    assert "https://index.docker.io/v1/" in json.loads(file.path.read_text())["auths"]
+    assert file.get("registry-1.docker.io") == Credentials("hub", "x")
+    assert file.erase("registry.example")
+    assert not file.erase("registry.example")
+    assert file.get("registry.example") is None
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InvalidInput, match=r"config\.json"):
+        CredentialFile(tmp_path / "config.json").get("x")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, InvalidInput),
+        (401, Unauthorized),
+        (403, Forbidden),
+        (404, NotFound),
+        (413, TooLarge),
+        (429, RateLimited),
+        (500, Unavailable),
+        (503, Unavailable),
+        (418, InvalidInput),
+    ],
+)
+def test_answers_have_kinds_codes_and_no_secrets(status: int, kind: type[Exception]) -> None:
+    body = b'{"errors": [{"code": "SOME_CODE", "message": "a\\u0000 message"}]}'
+    url = "https://user:pw@registry.example/v2/a?signature=s3cret"
+    error = failure("GET", url, status, {"Retry-After": "9"}, body)
+    assert type(error) is kind
+    assert error.facts["code"] == "SOME_CODE"
+    assert "SOME_CODE: a message" in error.message
+    assert "s3cret" not in str(error)
+    assert "pw" not in str(error)
+    assert error.facts["url"] == without_secrets(url) == "https://registry.example/v2/a"
+    if kind is RateLimited:
+        assert error.facts["retry_after"] == 9

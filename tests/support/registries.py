@@ -1,0 +1,147 @@
+"""Registries on loopback in this process, raw requests to them, and images to push."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from http.client import HTTPConnection
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from lamina.distribution.client import Retry, Settings
+from lamina.distribution.server.config import Config
+from lamina.distribution.server.registry import Registry
+from lamina.distribution.server.serve import assemble, listen
+from lamina.formats import media
+from lamina.formats.config import ImageConfig, RunConfig
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.index import Index
+from lamina.formats.manifest import Manifest
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.ingest import ingest
+from lamina.layers.layer import Layer
+from lamina.layers.tar.writer import TarWriter
+from lamina.store.store import Store
+
+Start = Callable[..., "Running"]
+
+
+class Running:
+    """A registry in a thread of this process."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.address = ""
+        self.registry: Registry | None = None
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="registry")
+        self._thread.start()
+        self._ready.wait(30)
+        if self._problem:
+            raise self._problem
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(30)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        try:
+            async with AsyncExitStack() as parts:
+                self.registry = await assemble(self.config, parts)
+                self.address = await listen(self.registry, parts)
+                self._ready.set()
+                await self._stop.wait()
+        except BaseException as error:
+            self._problem = error
+            raise
+        finally:
+            self._ready.set()
+
+
+def patient(**more: Any) -> Settings:
+    """Settings that lose no time between attempts."""
+    return replace(Settings(retry=Retry(attempts=6, first=0.001, longest=1.0)), **more)
+
+
+def make_layer(store: Store, name: str, size: int, seed: int = 0) -> Layer:
+    """A layer with one file of `size` bytes that do not compress well."""
+    sink = BytesIO()
+    writer = TarWriter(sink)
+    writer.add(Entry(path=name, type=EntryType.REGULAR, size=size), random.Random(seed or name).randbytes(size))
+    writer.close()
+    sink.seek(0)
+    with store.layers.create() as making:
+        return making.commit(ingest(sink, making.tar, making.index))
+
+
+def make_image(store: Store, *sizes: int) -> tuple[ImageConfig, list[Layer]]:
+    """An image with a layer of each size."""
+    layers = [make_layer(store, f"file{n}", size) for n, size in enumerate(sizes)]
+    config = ImageConfig.build(config=RunConfig(cmd=("true",)), diff_ids=[layer.diff_id for layer in layers])
+    return config, layers
+
+
+class Raw:
+    """Speaks HTTP to a registry without any help: for what well-behaved clients do not send."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._connection = HTTPConnection(host, int(port), timeout=30)
+
+    def __call__(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._connection.request(method, path, body, named)
+        answer = self._connection.getresponse()
+        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def push_blob(self, repository: str, content: bytes, **headers: str) -> Digest:
+        """Push in one POST."""
+        digest = Digest.of(content)
+        answer = self("POST", f"/v2/{repository}/blobs/uploads/?digest={digest}", content, **headers)
+        assert answer.status == 201, answer
+        return digest
+
+    def push_manifest(self, repository: str, tag: str | None, manifest: Manifest | Index) -> Digest:
+        """Push under a tag or the digest."""
+        path = f"/v2/{repository}/manifests/{tag or manifest.digest}"
+        answer = self("PUT", path, manifest.raw, Content_Type=manifest.media_type)
+        assert answer.status == 201, answer
+        return manifest.digest
+
+    def push_image(self, repository: str, tag: str | None, seed: str) -> Manifest:
+        """Push a small image made of `seed`."""
+        parts = [b"{}", seed.encode() * 5000]
+        for part in parts:
+            self.push_blob(repository, part)
+        layer = Descriptor.of(media.OCI_LAYER, parts[1])
+        manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, parts[0]), [layer])
+        self.push_manifest(repository, tag, manifest)
+        return manifest
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        """The first error code of the specification's form."""
+        return str(json.loads(self.body)["errors"][0]["code"])
