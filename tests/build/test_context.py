@@ -17,14 +17,16 @@ import pytest
 
 from lamina.build.context.archive import ArchiveTree
 from lamina.build.context.directory import DirectoryTree
+from lamina.build.context.git import GitAddress
 from lamina.build.context.identity import Caller
-from lamina.build.context.remote import GitAddress, from_remote, is_remote
+from lamina.build.context.remote import from_remote, is_remote
 from lamina.build.context.source import from_archive, from_directory
 from lamina.build.draft import Planned
 from lamina.build.layering import write_layer
 from lamina.build.options import BuildOptions
 from lamina.build.tree import find, walk
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
+from lamina.images.times import to_ns
 from support.context import File, write_context
 from support.workshop import Workshop, kinds, listing
 
@@ -263,6 +265,15 @@ def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
     assert not [path for path in workshop.folder.iterdir() if path.name.startswith("git-")]
     with pytest.raises(InvalidInput):
         from_remote(f"{address}/r.git#nope", workshop.folder)
+    commit = subprocess.run(
+        ["git", "log", "-1", "--format=%H %cI"], cwd=work, check=True, capture_output=True, text=True
+    )
+    digest, date = commit.stdout.split()
+    added = workshop.build(f"FROM scratch\nADD --checksum={digest} {address}/r.git#main:sub /src\n")
+    assert sorted(listing(added)) == ["src", "src/.dockerignore", "src/Dockerfile", "src/a", "src/skip"]
+    assert to_ns(added.config.created or "") == to_ns(image.config.created or "") == to_ns(date)
+    with pytest.raises(InvalidInput, match="expected checksum"):
+        workshop.build(f"FROM scratch\nADD --checksum={'0' * 40} {address}/r.git#main /src\n")
 
 
 def test_addresses_are_told_from_folders() -> None:

@@ -11,6 +11,8 @@ import email.message
 import email.utils
 import hashlib
 import posixpath
+import shutil
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,8 @@ import urllib3
 
 from lamina.build.console import Console
 from lamina.build.context.archive import ArchiveTree
+from lamina.build.context.directory import DirectoryTree
+from lamina.build.context.git import GitAddress, checkout, is_git
 from lamina.build.copy.place import Placing
 from lamina.build.copy.sources import Source
 from lamina.build.draft import Planned
@@ -37,8 +41,8 @@ _TIMEOUT = urllib3.Timeout(connect=30, read=120)  # seconds
 
 
 def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The local sources, and the URLs."""
-    remote = tuple(word for word in words if word.startswith(("http://", "https://")))
+    """The local sources, and the addresses: of files, and of git repositories."""
+    remote = tuple(word for word in words if word.startswith(("http://", "https://")) or is_git(word))
     return tuple(word for word in words if word not in remote), remote
 
 
@@ -97,6 +101,21 @@ class Downloads:
         self._temporary = temporary
         self._console = console
         self._closing = closing
+
+    def clone(self, location: str, keep_git: bool, checksum: str) -> Source:
+        """The folder of a git repository. Raises Problem when it cannot be had, or its commit is not `checksum`."""
+        root = Path(tempfile.mkdtemp(prefix="git-", dir=self._temporary))
+        self._closing.callback(shutil.rmtree, root, ignore_errors=True)
+        try:
+            folder = checkout(GitAddress.parse(location), root, keep_git=keep_git, commit=checksum)
+        except LaminaError as error:
+            raise Problem(error.message, error.advice) from None
+        tree = DirectoryTree(folder)
+        self._closing.callback(tree.close)
+        top = tree.lookup("")
+        if top is None:
+            raise Problem(f"{location} holds no folder")
+        return Source("", top, tree, tuple(walk(tree, top)))
 
     def fetch(self, url: str, destination: str, checksum: str) -> Source:
         """The file behind `url`. Raises Problem when it cannot be had, has no name, or another checksum."""

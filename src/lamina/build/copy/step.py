@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from lamina.build.cache import Step
+from lamina.build.context.git import is_git
 from lamina.build.copy.add import Downloads, place_archive, remote_words
 from lamina.build.copy.chmod import Chmod
 from lamina.build.copy.naming import contents, docker_name, fingerprint
@@ -70,7 +71,10 @@ def _gather(
         words, remote = remote_words(words)
         downloads = Downloads(work.rooms.temporary, work.console, gathered.closing)
         for word in remote:
-            source = downloads.fetch(word, instruction.destination, instruction.checksum)
+            if is_git(word):
+                source = downloads.clone(word, bool(instruction.keep_git_dir), instruction.checksum)
+            else:
+                source = downloads.fetch(word, instruction.destination, instruction.checksum)
             gathered.sources.append(source)
             gathered.sums[id(source.tree)] = Sums()
     if words:

@@ -1,7 +1,8 @@
 """Running a step's command: a snapshot of the image, a container on it, and the layer of what changed.
 
-No container record is made: the container lives only as long as its step, and whatever a crash leaves is swept by the
-rooms that made it (keys begin with `build-`, `bind-` or `volumes-`).
+No container record is made: the container lives only as long as its step. What a crash leaves, `leftovers.sweep` and
+the sweeps of snapshots and networks take away (keys begin with `build-`, `bind-` or `volumes-`; sandboxes are named by
+container ID).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from lamina.build.console import short
 from lamina.build.run.binds import Binds, MountMaker
 from lamina.build.run.clamped import ClampedBuilder
+from lamina.build.run.leftovers import PREFIX
 from lamina.build.run.mountpoints import mountpoint_layer
 from lamina.build.run.output import follow
 from lamina.build.stage import StageState
@@ -57,7 +59,7 @@ class ContainerRunner:
     def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None:
         """See CommandRunner. Raises also Problem for mounts and users that are not there, Cancelled."""
         with ExitStack() as closing:
-            folder = self.folder / f"build-{request.container_id}"
+            folder = self.folder / f"{PREFIX}{request.container_id}"
             folder.mkdir(parents=True, mode=0o700)
             closing.callback(shutil.rmtree, folder, ignore_errors=True)
             maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, closing)

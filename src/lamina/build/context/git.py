@@ -1,0 +1,105 @@
+"""Git repositories as trees: fetched without the user's configuration, dated by their commit.
+
+A checkout gives every file the time at which it was made; here they get the commit's time instead, so that the same
+commit gives the same image.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.errors import InvalidInput, Unavailable
+
+_GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")
+_SECONDS = 600  # for one git command
+
+
+def is_git(location: str) -> bool:
+    """Whether `location` names a repository, by moby's rule."""
+    return bool(_GIT.match(location))
+
+
+@dataclass(frozen=True, slots=True)
+class GitAddress:
+    """A repository, what to check out (empty: its default branch), and the folder that is the context."""
+
+    remote: str
+    ref: str = ""
+    folder: str = ""
+
+    @classmethod
+    def parse(cls, location: str) -> GitAddress:
+        """Raises InvalidInput for a ref that git would take for an option."""
+        remote, _, fragment = location.partition("#")
+        if remote.startswith("github.com/"):
+            remote = f"https://{remote}"
+        ref, _, folder = fragment.partition(":")
+        if ref.startswith("-"):
+            raise InvalidInput(f"invalid refspec: {ref}", advice="Name a branch, a tag or a commit.")
+        return cls(remote, ref, folder)
+
+
+def _inside(root: Path, folder: str) -> Path:
+    path = (root / folder).resolve()
+    if not path.is_relative_to(root.resolve()) or not path.is_dir():
+        raise InvalidInput(f"error setting git context, not a directory within the repository: {folder!r}")
+    return path
+
+
+def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "") -> Path:
+    """Fetch into the empty folder `root`; gives the folder that was asked for. `.git` goes unless it is kept.
+
+    Raises InvalidInput when git refuses, the folder is not in the repository, or its commit does not begin with
+    `commit`; Unavailable without git.
+    """
+    if shutil.which("git") is None:
+        raise Unavailable("git is not installed", advice="Install it, or send the files as a folder.")
+    _git(root, "init", "--quiet")
+    fetch = ("fetch", "--quiet", address.remote, "--", address.ref or "HEAD")
+    try:
+        _git(root, *fetch[:2], "--depth", "1", *fetch[2:])
+    except InvalidInput:  # plain file servers cannot give a part of the history
+        _git(root, *fetch)
+    _git(root, "checkout", "--quiet", "FETCH_HEAD")
+    found = _git(root, "rev-parse", "HEAD").strip()
+    if not found.startswith(commit):
+        raise InvalidInput(f"expected checksum to match {commit}, got {found}", expected=commit, found=found)
+    _git(root, "submodule", "update", "--init", "--recursive", "--depth=1", "--quiet")
+    seconds = int(_git(root, "log", "-1", "--format=%ct").strip() or 0)
+    if not keep_git:
+        shutil.rmtree(root / ".git", ignore_errors=True)
+    folder = _inside(root, address.folder)
+    _date(folder, seconds)
+    return folder
+
+
+def _date(folder: Path, seconds: int) -> None:
+    for path, directories, files in os.walk(folder, topdown=False):
+        for name in (*files, *directories):
+            os.utime(os.path.join(path, name), (seconds, seconds), follow_symlinks=False)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Run git without the user's or the machine's configuration, and without protocols that lead to local files."""
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_PROTOCOL_FROM_USER": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "HOME": "/nonexistent",
+    }
+    command = ["git", "-c", "protocol.file.allow=never", "-c", "core.hooksPath=/dev/null", *arguments]
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"git {arguments[0]} took more than {_SECONDS} seconds") from error
+    if done.returncode != 0:
+        message = done.stderr.decode("utf-8", "replace").strip()
+        raise InvalidInput(f"git {arguments[0]} failed: {message}", exit_code=done.returncode)
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,28 @@
+"""What the RUN steps of a crashed engine left: containers that nobody waits for, and their short-lived files."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from lamina.errors import LaminaError
+from lamina.runtime.runtime import Runtime
+
+PREFIX = "build-"  # of a step's folder, in front of its container's ID
+_SECONDS = 10.0  # for a killed container to end
+
+
+def sweep(runtime: Runtime, folder: Path) -> None:
+    """End the containers of steps that have a folder in `folder`, and remove those folders.
+
+    To be called at an engine's start, before snapshots and networks are swept.
+    """
+    for left in folder.glob(f"{PREFIX}*"):
+        with suppress(LaminaError):
+            task = runtime.recover(left.name.removeprefix(PREFIX))
+            if task.pid:
+                task.kill(all=True)
+                task.wait(_SECONDS)
+            task.delete()
+        shutil.rmtree(left, ignore_errors=True)
