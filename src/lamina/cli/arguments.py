@@ -123,6 +123,6 @@ def filters(pairs: Sequence[str]) -> dict[str, list[str]]:
 
 
 filter_option = click.option("-f", "--filter", "filter_", multiple=True, metavar="KEY=VALUE", help="Show what matches")
-format_option = click.option(
-    "--format", "format_", default="", metavar="TEMPLATE", help="Print with a Go template, 'table TEMPLATE' or 'json'"
-)
+FORMAT_HELP = "Print with a Go template, 'table TEMPLATE' or 'json'"
+format_option = click.option("--format", "format_", default="", metavar="TEMPLATE", help=FORMAT_HELP)
+short_format_option = click.option("-f", "--format", "format_", default="", metavar="TEMPLATE", help=FORMAT_HELP)

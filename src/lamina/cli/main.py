@@ -80,7 +80,7 @@ def _say(message: str, advice: str | None, code: int) -> int:
     sys.stdout.flush()
     print(message if message.startswith("Error response") else f"lamina: {message}", file=sys.stderr)
     if advice:
-        print(f"{advice.rstrip('.')}.", file=sys.stderr)
+        print(advice if advice.endswith((".", "?")) else f"{advice}.", file=sys.stderr)
     return code
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lamina.cli.arguments import command, filter_option, filters, format_option
+from lamina.cli.arguments import command, filter_option, filters, format_option, short_format_option
 from lamina.cli.session import Session
 from lamina.cli.show.times import moment, rfc3339_nano
 from lamina.errors import LaminaError
@@ -26,7 +26,7 @@ def _templated(document: Mapping[str, Any], form: str) -> str:
 
 
 @command("lamina info --format '{{.Driver}}'")
-@format_option
+@short_format_option
 @click.pass_obj
 def info(session: Session, format_: str) -> None:
     """Display information about the engine and its machine."""
@@ -45,7 +45,7 @@ def info(session: Session, format_: str) -> None:
 
 
 @command("lamina version --format '{{.Server.Version}}'")
-@format_option
+@short_format_option
 @click.pass_obj
 def version(session: Session, format_: str) -> None:
     """Show the version of the client and of the engine."""
