@@ -35,22 +35,20 @@ class Catalog:
         A tag comes before an ID that begins alike, as in Docker. Raises NotFound with `facts["reference"]`.
         """
         with self.store.read() as tx:
-            reference = _as_reference(name)
-            if reference is not None and (found := _by_reference(tx, reference)) is not None:
-                return found
-            return _by_prefix(tx, name, reference)
+            return find(tx, name)
 
     def load(self, tx: ReadTransaction, image_id: Digest) -> Image:
         """The image with this ID. Raises NotFound."""
         record = read_record(tx, image_id)
-        if record is None:
+        if record is None or (image := self._value(image_id, record)) is None:
             raise NotFound(f"No such image: {image_id}", reference=str(image_id))
-        return self._value(image_id, record)
+        return image
 
     def all(self, tx: ReadTransaction) -> Iterator[Image]:
         """Every image, intermediate ones too, ordered by ID."""
         for key, raw in tx.items(IMAGES):
-            yield self._value(Digest.parse(key), decode(raw))
+            if (image := self._value(Digest.parse(key), decode(raw))) is not None:
+                yield image
 
     def config(self, image_id: Digest) -> ImageConfig:
         """The parsed config. Raises NotFound, Corrupt."""
@@ -77,8 +75,12 @@ class Catalog:
                 delete_record(tx, image_id)
         return tuple(gone)
 
-    def _value(self, image_id: Digest, record: ImageRecord) -> Image:
-        config = self.config(image_id)
+    def _value(self, image_id: Digest, record: ImageRecord) -> Image | None:
+        """The image of a record; None when it was removed since the view of it was taken, and its config with it."""
+        try:
+            config = self.config(image_id)
+        except NotFound:
+            return None
         names = [Reference.parse(text) for text in record.references]
         sizes = zip(config.diff_ids, record.tar_sizes, strict=True)
         return Image(
@@ -98,6 +100,14 @@ class Catalog:
         if image.manifest_digest is None:
             return plain_manifest(image)
         return Manifest.parse(self.store.blobs.read(image.manifest_digest))
+
+
+def find(tx: ReadTransaction, name: str) -> Digest:
+    """`Catalog.find`, in a view or transaction that the caller has."""
+    reference = _as_reference(name)
+    if reference is not None and (found := _by_reference(tx, reference)) is not None:
+        return found
+    return _by_prefix(tx, name)
 
 
 def no_such_image(name: str) -> NotFound:
@@ -127,7 +137,7 @@ def _by_reference(tx: ReadTransaction, reference: Reference) -> Digest | None:
     return None
 
 
-def _by_prefix(tx: ReadTransaction, name: str, reference: Reference | None) -> Digest:
+def _by_prefix(tx: ReadTransaction, name: str) -> Digest:
     match = _ID.fullmatch(name)
     if match is None:
         raise no_such_image(name)

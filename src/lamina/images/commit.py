@@ -46,8 +46,8 @@ class CommitOptions:
     extra: dict[str, object] = field(default_factory=dict)
 
 
-def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions) -> ImageConfig:
-    """Make the image; gives its config. A container that changed no files gives an image without a new layer.
+def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions) -> Image:
+    """Make the image. A container that changed no files gives an image without a new layer.
 
     The caller pauses the container. Raises InvalidInput for a bad change, NoSpace; the store is then as it was.
     """
@@ -61,7 +61,7 @@ def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: Com
         when = options.created or now()
         created_by = " ".join(options.container.cmd or ()) if options.created_by is None else options.created_by
         step = History(when, created_by, options.message, options.author, empty_layer=layer is None)
-        image = ImageConfig.build(
+        made = ImageConfig.build(
             platform=options.platform or (base.platform if base else None),
             config=config,
             diff_ids=[*(base.config.diff_ids if base else ()), *([layer.diff_id] if layer else ())],
@@ -70,8 +70,8 @@ def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: Com
             author=options.author,
             extra={"comment": options.message, **options.extra} if options.message else options.extra,
         )
-        create(catalog, [NewImage(image, references=options.references, parent=base.id if base else None)])
-    return image
+        new = NewImage(made, references=options.references, parent=base.id if base else None)
+        return create(catalog, [new]).images[0]
 
 
 def inherit(config: RunConfig, below: RunConfig) -> RunConfig:

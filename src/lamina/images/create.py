@@ -13,6 +13,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
+from lamina.images.image import Image
 from lamina.images.names import add_names
 from lamina.images.record import ImageRecord, owner, read_record, write_record
 from lamina.images.times import now
@@ -29,8 +30,16 @@ class NewImage:
     parent: Digest | None = None
 
 
-def create(catalog: Catalog, images: Sequence[NewImage]) -> dict[str, Digest]:
-    """Make these images, all or none; gives the names that were taken from other images (name → old ID).
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The images, in the order they were given, and the names that other images lost to them (name → old ID)."""
+
+    images: tuple[Image, ...]
+    taken: dict[str, Digest]
+
+
+def create(catalog: Catalog, images: Sequence[NewImage]) -> Created:
+    """Make these images, all or none.
 
     An image that exists keeps its names and gets the new ones. Raises NotFound for a layer that is not here,
     InvalidInput for a manifest that is of another image, NoSpace.
@@ -39,15 +48,15 @@ def create(catalog: Catalog, images: Sequence[NewImage]) -> dict[str, Digest]:
     taken: dict[str, Digest] = {}
     with catalog.store.lease():
         for image in images:
+            catalog.remember(image.config)
             blobs.put(image.config.raw)
             if image.manifest is not None:
                 blobs.put(image.manifest.raw, image.manifest.digest.algorithm)
         with catalog.store.transaction() as tx:
             for image in images:
                 taken.update(_create(catalog, tx, image))
-    for image in images:
-        catalog.remember(image.config)
-    return taken
+            made = tuple(catalog.load(tx, image.config.digest) for image in images)
+    return Created(made, taken)
 
 
 def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Digest]:

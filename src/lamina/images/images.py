@@ -92,8 +92,7 @@ class Images:
         An image with this config that exists keeps its names and gets the new ones. `parent` is the image it was made
         from. Publishes a `tag` event for each tag. Raises NotFound for a missing layer, NoSpace.
         """
-        creation.create(self.catalog, [NewImage(config, manifest, references, parent)])
-        image = self.get(config.digest)
+        (image,) = creation.create(self.catalog, [NewImage(config, manifest, references, parent)]).images
         for reference in references:
             if reference.tag:
                 self.publish("tag", image, reference.familiar())
@@ -195,7 +194,7 @@ class Images:
         """
         tag = check_tag(reference) if reference else None
         options: dict[str, Any] = {"message": message, "changes": changes, "platform": platform, "created": created}
-        image = self.get(import_tar(self.catalog, stream, tag, **options).digest)
+        image = import_tar(self.catalog, stream, tag, **options)
         if tag:
             self.publish("tag", image, tag.familiar())
         self.publish("import", image, str(image.id))
@@ -208,8 +207,7 @@ class Images:
         bad change, NoSpace.
         """
         tags = [check_tag(reference) for reference in options.references]
-        config = commit(self.catalog, base, snapshot, replace(options, references=tags))
-        image = self.get(config.digest)
+        image = commit(self.catalog, base, snapshot, replace(options, references=tags))
         for tag in tags:
             self.publish("tag", image, tag.familiar())
         return image
@@ -223,7 +221,7 @@ class Images:
         """
         loaded = load(self.catalog, stream, platform, report)
         for item in loaded:
-            self.publish("load", self.get(item.id), str(item.id))
+            self.publish("load", item.image, str(item.id))
         return loaded
 
     def save(self, names: Sequence[str], sink: Sink, *, docker_archive: bool = True) -> None:

@@ -12,6 +12,7 @@ from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
 from lamina.images.changes import apply_changes
 from lamina.images.create import NewImage, create
+from lamina.images.image import Image
 from lamina.images.times import now
 from lamina.layers.compression import decompressed
 from lamina.layers.ingest import ingest
@@ -26,8 +27,8 @@ def import_tar(
     changes: Sequence[str],
     platform: Platform | None,
     created: str | None,
-) -> ImageConfig:
-    """Make the image; gives its config. Raises InvalidInput, TooLarge, NoSpace; the store is then as it was."""
+) -> Image:
+    """Make the image. Raises InvalidInput, TooLarge, NoSpace; the store is then as it was."""
     config = apply_changes(RunConfig(), changes)
     when = created or now()
     with catalog.store.lease():
@@ -44,5 +45,4 @@ def import_tar(
             created=when,
             extra={"comment": message} if message else {},
         )
-        create(catalog, [NewImage(image, references=[reference] if reference else [])])
-    return image
+        return create(catalog, [NewImage(image, references=[reference] if reference else [])]).images[0]

@@ -13,7 +13,7 @@ from lamina.errors import Conflict, InvalidInput
 from lamina.formats.config import chain_id
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
-from lamina.images.catalog import Catalog
+from lamina.images.catalog import Catalog, find
 from lamina.images.names import remove_names
 from lamina.images.record import children, delete_record, read_record
 from lamina.store.transaction import Transaction
@@ -59,13 +59,16 @@ class _Wish:
 
 def remove(catalog: Catalog, users: Users, name: str, *, force: bool, prune: bool) -> list[Removal]:
     """Remove what `name` means; `prune` takes unneeded parents along. Raises NotFound, and Conflict naming the user."""
-    image_id = catalog.find(name)
-    by_id = str(image_id).startswith(name) or image_id.encoded.startswith(name)
-    in_use = _users_of_line(catalog, users, image_id)
-    with catalog.store.transaction() as tx:
-        work = _Work(catalog, tx, in_use)
-        work.run(image_id, _Wish(name, by_id, force, prune))
-    return work.report(set(tx.dropped))
+    while True:
+        image_id = catalog.find(name)
+        by_id = str(image_id).startswith(name) or image_id.encoded.startswith(name)
+        in_use = _users_of_line(catalog, users, image_id)
+        with catalog.store.transaction() as tx:
+            if find(tx, name) != image_id:
+                continue  # the name moved in between
+            work = _Work(catalog, tx, in_use)
+            work.run(image_id, _Wish(name, by_id, force, prune))
+        return work.report(set(tx.dropped))
 
 
 def _users_of_line(catalog: Catalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:

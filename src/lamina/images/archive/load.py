@@ -14,6 +14,7 @@ from lamina.images.archive.intake import Intake, take_in
 from lamina.images.archive.plan import PlannedImage, check_layers
 from lamina.images.catalog import Catalog
 from lamina.images.create import NewImage, create
+from lamina.images.image import Image
 from lamina.progress import Output, Report
 
 
@@ -21,8 +22,12 @@ from lamina.progress import Output, Report
 class Loaded:
     """An image that came out of an archive, and the names it came with."""
 
-    id: Digest
+    image: Image
     references: tuple[Reference, ...]
+
+    @property
+    def id(self) -> Digest:
+        return self.image.id
 
 
 def load(catalog: Catalog, stream: BinaryIO, platform: Platform | None, report: Report) -> list[Loaded]:
@@ -39,9 +44,9 @@ def load(catalog: Catalog, stream: BinaryIO, platform: Platform | None, report: 
             raise NotFound(f"the archive holds no image for platform {platform}", platform=str(platform))
         for image in planned:
             check_layers(store, lease, intake, image)
-        taken = create(catalog, [NewImage(p.config, p.manifest, p.references, p.parent) for p in planned])
-    loaded = [Loaded(image.config.digest, image.references) for image in planned]
-    _tell(report, loaded, taken)
+        created = create(catalog, [NewImage(p.config, p.manifest, p.references, p.parent) for p in planned])
+    loaded = [Loaded(image, plan.references) for image, plan in zip(created.images, planned, strict=True)]
+    _tell(report, loaded, created.taken)
     return loaded
 
 
@@ -60,11 +65,11 @@ def _plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
 
 def _tell(report: Report, loaded: list[Loaded], taken: dict[str, Digest]) -> None:
     """The lines that Docker's users know."""
-    for image in loaded:
-        for reference in image.references:
+    for item in loaded:
+        for reference in item.references:
             if (old := taken.get(str(reference))) is not None:
                 said = f"The image {reference.familiar()} already exists, renaming the old one with ID {old} to empty"
                 report(Output(f"{said} string\n"))
             report(Output(f"Loaded image: {reference.familiar()}\n"))
-        if not image.references:
-            report(Output(f"Loaded image ID: {image.id}\n"))
+        if not item.references:
+            report(Output(f"Loaded image ID: {item.id}\n"))
