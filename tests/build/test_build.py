@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lamina.build.builder import build
+from lamina.build.cache import forget_lost
 from lamina.build.context.source import from_archive, from_directory, from_dockerfile
 from lamina.build.options import BuildOptions
 from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
@@ -193,6 +194,15 @@ def test_cache_from_uses_what_an_image_holds(workshop: Workshop, tmp_path: Path)
     assert again.config.diff_ids == image.config.diff_ids
 
 
+def test_a_cached_copy_from_an_image_does_not_read_it(workshop: Workshop) -> None:
+    base = workshop.build("FROM scratch\nCOPY dir /d\n", FILES)
+    text = f"FROM scratch\nCOPY --from={base.id.encoded} /d /e\n"
+    image = workshop.build(text)
+    base.layers[0].tar.rename(base.layers[0].tar.with_suffix(".away"))
+    assert workshop.build(text).id == image.id
+    assert "Using cache" in workshop.said
+
+
 def test_squash_leaves_one_layer_over_the_base(workshop: Workshop) -> None:
     base = workshop.build("FROM scratch\nCOPY dir /d\n", FILES)
     text = f"FROM {base.id.encoded}\nCOPY a.txt /\nCOPY run.sh /a.txt\nENV A=1\n"
@@ -275,3 +285,13 @@ def test_removed_images_are_no_cache(workshop: Workshop) -> None:
     workshop.images.remove(str(image.id))
     workshop.build("FROM scratch\nCOPY a.txt /\n", FILES)
     assert "Using cache" not in workshop.said
+
+
+def test_forgetting_drops_only_what_is_gone(workshop: Workshop) -> None:
+    kept = workshop.build("FROM scratch\nCOPY a.txt /\n", FILES)
+    gone = workshop.build("FROM scratch\nCOPY dir /d\n", FILES)
+    workshop.build(f"FROM scratch\nCOPY --from={kept.id.encoded} /a.txt /b\n")
+    workshop.images.remove(str(gone.id))
+    assert forget_lost(workshop.rooms.store, workshop.images) == 1
+    assert workshop.build("FROM scratch\nCOPY a.txt /\n", FILES).id == kept.id
+    assert "Using cache" in workshop.said

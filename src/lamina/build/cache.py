@@ -19,6 +19,7 @@ from lamina.images.images import Images
 from lamina.store.store import Store
 
 BUCKET = "build-step"  # key → image ID
+COPIES = "build-copy"  # a COPY --from as asked → what it came to (see copy.shortcut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,13 @@ def _begins(whole: ImageConfig, part: ImageConfig) -> bool:
 
 
 def forget_lost(store: Store, images: Images) -> int:
-    """Drop the records whose image is gone, as `prune` does; tells how many there were."""
+    """Drop the records whose image is gone, and all shortcuts, as `prune` does; tells how many steps were forgotten."""
     with store.read() as tx:
         rows = list(tx.items(BUCKET))
     lost = [key for key, raw in rows if images.find(Digest.parse(raw.decode())) is None]
     with store.transaction() as tx:
         for key in lost:
             tx.delete(BUCKET, key)
+        for key, _ in tx.items(COPIES):
+            tx.delete(COPIES, key)
     return len(lost)

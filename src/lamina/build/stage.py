@@ -107,7 +107,7 @@ class StageState:
 
     def move(self, image: Image, config: RunConfig) -> None:
         """Go on from `image`, the result of a step; `config` is what the step made of the config."""
-        if self.image is None or image.layers != self.image.layers:
+        if self.image is None or image.config.diff_ids != self.image.config.diff_ids:
             self.files = self.files.after(image)
         self.image = image
         self.config = config

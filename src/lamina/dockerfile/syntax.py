@@ -152,7 +152,7 @@ class _Parser:
             parts.append(part)
         joined = "".join(parts)
         if empty:
-            self.warnings.append(Warned(f"Empty continuation line found in: {joined}", Lines(self.at, self.at)))
+            self.warnings.append(Warned(f"Empty continuation line found in:\n    {joined}", Lines(self.at, self.at)))
         return joined
 
     def _heredocs(self, line: str) -> tuple[Heredoc, ...]:

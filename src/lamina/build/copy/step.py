@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lamina.build.cache import Step
 from lamina.build.context.git import is_git
@@ -17,6 +17,7 @@ from lamina.build.copy.chmod import Chmod
 from lamina.build.copy.naming import contents, docker_name, fingerprint
 from lamina.build.copy.owners import parse_owner
 from lamina.build.copy.place import Owner, Placing, absolute, check_destination, whole_seconds
+from lamina.build.copy.shortcut import remember, remembered
 from lamina.build.copy.sources import Source, local_sources
 from lamina.build.draft import Draft
 from lamina.build.layering import write_layer
@@ -52,6 +53,11 @@ def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Im
 
     Raises Problem.
     """
+    image = origin if isinstance(instruction, Copy) and from_image else None
+    if isinstance(instruction, Copy) and image is not None:
+        known = remembered(work, state, instruction, image)
+        if known is not None and work.hit(state, known):
+            return
     keyword = type(instruction).__name__.upper()
     gathered = _Gathered()
     with gathered.closing:
@@ -60,7 +66,10 @@ def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Im
         except Problem as problem:
             raise Problem(f"{keyword} failed: {problem.message}", problem.advice) from None
         check_destination(gathered.sources, 0, instruction.destination, keyword)
-        _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)
+        before = replace(state)
+        step = _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)
+        if isinstance(instruction, Copy) and image is not None:
+            remember(work, before, instruction, image, step)
 
 
 def _gather(
@@ -101,12 +110,13 @@ def _tree(work: Work, origin: Image | None, from_image: bool) -> tuple[Tree, Sum
     return work.context.tree, work.context.sums
 
 
-def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, *, keep_owner: bool) -> None:
+def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, *, keep_owner: bool) -> Step:
+    """Do the step, or take it from the cache; gives what it was."""
     step: Step | None = None
     if all(gathered.sums[id(source.tree)].known(node) for source, node in contents(gathered.sources)):
         step = _step(work, state, instruction, gathered)
         if work.hit(state, step):
-            return
+            return step
     time_ns = state.dated(gathered.newest_ns)
     draft = _plan(work, state, instruction, gathered, keep_owner)
     with work.rooms.store.layers.create() as making:
@@ -114,9 +124,10 @@ def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _
         if step is None:
             step = _step(work, state, instruction, gathered)
             if work.hit(state, step):
-                return
+                return step
         layer = making.commit(made) if made.entries else None
     work.commit(state, step, layer, time_ns)
+    return step
 
 
 def _step(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered) -> Step:
