@@ -14,8 +14,7 @@ from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tree import Tree, walk
 from lamina.snapshots.driver import Snapshot
-
-from .conftest import Bench
+from snapshots.bench import Bench
 
 pytestmark = pytest.mark.root
 

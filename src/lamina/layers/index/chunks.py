@@ -1,8 +1,8 @@
 """Where the contents of a regular file lie: an array of equal chunks, each somewhere in a tar or a hole.
 
-A file without holes is one chunk in its tar. A sparse file is cut so that holes and data fall into different chunks;
-where that would take too many chunks, or where the pieces do not lie on block boundaries, the chunks that mix are
-written out in the index itself.
+A file without holes is one chunk in its tar. A sparse file is cut so that holes and data fall into different chunks.
+Where that would take very many chunks, or where the pieces do not lie on block boundaries, the chunks that mix are
+copied into the index, as a sparse part of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from lamina.errors import InvalidInput
 from lamina.layers.entry import Entry
 from lamina.layers.index.format import BLOCK, BLOCK_BITS, CHUNK_BITS_MASK, CHUNK_INDEXES
 
-_MAX_CHUNKS = 1 << 16
+_FEW_CHUNKS = 1 << 13
+_MAX_CHUNKS = 1 << 24
 _MAX_BITS = BLOCK_BITS + CHUNK_BITS_MASK
 
 
@@ -49,7 +50,9 @@ def chunk_bits(size: int) -> int:
 
 
 def check_data(entry: Entry, tar_blocks: int) -> None:
-    """Raises InvalidInput unless the data of `entry` begins on a block and ends within the tar."""
+    """Raises InvalidInput unless the data of `entry`, if it has any, begins on a block and ends within the tar."""
+    if not entry.stored_size:
+        return
     if entry.data_offset < 0 or entry.data_offset % BLOCK:
         raise InvalidInput(
             f"the data of {entry.path!r} does not begin on a {BLOCK}-byte block of its tar", offset=entry.data_offset
@@ -106,13 +109,29 @@ def _pieces(entry: Entry) -> list[tuple[int, int, int]]:
 
 
 def _sparse_bits(entry: Entry, pieces: list[tuple[int, int, int]]) -> int:
-    """The largest chunk that no boundary between hole and data cuts, unless that takes too many chunks."""
+    """The largest chunk that no boundary between hole and data cuts; where that takes many chunks, the one for which
+    chunk addresses and copied data together are smallest."""
     largest = chunk_bits(entry.size)
-    smallest = min(chunk_bits((entry.size + _MAX_CHUNKS - 1) // _MAX_CHUNKS), _MAX_BITS)
-    if entry.size > _MAX_CHUNKS << smallest:
-        raise InvalidInput(f"the sparse file {entry.path!r} is larger than an index can describe", path=entry.path)
     edges = {edge for offset, _, length in pieces for edge in (offset, offset + length)} - {0, entry.size}
-    bits = largest
-    for edge in edges:
-        bits = min(bits, (edge & -edge).bit_length() - 1)
-    return max(bits, smallest)
+    exact = min([largest, *((edge & -edge).bit_length() - 1 for edge in edges)])
+    if exact >= BLOCK_BITS and entry.size >> exact <= _FEW_CHUNKS:
+        return exact
+    possible = [bits for bits in range(max(exact, BLOCK_BITS), largest + 1) if entry.size >> bits <= _MAX_CHUNKS]
+    if not possible:
+        raise InvalidInput(f"the sparse file {entry.path!r} is larger than an index can describe", path=entry.path)
+    return min(possible, key=lambda bits: 8 * (entry.size >> bits) + _copied(pieces, bits))
+
+
+def _copied(pieces: list[tuple[int, int, int]], bits: int) -> int:
+    """About what copying the chunks that are cut costs, with chunks of this size: the bytes of data in them, and
+    something for the room they take, although that is mostly holes."""
+    total, cut, mask = 0, set(), (1 << bits) - 1
+    for offset, _, length in pieces:
+        head = min(-offset & mask, length)
+        tail = (length - head) & mask
+        total += head + tail
+        if head:
+            cut.add(offset >> bits)
+        if tail:
+            cut.add((offset + length) >> bits)
+    return total + (len(cut) << bits >> 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from dataclasses import dataclass
@@ -65,11 +66,11 @@ class IndexImage:
             raise
 
     def close(self) -> None:
-        """Lets the file go; a second call does nothing."""
+        """Lets the file go, once the streams over it have gone as well; a second call does nothing."""
         self.data.release()
         if self._map is not None:
-            self._map.close()
-            self._map = None
+            with contextlib.suppress(BufferError):
+                self._map.close()
 
     @property
     def in_memory(self) -> bool:
@@ -94,7 +95,7 @@ class IndexImage:
             self.damaged("it does not begin as one")
         if block_bits != BLOCK_BITS or directory_bits or incompatible & ~_KNOWN_FEATURES:
             self.damaged("it has features that no layer index has")
-        self.has_implied = fields[13] == erofs.LABEL_IMPLIED
+        self.has_implied: bool = fields[13] == erofs.LABEL_IMPLIED
         self._meta = meta << BLOCK_BITS
         self._shared = xattrs << BLOCK_BITS
         self.devices: list[Device] = []

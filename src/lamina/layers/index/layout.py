@@ -10,7 +10,7 @@ from lamina.layers.entry import EntryType
 from lamina.layers.index.changeset import Changeset, Inode, walk_directories
 from lamina.layers.index.chunks import check_data, map_file
 from lamina.layers.index.directories import directory_blocks
-from lamina.layers.index.format import BLOCK, BLOCK_BITS, INODE_SIZE, SLOT, round_up
+from lamina.layers.index.format import BLOCK, BLOCK_BITS, INODE_SIZE, SLOT, TARGET_MAX, round_up
 from lamina.layers.index.xattrs import Pair, XattrTable, kept_pairs
 
 _REGULAR, _SYMLINK = EntryType.REGULAR, EntryType.SYMLINK
@@ -68,6 +68,8 @@ class Layout:
         elif entry.type is _SYMLINK:
             inode.text = os.fsencode(entry.target)
             inode.size = len(inode.text)
+            if not 0 < inode.size <= TARGET_MAX:
+                raise InvalidInput(f"the symlink {entry.path!r} has a target of {inode.size} bytes", path=entry.path)
 
     def _place(self) -> int:
         """Numbers the inodes. One never crosses a block, nor do contents that stand behind it."""

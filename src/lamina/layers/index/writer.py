@@ -2,7 +2,7 @@
 
 The image has the superblock and the table of tars first, then the inodes with what belongs right behind them
 (attributes, chunk addresses, short link texts, small directories), then blocks of large directories and long link
-texts, then copied pieces of sparse files, then shared attributes. The same entries give the same bytes.
+texts, then shared attributes, then copied pieces of sparse files. The same entries give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from lamina.errors import TooLarge, Unsupported
 from lamina.layers.entry import Entry, EntryType
@@ -20,6 +21,7 @@ from lamina.layers.index.directories import pack_block
 from lamina.layers.index.format import BLOCK, BLOCK_BITS, INODE_SIZE, SLOT, round_up
 from lamina.layers.index.layout import Layout
 from lamina.layers.index.xattrs import units
+from lamina.linux.files import copy_range
 
 _UNMARKED = bytes(16)
 _MAX_BLOCKS = 0xFFFFFFFF
@@ -52,33 +54,37 @@ class IndexWriter:
         sizes = [tar_size] if isinstance(tar_size, int) else list(tar_size)
         tar_blocks = [(size + BLOCK - 1) >> BLOCK_BITS for size in sizes]
         layout = Layout(self._changes, tar_blocks)
-        path.write_bytes(_Image(layout, tar_blocks, tars).pack())
+        _Image(layout, tar_blocks).write(path, tars)
 
 
 class _Image:
     """Fills the bytes in where the layout has put them."""
 
-    def __init__(self, layout: Layout, tar_blocks: Sequence[int], tars: Sequence[Path]) -> None:
+    def __init__(self, layout: Layout, tar_blocks: Sequence[int]) -> None:
         self._layout = layout
         self._tar_blocks = tar_blocks
-        self._tars = tars
         self._meta_start = round_up(erofs.DEVICE_TABLE + len(tar_blocks) * erofs.DEVICE_SLOT, BLOCK)
         self._first_data = (self._meta_start + layout.meta_size) >> BLOCK_BITS
         self._meta = bytearray(layout.meta_size)
         self._data = bytearray(layout.data_blocks * BLOCK)
+        self._first_shared = self._first_data + layout.data_blocks
+        self._blocks = self._first_shared + ((len(layout.shared) + BLOCK - 1) >> BLOCK_BITS)
+        self._copies: list[tuple[int, Copy]] = []
 
-    def pack(self) -> bytes:
+    def write(self, path: Path, tars: Sequence[Path]) -> None:
         for number, inode in enumerate(self._layout.order, 1):
             self._pack_inode(inode, number)
-        shared = self._layout.shared
-        area = shared + bytes(-len(shared) % BLOCK)
-        body = b"".join((self._meta, self._data, area))
-        blocks = (self._meta_start + len(body)) >> BLOCK_BITS
-        if max(blocks, *self._tar_blocks) > _MAX_BLOCKS:
+        body = b"".join((self._meta, self._data, self._layout.shared))
+        if max(self._blocks, *self._tar_blocks) > _MAX_BLOCKS:
             raise TooLarge("the layer is larger than an index can address", limit=_MAX_BLOCKS * BLOCK)
-        return self._head(body, blocks, blocks - (len(area) >> BLOCK_BITS)) + body
+        with path.open("wb") as file:
+            file.write(self._head(body))
+            file.write(body)
+            for block, copy in self._copies:
+                self._copy(copy, block * BLOCK, file, tars)
+            file.truncate(self._blocks * BLOCK)
 
-    def _head(self, body: bytes, blocks: int, shared_block: int) -> bytes:
+    def _head(self, body: bytes) -> bytes:
         head = bytearray(self._meta_start)
         uuid = hashlib.blake2b(body, digest_size=16).digest()
         incompatible = erofs.INCOMPAT_CHUNKED_FILE | erofs.INCOMPAT_DEVICE_TABLE
@@ -88,7 +94,7 @@ class _Image:
         erofs.SUPER.pack_into(
             head, erofs.SUPER_OFFSET,
             erofs.MAGIC, 0, erofs.COMPAT_MTIME, BLOCK_BITS, 0, order[0].nid,
-            len(order), 0, 0, blocks, self._meta_start >> BLOCK_BITS, shared_block,
+            len(order), 0, 0, self._blocks, self._meta_start >> BLOCK_BITS, self._first_shared,
             uuid, label, incompatible, 0,
             len(self._tar_blocks), erofs.DEVICE_TABLE // erofs.DEVICE_SLOT, 0, 0, 0, 0, 0,
         )
@@ -101,11 +107,12 @@ class _Image:
         entry = inode.entry
         offset = inode.nid * SLOT
         layout, union = self._contents(inode, offset + INODE_SIZE + len(inode.body))
+        mode = entry.mode & 0o7777 if entry.type is not EntryType.SYMLINK else 0o777
         seconds, nanoseconds = divmod(entry.mtime_ns, 1_000_000_000)
         # fmt: off
         erofs.INODE.pack_into(
             self._meta, offset,
-            1 | layout << 1, units(inode.body), erofs.FILE_TYPES[entry.type][0] | entry.mode & 0o7777, 0, inode.size,
+            1 | layout << 1, units(inode.body), erofs.FILE_TYPES[entry.type][0] | mode, 0, inode.size,
             union, number, entry.uid, entry.gid, seconds, nanoseconds, inode.links,
             erofs.IMPLIED if inode.implied else _UNMARKED,
         )
@@ -136,16 +143,17 @@ class _Image:
             address = (0, inode.device, block) if block >= 0 else erofs.HOLE
             erofs.CHUNK.pack_into(self._meta, begin + 8 * position, *address)
         for copy in file.copies:
-            block = self._first_data + (len(self._data) >> BLOCK_BITS)
-            erofs.CHUNK.pack_into(self._meta, begin + 8 * copy.chunk, 0, 0, block)
-            self._data += self._copied(copy)
+            erofs.CHUNK.pack_into(self._meta, begin + 8 * copy.chunk, 0, 0, self._blocks)
+            self._copies.append((self._blocks, copy))
+            self._blocks += (copy.size + BLOCK - 1) >> BLOCK_BITS
+            if self._blocks > _MAX_BLOCKS:
+                raise TooLarge(f"the sparse file {inode.entry.path!r} is larger than an index can describe")
 
-    def _copied(self, copy: Copy) -> bytearray:
-        if len(self._tars) < copy.device:
+    def _copy(self, copy: Copy, offset: int, file: BinaryIO, tars: Sequence[Path]) -> None:
+        if len(tars) < copy.device:
             raise Unsupported("a sparse file has pieces off the block boundaries, and its tar was not given")
-        contents = bytearray(round_up(copy.size, BLOCK))
-        with self._tars[copy.device - 1].open("rb") as tar:
+        with tars[copy.device - 1].open("rb", buffering=0) as tar:
             for into, source, length in copy.pieces:
-                tar.seek(source)
-                contents[into : into + length] = tar.read(length)
-        return contents
+                file.seek(offset + into)
+                file.flush()
+                copy_range(tar.fileno(), file.fileno(), source, length)
