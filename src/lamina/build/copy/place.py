@@ -60,7 +60,7 @@ class Placing:
             self._with_parents(source)
             return
         path = self.target(source.name)
-        if not self._excluded(posixpath.basename(source.name), source.node):
+        if self.exclude is None or not self.exclude.ignores(posixpath.basename(source.name)).ignored:
             self._put(source, source.node, path)
 
     def _put(self, source: Source, node: Node, path: str) -> None:
@@ -69,7 +69,9 @@ class Placing:
         self.draft.put(Planned(self._entry(node.entry, path), source.tree, node))
 
     def _entry(self, entry: Entry, path: str) -> Entry:
-        mode = entry.mode if self.chmod is None else self.chmod.apply(entry.mode, entry.type is EntryType.DIRECTORY)
+        mode = entry.mode
+        if self.chmod is not None and entry.type is not EntryType.SYMLINK:
+            mode = self.chmod.apply(mode, entry.type is EntryType.DIRECTORY)
         xattrs = entry.xattrs
         uid, gid = entry.uid, entry.gid
         if self.owner is not None:
@@ -130,9 +132,6 @@ class Placing:
             yield from waiting
             waiting = []
             yield node
-
-    def _excluded(self, name: str, node: Node) -> bool:
-        return self.exclude is not None and self.exclude.ignores(name).ignored
 
     def _with_parents(self, source: Source) -> None:
         """--parents: the path behind the pivot is made again below the destination, directories with their modes."""

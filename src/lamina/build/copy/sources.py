@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from lamina.build.context.ignored import IgnoringTree
 from lamina.build.tree import Node, Tree, find, walk
 from lamina.dockerfile.gomatch import compile_match, has_wildcards
 from lamina.dockerfile.position import Problem
@@ -88,9 +89,7 @@ def _source(tree: Tree, path: str, context: bool) -> Source:
 
 
 def _why_missing(tree: Tree, path: str) -> str | None:
-    reason = getattr(tree, "reason", None)
-    why = reason(path) if callable(reason) else None
-    if isinstance(why, str):
+    if isinstance(tree, IgnoringTree) and (why := tree.reason(path)):
         return f"{why}."
     parent = tree.lookup(posixpath.dirname(path))
     if parent is None or not parent.is_directory:
