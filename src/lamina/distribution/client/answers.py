@@ -85,6 +85,8 @@ def connection_failure(url: str, error: Exception) -> LaminaError:
         return Unavailable(f"{place} did not answer in time", tls=False, url=without_secrets(url))
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return Unavailable(f"The name of {place} is not known", advice="Check the name and the network.", tls=False)
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return Unavailable(f"The connection to {place} broke off", tls=False, url=without_secrets(url))
     return Unavailable(
         f"{place} cannot be reached",
         advice="Check the address, and that it is up.",

@@ -56,12 +56,12 @@ def upload(repository: Repository, source: Source, progress: Progress, cancelled
         try:
             return session.run()
         except _Broken as broken:
-            fruitless = 0 if session.offset > before else fruitless + 1
             patience = repository.transport.settings.retry
-            if fruitless >= patience.attempts:
-                raise broken.problem from broken
             patience.pause(max(1, fruitless), broken.asked)
             session.recover()
+            fruitless = 0 if session.offset > before else fruitless + 1
+            if fruitless >= patience.attempts:
+                raise broken.problem from broken
 
 
 class _Broken(Exception):
