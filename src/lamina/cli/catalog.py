@@ -132,6 +132,10 @@ COMMANDS: dict[str, Entry] = {
     "context rm": Entry("context", "rm", "Remove contexts"),
     "context show": Entry("context", "show", "Print the name of the current context"),
     "context use": Entry("context", "use", "Set the current context"),
+    "registry copy": Entry("registry", "copy", "Copy images between registries"),
+    "registry gc": Entry("registry", "gc", "Remove what no image refers to"),
+    "registry ls": Entry("registry", "ls", "List the repositories of a registry's store"),
+    "registry verify": Entry("registry", "verify", "Check every blob against its digest"),
     "registry serve": Entry("registry", "serve", "Serve a registry"),
 }
 

@@ -1,30 +1,121 @@
-"""`lamina registry serve`: a registry of your own."""
+"""`lamina registry …`: a registry of your own, the care of its store, and copies between registries."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from lamina.cli.arguments import command
+from lamina.cli.arguments import FC, command, many, switch
+from lamina.cli.session import Session
+
+if TYPE_CHECKING:
+    from lamina.distribution.server.config import Config
+
+config_option = click.option(
+    "--config", "config_file", default="", metavar="FILE", help="The registry's settings, as TOML"
+)
+root_option = click.option("--root", default="", metavar="DIR", help="Where blobs and metadata are kept")
+
+
+def store_options(function: FC) -> FC:
+    """The flags that name a registry's store."""
+    return config_option(root_option(function))
+
+
+def _config(config_file: str, root: str, listen: str = "") -> Config:
+    from msgspec.structs import replace
+
+    from lamina.distribution.server.config import Config, load
+
+    config = load(Path(config_file)) if config_file else Config()
+    given = {"listen": listen, "root": Path(root) if root else None}
+    return replace(config, **{name: value for name, value in given.items() if value})
 
 
 @command("""
     lamina registry serve --root /srv/registry
     lamina registry serve --config registry.toml --listen 0.0.0.0:5000
 """)
-@click.option("--config", "config_file", default="", metavar="FILE", help="Settings, as TOML")
+@store_options
 @click.option("--listen", default="", metavar="HOST:PORT", help="Where to listen (default 127.0.0.1:5000)")
-@click.option("--root", default="", metavar="DIR", help="Where blobs and metadata are kept")
-def serve(config_file: str, listen: str, root: str) -> None:
+def serve(config_file: str, root: str, listen: str) -> None:
     """Serve a registry until SIGTERM, with the protocol that docker, podman and others push to and pull from."""
-    from msgspec.structs import replace
-
-    from lamina.distribution.server.config import Config, load
     from lamina.distribution.server.serve import serve as run
 
-    config = load(Path(config_file)) if config_file else Config()
-    given = {"listen": listen, "root": Path(root) if root else None}
-    config = replace(config, **{name: value for name, value in given.items() if value})
+    config = _config(config_file, root, listen)
     run(config, ready=lambda address: print(f"listening on {address}", file=sys.stderr, flush=True))
+
+
+@command("lamina registry gc --root /srv/registry --dry-run")
+@store_options
+@switch("--dry-run", help="Only tell what would go")
+@click.option("--grace", type=float, default=None, metavar="SECONDS", help="How long deleted content stays")
+def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
+    """Remove what no image refers to; the registry may be running."""
+    from lamina.cli.show.units import human_size
+    from lamina.distribution.server import admin
+
+    swept = admin.gc(_config(config_file, root), grace=grace, dry_run=dry_run)
+    print(f"Manifests: {swept.manifests}\nBlobs: {swept.blobs}\nUploads: {swept.uploads}\nOrphans: {swept.orphans}")
+    print(f"Total reclaim{'able' if dry_run else 'ed'} space: {human_size(swept.bytes)}")
+
+
+@command("""
+    lamina registry ls --root /srv/registry
+    lamina registry ls --root /srv/registry team/app
+""")
+@click.argument("repository", required=False, default="", metavar="[REPOSITORY]")
+@store_options
+def ls(repository: str, config_file: str, root: str) -> None:
+    """List the repositories of a registry's store, or the tags of one."""
+    from lamina.cli.show.table import aligned, write_lines
+    from lamina.cli.show.times import ago
+    from lamina.cli.show.units import human_size
+    from lamina.distribution.server import admin
+
+    config = _config(config_file, root)
+    if repository:
+        tags = [[tag.name, tag.digest, ago(tag.updated)] for tag in admin.ls_tags(config, repository)]
+        write_lines(aligned([["TAG", "DIGEST", "PUSHED"], *tags]))
+        return
+    rows = [[r.name, str(r.tags), str(r.manifests), human_size(r.bytes)] for r in admin.ls(config)]
+    write_lines(aligned([["REPOSITORY", "TAGS", "MANIFESTS", "SIZE"], *rows]))
+
+
+@command("lamina registry verify --root /srv/registry")
+@store_options
+def verify(config_file: str, root: str) -> int:
+    """Read everything in a registry's store and check it against its digest."""
+    from lamina.cli.show.units import human_size
+    from lamina.distribution.server import admin
+
+    found = admin.verify(_config(config_file, root))
+    for problem in found.damaged:
+        print(problem.message, file=sys.stderr)
+    print(f"{found.blobs} blobs with {human_size(found.bytes)}: {len(found.damaged) or 'none'} damaged")
+    return 1 if found.damaged else 0
+
+
+@command("lamina registry copy registry.example.com/team/app:1 127.0.0.1:5000/mirror/app:1")
+@click.argument("source")
+@click.argument("target")
+@many("--insecure", metavar="HOST", help="Registry to talk to without TLS or without checking it")
+@switch("--no-referrers", help="Leave out signatures and what else refers to the image")
+@click.pass_obj
+def copy(session: Session, source: str, target: str, insecure: tuple[str, ...], no_referrers: bool) -> None:
+    """Copy an image with all its platforms between registries, without a daemon and without changing a byte."""
+    from lamina.cli.show.progress import Display
+    from lamina.distribution.client import RegistryClient, Settings
+    from lamina.distribution.client.copy import copy as run
+    from lamina.distribution.client.credentials import CredentialFile
+    from lamina.formats.reference import Reference
+
+    credentials = CredentialFile(session.settings.config.path)
+    with RegistryClient(Settings(insecure=insecure), credentials.get) as client, Display(sys.stderr) as display:
+        copied = run(
+            Reference.parse(source), Reference.parse(target), display, client=client, referrers=not no_referrers
+        )
+    print(copied.digest)

@@ -1,0 +1,66 @@
+"""`lamina registry` and the commands that talk to one through an engine."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.engines import LAMINA, Cli
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """lamina's own registry on a free port: its address and its root."""
+    root = tmp_path_factory.mktemp("registry")
+    command = [*LAMINA, "registry", "serve", "--root", str(root), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            yield process.stderr.readline().decode().split()[-1], root
+        finally:
+            process.terminate()
+
+
+def test_images_go_up_come_down_and_are_copied(lamina: Cli, registry: tuple[str, Path]) -> None:
+    address, root = registry
+    name = f"{address}/team/app:1"
+    lamina("tag", "base", name)
+    pushed = lamina.text("push", name)
+    assert "digest: sha256:" in pushed
+    assert "\x1b" not in pushed  # no bars in a pipe
+    assert lamina.text("push", "-q", name).strip() == name
+    lamina("rmi", name)
+    assert lamina.text("pull", "-q", name).strip() == name
+    lamina("rmi", name)
+    assert lamina.text("run", "--rm", "--network", "none", name, "echo", "pulled") == "pulled\n"
+    lamina("rmi", name)
+    digest = lamina.text("registry", "copy", name, f"{address}/mirror/app:2").strip()
+    assert digest in pushed
+    listed = [line.split() for line in lamina.text("registry", "ls", "--root", str(root)).splitlines()]
+    assert [row[:2] for row in listed[1:]] == [["mirror/app", "1"], ["team/app", "1"]]
+    assert digest in lamina.text("registry", "ls", "--root", str(root), "mirror/app")
+    assert "none damaged" in lamina.text("registry", "verify", "--root", str(root))
+    assert "space: 0B" in lamina.text("registry", "gc", "--root", str(root), "--dry-run")
+    assert "nosuch" in lamina.fails("registry", "ls", "--root", str(root), "nosuch", code=1)
+
+
+def test_what_is_not_there_is_said(lamina: Cli, registry: tuple[str, Path]) -> None:
+    address, _ = registry
+    assert lamina.fails("pull", f"{address}/team/none:1", code=1)
+    assert "all-tags" in lamina.fails("pull", "-a", f"{address}/team/app:1", code=1)
+    assert lamina.fails("push", f"{address}/team/never:1", code=1)
+
+
+def test_credentials_are_tried_and_kept(lamina: Cli, registry: tuple[str, Path]) -> None:
+    address, _ = registry
+    done = lamina("login", "-u", "ada", "--password-stdin", address, stdin=b"secret\n")
+    assert b"Login Succeeded" in done.stdout
+    assert (lamina.config / "config.json").stat().st_mode & 0o777 == 0o600
+    assert "Removing login credentials" in lamina.text("logout", address)
+    assert "Not logged in" in lamina.text("logout", address)
+    assert "terminal" in lamina.fails("login", address, code=1)
