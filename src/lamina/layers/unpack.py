@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,10 +127,11 @@ class _Unpacking:
             try:
                 self._make(member, entry)
             except FileExistsError:
-                if entry.type is EntryType.HARDLINK and self._is_linked(entry):
-                    return
-                self._clear(entry)
-                self._make(member, entry)
+                if entry.type is EntryType.HARDLINK:
+                    self._relink(entry)
+                else:
+                    self._clear(entry)
+                    self._make(member, entry)
             self._whiteouts.placed(self._parents.open(entry.parent), entry.name)
 
     def _make(self, member: Member, entry: Entry) -> None:
@@ -158,10 +160,22 @@ class _Unpacking:
             )
         return directory, name, status
 
-    def _is_linked(self, entry: Entry) -> bool:
-        here = _lstat(self._parents.open(entry.parent), entry.name)
-        there = self._link_target(entry)[2]
-        return here is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    def _relink(self, entry: Entry) -> None:
+        """Put a hard link where something is, which may be the very file or a directory that holds it."""
+        directory, target, there = self._link_target(entry)
+        parent = self._parents.open(entry.parent)
+        here = _lstat(parent, entry.name)
+        if here is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+            return
+        meanwhile = f".lamina-{secrets.token_hex(8)}"
+        os.link(target, meanwhile, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+        try:
+            self._clear(entry)
+        except BaseException:
+            os.unlink(meanwhile, dir_fd=self._parents.open(entry.parent))
+            raise
+        parent = self._parents.open(entry.parent)
+        os.rename(meanwhile, entry.name, src_dir_fd=parent, dst_dir_fd=parent)
 
     def _clear(self, entry: Entry) -> None:
         """Remove what stands where `entry` belongs."""
@@ -173,8 +187,6 @@ class _Unpacking:
         if self._keep_kinds and is_directory != (entry.type is EntryType.DIRECTORY):
             what = "a file" if is_directory else "a directory"
             raise Conflict(f"cannot overwrite {entry.path!r} with {what}", path=entry.path)
-        if entry.type is EntryType.HARDLINK and entry.target.startswith(f"{entry.path}/"):
-            raise InvalidInput(f"the hard link {entry.path!r} would replace what it points at", path=entry.path)
         remove_tree(parent, entry.name)
         if is_directory or stat.S_ISLNK(status.st_mode):
             self._parents.forget()

@@ -1,7 +1,8 @@
 """Writing tars: ustar, with PAX records only for members that ustar cannot hold.
 
 The bytes depend on the entries and their data alone: no clock, no process id, no user names of this machine. Sparse
-files are written as GNU sparse 1.0 over PAX, which Go's archive/tar, GNU tar, bsdtar and Python read.
+files are written as GNU sparse 1.0 over PAX, which Go's archive/tar, GNU tar, bsdtar and Python read; pieces whose
+length is no multiple of 512 should only come last, for GNU tar begins each piece on a block of its own.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class TarWriter:
         InvalidInput when `data` is shorter, and for numbers that no tar holds.
         """
         stored = entry.stored_size if entry.type is EntryType.REGULAR else 0
-        table = _sparse_table(entry.sparse) if entry.sparse is not None else b""
+        table = _sparse_table(entry.sparse, entry.size) if entry.sparse is not None else b""
         head = _head(entry, stored + len(table)) + table
         self._sink.write(head)
         start = self.offset + len(head)
@@ -143,7 +144,9 @@ def _sparse_records(entry: Entry, name: bytes) -> bytes:
     )
 
 
-def _sparse_table(pieces: tuple[tuple[int, int], ...]) -> bytes:
+def _sparse_table(pieces: tuple[tuple[int, int], ...], size: int) -> bytes:
+    if not pieces or sum(pieces[-1]) < size:
+        pieces = (*pieces, (size, 0))  # GNU tar takes the end of the last piece for the end of the file
     numbers = [len(pieces), *(number for piece in pieces for number in piece)]
     table = b"".join(b"%d\n" % number for number in numbers)
     return table + bytes(-len(table) % BLOCK)
