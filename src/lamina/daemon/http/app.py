@@ -19,7 +19,7 @@ _LOG = logging.getLogger("lamina.daemon")
 _WORKERS = 512  # threads; most of them wait: for containers, logs, clients
 _HEADERS = {
     "Api-Version": dotted(NEWEST),
-    "Docker-Experimental": "false",
+    "Docker-Experimental": "true",
     "Ostype": "linux",
     "Server": f"Lamina/{__version__} (linux)",
 }

@@ -26,7 +26,7 @@ from lamina.volumes.volumes import Volumes
 _PING_HEADERS = {
     "Api-Version": dotted(NEWEST),
     "Builder-Version": "1",
-    "Docker-Experimental": "false",
+    "Docker-Experimental": "true",
     "Ostype": "linux",
     "Swarm": "inactive",
     "Cache-Control": "no-cache, no-store, must-revalidate",
