@@ -94,7 +94,8 @@ def _runtime(options: Options) -> str | None:
 def _log(options: Options) -> None:
     level = logging.DEBUG if options.debug else options.log_level.upper()
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("asyncio", "pyroute2"):  # they tell every step, at a cost
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _pidfile:

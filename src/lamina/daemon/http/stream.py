@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from lamina.daemon.http.call import Call, dump
+from lamina.daemon.http.direct import DirectSink, plain_socket
 from lamina.daemon.http.errors import message_of
-from lamina.errors import Cancelled, CommandFailed, outcome
-from lamina.progress import Aux, Message, Output, Status
+from lamina.daemon.http.messages import error_line, message_line
+from lamina.errors import Cancelled
+from lamina.progress import Message
 
-T = TypeVar("T")
+_LOG = logging.getLogger("lamina.daemon")
 _WAITING = 4 << 20  # bytes that may wait for a slow client before the work that makes them has to wait too
+
+
+class Sink(Protocol):
+    """Where work writes its bytes."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def flush(self) -> None: ...
 
 
 class Pipe:
@@ -79,6 +92,11 @@ class Pipe:
             await self.start()
             await self.response.write(data)
 
+    def abort(self) -> None:
+        """Cuts the connection."""
+        if self._call.request.transport is not None:
+            self._call.request.transport.abort()
+
     async def start(self) -> None:
         if not self.response.prepared:
             await self.response.prepare(self._call.request)
@@ -88,6 +106,18 @@ class Pipe:
             self._loop.call_soon_threadsafe(self._wake.set)
         except RuntimeError:
             raise Cancelled("the daemon is stopping") from None
+
+
+@contextmanager
+def _cut_short(pipe: Pipe) -> Iterator[None]:
+    """Cuts the connection when the body raises in the middle of an answer."""
+    try:
+        yield
+    except Exception as error:
+        if pipe.response.prepared:
+            _LOG.warning("an answer was cut short: %s", message_of(error))
+            pipe.abort()
+        raise
 
 
 def _nothing() -> None:
@@ -109,21 +139,60 @@ async def feed_response(
             pipe.write(piece)
 
     try:
-        await together(call, pipe, work)
+        with _cut_short(pipe):
+            await together(call, pipe, work)
     finally:
         stop()
     await pipe.response.write_eof()
     return pipe.response
 
 
-async def bytes_response(call: Call, work: Callable[[Pipe], None], content_type: str) -> web.StreamResponse:
+async def bytes_response(
+    call: Call, work: Callable[[Sink], None], content_type: str, *, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
     """Answers with what `work` writes in a worker thread. An error before the first byte is an error answer;
     after it the connection is cut, so that nobody takes the part for the whole."""
+    connection = plain_socket(call.request)
     pipe = Pipe(call, content_type)
-    await together(call, pipe, lambda: work(pipe))
+    pipe.response.headers.update(headers or {})
+    with _cut_short(pipe):
+        if connection is None:
+            await together(call, pipe, lambda: work(pipe))
+        else:
+            with connection:
+                await _past_the_loop(call, pipe, connection, work)
     await pipe.start()
     await pipe.response.write_eof()
     return pipe.response
+
+
+async def _past_the_loop(call: Call, pipe: Pipe, connection: socket.socket, work: Callable[[Sink], None]) -> None:
+    sink = DirectSink(connection)
+    lazy = _HeadFirst(pipe, sink)
+    working = asyncio.ensure_future(call.run(work, lazy))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        sink.cancel()
+        await asyncio.wait([working])  # the descriptor must outlive the thread's use of it
+        raise
+
+
+class _HeadFirst:
+    """A sink that sends the answer's head when the first bytes come."""
+
+    def __init__(self, pipe: Pipe, sink: DirectSink) -> None:
+        self._pipe = pipe
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> int:
+        if not self._pipe.response.prepared:
+            asyncio.run_coroutine_threadsafe(self._pipe.start(), self._loop).result()
+        return self._sink.write(data)
+
+    def flush(self) -> None:
+        self._sink.flush()
 
 
 class Telling:
@@ -190,56 +259,3 @@ def _forget(working: asyncio.Future[None]) -> None:
     """The client is gone, nobody wants to know how the work ended."""
     if not working.cancelled():
         working.exception()
-
-
-def message_line(message: Message) -> dict[str, Any]:
-    """A message as Docker's jsonmessage."""
-    match message:
-        case Output(text):
-            return {"stream": text}
-        case Aux(value):
-            return {"aux": value}
-        case Status():
-            return _status_line(message)
-
-
-def _status_line(status: Status) -> dict[str, Any]:
-    line: dict[str, Any] = {"status": status.status}
-    detail = {
-        name: value for name, value in (("current", status.current), ("total", status.total)) if value is not None
-    }
-    if status.id is not None or detail:
-        line["progressDetail"] = detail
-    if status.current is not None:
-        line["progress"] = _bar(status.current, status.total)
-    if status.id is not None:
-        line["id"] = status.id
-    return line
-
-
-def _bar(current: int, total: int | None) -> str:
-    """The bar that Docker's clients print where they do not draw their own."""
-    if not total:
-        return _size(current)
-    filled = min(50, current * 50 // total)
-    arrow = "=" * filled + (">" if filled < 50 else "")
-    return f"[{arrow:<50}] {_size(current):>8}/{_size(total)}"
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.4g}{unit}"
-        number /= 1000
-    return f"{number:.4g}TB"
-
-
-def error_line(error: BaseException) -> dict[str, Any]:
-    """An error in the middle of a stream; a failed command's exit code goes along."""
-    message = message_of(error)
-    detail: dict[str, Any] = {"message": message}
-    if isinstance(error, CommandFailed) and "exit_code" in error.facts:
-        detail = {"code": error.facts["exit_code"], "message": message}
-    elif outcome(error).http_status in (401, 403):
-        detail = {"code": outcome(error).http_status, "message": message}
-    return {"errorDetail": detail, "error": message}

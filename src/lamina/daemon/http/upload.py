@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import queue
+import threading
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -12,71 +13,83 @@ from aiohttp import ClientPayloadError, web
 from lamina.daemon.http.call import Call
 from lamina.errors import Cancelled
 
-_WAITING = 16  # pieces received and not yet read; each at most the connection's buffer
+_HIGH = 8 << 20  # bytes received and not yet read before receiving waits,
+_LOW = 4 << 20  # and how few there must be before it goes on
 
 
 class Upload:
     """The reading end. `read` gives b"" at the end, and raises Cancelled where the client went away."""
 
     def __init__(self) -> None:
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(_WAITING)
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._some = threading.Condition()
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
         self._rest = memoryview(b"")
         self._over = False
+        self._lost = False
         self._closed = False
 
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes, at least one before the end; with -1 everything that is left."""
         if size < 0:
             return b"".join(iter(lambda: self.read(1 << 20), b""))
-        while not self._rest and not self._over:
-            self._next()
+        if not self._rest:
+            self._rest = memoryview(self._next())
+        if size >= len(self._rest) and isinstance(self._rest.obj, bytes) and len(self._rest.obj) == len(self._rest):
+            piece, self._rest = self._rest.obj, memoryview(b"")  # a whole piece: no copy
+            return piece
         piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
         return piece
 
     def readable(self) -> bool:
         return True
 
-    def _next(self) -> None:
-        piece = self._pieces.get()
-        if piece is None:
-            raise Cancelled("the client went away before it had sent everything")
-        self._rest = memoryview(piece)
-        self._over = not piece
+    def _next(self) -> bytes:
+        with self._some:
+            self._some.wait_for(lambda: self._pieces or self._over or self._lost)
+            if not self._pieces:
+                if self._lost:
+                    raise Cancelled("the client went away before it had sent everything")
+                return b""
+            piece = self._pieces.popleft()
+            before, self._size = self._size, self._size - len(piece)
+        if before >= _LOW > self._size:
+            with suppress(RuntimeError):  # the loop has ended: nothing more comes
+                self._loop.call_soon_threadsafe(self._room.set)
+        return piece
 
     async def receive(self, request: web.Request) -> None:
-        """Receives until the body ends, never more than the reader can hold."""
+        """Receives until the body ends, never more than the reader is to hold."""
         try:
-            while piece := await request.content.readany():
+            while not self._closed and (piece := await request.content.readany()):
                 await self._put(piece)
-                if self._closed:
-                    return
-            await self._put(b"")
-        except (ClientPayloadError, ConnectionError):
-            await self._put(None)
-        except asyncio.CancelledError:
-            self.abort()
-            raise
+            self._end(lost=self._closed)
+        except BaseException as error:
+            self._end(lost=True)
+            if not isinstance(error, ClientPayloadError | ConnectionError):
+                raise
 
-    async def _put(self, piece: bytes | None) -> None:
-        while not self._closed:
-            with suppress(queue.Full):
-                self._pieces.put_nowait(piece)
-                return
-            await asyncio.sleep(0.002)
+    async def _put(self, piece: bytes) -> None:
+        with self._some:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            self._some.notify()
+            full = self._size >= _HIGH
+            if full:
+                self._room.clear()
+        if full:
+            await self._room.wait()
+
+    def _end(self, *, lost: bool) -> None:
+        with self._some:
+            self._over, self._lost = True, lost
+            self._some.notify_all()
 
     def close(self) -> None:
         """The reader wants no more."""
         self._closed = True
-
-    def abort(self) -> None:
-        """Lets a waiting reader end."""
-        self._closed = True
-        while True:
-            with suppress(queue.Full):
-                self._pieces.put_nowait(None)
-                return
-            with suppress(queue.Empty):
-                self._pieces.get_nowait()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from lamina.daemon.http.auth import auth_header
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import Filters, flag
 from lamina.daemon.http.routing import Route
-from lamina.daemon.http.stream import Pipe, bytes_response, progress_response
+from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
 from lamina.distribution.client import Credentials, Found
@@ -174,8 +174,8 @@ class ImageRoutes:
         if not names:
             raise InvalidInput("no image was named")
 
-        def work(pipe: Pipe) -> None:
-            self._backend.images.save(names, pipe)
+        def work(sink: Sink) -> None:
+            self._backend.images.save(names, sink)
 
         return await bytes_response(call, work, "application/x-tar")
 

@@ -128,6 +128,7 @@ class NetworkRoutes:
     async def list(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
         check_names(filters, _FILTERS)
+        flag(filters, "dangling", False)
 
         def work() -> list[dict[str, Any]]:
             networks = [item for item in self._backend.networks.list() if self._fits(item, filters)]

@@ -63,6 +63,7 @@ class VolumeRoutes:
     async def list(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
         check_names(filters, {"dangling", "driver", "label", "name"})
+        flag(filters, "dangling", False)
 
         def work() -> list[dict[str, Any]]:
             volumes = self._backend.volumes

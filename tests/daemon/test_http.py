@@ -1,0 +1,205 @@
+"""The API as plain HTTP: versions, statuses, bad requests, hostile clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from urllib.parse import quote
+
+import pytest
+
+from daemon.conftest import Http
+from support.daemons import Daemon
+
+pytestmark = pytest.mark.root
+
+
+def test_ping_tells_what_clients_negotiate_with(http_: Http) -> None:
+    answer = http_("GET", "/_ping")
+
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert answer.headers["api-version"] == "1.48"
+    assert answer.headers["builder-version"] == "1"
+    assert answer.headers["ostype"] == "linux"
+
+
+def test_head_ping_has_headers_and_no_body(http_: Http) -> None:
+    answer = http_("HEAD", "/v1.40/_ping")
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["api-version"] == "1.48"
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.41", "/v1.48"])
+def test_every_version_is_served(http_: Http, prefix: str) -> None:
+    version = http_("GET", f"{prefix}/version").json
+
+    assert version["ApiVersion"] == "1.48"
+    assert version["MinAPIVersion"] == "1.24"
+    assert version["Platform"] == {"Name": "lamina"}
+
+
+@pytest.mark.parametrize(("version", "words"), [("1.99", "too new"), ("1.12", "too old")])
+def test_versions_out_of_range_are_told(http_: Http, version: str, words: str) -> None:
+    answer = http_("GET", f"/v{version}/info")
+
+    assert answer.status == 400
+    assert words in answer.message
+
+
+@pytest.mark.parametrize("target", ["/nothing", "/v1.41/images", "/images/", "//", "/containers/a/b/c"])
+def test_unknown_paths_are_not_found(http_: Http, target: str) -> None:
+    assert http_("GET", target).status == 404
+
+
+def test_another_method_is_not_allowed(http_: Http) -> None:
+    assert http_("PUT", "/version").status == 405
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"Name": 5}', b"\xff\xfe", b'"text"', b"{}" + b" " * 9_000_000])
+def test_bad_json_gets_a_4xx(http_: Http, body: bytes) -> None:
+    answer = http_("POST", "/networks/create", body, {"Content-Type": "application/json"})
+
+    assert 400 <= answer.status < 500
+    assert answer.message
+
+
+def test_another_content_type_is_refused(http_: Http) -> None:
+    answer = http_("POST", "/volumes/create", b"{}", {"Content-Type": "text/html"})
+
+    assert answer.status == 400
+    assert "Content-Type" in answer.message
+
+
+@pytest.mark.parametrize("filters", ["{", "[]", '{"label": 5}', '{"unknown": ["x"]}', '{"dangling": ["maybe"]}'])
+@pytest.mark.parametrize("target", ["/images/json", "/networks", "/volumes"])
+def test_bad_filters_get_a_400(http_: Http, target: str, filters: str) -> None:
+    assert http_("GET", f"{target}?filters={quote(filters)}").status == 400
+
+
+@pytest.mark.parametrize("form", [["v-filter"], {"v-filter": True}], ids=["list", "map"])
+def test_both_forms_of_filters_are_read(http_: Http, form: object) -> None:
+    http_("POST", "/volumes/create", {"Name": "v-filter"})
+
+    found = http_("GET", f"/volumes?filters={quote(json.dumps({'name': form}))}").json["Volumes"]
+
+    assert [volume["Name"] for volume in found] == ["v-filter"]
+    assert http_("DELETE", "/volumes/v-filter").status == 204
+
+
+@pytest.mark.parametrize("header", ["not base64!", "bm9wZQ==", "W10="])
+def test_bad_registry_credentials_get_a_400(http_: Http, header: str) -> None:
+    answer = http_("POST", "/images/create?fromImage=localhost:1/x&tag=1", headers={"X-Registry-Auth": header})
+
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0\1\2\3\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nContent-Length: -4\r\n\r\n",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["binary", "short", "version", "length", "path", "header", "chunk"],
+)
+def test_what_is_no_http_gets_a_4xx_and_hurts_nobody(http_: Http, data: bytes) -> None:
+    heard = http_.raw(data)
+
+    assert heard == b"" or heard.split(b" ", 2)[1].startswith(b"4")
+    assert http_("GET", "/_ping").status == 200
+
+
+def test_a_build_that_is_no_tar_is_refused(http_: Http) -> None:
+    answer = http_(
+        "POST", "/build?t=x", b"this is no tar, and far too short to be one", {"Content-Type": "application/x-tar"}
+    )
+
+    assert answer.status == 400
+    assert http_("GET", "/images/x/json").status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("version=2", 501), ("version=7", 400), ("buildargs=[", 400), ("memory=lots", 400)]
+)
+def test_builds_that_cannot_be_are_refused_before_they_begin(http_: Http, query: str, status: int) -> None:
+    assert http_("POST", f"/build?{query}", b"").status == status
+
+
+def test_buildkit_sessions_are_refused_with_advice(http_: Http) -> None:
+    answer = http_("POST", "/session", headers={"Connection": "Upgrade", "Upgrade": "h2c"})
+
+    assert answer.status == 501
+    assert "DOCKER_BUILDKIT=0" in answer.message
+
+
+def test_a_client_that_sends_nothing_delays_nobody(http_: Http) -> None:
+    idle = [http_.connect() for _ in range(50)]
+    half = http_.connect()
+    half.sock.sendall(b"POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\nsome")
+
+    assert http_("GET", "/version").status == 200
+
+    for connection in (*idle, half):
+        connection.close()
+    assert http_("GET", "/info").status == 200
+
+
+def test_the_socket_is_for_root_and_its_group(daemon: Daemon) -> None:
+    status = os.stat(daemon.socket)
+
+    assert stat.S_IMODE(status.st_mode) == 0o660
+    assert status.st_uid == 0
+
+
+def test_a_second_daemon_on_the_same_socket_is_refused(daemon: Daemon) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(daemon.socket))
+    assert daemon.process is not None
+    assert daemon.process.poll() is None
+
+
+def test_events_of_the_past_come_and_end(http_: Http) -> None:
+    http_("POST", "/volumes/create", {"Name": "v-event"})
+    http_("DELETE", "/volumes/v-event")
+    filters = quote(json.dumps({"type": ["volume"], "volume": ["v-event"]}))
+
+    answer = http_("GET", f"/events?since=0&until=0.001&filters={filters}")
+    assert answer.lines == []
+    answer = http_("GET", f"/events?since=1&until=0s&filters={filters}")
+
+    assert [(event["Type"], event["Action"], event["Actor"]["ID"]) for event in answer.lines] == [
+        ("volume", "create", "v-event"),
+        ("volume", "destroy", "v-event"),
+    ]
+    assert all(event["timeNano"] // 10**9 == event["time"] for event in answer.lines)
+
+
+def test_events_come_as_they_happen(http_: Http) -> None:
+    connection = http_.connect()
+    connection.request("GET", "/events?filters=" + quote('{"type": {"volume": true}, "event": ["create"]}'))
+    feed = connection.getresponse()
+
+    http_("POST", "/volumes/create", {"Name": "v-live"})
+
+    assert json.loads(feed.readline())["Actor"]["ID"] == "v-live"
+    connection.close()
+    assert http_("DELETE", "/volumes/v-live").status == 204
+
+
+def test_network_lifecycle_over_http(http_: Http) -> None:
+    made = http_("POST", "/networks/create", {"Name": "n-http", "Labels": {"a": "b"}, "IPAM": None})
+    assert made.status == 201
+    shown = http_("GET", f"/networks/{made.json['Id'][:12]}").json
+    assert (shown["Name"], shown["Driver"], shown["Labels"]) == ("n-http", "bridge", {"a": "b"})
+    assert shown["IPAM"]["Config"][0]["Gateway"]
+    assert http_("POST", "/networks/create", {"Name": "n-http"}).status == 409
+    assert http_("DELETE", "/networks/bridge").status == 403
+    assert http_("DELETE", "/networks/n-http").status == 204
+    assert http_("DELETE", "/networks/n-http").status == 404
