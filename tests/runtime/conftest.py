@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,23 @@ def frames(raw: bytes) -> dict[int, bytes]:
         found[stream] = found.get(stream, b"") + raw[8 : 8 + size]
         raw = raw[8 + size :]
     return found
+
+
+@pytest.fixture
+def data_root(data_root: Path) -> Iterator[Path]:
+    """The data root of every room, checked when monitors that end by themselves have had the time to."""
+    yield data_root
+    deadline = time.monotonic() + 10
+    while named(str(data_root)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def named(root: str) -> bool:
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if root.encode() in process.read_bytes():
+                return True
+    return False
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from lamina.errors import Unsupported
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.xattrs import unescape
+from lamina.layers.tar.source import Readable
 from lamina.layers.walk import Found
 
 _TYPES = {
@@ -29,6 +30,12 @@ _ELSEWHERE = frozenset(("trusted.overlay.redirect", "trusted.overlay.metacopy"))
 _NO_XATTRS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 
 
+class EntrySink(Protocol):
+    """Where captured files go: a LayerBuilder, a TarWriter."""
+
+    def add(self, entry: Entry, data: Readable | bytes | None = None) -> object: ...
+
+
 class Capture:
     """Adds files to a layer: names of one file that come again become hard links, sockets are passed over.
 
@@ -36,7 +43,7 @@ class Capture:
     `latest_ns` become it. `overlay` reads attributes as an upper directory keeps them, without overlayfs's own.
     """
 
-    def __init__(self, builder: LayerBuilder, *, latest_ns: int | None = None, overlay: bool = False) -> None:
+    def __init__(self, builder: EntrySink, *, latest_ns: int | None = None, overlay: bool = False) -> None:
         self._builder = builder
         self._latest_ns = latest_ns
         self._overlay = overlay

@@ -29,7 +29,7 @@ from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job, LogFile
 from lamina.runtime.spawner import Spawner
 from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
-from lamina.runtime.task import DELETE_SECONDS, ExitStatus, OnExit, Process, read_exit
+from lamina.runtime.task import ExitStatus, OnExit, Process, read_exit
 from lamina.runtime.watcher import Watcher
 
 LogSpec = LogFile
@@ -80,7 +80,7 @@ class Runtime:
         self,
         id: str,
         spec: ContainerSpec,
-        rootfs: Path,
+        rootfs: Path | None,
         log: LogSpec | None = None,
         on_exit: OnExit = _ignore_exit,
         *,
@@ -90,7 +90,8 @@ class Runtime:
     ) -> Task:
         """Prepares a task and its monitor; nothing runs yet, clients may attach.
 
-        `rootfs` is the mounted root. `stdin` keeps the task's input open for clients, otherwise it is /dev/null;
+        `rootfs` is the mounted root; with None, `Task.configure` tells it (and the whole spec anew, but for streams and
+        cgroup) before the start. `stdin` keeps the task's input open for clients, otherwise it is /dev/null;
         with `stdin_once` the end of the first client's input ends it. `on_oom` is called when memory ran out.
         Raises Conflict when a task of that id is there.
         """
@@ -99,14 +100,12 @@ class Runtime:
         self._claim(id, directory)
         try:
             cgroup = os.path.join(spec.cgroup_parent or "/lamina", id)
-            document = bundle.render(spec, rootfs, cgroup, cgroup_v2=self.layout.v2)
-            key = self.filters.apply(document)
-            (directory / "config.json").write_bytes(msgspec.json.encode(document))
             job = self._job(program, id, directory, spec, cgroup, log, stdin, stdin_once)
             protocol.write_atomically(str(directory / protocol.JOB_FILE), {"job": job.dump(), "cgroup": cgroup})
-            task = Task(self, id, directory, cgroup, spec, rootfs, on_exit, on_oom)
-            task.filter_key = key
+            task = Task(self, id, directory, cgroup, on_exit, on_oom)
             self._fork(job, task)
+            if rootfs is not None:
+                task.configure(spec, rootfs)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -179,7 +178,7 @@ class Runtime:
             cgroup = json.loads((directory / protocol.JOB_FILE).read_bytes())["cgroup"]
         except (OSError, ValueError, KeyError):
             raise NotFound(f"no task named {id}", id=id) from None
-        task = Task(self, id, directory, cgroup, None, None, on_exit, on_oom)
+        task = Task(self, id, directory, cgroup, on_exit, on_oom)
         try:
             task.watch()
         except OSError:
@@ -200,8 +199,6 @@ class Task(Process):
         id: str,
         directory: Path,
         cgroup: str,
-        spec: ContainerSpec | None,
-        rootfs: Path | None,
         on_exit: OnExit,
         on_oom: Callable[[], None],
     ) -> None:
@@ -209,13 +206,20 @@ class Task(Process):
         self.id = id
         self._runtime = runtime
         self._cgroup = cgroup
-        self._spec = spec
-        self._rootfs = rootfs
-        self.filter_key = ""
+        self._configured: tuple[ContainerSpec, Path] | None = None
+        self._filter_key = ""
+
+    def configure(self, spec: ContainerSpec, rootfs: Path) -> None:
+        """Says what the task is to be, in place of what was said before; to be called before the start."""
+        runtime = self._runtime
+        document = bundle.render(spec, rootfs, self._cgroup, cgroup_v2=runtime.layout.v2)
+        self._filter_key = runtime.filters.apply(document)
+        (self._directory / "config.json").write_bytes(msgspec.json.encode(document))
+        self._configured = spec, rootfs
 
     def start(self) -> int:
         pid = super().start()
-        self._runtime.filters.learn(self.filter_key, self.id)
+        self._runtime.filters.learn(self._filter_key, self.id)
         return pid
 
     def pause(self) -> None:
@@ -292,8 +296,7 @@ class Task(Process):
         if self._status is None and not self._forgotten.is_set():
             with suppress(LaminaError):
                 self._ask({"op": "quit"})
-                self._forgotten.set()
-        self._forgotten.wait(DELETE_SECONDS)
+        self._await_monitor()
         self._remove_directory()
 
     def find_ended(self) -> None:
@@ -332,9 +335,10 @@ class Task(Process):
             return ""
 
     def _explain(self) -> LaminaError:
-        if self._spec is None or self._rootfs is None:
-            return InvalidInput("the task could not be started")
-        return explain(self._spec.process, self._rootfs, self._spec.mounts, self._log_text())
+        if self._configured is None:
+            return InvalidInput("the task was not configured")
+        spec, rootfs = self._configured
+        return explain(spec.process, rootfs, spec.mounts, self._log_text())
 
 
 class Exec(Process):
@@ -355,6 +359,7 @@ class Exec(Process):
         if not self._started:
             with suppress(LaminaError):
                 self._ask({"op": "quit"})
+            self._await_monitor()
             self._remove_directory()
 
     def _explain(self) -> LaminaError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -65,6 +66,8 @@ class Process:
         self._started = False
         self._status: ExitStatus | None = None
         self._ended = threading.Event()
+        self._lingers = False  # the monitor still serves clients that lag behind
+        self._monitor = 0  # its process id
         self._forgotten = threading.Event()  # the runtime program has let go of it
 
     @property
@@ -83,6 +86,7 @@ class Process:
         connection.sendall(protocol.encode({"op": "watch"}))
         state = json.loads(protocol.read_line(connection) or b"{}")
         self._pid = state.get("pid") or 0
+        self._monitor = state.get("monitor") or 0
         self._started = bool(self._pid)
         if state.get("exit"):
             self._settle(_status(state["exit"]), tell=False)
@@ -169,6 +173,7 @@ class Process:
             case "exit":
                 self._settle(_status(message), tell=True)
             case "deleted":
+                self._lingers = bool(message.get("clients"))
                 self._forgotten.set()
 
     def _gone(self) -> None:
@@ -191,6 +196,17 @@ class Process:
             self._ended.set()
             if tell:
                 threading.Thread(target=self._on_exit, args=(status,), daemon=True).start()
+
+    def _await_monitor(self) -> None:
+        """Waits until the monitor has let go of the task, and is gone unless it still serves clients."""
+        self._forgotten.wait(DELETE_SECONDS)
+        if self._monitor and not self._lingers:
+            with suppress(ProcessLookupError):
+                pidfd = os.pidfd_open(self._monitor)
+                try:
+                    select.select([pidfd], [], [], DELETE_SECONDS)
+                finally:
+                    os.close(pidfd)
 
     def _remove_directory(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)

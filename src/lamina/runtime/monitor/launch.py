@@ -86,6 +86,9 @@ class Console:
         self._socket.listen(1)
         self._socket.settimeout(10)
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def receive(self) -> int:
         """The terminal's master side. Raises OSError when none came."""
         connection, _ = self._socket.accept()

@@ -18,7 +18,7 @@ from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
 from lamina.runtime.monitor.jsonlog import JsonLog
 from lamina.runtime.monitor.launch import Console, spawn
-from lamina.runtime.monitor.loop import Loop
+from lamina.runtime.monitor.loop import READ, Loop
 from lamina.runtime.monitor.peers import Peers
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.monitor.streams import Input, Output
@@ -73,7 +73,7 @@ class Monitor:
         return self._job.terminal
 
     def state(self) -> dict[str, Any]:
-        return {"pid": self._pid, "exit": self._exit}
+        return {"pid": self._pid, "exit": self._exit, "monitor": os.getpid()}
 
     def start(self, answer: Answer) -> None:
         """Runs the OCI runtime; answers when the task runs or has failed to."""
@@ -86,8 +86,10 @@ class Monitor:
             os.unlink(self._path(protocol.PID_FILE))
         command = list(self._job.run)
         if self._job.terminal:
-            self._console = Console(self._job.directory)
-            command = [part.replace("{console}", self._console.path) for part in command]
+            console = self._console = Console(self._job.directory)
+            # Taken as soon as it comes, so that its size is right before the process looks.
+            self._loop.watch(console.fileno(), READ, lambda events: self._take_terminal(console))
+            command = [part.replace("{console}", console.path) for part in command]
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
         self._launching = spawn(command, self._job.directory, self._job.hide, stdio)
 
@@ -107,9 +109,8 @@ class Monitor:
 
     def quit(self) -> None:
         """Ends a monitor whose task never started."""
-        self._peers.close()
         self._output.close()
-        self._loop.stop()
+        self._end()
 
     # -- the walk of a task -------------------------------------------------------------------------------------
 
@@ -173,12 +174,13 @@ class Monitor:
             self._oom = OomWatch(self._loop, self._job.cgroups, lambda: self._peers.tell({"event": "oom"}))
 
     def _take_terminal(self, console: Console) -> None:
+        self._loop.forget(console.fileno())
         self._master = console.receive()
         console.close()
         self._console = None
         if self._job.console:
             self.resize(*self._job.console)
-        self._output.read_from(self._master, "stdout")
+        self._sources.append((self._master, "stdout"))
         if self._input is not None:
             self._input.connect(os.dup(self._master))
 
@@ -189,6 +191,7 @@ class Monitor:
         for fd, _ in self._sources:
             os.close(fd)
         if self._console is not None:
+            self._loop.forget(self._console.fileno())
             self._console.close()
         if self._answer is not None:
             self._answer(message)
@@ -226,8 +229,11 @@ class Monitor:
             pid = spawn(self._job.delete, self._job.directory, self._job.hide, (-1, -1, -1))
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._peers.tell({"event": "deleted"})
-        self._wait_for_clients(time.monotonic() + LINGER_SECONDS)
+        self._output.on_idle = self._end
+        self._peers.tell({"event": "deleted", "clients": len(self._output.clients)})
+        self._loop.later(LINGER_SECONDS, self._end)
+        if not self._output.clients:
+            self._end()
 
     def _forget(self) -> bool:
         """Removes what the runtime program keeps of the ended task: its cgroups and its state directory (the same in
@@ -237,9 +243,6 @@ class Monitor:
         shutil.rmtree(self._job.state, ignore_errors=True)
         return not os.path.exists(self._job.state)
 
-    def _wait_for_clients(self, deadline: float) -> None:
-        if self._output.clients and time.monotonic() < deadline:
-            self._loop.later(0.05, lambda: self._wait_for_clients(deadline))
-            return
+    def _end(self) -> None:
         self._peers.close()
         self._loop.stop()

@@ -52,9 +52,10 @@ class Peers:
                 self._drop(watcher)
 
     def close(self) -> None:
-        """Ends every connection but those handed to clients."""
-        self._loop.forget(self._listener.fileno())
-        self._listener.close()
+        """Ends every connection but those handed to clients; may be called twice."""
+        if self._listener.fileno() >= 0:
+            self._loop.forget(self._listener.fileno())
+            self._listener.close()
         for connection in list(self._open):
             self._drop(connection)
 

@@ -211,6 +211,7 @@ class Output:
         self._log = log
         self._sources: dict[int, str] = {}
         self._paused = False
+        self.on_idle: Callable[[], None] = lambda: None  # called when the last client has gone
         self._clients: list[Client] = []
 
     @property
@@ -249,6 +250,8 @@ class Output:
                     self._loop.forget(fd)
                 else:
                     self._watch(fd)
+        if not self._clients:
+            self.on_idle()
 
     def _read(self, fd: int) -> bool:
         """Takes one chunk; says whether there may be more now."""
