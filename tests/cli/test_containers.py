@@ -75,7 +75,7 @@ def test_a_command_that_cannot_start_has_its_own_code(
 def test_what_the_engine_refuses_is_125(lamina: Cli) -> None:
     assert "nosuch" in lamina.fails(*RUN, "--pull", "never", "nosuch:1", "true", code=125)
     assert "--foo" in lamina.fails("run", "--foo", "base", code=125)
-    assert "memory" in lamina.fails(*RUN, "-m", "12x", "base", code=1)
+    assert "memory" in lamina.fails(*RUN, "-m", "12x", "base", code=125)
 
 
 def test_a_missing_image_is_pulled_first(lamina: Cli) -> None:

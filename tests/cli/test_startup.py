@@ -120,3 +120,41 @@ def test_completion_knows_commands_and_flags() -> None:
     assert "plain,--no-trunc" in complete("lamina ps --no", 2)
     script = subprocess.run([*LAMINA, "completion", "bash"], capture_output=True, check=True).stdout
     assert b"_LAMINA_COMPLETE=bash_complete" in script
+
+
+@pytest.mark.root
+def test_completion_knows_what_the_daemon_has(lamina: Cli) -> None:
+    lamina("create", "--network", "none", "--name", "completed", "base")
+    variables = {"_LAMINA_COMPLETE": "bash_complete", "COMP_WORDS": "lamina rm comp", "COMP_CWORD": "2"}
+    environment = {**os.environ, **variables, "LAMINA_HOST": lamina.host}
+    assert b"plain,completed" in subprocess.run(LAMINA, env=environment, capture_output=True, check=True).stdout
+
+
+@pytest.mark.root
+def test_the_default_daemon_is_started_once() -> None:
+    script = f"""
+        mount -t tmpfs t /run
+        mount -t tmpfs t /var/lib
+        lamina() {{ {" ".join(LAMINA)} "$@"; }}
+        lamina images & lamina images & wait
+        lamina version --format '{{{{.Server.Platform.Name}}}} {{{{.Client.Context}}}}'
+        grep -c 'API listen' /run/lamina/daemon.log
+        ls /run/lamina
+    """
+    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-ec", script]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "LAMINA_"))}
+    done = subprocess.run(alone, capture_output=True, env={**clean, "DOCKER_CONFIG": "/var/lib"}, check=False)
+    shown = done.stdout.decode().splitlines()
+    assert done.returncode == 0, done.stderr.decode()
+    assert sum(line.startswith("REPOSITORY") for line in shown) == 2
+    assert shown[2:4] == ["lamina default", "1"]
+    assert not any(name.startswith("ready.") for name in shown)
+
+
+@pytest.mark.root
+def test_a_daemon_that_cannot_start_is_said_with_its_log() -> None:
+    script = f"mount -t tmpfs t /run; mount -t tmpfs t /var/lib; echo x > /var/lib/lamina; {' '.join(LAMINA)} images"
+    done = subprocess.run(["unshare", "--mount", "bash", "-ec", script], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"the daemon did not start" in done.stderr
+    assert b"/run/lamina/daemon.log" in done.stderr

@@ -23,23 +23,24 @@ def ensure_running(path: str) -> None:
     Of several commands at once one starts it and the others wait. Raises Unavailable, naming its log file, where it
     does not come up.
     """
-    if _listens(path):
+    if listens(path):
         return
     folder = Path(path).parent
     log = folder / "daemon.log"
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with _alone(folder / "start.lock"):
-            if not _listens(path):
+            if not listens(path):
                 _start(path, folder / f"ready.{os.getpid()}", log)
     except OSError as error:
         message = f"no daemon runs at {path}, and it cannot be started ({error.strerror})"
         raise Unavailable(message, advice="Start one with `lamina daemon`, or set LAMINA_HOST") from error
-    if not _listens(path):
+    if not listens(path):
         raise Unavailable(f"the daemon did not start: {_last_line(log)}", advice=f"Its log is {log}")
 
 
-def _listens(path: str) -> bool:
+def listens(path: str) -> bool:
+    """Whether somebody answers at the socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)

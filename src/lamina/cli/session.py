@@ -31,6 +31,13 @@ class Session:
 
         return read_settings(self._flags)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the default daemon listens already."""
+        from lamina.cli.launch import listens
+
+        return listens(self.settings.address.path)
+
     @cached_property
     def client(self) -> Client:
         """The daemon's client. The default daemon is started where it is not up."""

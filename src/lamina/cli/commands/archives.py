@@ -9,6 +9,7 @@ from typing import IO
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.names import split_reference
 from lamina.cli.session import Session
@@ -53,7 +54,7 @@ def write_archive(chunks: Iterator[bytes], output: str) -> None:
     lamina save -o busybox.tar busybox
     lamina save my-app my-db | gzip > both.tar.gz
 """)
-@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=completing.images)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
 @click.option("--platform", default=None, help="Save only this platform")
 @click.pass_obj

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, switch
 from lamina.cli.each import for_each_named
 from lamina.cli.session import Session
@@ -14,7 +15,7 @@ sig_proxy_option = click.option("--sig-proxy/--no-sig-proxy", default=True, help
 
 
 @command("lamina attach --detach-keys ctrl-x app1")
-@click.argument("container")
+@click.argument("container", shell_complete=completing.running)
 @detach_keys_option
 @switch("--no-stdin", help="Do not attach stdin")
 @sig_proxy_option
@@ -34,7 +35,9 @@ def attach(session: Session, container: str, detach_keys: str, no_stdin: bool, s
     lamina start app1 app2
     lamina start -ai shell1
 """)
-@click.argument("names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]", shell_complete=completing.containers
+)
 @switch("-a", "--attach", "attach_", help="Attach its output, and pass signals on")
 @detach_keys_option
 @switch("-i", "--interactive", help="Attach stdin")

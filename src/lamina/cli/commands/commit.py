@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, many
 from lamina.cli.names import split_reference
 from lamina.cli.session import Session
@@ -13,7 +14,7 @@ from lamina.cli.session import Session
     lamina commit app1 my-app:fixed
     lamina commit -c 'ENV DEBUG=true' -c 'CMD ["run"]' -m 'what was tried' app1
 """)
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @click.argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
 @click.option("-a", "--author", default="", help="Author, such as 'Ada <ada@example.com>'")
 @many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")

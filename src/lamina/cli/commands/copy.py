@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, switch
 from lamina.cli.copying import GO_DIRECTORY, GO_SYMLINK, Source, Target, place, renamed, split_argument
 from lamina.cli.session import Session
@@ -102,7 +103,7 @@ def _local_entries(path: str, source: str, name: str, follow: bool) -> Iterator[
 
 
 @command("lamina export -o rootfs.tar app1")
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
 @click.pass_obj
 def export(session: Session, container: str, output: str) -> None:

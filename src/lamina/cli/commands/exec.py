@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.session import Session
 
@@ -27,7 +28,7 @@ from lamina.cli.session import Session
 @switch("-t", "--tty", help="Give it a terminal")
 @click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="User name or number, and group")
 @click.option("-w", "--workdir", default="", metavar="DIR", help="Working directory inside the container")
-@click.argument("container")
+@click.argument("container", shell_complete=completing.running)
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG...]")
 @click.pass_obj
 def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **flags: Any) -> int:

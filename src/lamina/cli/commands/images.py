@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, filter_option, filters, format_option, switch
 from lamina.cli.each import for_each
 from lamina.cli.names import split_reference
@@ -52,7 +53,7 @@ def images(
     lamina history my-app
     lamina history --no-trunc --format '{{.ID}}: {{.CreatedBy}}' my-app
 """)
-@click.argument("image")
+@click.argument("image", shell_complete=completing.images)
 @format_option
 @click.option("-H", "--human/--no-human", default=True, help="Print sizes and dates in words (default true)")
 @switch("--no-trunc", help="Don't shorten")
@@ -72,7 +73,7 @@ def history(
 
 
 @command("lamina tag my-app registry.example.com/team/my-app:1.0")
-@click.argument("source", metavar="SOURCE_IMAGE[:TAG]")
+@click.argument("source", metavar="SOURCE_IMAGE[:TAG]", shell_complete=completing.images)
 @click.argument("target", metavar="TARGET_IMAGE[:TAG]")
 @click.pass_obj
 def tag(session: Session, source: str, target: str) -> None:
@@ -85,7 +86,7 @@ def tag(session: Session, source: str, target: str) -> None:
     lamina rmi my-app:old
     lamina rmi -f $(lamina images -q --filter dangling=true)
 """)
-@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=completing.images)
 @switch("-f", "--force", help="Remove it although stopped containers use it or several names refer to it")
 @switch("--no-prune", help="Don't delete untagged parents")
 @click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")

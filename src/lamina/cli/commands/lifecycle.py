@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, switch
 from lamina.cli.each import for_each, for_each_named
 from lamina.cli.session import Session
 from lamina.errors import NotFound
 
-containers_argument = click.argument("names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
+containers_argument = click.argument(
+    "names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]", shell_complete=completing.containers
+)
 signal_option = click.option("-s", "--signal", default=None, help="Signal to send to the container")
 
 
@@ -61,7 +64,7 @@ def unpause(session: Session, names: tuple[str, ...]) -> int:
 
 
 @command("lamina rename app1 old-app1")
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @click.argument("new_name")
 @click.pass_obj
 def rename(session: Session, container: str, new_name: str) -> None:

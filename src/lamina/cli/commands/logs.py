@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, switch
 from lamina.cli.session import Session
 from lamina.cli.show.times import moment
@@ -15,7 +16,7 @@ from lamina.cli.show.times import moment
     lamina logs -f app1
     lamina logs --since 10m --tail 100 -t app1
 """)
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @switch("--details", help="Show extra details")
 @switch("-f", "--follow", help="Keep on printing as it comes")
 @click.option(

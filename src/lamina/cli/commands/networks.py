@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, filter_option, filters, format_option, many, switch
 from lamina.cli.each import for_each
 from lamina.cli.pairs import mapping
@@ -102,7 +103,7 @@ def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool,
 
 
 @command("lamina network rm web")
-@click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]")
+@click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]", shell_complete=completing.networks)
 @switch("-f", "--force", help="A network that does not exist is no error")
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
@@ -116,8 +117,8 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 
 
 @command("lamina network connect --alias db web database")
-@click.argument("network")
-@click.argument("container")
+@click.argument("network", shell_complete=completing.networks)
+@click.argument("container", shell_complete=completing.containers)
 @many("--alias", "aliases", help="Another name of the container in the network")
 @many("--driver-opt", "driver_opts", metavar="KEY=VALUE", help="Driver options")
 @click.option("--gw-priority", type=int, default=0, help="The highest gives the default gateway")
@@ -138,8 +139,8 @@ def connect(session: Session, /, network: str, container: str, **flags: Any) -> 
 
 
 @command("lamina network disconnect web database")
-@click.argument("network")
-@click.argument("container")
+@click.argument("network", shell_complete=completing.networks)
+@click.argument("container", shell_complete=completing.containers)
 @switch("-f", "--force", help="Disconnect it although it runs")
 @click.pass_obj
 def disconnect(session: Session, network: str, container: str, force: bool) -> None:

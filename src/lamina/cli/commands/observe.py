@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command
 from lamina.cli.session import Session
 from lamina.errors import NotFound
@@ -12,7 +13,7 @@ KINDS = {0: "C", 1: "A", 2: "D"}
 
 
 @command("lamina top app1 -o pid,etime,args", passes_on=True)
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTIONS]")
 @click.pass_obj
 def top(session: Session, container: str, options: tuple[str, ...]) -> None:
@@ -24,7 +25,7 @@ def top(session: Session, container: str, options: tuple[str, ...]) -> None:
 
 
 @command("lamina diff app1")
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @click.pass_obj
 def diff(session: Session, container: str) -> None:
     """Show which files of a container were added (A), changed (C) or deleted (D)."""
@@ -36,7 +37,7 @@ def diff(session: Session, container: str) -> None:
     lamina port web
     lamina port web 80/tcp
 """)
-@click.argument("container")
+@click.argument("container", shell_complete=completing.containers)
 @click.argument("private", required=False, metavar="[PORT[/PROTOCOL]]")
 @click.pass_obj
 def port(session: Session, container: str, private: str | None) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, switch
 from lamina.cli.run.flags import container_flags
 from lamina.cli.session import Session
+from lamina.errors import InvalidInput, LaminaError
 
-image_argument = click.argument("image")
+image_argument = click.argument("image", shell_complete=completing.images)
 rest_argument = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG...]")
 
 
@@ -36,10 +38,8 @@ def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: An
     where it is not found.
     """
     from lamina.cli.run.execute import run as execute
-    from lamina.cli.run.request import build_request
 
-    request = build_request(image, arguments, flags)
-    wishes = _wishes(session, flags)
+    request, wishes = _request(image, arguments, flags), _wishes(session, flags)
     if wishes.detach:
         request.config.update({"AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "StdinOnce": False})
     return execute(session, request, wishes)
@@ -60,13 +60,23 @@ def create(session: Session, /, image: str, arguments: tuple[str, ...], **flags:
     """Create a container from IMAGE without starting it, and print its ID."""
     from lamina.cli.run.execute import ENGINE_FAILED
     from lamina.cli.run.execute import create as make
-    from lamina.cli.run.request import build_request
-    from lamina.errors import LaminaError
 
+    request, wishes = _request(image, arguments, flags), _wishes(session, flags)
     try:
-        print(make(session, build_request(image, arguments, flags), _wishes(session, flags)))
+        print(make(session, request, wishes))
     except LaminaError as error:
         error.facts["cli_exit"] = ENGINE_FAILED
+        raise
+
+
+def _request(image: str, arguments: tuple[str, ...], flags: dict[str, Any]) -> Any:
+    """The request; what is wrong with the flags is a wrong command line, exit code 125."""
+    from lamina.cli.run.request import build_request
+
+    try:
+        return build_request(image, arguments, flags)
+    except InvalidInput as error:
+        error.facts["cli_exit"] = 125
         raise
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command
 from lamina.cli.each import for_each
 from lamina.cli.session import Session
@@ -39,7 +40,9 @@ def _limits(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @command("lamina update -m 512m --cpus 1.5 --restart always app1")
-@click.argument("names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]", shell_complete=completing.containers
+)
 @_limits
 @click.pass_obj
 def update(session: Session, /, names: tuple[str, ...], **flags: Any) -> int:

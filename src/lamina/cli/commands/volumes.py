@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lamina.cli import completing
 from lamina.cli.arguments import command, filter_option, filters, format_option, many, switch
 from lamina.cli.each import for_each
 from lamina.cli.pairs import mapping
@@ -46,7 +47,7 @@ def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) ->
 
 
 @command("lamina volume rm data")
-@click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]")
+@click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]", shell_complete=completing.volumes)
 @switch("-f", "--force", help="A volume that does not exist is no error")
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
