@@ -34,8 +34,9 @@ class BuildContext(NamedTuple):
 def directory_context(folder: str, dockerfile: str = "", content: bytes | None = None) -> BuildContext:
     """The context of a directory. `dockerfile` is a path as the user gave it; `content` stands in for such a file.
 
-    A Dockerfile from elsewhere travels along under a name of its own, hidden from COPY. Raises NotFound where the
-    directory or the Dockerfile is missing, InvalidInput for a broken ignore file.
+    A Dockerfile from elsewhere travels along under a name of its own, hidden from COPY by a line more in the ignore
+    file (which COPY shows, where the context has such a file: Docker's clients do the same). Raises NotFound where
+    the directory or the Dockerfile is missing, InvalidInput for a broken ignore file.
     """
     if not os.path.isdir(folder):
         raise NotFound(f"the build context {folder!r} is not a directory")
@@ -46,7 +47,8 @@ def directory_context(folder: str, dockerfile: str = "", content: bytes | None =
     extra: list[Packed] = []
     if content is not None:
         name = f".dockerfile.{hashlib.sha256(content).hexdigest()[:16]}"
-        ignore = f"{text}\n{name}\n".encode() if text.strip() else f"{name}\n".encode()
+        hidden = f"{name}\n" if os.path.exists(os.path.join(folder, ".dockerignore")) else f"{name}\n.dockerignore\n"
+        ignore = f"{text}\n{hidden}".encode()
         extra = [Packed(name, data=content), Packed(".dockerignore", data=ignore)]
     patterns = (*parse_ignore(text), *parse_patterns([f"!{name}", "!.dockerignore"]))
     replaced = {entry.name for entry in extra}
