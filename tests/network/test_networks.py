@@ -233,3 +233,22 @@ def test_what_happens_is_told(machine: None, store: Store, exec_root: Path) -> N
 
     told = [(event.action, event.attributes.get("container")) for event in events.past(0, 1 << 63)]
     assert told == [("create", None), ("connect", "one"), ("disconnect", "one"), ("destroy", None)]
+
+
+def test_a_firewall_that_drops_by_default_lets_our_bridges_pass(machine: None, store: Store, exec_root: Path) -> None:
+    _command("iptables", "-P", "FORWARD", "DROP")
+    networks = Networks.open(store, exec_root)
+    _command("ip", "addr", "add", "10.8.0.1/32", "dev", "lo")
+    endpoint = networks.join("one", "bridge", _port(80))
+    networks.create("apart")
+    networks.join("two", "apart")
+
+    with echo_server(networks.sandbox("one"), endpoint.ip, 80):
+        port = endpoint.ports[0].host_port
+        assert in_namespace(networks.sandbox("two"), lambda: ask("10.8.0.1", port)) == endpoint.ip
+        with pytest.raises(OSError):
+            in_namespace(networks.sandbox("two"), lambda: ask(endpoint.ip, 80, timeout=0.3))
+    networks.leave("one")
+    networks.leave("two")
+    networks.close()
+    assert "lam" not in _command("iptables", "-S")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from lamina.errors import LaminaError
 from lamina.network.model import Network, PortBinding
+from lamina.network.neighbours import admit, dismiss
 from lamina.network.nftables import Nft
 
 # In words. raw: what comes from a bridge may not claim the host's loopback (route_localnet opens it to us alone).
@@ -81,9 +82,13 @@ class Firewall:
         self._nft.close()
 
     def add_network(self, network: Network) -> None:
+        """Lets a bridge take part; again is fine."""
         self._elements("add", self._network_elements(network))
+        admit(self._nft, network.bridge)
 
     def remove_network(self, network: Network) -> None:
+        """Raises Internal where it did not take part."""
+        dismiss(self._nft, network.bridge)
         self._elements("delete", self._network_elements(network))
 
     def _network_elements(self, network: Network) -> list[tuple[str, str]]:

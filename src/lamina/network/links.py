@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,11 @@ class Links:
             self._route.close()
 
     def index(self, name: str) -> int | None:
-        with self._lock, _told(f"looking up {name}"):
-            found: list[int] = self._route.link_lookup(ifname=name)
-        return found[0] if found else None
+        """The kernel's number of an interface; None where there is none of that name."""
+        try:
+            return socket.if_nametoindex(name)
+        except OSError:
+            return None
 
     def ensure_bridge(self, name: str, gateway: str, prefix: int, mac: str, mtu: int) -> None:
         """The bridge `name`, up and with the one IPv4 address; made where it is missing."""
@@ -53,7 +56,7 @@ class Links:
         with self._lock, _told(f"making bridge {name}"):
             if index is None:
                 self._route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
-                index = self._route.link_lookup(ifname=name)[0]
+                index = socket.if_nametoindex(name)
             self._route.flush_addr(index=index, family=2)
             self._route.addr(
                 "add", index=index, address=gateway, prefixlen=prefix, broadcast=_broadcast(gateway, prefix)
@@ -70,7 +73,7 @@ class Links:
         try:
             with self._lock, _told(f"making {name}"):
                 self._route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
-                index = self._route.link_lookup(ifname=name)[0]
+                index = socket.if_nametoindex(name)
                 self._route.link("set", index=index, state="up")
                 # A container may reach its own published port: back out by the port it came in, where the bridge
                 # hands packets to the firewall (br_netfilter).
@@ -115,11 +118,11 @@ class Links:
 
 
 def _set_up(namespace: Path, peer: Peer) -> None:
-    with inside(namespace):
+    with inside(namespace), _told(f"looking for {peer.interface}"):
         route: Any = IPRoute()
+        index = socket.if_nametoindex(peer.interface)
     try:
         with _told(f"setting up {peer.interface}"):
-            index = route.link_lookup(ifname=peer.interface)[0]
             broadcast = _broadcast(peer.ip, peer.prefix)
             route.addr("add", index=index, address=peer.ip, prefixlen=peer.prefix, broadcast=broadcast)
             route.link("set", index=index, state="up")

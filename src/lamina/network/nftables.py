@@ -14,6 +14,8 @@ from typing import Protocol
 
 from lamina.errors import Internal, Unavailable
 
+_HANDLES = 1 << 3  # NFT_CTX_OUTPUT_HANDLE: lists show the numbers by which rules can be deleted
+
 
 class Nft(Protocol):
     def run(self, commands: str) -> str:
@@ -30,6 +32,7 @@ class LibraryNft:
         library = ctypes.CDLL("libnftables.so.1")
         library.nft_ctx_new.restype = ctypes.c_void_p
         library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
         for name in ("nft_ctx_buffer_error", "nft_ctx_buffer_output", "nft_ctx_free"):
             getattr(library, name).argtypes = [ctypes.c_void_p]
         for name in ("nft_ctx_get_error_buffer", "nft_ctx_get_output_buffer"):
@@ -38,6 +41,7 @@ class LibraryNft:
         self._library = library
         self._lock = threading.Lock()
         self._context: int | None = library.nft_ctx_new(0)
+        library.nft_ctx_output_set_flags(self._context, _HANDLES)
         library.nft_ctx_buffer_error(self._context)
         library.nft_ctx_buffer_output(self._context)
 
@@ -67,7 +71,9 @@ class ProgramNft:
         self._program = program
 
     def run(self, commands: str) -> str:
-        done = subprocess.run([self._program, "-f", "-"], input=commands, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [self._program, "-a", "-f", "-"], input=commands, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise Internal(f"nftables refused a change: {done.stderr.strip()}", commands=commands)
         return done.stdout
