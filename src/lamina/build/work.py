@@ -12,6 +12,7 @@ from lamina.build.cache import Step, StepCache
 from lamina.build.console import Console
 from lamina.build.context.source import BuildContext
 from lamina.build.options import BuildOptions
+from lamina.build.run.mountpoints import MountPoints
 from lamina.build.stage import Files, StageState
 from lamina.build.sums import Sums
 from lamina.dockerfile.dockerfile import Dockerfile
@@ -79,6 +80,7 @@ class Work:
     image_files: dict[Digest | None, Files] = field(default_factory=dict)
     cancelled: Callable[[], bool] = lambda: False
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
+    mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # namespaces that its RUN steps share, by network
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:

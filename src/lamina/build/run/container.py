@@ -19,7 +19,7 @@ from lamina.build.console import short
 from lamina.build.run.binds import Binds, MountMaker
 from lamina.build.run.clamped import ClampedBuilder
 from lamina.build.run.leftovers import PREFIX
-from lamina.build.run.mountpoints import mountpoint_layer
+from lamina.build.run.mountpoints import MountPoints, mountpoint_layer
 from lamina.build.run.output import follow
 from lamina.build.stage import StageState
 from lamina.build.steps import image_for
@@ -73,13 +73,23 @@ class ContainerRunner:
     def _snapshot(
         self, work: Work, state: StageState, request: RunRequest, binds: Binds, closing: ExitStack
     ) -> Snapshot:
-        below = state.files.tree
-        points = mountpoint_layer(work.rooms.store, below, binds.directories, binds.files)
+        points = self._mount_points(work, state, binds)
         layers = (*(state.image.layers if state.image else ()), *((points,) if points else ()))
         key = f"build-{request.container_id}"
         snapshot = self.driver.prepare(key, layers)
         closing.callback(self.driver.remove, key)
         return snapshot
+
+    def _mount_points(self, work: Work, state: StageState, binds: Binds) -> Layer | None:
+        below = state.files.tree
+        plain = state.image is not None and not binds.mounts
+        for known in work.mount_points:
+            if plain and state.image is not None and known.fits(state.image, below):
+                return known.layer
+        layer = mountpoint_layer(work.rooms.store, below, binds.directories, binds.files)
+        if plain and state.image is not None:
+            work.mount_points = [MountPoints(state.image.config.diff_ids, layer)]
+        return layer
 
     def _execute(
         self,

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from lamina.build.draft import Draft, Planned
+from lamina.build.imagetree import ImageTree
 from lamina.build.layering import write_layer
 from lamina.build.tree import Tree
 from lamina.dockerfile.position import Problem
+from lamina.formats.digest import Digest
+from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.store.store import Store
@@ -20,6 +24,24 @@ from lamina.store.store import Store
 DIRECTORIES = ("dev", "dev/pts", "dev/shm", "proc", "sys")
 FILES = (".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
 _MTAB = "etc/mtab"
+_PLACES = (".dockerenv", "dev", "etc", "proc", "sys")
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoints:
+    """The layer of one image, kept for the next step: most steps do not touch the places it is about."""
+
+    diff_ids: tuple[Digest, ...]
+    layer: Layer | None
+
+    def fits(self, image: Image, files: Tree) -> bool:
+        """Whether `image`, whose files are `files`, lacks the same: it is built on the one this was made for, and no
+        layer since then has anything in those places."""
+        known = len(self.diff_ids)
+        if not isinstance(files, ImageTree) or image.config.diff_ids[:known] != self.diff_ids:
+            return False
+        newer = [files.trees[diff_id] for diff_id in image.config.diff_ids[known:]]
+        return not any(tree.lookup(place) for tree in newer for place in _PLACES)
 
 
 def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], files: Iterable[str]) -> Layer | None:
