@@ -114,8 +114,7 @@ def test_history_made_elsewhere(gallery: Gallery) -> None:
 
 
 def test_prune_takes_what_is_dangling(shelf: Gallery) -> None:
-    with shelf.store.lease(keep=True):
-        leftover = shelf.store.blobs.put(b"of an interrupted pull")
+    leftover = shelf.store.blobs.put(b"of an interrupted pull")
     pruned = shelf.images.prune()
     assert shelf.names() == [APP, "base:1"]
     assert pruned.reclaimed == 4

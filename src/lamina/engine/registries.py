@@ -62,7 +62,7 @@ class Registries:
     ) -> Image:
         reference = reference.with_default_tag()
         before = self._images.find(str(reference))
-        with self._store.lease():
+        with self._store.lease(keep=True):
             pulled = pull_content(reference, platform, self._store, report, client=client, cancelled=cancelled)
             image = self._images.create(pulled.config, manifest=pulled.manifest, references=_names(reference, pulled))
         fresh = before is None or before.id != image.id

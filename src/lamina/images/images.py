@@ -230,7 +230,7 @@ class Images:
         A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raises
         NotFound and InvalidInput before anything is written, then what the sink raises.
         """
-        with self.store.lease(keep=True) as lease:
+        with self.store.lease() as lease:
             images = images_to_save(self.catalog, names)
             for item in images:
                 self._hold(lease, item.image)

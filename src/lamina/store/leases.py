@@ -21,7 +21,8 @@ class Lease:
     """Holds digests until it is left, or `ttl` seconds after it was taken. Used as a context manager.
 
     Content that the same thread (or asyncio task) finishes inside the block is held by itself; work handed to
-    other threads calls `add`. On leaving, what nothing owns by then is removed, unless `keep` is true.
+    other threads calls `add`. On leaving, what nothing owns by then is removed, but not after a failure when
+    `keep` is true; inside another lease it passes to that one.
     """
 
     def __init__(self, leases: Leases, ttl: float, on_end: Callable[[set[str]], None], *, keep: bool) -> None:
@@ -46,8 +47,9 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _current.set(self._outer)
-        self._leases.dismiss(self)
-        if not self.keep and self.digests:
+        self._leases.dismiss(self, heir=self._outer)
+        spared = self.keep and error is not None
+        if self._outer is None and not spared and self.digests:
             self._on_end(self.digests)
 
 
@@ -63,9 +65,11 @@ class Leases:
         with self.lock:
             self._live.add(lease)
 
-    def dismiss(self, lease: Lease) -> None:
+    def dismiss(self, lease: Lease, heir: Lease | None) -> None:
         with self.lock:
             self._live.discard(lease)
+            if heir is not None:
+                heir.digests |= lease.digests
 
     def hold(self, lease: Lease, digest: str) -> bool:
         with self.lock:

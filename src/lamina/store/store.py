@@ -102,8 +102,8 @@ class Store:
     def lease(self, ttl: float = 3600.0, *, keep: bool = False) -> Lease:
         """A context manager that keeps new content from being collected, for `ttl` seconds at most.
 
-        When it ends, content it held that has no owner by then is removed, so a failure leaves the store as it was;
-        with `keep` that waits for the next `collect`, so an interrupted pull can go on with what is complete.
+        When it ends, content it held that has no owner by then is removed, so a failure leaves the store as it was.
+        With `keep`, a failure leaves it to the next `collect`: an interrupted pull can go on with what is complete.
         """
         return Lease(self._content.leases, ttl, self._sweep, keep=keep)
 

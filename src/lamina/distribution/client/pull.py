@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
 
 from lamina.distribution.client.fetch import LayerFetch
 from lamina.distribution.client.inflight import Either
@@ -132,15 +133,18 @@ class _Pull:
         self._limits = limits
         self._cancelled = cancelled
         self._cleanup = ExitStack()
+        self._lease = store.lease(keep=True)
         self._threads = ThreadPoolExecutor(client.settings.max_downloads, "pull")
 
     def __enter__(self) -> _Pull:
         self._cleanup.callback(self._threads.shutdown, wait=True, cancel_futures=True)
-        self._cleanup.enter_context(self._store.lease())
+        self._cleanup.enter_context(self._lease)
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._cleanup.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.__exit__(kind, error, trace)
 
     def resolve(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
         """The manifest or index that `reference` names, from the first place that has it."""
@@ -194,6 +198,7 @@ class _Pull:
         stop = Either(self._cancelled)
         work = LayerFetch(repository, self._store, self._report, self._limits, stop)
         for blob, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+            self._lease.add(diff_id)  # the threads that bring it in have no lease of their own
             if not self._store.layers.has(diff_id):
                 self._report(Status("Pulling fs layer", blob.digest.short))
         started: list[Future[Layer]] = [
