@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 
-from lamina.distribution.client import RegistryClient, inspect, pull, pull_all, push, push_index, search
+from lamina.distribution.client import RegistryClient, Retry, inspect, pull, pull_all, push, push_index, search
 from lamina.distribution.client.copy import copy
-from lamina.errors import Cancelled, Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
+from lamina.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
 from lamina.formats import media
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
@@ -19,7 +20,7 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.progress import Message, Status, ignore
 from lamina.store.store import Store
-from support.cutting import CuttingProxy
+from support.cutting import CuttingProxy, between
 from support.registries import Raw, Running, Start, make_image, make_layer, patient
 
 MIB = 1 << 20
@@ -139,7 +140,7 @@ def test_a_pull_through_cuts_completes_and_fetches_nothing_twice(
     config, layers = make_image(store, *sizes)
     with RegistryClient(patient()) as client, store.lease():
         push(at(registry, "a:1"), config, layers, store, ignore, client=client)
-    with CuttingProxy(registry.address, 100_000, 900_000) as proxy:
+    with CuttingProxy(registry.address, between(100_000, 900_000)) as proxy:
         with RegistryClient(patient()) as client, other_store.lease():
             pulled = pull(Reference.parse(f"{proxy.address}/a:1"), None, other_store, ignore, client=client)
     assert [layer.diff_id for layer in pulled.layers] == [layer.diff_id for layer in layers]
@@ -154,7 +155,7 @@ def manifest_layers(manifest: Manifest) -> tuple[Descriptor, ...]:
 
 def test_a_push_through_cuts_completes(registry: Running, store: Store, other_store: Store) -> None:
     config, layers = make_image(store, 6 * MIB, 3 * MIB)
-    with CuttingProxy(registry.address, 200_000, 1_500_000) as proxy:
+    with CuttingProxy(registry.address, between(200_000, 1_500_000)) as proxy:
         with RegistryClient(patient()) as client, store.lease():
             push(Reference.parse(f"{proxy.address}/a:1"), config, layers, store, ignore, client=client)
     assert proxy.cuts >= 5
@@ -170,25 +171,16 @@ def test_a_pull_goes_on_after_a_restart(
     config, layers = make_image(store, 8 * MIB)
     with store.lease():
         push(at(registry, "a:1"), config, layers, store, ignore, client=client)
-    enough = threading.Event()
-
-    def stop_in_the_middle(message: Message) -> None:
-        if isinstance(message, Status) and message.status == "Downloading" and (message.current or 0) > MIB:
-            enough.set()
-
-    with Store.open(tmp_path / "second") as second, CuttingProxy(registry.address, 3 * MIB, 3 * MIB) as proxy:
-        impatient = patient(retry=patient().retry.__class__(attempts=1))
+    budgets = chain([10_000, 3 * MIB], repeat(0))
+    with (
+        Store.open(tmp_path / "second") as second,
+        CuttingProxy(registry.address, budgets) as proxy,
+    ):
+        impatient = patient(retry=Retry(attempts=1))
         with RegistryClient(impatient) as weak, second.lease():
-            with pytest.raises((Unavailable, Cancelled)):
-                pull(
-                    Reference.parse(f"{proxy.address}/a:1"),
-                    None,
-                    second,
-                    stop_in_the_middle,
-                    client=weak,
-                    cancelled=enough,
-                )
-    with Store.open(tmp_path / "second") as second, CuttingProxy(registry.address, 99 * MIB, 99 * MIB) as proxy:
+            with pytest.raises(Unavailable):
+                pull(Reference.parse(f"{proxy.address}/a:1"), None, second, ignore, client=weak)
+    with Store.open(tmp_path / "second") as second, CuttingProxy(registry.address, repeat(99 * MIB)) as proxy:
         with RegistryClient(patient()) as again, second.lease():
             pull(Reference.parse(f"{proxy.address}/a:1"), None, second, ignore, client=again)
     assert proxy.downstream < 7.2 * MIB

@@ -39,6 +39,9 @@ class Pools:
         """Close idle connections."""
         with self._lock:
             for manager in self._managers.values():
+                for pool in map(manager.pools.get, manager.pools.keys()):
+                    if pool is not None:
+                        pool.close()
                 manager.clear()
             self._managers.clear()
 
@@ -66,10 +69,12 @@ def tls_context(domain: str, settings: Settings) -> ssl.SSLContext:
     Raises InvalidInput, naming the file, for one that cannot be used.
     """
     context = ssl.create_default_context()
-    if settings.is_insecure(domain):
+    files = _certificate_files(domain, settings.certificates)
+    if settings.is_insecure(domain) and not any(file.suffix == ".crt" for file in files):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    for file in _certificate_files(domain, settings.certificates):
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for, by name or address
+    for file in files:
         try:
             if file.suffix == ".crt":
                 context.load_verify_locations(cafile=file)

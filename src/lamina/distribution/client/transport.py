@@ -110,7 +110,10 @@ class Transport:
             known = self._authorizations.get(scopes)
             if known and known.fresh():
                 return known
-            return self._authorize(scopes) if self._challenges else None
+            try:
+                return self._authorize(scopes) if self._challenges else None
+            except Unauthorized:
+                return None  # without saying who we are, then: perhaps anyone may do this
 
     def _authorization_after(
         self, challenges: list[Challenge], scopes: tuple[str, ...], used: Authorization | None, refused: LaminaError
