@@ -108,7 +108,7 @@ class Capture:
                 return
             sparse = _pieces(file, status)
             entry = self._entry(found.path, EntryType.REGULAR, status, xattrs=self._xattrs(file), sparse=sparse)
-            self._builder.add(entry, _Contents(file, sparse or ((0, status.st_size),)) if status.st_size else None)
+            self._builder.add(entry, _contents(file, status.st_size, sparse))
         finally:
             os.close(file)
 
@@ -187,6 +187,12 @@ def _grains(file: int, size: int) -> Iterator[int]:
         first = max(offset, start // _GRAIN * _GRAIN)
         yield from range(first, min(end, size), _GRAIN)
         offset = max(offset, -(-end // _GRAIN) * _GRAIN)
+
+
+def _contents(file: int, size: int, sparse: tuple[tuple[int, int], ...] | None) -> Readable | bytes | None:
+    if sparse is None and size <= _GRAIN:
+        return os.pread(file, size, 0).ljust(size, b"\0") if size else None
+    return _Contents(file, sparse or ((0, size),))
 
 
 class _Contents:

@@ -16,7 +16,9 @@ from lamina.layers.tar import pax
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, checksum_of
 from lamina.layers.tar.source import CHUNK, Readable
 
-_LAYOUT = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+_NUMBERS = b"%07o\0%07o\0%07o\0%011o\0%011o\0        %s"
+_TAIL = struct.Struct("100s8s32s32s8s8s155s12x")
+_PLAIN_TAIL = _TAIL.pack(b"", b"ustar\x0000", b"", b"", b"0000000\0", b"0000000\0", b"")
 _KINDS = {
     EntryType.REGULAR: b"0",
     EntryType.HARDLINK: b"1",
@@ -59,9 +61,11 @@ class TarWriter:
         stored = entry.stored_size if entry.type is EntryType.REGULAR else 0
         table = _sparse_table(entry.sparse, entry.size) if entry.sparse is not None else b""
         head = _head(entry, stored + len(table)) + table
-        self._sink.write(head)
         start = self.offset + len(head)
-        if stored:
+        if isinstance(data, bytes) and len(data) == stored:
+            self._sink.write(head + data + _PADDING[stored % BLOCK])
+        else:
+            self._sink.write(head)
             self._copy(entry, data, stored)
             self._sink.write(_PADDING[stored % BLOCK])
         self.offset = start + stored + -stored % BLOCK
@@ -112,6 +116,8 @@ def _split(name: bytes) -> tuple[bytes, bytes]:
 
 def _records(entry: Entry, long_name: bytes, stored: int) -> bytes:
     """What ustar cannot say of `entry`, as PAX records sorted by key."""
+    if not (long_name or entry.xattrs or entry.target or entry.uname or entry.gname) and _plain_numbers(entry, stored):
+        return b""
     records: dict[bytes, bytes] = {}
     if long_name:
         records[b"path"] = long_name
@@ -130,6 +136,17 @@ def _records(entry: Entry, long_name: bytes, stored: int) -> bytes:
     for name, value in entry.xattrs.items():
         records[pax.xattr_key(name)] = value
     return b"".join(pax.format_record(key, records[key]) for key in sorted(records)) if records else b""
+
+
+def _plain_numbers(entry: Entry, stored: int) -> bool:
+    seconds, fraction = divmod(entry.mtime_ns, pax.NANO)
+    return (
+        not fraction
+        and 0 <= seconds <= _MAX_ELEVEN
+        and stored <= _MAX_ELEVEN
+        and entry.uid <= _MAX_SEVEN
+        and entry.gid <= _MAX_SEVEN
+    )
 
 
 def _sparse_records(entry: Entry, name: bytes) -> bytes:
@@ -154,7 +171,7 @@ def _sparse_table(pieces: tuple[tuple[int, int], ...], size: int) -> bytes:
 
 def _extended_header(name: bytes, records: bytes) -> bytes:
     label = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
-    header = _block(label[:100], b"0000644\0", 0, 0, len(records), 0, b"x", b"", b"", b"", 0, 0, b"")
+    header = _block(label[:100], _NUMBERS % (0o644, 0, 0, len(records), 0, b"x"), _PLAIN_TAIL)
     return header + records + bytes(-len(records) % BLOCK)
 
 
@@ -162,53 +179,29 @@ def _header(entry: Entry, name: bytes, prefix: bytes, stored: int) -> bytes:
     if not (0 <= entry.major <= _MAX_SEVEN and 0 <= entry.minor <= _MAX_SEVEN and 0 <= entry.mode <= 0o7777):
         raise InvalidInput(f"the mode or device number of {entry.path!r} fits no tar", path=entry.path)
     seconds = entry.mtime_ns // pax.NANO
-    return _block(
-        name,
-        b"%07o\0" % entry.mode,
+    numbers = _NUMBERS % (
+        entry.mode,
         entry.uid if entry.uid <= _MAX_SEVEN else 0,
         entry.gid if entry.gid <= _MAX_SEVEN else 0,
         stored if stored <= _MAX_ELEVEN else 0,
         seconds if 0 <= seconds <= _MAX_ELEVEN else 0,
         _KINDS[entry.type],
-        entry.target.encode("utf-8", "surrogateescape")[:100] if entry.target else b"",
-        entry.uname.encode("utf-8", "surrogateescape")[:32] if entry.uname else b"",
-        entry.gname.encode("utf-8", "surrogateescape")[:32] if entry.gname else b"",
-        entry.major,
-        entry.minor,
-        prefix,
     )
+    if entry.target or entry.uname or entry.gname or entry.major or entry.minor or prefix:
+        tail = _TAIL.pack(
+            entry.target.encode("utf-8", "surrogateescape")[:100],
+            b"ustar\x0000",
+            entry.uname.encode("utf-8", "surrogateescape")[:32],
+            entry.gname.encode("utf-8", "surrogateescape")[:32],
+            b"%07o\0" % entry.major,
+            b"%07o\0" % entry.minor,
+            prefix,
+        )
+    else:
+        tail = _PLAIN_TAIL
+    return _block(name, numbers, tail)
 
 
-def _block(
-    name: bytes,
-    mode: bytes,
-    uid: int,
-    gid: int,
-    size: int,
-    mtime: int,
-    kind: bytes,
-    link: bytes,
-    uname: bytes,
-    gname: bytes,
-    major: int,
-    minor: int,
-    prefix: bytes,
-) -> bytes:
-    block = _LAYOUT.pack(
-        name,
-        mode,
-        b"%07o\0" % uid,
-        b"%07o\0" % gid,
-        b"%011o\0" % size,
-        b"%011o\0" % mtime,
-        b"        ",
-        kind,
-        link,
-        b"ustar\x0000",
-        uname,
-        gname,
-        b"%07o\0" % major,
-        b"%07o\0" % minor,
-        prefix,
-    )
+def _block(name: bytes, numbers: bytes, tail: bytes) -> bytes:
+    block = name.ljust(100, b"\0") + numbers + tail
     return block[:148] + b"%06o\0 " % checksum_of(block) + block[156:]
