@@ -9,7 +9,10 @@ from typing import NamedTuple
 from lamina.client.address import Address
 from lamina.errors import Forbidden, InvalidInput, Unavailable
 
-REMOTE_COMMAND = ("docker", "system", "dial-stdio")  # what the far end of ssh runs; lamina's answers to it as well
+# What the far end of ssh runs: lamina's command line where it is installed, else Docker's.
+REMOTE_COMMAND = (
+    "if command -v lamina >/dev/null; then exec lamina system dial-stdio; else exec docker system dial-stdio; fi"
+)
 
 
 class Tls(NamedTuple):
@@ -64,7 +67,7 @@ def _dial_ssh(address: Address) -> socket.socket:
 
     ours, theirs = socket.socketpair()
     user = ["-l", address.user] if address.user else []
-    command = ["ssh", *user, "-p", str(address.port), "-T", "--", address.host, *REMOTE_COMMAND]
+    command = ["ssh", *user, "-p", str(address.port), "-T", "--", address.host, REMOTE_COMMAND]
     with theirs:
         subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True)
     return ours

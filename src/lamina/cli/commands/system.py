@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import select
+import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -115,13 +116,14 @@ def dial_stdio(session: Session) -> None:
         poll.register(sock, select.POLLIN)
         poll.register(0, select.POLLIN)
         while True:
-            for fd, _ in poll.poll():
-                if fd == 0:
-                    data = os.read(0, 65536)
+            ready = [fd for fd, _ in poll.poll()]
+            if 0 in ready:
+                if data := os.read(0, 65536):
                     sock.sendall(data)
-                    if not data:
-                        return
-                elif data := sock.recv(65536):
-                    write_all(1, data)
                 else:
+                    poll.unregister(0)
+                    sock.shutdown(socket.SHUT_WR)  # what the daemon still says passes all the same
+            if sock.fileno() in ready:
+                if not (data := sock.recv(65536)):
                     return
+                write_all(1, data)
