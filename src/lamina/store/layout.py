@@ -41,13 +41,13 @@ class Layout:
         return [self.root / kind / algorithm for kind in ("blobs", "layers") for algorithm in LENGTHS]
 
     def blob(self, digest: Digest) -> Path:
-        return self.root / "blobs" / digest.algorithm / digest.encoded
+        return Path(f"{self.root}/blobs/{digest.algorithm}/{digest.encoded}")
 
     def tar(self, diff_id: Digest) -> Path:
-        return self.root / "layers" / diff_id.algorithm / f"{diff_id.encoded}.tar"
+        return Path(f"{self.root}/layers/{diff_id.algorithm}/{diff_id.encoded}.tar")
 
     def index(self, diff_id: Digest) -> Path:
-        return self.root / "layers" / diff_id.algorithm / f"{diff_id.encoded}.erofs"
+        return Path(f"{self.root}/layers/{diff_id.algorithm}/{diff_id.encoded}.erofs")
 
     def files(self, digest: Digest, kind: str) -> tuple[Path, ...]:
         """The files of one row of content."""
