@@ -11,6 +11,7 @@ from lamina.cli.names import split_reference
 from lamina.cli.run.attached import Attachment, attend, check_terminal, signal_name
 from lamina.cli.run.request import Request
 from lamina.cli.session import Session
+from lamina.cli.terminal.raw import size as terminal_size
 from lamina.client.containers import Containers
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.progress import Report, ignore
@@ -91,6 +92,8 @@ def run(session: Session, request: Request, wishes: Wishes) -> int:
     config = request.config
     if not wishes.detach:
         check_terminal(config["Tty"], config["AttachStdin"])
+        if config["Tty"] and (size := terminal_size(sys.stdout.fileno())):
+            request.host_config["ConsoleSize"] = list(size)  # or the process would start with a size of nothing
     try:
         identifier = create(session, request, wishes)
     except LaminaError as error:
