@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import urllib3
 
@@ -39,6 +40,8 @@ from lamina.snapshots.driver import Driver
 from lamina.store.store import Store
 from lamina.volumes.volumes import Volumes
 
+T = TypeVar("T")
+
 _ENGINE = "engine"  # the bucket of what the engine remembers of itself
 
 
@@ -57,6 +60,8 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.events = EventBus()
         self._closing = ExitStack()
+        self._opening = threading.RLock()
+        self._rooms: dict[str, Any] = {}
         self.store = Store.open(self.root)
         self._closing.callback(self.store.close)
         self.images = Images(self.store, self.events)
@@ -77,26 +82,39 @@ class Engine:
         """Lets go of everything; running containers stay."""
         self._closing.close()
 
-    @cached_property
+    @property
     def snapshots(self) -> Driver:
-        driver = open_driver(self.root / "snapshots", self.settings.storage_driver)
-        self._closing.callback(driver.close)
-        return driver
+        return self._room("snapshots", self._open_snapshots)
 
-    @cached_property
+    @property
     def networks(self) -> Networks:
-        settings = self.settings
-        networks = Networks.open(
-            self.store, self.exec_root, settings.bip, bridge=settings.bridge, pools=settings.pools, events=self.events
-        )
-        self._closing.callback(networks.close)
-        return networks
+        return self._room("networks", self._open_networks)
 
-    @cached_property
+    @property
     def runtime(self) -> Runtime:
-        runtime = Runtime(self.exec_root / "tasks", self.settings.runtime)
-        self._closing.callback(runtime.close)
-        return runtime
+        return self._room("runtime", self._open_runtime)
+
+    def _room(self, name: str, make: Callable[[], T]) -> T:
+        """The room of that name, made when it is first asked for; closed in the opposite order."""
+        with self._opening:
+            if name not in self._rooms:
+                room: Any = make()
+                self._rooms[name] = room
+                self._closing.callback(room.close)
+            found: T = self._rooms[name]
+        return found
+
+    def _open_snapshots(self) -> Driver:
+        return open_driver(self.root / "snapshots", self.settings.storage_driver)
+
+    def _open_networks(self) -> Networks:
+        given = self.settings
+        return Networks.open(
+            self.store, self.exec_root, given.bip, bridge=given.bridge, pools=given.pools, events=self.events
+        )
+
+    def _open_runtime(self) -> Runtime:
+        return Runtime(self.exec_root / "tasks", self.settings.runtime)
 
     # images and registries
 
@@ -169,10 +187,9 @@ class Engine:
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
             return self._base(name, platform, pull, known, report)
 
-        rooms = BuildRooms(self.store, self.images, resolve, self.temporary, lambda: self._commands)
+        rooms = BuildRooms(self.store, self.images, resolve, self.temporary, self._commands)
         return build_image(context, options or BuildOptions(), rooms, report, cancelled)
 
-    @cached_property
     def _commands(self) -> ContainerRunner:
         """What runs the RUN steps of builds; a step without a network does not open the networks."""
         mounts = self.root / "build-mounts"

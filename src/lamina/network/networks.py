@@ -17,6 +17,8 @@ from lamina.events import EventBus
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.bridges import Bridges
 from lamina.network.catalog import Catalog, check_removable, default_options, new_network, predefined
+from lamina.network.counters import Counters
+from lamina.network.counters import read as read_counters
 from lamina.network.endpoints import Endpoints
 from lamina.network.firewall import Firewall
 from lamina.network.links import Links, Peer, set_default_route
@@ -135,6 +137,10 @@ class Networks:
     def joined(self, sandbox_id: str) -> Sequence[Endpoint]:
         """The sandbox's endpoints."""
         return self._endpoints.of_sandbox(sandbox_id)
+
+    def counters(self, sandbox_id: str) -> dict[str, Counters]:
+        """What went through the sandbox's interfaces, by name."""
+        return {e.interface: read_counters(e.host_interface) for e in self._endpoints.of_sandbox(sandbox_id)}
 
     def join(self, sandbox_id: str, network: str, options: EndpointOptions | None = None) -> Endpoint:
         """Puts a sandbox into a network: interface, address, default route and published ports.
