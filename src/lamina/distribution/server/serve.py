@@ -17,6 +17,7 @@ from lamina.distribution.server.app import App
 from lamina.distribution.server.auth.build import build
 from lamina.distribution.server.collect import collect_forever
 from lamina.distribution.server.config import Config, Tls
+from lamina.distribution.server.edge import Edge
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metadata.postgres import PostgresDatabase
 from lamina.distribution.server.metadata.sqlite import SQLiteDatabase
@@ -97,7 +98,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 async def listen(registry: Registry, parts: AsyncExitStack) -> str:
     """Take requests at the configured address; gives the real one. `parts` ends it, letting requests finish."""
     host, _, port = registry.config.listen.rpartition(":")
-    server = web.Server(App(registry), access_log=None, keepalive_timeout=75)
+    server = Edge(App(registry), access_log=None, keepalive_timeout=75)
     runner = web.ServerRunner(server, access_log=None)
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
