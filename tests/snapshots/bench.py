@@ -21,7 +21,7 @@ class Bench:
         self.root = root
         self.name = name
         self.store = root / "store"
-        self.store.mkdir()
+        self.store.mkdir(parents=True)
         self.home = root / "snapshots"
         self.driver: Driver = open_driver(self.home, name)
         self._made = 0

@@ -16,10 +16,3 @@ def bench(request: pytest.FixtureRequest, data_root: Path) -> Iterator[Bench]:
     made = Bench(data_root, request.param)
     yield made
     made.clear()
-
-
-@pytest.fixture
-def erofs_bench(data_root: Path) -> Iterator[Bench]:
-    made = Bench(data_root, "erofs")
-    yield made
-    made.clear()

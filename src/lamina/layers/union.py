@@ -47,8 +47,11 @@ class UnionTree:
 
     def read(self, node: Node) -> BinaryIO:
         """See Tree."""
-        source = node.source
-        return self._layers[source].read(dataclasses.replace(node, ino=node.ino // len(self._layers)))
+        return self._layers[node.source].read(self.in_layer(node))
+
+    def in_layer(self, node: Node) -> Node:
+        """The same file as the layer `node.source` knows it."""
+        return dataclasses.replace(node, ino=node.ino // len(self._layers))
 
     def borrows(self, path: str) -> bool:
         """Whether `path` is a directory that its topmost layer only implies, and one below describes."""

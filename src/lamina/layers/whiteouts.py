@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from typing import Protocol
 
-from lamina.layers.index.format import OPAQUE_XATTR
+from lamina.layers.index.format import OPAQUE_XATTR, ORIGIN_XATTR
 from lamina.layers.index.xattrs import escape
 from lamina.layers.removetree import empty_directory, remove_tree
 
@@ -80,6 +80,7 @@ class OverlayMarks(PlainNames):
         except FileExistsError:
             if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 self.replaced(parent, name)
+        os.setxattr(f"/proc/self/fd/{parent}", ORIGIN_XATTR, b"")
         return False
 
     def hide_below(self, directory: int) -> bool:
@@ -105,7 +106,7 @@ class OverlayMarks(PlainNames):
         return {escape(name): value for name, value in own.items()} if own else own
 
     def spared(self, own: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
-        return {**own, OPAQUE_XATTR: b""}
+        return {**own, OPAQUE_XATTR: b"", ORIGIN_XATTR: b""}
 
 
 class Deletions(PlainNames):

@@ -17,6 +17,7 @@ from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import Overlay, temporary_mount
 from lamina.snapshots.records import delete_tree
 from lamina.snapshots.stacked import StackedDriver
+from lamina.snapshots.trees import Trees
 from lamina.snapshots.unpacked import UnpackedLayers
 
 _PROBE = ".probe-"
@@ -62,10 +63,11 @@ def _make(root: Path, name: str, reason: str) -> Driver:
     home.mkdir(mode=0o710, exist_ok=True)
     if name == "copy":
         return CopyDriver(home, reason)
-    mounts = MountRoot(home)
+    mounts, trees = MountRoot(home), Trees()
     if name == "overlay":
-        return StackedDriver(home, UnpackedLayers(home / "layers"), mounts, reason)
-    return StackedDriver(home, MountedLayers(home / "layers", mounts), mounts, reason)
+        return StackedDriver(home, UnpackedLayers(home / "layers"), mounts, trees, reason)
+    layers = MountedLayers(home / "layers", home / "merged", mounts, trees)
+    return StackedDriver(home, layers, mounts, trees, reason)
 
 
 def why_unusable(root: Path, name: str) -> str | None:

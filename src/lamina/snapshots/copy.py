@@ -16,8 +16,7 @@ from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
-from lamina.snapshots.lowers import without_repeats
-from lamina.snapshots.records import Records, delete_tree
+from lamina.snapshots.records import Loaded, Records, delete_tree
 from lamina.snapshots.trees import Trees
 
 _FILES = "merged"
@@ -104,11 +103,11 @@ class CopyDriver:
             (made / _FILES).mkdir(mode=0o755)
             root = os.open(made / _FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                for layer in without_repeats(layers):
+                for layer in layers:
                     _apply(layer, root)
             finally:
                 os.close(root)
-            self._records.publish(key, made, layers, writable=writable)
+            self._records.publish(key, made, Loaded(tuple(layers), writable, durable, 0))
         except BaseException:
             delete_tree(made)
             raise
@@ -116,7 +115,7 @@ class CopyDriver:
 
     def get(self, key: str) -> CopiedSnapshot:
         """See Driver."""
-        layers, writable, _ = self._records.load(key)
+        layers, writable, _, _ = self._records.load(key)
         return CopiedSnapshot(self._records.path(key), key, layers, writable, self._trees)
 
     def remove(self, key: str) -> None:

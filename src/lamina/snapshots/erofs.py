@@ -10,18 +10,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lamina.errors import Corrupt
-from lamina.formats.digest import Digest
-from lamina.layers.layer import Layer
 from lamina.linux.mounts import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, mount_filesystem
+from lamina.snapshots.groups import Group
+from lamina.snapshots.locks import KeyLocks
+from lamina.snapshots.merge import merge_layers, merged_devices
 from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import ShortNames
+from lamina.snapshots.records import NEW, sweep_directory
+from lamina.snapshots.trees import Trees
 
 _ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID
 _DAMAGED = (errno.EINVAL, errno.EUCLEAN, errno.EBADMSG, errno.EIO, errno.ENOENT, errno.EOPNOTSUPP)
 
 
 class MountedLayers:
-    """Lowers by EROFS mounts below `root`, made when first acquired.
+    """Lowers by EROFS mounts below `root`, made when first acquired. Indexes that stand for several layers are in
+    `merged`.
 
     One that nobody holds any more stays for `linger` seconds, as the next build step or container often wants it, and
     unmounting costs more than mounting.
@@ -30,9 +34,13 @@ class MountedLayers:
     name = "erofs"
     separate = True
 
-    def __init__(self, root: Path, mounts: MountRoot, linger: float = 2.0) -> None:
+    def __init__(self, root: Path, merged: Path, mounts: MountRoot, trees: Trees, linger: float = 2.0) -> None:
         self._root = root
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._merged = merged
+        for directory in (root, merged):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._trees = trees
+        self._locks = KeyLocks()
         self._mounts = mounts
         self._linger = linger
         self._lock = threading.Lock()
@@ -40,40 +48,58 @@ class MountedLayers:
         self._idle: dict[Path, float] = {}
         self._timer: threading.Timer | None = None
 
-    def path(self, layer: Layer) -> Path:
+    def path(self, group: Group) -> Path:
         """See Lowers."""
-        return self._root / layer.diff_id.encoded
+        return self._root / group.name
 
-    def ensure(self, layers: Sequence[Layer]) -> None:
-        """See Lowers: only looks whether the files are there."""
-        for layer in layers:
+    def ensure(self, groups: Sequence[Group]) -> None:
+        """See Lowers: looks whether the files are there, and merges what is to be mounted as one."""
+        for layer in (layer for group in groups for layer in group.layers):
             if not (layer.index.exists() and layer.tar.exists()):
                 raise Corrupt(f"the files of layer {layer.diff_id} are missing", digest=layer.diff_id)
+        for group in groups:
+            if len(group.layers) > 1:
+                self._merge(group)
 
-    def acquire(self, user: str, layers: Sequence[Layer]) -> tuple[Path, ...]:
+    def _merge(self, group: Group) -> Path:
+        index = self._merged / group.name
+        with self._locks.hold(group.name):
+            if not index.exists():
+                made = index.with_name(NEW + group.name)
+                merge_layers(group.layers, self._trees.of(group.layers), made)
+                with made.open("rb") as file:
+                    os.fsync(file.fileno())
+                made.rename(index)
+        return index
+
+    def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
         """See Lowers."""
         try:
-            return tuple(self._hold(user, layer) for layer in layers)
+            return tuple(self._hold(user, group) for group in groups)
         except BaseException:
             self.release(user)
             raise
 
-    def _hold(self, user: str, layer: Layer) -> Path:
-        path = self.path(layer)
+    def _hold(self, user: str, group: Group) -> Path:
+        path = self.path(group)
         with self._lock:
             users = self._users.get(path)
             if users is None:
-                self._mount(layer, path)
+                self._mount(group, path)
                 users = self._users[path] = set()
             self._idle.pop(path, None)
             users.add(user)
         return path
 
-    def _mount(self, layer: Layer, path: Path) -> None:
+    def _mount(self, group: Group, path: Path) -> None:
+        layer = group.layers[-1]
         self._mounts.hold()
         try:
             path.mkdir(mode=0o700, exist_ok=True)
-            mount_index(layer.index, [layer.tar], path)
+            if len(group.layers) == 1:
+                mount_index(layer.index, [layer.tar], path)
+            else:
+                mount_index(self._merge(group), merged_devices(group.layers), path)
         except OSError as error:
             self._mounts.release()
             if error.errno in _DAMAGED:
@@ -112,12 +138,13 @@ class MountedLayers:
         unmount_all(path)
         path.rmdir()
 
-    def sweep(self, users: Iterable[tuple[str, Sequence[Layer]]]) -> None:
+    def sweep(self, users: Iterable[tuple[str, Sequence[Group]]]) -> None:
         """See Lowers."""
+        sweep_directory(self._merged)
         mounted = {point.target for point in self._mounts.below()}
         with self._lock:
-            for user, layers in users:
-                for path in map(self.path, layers):
+            for user, groups in users:
+                for path in map(self.path, groups):
                     if os.path.realpath(path) in mounted:
                         if path not in self._users:
                             self._mounts.hold()
@@ -126,9 +153,15 @@ class MountedLayers:
                 if entry not in self._users:
                     self._unmount(entry)
 
-    def collect(self, used: set[Digest]) -> int:
-        """See Lowers: a mount keeps no bytes of its own."""
-        return 0
+    def collect(self, used: set[str]) -> int:
+        """See Lowers: only merged indexes are kept."""
+        freed = 0
+        for index in list(self._merged.iterdir()):
+            with self._locks.hold(index.name):
+                if index.name not in used and not index.name.startswith(NEW):
+                    freed += index.stat().st_size
+                    index.unlink()
+        return freed
 
     def close(self) -> None:
         """See Lowers."""

@@ -7,7 +7,6 @@ import functools
 import os
 import re
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +37,7 @@ class Record(msgspec.Struct, frozen=True):
     layers: tuple[_LayerRecord, ...]
     writable: bool
     durable: bool
+    hidden: int = 0
 
 
 class Loaded(NamedTuple):
@@ -46,6 +46,8 @@ class Loaded(NamedTuple):
     layers: tuple[Layer, ...]
     writable: bool
     durable: bool
+    hidden: int
+    """How many layers, from the bottom, do not show at all."""
 
 
 class Records:
@@ -67,13 +69,13 @@ class Records:
             raise Conflict(f"there is a snapshot called {key} already", key=key)
         return Path(tempfile.mkdtemp(prefix=NEW, dir=self.root))
 
-    def publish(self, key: str, made: Path, layers: Sequence[Layer], *, writable: bool, durable: bool = True) -> None:
+    def publish(self, key: str, made: Path, known: Loaded) -> None:
         """Writes the document and gives the directory its name. Raises Conflict when somebody was faster."""
         rows = tuple(
             _LayerRecord(str(layer.diff_id), layer.size, self._relative(layer.tar), self._relative(layer.index))
-            for layer in layers
+            for layer in known.layers
         )
-        (made / _RECORD).write_bytes(msgspec.json.encode(Record(rows, writable, durable)))
+        (made / _RECORD).write_bytes(msgspec.json.encode(Record(rows, known.writable, known.durable, known.hidden)))
         try:
             made.rename(self.path(key))
         except OSError as error:
@@ -104,7 +106,7 @@ class Records:
             )
             for row in record.layers
         )
-        return Loaded(layers, record.writable, record.durable)
+        return Loaded(layers, record.writable, record.durable, record.hidden)
 
     def delete(self, key: str) -> None:
         """Takes the name away at once, then what is in it; a crash in between leaves it to `sweep`."""

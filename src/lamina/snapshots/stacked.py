@@ -9,17 +9,19 @@ from pathlib import Path
 from lamina.errors import NotFound
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, upper_changes, write_upper_diff
+from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
 from lamina.snapshots import rootattributes
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
+from lamina.snapshots.groups import arrange
 from lamina.snapshots.locks import KeyLocks
-from lamina.snapshots.lowers import Lowers, without_repeats
+from lamina.snapshots.lowers import Lowers
 from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import Overlay, mount_overlay
-from lamina.snapshots.records import Records, delete_tree
+from lamina.snapshots.records import Loaded, Records, delete_tree
 from lamina.snapshots.trees import Trees
 from lamina.snapshots.unpacked import tree_bytes
 
@@ -29,20 +31,20 @@ _UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
 class StackedSnapshot:
     """A Snapshot of StackedDriver."""
 
-    def __init__(
-        self, driver: StackedDriver, key: str, layers: tuple[Layer, ...], writable: bool, durable: bool
-    ) -> None:
+    def __init__(self, driver: StackedDriver, key: str, known: Loaded) -> None:
         self._driver = driver
         self._path = driver.records.path(key)
         self.key = key
-        self.layers = layers
-        self.writable = writable
-        self.durable = durable
+        self.layers = known.layers
+        self.writable = known.writable
+        self.durable = known.durable
+        self.stack = arrange(known.layers[known.hidden :])
+        """What is stacked, the bottom one first."""
 
     @property
     def directories(self) -> GraphDirectories:
         """See Snapshot."""
-        lower = tuple(self._driver.lowers.path(layer) for layer in reversed(without_repeats(self.layers)))
+        lower = tuple(self._driver.lowers.path(group) for group in reversed(self.stack))
         if not self.writable:
             return GraphDirectories(lower, None, None, self._path / _MERGED)
         return GraphDirectories(lower, self._path / _UPPER, self._path / _WORK, self._path / _MERGED)
@@ -111,14 +113,14 @@ class StackedSnapshot:
 class StackedDriver:
     """A Driver over `lowers`."""
 
-    def __init__(self, root: Path, lowers: Lowers, mounts: MountRoot, reason: str) -> None:
+    def __init__(self, root: Path, lowers: Lowers, mounts: MountRoot, trees: Trees, reason: str) -> None:
         self.name = lowers.name
         self.reason = reason
         self.lowers = lowers
         self.records = Records(root / "snapshots")
         self.empty = root / "empty"
         self.empty.mkdir(mode=0o755, exist_ok=True)
-        self.trees = Trees()
+        self.trees = trees
         self._mounts = mounts
         self._locks = KeyLocks()
         self._counts: dict[str, int] = {}
@@ -128,19 +130,20 @@ class StackedDriver:
     ) -> StackedSnapshot:
         """See Driver."""
         self.records.path(key)
-        self.lowers.ensure(layers)
+        trees = self.trees.of(layers)
+        known = Loaded(tuple(layers), writable, durable, _hidden(trees))
+        self.lowers.ensure(arrange(layers[known.hidden :]))
         made = self.records.begin(key)
         try:
             (made / _MERGED).mkdir(mode=0o755)
-            self._make_attributes(made, layers, writable)
-            self.records.publish(key, made, layers, writable=writable, durable=durable)
+            self._make_attributes(made, trees, writable)
+            self.records.publish(key, made, known)
         except BaseException:
             delete_tree(made)
             raise
-        return StackedSnapshot(self, key, tuple(layers), writable, durable)
+        return StackedSnapshot(self, key, known)
 
-    def _make_attributes(self, made: Path, layers: Sequence[Layer], writable: bool) -> None:
-        trees = self.trees.of(layers)
+    def _make_attributes(self, made: Path, trees: Sequence[LayerTree], writable: bool) -> None:
         union = UnionTree(trees)
         borrowed = rootattributes.borrowed_directories(trees, union)
         if borrowed or (not writable and union.borrows("")):
@@ -154,7 +157,7 @@ class StackedDriver:
 
     def get(self, key: str) -> StackedSnapshot:
         """See Driver."""
-        return StackedSnapshot(self, key, *self.records.load(key))
+        return StackedSnapshot(self, key, self.records.load(key))
 
     def keys(self) -> list[str]:
         """See Driver."""
@@ -174,7 +177,7 @@ class StackedDriver:
     def _mount(self, snapshot: StackedSnapshot, target: Path) -> None:
         self._mounts.hold()
         try:
-            lower = self.lowers.acquire(snapshot.key, without_repeats(snapshot.layers))
+            lower = self.lowers.acquire(snapshot.key, snapshot.stack)
             try:
                 mount_overlay(snapshot.overlay(lower), target)
             except BaseException:
@@ -220,13 +223,22 @@ class StackedDriver:
             if key not in live:
                 self.remove(key)
         self.records.sweep()
-        self.lowers.sweep([(key, self.get(key).layers) for key in self._counts])
+        self.lowers.sweep([(key, self.get(key).stack) for key in self._counts])
         self._mounts.sweep()
 
     def collect(self) -> int:
         """See Driver."""
-        return self.lowers.collect({layer.diff_id for key in self.keys() for layer in self.get(key).layers})
+        return self.lowers.collect({group.name for key in self.keys() for group in self.get(key).stack})
 
     def close(self) -> None:
         """See Driver."""
         self.lowers.close()
+
+
+def _hidden(trees: Sequence[LayerTree]) -> int:
+    """How many layers, from the bottom, one above hides: overlayfs never asks roots whether they are opaque."""
+    for number in range(len(trees) - 1, 0, -1):
+        root = trees[number].lookup("")
+        if root is not None and root.opaque:
+            return number
+    return 0

@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lamina.errors import Corrupt
-from lamina.formats.digest import Digest
-from lamina.layers.layer import Layer
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.files import syncfs
+from lamina.snapshots.groups import Group
 from lamina.snapshots.locks import KeyLocks
 from lamina.snapshots.records import NEW, delete_tree, discard, sweep_directory
 
@@ -39,56 +38,57 @@ class UnpackedLayers:
         self._locks = KeyLocks()
         self._boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
-    def path(self, layer: Layer) -> Path:
+    def path(self, group: Group) -> Path:
         """See Lowers."""
-        return self._root / layer.diff_id.encoded / _FILES
+        return self._root / group.name / _FILES
 
-    def ensure(self, layers: Sequence[Layer]) -> None:
+    def ensure(self, groups: Sequence[Group]) -> None:
         """See Lowers: unpacks what is not yet, several at a time."""
-        missing = [layer for layer in dict.fromkeys(layers) if not self.path(layer).exists()]
+        missing = [group for group in dict.fromkeys(groups) if not self.path(group).exists()]
         if len(missing) == 1:
             self._unpack(missing[0])
         elif missing:
             with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="unpack") as pool:
-                for done in [pool.submit(self._unpack, layer) for layer in missing]:
+                for done in [pool.submit(self._unpack, group) for group in missing]:
                     done.result()
 
-    def _unpack(self, layer: Layer) -> None:
-        final = self.path(layer).parent
-        with self._locks.hold(layer.diff_id.encoded):
+    def _unpack(self, group: Group) -> None:
+        final = self.path(group).parent
+        with self._locks.hold(group.name):
             if final.exists():
                 return
             made = Path(tempfile.mkdtemp(prefix=NEW, dir=self._root))
             try:
-                self._fill(made, layer)
+                self._fill(made, group)
                 made.rename(final)
             except FileNotFoundError as error:
                 delete_tree(made)
-                raise Corrupt(f"the files of layer {layer.diff_id} are missing", digest=layer.diff_id) from error
+                raise Corrupt(f"the files of layer {group.layers[-1].diff_id} are missing", name=group.name) from error
             except BaseException:
                 delete_tree(made)
                 raise
 
-    def _fill(self, made: Path, layer: Layer) -> None:
+    def _fill(self, made: Path, group: Group) -> None:
         files = made / _FILES
         files.mkdir(mode=0o755)
         root = os.open(files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            unpack(layer.tar, root, Style.OVERLAY)
+            for layer in group.layers:
+                unpack(layer.tar, root, Style.OVERLAY if len(group.layers) == 1 else Style.APPLY)
         finally:
             os.close(root)
-        (made / _SOURCE).write_text(os.path.relpath(layer.tar, self._root))
+        (made / _SOURCE).write_text(os.path.relpath(group.layers[-1].tar, self._root))
         (made / _BOOT).write_text(self._boot)
 
-    def acquire(self, user: str, layers: Sequence[Layer]) -> tuple[Path, ...]:
+    def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
         """See Lowers."""
-        self.ensure(layers)
-        return tuple(map(self.path, layers))
+        self.ensure(groups)
+        return tuple(map(self.path, groups))
 
     def release(self, user: str) -> None:
         """See Lowers: directories stay."""
 
-    def sweep(self, users: Iterable[tuple[str, Sequence[Layer]]]) -> None:
+    def sweep(self, users: Iterable[tuple[str, Sequence[Group]]]) -> None:
         """See Lowers. What this boot has unpacked is synced, so that it lives through the next one."""
         sweep_directory(self._root)
         fresh: list[Path] = []
@@ -107,12 +107,11 @@ class UnpackedLayers:
             for boot in fresh:
                 boot.unlink()
 
-    def collect(self, used: set[Digest]) -> int:
+    def collect(self, used: set[str]) -> int:
         """See Lowers."""
-        names = {digest.encoded for digest in used}
         freed = 0
         for entry in list(self._root.iterdir()):
-            if entry.name in names or entry.name.startswith("."):
+            if entry.name in used or entry.name.startswith("."):
                 continue
             with self._locks.hold(entry.name), contextlib.suppress(FileNotFoundError):
                 if not (self._root / (entry / _SOURCE).read_text()).exists():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lamina.layers.entry import EntryType
+from lamina.layers.index.format import ORIGIN_XATTR
 from lamina.layers.tree import Tree, walk
 from lamina.linux.mounts import MOUNT_ATTR_RDONLY, mount_filesystem, umount2
 
@@ -55,9 +56,8 @@ def list_directory(root: Path) -> Listing:
         status = os.lstat(path)
         name = os.fsdecode(path[len(os.fsencode(root)) + 1 :])
         first = names.setdefault((status.st_dev, status.st_ino), name)
-        xattrs = {
-            key: os.getxattr(path, key, follow_symlinks=False) for key in os.listxattr(path, follow_symlinks=False)
-        }
+        keys = [key for key in os.listxattr(path, follow_symlinks=False) if key != ORIGIN_XATTR]
+        xattrs = {key: os.getxattr(path, key, follow_symlinks=False) for key in keys}
         directory = stat.S_ISDIR(status.st_mode)
         size = 0 if not stat.S_ISREG(status.st_mode) else status.st_size
         found[name] = File(

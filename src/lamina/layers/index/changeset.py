@@ -29,6 +29,7 @@ class Inode:
         "device",
         "entry",
         "file",
+        "hiding",
         "implied",
         "inline",
         "links",
@@ -45,6 +46,8 @@ class Inode:
         self.device = device
         self.implied = implied
         self.opaque = opaque
+        self.hiding = False
+        """Whether it has, or had, whiteouts in it."""
         self.children: dict[bytes, Inode] | None = {} if entry.type is _DIRECTORY else None
 
         self.links = 0
@@ -72,8 +75,9 @@ class Changeset:
         self.whiteout = Inode(Entry("", EntryType.CHAR, mode=0))
         self._known: dict[str, Inode] = {"": self.root}
 
-    def add(self, entry: Entry, device: int) -> None:
-        """Puts one entry in place; `device` is the number of the tar that holds its data (the first is 1).
+    def add(self, entry: Entry, device: int, file: FileMap | None = None) -> None:
+        """Puts one entry in place; `device` is the number of the tar that holds its data (the first is 1), `file` where
+        that is when it is known already.
 
         Raises InvalidInput for what no unpacker could do: a hard link to nothing or to a directory, a file as parent,
         a name longer than 255 bytes, a root that is no directory.
@@ -81,13 +85,13 @@ class Changeset:
         path = entry.path
         mark, about = classify(path) if ".wh." in path else (Mark.NONE, path)
         if mark is Mark.NONE:
-            self._place(entry, device)
+            self._place(entry, device, file)
         elif mark is Mark.WHITEOUT:
             self._hide(about)
         elif mark is Mark.OPAQUE:
             self._directory(about).opaque = True
 
-    def _place(self, entry: Entry, device: int) -> None:
+    def _place(self, entry: Entry, device: int, file: FileMap | None) -> None:
         head, _, name = entry.path.rpartition("/")
         if not name:
             self._describe_root(entry)
@@ -108,6 +112,10 @@ class Changeset:
         if before is not None and (before.children is not None or before.entry.type is EntryType.SYMLINK):
             self._known = {"": self.root}
         children[key] = inode
+        if file is not None:
+            inode.file = file
+        if entry.type is EntryType.CHAR and entry.major == entry.minor == 0:
+            self._directory(head).hiding = True
 
     def _describe_root(self, entry: Entry) -> None:
         if entry.type is not _DIRECTORY:
@@ -120,6 +128,7 @@ class Changeset:
         head, _, name = path.rpartition("/")
         children = self._children(head)
         here = children.setdefault(_encoded(name, path), self.whiteout)
+        self._directory(head).hiding = True
         if here.children is not None:
             here.opaque = True
 

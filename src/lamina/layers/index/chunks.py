@@ -32,11 +32,12 @@ class Copy:
 @dataclass(slots=True)
 class FileMap:
     """The chunks of one file: `bits` is the power of two of their size, `blocks` where each starts in the tar (in
-    blocks, -1 for a hole or for a chunk that `copies` holds)."""
+    blocks, -1 for a hole or for a chunk that `copies` holds), `devices` in which tar, where that is not the entry's."""
 
     bits: int
     blocks: Sequence[int]
     copies: Sequence[Copy] = ()
+    devices: Sequence[int] | None = None
 
     @property
     def format(self) -> int:

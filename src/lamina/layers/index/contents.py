@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamina.errors import Corrupt
 from lamina.layers.index import format as erofs
+from lamina.layers.index.chunks import chunk_bits
 from lamina.layers.index.format import BLOCK, BLOCK_BITS
 from lamina.layers.index.image import IndexImage, RawInode
 
@@ -32,11 +33,12 @@ class FileLayout:
         self.image = image
         self.inode = inode
         self.size = inode.size
+        self.bits = chunk_bits(max(inode.size, 1))
         if inode.layout == erofs.CHUNK_BASED and inode.size:
-            self._bits = BLOCK_BITS + (inode.union & erofs.CHUNK_BITS_MASK)
+            self.bits = BLOCK_BITS + (inode.union & erofs.CHUNK_BITS_MASK)
             if inode.union & ~erofs.CHUNK_BITS_MASK != erofs.CHUNK_INDEXES:
                 image.damaged(f"inode {inode.nid} has an unknown chunk format")
-            count = (inode.size + (1 << self._bits) - 1) >> self._bits
+            count = (inode.size + (1 << self.bits) - 1) >> self.bits
             self._chunks = image.slice(erofs.round_up(inode.end, 8), count * erofs.CHUNK.size)
 
     def extent(self, position: int) -> Extent:
@@ -59,10 +61,10 @@ class FileLayout:
         return Extent(0, (block << BLOCK_BITS) + position, length)
 
     def _chunk(self, position: int) -> Extent:
-        number = position >> self._bits
-        begin = number << self._bits
+        number = position >> self.bits
+        begin = number << self.bits
         record = erofs.CHUNK.unpack_from(self._chunks, number * erofs.CHUNK.size)
-        length = min(begin + (1 << self._bits), self.size) - position
+        length = min(begin + (1 << self.bits), self.size) - position
         if record[2] == erofs.HOLE[2]:
             return Extent(0, -1, length)
         if record[1] > len(self.image.devices):

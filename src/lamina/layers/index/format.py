@@ -83,6 +83,10 @@ LABEL_IMPLIED = b"layer, implied".ljust(16, b"\0")
 """Volume names: the second tells that directories below the root are implied."""
 
 OPAQUE_XATTR = "trusted.overlay.opaque"
+ORIGIN_XATTR = "trusted.overlay.origin"
+"""Marks, for overlayfs: a directory that hides what lies below it, and one whose whiteouts must not be listed even
+where nothing lies below it. (Overlayfs lists a directory that it merges with no other as it is, unless that says by an
+origin, which may be empty, that it was merged once.)"""
 
 
 def encode_device(major: int, minor: int) -> int:

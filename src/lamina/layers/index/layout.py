@@ -55,15 +55,17 @@ class Layout:
     def _note(self, inode: Inode) -> None:
         self.order.append(inode)
         entry = inode.entry
-        if entry.xattrs or inode.opaque:
-            pairs = kept_pairs(entry.xattrs, opaque=inode.opaque)
+        if entry.xattrs or inode.opaque or inode.hiding:
+            pairs = kept_pairs(entry.xattrs, opaque=inode.opaque, hiding=inode.hiding)
             self._xattrs.count(pairs)
             self._pairs.append((inode, pairs))
         if entry.type is _REGULAR and entry.size:
+            inode.size = entry.size
+            if inode.file is not None:
+                return
             if not 0 < inode.device <= len(self._tar_blocks):
                 raise InvalidInput(f"{entry.path!r} has its data in a tar that was not named", device=inode.device)
             check_data(entry, self._tar_blocks[inode.device - 1])
-            inode.size = entry.size
             inode.file = map_file(entry, inode.device)
         elif entry.type is _SYMLINK:
             inode.text = os.fsencode(entry.target)

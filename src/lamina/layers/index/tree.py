@@ -98,6 +98,11 @@ class LayerTree:
         stream = ContentStream(FileLayout(self._image, inode), self._open_tar)
         return io.BufferedReader(stream, _BUFFER)
 
+    def chunks(self, node: Node) -> tuple[int, list[Extent]]:
+        """The power of two by which a REGULAR node with contents is cut, and where each of the pieces lies."""
+        layout = FileLayout(self._image, self._image.inode(node.ino))
+        return layout.bits, [layout.extent(position) for position in range(0, layout.size, 1 << layout.bits)]
+
     def extents(self, node: Node) -> Iterator[Extent]:
         """Where the bytes of a REGULAR node lie, holes included, from its beginning to its end."""
         layout = FileLayout(self._image, self._image.inode(node.ino))

@@ -36,13 +36,14 @@ class IndexWriter:
     def __init__(self) -> None:
         self._changes = Changeset()
 
-    def add(self, entry: Entry, *, device: int = 1) -> None:
+    def add(self, entry: Entry, *, device: int = 1, file: FileMap | None = None) -> None:
         """Takes the next entry in the order of its archive; its `data_offset` counts where it has data.
 
-        `device` says which of the tars given to `write` holds the data, the first being 1. Raises InvalidInput for an
+        `device` says which of the tars given to `write` holds the data, the first being 1; `file` says where it is for
+        a REGULAR entry of which that is known, in place of `data_offset`. Raises InvalidInput for an
         entry that no unpacker could put in place.
         """
-        self._changes.add(entry, device)
+        self._changes.add(entry, device, file)
 
     def write(self, path: Path, tar_size: int | Sequence[int], *, tars: Sequence[Path] = ()) -> None:
         """Writes the index to `path`, which is made or replaced; it is neither synced nor renamed here. Call it once.
@@ -140,7 +141,8 @@ class _Image:
     def _pack_chunks(self, inode: Inode, file: FileMap, behind: int) -> None:
         begin = (behind + 7) & -8
         for position, block in enumerate(file.blocks):
-            address = (0, inode.device, block) if block >= 0 else erofs.HOLE
+            device = inode.device if file.devices is None else file.devices[position]
+            address = (0, device, block) if block >= 0 else erofs.HOLE
             erofs.CHUNK.pack_into(self._meta, begin + 8 * position, *address)
         for copy in file.copies:
             erofs.CHUNK.pack_into(self._meta, begin + 8 * copy.chunk, 0, 0, self._blocks)

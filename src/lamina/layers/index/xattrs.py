@@ -8,7 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from lamina.errors import InvalidInput, TooLarge
-from lamina.layers.index.format import NAME_MAX, OPAQUE_XATTR, VALUE_MAX, XATTR_BODY, XATTR_ENTRY, XATTR_PREFIXES
+from lamina.layers.index.format import (
+    NAME_MAX,
+    OPAQUE_XATTR,
+    ORIGIN_XATTR,
+    VALUE_MAX,
+    XATTR_BODY,
+    XATTR_ENTRY,
+    XATTR_PREFIXES,
+)
 
 _OVERLAY = "trusted.overlay."
 _ESCAPED = "trusted.overlay.overlay."
@@ -34,11 +42,13 @@ def unescape(name: str) -> str | None:
     return None if name.startswith(_OVERLAY) else name
 
 
-def kept_pairs(xattrs: Mapping[str, bytes], *, opaque: bool) -> tuple[Pair, ...]:
-    """The attributes to write for a file, sorted by name."""
+def kept_pairs(xattrs: Mapping[str, bytes], *, opaque: bool, hiding: bool) -> tuple[Pair, ...]:
+    """The attributes to write for a file, sorted by name; `hiding` is for directories with whiteouts in them."""
     pairs = [(escape(name), value) for name, value in xattrs.items()]
     if opaque:
         pairs.append((OPAQUE_XATTR, b"y"))
+    if hiding:
+        pairs.append((ORIGIN_XATTR, b""))
     return tuple(sorted(pairs))
 
 
