@@ -35,6 +35,7 @@ def serve(options: Options) -> None:
         for listener in listeners:
             end.callback(listener.close)
         engine = end.enter_context(Engine(options.data_root, options.exec_root, settings=engine_settings(options)))
+        engine.start()
         asyncio.run(_run(engine, options, listeners))
         if not options.live_restore:
             engine.stop_containers(options.shutdown_timeout)

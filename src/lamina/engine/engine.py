@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from lamina.build.context.remote import from_remote
 from lamina.build.context.source import BuildContext, from_directory
 from lamina.build.options import BuildOptions, BuildResult
 from lamina.build.run.container import ContainerRunner
+from lamina.build.run.leftovers import sweep as sweep_builds
 from lamina.build.work import BuildRooms
 from lamina.distribution.client import Credentials, Found
 from lamina.distribution.client.inspect import Inspected
@@ -77,6 +79,15 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Opens what a daemon needs for its containers, and takes up those that outlived an earlier engine.
+
+        Without root nothing happens: images and builds without RUN work all the same.
+        """
+        if os.geteuid() == 0:
+            sweep_builds(self.runtime, self.temporary)
+            _ = self.networks
 
     def close(self) -> None:
         """Lets go of everything; running containers stay."""

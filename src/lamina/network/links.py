@@ -5,20 +5,23 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from lamina.errors import Internal, LaminaError
+from lamina.errors import Internal
 from lamina.network.namespaces import inside
 
-_ENODEV, _EEXIST, _ENOENT = 19, 17, 2
+T = TypeVar("T")
+_ENODEV = 19
+_MAIN = 254  # the main routing table
+_MTU = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,35 @@ class Peer:
 
 
 class Links:
-    """The interfaces of the network namespace this object was made in. Thread-safe. `close` twice is fine."""
+    """The interfaces of the network namespace this object was made in. Thread-safe. `close` twice is fine.
+
+    One thread of its own does the talking: pyroute2 keeps a socket and an event loop for each thread that uses it.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._route: Any = IPRoute()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-netlink")
+        self._route: Any = self._thread.submit(IPRoute).result()
+        self._closed = False
 
     def close(self) -> None:
-        with self._lock:
-            self._route.close()
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._route.close).result()
+            self._thread.shutdown()
+
+    def _do(self, doing: str, work: Callable[[Any], T], *tolerated: int) -> T | None:
+        """Runs `work` with the connection; None where the kernel answered with a tolerated error."""
+
+        def told() -> T | None:
+            try:
+                with _told(doing):
+                    return work(self._route)
+            except Internal as error:
+                if error.facts.get("errno") in tolerated:
+                    return None
+                raise
+
+        return self._thread.submit(told).result()
 
     def index(self, name: str) -> int | None:
         """The kernel's number of an interface; None where there is none of that name."""
@@ -52,16 +75,17 @@ class Links:
 
     def ensure_bridge(self, name: str, gateway: str, prefix: int, mac: str, mtu: int) -> None:
         """The bridge `name`, up and with the one IPv4 address; made where it is missing."""
-        index = self.index(name)
-        with self._lock, _told(f"making bridge {name}"):
-            if index is None:
-                self._route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
-                index = socket.if_nametoindex(name)
-            self._route.flush_addr(index=index, family=2)
-            self._route.addr(
-                "add", index=index, address=gateway, prefixlen=prefix, broadcast=_broadcast(gateway, prefix)
-            )
-            self._route.link("set", index=index, state="up")
+
+        def make(route: Any) -> None:
+            if self.index(name) is None:
+                route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
+            index = socket.if_nametoindex(name)
+            route.flush_addr(index=index, family=2)
+            broadcast = _broadcast(gateway, prefix)
+            route.addr("add", index=index, address=gateway, prefixlen=prefix, broadcast=broadcast)
+            route.link("set", index=index, state="up")
+
+        self._do(f"making bridge {name}", make)
 
     def add_veth(self, name: str, bridge: str, namespace: Path, peer: Peer, mtu: int, isolated: bool) -> None:
         """A veth pair: `name` a port of `bridge`, the other end made inside `namespace` and set up as `peer` says."""
@@ -70,14 +94,17 @@ class Links:
             raise Internal(f"the bridge {bridge} is gone", advice="Restart the daemon to have it made again")
         descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         other = {"ifname": peer.interface, "net_ns_fd": descriptor, "address": peer.mac, "mtu": mtu}
+
+        def make(route: Any) -> None:
+            route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
+            index = socket.if_nametoindex(name)
+            route.link("set", index=index, state="up")
+            # A container may reach its own published port: back out by the port it came in, where the bridge
+            # hands packets to the firewall (br_netfilter).
+            route.brport("set", index=index, mode=1, isolated=int(isolated))
+
         try:
-            with self._lock, _told(f"making {name}"):
-                self._route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
-                index = socket.if_nametoindex(name)
-                self._route.link("set", index=index, state="up")
-                # A container may reach its own published port: back out by the port it came in, where the bridge
-                # hands packets to the firewall (br_netfilter).
-                self._route.brport("set", index=index, mode=1, isolated=int(isolated))
+            self._do(f"making {name}", make)
         finally:
             os.close(descriptor)
         _set_up(namespace, peer)
@@ -86,35 +113,36 @@ class Links:
         """Deletes an interface (a veth with its peer); a missing one is fine. Takes the kernel about 15 ms."""
         index = self.index(name)
         if index is not None:
-            with self._lock, _told(f"removing {name}", _ENODEV):
-                self._route.link("del", index=index)
+            self._do(f"removing {name}", lambda route: route.link("del", index=index), _ENODEV)
 
     def ports_of(self, bridge: str) -> list[str]:
         """Names of the interfaces that are ports of `bridge`."""
         index = self.index(bridge)
         if index is None:
             return []
-        with self._lock, _told(f"listing {bridge}"):
-            return [str(link.get_attr("IFLA_IFNAME")) for link in self._route.get_links(master=index)]
+        links = self._do(f"listing {bridge}", lambda route: list(route.get_links(master=index)))
+        return [str(link.get_attr("IFLA_IFNAME")) for link in links or ()]
 
     def routed_networks(self, except_for: frozenset[str]) -> list[ipaddress.IPv4Network]:
         """Destinations of the IPv4 routes, but for the default ones and those over the named interfaces."""
         skipped = {self.index(name) for name in except_for}
-        with self._lock, _told("listing routes"):
-            routes = list(self._route.get_routes(family=2))
+        routes = self._do("listing routes", lambda route: list(route.get_routes(family=2)))
         return [
             ipaddress.IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]), strict=False)
-            for route in routes
-            if route["dst_len"] and route["table"] == 254 and route.get_attr("RTA_OIF") not in skipped
+            for route in routes or ()
+            if route["dst_len"] and route["table"] == _MAIN and route.get_attr("RTA_OIF") not in skipped
         ]
 
     def default_mtu(self) -> int:
         """The MTU of the interface the default route goes over, at most 1500."""
-        with self._lock, _told("reading the default route"):
-            for route in self._route.get_default_routes(family=2):
-                for link in self._route.get_links(route.get_attr("RTA_OIF")):
-                    return min(1500, int(link.get_attr("IFLA_MTU")))
-        return 1500
+
+        def read(route: Any) -> int:
+            for found in route.get_default_routes(family=2):
+                for link in route.get_links(found.get_attr("RTA_OIF")):
+                    return min(_MTU, int(link.get_attr("IFLA_MTU")))
+            return _MTU
+
+        return self._do("reading the default route", read) or _MTU
 
 
 def _set_up(namespace: Path, peer: Peer) -> None:
@@ -137,7 +165,7 @@ def set_default_route(namespace: Path, gateway: str) -> None:
     with inside(namespace):
         route: Any = IPRoute()
     try:
-        with _told("setting the default route", _ENOENT):
+        with _told("setting the default route"):
             if gateway:
                 route.route("replace", dst="default", gateway=gateway)
             else:
@@ -152,14 +180,11 @@ def _broadcast(ip: str, prefix: int) -> str:
 
 
 @contextmanager
-def _told(doing: str, *tolerated: int) -> Iterator[None]:
-    """Turns the kernel's refusal into an Internal error that says what was being done."""
+def _told(doing: str) -> Iterator[None]:
+    """Turns the kernel's refusal into an Internal error that says what was being done; `facts["errno"]` says why."""
     try:
         yield
-    except LaminaError:
-        raise
     except NetlinkError as error:
-        if error.code not in tolerated:
-            raise Internal(f"{doing}: {os.strerror(abs(error.code))}", errno=error.code) from error
+        raise Internal(f"{doing}: {os.strerror(abs(error.code))}", errno=error.code) from error
     except OSError as error:
         raise Internal(f"{doing}: {error.strerror}", errno=error.errno) from error

@@ -134,6 +134,10 @@ class Networks:
         """The file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
         return self._namespaces.create(sandbox_id)
 
+    def sandbox_path(self, sandbox_id: str) -> Path:
+        """Where the sandbox's file is, or would be."""
+        return self._namespaces.path(sandbox_id)
+
     def joined(self, sandbox_id: str) -> Sequence[Endpoint]:
         """The sandbox's endpoints."""
         return self._endpoints.of_sandbox(sandbox_id)
