@@ -295,3 +295,12 @@ def test_forgetting_drops_only_what_is_gone(workshop: Workshop) -> None:
     assert forget_lost(workshop.rooms.store, workshop.images) == 1
     assert workshop.build("FROM scratch\nCOPY a.txt /\n", FILES).id == kept.id
     assert "Using cache" in workshop.said
+
+
+def test_a_healthcheck_leaves_what_it_does_not_say_as_it_was(workshop: Workshop) -> None:
+    image = workshop.build("FROM scratch\nHEALTHCHECK --interval=1h CMD a\nHEALTHCHECK --retries=200 CMD b\n")
+    check = image.config.config.healthcheck
+    assert check is not None
+    assert (check.test, check.interval, check.retries) == (("CMD-SHELL", "b"), 3600 * 10**9, 200)
+    assert image.config.history[-1].created_by.endswith('HEALTHCHECK &{["CMD-SHELL" "b"] "0s" "0s" "0s" \'È\'}')
+    assert "Note: overriding previous HEALTHCHECK: [CMD-SHELL a]" in workshop.said

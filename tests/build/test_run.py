@@ -161,6 +161,11 @@ def test_a_cancelled_run_ends_at_once(shop: Workshop) -> None:
             run_build(context, OFFLINE, shop.rooms, hear, lambda: "started\n" in heard)
 
 
+def test_directories_list_themselves_and_their_parents(shop: Workshop) -> None:
+    image = build(shop, "RUN ls -a /etc | head -n 2 > /tmp/o")
+    assert listing(image)["tmp/o"] == "regular 644 0:0 .\n.."
+
+
 def test_a_set_id_file_made_by_run_stays_and_copies_lose_it(shop: Workshop) -> None:
     files = {"s": File("x", mode=0o6755)}
     image = shop.build("FROM base\nCOPY s /copied\nRUN cp /copied /made && chmod 6755 /made\n", files, OFFLINE)

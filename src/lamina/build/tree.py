@@ -32,6 +32,7 @@ class Node:
     shared: Hashable = None
     stamp: tuple[int, ...] | None = None
     inner: object = None  # what the tree itself knows the file by
+    implied: bool = False  # a directory that is there only for what is in it: nobody described it
 
     @property
     def path(self) -> str:

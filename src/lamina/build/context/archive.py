@@ -54,8 +54,6 @@ class ArchiveTree:
         A context belongs to 0:0 and has no extended attributes; with `keep_owners` both stay, and nothing is summed.
         """
         self._keep = keep_owners
-        self.implied: set[str] = set()
-        """Directories that no member described."""
         self._nodes: dict[str, Node] = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
         self._names: dict[str, set[str]] = {"": set()}
         self._links = False
@@ -135,7 +133,6 @@ class ArchiveTree:
         if there is not None and there.is_directory and not node.is_directory:
             self._drop_below(path)
         self._nodes[path] = node
-        self.implied.discard(path)
         if node.is_directory:
             self._names.setdefault(path, set())
 
@@ -144,8 +141,7 @@ class ArchiveTree:
         names = self._names.get(parent)
         if names is None:
             self._make_parents(parent)
-            self._nodes[parent] = Node(Entry(parent, EntryType.DIRECTORY, 0o755))
-            self.implied.add(parent)
+            self._nodes[parent] = Node(Entry(parent, EntryType.DIRECTORY, 0o755), implied=True)
             names = self._names[parent] = set()
         names.add(name)
 

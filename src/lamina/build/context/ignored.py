@@ -35,7 +35,7 @@ class IgnoringTree:
             return node
         if not (node.is_directory and self._matcher.brings_back and any(self._kept(node))):
             return None
-        return replace(node, entry=replace(node.entry, mode=0o755))
+        return replace(node, entry=replace(node.entry, mode=0o755), implied=True)
 
     def _kept(self, directory: Node) -> Iterator[bool]:
         for child in self._tree.children(directory.path):

@@ -88,7 +88,7 @@ def _put(node: Node, path: str, tree: ArchiveTree, placing: Placing) -> None:
     parent, _, name = path.rpartition("/")
     parent = placing.draft.resolve(parent)
     path = f"{parent}/{name}" if parent else name
-    if node.path in tree.implied:
+    if node.implied:
         placing.draft.make_directories(placing.draft.resolve(path))
     else:
         placing.draft.put(Planned(replace(node.entry, path=path), tree, node))

@@ -30,6 +30,8 @@ def _one(source: Source, sums: Sums) -> str:
 
 
 def _inner(source: Source, node: Node, sums: Sums) -> str:
+    if node.implied:
+        return node.path  # dockerd has no sum for what was not sent
     if node.entry.type is not EntryType.SYMLINK:
         return sums.of(source.tree, node)
     target = followed(source.tree, node)

@@ -75,7 +75,7 @@ class Layout:
 
     def _place(self) -> int:
         """Numbers the inodes. One never crosses a block, nor do contents that stand behind it."""
-        position = 0
+        position = SLOT  # none has number 0: programs pass over such names, and ".." below the root would be one
         for inode in self.order:
             length = INODE_SIZE + len(inode.body)
             together = INODE_SIZE
