@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from lamina.distribution.client import RegistryClient
 from lamina.distribution.server.config import parse
 from lamina.store.store import Store
+from support.postgres import PostgresServer
 from support.registries import Raw, Running, Start, patient
 
 
@@ -59,3 +62,19 @@ def client() -> Iterator[RegistryClient]:
 def raw(registry: Running) -> Iterator[Raw]:
     with closing(Raw(registry.address)) as raw:
         yield raw
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server of our own on loopback: its URL without a database."""
+    with PostgresServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """A fresh database."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"{postgres_server}/{name}"

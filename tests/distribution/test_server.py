@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,18 @@ from lamina.formats.digest import Digest
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
 from support.registries import Raw, Running, Start
+
+
+@pytest.fixture(params=["local", "objects", pytest.param("postgres", marks=pytest.mark.peer)])
+def registry(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> Running:
+    """The same promises hold on every kind of storage and database."""
+    if request.param == "local":
+        return start()
+    objects = f"file://{tmp_path}/objects"
+    if request.param == "objects":
+        return start(storage=objects)
+    return start(root=None, storage=objects, database=request.getfixturevalue("postgres"))
+
 
 BLOB = b"0123456789" * 3000
 

@@ -215,6 +215,14 @@ class Repository:
         drain(answer)
         return answer.status == 200
 
+    def describe_blob(self, digest: Digest) -> Descriptor | None:
+        """A blob's size, without its content; None where there is none, or where the registry does not tell."""
+        answer = self.transport.request("HEAD", self.url("blobs", str(digest)), self.pulling, accept=(200, 404))
+        drain(answer)
+        length = answer.headers.get("Content-Length", "")
+        known = answer.status == 200 and length.isdigit()
+        return Descriptor(media.OCTET_STREAM, digest, int(length)) if known else None
+
     def open_blob(self, digest: Digest, first: int = 0) -> Answer:
         """A blob's answer from byte `first` on, to be read by the caller; 200 means the server began at byte 0."""
         headers = {"Range": f"bytes={first}-"} if first else {}

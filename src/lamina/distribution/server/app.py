@@ -16,7 +16,7 @@ from lamina.distribution.server.accesslog import nothing
 from lamina.distribution.server.call import Call, Identity, Kind, Target
 from lamina.distribution.server.pages import PAGES, serve_page
 from lamina.distribution.server.registry import Registry
-from lamina.distribution.server.routes import ROUTES, Route, parse_path
+from lamina.distribution.server.routes import PUSH, ROUTES, Route, parse_path
 from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupported
 
 _log = logging.getLogger(__name__)
@@ -91,6 +91,8 @@ class App:
             raise _refusal(identity, target, route, scope)
         if route.writes and self._registry.config.read_only:
             raise Unsupported("The registry is read-only")
+        if route.action == PUSH and self._registry.through and self._registry.through.covers(target.repository):
+            raise Unsupported(f"{target.repository} is a cache of another registry: push there")
         return identity
 
     def _failure(self, request: web.BaseRequest, error: LaminaError) -> web.Response:

@@ -73,7 +73,7 @@ class Retention(Struct, frozen=True):
 
 
 class Hook(Struct, frozen=True):
-    """A URL that is told of pushes, pulls and deletes. `secret-file` signs the body with HMAC-SHA256."""
+    """A URL that is told of events: `push`, `delete`. `secret-file` holds a key that signs bodies with HMAC-SHA256."""
 
     url: str
     events: tuple[str, ...] = ("push", "delete")
@@ -106,7 +106,6 @@ class Config(Struct, frozen=True):
     collect_every: float = 3600.0
     body_timeout: float = 60.0
     access_log: str | None = None
-    workers: int = 1
 
 
 def load(path: Path) -> Config:

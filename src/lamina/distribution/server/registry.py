@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lamina.distribution.server.accesslog import Write, nothing
 from lamina.distribution.server.config import Config
 from lamina.distribution.server.globs import matches
+from lamina.distribution.server.hooks import Notify, silent
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metrics import Metrics
 from lamina.distribution.server.storage.protocol import Storage
@@ -18,6 +19,7 @@ from lamina.distribution.server.storage.protocol import Storage
 if TYPE_CHECKING:
     from lamina.distribution.server.auth.gate import Gate
     from lamina.distribution.server.auth.tokens import TokenEndpoint
+    from lamina.distribution.server.through import Through
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Registry:
     tokens: TokenEndpoint | None = None
     metrics: Metrics = field(default_factory=Metrics)
     log: Write = nothing
+    through: Through | None = None
+    notify: Notify = silent
     now: Callable[[], float] = time.time
 
     def quota(self, repository: str) -> int | None:

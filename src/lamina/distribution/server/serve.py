@@ -18,6 +18,7 @@ from lamina.distribution.server.auth.build import build
 from lamina.distribution.server.collect import collect_forever
 from lamina.distribution.server.config import Config, Tls
 from lamina.distribution.server.edge import Edge
+from lamina.distribution.server.hooks import open_hooks
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metadata.postgres import PostgresDatabase
 from lamina.distribution.server.metadata.sqlite import SQLiteDatabase
@@ -26,6 +27,7 @@ from lamina.distribution.server.storage.connect import connect
 from lamina.distribution.server.storage.local import LocalStorage
 from lamina.distribution.server.storage.objects import ObjectStorage
 from lamina.distribution.server.storage.protocol import Storage
+from lamina.distribution.server.through import Through
 from lamina.errors import InvalidInput, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,16 @@ async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
     storage = _storage(config, database)
     parts.push_async_callback(storage.close)
     doors = build(config)
-    return Registry(config, database, storage, doors.gate, doors.tokens, log=open_log(config, parts))
+    return Registry(
+        config,
+        database,
+        storage,
+        doors.gate,
+        doors.tokens,
+        log=open_log(config, parts),
+        through=Through(config, database, storage, parts) if config.upstreams else None,
+        notify=await open_hooks(config, parts),
+    )
 
 
 def _database(config: Config) -> Database:

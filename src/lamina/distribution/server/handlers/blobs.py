@@ -28,6 +28,9 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
     """GET and HEAD of a blob, whole or one range of it."""
     digest = str(call.digest())
     blob = await registry.database.read(repositories.find_blob, call.repository, digest)
+    if blob is None and registry.through is not None:
+        await registry.through.blob(call.repository, call.digest(), call.query("ns"), registry.now())
+        blob = await registry.database.read(repositories.find_blob, call.repository, digest)
     if blob is None:
         raise blob_unknown(call.repository, digest)
     head = call.request.method == "HEAD"

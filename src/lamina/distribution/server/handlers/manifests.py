@@ -29,6 +29,8 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
     """GET and HEAD of a manifest by tag or digest."""
     reference = call.reference()
     with_raw = call.request.method == "GET"
+    if registry.through is not None:
+        await registry.through.manifest(call.repository, reference, call.query("ns"), registry.now())
     query = manifests.find_by_digest if isinstance(reference, Digest) else manifests.find_by_tag
     found = await registry.database.read(query, call.repository, str(reference), with_raw)
     if found is None:
@@ -52,6 +54,8 @@ async def put(registry: Registry, call: Call) -> web.StreamResponse:
     new = describe(raw, call.request.headers.get("Content-Type"), expected, registry.config.sparse)
     immutable = [tag for tag in asked if registry.is_immutable(call.repository, tag)]
     await registry.database.write(manifests.put, call.repository, new, asked, immutable, registry.now())
+    fields = {"repository": call.repository, "digest": new.digest, "mediaType": new.media_type, "tags": list(asked)}
+    registry.notify("push", fields | {"size": len(raw), "user": call.identity.name})
     headers = {"Location": f"/v2/{call.repository}/manifests/{new.digest}", "Docker-Content-Digest": new.digest}
     if new.subject:
         headers["OCI-Subject"] = new.subject
@@ -71,6 +75,8 @@ async def delete(registry: Registry, call: Call) -> web.StreamResponse:
         gone = await registry.database.write(tags.delete_tag, call.repository, reference) is not None
     if not gone:
         raise await manifest_unknown(registry, call.repository, str(reference))
+    fields = {"repository": call.repository, "reference": str(reference), "user": call.identity.name}
+    registry.notify("delete", fields)
     return empty(202)
 
 

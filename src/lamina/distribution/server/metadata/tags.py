@@ -13,6 +13,12 @@ def list_tags(session: Session, repository: str, last: str, limit: int) -> list[
     return [row[0] for row in rows]
 
 
+def updated(session: Session, repository: str, tag: str) -> float | None:
+    """When the tag was set last, in seconds since the epoch; None where there is none."""
+    row = session.one("SELECT updated FROM tags WHERE repository = ? AND name = ?", repository, tag)
+    return float(row[0]) if row else None
+
+
 def delete_tag(session: Session, repository: str, tag: str) -> str | None:
     """Take a tag away; gives the digest it had, None where there was none."""
     row = session.one("SELECT digest FROM tags WHERE repository = ? AND name = ?", repository, tag)

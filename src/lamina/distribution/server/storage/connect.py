@@ -1,4 +1,4 @@
-"""An object store from a URL: `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`, `gs://…`, `az://…`.
+"""An object store from a URL: `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`, `gs://…`, `az://…`, `file:///DIR`.
 
 Query parameters are the store's options. Credentials come from where the store's own tools look for them (AWS_… and so
 on), so that they need not stand in a command line.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from obstore.exceptions import BaseError
-from obstore.store import from_url
+from obstore.store import LocalStore, from_url
 
 from lamina.errors import InvalidInput
 
@@ -27,6 +27,8 @@ def connect(url: str) -> ObjectStore:
     plain = str(options.get("endpoint", "")).startswith("http:")
     bare = parts._replace(query="").geturl()
     retries = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
+    if parts.scheme == "file":
+        return LocalStore(parts.path, mkdir=True)
     make: Callable[..., ObjectStore] = from_url
     try:
         return make(bare, config=options, client_options={"allow_http": plain}, retry_config=retries)
