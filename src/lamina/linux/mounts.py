@@ -61,12 +61,8 @@ def fsconfig_fd(fd: int, key: str, value: int) -> None:
 
 
 def fsconfig_create(fd: int) -> None:
-    """Makes the file system (its superblock) that the options describe. The OSError names the kernel's reason."""
-    try:
-        syscall(_FSCONFIG, fd, _CMD_CREATE, None, None, 0)
-    except OSError as error:
-        reasons = "; ".join(messages(fd))
-        raise OSError(error.errno, f"{error.strerror} ({reasons})" if reasons else error.strerror) from error
+    """Makes the file system (its superblock) that the options describe."""
+    syscall(_FSCONFIG, fd, _CMD_CREATE, None, None, 0)
 
 
 def messages(fd: int) -> list[str]:
@@ -114,7 +110,10 @@ def mount_setattr(
 
 
 def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], target: Path, attributes: int = 0) -> None:
-    """Makes a file system with `options` (a None value is a flag) and attaches it at `target`. Raises OSError."""
+    """Makes a file system with `options` (a None value is a flag) and attaches it at `target`.
+
+    Raises OSError with the kernel's reason in its text, where it gives one.
+    """
     context = fsopen(fstype)
     try:
         for key, value in options:
@@ -124,6 +123,9 @@ def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], tar
                 fsconfig_string(context, key, value)
         fsconfig_create(context)
         made = fsmount(context, attributes)
+    except OSError as error:
+        reasons = "; ".join(messages(context))
+        raise OSError(error.errno, f"{error.strerror} ({reasons})" if reasons else error.strerror) from error
     finally:
         os.close(context)
     try:

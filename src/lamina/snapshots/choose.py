@@ -117,6 +117,8 @@ def _try_stack(home: Path) -> None:
     stack = Overlay((home / "lower", home / "base"), home / "upper", home / "work", volatile=True)
     with temporary_mount(stack, home / "merged") as merged:
         (merged / "made").write_bytes(b"")
+        (merged / "hidden").mkdir()  # over a deletion: needs the attributes that not every file system keeps
+        (merged / "hidden").rmdir()
         if sorted(os.listdir(merged)) != ["made", "shown"] or (merged / "shown").read_bytes() != b"lamina":
             raise Unsupported("stacked layers do not show what they should")
 

@@ -12,7 +12,7 @@ import os
 import string
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,18 +126,16 @@ class ShortNames:
 def _mount_by_string(overlay: Overlay, target: Path) -> None:
     """All options must fit into one page, so layers go by links of one to three letters in a directory of their own."""
     with tempfile.TemporaryDirectory(prefix=".links-", dir=target.parent) as links:
-        names = _numbered(len(overlay.lower))
-        for name, layer in zip(names, overlay.lower, strict=True):
-            os.symlink(layer, os.path.join(links, name))
-        options = ["lowerdir=" + ":".join(names)]
+        named = dict(zip(map(_letters, range(len(overlay.lower))), overlay.lower, strict=True))
+        options = ["lowerdir=" + ":".join(named)]
         if overlay.upper is not None and overlay.work is not None:
-            os.symlink(overlay.upper, os.path.join(links, "-u"))
-            os.symlink(overlay.work, os.path.join(links, "-w"))
+            named |= {"-u": overlay.upper, "-w": overlay.work}
             options += ["upperdir=-u", "workdir=-w"]
-        options += overlay.texts()
-        data = ",".join(options)
+        data = ",".join((*options, *overlay.texts()))
         if len(data) > _PAGE:
-            raise TooLarge(f"{len(names)} layers do not fit into the options of one mount", limit=_PAGE)
+            raise TooLarge(f"{len(overlay.lower)} layers do not fit into the options of one mount", limit=_PAGE)
+        for name, path in named.items():
+            os.symlink(path, os.path.join(links, name))
         flags = 0 if overlay.upper else MS_RDONLY
         _in_directory(links, lambda: mounts.mount("overlay", target, "overlay", flags, data))
 
@@ -159,10 +157,6 @@ def _in_directory(directory: str, action: Callable[[], None]) -> None:
     thread.join()
     if raised:
         raise raised[0]
-
-
-def _numbered(count: int) -> Sequence[str]:
-    return [_letters(number) for number in range(count)]
 
 
 def _letters(number: int) -> str:

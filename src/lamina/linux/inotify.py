@@ -1,0 +1,48 @@
+"""inotify(7): learning that something in a directory has changed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from types import TracebackType
+
+from lamina.linux.syscalls import Path, libc
+
+_IN_MODIFY, _IN_CREATE, _IN_MOVED_TO = 0x2, 0x100, 0x80
+_IN_NONBLOCK, _IN_CLOEXEC = 0o4000, 0o2000000
+
+
+class Watch:
+    """Becomes readable (`fileno`) when a file in `directory` is written to, made, or moved there. A context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        self._fd = libc("inotify_init1", _IN_NONBLOCK | _IN_CLOEXEC)
+        try:
+            events = _IN_MODIFY | _IN_CREATE | _IN_MOVED_TO
+            libc("inotify_add_watch", self._fd, os.fsencode(directory), events, filename=directory)
+        except OSError:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def drain(self) -> None:
+        """Forgets what has been told so far."""
+        with suppress(BlockingIOError):
+            while os.read(self._fd, 65536):
+                pass
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
