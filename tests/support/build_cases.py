@@ -200,4 +200,52 @@ FAILING_CASES = [
     Case("onbuild-from", "FROM base\nONBUILD FROM base\n", fails=True),
 ]
 
-CASES = [*CONFIG_CASES, *COPY_CASES, *STAGE_CASES, *RUN_CASES, *FAILING_CASES]
+ONTO = File(
+    archive={"lib/x": File("1"), "etc": File(directory=True, mode=0o700), "etc/new": File("n"), "a/b/c": File("deep")}
+)
+EDGE_CASES = [
+    Case(
+        "edge-destination-link", "FROM base\nRUN mkdir /real && ln -s real /alias\nCOPY dir /alias\nCOPY dir /alias/n\n"
+    ),
+    Case("edge-dangling-destination", "FROM base\nRUN ln -s /nope/x /l\nCOPY a.txt /l\nCOPY b.txt /l/\n", fails=True),
+    Case("edge-over-link", "FROM base\nRUN echo t > /t && ln -s t /l\nCOPY a.txt /l\n"),
+    Case("edge-link-inside", "FROM base\nRUN mkdir -p /d/real && ln -s real /d/sub\nCOPY dir /d\n"),
+    Case("edge-file-over-dir", "FROM base\nRUN mkdir -p /d/one/deep && echo 1 > /d/one/deep/f\nCOPY dir /d\n"),
+    Case("edge-dir-over-file", "FROM base\nRUN mkdir -p /d && echo 1 > /d/sub\nCOPY dir /d\n"),
+    Case("edge-wildcard-dirs", "FROM base\nCOPY d* *.txt /t/\n"),
+    Case("edge-chown-parents", "FROM base\nCOPY --chown=5:6 a.txt /p/q/f\nCOPY --chown=5:6 dir /r/s\n"),
+    Case("edge-tar-through-link", "FROM base\nRUN mkdir -p /u/lib && ln -s u/lib /lib\nADD t /\n", files={"t": ONTO}),
+    Case(
+        "edge-tar-over-dirs",
+        "FROM base\nRUN mkdir -m 711 /o /o/a && mkdir -m 755 /o/etc\nADD t /o\n",
+        files={"t": ONTO},
+    ),
+    Case("edge-tar-onto-file", "FROM base\nRUN echo 1 > /f\nADD t /f\n", files={"t": ONTO}, fails=True),
+    Case(
+        "edge-stage-links",
+        "FROM base AS s\nRUN mkdir /d && echo 1 > /d/f && ln -s f /d/l && ln -s /d /m && ln /d/f /d/h\n"
+        "FROM base\nCOPY --from=s /d/l /x\nCOPY --from=s /m /y\nCOPY --from=s /m/f /z/\n",
+    ),
+    Case(
+        "edge-stage-modes",
+        "FROM base AS s\nRUN mkdir -m 700 /d && touch /d/s && chmod 6755 /d/s && mkdir -m 2750 /d/g && mkfifo /d/p\n"
+        "FROM base\nCOPY --from=s /d /e\nCOPY --from=s --chown=4:5 /d /f\n",
+    ),
+    Case("edge-ignore-part", "FROM base\nCOPY . /x\n", files={**TREE, ".dockerignore": "dir\n!dir/sub\n"}),
+    Case("edge-health-inherits", "FROM base\nHEALTHCHECK --interval=1h CMD a\nHEALTHCHECK --retries=200 CMD b\n"),
+    Case("edge-proxy-argument", "FROM base\nRUN echo $HTTP_PROXY > /o\n", flags=("--build-arg", "HTTP_PROXY=http://x")),
+    Case("edge-listing", "FROM base\nRUN ls -a / | sort > /l; ls -a /etc | sort > /m\n"),
+    Case(
+        "edge-mount-points",
+        "FROM base\nRUN echo 1 > /etc/resolv.conf && echo 2 > /etc/hosts && echo 3 >> /etc/passwd\n",
+    ),
+    Case("edge-workdir-link", "FROM base\nRUN mkdir /r && ln -s r /w\nWORKDIR /w/n\nRUN pwd > /p\nCOPY a.txt .\n"),
+    Case(
+        "edge-squash-base",
+        "FROM parent\nRUN rm /d/one && chmod 700 /d\n",
+        bases={"parent": "FROM base\nCOPY dir /d\n"},
+        flags=("--squash",),
+    ),
+]
+
+CASES = [*CONFIG_CASES, *COPY_CASES, *STAGE_CASES, *RUN_CASES, *EDGE_CASES, *FAILING_CASES]
