@@ -42,13 +42,13 @@ def overlay_on(directory: Path) -> Iterator[Path]:
 
 
 def test_where_nothing_can_be_stacked_trees_are_copied(data_root: Path) -> None:
-    """The kernel stacks two file systems, and no third one."""
-    with overlay_on(data_root) as once, overlay_on(once) as twice:
-        driver = open_driver(twice / "snapshots")
+    """An upper directory cannot be on an overlay."""
+    with overlay_on(data_root) as merged:
+        driver = open_driver(merged / "snapshots")
         assert driver.name == "copy"
         assert "erofs does not work here" in driver.reason
         with pytest.raises(Unsupported):
-            open_driver(twice / "snapshots", "overlay")
+            open_driver(merged / "snapshots", "overlay")
 
 
 @pytest.mark.parametrize("depth", [1, 3, 400])
