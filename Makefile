@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help setup peers demo test check bench clean
+.PHONY: help setup peers demo test check bench bench-registry clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,6 +37,10 @@ check: setup
 ## make bench   a first look at speed, beside dockerd where it is installed (root)
 bench: setup
 	$(BIN)/python benchmarks/beside_dockerd.py
+
+## make bench-registry   the registry beside Debian's docker-registry
+bench-registry: setup
+	$(BIN)/python benchmarks/registry.py
 
 ## make clean   removes the venv and caches
 clean:
