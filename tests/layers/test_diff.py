@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -183,17 +183,37 @@ def test_late_times_can_be_cut(bench: Bench) -> None:
         assert {member.entry.mtime_ns for member in read_tar(file)} == {0, 10**18}
 
 
+TOLD = [
+    *("C anew", "C anew/same", "D anew/x", "A device", "C etc", "C etc/a", "D etc/b", "C far", "C far/away"),
+    *("C far/away/f", "A fresh", "A fresh/deep", "A fresh/deep/g", "A fresh/f", "D gone", "A holes", "A new link"),
+    *("A pipe", "C soft", "A soft/inside"),
+]
+
+
+def told(changes: Iterable[Change]) -> list[str]:
+    return [f"{change.kind} {change.path}" for change in changes]
+
+
 def test_changes_are_told_as_docker_tells_them(bench: Bench) -> None:
     lower = bench.lower_tree()
     bench.change(everything)
     with opened(bench.upper) as upper:
-        told = [f"{change.kind} {change.path}" for change in upper_changes(upper, lower)]
-    assert told == [
-        *("C anew", "D anew/x", "C anew/same"),
-        *("A device", "C etc", "C etc/a", "D etc/b", "C far/away/f"),
-        *("A fresh", "A fresh/deep", "A fresh/deep/g", "A fresh/f", "D gone"),
-        *("A holes", "A new link", "A pipe", "C soft", "A soft/inside"),
-    ]
+        assert told(upper_changes(upper, lower)) == TOLD
+
+
+def there_and_back(root: Path) -> None:
+    (root / "far/away/f").chmod(0o600)
+    (root / "far/away/f").chmod(0o644)
+    (root / "etc/made").mkdir()
+    (root / "etc/made").rmdir()
+    (root / "gone").touch()
+
+
+def test_what_was_only_copied_up_has_not_changed(bench: Bench) -> None:
+    lower = bench.lower_tree()
+    bench.change(there_and_back)
+    with opened(bench.upper) as upper:
+        assert told(upper_changes(upper, lower)) == []
 
 
 def nothing(root: Path) -> None:
@@ -201,8 +221,10 @@ def nothing(root: Path) -> None:
 
 
 def a_socket(root: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(root / "socket"))
+    (root / "linked").unlink()
+    for name in ("socket", "linked"):
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(root / name))
 
 
 def test_no_change_is_an_empty_layer(bench: Bench) -> None:
@@ -217,9 +239,15 @@ def test_sockets_are_told_and_not_kept(bench: Bench) -> None:
     lower = bench.lower_tree()
     bench.change(a_socket)
     with opened(bench.upper) as upper:
-        assert list(upper_changes(upper, lower)) == [Change("A", "socket")]
-        bench.layer("upper", lambda builder: write_upper_diff(upper, builder))
-    assert bench.names("upper") == []
+        assert told(upper_changes(upper, lower)) == ["C linked", "A socket"]
+        bench.layer("upper", lambda builder: write_upper_diff(upper, builder, lower))
+    assert bench.names("upper") == [".wh.linked"]
+    target = copied(bench, lower, "copy")
+    a_socket(target)
+    with opened(target) as root:
+        assert told(tree_changes(root, lower)) == ["C linked", "A socket"]
+        bench.layer("copied", lambda builder: write_tree_diff(root, lower, builder))
+    assert bench.names("copied") == [".wh.linked"]
 
 
 def test_what_overlayfs_notes_for_itself_stays_out_and_what_a_container_nests_stays_in(bench: Bench) -> None:
@@ -256,21 +284,16 @@ def test_a_copied_tree_tells_and_writes_its_changes(bench: Bench) -> None:
     target = copied(bench, lower, "copy")
     everything(target)
     with opened(target) as root:
-        told = [f"{change.kind} {change.path}" for change in tree_changes(root, lower)]
+        assert told(tree_changes(root, lower)) == TOLD
         bench.layer("changes", lambda builder: write_tree_diff(root, lower, builder))
         union = UnionTree([lower, bench.tree("changes")])
         left = [change for change in tree_changes(root, union) if change.kind != "C"]
-    assert told == [
-        *("C anew", "C anew/same", "D anew/x", "A device", "C etc", "C etc/a", "D etc/b", "C far", "C far/away"),
-        *("C far/away/f", "A fresh", "A fresh/deep", "A fresh/deep/g", "A fresh/f", "D gone", "A holes", "A new link"),
-        *("A pipe", "C soft", "A soft/inside"),
-    ]
     assert left == []
     assert without_times(bench.applied("lower", "changes")) == without_times(facts(target))
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "lines"),
     [
         (lambda root: (root / "etc/a").write_text("other etc/a"), ["C etc", "C etc/a"]),
         (lambda root: os.chmod(root / "etc", 0o700), ["C etc"]),
@@ -282,13 +305,13 @@ def test_a_copied_tree_tells_and_writes_its_changes(bench: Bench) -> None:
     ],
 )
 def test_each_kind_of_change_in_a_copied_tree_is_seen(
-    bench: Bench, change: Callable[[Path], object], told: list[str]
+    bench: Bench, change: Callable[[Path], object], lines: list[str]
 ) -> None:
     lower = bench.lower_tree()
     target = copied(bench, lower, "copy")
     change(target)
     with opened(target) as root:
-        assert [f"{change.kind} {change.path}" for change in tree_changes(root, lower)] == told
+        assert told(tree_changes(root, lower)) == lines
 
 
 def test_a_deep_tree_is_walked_with_few_descriptors(bench: Bench) -> None:

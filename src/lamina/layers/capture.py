@@ -126,7 +126,7 @@ class Capture:
                 "a file in the upper directory is only a reference to a layer below",
                 advice="Mount overlays with redirect_dir=off and metacopy=off",
             )
-        return {own: value for name, value in found.items() if (own := own_name(name)) is not None}
+        return own_xattrs(found)
 
 
 def read_xattrs(file: int | str) -> dict[str, bytes]:
@@ -141,9 +141,10 @@ def read_xattrs(file: int | str) -> dict[str, bytes]:
     return {name: os.getxattr(file, name, follow_symlinks=follow) for name in sorted(names)} if names else {}
 
 
-def own_name(name: str) -> str | None:
-    """What an attribute in an upper directory is called inside the container; None for overlayfs's own."""
-    return None if name.startswith("user.overlay.") else unescape(name)
+def own_xattrs(found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Attributes of an upper directory as the container sees them: without overlayfs's own, nested ones unescaped."""
+    named = ((None if name.startswith("user.overlay.") else unescape(name), value) for name, value in found.items())
+    return {name: value for name, value in named if name is not None}
 
 
 def _open(name: str, parent: int) -> int:

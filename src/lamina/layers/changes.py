@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from lamina.layers.capture import read_xattrs
+from lamina.layers.capture import own_xattrs, read_xattrs
 from lamina.layers.entry import EntryType
 from lamina.layers.tree import Node, Tree
-from lamina.layers.walk import Directories, Found, walk
+from lamina.layers.walk import Directories, Found
 from lamina.layers.whiteouts import is_whiteout
 
 OPAQUE_MARKS = ("trusted.overlay.opaque", "user.overlay.opaque")
@@ -37,73 +37,21 @@ class Change:
 def upper_changes(upper: int, lower: Tree) -> Iterator[Change]:
     """The changes that the overlay upper directory `upper` (a descriptor) makes to `lower`, parents first, sorted.
 
-    Docker's rules: what `lower` does not have is added, the rest is changed, but for directories that were only copied
-    up on the way to something else (same mode, same time). What is added or deleted makes its directory changed.
-    Sockets count here, although no layer holds them. A directory that was deleted and made again is changed, what it
-    lost is deleted.
+    Docker's rules, those of `tree_changes`: a file that was only copied up, and is as it was, does not count.
     """
-    told: set[str] = set()
     with Directories(upper) as directories:
-        for found in walk(directories):
-            for change in _upper_change(found, lower):
-                if change.kind != "C" and (parent := _parent(change.path)) and parent not in told:
-                    told.add(parent)
-                    yield Change("C", parent)
-                if found.is_directory:
-                    told.add(change.path)
-                yield change
-
-
-def _upper_change(found: Found, lower: Tree) -> Iterator[Change]:
-    if is_whiteout(found.status):
-        yield Change("D", found.path)
-        return
-    below = lower.lookup(found.path)
-    if below is None:
-        yield Change("A", found.path)
-        return
-    opaque = found.is_directory and below.is_directory and is_opaque(found)
-    if opaque or not (found.is_directory and below.is_directory and _same_directory(found.status, below)):
-        yield Change("C", found.path)
-    if opaque:
-        for child in lower.children(found.path):
-            if not _exists(found, child.name):
-                yield Change("D", child.entry.path)
-
-
-def _exists(directory: Found, name: str) -> bool:
-    return os.path.lexists(f"/proc/self/fd/{directory.parent}/{directory.name}/{name}")
-
-
-def is_opaque(found: Found) -> bool:
-    """Whether a directory of an upper hides what the layers below have in it (overlayfs.rst)."""
-    path = f"/proc/self/fd/{found.parent}/{found.name}"
-    return any(name in OPAQUE_MARKS and value == b"y" for name, value in read_xattrs(path).items())
-
-
-def _same_directory(status: os.stat_result, below: Node) -> bool:
-    if stat.S_IMODE(status.st_mode) != below.entry.mode:
-        return False
-    return below.implied or status.st_mtime_ns == below.entry.mtime_ns
+        yield from _with_parents(_Comparison(directories, lower, overlay=True).run())
 
 
 def tree_changes(root: int, lower: Tree) -> Iterator[Change]:
     """The changes that lead from `lower` to the directory `root` (a descriptor), parents first, sorted.
 
     Files are the same when type, mode, owner, device, link text and attributes are, and for files that are no
-    directories size and time: contents are not read. A directory in which something changed is changed too.
+    directories size and time: contents are not read. A directory in which something changed is changed too. Of a
+    directory that is gone, what was in it is not told. Sockets count, although no layer holds them.
     """
     with Directories(root) as directories:
-        pending: list[str] = []
-        for change in _compared(directories, lower):
-            while pending and not change.path.startswith(pending[-1] + "/"):
-                pending.pop()
-            if isinstance(change, _Unchanged):
-                pending.append(change.path)
-                continue
-            yield from (Change("C", path) for path in pending)
-            pending.clear()
-            yield change
+        yield from _with_parents(_Comparison(directories, lower, overlay=False).run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,35 +61,73 @@ class _Unchanged:
     path: str
 
 
-def _compared(directories: Directories, lower: Tree) -> Iterator[Change | _Unchanged]:
-    todo: list[tuple[str, Node | None]] = _level(directories, "", lower)
-    while todo:
-        path, below = todo.pop()
-        found = directories.find(path)
-        if found is None or stat.S_ISSOCK(found.status.st_mode):
-            if below is not None:
-                yield Change("D", path)
+def _with_parents(found: Iterator[Change | _Unchanged]) -> Iterator[Change]:
+    pending: list[str] = []
+    for change in found:
+        while pending and not change.path.startswith(pending[-1] + "/"):
+            pending.pop()
+        if isinstance(change, _Unchanged):
+            pending.append(change.path)
             continue
-        if below is None:
-            yield Change("A", path)
-        elif not _same(found, below):
-            yield Change("C", path)
-        elif found.is_directory:
-            yield _Unchanged(path)
-        if found.is_directory:
-            todo.extend(_level(directories, path, lower if below is not None and below.is_directory else None))
+        yield from (Change("C", path) for path in pending)
+        pending.clear()
+        yield change
 
 
-def _level(directories: Directories, path: str, lower: Tree | None) -> list[tuple[str, Node | None]]:
-    """What is in a directory, above or below, the last first."""
-    level: dict[str, Node | None] = dict.fromkeys(directories.names(path))
-    if lower is not None:
-        level.update((node.name, node) for node in lower.children(path))
-    prefix = path + "/" if path else ""
-    return [(prefix + name, level[name]) for name in sorted(level, key=os.fsencode, reverse=True)]
+class _Comparison:
+    """Walks a directory and a tree side by side. In an `overlay` upper, what is not there is as it is below."""
+
+    def __init__(self, directories: Directories, lower: Tree, *, overlay: bool) -> None:
+        self._directories = directories
+        self._lower = lower
+        self._overlay = overlay
+
+    def run(self) -> Iterator[Change | _Unchanged]:
+        todo = self._level("", hidden=not self._overlay)
+        while todo:
+            path, below = todo.pop()
+            found = self._directories.find(path)
+            if found is None or (self._overlay and is_whiteout(found.status)):
+                if below is not None or found is not None:
+                    yield Change("D", path)
+                continue
+            if below is None:
+                yield Change("A", path)
+            elif not self._same(found, below):
+                yield Change("C", path)
+            elif found.is_directory:
+                yield _Unchanged(path)
+            if found.is_directory:
+                merged = below is not None and below.is_directory
+                todo.extend(self._level(path, hidden=merged and (not self._overlay or is_opaque(found)), below=merged))
+
+    def _level(self, path: str, *, hidden: bool, below: bool = True) -> list[tuple[str, Node | None]]:
+        """What is in a directory, the last first; what is only `below` in it too, when it is `hidden`."""
+        level: dict[str, Node | None] = dict.fromkeys(self._directories.names(path))
+        if below:
+            children = {node.name: node for node in self._lower.children(path)}
+            level.update((name, node) for name, node in children.items() if hidden or name in level)
+        prefix = path + "/" if path else ""
+        return [(prefix + name, level[name]) for name in sorted(level, key=os.fsencode, reverse=True)]
+
+    def _same(self, found: Found, below: Node) -> bool:
+        if below.implied and found.is_directory:
+            return True
+        if not _same_status(found, below):
+            return False
+        xattrs = read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+        if self._overlay:
+            xattrs = own_xattrs(xattrs)
+        return xattrs == dict(below.entry.xattrs)
 
 
-def _same(found: Found, below: Node) -> bool:
+def is_opaque(found: Found) -> bool:
+    """Whether a directory of an upper hides what the layers below have in it (overlayfs.rst)."""
+    xattrs = read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+    return any(xattrs.get(mark) == b"y" for mark in OPAQUE_MARKS)
+
+
+def _same_status(found: Found, below: Node) -> bool:
     status, entry = found.status, below.entry
     if status.st_mode != _FORMATS[entry.type] | entry.mode:
         return False
@@ -153,10 +139,4 @@ def _same(found: Found, below: Node) -> bool:
         return False
     if entry.type in (EntryType.CHAR, EntryType.BLOCK) and status.st_rdev != os.makedev(entry.major, entry.minor):
         return False
-    if entry.type is EntryType.SYMLINK and os.readlink(found.name, dir_fd=found.parent) != entry.target:
-        return False
-    return read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}") == dict(entry.xattrs)
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
+    return entry.type is not EntryType.SYMLINK or os.readlink(found.name, dir_fd=found.parent) == entry.target

@@ -28,8 +28,16 @@ def write_upper_diff(
         for found in walk(directories):
             if is_whiteout(found.status):
                 builder.whiteout(found.path)
-            elif capture.add(found) and _hides_something(found, lower):
+            elif not capture.add(found):
+                _hide(builder, lower, found.path)
+            elif _hides_something(found, lower):
                 builder.opaque(found.path)
+
+
+def _hide(builder: LayerBuilder, lower: Tree | None, path: str) -> None:
+    """A socket is in no layer, but what it stands on is gone all the same."""
+    if lower is not None and lower.lookup(path) is not None:
+        builder.whiteout(path)
 
 
 def _hides_something(found: Found, lower: Tree | None) -> bool:
@@ -50,5 +58,5 @@ def write_tree_diff(root: int, lower: Tree, builder: LayerBuilder, *, latest_ns:
         for change in tree_changes(root, lower):
             if change.kind == "D":
                 builder.whiteout(change.path)
-            elif (found := directories.find(change.path)) is not None:
-                capture.add(found)
+            elif (found := directories.find(change.path)) is not None and not capture.add(found):
+                _hide(builder, lower, found.path)
