@@ -1,0 +1,1 @@
+"""Containers: create, start, stop, exec, attach, logs, stats, copy, health, restart."""

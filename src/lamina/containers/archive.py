@@ -1,0 +1,208 @@
+"""`cp` and `export`: files of a container as tar archives, in and out.
+
+A running container is seen through its own mounts. For one that does not run, its volumes and binds are looked up by
+path. The container may change its files meanwhile: the kernel keeps every lookup below its root (openat2).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedWriter
+from typing import Any, BinaryIO, cast
+
+from lamina.containers.container import Container
+from lamina.containers.record import MountPoint
+from lamina.containers.rooms import Rooms
+from lamina.containers.specs import resolve_user
+from lamina.containers.tarring import write_directory, write_file
+from lamina.containers.times import timestamp
+from lamina.errors import Forbidden, InvalidInput, NotFound
+from lamina.layers.compression import decompressed
+from lamina.layers.tar.writer import TarWriter
+from lamina.layers.unpack import Style, unpack
+from lamina.linux.openat2 import openat2
+
+# Go's os.FileMode, which the API passes on as a number (io/fs/fs.go)
+_KINDS = {
+    stat.S_IFDIR: 1 << 31,
+    stat.S_IFLNK: 1 << 27,
+    stat.S_IFBLK: 1 << 26,
+    stat.S_IFCHR: 1 << 26 | 1 << 21,
+    stat.S_IFIFO: 1 << 25,
+    stat.S_IFSOCK: 1 << 24,
+}
+_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
+_BUFFER = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A path in a container: its directory's descriptor and its name there; "" names the directory itself."""
+
+    directory: int
+    name: str
+    status: os.stat_result
+
+
+def stat_path(container: Container, rooms: Rooms, path: str) -> dict[str, Any]:
+    """What is at `path`: name, size, mode as Go has it, mtime, linkTarget. A symlink at its end is not followed,
+    unless the path ends in "/" or "/.". Raises NotFound."""
+    with _located(container, rooms, path) as place:
+        status = place.status
+        target = ""
+        if stat.S_ISLNK(status.st_mode):
+            written = os.readlink(place.name, dir_fd=place.directory)
+            target = posixpath.normpath(posixpath.join("/", posixpath.dirname(path), written))
+        return {
+            "name": _base(path),
+            "size": status.st_size,
+            "mode": go_mode(status.st_mode),
+            "mtime": timestamp(status.st_mtime_ns),
+            "linkTarget": target,
+        }
+
+
+def go_mode(mode: int) -> int:
+    """A mode as Go's os.FileMode."""
+    bits = sum(bit for flag, bit in _BITS.items() if mode & flag)
+    return (mode & 0o777) | _KINDS.get(stat.S_IFMT(mode), 0) | bits
+
+
+def get_archive(container: Container, rooms: Rooms, path: str, sink: BinaryIO) -> None:
+    """Writes what is at `path` to `sink` as a tar whose top is named like the path's last part. Raises NotFound."""
+    with _located(container, rooms, path) as place:
+        buffered = BufferedWriter(cast(Any, sink), _BUFFER)
+        writer = TarWriter(buffered)
+        if stat.S_ISDIR(place.status.st_mode):
+            directory = os.open(place.name or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
+            try:
+                write_directory(directory, _base(path), writer)
+            finally:
+                os.close(directory)
+        else:
+            write_file(place.directory, place.name, _base(path), writer)
+        writer.close()
+        buffered.flush()
+        buffered.detach()
+
+
+def put_archive(
+    container: Container,
+    rooms: Rooms,
+    path: str,
+    stream: BinaryIO,
+    *,
+    no_overwrite: bool = False,
+    copy_owner: bool = False,
+) -> None:
+    """Unpacks the tar `stream`, compressed or not, into the directory `path`.
+
+    `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files to
+    the container's user. Raises NotFound, InvalidInput when it is no directory, Forbidden where it is read-only.
+    """
+    with _located(container, rooms, path.rstrip("/") + "/", writing=True) as place:
+        if not stat.S_ISDIR(place.status.st_mode):
+            raise InvalidInput("extraction point is not a directory", path=path)
+        owner = None
+        if copy_owner:
+            with _root(container, rooms) as root:
+                user = resolve_user(root, container.record.config.user, ()).user
+            owner = user.uid, user.gid
+        directory = os.open(place.name or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
+        try:
+            unpack(decompressed(stream), directory, Style.PLAIN, owner=owner, keep_kinds=no_overwrite)
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                raise Forbidden("mounted volume is marked read-only", path=path) from None
+            raise
+        finally:
+            os.close(directory)
+
+
+def export(container: Container, rooms: Rooms, sink: BinaryIO) -> None:
+    """Writes the whole root file system, without what is mounted in it, to `sink`."""
+    snapshot = rooms.snapshots.get(container.id)
+    root = snapshot.mount()
+    try:
+        buffered = BufferedWriter(cast(Any, sink), _BUFFER)
+        writer = TarWriter(buffered)
+        directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            write_directory(directory, "", writer)
+        finally:
+            os.close(directory)
+        writer.close()
+        buffered.flush()
+        buffered.detach()
+    finally:
+        snapshot.unmount()
+
+
+def _base(path: str) -> str:
+    """The name of the archive's top, as Go's filepath.Base has it: "." for "dir/.", "/" for the root."""
+    stripped = path.rstrip("/")
+    return posixpath.basename(stripped) or "/"
+
+
+@contextmanager
+def _root(container: Container, rooms: Rooms) -> Iterator[Any]:
+    """The root directory's path: the running container's own view, else its mounted snapshot."""
+    pid = container.state.pid
+    if pid:
+        yield f"/proc/{pid}/root"
+        return
+    snapshot = rooms.snapshots.get(container.id)
+    root = snapshot.mount()
+    try:
+        yield root
+    finally:
+        snapshot.unmount()
+
+
+@contextmanager
+def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = False) -> Iterator[_Place]:
+    """The place of `path`; the way there is followed inside the root, the last part only when a "/" is behind it."""
+    whole = path.endswith(("/", "/.")) or path in ("", ".")
+    clean = posixpath.normpath(posixpath.join("/", path))
+    if writing and not container.state.pid and container.record.host_config.readonly_rootfs:
+        raise Forbidden("container rootfs is marked read-only", path=path)
+    with _root(container, rooms) as root:
+        base, below = str(root), clean
+        point = None if container.state.pid else _covering(container.record.mounts, clean)
+        if point is not None:
+            if writing and not point.rw:
+                raise Forbidden("mounted volume is marked read-only", path=path)
+            base, below = point.source, "/" + posixpath.relpath(clean, point.destination)
+        root_fd = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield from _open_place(root_fd, posixpath.normpath(below), whole, path)
+        finally:
+            os.close(root_fd)
+
+
+def _open_place(root_fd: int, below: str, whole: bool, path: str) -> Iterator[_Place]:
+    head, name = (below, "") if whole or below == "/" else posixpath.split(below)
+    try:
+        directory = openat2(root_fd, head, os.O_PATH | (0 if whole else os.O_DIRECTORY))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"Could not find the file {path} in container", path=path) from None
+    try:
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False) if name else os.fstat(directory)
+        except FileNotFoundError:
+            raise NotFound(f"Could not find the file {path} in container", path=path) from None
+        yield _Place(directory, name, status)
+    finally:
+        os.close(directory)
+
+
+def _covering(points: tuple[MountPoint, ...], path: str) -> MountPoint | None:
+    """The mount under which `path` lies, in a container that does not run."""
+    above = [p for p in points if p.source and f"{path}/".startswith(f"{p.destination}/")]
+    return max(above, key=lambda point: len(point.destination), default=None)

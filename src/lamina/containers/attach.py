@@ -1,0 +1,53 @@
+"""Streams of containers: attaching, resizing."""
+
+from __future__ import annotations
+
+import socket
+import string
+from dataclasses import dataclass
+
+from lamina.containers.container import Container
+from lamina.containers.launch import Launcher
+from lamina.errors import Conflict, InvalidInput
+
+DEFAULT_KEYS = "ctrl-p,ctrl-q"
+_CONTROL = string.ascii_lowercase + "@[\\]^_"
+
+
+@dataclass(frozen=True, slots=True)
+class AttachOptions:
+    """Which streams; `detach_keys` as people write them ("ctrl-p,ctrl-q", the default)."""
+
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    detach_keys: str = ""
+
+
+def parse_keys(text: str) -> bytes:
+    """The bytes of a detach key sequence such as "ctrl-p,ctrl-q" or "a,b". Raises InvalidInput."""
+    keys = bytearray()
+    for key in (text or DEFAULT_KEYS).split(","):
+        if len(key) == 1 and key.isascii():
+            keys.append(ord(key))
+        elif key.startswith("ctrl-") and len(key) == 6 and key[5] in _CONTROL:
+            keys.append(0 if key[5] == "@" else _CONTROL.index(key[5]) + 1 if key[5].isalpha() else ord(key[5]) - 64)
+        else:
+            raise InvalidInput(f"Invalid detach keys ({text}) provided", keys=text)
+    return bytes(keys)
+
+
+def attach(container: Container, launcher: Launcher, options: AttachOptions) -> socket.socket:
+    """See `runtime.task.Process.attach`. Works on a container that runs or has yet to start.
+
+    Raises Conflict for one that is paused, restarting or cannot take clients.
+    """
+    state = container.state
+    if state.status == "paused":
+        raise Conflict(f"container {container.name} is paused, unpause the container before attach")
+    if state.status == "restarting":
+        raise Conflict(f"container {container.name} is restarting, wait until the container is running")
+    with container.lock:
+        task = launcher.prepare(container)
+    keys = parse_keys(options.detach_keys)
+    return task.attach(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr, detach_keys=keys)

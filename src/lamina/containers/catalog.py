@@ -1,0 +1,124 @@
+"""All containers: kept in the store, found by name, ID or its beginning."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+import msgspec
+
+from lamina.containers.container import Container
+from lamina.containers.names import random_name
+from lamina.containers.record import Record
+from lamina.errors import Conflict, InvalidInput, NotFound
+from lamina.formats.digest import Digest
+from lamina.store.store import Store
+
+BUCKET = "containers"
+_HEX = re.compile(r"[0-9a-f]{1,64}")
+
+
+def owner(id: str) -> str:
+    """The name under which a container holds its image's layers."""
+    return f"container:{id}"
+
+
+class Catalog:
+    """The containers of one engine. Thread-safe; looking one up never waits for another."""
+
+    def __init__(self, store: Store, root: Path) -> None:
+        """`root` is where each container's directory is."""
+        self._store = store
+        self._root = root
+        self._lock = threading.Lock()
+        self._by_id: dict[str, Container] = {}
+        self._names: dict[str, str] = {}
+        with store.read() as view:
+            for _, raw in view.items(BUCKET):
+                self._adopt(msgspec.json.decode(raw, type=Record))
+
+    def _adopt(self, record: Record) -> Container:
+        container = Container(record, self._root / record.id, self._save)
+        self._by_id[record.id] = container
+        self._names[record.name] = record.id
+        return container
+
+    def _save(self, record: Record) -> None:
+        with self._store.transaction() as change:
+            change.put(BUCKET, record.id, msgspec.json.encode(record))
+
+    def all(self) -> list[Container]:
+        """Every container, in no order."""
+        return list(self._by_id.values())
+
+    def reserve(self, name: str | None, id: str) -> str:
+        """Takes `name`, or a random one, for the container `id` that is being made. Raises Conflict."""
+        with self._lock:
+            if name is None:
+                name = self._free_name()
+            elif name in self._names:
+                holder = self._names[name]
+                raise Conflict(
+                    f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
+                    "You have to remove (or rename) that container to be able to reuse that name.",
+                    container=holder,
+                )
+            self._names[name] = id
+            return name
+
+    def _free_name(self) -> str:
+        attempt = 0
+        while (name := random_name(attempt)) in self._names:
+            attempt += 1
+        return name
+
+    def release(self, name: str) -> None:
+        """Gives back a name."""
+        with self._lock:
+            self._names.pop(name, None)
+
+    def add(self, record: Record, holds: list[Digest]) -> Container:
+        """Keeps a new container, whose name is reserved, and lets it hold the content it needs."""
+        with self._store.transaction() as change:
+            change.link(owner(record.id), holds)
+            change.put(BUCKET, record.id, msgspec.json.encode(record))
+        with self._lock:
+            return self._adopt(record)
+
+    def drop(self, container: Container) -> None:
+        """Forgets a container and what it held."""
+        with self._store.transaction() as change:
+            change.unlink(owner(container.id))
+            change.delete(BUCKET, container.id)
+        with self._lock:
+            self._by_id.pop(container.id, None)
+            self._names.pop(container.name, None)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Gives a container another name. Raises Conflict when it is taken."""
+        old = container.name
+        self.reserve(name, container.id)
+        try:
+            container.change(name=name)
+        except BaseException:
+            self.release(name)
+            raise
+        self.release(old)
+
+    def get(self, reference: str) -> Container:
+        """The container called `reference`: full ID, name, or the beginning of an ID.
+
+        Raises NotFound, and InvalidInput where several IDs begin so.
+        """
+        name = reference.removeprefix("/")
+        with self._lock:
+            found = self._by_id.get(name) or self._by_id.get(self._names.get(name, ""))
+            if found is not None:
+                return found
+            alike = [c for id, c in self._by_id.items() if id.startswith(name)] if _HEX.fullmatch(name) else []
+        if len(alike) > 1:
+            raise InvalidInput(f"multiple IDs found with provided prefix: {name}", reference=reference)
+        if not alike:
+            raise NotFound(f"No such container: {reference}", container=reference)
+        return alike[0]

@@ -1,0 +1,231 @@
+"""What the Engine API says about a container to be made: Config, HostConfig and NetworkingConfig, by Docker's names.
+
+Decode requests with `decode`: clients send null for whatever they leave out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from lamina.errors import InvalidInput
+from lamina.formats.document import without_nulls
+from lamina.formats.runconfig import RunConfig
+
+T = TypeVar("T")
+
+
+def decode(document: Any, type: type[T]) -> T:
+    """A request's JSON value as one of this file's types. Raises InvalidInput, naming the field."""
+    try:
+        return msgspec.convert(without_nulls(document), type, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"invalid container configuration: {error}") from error
+
+
+class Config(RunConfig, frozen=True, rename="pascal"):
+    """The portable part: an image's config, and how the streams are used."""
+
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+
+
+class LogConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """`type` is json-file or none; options max-size and max-file."""
+
+    type: str = ""
+    config: dict[str, str] = {}
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, rename="pascal"):
+    """`name` is "", no, always, on-failure or unless-stopped."""
+
+    name: str = ""
+    maximum_retry_count: int = 0
+
+
+class PortHost(msgspec.Struct, frozen=True, rename="pascal"):
+    """Where a port is published: an address ("" for all) and a port or range as text ("" for any)."""
+
+    host_ip: str = msgspec.field(name="HostIp", default="")
+    host_port: str = ""
+
+
+class DeviceMapping(msgspec.Struct, frozen=True, rename="pascal"):
+    path_on_host: str = ""
+    path_in_container: str = ""
+    cgroup_permissions: str = "rwm"
+
+
+class Ulimit(msgspec.Struct, frozen=True, rename="pascal"):
+    name: str = ""
+    hard: int = 0
+    soft: int = 0
+
+
+class WeightDevice(msgspec.Struct, frozen=True, rename="pascal"):
+    path: str = ""
+    weight: int = 0
+
+
+class RateDevice(msgspec.Struct, frozen=True, rename="pascal"):
+    path: str = ""
+    rate: int = 0
+
+
+class BindOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    propagation: str = ""
+    non_recursive: bool = False
+    create_mountpoint: bool = False
+    read_only_non_recursive: bool = False
+    read_only_force_recursive: bool = False
+
+
+class DriverConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    name: str = ""
+    options: dict[str, str] = {}
+
+
+class VolumeOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    no_copy: bool = False
+    labels: dict[str, str] = {}
+    driver_config: DriverConfig | None = None
+    subpath: str = ""
+
+
+class TmpfsOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    size_bytes: int = 0
+    mode: int = 0
+    options: tuple[tuple[str, ...], ...] = ()
+
+
+class MountSpec(msgspec.Struct, frozen=True, rename="pascal"):
+    """One `--mount`: `type` is bind, volume, tmpfs or image."""
+
+    type: str = ""
+    source: str = ""
+    target: str = ""
+    read_only: bool = False
+    consistency: str = ""
+    bind_options: BindOptions | None = None
+    volume_options: VolumeOptions | None = None
+    tmpfs_options: TmpfsOptions | None = None
+
+
+class Resources(msgspec.Struct, frozen=True, rename="pascal"):
+    """Limits; 0 means not set. Memory in bytes, `nano_cpus` in billionths of a CPU."""
+
+    cpu_shares: int = 0
+    memory: int = 0
+    nano_cpus: int = 0
+    cgroup_parent: str = ""
+    blkio_weight: int = 0
+    blkio_weight_device: tuple[WeightDevice, ...] = ()
+    blkio_device_read_bps: tuple[RateDevice, ...] = ()
+    blkio_device_write_bps: tuple[RateDevice, ...] = ()
+    blkio_device_read_iops: tuple[RateDevice, ...] = msgspec.field(name="BlkioDeviceReadIOps", default=())
+    blkio_device_write_iops: tuple[RateDevice, ...] = msgspec.field(name="BlkioDeviceWriteIOps", default=())
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpu_realtime_period: int = 0
+    cpu_realtime_runtime: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    devices: tuple[DeviceMapping, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+    memory_reservation: int = 0
+    memory_swap: int = 0
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool | None = None
+    pids_limit: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+
+
+class HostConfig(Resources, frozen=True, rename="pascal"):
+    """The part that depends on the host: mounts, networks, limits, privileges."""
+
+    binds: tuple[str, ...] = ()
+    container_id_file: str = msgspec.field(name="ContainerIDFile", default="")
+    log_config: LogConfig = LogConfig()
+    network_mode: str = ""
+    port_bindings: dict[str, tuple[PortHost, ...]] = {}
+    restart_policy: RestartPolicy = RestartPolicy()
+    auto_remove: bool = False
+    volume_driver: str = ""
+    volumes_from: tuple[str, ...] = ()
+    console_size: tuple[int, int] = (0, 0)
+    annotations: dict[str, str] = {}
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    cgroupns_mode: str = ""
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    ipc_mode: str = ""
+    cgroup: str = ""
+    links: tuple[str, ...] = ()
+    oom_score_adj: int = 0
+    pid_mode: str = ""
+    privileged: bool = False
+    publish_all_ports: bool = False
+    readonly_rootfs: bool = False
+    security_opt: tuple[str, ...] = ()
+    storage_opt: dict[str, str] = {}
+    tmpfs: dict[str, str] = {}
+    uts_mode: str = msgspec.field(name="UTSMode", default="")
+    userns_mode: str = ""
+    shm_size: int = 0
+    sysctls: dict[str, str] = {}
+    runtime: str = ""
+    mounts: tuple[MountSpec, ...] = ()
+    masked_paths: tuple[str, ...] | None = None
+    readonly_paths: tuple[str, ...] | None = None
+    init: bool | None = None
+
+
+class UpdateConfig(Resources, frozen=True, rename="pascal"):
+    """What `update` may change: limits, and the restart policy where it is named."""
+
+    restart_policy: RestartPolicy = RestartPolicy()
+
+
+class EndpointIpam(msgspec.Struct, frozen=True, rename="pascal"):
+    ipv4_address: str = msgspec.field(name="IPv4Address", default="")
+    ipv6_address: str = msgspec.field(name="IPv6Address", default="")
+
+
+class EndpointConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """What a container asks of its place in one network."""
+
+    ipam: EndpointIpam = msgspec.field(name="IPAMConfig", default=EndpointIpam())
+    aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    mac_address: str = ""
+    driver_opts: dict[str, str] = {}
+
+
+class NetworkingConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    endpoints_config: dict[str, EndpointConfig] = {}
+
+
+class ExecConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """What `exec` is asked to run."""
+
+    cmd: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    privileged: bool = False
+    tty: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""
+    console_size: tuple[int, int] | None = None

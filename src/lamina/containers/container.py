@@ -1,0 +1,120 @@
+"""One container while the engine is open: its record, its task, and who waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from lamina.containers.record import Record, State
+from lamina.errors import Conflict, InvalidInput
+from lamina.runtime.runtime import Task
+
+
+@dataclass(frozen=True, slots=True)
+class WaitResult:
+    """What a wait ends with: the exit code, and why the container could not be removed or started, if so."""
+
+    exit_code: int
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Restarting:
+    """Where a container is in its restart policy. `delay` in seconds grows while it keeps failing."""
+
+    delay: float = 0.0
+    count: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Container:
+    """A container. `record` is replaced as a whole and may be read without a lock; `lock` guards changes of state.
+
+    Whoever holds `lock` must not wait for the container's process.
+    """
+
+    def __init__(self, record: Record, directory: Path, save: Callable[[Record], None]) -> None:
+        self.record = record
+        self.directory = directory
+        self.lock = threading.RLock()
+        self.task: Task | None = None
+        self.mounted = False  # whether we hold its root file system
+        self.removed = False
+        self.restarting = Restarting()
+        self.stop_health: Callable[[], None] = lambda: None
+        self._save = save
+        self._waiting: dict[str, list[Future[WaitResult]]] = {"not-running": [], "next-exit": [], "removed": []}
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def log_path(self) -> Path:
+        return self.directory / f"{self.id}-json.log"
+
+    def change(self, **fields: object) -> None:
+        """Replaces fields of the record, and keeps it."""
+        self.record = msgspec.structs.replace(self.record, **fields)
+        self._save(self.record)
+
+    def set_state(self, **fields: object) -> None:
+        """Replaces fields of the state, and keeps it."""
+        self.change(state=msgspec.structs.replace(self.record.state, **fields))
+
+    def running_task(self) -> Task:
+        """The task of a running container. Raises Conflict when it does not run."""
+        task, state = self.task, self.state
+        if task is None or not state.running:
+            raise Conflict(f"container {self.id} is not running", container=self.id)
+        if state.status == "restarting":
+            raise Conflict(f"Container {self.id} is restarting, wait until the container is running", container=self.id)
+        return task
+
+    def wait(self, condition: str) -> Future[WaitResult]:
+        """A future that ends when the condition holds. Raises InvalidInput for an unknown condition."""
+        waiting = self._waiting.get(condition)
+        if waiting is None:
+            raise InvalidInput(f'invalid condition: "{condition}"', condition=condition)
+        future: Future[WaitResult] = Future()
+        with self.lock:
+            ended = self.removed or (condition == "not-running" and self._at_rest())
+            if not ended:
+                waiting.append(future)
+        if ended:
+            future.set_result(WaitResult(self.state.exit_code, self.state.error))
+        return future
+
+    def _at_rest(self) -> bool:
+        return not self.state.running
+
+    def tell_ended(self) -> None:
+        """Ends the waits for an exit. `lock` is held."""
+        self._tell("not-running", "next-exit")
+
+    def tell_removed(self) -> None:
+        """Ends every wait. `lock` is held."""
+        self.removed = True
+        self._tell("not-running", "next-exit", "removed")
+
+    def _tell(self, *conditions: str) -> None:
+        result = WaitResult(self.state.exit_code, self.state.error)
+        for condition in conditions:
+            ended = list(self._waiting[condition])
+            self._waiting[condition].clear()
+            for future in ended:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(result)

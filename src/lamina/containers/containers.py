@@ -1,0 +1,346 @@
+"""The containers of one engine: everything people do with them, each verb one short composition."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lamina.containers import archive, listing, logs, prune, top
+from lamina.containers.attach import AttachOptions, attach
+from lamina.containers.catalog import Catalog
+from lamina.containers.config import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.containers.container import Container, WaitResult
+from lamina.containers.create import Created, Creator
+from lamina.containers.execs import Execs
+from lamina.containers.exits import Exits
+from lamina.containers.health import HealthChecks
+from lamina.containers.inspect import inspect
+from lamina.containers.launch import Launcher
+from lamina.containers.logs import LogOptions, LogRecord
+from lamina.containers.names import check_name
+from lamina.containers.recovery import Recovery
+from lamina.containers.remove import Remover
+from lamina.containers.rooms import Defaults, Rooms
+from lamina.containers.specs import SpecMaker
+from lamina.containers.statistics import statistics
+from lamina.containers.stop import Stopper, parse_signal
+from lamina.containers.update import update
+from lamina.errors import Conflict, InvalidInput, LaminaError, NotModified
+from lamina.formats.digest import Digest
+from lamina.formats.platform import Platform
+from lamina.images.remove import ImageUser
+from lamina.layers.changes import Change
+
+__all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "WaitResult"]
+
+
+class Containers:
+    """Containers over the rooms of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
+
+    Making it finds the containers that an earlier engine left, running or ended. Every verb raises NotFound for an
+    unknown container. `close` lets go of all; running containers stay, and it may be called twice.
+    """
+
+    def __init__(self, rooms: Rooms, root: Path, defaults: Defaults | None = None) -> None:
+        """`root` is where each container's own files are (log, hosts, resolv.conf, hostname)."""
+        root.mkdir(parents=True, exist_ok=True, mode=0o710)
+        self._rooms = rooms
+        chosen = defaults or Defaults()
+        self._catalog = Catalog(rooms.store, root)
+        specs = SpecMaker(rooms, chosen, self._running)
+        self._launcher = Launcher(rooms, chosen, specs, self._catalog.get, self._ended, self._out_of_memory)
+        self._creator = Creator(rooms, self._catalog, chosen, root)
+        self._stopper = Stopper(self._publish)
+        self._remover = Remover(rooms, self._catalog, self._launcher, self._stopper, self._publish)
+        self._exits = Exits(self._launcher, self._publish, self._start_again, self._remover.take)
+        self._execs = Execs(specs, self._publish)
+        self._health = HealthChecks(specs, self._publish)
+        rooms.images.users = self._users_of_image
+        rooms.volumes.users = self._users_of_volume
+        Recovery(
+            rooms, self._catalog, self._exits, self._out_of_memory, self._start_again, self._remover.take
+        ).recover()
+        for container in self._catalog.all():
+            if container.state.status == "running":
+                self._health.begin(container)
+
+    def close(self) -> None:
+        self._exits.closed = True
+        for container in self._catalog.all():
+            container.stop_health()
+            container.restarting.cancelled.set()
+        self._launcher.close()
+
+    # making and removing
+
+    def create(
+        self,
+        name: str | None,
+        config: Config,
+        host_config: HostConfig | None = None,
+        networking: NetworkingConfig | None = None,
+        platform: Platform | None = None,
+    ) -> Created:
+        """See `Creator.create`."""
+        made = self._creator.create(
+            name, config, host_config or HostConfig(), networking or NetworkingConfig(), platform
+        )
+        self._publish(self._catalog.get(made.id), "create")
+        return made
+
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """See `Remover.remove`."""
+        container = self.get(reference)
+        self._remover.remove(container, force=force, volumes=volumes)
+        self._execs.forget(container)
+
+    def rename(self, reference: str, name: str) -> None:
+        """Raises Conflict for a name in use, InvalidInput."""
+        container = self.get(reference)
+        with container.lock:
+            old = container.name
+            wanted = check_name(name)
+            if wanted == old:
+                raise InvalidInput("Renaming a container with the same name as its current name")
+            self._catalog.rename(container, wanted)
+        self._publish(container, "rename", oldName=f"/{old}")
+
+    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[list[str], int]:
+        """Removes containers that do not run; gives their IDs and the bytes of their files."""
+        return prune.prune(self._catalog, self._rooms, self._remover, filters or {})
+
+    # looking
+
+    def get(self, reference: str) -> Container:
+        """Raises NotFound, InvalidInput where several IDs begin so."""
+        return self._catalog.get(reference)
+
+    def list(
+        self,
+        *,
+        all: bool = False,
+        limit: int = 0,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> list[Container]:
+        """See `listing.select`."""
+        return listing.select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
+
+    def summary(self, container: Container, *, size: bool = False) -> dict[str, Any]:
+        """One container as `GET /containers/json` has it."""
+        return listing.summary(container, self._rooms, size=size)
+
+    def inspect(self, reference: str, *, size: bool = False) -> dict[str, Any]:
+        """As `GET /containers/{id}/json` has it."""
+        container = self.get(reference)
+        return inspect(container, self._rooms, self._execs.of(container), size=size)
+
+    def top(self, reference: str, ps_args: str = "") -> dict[str, Any]:
+        """The container's processes as ps(1) shows them: `{"Titles": […], "Processes": [[…], …]}`."""
+        container = self.get(reference)
+        found = top.top(container, ps_args)
+        self._publish(container, "top")
+        return found
+
+    def stats(self, reference: str) -> dict[str, Any]:
+        """One look at what the container uses, as `GET /containers/{id}/stats` has it, but for the `pre…` members."""
+        return statistics(self.get(reference))
+
+    def changes(self, reference: str) -> Iterator[Change]:
+        """What the container changed in its image's files."""
+        return self._rooms.snapshots.get(self.get(reference).id).changes()
+
+    # running
+
+    def start(self, reference: str) -> None:
+        """Raises NotModified when it runs, Conflict when it is paused or being removed, and what `failure.explain`
+        says when its command cannot be run; `facts["exit_code"]` is 126, 127 or 128 then."""
+        container = self.get(reference)
+        with container.lock:
+            self._start(container)
+
+    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+        """See `Stopper.stop`. Raises NotModified when it was stopped."""
+        if not self._stopper.stop(self.get(reference), timeout, signal):
+            raise NotModified(f"container {reference} is not running")
+
+    def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+        """Stops the container where it runs, and starts it."""
+        container = self.get(reference)
+        self._stopper.stop(container, timeout, signal)
+        with container.lock:
+            self._start(container)
+        self._publish(container, "restart")
+
+    def kill(self, reference: str, signal: str = "") -> None:
+        """Raises Conflict when it does not run, InvalidInput for an unknown signal."""
+        self._stopper.kill(self.get(reference), parse_signal(signal))
+
+    def pause(self, reference: str) -> None:
+        """Raises Conflict when it does not run or is paused."""
+        container = self.get(reference)
+        with container.lock:
+            task = container.running_task()
+            if container.state.status == "paused":
+                raise Conflict(f"Container {container.id} is already paused", container=container.id)
+            task.pause()
+            container.set_state(status="paused")
+        self._publish(container, "pause")
+
+    def unpause(self, reference: str) -> None:
+        """Raises Conflict when it is not paused."""
+        container = self.get(reference)
+        with container.lock:
+            if container.state.status != "paused":
+                raise Conflict(f"Container {container.id} is not paused", container=container.id)
+            container.running_task().resume()
+            container.set_state(status="running")
+        self._publish(container, "unpause")
+
+    def update(self, reference: str, wish: UpdateConfig) -> tuple[str, ...]:
+        """Changes limits and restart policy, of a running container too; gives warnings."""
+        container = self.get(reference)
+        warnings = update(container, wish)
+        self._publish(container, "update")
+        return warnings
+
+    def wait(self, reference: str, condition: str = "not-running") -> Future[WaitResult]:
+        """See `Container.wait`."""
+        return self.get(reference).wait(condition or "not-running")
+
+    # streams
+
+    def attach(self, reference: str, options: AttachOptions | None = None) -> socket.socket:
+        """See `attach.attach`."""
+        container = self.get(reference)
+        connection = attach(container, self._launcher, options or AttachOptions())
+        self._publish(container, "attach")
+        return connection
+
+    def resize(self, reference: str, height: int, width: int) -> None:
+        """Raises Conflict when it does not run."""
+        container = self.get(reference)
+        container.running_task().resize(height, width)
+        self._publish(container, "resize", height=str(height), width=str(width))
+
+    def logs(
+        self, reference: str, options: LogOptions | None = None, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[LogRecord]:
+        """See `logs.read`; the container must keep a log. `cancelled` ends following, within half a second."""
+        container = self.get(reference)
+        if container.record.host_config.log_config.type == "none":
+            raise InvalidInput("configured logging driver does not support reading")
+        chosen = options or LogOptions()
+        late = logs.follow_until(chosen.until) if chosen.until else cancelled
+
+        def running() -> bool:
+            return container.state.running and not container.removed
+
+        return logs.read(container.log_path, chosen, running, lambda: cancelled() or late())
+
+    def exec_create(self, reference: str, wish: ExecConfig) -> str:
+        """See `Execs.create`."""
+        return self._execs.create(self.get(reference), wish)
+
+    def exec_start(
+        self, exec_id: str, *, detach: bool = False, size: tuple[int, int] | None = None
+    ) -> socket.socket | None:
+        """See `Execs.start`."""
+        return self._execs.start(exec_id, detach=detach, size=size)
+
+    def exec_inspect(self, exec_id: str) -> dict[str, Any]:
+        return self._execs.inspect(exec_id)
+
+    def exec_resize(self, exec_id: str, height: int, width: int) -> None:
+        self._execs.resize(exec_id, height, width)
+
+    # files
+
+    def stat_path(self, reference: str, path: str) -> dict[str, Any]:
+        """See `archive.stat_path`."""
+        return archive.stat_path(self.get(reference), self._rooms, path)
+
+    def get_archive(self, reference: str, path: str, sink: BinaryIO) -> None:
+        """See `archive.get_archive`."""
+        container = self.get(reference)
+        archive.get_archive(container, self._rooms, path, sink)
+        self._publish(container, "archive-path")
+
+    def put_archive(
+        self,
+        reference: str,
+        path: str,
+        stream: BinaryIO,
+        *,
+        no_overwrite: bool = False,
+        copy_owner: bool = False,
+    ) -> None:
+        """See `archive.put_archive`."""
+        container = self.get(reference)
+        archive.put_archive(container, self._rooms, path, stream, no_overwrite=no_overwrite, copy_owner=copy_owner)
+        self._publish(container, "extract-to-dir")
+
+    def export(self, reference: str, sink: BinaryIO) -> None:
+        """Writes the container's whole file system as a tar, without what is mounted in it."""
+        container = self.get(reference)
+        archive.export(container, self._rooms, sink)
+        self._publish(container, "export")
+
+    # inside
+
+    def _start(self, container: Container) -> None:
+        """`container.lock` is held."""
+        state = container.state
+        if container.removed or state.status in ("removing", "dead"):
+            raise Conflict("container is marked for removal and cannot be started", container=container.id)
+        if state.status == "paused":
+            raise Conflict("cannot start a paused container, try unpause instead", container=container.id)
+        if state.status == "running":
+            raise NotModified(f"container {container.name} is already running")
+        try:
+            self._launcher.launch(container)
+        except LaminaError as error:
+            self._not_started(container, error)
+            raise
+        self._publish(container, "start")
+        self._health.begin(container)
+
+    def _not_started(self, container: Container, error: LaminaError) -> None:
+        code = error.facts.get("exit_code", 128)
+        container.set_state(exit_code=code, error=error.message)
+        if container.record.host_config.auto_remove:
+            threading.Thread(target=self._remover.take, args=(container,), daemon=True).start()
+
+    def _start_again(self, container: Container) -> None:
+        with container.lock:
+            if container.removed or container.restarting.cancelled.is_set() or container.state.status == "running":
+                return
+            self._start(container)
+
+    def _ended(self, container: Container, status: Any) -> None:
+        self._exits.ended(container, status)
+
+    def _out_of_memory(self, container: Container) -> None:
+        container.set_state(oom_killed=True)
+        self._publish(container, "oom")
+
+    def _running(self, reference: str) -> Container:
+        container = self.get(reference)
+        if not container.state.pid:
+            raise Conflict(f"cannot join namespace of a non running container: {reference}", container=container.id)
+        return container
+
+    def _publish(self, container: Container, action: str, **attributes: str) -> None:
+        record = container.record
+        known = {**record.config.labels, "image": record.config.image, "name": record.name, **attributes}
+        self._rooms.events.publish("container", action, record.id, known)
+
+    def _users_of_image(self, image_id: Digest) -> Sequence[ImageUser]:
+        wanted = str(image_id)
+        return [ImageUser(c.id, c.state.running) for c in self._catalog.all() if c.record.image == wanted]
+
+    def _users_of_volume(self, name: str) -> Sequence[str]:
+        return [c.id for c in self._catalog.all() if any(point.name == name for point in c.record.mounts)]

@@ -1,0 +1,208 @@
+"""Making a container: what was asked for, completed by the image and by Docker's defaults."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from lamina.containers import mounts as mount_rules
+from lamina.containers import ports, security
+from lamina.containers.catalog import Catalog
+from lamina.containers.config import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
+from lamina.containers.copyup import copy_up
+from lamina.containers.names import check_name
+from lamina.containers.record import MountPoint, Record
+from lamina.containers.rooms import Defaults, Rooms
+from lamina.containers.times import now
+from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
+from lamina.formats.platform import Platform
+from lamina.images.commit import inherit
+from lamina.images.image import Image
+from lamina.runtime import capabilities
+
+MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
+_RESTART = ("", "no", "always", "on-failure", "unless-stopped")
+_LOGS = ("json-file", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new container's ID, and what it cannot have as asked."""
+
+    id: str
+    warnings: tuple[str, ...] = ()
+
+
+class Creator:
+    """Makes containers from requests."""
+
+    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults, root: Path) -> None:
+        self._rooms = rooms
+        self._catalog = catalog
+        self._defaults = defaults
+        self._root = root
+
+    def create(
+        self,
+        name: str | None,
+        config: Config,
+        host: HostConfig,
+        networking: NetworkingConfig,
+        platform: Platform | None = None,
+    ) -> Created:
+        """Makes a container and all it needs but its process; after a failure nothing of it is left.
+
+        Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
+        """
+        image = self._image(config, platform)
+        config = _completed(config, image)
+        host = _with_defaults(host, self._defaults, self._rooms)
+        check(host, config)
+        id = secrets.token_hex(32)
+        if not config.hostname and host.network_mode != "host" and host.uts_mode != "host":
+            config = msgspec.structs.replace(config, hostname=id[:12])
+        with ExitStack() as undo:
+            taken = self._catalog.reserve(check_name(name) if name else None, id)
+            undo.callback(self._catalog.release, taken)
+            points = mount_rules.resolve(config, host, lambda other: self._catalog.get(other).record.mounts)
+            points = tuple(self._volume(point, host, undo) for point in points)
+            self._rooms.snapshots.prepare(id, image.layers if image else ())
+            undo.callback(self._rooms.snapshots.remove, id)
+            directory = self._root / id
+            directory.mkdir(parents=True, mode=0o710)
+            undo.callback(directory.rmdir)
+            copy_up(self._rooms, id, points)
+            record = Record(
+                id=id,
+                name=taken,
+                created=now(),
+                image=str(image.id) if image else "",
+                platform=image.platform.os if image else "linux",
+                config=config,
+                host_config=host,
+                networks=_networks(host, networking),
+                mounts=points,
+                driver=self._rooms.snapshots.name,
+            )
+            holds = [image.id, *image.config.diff_ids] if image else []
+            self._catalog.add(record, holds)
+            undo.pop_all()
+        return Created(id, self._warnings(host, image, platform))
+
+    def _image(self, config: Config, platform: Platform | None) -> Image | None:
+        if not config.image:
+            raise InvalidInput("no image specified: Config.Image is empty", field="Image")
+        image = self._rooms.images.get(config.image)
+        if platform is not None and not image.platform.matches(platform):
+            raise NotFound(
+                f"image with reference {config.image} was found but does not provide the specified platform "
+                f"({platform})",
+                image=config.image,
+            )
+        if image.platform.os != "linux":
+            raise Unsupported(f"cannot run {image.platform} images: only Linux ones run here", image=config.image)
+        return image
+
+    def _volume(self, point: MountPoint, host: HostConfig, undo: ExitStack) -> MountPoint:
+        """Makes the volume of a mount point, where it is one."""
+        if point.type != "volume":
+            return point
+        volumes = self._rooms.volumes
+        spec = next((m for m in host.mounts if m.target == point.destination and m.type == "volume"), None)
+        options = spec.volume_options if spec else None
+        driver = options.driver_config if options else None
+        try:
+            volumes.get(point.name)
+        except LaminaError:
+            made = volumes.create(
+                point.name or None,
+                dict(options.labels) if options else None,
+                dict(driver.options) if driver else None,
+            )
+            if not point.name:
+                undo.callback(volumes.remove, made.name, force=True)
+            point = msgspec.structs.replace(point, name=made.name)
+        return msgspec.structs.replace(point, source=str(volumes.path(point.name)))
+
+    def _warnings(self, host: HostConfig, image: Image | None, platform: Platform | None) -> tuple[str, ...]:
+        found = []
+        own = Platform.host()
+        if platform is None and image is not None and image.platform.architecture not in ("", own.architecture):
+            found.append(
+                f"The requested image's platform ({image.platform}) does not match the detected host platform "
+                f"({own}) and no specific platform was requested"
+            )
+        if host.network_mode == "host" and host.port_bindings:
+            found.append("Published ports are discarded when using host network mode")
+        return tuple(found)
+
+
+def _completed(config: Config, image: Image | None) -> Config:
+    """The config with what it leaves open taken from the image. Raises InvalidInput where nothing is to be run."""
+    if image is not None:
+        config = cast(Config, inherit(config, image.config.config))
+    if config.entrypoint == ("",):
+        config = msgspec.structs.replace(config, entrypoint=None)
+    if not config.entrypoint and not config.cmd:
+        raise InvalidInput("no command specified", image=config.image)
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise InvalidInput(f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path")
+    return config
+
+
+def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostConfig:
+    swap = host.memory_swap or (2 * host.memory if host.memory > 0 else 0)
+    log = host.log_config if host.log_config.type else LogConfig(defaults.log.type, defaults.log.config)
+    policy = host.restart_policy
+    return msgspec.structs.replace(
+        host,
+        network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
+        ipc_mode=host.ipc_mode or "private",
+        cgroupns_mode=host.cgroupns_mode or ("private" if rooms.runtime.layout.v2 else "host"),
+        shm_size=host.shm_size or defaults.shm_size,
+        memory_swap=swap,
+        log_config=log,
+        restart_policy=RestartPolicy(policy.name or "no", policy.maximum_retry_count),
+        oom_kill_disable=bool(host.oom_kill_disable),
+    )
+
+
+def _networks(host: HostConfig, networking: NetworkingConfig) -> dict[str, EndpointConfig]:
+    """The networks to join, the one of NetworkMode first. `default` in the request means the same."""
+    given = dict(networking.endpoints_config)
+    mode = host.network_mode
+    if mode.startswith("container:"):
+        return {}
+    first = given.pop(mode, None) or given.pop("default", None) if mode == "bridge" else given.pop(mode, None)
+    return {mode: first or EndpointConfig(), **given}
+
+
+def check(host: HostConfig, config: Config) -> None:
+    """Raises InvalidInput for limits and modes that cannot be."""
+    if 0 < host.memory < MINIMUM_MEMORY:
+        raise InvalidInput("Minimum memory limit allowed is 6MB", memory=host.memory)
+    if host.memory > 0 and 0 < host.memory_swap < host.memory:
+        raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if host.memory <= 0 and host.memory_swap > 0:
+        raise InvalidInput("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if host.nano_cpus and (host.cpu_quota or host.cpu_period):
+        raise InvalidInput("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set")
+    if host.restart_policy.name not in _RESTART:
+        raise InvalidInput(f"invalid restart policy: unknown policy '{host.restart_policy.name}'")
+    if host.auto_remove and host.restart_policy.name not in ("", "no"):
+        raise InvalidInput("can't create 'AutoRemove' container with restart policy")
+    if host.restart_policy.maximum_retry_count and host.restart_policy.name != "on-failure":
+        raise InvalidInput("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+    if host.log_config.type not in _LOGS:
+        advice = f"Known are {', '.join(_LOGS)}"
+        raise InvalidInput(f"logger: no log driver named '{host.log_config.type}' is registered", advice=advice)
+    if host.network_mode.startswith("container:") and host.port_bindings:
+        raise InvalidInput("conflicting options: port publishing and the container type network mode")
+    ports.wanted(config, host)
+    security.parse(host.security_opt)
+    capabilities.tweak(host.cap_add, host.cap_drop)

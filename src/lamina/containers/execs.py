@@ -1,0 +1,180 @@
+"""`exec`: further processes in running containers. They live as long as the engine knows their container runs."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lamina.containers.attach import parse_keys
+from lamina.containers.config import ExecConfig
+from lamina.containers.container import Container
+from lamina.containers.specs import SpecMaker
+from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.runtime.runtime import Exec
+from lamina.runtime.task import ExitStatus
+
+Publish = Callable[..., None]
+REMEMBERED = 200  # ended execs that inspect still knows
+
+
+@dataclass(slots=True)
+class Execution:
+    """One exec. `exit_code` is None until it has ended."""
+
+    id: str
+    container: Container
+    wish: ExecConfig
+    process: Exec | None = None
+    started: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def running(self) -> bool:
+        return self.started and self.exit_code is None
+
+
+class Execs:
+    """The execs of all containers. Thread-safe."""
+
+    def __init__(self, specs: SpecMaker, publish: Publish) -> None:
+        self._specs = specs
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._known: dict[str, Execution] = {}
+
+    def create(self, container: Container, wish: ExecConfig) -> str:
+        """Notes what is to be run; gives its ID. Raises Conflict when the container does not run or is paused."""
+        container.running_task()
+        if container.state.status == "paused":
+            raise Conflict(f"container {container.name} is paused, unpause the container before exec")
+        if not wish.cmd or not wish.cmd[0]:
+            raise InvalidInput("No exec command specified")
+        parse_keys(wish.detach_keys)
+        execution = Execution(secrets.token_hex(32), container, wish)
+        with self._lock:
+            self._known[execution.id] = execution
+            self._forget_old()
+        self._publish(container, f"exec_create: {' '.join(wish.cmd)}", execID=execution.id)
+        return execution.id
+
+    def _forget_old(self) -> None:
+        ended = [id for id, execution in self._known.items() if execution.exit_code is not None]
+        for id in ended[: max(0, len(ended) - REMEMBERED)]:
+            del self._known[id]
+
+    def get(self, id: str) -> Execution:
+        """Raises NotFound."""
+        with self._lock:
+            found = self._known.get(id)
+        if found is None:
+            raise NotFound(f"No such exec instance: {id}", exec=id)
+        return found
+
+    def start(
+        self, id: str, *, detach: bool = False, tty: bool | None = None, size: tuple[int, int] | None = None
+    ) -> socket.socket | None:
+        """Runs it; gives its streams, as `runtime.task.Process.attach` has them, unless `detach`.
+
+        Raises NotFound, Conflict when it was started before or its container does not run, and what
+        `runtime.failure.explain` says when it cannot be run: its exit code is set then.
+        """
+        execution = self.get(id)
+        container, wish = execution.container, execution.wish
+        with self._lock:
+            if execution.started:
+                word = "is already" if execution.running else "has already been"
+                raise Conflict(f"exec command {id} {word} running")
+            execution.started = True
+        connection = None
+        try:
+            task = container.running_task()
+            spec = self._specs.exec(container, _sized(wish, size), Path(f"/proc/{container.state.pid}/root"))
+            stdin = wish.attach_stdin and not detach
+            process = execution.process = task.exec(
+                id, spec, lambda status: self._ended(execution, status), stdin=stdin
+            )
+            if not detach:
+                keys = parse_keys(wish.detach_keys)
+                connection = process.attach(
+                    stdin=stdin, stdout=wish.attach_stdout, stderr=wish.attach_stderr, detach_keys=keys
+                )
+            execution.pid = process.start()
+        except BaseException as error:
+            self._failed(execution, error)
+            if connection is not None:
+                connection.close()
+            raise
+        self._publish(container, f"exec_start: {' '.join(wish.cmd)}", execID=id)
+        return connection
+
+    def _failed(self, execution: Execution, error: BaseException) -> None:
+        code = error.facts.get("exit_code", 126) if isinstance(error, LaminaError) else 126
+        execution.exit_code = code
+        execution.ended.set()
+        if execution.process is not None:
+            with contextlib.suppress(LaminaError):
+                execution.process.delete()
+
+    def _ended(self, execution: Execution, status: ExitStatus) -> None:
+        execution.exit_code = status.code
+        execution.ended.set()
+        self._publish(execution.container, "exec_die", execID=execution.id, exitCode=str(status.code))
+
+    def resize(self, id: str, height: int, width: int) -> None:
+        """Raises NotFound, Conflict when it does not run."""
+        execution = self.get(id)
+        if execution.process is None or not execution.running:
+            raise Conflict(f"cannot resize a stopped exec: {id}", exec=id)
+        execution.process.resize(height, width)
+
+    def of(self, container: Container) -> list[str]:
+        """The IDs of the container's execs that run."""
+        with self._lock:
+            return [
+                id for id, execution in self._known.items() if execution.container is container and execution.running
+            ]
+
+    def forget(self, container: Container) -> None:
+        """Drops all execs of a container that is gone."""
+        with self._lock:
+            for id in [id for id, execution in self._known.items() if execution.container is container]:
+                del self._known[id]
+
+    def inspect(self, id: str) -> dict[str, Any]:
+        """As `GET /exec/{id}/json` has it."""
+        execution = self.get(id)
+        wish = execution.wish
+        return {
+            "ID": execution.id,
+            "Running": execution.running,
+            "ExitCode": execution.exit_code,
+            "ProcessConfig": {
+                "tty": wish.tty,
+                "entrypoint": wish.cmd[0],
+                "arguments": list(wish.cmd[1:]),
+                "privileged": wish.privileged,
+                "user": wish.user,
+            },
+            "OpenStdin": wish.attach_stdin,
+            "OpenStderr": wish.attach_stderr,
+            "OpenStdout": wish.attach_stdout,
+            "CanRemove": execution.exit_code is not None,
+            "ContainerID": execution.container.id,
+            "DetachKeys": wish.detach_keys,
+            "Pid": execution.pid if execution.running else 0,
+        }
+
+
+def _sized(wish: ExecConfig, size: tuple[int, int] | None) -> ExecConfig:
+    if size is None:
+        return wish
+    fields = {name: getattr(wish, name) for name in wish.__struct_fields__}
+    return ExecConfig(**(fields | {"console_size": size}))

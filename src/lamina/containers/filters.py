@@ -1,0 +1,152 @@
+"""The filters of `ps` and `container prune`."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from lamina.containers.catalog import Catalog
+from lamina.containers.container import Container
+from lamina.containers.ports import parse
+from lamina.containers.rooms import Rooms
+from lamina.containers.times import parse_rfc3339, parse_when
+from lamina.errors import InvalidInput, NotFound
+
+Filters = Mapping[str, Sequence[str]]
+Test = Callable[[Container], bool]
+
+STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_HEALTH = ("starting", "healthy", "unhealthy", "none")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|ms)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+class FilterMaker:
+    """Makes a test of each filter. Raises InvalidInput for unknown names and values, NotFound for what they name."""
+
+    def __init__(self, catalog: Catalog, rooms: Rooms) -> None:
+        self._catalog = catalog
+        self._rooms = rooms
+
+    def make(self, filters: Filters, allowed: Sequence[str]) -> list[Test]:
+        """All tests that `filters` ask for; each must pass."""
+        tests = []
+        for key, values in filters.items():
+            if key not in allowed:
+                raise InvalidInput(f"invalid filter '{key}'", filter=key)
+            tests.append(self._one(key, values))
+        return tests
+
+    def _one(self, key: str, values: Sequence[str]) -> Test:
+        match key:
+            case "id":
+                return lambda c: any(re.search(value, c.id) for value in values)
+            case "name":
+                return lambda c: any(_name_matches(value, c.name) for value in values)
+            case "label":
+                return lambda c: all(_has_label(c, value) for value in values)
+            case "label!":
+                return lambda c: not any(_has_label(c, value) for value in values)
+            case "status":
+                _check(key, values, STATUSES)
+                return lambda c: c.state.status in values
+            case "health":
+                _check(key, values, _HEALTH)
+                return lambda c: (c.state.health.status if c.state.health else "none") in values
+            case "exited":
+                codes = [_number(key, value) for value in values]
+                return lambda c: c.state.status == "exited" and c.state.exit_code in codes
+            case _:
+                return self._by_relation(key, values)
+
+    def _by_relation(self, key: str, values: Sequence[str]) -> Test:
+        match key:
+            case "before" | "since":
+                moments = [self._catalog.get(value).record.created for value in values]
+                if key == "before":
+                    return lambda c: all(c.record.created < moment for moment in moments)
+                return lambda c: all(c.record.created > moment for moment in moments)
+            case "until":
+                bound = max(_until(value) for value in values)
+                return lambda c: parse_rfc3339(c.record.created) < bound
+            case "ancestor":
+                images = self._ancestors(values)
+                return lambda c: bool(images & self._line(c)) or c.record.config.image in values
+            case "volume":
+                return lambda c: any(
+                    posixpath.normpath(value) == point.destination or value in (point.name, point.source)
+                    for value in values
+                    for point in c.record.mounts
+                )
+            case "network":
+                return lambda c: any(self._in_network(c, value) for value in values)
+            case "publish" | "expose":
+                wanted = {parse(value) for value in values}
+                return lambda c: bool(wanted & _ports(c, published=key == "publish"))
+        _check(key, values, ("false", "0", "default", ""))  # is-task, isolation: what is not here anyway
+        return lambda c: True
+
+    def _ancestors(self, values: Sequence[str]) -> set[str]:
+        found = set()
+        for value in values:
+            image = self._rooms.images.find(value)
+            if image is not None:
+                found.add(str(image.id))
+        return found
+
+    def _line(self, container: Container) -> set[str]:
+        """The container's image and those it was made from."""
+        found: set[str] = set()
+        current = self._rooms.images.find(container.record.image) if container.record.image else None
+        while current is not None and str(current.id) not in found:
+            found.add(str(current.id))
+            current = self._rooms.images.find(current.parent) if current.parent else None
+        return found or {container.record.image}
+
+    def _in_network(self, container: Container, value: str) -> bool:
+        try:
+            network = self._rooms.networks.get(value)
+        except NotFound:
+            return False
+        return network.name in container.record.networks or network.id in container.record.networks
+
+
+def _check(key: str, values: Sequence[str], known: Sequence[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise InvalidInput(f"invalid filter '{key}={value}'", filter=key)
+
+
+def _number(key: str, value: str) -> int:
+    if not value.lstrip("-").isdigit():
+        raise InvalidInput(f"invalid filter '{key}={value}'", filter=key)
+    return int(value)
+
+
+def _name_matches(pattern: str, name: str) -> bool:
+    try:
+        return bool(re.search(pattern, name) or re.search(pattern, f"/{name}"))
+    except re.error:
+        raise InvalidInput(f"invalid filter 'name={pattern}'", filter="name") from None
+
+
+def _has_label(container: Container, wanted: str) -> bool:
+    key, sign, value = wanted.partition("=")
+    labels = container.record.config.labels
+    return key in labels and (not sign or labels[key] == value)
+
+
+def _ports(container: Container, *, published: bool) -> set[tuple[int, str]]:
+    record = container.record
+    bound = {parse(port) for port in record.host_config.port_bindings}
+    return bound if published else bound | {parse(port) for port in record.config.exposed_ports}
+
+
+def _until(value: str) -> int:
+    """A time, or how long ago ("24h", "1h30m"), in nanoseconds since the epoch."""
+    parts = _DURATION.findall(value)
+    if parts and "".join(number + unit for number, unit in parts) == value:
+        return time.time_ns() - int(sum(float(number) * _SECONDS[unit] for number, unit in parts) * 1e9)
+    return parse_when(value)

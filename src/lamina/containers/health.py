@@ -1,0 +1,138 @@
+"""Health checks: a command run in the container from time to time."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from lamina.containers.config import ExecConfig
+from lamina.containers.container import Container
+from lamina.containers.record import Health, HealthResult
+from lamina.containers.specs import SpecMaker
+from lamina.containers.times import timestamp
+from lamina.errors import LaminaError
+from lamina.formats.runconfig import Healthcheck
+
+_SECOND = 1_000_000_000
+INTERVAL = TIMEOUT = 30 * _SECOND  # nanoseconds, Docker's defaults
+START_INTERVAL = 5 * _SECOND
+RETRIES = 3
+OUTPUT = 4096  # bytes of a check's output that are kept
+KEPT = 5  # results that inspect shows
+
+Publish = Callable[..., None]
+
+
+class HealthChecks:
+    """Runs the checks of all containers, each container's in a thread of its own."""
+
+    def __init__(self, specs: SpecMaker, publish: Publish) -> None:
+        self._specs = specs
+        self._publish = publish
+
+    def begin(self, container: Container) -> None:
+        """Starts checking a container that has just started, where it has a health check."""
+        check = container.record.config.healthcheck
+        if check is None or not check.test or check.test[0] == "NONE" or len(check.test) < 2:
+            return
+        stop = threading.Event()
+        container.stop_health = stop.set
+        if container.state.health is None:
+            with container.lock:
+                container.set_state(health=Health())
+        threading.Thread(target=self._run, args=(container, check, stop), daemon=True).start()
+
+    def _run(self, container: Container, check: Healthcheck, stop: threading.Event) -> None:
+        began = time.monotonic_ns()
+        while True:
+            starting = time.monotonic_ns() - began < check.start_period
+            health = container.state.health or Health()
+            wait = check.interval or INTERVAL
+            if starting and health.status == "starting":
+                wait = check.start_interval or min(START_INTERVAL, wait)
+            if stop.wait(wait / _SECOND):
+                return
+            if container.state.status == "paused":
+                continue
+            result = self._probe(container, check)
+            if stop.is_set():
+                return
+            self._note(container, check, result, starting=time.monotonic_ns() - began < check.start_period)
+
+    def _probe(self, container: Container, check: Healthcheck) -> HealthResult:
+        start = time.time_ns()
+        timeout = (check.timeout or TIMEOUT) / _SECOND
+        try:
+            code, output = self._execute(container, check, timeout)
+        except LaminaError as error:
+            code, output = error.facts.get("exit_code", -1), error.message
+        if code is None:
+            code, output = -1, f"Health check exceeded timeout ({timeout:g}s)"
+        return HealthResult(timestamp(start), timestamp(time.time_ns()), code, output)
+
+    def _execute(self, container: Container, check: Healthcheck, timeout: float) -> tuple[int | None, str]:
+        """(exit code, output); the code is None when the check took too long."""
+        command = check.test[1:] if check.test[0] == "CMD" else (*self._shell(container), check.test[1])
+        task = container.running_task()
+        root = Path(f"/proc/{container.state.pid}/root")
+        spec = self._specs.exec(container, ExecConfig(cmd=tuple(command)), root)
+        process = task.exec(secrets.token_hex(32), spec)
+        deadline = time.monotonic() + timeout
+        with process.attach(stdin=False) as connection:
+            process.start()
+            output = _read(connection, deadline)
+        status = process.wait(max(0.0, deadline - time.monotonic()))
+        if status is None:
+            process.kill()
+            process.wait(5)
+            return None, output
+        return status.code, output
+
+    def _shell(self, container: Container) -> tuple[str, ...]:
+        return container.record.config.shell or ("/bin/sh", "-c")
+
+    def _note(self, container: Container, check: Healthcheck, result: HealthResult, *, starting: bool) -> None:
+        with container.lock:
+            before = container.state.health or Health()
+            if container.state.status != "running":
+                return
+            after = judged(before, result, check.retries or RETRIES, starting=starting)
+            container.set_state(health=after)
+        if after.status != before.status:
+            self._publish(container, f"health_status: {after.status}")
+
+
+def judged(before: Health, result: HealthResult, retries: int, *, starting: bool) -> Health:
+    """The health after one more result: failures in the start period do not count (moby daemon/health.go)."""
+    log = (*before.log, result)[-KEPT:]
+    if result.exit_code == 0:
+        return Health("healthy", 0, log)
+    if starting and before.status == "starting":
+        return msgspec.structs.replace(before, log=log)
+    streak = before.failing_streak + 1
+    return Health("unhealthy" if streak >= retries else before.status, streak, log)
+
+
+def _read(connection: socket.socket, deadline: float) -> str:
+    """The output until its end or the deadline, without the frames around it."""
+    kept = bytearray()
+    raw = bytearray()
+    while (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        try:
+            data = connection.recv(65536)
+        except TimeoutError:
+            break
+        if not data:
+            break
+        raw += data
+        while len(raw) >= 8 and len(raw) >= (end := 8 + int.from_bytes(raw[4:8])):
+            kept += raw[8:end]
+            del raw[:end]
+    return bytes(kept[:OUTPUT]).decode(errors="replace")

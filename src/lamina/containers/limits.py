@@ -1,0 +1,100 @@
+"""Limits in Docker's words, as the runtime takes them."""
+
+from __future__ import annotations
+
+import os
+
+from lamina.containers.config import DeviceMapping, RateDevice, Resources, Ulimit, WeightDevice
+from lamina.errors import InvalidInput, NotFound
+from lamina.runtime import bundle
+from lamina.runtime.spec import Device, DeviceRule, Rlimit, ThrottleDevice
+from lamina.runtime.spec import Resources as Limits
+
+_CPU_PERIOD = 100_000  # microseconds, Docker's for --cpus
+
+
+def resources(given: Resources) -> Limits:
+    """The cgroup limits. Raises NotFound for a block device that is not there."""
+    period, quota = given.cpu_period or None, given.cpu_quota or None
+    if given.nano_cpus:
+        period, quota = _CPU_PERIOD, given.nano_cpus * _CPU_PERIOD // 1_000_000_000
+    swappiness = given.memory_swappiness
+    return Limits(
+        memory=given.memory or None,
+        memory_swap=given.memory_swap or None,
+        memory_reservation=given.memory_reservation or None,
+        memory_swappiness=swappiness if swappiness is not None and swappiness >= 0 else None,
+        oom_kill_disable=bool(given.oom_kill_disable),
+        cpu_shares=given.cpu_shares or None,
+        cpu_period=period,
+        cpu_quota=quota,
+        cpu_realtime_period=given.cpu_realtime_period or None,
+        cpu_realtime_runtime=given.cpu_realtime_runtime or None,
+        cpuset_cpus=given.cpuset_cpus or None,
+        cpuset_mems=given.cpuset_mems or None,
+        pids_limit=given.pids_limit or None,
+        blkio_weight=given.blkio_weight or None,
+        blkio_weight_devices=tuple(_throttle(device) for device in given.blkio_weight_device),
+        read_bps=tuple(_throttle(device) for device in given.blkio_device_read_bps),
+        write_bps=tuple(_throttle(device) for device in given.blkio_device_write_bps),
+        read_iops=tuple(_throttle(device) for device in given.blkio_device_read_iops),
+        write_iops=tuple(_throttle(device) for device in given.blkio_device_write_iops),
+    )
+
+
+def _throttle(device: RateDevice | WeightDevice) -> ThrottleDevice:
+    try:
+        number = os.stat(device.path).st_rdev
+    except OSError as error:
+        raise NotFound(f"{device.path}: {error.strerror}", path=device.path) from None
+    rate = device.rate if isinstance(device, RateDevice) else device.weight
+    return ThrottleDevice(os.major(number), os.minor(number), rate)
+
+
+def rlimits(wanted: tuple[Ulimit, ...], defaults: tuple[Ulimit, ...]) -> tuple[Rlimit, ...]:
+    """Resource limits by name, the defaults where the container names none. Others are inherited from the engine."""
+    chosen = {limit.name: limit for limit in (*defaults, *wanted)}
+    return tuple(Rlimit(f"RLIMIT_{limit.name.upper()}", limit.soft, limit.hard) for limit in chosen.values())
+
+
+def devices(given: Resources) -> tuple[Device, ...]:
+    """The device nodes of `--device`; a directory gives all nodes in it. Raises NotFound, InvalidInput."""
+    found: list[Device] = []
+    for mapping in given.devices:
+        found += _mapped(mapping)
+    return tuple(found)
+
+
+def _mapped(mapping: DeviceMapping) -> list[Device]:
+    source = os.path.realpath(mapping.path_on_host)
+    inside = mapping.path_in_container or mapping.path_on_host
+    access = mapping.cgroup_permissions or "rwm"
+    try:
+        device = bundle.device_at(source, inside, access)
+        if device is not None:
+            return [device]
+        if os.path.isdir(source):
+            folder = [entry for entry in os.scandir(source) if not entry.is_dir()]
+            nodes = [bundle.device_at(entry.path, os.path.join(inside, entry.name), access) for entry in folder]
+            return [node for node in nodes if node is not None]
+    except OSError as error:
+        raise NotFound(
+            f'error gathering device information while adding custom device "{mapping.path_on_host}": {error.strerror}',
+            path=mapping.path_on_host,
+        ) from None
+    raise InvalidInput(f'"{mapping.path_on_host}" is not a device node', path=mapping.path_on_host)
+
+
+def device_rules(given: Resources) -> tuple[DeviceRule, ...]:
+    """`--device-cgroup-rule`, such as "c 42:* rmw". Raises InvalidInput."""
+    return tuple(_rule(text) for text in given.device_cgroup_rules)
+
+
+def _rule(text: str) -> DeviceRule:
+    words = text.split()
+    numbers = words[1].split(":") if len(words) == 3 else []
+    right = len(numbers) == 2 and all(n == "*" or n.isdigit() for n in numbers) and words[0] in ("a", "b", "c")
+    if not right or set(words[2]) - set("rwm"):
+        raise InvalidInput(f"invalid device cgroup rule format: '{text}'", rule=text)
+    major, minor = (None if number == "*" else int(number) for number in numbers)
+    return DeviceRule(words[0], major, minor, words[2])

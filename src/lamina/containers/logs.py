@@ -1,0 +1,172 @@
+"""Reading logs: Docker's json-file, over its rotated files, from the end, and on as it grows."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from lamina.containers.times import parse_rfc3339
+from lamina.linux.inotify import Watch
+
+IDLE = 0.5  # seconds between two looks at whether the container has ended
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What to read. Times in nanoseconds since the epoch, 0 for no bound; `tail` None for everything."""
+
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since: int = 0
+    until: int = 0
+    tail: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One message: `stream` is stdout or stderr, `time` RFC3339Nano as it was logged, `data` with its line end."""
+
+    stream: str
+    time: str
+    data: bytes
+
+
+class _Line(msgspec.Struct):
+    log: str = ""
+    stream: str = "stdout"
+    time: str = ""
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def read(
+    path: Path, options: LogOptions, running: Callable[[], bool], cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[LogRecord]:
+    """The records of the log at `path`, oldest first; with `follow` also those to come, until the container ends.
+
+    `running` says whether more may come. Lines that cannot be read are passed over.
+    """
+    with ExitStack() as closing:
+        watch = closing.enter_context(Watch(path.parent)) if options.follow else None
+        current = _open(path)
+        follower = _Follower(path, current, watch, running, cancelled)
+        closing.callback(follower.close)
+        yield from _selected(_present(path, current), options)
+        if watch is None:
+            return
+        bounds = LogOptions(options.stdout, options.stderr, True, options.since, options.until)
+        yield from _selected(follower.lines(), bounds)
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        return None
+
+
+def _present(path: Path, current: BinaryIO | None) -> Iterator[bytes]:
+    """Whole lines of the rotated files, oldest first, then of the current one."""
+    rotated = [p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")]
+    for number in sorted((int(suffix) for suffix in rotated if suffix.isdigit()), reverse=True):
+        old = _open(Path(f"{path}.{number}"))
+        if old is not None:
+            with old:
+                yield from old
+    if current is not None:
+        yield from _whole_lines(current)
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Lines up to the end; a half-written one is left for later."""
+    while line := file.readline():
+        if not line.endswith(b"\n"):
+            file.seek(-len(line), os.SEEK_CUR)
+            return
+        yield line
+
+
+def _selected(lines: Iterator[bytes], options: LogOptions) -> Iterator[LogRecord]:
+    wanted = {name for name in ("stdout", "stderr") if getattr(options, name)}
+    records = _within(lines, wanted, options)
+    return iter(deque(records, options.tail)) if options.tail is not None else records
+
+
+def _within(lines: Iterator[bytes], wanted: set[str], options: LogOptions) -> Iterator[LogRecord]:
+    for raw in lines:
+        try:
+            line = _DECODER.decode(raw)
+            moment = parse_rfc3339(line.time) if options.since or options.until else 0
+        except (msgspec.DecodeError, ValueError):
+            continue
+        if options.until and moment > options.until:
+            return
+        if line.stream in wanted and moment >= options.since:
+            yield LogRecord(line.stream, line.time, line.log.encode())
+
+
+class _Follower:
+    def __init__(
+        self,
+        path: Path,
+        file: BinaryIO | None,
+        watch: Watch | None,
+        running: Callable[[], bool],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._path = path
+        self._file = file
+        self._watch = watch
+        self._running = running
+        self._cancelled = cancelled
+
+    def lines(self) -> Iterator[bytes]:
+        while not self._cancelled():
+            more = self._running()  # asked before reading: what is written until then is read for sure
+            yield from self._read()
+            if not more:
+                return
+            if self._watch is not None:
+                select.select([self._watch], [], [], IDLE)
+                self._watch.drain()
+
+    def _read(self) -> Iterator[bytes]:
+        if self._file is not None:
+            yield from _whole_lines(self._file)
+        fresh = self._rotated()
+        if fresh is not None:
+            if self._file is not None:
+                yield from _whole_lines(self._file)
+                self._file.close()
+            self._file = fresh
+            yield from _whole_lines(fresh)
+
+    def _rotated(self) -> BinaryIO | None:
+        """The file that is the current log now, where it is another than the one being read."""
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        if self._file is not None and status.st_ino == os.fstat(self._file.fileno()).st_ino:
+            return None
+        return _open(self._path)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def follow_until(deadline_ns: int) -> Callable[[], bool]:
+    """A `cancelled` that ends following at a time."""
+    return lambda: time.time_ns() > deadline_ns

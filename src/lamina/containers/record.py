@@ -1,0 +1,86 @@
+"""What is kept of a container: one document in the store, replaced as a whole when something changes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lamina.containers.config import Config, EndpointConfig, HostConfig
+
+NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Docker's clients know
+
+
+class HealthResult(msgspec.Struct, frozen=True, rename="pascal"):
+    """One health check; times are RFC3339Nano."""
+
+    start: str
+    end: str
+    exit_code: int
+    output: str
+
+
+class Health(msgspec.Struct, frozen=True, rename="pascal"):
+    """`status` is starting, healthy or unhealthy; the newest five results."""
+
+    status: str = "starting"
+    failing_streak: int = 0
+    log: tuple[HealthResult, ...] = ()
+
+
+class State(msgspec.Struct, frozen=True, rename="pascal"):
+    """How a container is. `status` is created, running, paused, restarting, removing, exited or dead."""
+
+    status: str = "created"
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
+    started_at: str = NEVER
+    finished_at: str = NEVER
+    health: Health | None = None
+    stopped_by_user: bool = False
+
+    @property
+    def running(self) -> bool:
+        """As Docker counts: paused and restarting containers run."""
+        return self.status in ("running", "paused", "restarting")
+
+
+class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
+    """A mount as it was worked out at creation. `source` is a host path; for volumes it is found by `name`."""
+
+    type: str
+    destination: str
+    source: str = ""
+    name: str = ""
+    driver: str = ""
+    mode: str = ""
+    rw: bool = msgspec.field(name="RW", default=True)
+    propagation: str = ""
+    recursive: bool = True
+    copy: bool = False
+    create_source: bool = False
+    options: tuple[str, ...] = ()
+    subpath: str = ""
+    anonymous: bool = False
+
+
+class Record(msgspec.Struct, frozen=True, rename="pascal"):
+    """A container. `image` is the image's id (sha256:…), `config.image` the name it was asked for by."""
+
+    id: str
+    name: str
+    created: str
+    image: str
+    platform: str
+    config: Config
+    host_config: HostConfig
+    networks: dict[str, EndpointConfig]
+    mounts: tuple[MountPoint, ...]
+    driver: str
+    state: State = State()
+    restart_count: int = 0
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is run: the entrypoint, then the command."""
+        return (*(self.config.entrypoint or ()), *(self.config.cmd or ()))

@@ -1,0 +1,115 @@
+"""Signals: stop, kill, restart's first half."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from lamina.containers.container import Container
+from lamina.errors import Conflict, InvalidInput, Unavailable
+
+STOP_SECONDS = 10  # between the stop signal and SIGKILL, where nobody says otherwise
+KILL_SECONDS = 10.0  # how long a killed process may take to go
+
+Publish = Callable[..., None]
+
+
+def parse_signal(text: str, default: int = signal.SIGKILL) -> int:
+    """A signal's number from "9", "KILL", "SIGKILL", "RTMIN+3" or "". Raises InvalidInput."""
+    name = text.strip().upper().removeprefix("SIG")
+    if not name:
+        return default
+    if name.isdigit():
+        number = int(name)
+        if 0 < number <= 64:
+            return number
+    elif name.startswith(("RTMIN", "RTMAX")):
+        base, offset = (signal.SIGRTMIN, name[5:]) if name.startswith("RTMIN") else (signal.SIGRTMAX, name[5:])
+        if not offset or offset[1:].isdigit():
+            return int(base) + int(offset or 0)
+    elif f"SIG{name}" in signal.Signals.__members__:
+        return int(signal.Signals[f"SIG{name}"])
+    raise InvalidInput(f"Invalid signal: {text}", signal=text)
+
+
+class Stopper:
+    """Ends the processes of containers. Never holds a container's lock while it waits."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+
+    def kill(self, container: Container, number: int) -> None:
+        """Sends a signal. Raises Conflict when the container does not run."""
+        if container.state.status == "restarting":
+            self.no_more_restarts(container)
+            return
+        task = container.task
+        if task is None or not container.state.running:
+            raise Conflict(
+                f"cannot kill container: {container.id}: container {container.id} is not running",
+                container=container.id,
+            )
+        if number in (signal.SIGKILL, parse_signal(container.record.config.stop_signal, signal.SIGTERM)):
+            self._mark(container)
+        if number == signal.SIGKILL and container.state.status == "paused":
+            task.resume()  # a frozen process does not die on cgroup v1
+        task.kill(number)
+        self._publish(container, "kill", signal=str(number))
+
+    def stop(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> bool:
+        """The stop signal, SIGKILL after `timeout` seconds (-1: never), and the end of it; False when it was stopped.
+
+        Raises Unavailable when the process survives SIGKILL.
+        """
+        if not container.state.running:
+            return False
+        self._mark(container)
+        if container.state.status == "restarting":
+            self.no_more_restarts(container)
+            return True
+        ended = container.wait("not-running")
+        config = container.record.config
+        number = parse_signal(stop_signal or config.stop_signal, signal.SIGTERM)
+        wait = timeout if timeout is not None else config.stop_timeout
+        wait = STOP_SECONDS if wait is None else wait
+        try:
+            self.kill(container, number)
+            if container.state.status == "paused" and container.task is not None:
+                container.task.resume()
+            ended.result(None if wait < 0 else wait)
+        except TimeoutError:
+            self.end(container)
+        except Conflict:
+            ended.result(KILL_SECONDS)  # it has just ended by itself
+        self._publish(container, "stop")
+        return True
+
+    def end(self, container: Container) -> None:
+        """SIGKILL, and waits for the end. Raises Unavailable when it does not come."""
+        ended = container.wait("not-running")
+        with suppress(Conflict):
+            self.kill(container, signal.SIGKILL)
+        try:
+            ended.result(KILL_SECONDS)
+        except TimeoutError:
+            raise Unavailable(
+                f"container {container.id} PID {container.state.pid} is zombie and can not be killed. "
+                "Use the --init option when creating containers to run an init inside the container that forwards "
+                "signals and reaps processes",
+                container=container.id,
+            ) from None
+
+    def no_more_restarts(self, container: Container) -> None:
+        """Ends a restart policy that is waiting to try again."""
+        with container.lock:
+            container.restarting.cancelled.set()
+            if container.state.status == "restarting":
+                container.set_state(status="exited")
+                container.tell_ended()
+
+    def _mark(self, container: Container) -> None:
+        """Notes that the user wants it ended, so that no restart policy brings it back."""
+        with container.lock:
+            if not container.state.stopped_by_user:
+                container.set_state(stopped_by_user=True)

@@ -1,0 +1,48 @@
+"""`update`: other limits, another restart policy."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lamina.containers import limits
+from lamina.containers.config import HostConfig, RestartPolicy, UpdateConfig
+from lamina.containers.container import Container
+from lamina.containers.create import check
+from lamina.errors import Conflict, InvalidInput
+
+
+def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
+    """Changes what `wish` names; gives warnings. The record changes only when the running container took it.
+
+    Raises InvalidInput for limits that cannot be, Conflict for a container that is being removed.
+    """
+    with container.lock:
+        record = container.record
+        if container.removed:
+            raise Conflict("container is marked for removal and cannot be updated", container=container.id)
+        changed = _changed(record.host_config, wish)
+        if changed.auto_remove and changed.restart_policy.name not in ("", "no"):
+            raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
+        check(changed, record.config)
+        task = container.task
+        given = limits.resources(wish)
+        if task is not None and record.state.running and given != limits.resources(UpdateConfig()):
+            task.update(limits.resources(changed))
+        container.change(host_config=changed)
+    return ()
+
+
+def _changed(host: HostConfig, wish: UpdateConfig) -> HostConfig:
+    """`host` with every limit that `wish` sets in place of its own."""
+    fields = {
+        field.name: getattr(wish, field.name)
+        for field in msgspec.structs.fields(UpdateConfig)
+        if getattr(wish, field.name) != field.default and not isinstance(getattr(wish, field.name), RestartPolicy)
+    }
+    fields = {name: value for name, value in fields.items() if value not in (0, "", (), None)}
+    if "memory" in fields and "memory_swap" not in fields and 0 < host.memory_swap < fields["memory"]:
+        raise InvalidInput(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        )
+    policy = wish.restart_policy if wish.restart_policy.name else host.restart_policy
+    return msgspec.structs.replace(host, restart_policy=policy, **fields)
