@@ -12,6 +12,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from lamina.containers.config import LogConfig, Ulimit
+from lamina.containers.rooms import Defaults
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.app import Api
 from lamina.daemon.listen import Listener, listen
@@ -84,6 +86,15 @@ def engine_settings(options: Options) -> EngineSettings:
         max_uploads=options.max_concurrent_uploads,
         live_restore=options.live_restore,
         labels=options.labels,
+        containers=Defaults(
+            log=LogConfig(options.log_driver, options.log_opts),
+            dns=options.dns,
+            dns_options=options.dns_opts,
+            dns_search=options.dns_search,
+            ulimits=tuple(
+                Ulimit(item.name or name, item.hard, item.soft) for name, item in options.default_ulimits.items()
+            ),
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -22,17 +23,24 @@ from lamina.build.options import BuildOptions, BuildResult
 from lamina.build.run.container import ContainerRunner
 from lamina.build.run.leftovers import sweep as sweep_builds
 from lamina.build.work import BuildRooms
+from lamina.containers.catalog import BUCKET as CONTAINERS
+from lamina.containers.config import EndpointConfig
+from lamina.containers.containers import Containers
 from lamina.distribution.client import Credentials, Found
 from lamina.distribution.client.inspect import Inspected
-from lamina.engine.facts import Info, controllers, machine, missing
+from lamina.engine import joining
+from lamina.engine.committing import commit
+from lamina.engine.facts import Info, controllers, machine, missing, version_of
 from lamina.engine.registries import Registries, credentials_for
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.errors import NotFound, Unavailable
 from lamina.events import EventBus
+from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.images.remove import ImageUser
 from lamina.network.addresses import DEFAULT_POOLS
 from lamina.network.networks import Networks
 from lamina.progress import Report, Status, ignore
@@ -67,6 +75,7 @@ class Engine:
         self.store = Store.open(self.root)
         self._closing.callback(self.store.close)
         self.images = Images(self.store, self.events)
+        self.images.users = self._image_users
         self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.events)
         self.registries = Registries(self.store, self.images, self.settings.registries())
         self.temporary = self.root / "temporary"
@@ -87,7 +96,14 @@ class Engine:
         """
         if os.geteuid() == 0:
             sweep_builds(self.runtime, self.temporary)
-            _ = self.networks
+            running = {c.id for c in self.containers.list()}
+            self.networks.sweep(running)
+
+    def stop_containers(self, timeout: int) -> None:
+        """Stops all that run, at once, each with `timeout` seconds before it is killed."""
+        with ThreadPoolExecutor(16) as threads:
+            for container in self.containers.list():
+                threads.submit(self.containers.stop, container.id, timeout)
 
     def close(self) -> None:
         """Lets go of everything; running containers stay."""
@@ -104,6 +120,10 @@ class Engine:
     @property
     def runtime(self) -> Runtime:
         return self._room("runtime", self._open_runtime)
+
+    @property
+    def containers(self) -> Containers:
+        return self._room("containers", self._open_containers)
 
     def _room(self, name: str, make: Callable[[], T]) -> T:
         """The room of that name, made when it is first asked for; closed in the opposite order."""
@@ -126,6 +146,43 @@ class Engine:
 
     def _open_runtime(self) -> Runtime:
         return Runtime(self.exec_root / "tasks", self.settings.runtime)
+
+    def _open_containers(self) -> Containers:
+        return Containers(self, self.root / "containers", self.settings.containers)
+
+    def _image_users(self, image_id: Digest) -> Sequence[ImageUser]:
+        """Until the containers are open. Where there are none, they need not be."""
+        with self.store.read() as view:
+            if not any(True for _ in view.items(CONTAINERS)):
+                return ()
+        self.containers.list()  # open, they answer for themselves
+        return self.images.users(image_id)
+
+    # containers
+
+    def commit(self, container: str, **options: Any) -> Image:
+        """An image of what a container changed. See `lamina.engine.committing.commit` for the options."""
+        found = self.containers.get(container)
+        image = commit(self.containers, self.images, self.snapshots, found, **options)
+        record = found.record
+        known = {**record.config.labels, "image": record.config.image, "name": record.name}
+        self.events.publish("container", "commit", record.id, {**known, "imageID": str(image.id)})
+        return image
+
+    def connect(self, network: str, container: str, wanted: EndpointConfig | None = None) -> None:
+        """See `lamina.engine.joining.connect`."""
+        found, place = self.networks.get(network), self.containers.get(container)
+        joining.connect(self.networks, place, found, wanted or EndpointConfig())
+
+    def disconnect(self, network: str, container: str, *, force: bool = False) -> None:
+        """See `lamina.engine.joining.disconnect`. With `force` a sandbox is put out even if no container has it."""
+        found = self.networks.get(network)
+        try:
+            joining.disconnect(self.networks, self.containers.get(container), found)
+        except NotFound:
+            if not force:
+                raise
+            self.networks.leave(container, found.id)
 
     # images and registries
 
@@ -235,6 +292,8 @@ class Engine:
     def info(self) -> Info:
         """What this engine and its machine are, at this moment."""
         found = controllers()
+        states = [container.state.status for container in self.containers.list(all=True)]
+        runtime = self.runtime.program
         return Info(
             id=self._identity,
             version=__version__,
@@ -242,9 +301,12 @@ class Engine:
             root=self.root,
             driver=self.snapshots.name,
             driver_reason=self.snapshots.reason,
-            runtime="crun",
-            runtime_version="",
-            runtimes=self.settings.runtimes or ("crun", "runc"),
+            runtime=runtime.name,
+            runtime_version=version_of(runtime.path),
+            runtimes=tuple(dict.fromkeys((runtime.name, *self.settings.runtimes))),
+            running=sum(status in ("running", "restarting") for status in states),
+            paused=states.count("paused"),
+            stopped=sum(status not in ("running", "restarting", "paused") for status in states),
             images=len(self.images.list()),
             live_restore=self.settings.live_restore,
             mirrors=self.settings.registry_mirrors,

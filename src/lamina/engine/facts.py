@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from lamina.formats.platform import Platform
@@ -98,3 +100,14 @@ def _security() -> tuple[str, ...]:
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         found.append("name=cgroupns")
     return tuple(found)
+
+
+@cache
+def version_of(program: str) -> str:
+    """The version a runtime program tells of itself; "" where it does not."""
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    words = done.stdout.split("\n", 1)[0].split()
+    return words[2] if len(words) > 2 and words[1] == "version" else ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lamina.containers.rooms import Defaults
 from lamina.distribution.client import Proxies
 from lamina.distribution.client import Settings as RegistrySettings
 from lamina.formats.reference import DEFAULT_DOMAIN
@@ -17,7 +18,7 @@ class EngineSettings:
     """Where things are and how they behave; empty and None mean: choose.
 
     `pools` are (base, prefix length). `registry_mirrors` are asked
-    before Docker Hub. `dns*` are for containers whose host's resolvers will not do. Times in seconds.
+    before Docker Hub. `containers` is what containers get where they do not say otherwise.
     """
 
     bip: str | None = None
@@ -32,6 +33,7 @@ class EngineSettings:
     max_uploads: int = 5
     live_restore: bool = True
     labels: tuple[str, ...] = ()
+    containers: Defaults = field(default_factory=Defaults)
 
     def registries(self) -> RegistrySettings:
         """The part that the registry client takes, with the proxies of the environment."""

@@ -17,8 +17,6 @@ from lamina.events import EventBus
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.bridges import Bridges
 from lamina.network.catalog import Catalog, check_removable, default_options, new_network, predefined
-from lamina.network.counters import Counters
-from lamina.network.counters import read as read_counters
 from lamina.network.endpoints import Endpoints
 from lamina.network.firewall import Firewall
 from lamina.network.links import Links, Peer, set_default_route
@@ -134,17 +132,9 @@ class Networks:
         """The file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
         return self._namespaces.create(sandbox_id)
 
-    def sandbox_path(self, sandbox_id: str) -> Path:
-        """Where the sandbox's file is, or would be."""
-        return self._namespaces.path(sandbox_id)
-
     def joined(self, sandbox_id: str) -> Sequence[Endpoint]:
         """The sandbox's endpoints."""
         return self._endpoints.of_sandbox(sandbox_id)
-
-    def counters(self, sandbox_id: str) -> dict[str, Counters]:
-        """What went through the sandbox's interfaces, by name."""
-        return {e.interface: read_counters(e.host_interface) for e in self._endpoints.of_sandbox(sandbox_id)}
 
     def join(self, sandbox_id: str, network: str, options: EndpointOptions | None = None) -> Endpoint:
         """Puts a sandbox into a network: interface, address, default route and published ports.

@@ -32,9 +32,6 @@ class DirectSink:
             self._send([f"{len(data):x}\r\n".encode(), data, b"\r\n"])
         return len(data)
 
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
     def cancel(self) -> None:
         self._cancelled = True
 

@@ -44,12 +44,12 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._before.connection_lost(exc)
 
 
-async def hijack(call: Call, inner: socket.socket, *, framed: bool) -> web.StreamResponse:
-    """Joins the client's connection with `inner`, and closes both when the output has ended."""
+async def hijack(call: Call, inner: socket.socket, *, framed: bool, before: bytes = b"") -> web.StreamResponse:
+    """Joins the client's connection with `inner`, and closes both when the output has ended. `before` is sent first."""
     reader, writer = _take_over(call)
     inner.setblocking(False)
     try:
-        writer.write(_head(call, framed))
+        writer.write(_head(call, framed) + before)
         await writer.drain()
         await _join(reader, writer, inner)
     finally:

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -25,16 +25,25 @@ _WAITING = 4 << 20  # bytes that may wait for a slow client before the work that
 
 
 class Sink(Protocol):
-    """Where work writes its bytes."""
+    """Where work writes its bytes: enough of a raw file for `io`. `headers` may be changed before the first of them."""
+
+    closed: bool
+
+    @property
+    def headers(self) -> MutableMapping[str, str]: ...
 
     def write(self, data: bytes, /) -> int: ...
 
     def flush(self) -> None: ...
 
+    def writable(self) -> bool: ...
+
 
 class Pipe:
     """Bytes from worker threads to one client. Writing waits while the client is far behind, and raises Cancelled
     when it went away."""
+
+    closed = False
 
     def __init__(self, call: Call, content_type: str) -> None:
         self.response = web.StreamResponse(headers={"Content-Type": content_type})
@@ -46,6 +55,11 @@ class Pipe:
         self._size = 0
         self._ended = False
         self.broken = False
+
+    @property
+    def headers(self) -> MutableMapping[str, str]:
+        """Of the answer, as long as it has not begun."""
+        return self.response.headers
 
     @property
     def started(self) -> bool:
@@ -64,6 +78,9 @@ class Pipe:
 
     def flush(self) -> None:
         """Written bytes are on their way already."""
+
+    def writable(self) -> bool:
+        return True
 
     def end(self) -> None:
         """No more comes."""
@@ -147,14 +164,11 @@ async def feed_response(
     return pipe.response
 
 
-async def bytes_response(
-    call: Call, work: Callable[[Sink], None], content_type: str, *, headers: Mapping[str, str] | None = None
-) -> web.StreamResponse:
+async def bytes_response(call: Call, work: Callable[[Sink], None], content_type: str) -> web.StreamResponse:
     """Answers with what `work` writes in a worker thread. An error before the first byte is an error answer;
     after it the connection is cut, so that nobody takes the part for the whole."""
     connection = plain_socket(call.request)
     pipe = Pipe(call, content_type)
-    pipe.response.headers.update(headers or {})
     with _cut_short(pipe):
         if connection is None:
             await together(call, pipe, lambda: work(pipe))
@@ -181,10 +195,16 @@ async def _past_the_loop(call: Call, pipe: Pipe, connection: socket.socket, work
 class _HeadFirst:
     """A sink that sends the answer's head when the first bytes come."""
 
+    closed = False
+
     def __init__(self, pipe: Pipe, sink: DirectSink) -> None:
         self._pipe = pipe
         self._sink = sink
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def headers(self) -> MutableMapping[str, str]:
+        return self._pipe.headers
 
     def write(self, data: bytes) -> int:
         if not self._pipe.response.prepared:
@@ -192,7 +212,10 @@ class _HeadFirst:
         return self._sink.write(data)
 
     def flush(self) -> None:
-        self._sink.flush()
+        """Nothing is kept back."""
+
+    def writable(self) -> bool:
+        return True
 
 
 class Telling:

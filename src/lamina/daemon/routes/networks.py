@@ -7,10 +7,14 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from lamina.containers.config import EndpointConfig
+from lamina.containers.config import decode as convert
+from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit, until
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
+from lamina.errors import NotFound
 from lamina.images.times import to_ns
 from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
 from lamina.network.networks import Networks
@@ -18,28 +22,11 @@ from lamina.network.networks import Networks
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
 
-class EndpointIpam(msgspec.Struct):
-    """Addresses that a container asks for."""
-
-    address: str = msgspec.field(name="IPv4Address", default="")
-    address6: str = msgspec.field(name="IPv6Address", default="")
-
-
-class EndpointSettings(msgspec.Struct, rename="pascal"):
-    """What a container asks of its place in a network."""
-
-    ipam: EndpointIpam | None = msgspec.field(name="IPAMConfig", default=None)
-    aliases: list[str] | None = None
-    links: list[str] | None = None
-    driver_opts: dict[str, str] | None = None
-    mac_address: str = ""
-
-
 class Connection(msgspec.Struct, rename="pascal"):
     """The body of connect and disconnect."""
 
     container: str = ""
-    endpoint_config: EndpointSettings | None = None
+    endpoint_config: dict[str, Any] | None = None
     force: bool = False
 
 
@@ -98,12 +85,10 @@ class Backend(Protocol):
     @property
     def networks(self) -> Networks: ...
 
-    def container_name(self, container_id: str) -> str:
-        """Without a slash; "" for an id that is no container's (a step of a build)."""
+    @property
+    def containers(self) -> Containers: ...
 
-    def connect(
-        self, network: str, container: str, *, ip: str = "", mac: str = "", aliases: tuple[str, ...] = ()
-    ) -> None: ...
+    def connect(self, network: str, container: str, wanted: EndpointConfig | None = None) -> None: ...
 
     def disconnect(self, network: str, container: str, *, force: bool = False) -> None: ...
 
@@ -154,15 +139,8 @@ class NetworkRoutes:
 
     async def connect(self, call: Call) -> web.StreamResponse:
         body = await call.json(Connection)
-        wanted = body.endpoint_config or EndpointSettings()
-        await call.run(
-            self._backend.connect,
-            call.places["id"],
-            body.container,
-            ip=wanted.ipam.address if wanted.ipam else "",
-            mac=wanted.mac_address,
-            aliases=tuple(wanted.aliases or ()),
-        )
+        wanted = convert(body.endpoint_config or {}, EndpointConfig)
+        await call.run(self._backend.connect, call.places["id"], body.container, wanted)
         return empty(200)
 
     async def disconnect(self, call: Call) -> web.StreamResponse:
@@ -182,7 +160,13 @@ class NetworkRoutes:
 
     def _shown(self, item: Network, call: Call, *, containers: bool) -> dict[str, Any]:
         endpoints = self._backend.networks.endpoints(item.id) if containers else ()
-        return render(item, endpoints, self._backend.container_name, call.version)
+        return render(item, endpoints, self._name_of, call.version)
+
+    def _name_of(self, container_id: str) -> str:
+        try:
+            return self._backend.containers.get(container_id).name
+        except NotFound:
+            return ""  # a step of a build
 
     def _fits(self, item: Network, filters: Filters) -> bool:
         kind = "builtin" if item.name in PREDEFINED else "custom"

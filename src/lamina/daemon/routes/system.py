@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, dump, reply
 from lamina.daemon.http.filters import Filters, check_names
 from lamina.daemon.http.routing import NEWEST, Route, dotted
@@ -48,10 +49,8 @@ class Backend(Protocol):
 
     def info(self) -> Info: ...
 
-    def container_summaries(self, *, size: bool) -> list[dict[str, Any]]:
-        """All containers as `GET /containers/json` has them."""
-
-    def volume_users(self, name: str) -> int: ...
+    @property
+    def containers(self) -> Containers: ...
 
 
 class SystemRoutes:
@@ -116,7 +115,8 @@ class SystemRoutes:
             found["LayersSize"] = images.layers_size
             found["Images"] = [listed(item, version) for item in images.images]
         if "container" in wanted:
-            found["Containers"] = self._backend.container_summaries(size=True)
+            containers = self._backend.containers
+            found["Containers"] = [containers.summary(item, size=True) for item in containers.list(all=True)]
         if "volume" in wanted:
             found["Volumes"] = [self._volume(volume.name) for volume in self._backend.volumes.list()]
         if "build-cache" in wanted:
@@ -125,7 +125,7 @@ class SystemRoutes:
 
     def _volume(self, name: str) -> dict[str, Any]:
         volumes = self._backend.volumes
-        usage = {"RefCount": self._backend.volume_users(name), "Size": volumes.usage(name)}
+        usage = {"RefCount": len(volumes.users(name)), "Size": volumes.usage(name)}
         return render_volume(volumes.get(name), volumes) | {"UsageData": usage}
 
 

@@ -1,0 +1,153 @@
+"""`/containers`: create, list, inspect and the verbs of a container's life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from lamina.containers.config import Config, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.containers.config import decode as convert
+from lamina.containers.containers import Containers
+from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.routing import Route
+from lamina.daemon.routes.images import platform
+from lamina.errors import InvalidInput
+
+
+class CreateBody(msgspec.Struct, rename="pascal"):
+    """What the body of create holds beside the Config's own members."""
+
+    host_config: dict[str, Any] | None = None
+    networking_config: dict[str, Any] | None = None
+
+
+class Backend(Protocol):
+    """What this group needs of the engine."""
+
+    @property
+    def containers(self) -> Containers: ...
+
+
+class ContainerRoutes:
+    """The handlers over one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/containers/json", self.list),
+            Route("POST", "/containers/create", self.create),
+            Route("POST", "/containers/prune", self.prune),
+            Route("GET", "/containers/{id}/json", self.inspect),
+            Route("GET", "/containers/{id}/top", self.top),
+            Route("GET", "/containers/{id}/changes", self.changes),
+            Route("POST", "/containers/{id}/start", self.start),
+            Route("POST", "/containers/{id}/stop", self.stop),
+            Route("POST", "/containers/{id}/restart", self.restart),
+            Route("POST", "/containers/{id}/kill", self.kill),
+            Route("POST", "/containers/{id}/pause", self.pause),
+            Route("POST", "/containers/{id}/unpause", self.unpause),
+            Route("POST", "/containers/{id}/rename", self.rename),
+            Route("POST", "/containers/{id}/update", self.update),
+            Route("POST", "/containers/{id}/resize", self.resize),
+            Route("DELETE", "/containers/{id}", self.remove),
+        ]
+
+    async def create(self, call: Call) -> web.StreamResponse:
+        document = await call.json(dict[str, Any])
+        body = msgspec.convert(document, CreateBody) if document else CreateBody()
+        created = await call.run(
+            self._backend.containers.create,
+            call.text("name") or None,
+            convert(document, Config),
+            convert(body.host_config or {}, HostConfig),
+            convert(body.networking_config or {}, NetworkingConfig),
+            platform(call),
+        )
+        return reply({"Id": created.id, "Warnings": list(created.warnings)}, 201)
+
+    async def list(self, call: Call) -> web.StreamResponse:
+        filters = call.filters()
+        for name in ("before", "since"):
+            if call.text(name):
+                filters.setdefault(name, []).append(call.text(name))
+        wanted: dict[str, Any] = {"all": call.flag("all"), "limit": call.number("limit") or 0, "filters": filters}
+        return reply(await call.run(self._list, wanted, call.flag("size")))
+
+    def _list(self, wanted: dict[str, Any], size: bool) -> Sequence[dict[str, Any]]:
+        containers = self._backend.containers
+        return [containers.summary(item, size=size) for item in containers.list(**wanted)]
+
+    async def inspect(self, call: Call) -> web.StreamResponse:
+        return reply(await call.run(self._backend.containers.inspect, call.places["id"], size=call.flag("size")))
+
+    async def top(self, call: Call) -> web.StreamResponse:
+        return reply(await call.run(self._backend.containers.top, call.places["id"], call.text("ps_args")))
+
+    async def changes(self, call: Call) -> web.StreamResponse:
+        kinds = {"C": 0, "A": 1, "D": 2}
+        found = await call.run(lambda: list(self._backend.containers.changes(call.places["id"])))
+        return reply([{"Path": f"/{item.path}", "Kind": kinds[item.kind]} for item in found] or None)
+
+    async def start(self, call: Call) -> web.StreamResponse:
+        await call.run(self._backend.containers.start, call.places["id"])
+        return empty()
+
+    async def stop(self, call: Call) -> web.StreamResponse:
+        verb = self._backend.containers.stop
+        await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
+        return empty()
+
+    async def restart(self, call: Call) -> web.StreamResponse:
+        verb = self._backend.containers.restart
+        await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
+        return empty()
+
+    async def kill(self, call: Call) -> web.StreamResponse:
+        await call.run(self._backend.containers.kill, call.places["id"], call.text("signal"))
+        return empty()
+
+    async def pause(self, call: Call) -> web.StreamResponse:
+        await call.run(self._backend.containers.pause, call.places["id"])
+        return empty()
+
+    async def unpause(self, call: Call) -> web.StreamResponse:
+        await call.run(self._backend.containers.unpause, call.places["id"])
+        return empty()
+
+    async def rename(self, call: Call) -> web.StreamResponse:
+        await call.run(self._backend.containers.rename, call.places["id"], call.text("name"))
+        return empty()
+
+    async def update(self, call: Call) -> web.StreamResponse:
+        wanted = convert(await call.json(dict[str, Any]), UpdateConfig)
+        warnings = await call.run(self._backend.containers.update, call.places["id"], wanted)
+        return reply({"Warnings": list(warnings) or None})
+
+    async def resize(self, call: Call) -> web.StreamResponse:
+        height, width = size_of(call)
+        await call.run(self._backend.containers.resize, call.places["id"], height, width)
+        return empty(200)
+
+    async def remove(self, call: Call) -> web.StreamResponse:
+        if call.flag("link"):
+            raise InvalidInput("links between containers are a thing of the past, and lamina has none")
+        verb = self._backend.containers.remove
+        await call.run(verb, call.places["id"], force=call.flag("force"), volumes=call.flag("v"))
+        return empty()
+
+    async def prune(self, call: Call) -> web.StreamResponse:
+        removed, freed = await call.run(self._backend.containers.prune, call.filters())
+        return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
+
+
+def size_of(call: Call) -> tuple[int, int]:
+    """The parameters `h` and `w`, in characters. Raises InvalidInput."""
+    height, width = call.number("h"), call.number("w")
+    if height is None or width is None or height < 0 or width < 0:
+        raise InvalidInput("a terminal's size needs h and w")
+    return height, width

@@ -1,0 +1,184 @@
+"""What flows out of containers and into them: attach, wait, logs, stats, and files as tars."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO, Protocol, cast
+
+from aiohttp import web
+
+from lamina.containers.attach import AttachOptions
+from lamina.containers.containers import Containers
+from lamina.containers.logs import LogOptions, LogRecord
+from lamina.containers.record import NEVER
+from lamina.containers.times import parse_when
+from lamina.daemon.http.call import Call, dump, empty
+from lamina.daemon.http.hijack import FRAMED, RAW, hijack
+from lamina.daemon.http.routing import Route
+from lamina.daemon.http.stream import Sink, bytes_response, feed_response
+from lamina.daemon.http.upload import receiving
+from lamina.errors import InvalidInput, NotFound
+
+_FRAME = struct.Struct(">BxxxL")
+_SECOND = 1.0
+_TAR = "application/x-tar"
+STAT_HEADER = "X-Docker-Container-Path-Stat"
+
+
+class Backend(Protocol):
+    """What this group needs of the engine."""
+
+    @property
+    def containers(self) -> Containers: ...
+
+
+class StreamRoutes:
+    """The handlers over one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/containers/{id}/attach", self.attach),
+            Route("POST", "/containers/{id}/wait", self.wait),
+            Route("GET", "/containers/{id}/logs", self.logs),
+            Route("GET", "/containers/{id}/stats", self.stats),
+            Route("HEAD", "/containers/{id}/archive", self.stat_path),
+            Route("GET", "/containers/{id}/archive", self.get_archive),
+            Route("PUT", "/containers/{id}/archive", self.put_archive),
+            Route("GET", "/containers/{id}/export", self.export),
+        ]
+
+    async def attach(self, call: Call) -> web.StreamResponse:
+        """The past (`logs`) comes before the present (`stream`); either may be left out."""
+        container = self._backend.containers.get(call.places["id"])
+        streams = {"stdout": call.flag("stdout"), "stderr": call.flag("stderr")}
+        tty = container.record.config.tty
+        past = b""
+        if call.flag("logs"):
+            past = await call.run(self._past, container.id, LogOptions(**streams), tty)
+        if call.flag("stream"):
+            options = AttachOptions(stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"), **streams)
+            inner = await call.run(self._backend.containers.attach, container.id, options)
+        else:
+            inner, other = socket.socketpair()
+            other.close()
+        return await hijack(call, inner, framed=not tty, before=past)
+
+    def _past(self, id: str, options: LogOptions, tty: bool) -> bytes:
+        return b"".join(_line(record, tty, False) for record in self._backend.containers.logs(id, options))
+
+    async def wait(self, call: Call) -> web.StreamResponse:
+        """The head goes out at once: it tells the client that nothing that happens from now on is missed."""
+        condition = call.text("condition") or "not-running"
+        future = self._backend.containers.wait(call.places["id"], condition)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(call.request)
+        result = await asyncio.wrap_future(future)
+        error = {"Message": result.error} if result.error else None
+        await response.write(dump({"StatusCode": result.exit_code, "Error": error}))
+        await response.write_eof()
+        return response
+
+    async def logs(self, call: Call) -> web.StreamResponse:
+        if not (call.flag("stdout") or call.flag("stderr")):
+            raise InvalidInput("Bad parameters: you must choose at least one stream")
+        container = self._backend.containers.get(call.places["id"])
+        gone = threading.Event()
+        options = LogOptions(
+            stdout=call.flag("stdout"),
+            stderr=call.flag("stderr"),
+            follow=call.flag("follow"),
+            since=parse_when(call.text("since")),
+            until=parse_when(call.text("until")),
+            tail=_tail(call.text("tail")),
+        )
+        records = self._backend.containers.logs(container.id, options, gone.is_set)
+        tty, times = container.record.config.tty, call.flag("timestamps")
+        kind = FRAMED if not tty and call.version >= (1, 42) else RAW
+        return await feed_response(call, (_line(r, tty, times) for r in records), kind, stop=gone.set)
+
+    async def stats(self, call: Call) -> web.StreamResponse:
+        container = self._backend.containers.get(call.places["id"])
+        gone = threading.Event()
+        stream = call.flag("stream", True)
+        samples = self._samples(container.id, stream, call.flag("one-shot"), gone)
+        return await feed_response(call, (dump(s) for s in samples), "application/json", stop=gone.set)
+
+    def _samples(self, id: str, stream: bool, one_shot: bool, gone: threading.Event) -> Iterator[dict[str, Any]]:
+        """One a second until the container is removed. A single one takes a second, for something to compare with."""
+        containers = self._backend.containers
+        before = None if stream or one_shot else containers.stats(id)
+        if before is not None and before["read"] != NEVER:
+            gone.wait(_SECOND)
+        with suppress(NotFound):  # it was removed: the end
+            while not gone.is_set():
+                now = containers.stats(id)
+                compared = {"preread": before["read"], "precpu_stats": before["cpu_stats"]} if before else {}
+                yield now | compared
+                before = now
+                if not stream:
+                    return
+                gone.wait(_SECOND)
+
+    async def stat_path(self, call: Call) -> web.StreamResponse:
+        found = await call.run(self._backend.containers.stat_path, call.places["id"], _path(call))
+        return web.Response(headers={STAT_HEADER: _stat_header(found), "Content-Type": _TAR})
+
+    async def get_archive(self, call: Call) -> web.StreamResponse:
+        path, containers = _path(call), self._backend.containers
+
+        def work(sink: Sink) -> None:
+            sink.headers[STAT_HEADER] = _stat_header(containers.stat_path(call.places["id"], path))
+            containers.get_archive(call.places["id"], path, cast(BinaryIO, sink))
+
+        return await bytes_response(call, work, _TAR)
+
+    async def put_archive(self, call: Call) -> web.StreamResponse:
+        path = _path(call)
+        async with receiving(call) as upload:
+            await call.run(
+                self._backend.containers.put_archive,
+                call.places["id"],
+                path,
+                cast(BinaryIO, upload),
+                no_overwrite=call.flag("noOverwriteDirNonDir"),
+                copy_owner=call.flag("copyUIDGID"),
+            )
+        return empty(200)
+
+    async def export(self, call: Call) -> web.StreamResponse:
+        def work(sink: Sink) -> None:
+            self._backend.containers.export(call.places["id"], cast(BinaryIO, sink))
+
+        return await bytes_response(call, work, "application/octet-stream")
+
+
+def _path(call: Call) -> str:
+    path = call.text("path")
+    if not path:
+        raise InvalidInput("missing parameter: path")
+    return path
+
+
+def _tail(text: str) -> int | None:
+    """How many lines from the end; None for all: what is no number means all, as for dockerd."""
+    return int(text) if text.isdecimal() else None
+
+
+def _line(record: LogRecord, tty: bool, times: bool) -> bytes:
+    data = f"{record.time} ".encode() + record.data if times else record.data
+    return data if tty else _FRAME.pack(2 if record.stream == "stderr" else 1, len(data)) + data
+
+
+def _stat_header(found: dict[str, Any]) -> str:
+    """What `docker cp` wants to know before it copies."""
+    return base64.b64encode(json.dumps(found).encode()).decode()

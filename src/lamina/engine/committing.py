@@ -1,0 +1,68 @@
+"""`commit`: a container's changes become an image, while the container holds still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lamina.containers.container import Container
+from lamina.containers.containers import Containers
+from lamina.errors import NotFound
+from lamina.formats.reference import Reference
+from lamina.formats.runconfig import RunConfig
+from lamina.images.commit import CommitOptions
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.snapshots.driver import Driver
+
+
+def commit(
+    containers: Containers,
+    images: Images,
+    snapshots: Driver,
+    container: Container,
+    *,
+    reference: Reference | None = None,
+    author: str = "",
+    message: str = "",
+    changes: Sequence[str] = (),
+    config: RunConfig | None = None,
+    pause: bool = True,
+) -> Image:
+    """Makes an image of what `container` changed; `config` and `changes` say what shall be different about it.
+
+    A running container is paused meanwhile unless told otherwise. Raises InvalidInput for a bad change, NoSpace.
+    """
+    record = container.record
+    options = CommitOptions(
+        container=record.config,
+        config=config,
+        changes=tuple(changes),
+        author=author,
+        message=message,
+        references=(reference,) if reference else (),
+        extra={"container": record.id},
+    )
+    with _still(containers, container, pause):
+        return images.commit(_base(images, record.image), snapshots.get(record.id), options)
+
+
+def _base(images: Images, image: str) -> Image | None:
+    if not image:
+        return None
+    found = images.find(image)
+    if found is None:
+        raise NotFound(f"the container's image {image} is gone", image=image)
+    return found
+
+
+@contextmanager
+def _still(containers: Containers, container: Container, wanted: bool) -> Iterator[None]:
+    if not wanted or container.state.status != "running":
+        yield
+        return
+    containers.pause(container.id)
+    try:
+        yield
+    finally:
+        containers.unpause(container.id)

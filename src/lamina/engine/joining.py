@@ -1,0 +1,60 @@
+"""Putting containers into networks and taking them out, while they run or for their next start."""
+
+from __future__ import annotations
+
+from lamina.containers.config import EndpointConfig
+from lamina.containers.container import Container
+from lamina.errors import Conflict, Forbidden, InvalidInput
+from lamina.network.files import hosts
+from lamina.network.model import EndpointOptions, Network
+from lamina.network.networks import Networks
+
+_ALONE = ("host", "none")
+
+
+def connect(networks: Networks, container: Container, network: Network, wanted: EndpointConfig) -> None:
+    """Joins a running container at once; the record keeps the network for every start to come.
+
+    Raises Forbidden where the container is there already, Conflict for an address in use, InvalidInput for containers
+    that have another's network or the host's.
+    """
+    with container.lock:
+        record = container.record
+        mode = record.host_config.network_mode
+        if mode.startswith("container:") or mode in _ALONE or network.driver != "bridge":
+            raise InvalidInput(f"container {record.name} with network mode {mode} cannot join network {network.name}")
+        if network.name in record.networks:
+            raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
+        if container.state.running:
+            options = EndpointOptions(
+                ip=wanted.ipam.ipv4_address,
+                mac=wanted.mac_address,
+                aliases=(*wanted.aliases, container.id[:12]),
+            )
+            networks.join(container.id, network.id, options)
+        container.change(networks={**record.networks, network.name: wanted})
+        _rewrite_hosts(container, networks)
+
+
+def disconnect(networks: Networks, container: Container, network: Network) -> None:
+    """Leaves at once, and for good. Raises Conflict where the container is not in that network."""
+    with container.lock:
+        record = container.record
+        if network.name not in record.networks:
+            raise Conflict(f"container {container.id} is not connected to network {network.name}")
+        if container.state.running:
+            networks.leave(container.id, network.id)
+        container.change(networks={name: kept for name, kept in record.networks.items() if name != network.name})
+        _rewrite_hosts(container, networks)
+
+
+def _rewrite_hosts(container: Container, networks: Networks) -> None:
+    """The container's own addresses in /etc/hosts follow its networks; in place, for the file is mounted."""
+    if not container.state.running:
+        return
+    record = container.record
+    endpoints = networks.joined(container.id)
+    gateway = next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), "")
+    own = [(endpoint.ip, record.config.hostname) for endpoint in endpoints]
+    text = hosts(own, extra=record.host_config.extra_hosts, gateway=gateway)
+    (container.directory / "hosts").write_text(text)
