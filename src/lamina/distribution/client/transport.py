@@ -58,7 +58,8 @@ class Transport:
 
         Its body is not read yet: use `read`, or read and close it. Tries again after transient failures, unless
         `retry` is off; asks for a token where one is needed, and for another when it runs out. `body` is bytes or a
-        callable that gives a fresh readable each time. Raises the kinds of `answers`.
+        callable that gives a fresh readable each time. An Authorization among `headers` is sent instead of what would
+        be found out; an empty one stands for none. Raises the kinds of `answers`.
         """
         full = self.endpoint.base + url if url.startswith("/") else url
         failures = 0
@@ -93,7 +94,7 @@ class Transport:
         raise problem
 
     def _authorized(self, method: str, url: str, scopes: tuple[str, ...], headers: dict[str, str], body: Any) -> Answer:
-        ours = same_place(url, self.endpoint.base)
+        ours = same_place(url, self.endpoint.base) and "Authorization" not in headers
         used = self._known_authorization(scopes) if ours else None
         answer = self._follow(method, url, headers, body, used)
         if answer.status != 401 or not ours:
@@ -141,6 +142,8 @@ class Transport:
         at = url
         for _ in range(MAX_REDIRECTS):
             sent = {"User-Agent": self.settings.user_agent, "Accept-Encoding": "identity"} | headers
+            if not sent.get("Authorization"):
+                sent.pop("Authorization", None)
             if authorization and same_place(at, self.endpoint.base):
                 sent["Authorization"] = authorization.value
             answer = send(self._pools, method, at, sent, body)
