@@ -12,6 +12,7 @@ from aiohttp import web
 from lamina import __version__
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.errors import error_response
+from lamina.daemon.http.given import Given
 from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
 from lamina.errors import InvalidInput
 
@@ -46,7 +47,9 @@ class Api:
             return await match.handler(Call(request, match.places, version, self._workers))
         except asyncio.CancelledError:
             raise
-        except (ConnectionError, web.HTTPException):
+        except ConnectionError:
+            return Given()  # the client is gone
+        except web.HTTPException:
             raise
         except Exception as error:
             _LOG.debug("%s %s: %s", request.method, request.path_qs, error)

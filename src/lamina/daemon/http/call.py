@@ -81,8 +81,9 @@ class Call:
         return b"".join(parts)
 
     async def json(self, type: type[T]) -> T:
-        """The body, decoded; an empty one is an empty object. Raises InvalidInput for anything else than JSON."""
+        """The body, decoded; an empty one and null are an empty object. Raises InvalidInput for what is no JSON."""
         raw = await self.body()
+        raw = b"" if raw.strip() == b"null" else raw
         kind = self.request.content_type
         if raw and kind not in ("application/json", "text/json", "application/octet-stream"):
             raise InvalidInput(f"unsupported Content-Type header ({kind}): must be 'application/json'")

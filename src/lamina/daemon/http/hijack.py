@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.web_request import BaseRequest
 
 from lamina.daemon.http.call import Call
+from lamina.daemon.http.given import Given
 
 RAW = "application/vnd.docker.raw-stream"
 FRAMED = "application/vnd.docker.multiplexed-stream"
+STDOUT, STDERR = 1, 2
+_FRAME = struct.Struct(">BxxxL")
 _CHUNK = 1 << 16
 
 
-class _Taken(web.StreamResponse):
-    """What the HTTP server gets to see: an answer that is given already."""
-
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: Any = b"") -> None:
-        return None
+def frame(stream: int, data: bytes) -> bytes:
+    """`data` with Docker's 8-byte head, which tells the stream it belongs to."""
+    return _FRAME.pack(stream, len(data)) + data
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -56,9 +53,7 @@ async def hijack(call: Call, inner: socket.socket, *, framed: bool, before: byte
         inner.close()
         with suppress(OSError):
             writer.close()
-    taken = _Taken()
-    taken.force_close()
-    return taken
+    return Given()
 
 
 def _head(call: Call, framed: bool) -> bytes:

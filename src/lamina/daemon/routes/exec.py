@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Protocol
 
 import msgspec
@@ -11,9 +12,10 @@ from lamina.containers.config import ExecConfig
 from lamina.containers.config import decode as convert
 from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.hijack import hijack
+from lamina.daemon.http.hijack import STDOUT, frame, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.containers import size_of
+from lamina.errors import LaminaError
 
 
 class StartBody(msgspec.Struct, rename="pascal"):
@@ -52,13 +54,18 @@ class ExecRoutes:
 
     async def start(self, call: Call) -> web.StreamResponse:
         body = await call.json(StartBody)
-        exec_id = call.places["id"]
-        containers = self._backend.containers
-        inner = await call.run(containers.exec_start, exec_id, detach=body.detach, size=body.console_size)
+        exec_id, containers = call.places["id"], self._backend.containers
+        framed = not containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
+        try:
+            inner = await call.run(containers.exec_start, exec_id, detach=body.detach, size=body.console_size)
+        except LaminaError as error:
+            if body.detach or "exit_code" not in error.facts:
+                raise
+            # A command that cannot be run is told in its own stream; clients then ask for its exit code, 126 or 127.
+            return await hijack(call, _ended(), framed=framed, before=_said(str(error), framed))
         if inner is None:
             return empty(200)
-        tty = containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
-        return await hijack(call, inner, framed=not tty)
+        return await hijack(call, inner, framed=framed)
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
@@ -67,3 +74,15 @@ class ExecRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         return reply(await call.run(self._backend.containers.exec_inspect, call.places["id"]))
+
+
+def _ended() -> socket.socket:
+    """The streams of a process that never was."""
+    ours, other = socket.socketpair()
+    other.close()
+    return ours
+
+
+def _said(message: str, framed: bool) -> bytes:
+    text = f"{message}\r\n".encode()
+    return frame(STDOUT, text) if framed else text

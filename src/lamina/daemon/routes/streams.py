@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,13 +19,12 @@ from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.record import NEVER
 from lamina.containers.times import parse_when
 from lamina.daemon.http.call import Call, dump, empty
-from lamina.daemon.http.hijack import FRAMED, RAW, hijack
+from lamina.daemon.http.hijack import FRAMED, RAW, STDERR, STDOUT, frame, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
 from lamina.errors import InvalidInput, NotFound
 
-_FRAME = struct.Struct(">BxxxL")
 _SECOND = 1.0
 _TAR = "application/x-tar"
 STAT_HEADER = "X-Docker-Container-Path-Stat"
@@ -176,7 +174,7 @@ def _tail(text: str) -> int | None:
 
 def _line(record: LogRecord, tty: bool, times: bool) -> bytes:
     data = f"{record.time} ".encode() + record.data if times else record.data
-    return data if tty else _FRAME.pack(2 if record.stream == "stderr" else 1, len(data)) + data
+    return data if tty else frame(STDERR if record.stream == "stderr" else STDOUT, data)
 
 
 def _stat_header(found: dict[str, Any]) -> str:
