@@ -5,19 +5,25 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
 
 
-class CuttingProxy:
-    """Passes TCP on. Each connection dies after a random number of bytes in either direction; see `cuts`."""
+def between(least: int, most: int, seed: int = 1) -> Iterator[int]:
+    """Random budgets without end."""
+    numbers = random.Random(seed)
+    while True:
+        yield numbers.randint(least, most)
 
-    def __init__(self, target: str, least: int, most: int, seed: int = 1) -> None:
+
+class CuttingProxy:
+    """Passes TCP on. Connection n dies after the n-th of `budgets` in bytes, both directions together; see `cuts`."""
+
+    def __init__(self, target: str, budgets: Iterator[int]) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
-        self._random = random.Random(seed)
-        self._range = (least, most)
+        self._budgets = budgets
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -51,7 +57,7 @@ class CuttingProxy:
             except OSError:
                 return
             server = socket.create_connection(self._target)
-            budget = _Budget(self._random.randint(*self._range))
+            budget = _Budget(next(self._budgets))
             self._spawn(self._pump, client, server, budget, True)
             self._spawn(self._pump, server, client, budget, False)
 
