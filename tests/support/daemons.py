@@ -137,7 +137,21 @@ def lamina_daemon(*flags: str, driver: str | None = None) -> Iterator[Daemon]:
         if driver:
             command += ["--storage-driver", driver]
         with running(Daemon(folder, folder / "s", command)) as daemon:
-            yield daemon
+            try:
+                yield daemon
+            finally:
+                end_containers(daemon)
+
+
+def end_containers(daemon: Daemon) -> None:
+    """Containers outlive lamina's daemon: a test must not leave them behind. A daemon that is down is started again."""
+    if not (daemon.folder / "d/containers").is_dir() or not any((daemon.folder / "d/containers").iterdir()):
+        return
+    if daemon.process is None or daemon.process.poll() is not None:
+        daemon.start()
+    left = daemon.text("ps", "-aq").split()
+    if left:
+        daemon.docker("rm", "-f", *left)
 
 
 @contextlib.contextmanager
