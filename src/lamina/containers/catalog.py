@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class Catalog:
     def _save(self, record: Record) -> None:
         with self._store.transaction() as change:
             change.put(BUCKET, record.id, msgspec.json.encode(record))
+
+    def sweep(self) -> None:
+        """Deletes the directories of containers that a crash left half made, or half removed."""
+        for directory in self._root.iterdir():
+            if directory.name not in self._by_id:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def all(self) -> list[Container]:
         """Every container, in no order."""

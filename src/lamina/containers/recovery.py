@@ -61,6 +61,7 @@ class Recovery:
             return None
 
     def _sweep(self, containers: list[Container], alive: set[str]) -> None:
+        self._catalog.sweep()
         if containers or self._rooms.snapshots.keys():
             self._rooms.snapshots.sweep([container.id for container in containers], alive)
         joined = [c.record.host_config.network_mode for c in containers if c.state.running]
