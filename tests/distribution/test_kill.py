@@ -20,7 +20,7 @@ from lamina.formats.manifest import Manifest
 from support.registries import Raw
 from support.spawned import Spawned
 
-MOMENTS = int(os.environ.get("LAMINA_KILL_MOMENTS", "12"))
+MOMENTS = int(os.environ.get("LAMINA_KILL_MOMENTS", "6"))
 WORKERS = 3
 GRACE = 20.0  # seconds, longer than any push here takes
 
