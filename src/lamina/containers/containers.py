@@ -251,6 +251,10 @@ class Containers:
         """See `Execs.start`."""
         return self._execs.start(exec_id, detach=detach, size=size)
 
+    def exec_settle(self, exec_id: str, seconds: float) -> None:
+        """See `Execs.settle`."""
+        self._execs.settle(exec_id, seconds)
+
     def exec_inspect(self, exec_id: str) -> dict[str, Any]:
         return self._execs.inspect(exec_id)
 

@@ -128,6 +128,10 @@ class Execs:
         execution.ended.set()
         self._publish(execution.container, "exec_die", execID=execution.id, exitCode=str(status.code))
 
+    def settle(self, id: str, seconds: float) -> None:
+        """Waits until an exec whose output has ended is known to have ended too, at most so long."""
+        self.get(id).ended.wait(seconds)
+
     def resize(self, id: str, height: int, width: int) -> None:
         """Raises NotFound, Conflict when it does not run."""
         execution = self.get(id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
 
@@ -41,14 +42,24 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._before.connection_lost(exc)
 
 
-async def hijack(call: Call, inner: socket.socket, *, framed: bool, before: bytes = b"") -> web.StreamResponse:
-    """Joins the client's connection with `inner`, and closes both when the output has ended. `before` is sent first."""
+async def hijack(
+    call: Call,
+    inner: socket.socket,
+    *,
+    framed: bool,
+    before: bytes = b"",
+    settled: Callable[[], Awaitable[None]] | None = None,
+) -> web.StreamResponse:
+    """Joins the client's connection with `inner`, and closes both when the output has ended.
+
+    `before` is sent first; `settled` is awaited between the end of the output and telling the client of it.
+    """
     reader, writer = _take_over(call)
     inner.setblocking(False)
     try:
         writer.write(_head(call, framed) + before)
         await writer.drain()
-        await _join(reader, writer, inner)
+        await _join(reader, writer, inner, settled)
     finally:
         inner.close()
         with suppress(OSError):
@@ -78,7 +89,12 @@ def _take_over(call: Call) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket) -> None:
+async def _join(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    inner: socket.socket,
+    settled: Callable[[], Awaitable[None]] | None,
+) -> None:
     """Until the output ends, or the client is gone."""
     loop = asyncio.get_running_loop()
     sending = asyncio.ensure_future(_send(reader, inner, loop))
@@ -86,6 +102,8 @@ async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inne
         while data := await loop.sock_recv(inner, _CHUNK):
             writer.write(data)
             await writer.drain()
+        if settled is not None:
+            await settled()
         if writer.can_write_eof():
             writer.write_eof()
         await writer.drain()

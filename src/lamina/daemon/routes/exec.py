@@ -17,6 +17,8 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.containers import size_of
 from lamina.errors import LaminaError
 
+SETTLE_SECONDS = 1.0  # for a process that closes its output and goes on
+
 
 class StartBody(msgspec.Struct, rename="pascal"):
     """The body of start. `tty` must say what the exec was made with; the exec itself is what counts."""
@@ -65,7 +67,10 @@ class ExecRoutes:
             return await hijack(call, _ended(), framed=framed, before=_said(str(error), framed))
         if inner is None:
             return empty(200)
-        return await hijack(call, inner, framed=framed)
+        # Clients ask for the exit code as soon as the stream ends: it must be known by then.
+        return await hijack(
+            call, inner, framed=framed, settled=lambda: call.run(containers.exec_settle, exec_id, SETTLE_SECONDS)
+        )
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
