@@ -1,7 +1,7 @@
 """`cp` and `export`: files of a container as tar archives, in and out.
 
-A running container is seen through its own mounts. For one that does not run, its volumes and binds are looked up by
-path. The container may change its files meanwhile: the kernel keeps every lookup below its root (openat2).
+What is seen is the container's root with its volumes and binds, running or not; not its /proc, /dev and tmpfs, as with
+Docker. The container may change its files meanwhile: the kernel keeps every lookup below the root (openat2).
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedWriter
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from lamina.containers.container import Container
+from lamina.containers.files import NAMES
 from lamina.containers.record import MountPoint
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import resolve_user
@@ -151,12 +153,8 @@ def _base(path: str) -> str:
 
 
 @contextmanager
-def _root(container: Container, rooms: Rooms) -> Iterator[Any]:
-    """The root directory's path: the running container's own view, else its mounted snapshot."""
-    pid = container.state.pid
-    if pid:
-        yield f"/proc/{pid}/root"
-        return
+def _root(container: Container, rooms: Rooms) -> Iterator[Path]:
+    """The root directory."""
     snapshot = rooms.snapshots.get(container.id)
     root = snapshot.mount()
     try:
@@ -170,15 +168,17 @@ def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = F
     """The place of `path`; the way there is followed inside the root, the last part only when a "/" is behind it."""
     whole = path.endswith(("/", "/.")) or path in ("", ".")
     clean = posixpath.normpath(posixpath.join("/", path))
-    if writing and not container.state.pid and container.record.host_config.readonly_rootfs:
+    point = _covering(container, clean)
+    if writing and point is None and container.record.host_config.readonly_rootfs:
         raise Forbidden("container rootfs is marked read-only", path=path)
+    if writing and point is not None and not point.rw:
+        raise Forbidden("mounted volume is marked read-only", path=path)
     with _root(container, rooms) as root:
         base, below = str(root), clean
-        point = None if container.state.pid else _covering(container.record.mounts, clean)
-        if point is not None:
-            if writing and not point.rw:
-                raise Forbidden("mounted volume is marked read-only", path=path)
+        if point is not None and os.path.isdir(point.source):
             base, below = point.source, "/" + posixpath.relpath(clean, point.destination)
+        elif point is not None:
+            base, below = posixpath.split(point.source)
         root_fd = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             yield from _open_place(root_fd, posixpath.normpath(below), whole, path)
@@ -202,7 +202,9 @@ def _open_place(root_fd: int, below: str, whole: bool, path: str) -> Iterator[_P
         os.close(directory)
 
 
-def _covering(points: tuple[MountPoint, ...], path: str) -> MountPoint | None:
-    """The mount under which `path` lies, in a container that does not run."""
+def _covering(container: Container, path: str) -> MountPoint | None:
+    """The mount under which `path` lies."""
+    own = [MountPoint("bind", f"/etc/{name}", source=str(container.directory / name)) for name in NAMES]
+    points = (*container.record.mounts, *(point for point in own if os.path.exists(point.source)))
     above = [p for p in points if p.source and f"{path}/".startswith(f"{p.destination}/")]
     return max(above, key=lambda point: len(point.destination), default=None)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from lamina.containers import files, ports
+from lamina.containers import files, ports, shm
 from lamina.containers.config import LogConfig
 from lamina.containers.container import Container
 from lamina.containers.inside import ensure_directory
@@ -165,6 +165,8 @@ class Launcher:
         for point in container.record.mounts:
             if point.type == "volume":
                 self._rooms.volumes.unmount(point.name, container.id)
+        if container.record.host_config.ipc_mode == "shareable":
+            shm.unmount(container)
         if container.mounted:
             container.mounted = False
             self._rooms.snapshots.get(container.id).unmount()

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamina.containers import files, limits, security
+from lamina.containers import files, limits, security, shm
 from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
-from lamina.errors import InvalidInput, Unavailable
+from lamina.errors import Conflict, InvalidInput, Unavailable
 from lamina.runtime import capabilities, defaults, users
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec, TmpfsMount
 
@@ -39,7 +39,12 @@ class SpecMaker:
             process=self._process(record, root),
             hostname=config.hostname,
             domainname=config.domainname,
-            mounts=(*self._files(container), *self._shared_memory(record), *self._mounts(record), *self._init(record)),
+            mounts=(
+                *self._files(container),
+                *self._shared_memory(container),
+                *self._mounts(record),
+                *self._init(record),
+            ),
             devices=limits.devices(host),
             device_rules=limits.device_rules(host),
             namespaces=spaces,
@@ -54,6 +59,11 @@ class SpecMaker:
             shm_size=host.shm_size,
             annotations=host.annotations,
         )
+
+    def _all_mounts(self, container: Container) -> tuple[AnyMount, ...]:
+        record = container.record
+        own = (*self._files(container), *self._shared_memory(container))
+        return (*own, *self._mounts(record), *self._init(record))
 
     def _process(self, record: Record, root: Path) -> ProcessSpec:
         host, config = record.host_config, record.config
@@ -131,11 +141,23 @@ class SpecMaker:
             if f"/etc/{name}" not in taken
         )
 
-    def _shared_memory(self, record: Record) -> tuple[AnyMount, ...]:
-        mode = record.host_config.ipc_mode
-        if not mode.startswith("container:"):
-            return ()
-        return (BindMount(f"/proc/{self.running(mode.partition(':')[2]).state.pid}/root/dev/shm", "/dev/shm"),)
+    def _shared_memory(self, container: Container) -> tuple[AnyMount, ...]:
+        """/dev/shm of those who share it: mounted on the host, as a mount cannot be bound out of a namespace."""
+        mode = container.record.host_config.ipc_mode
+        if mode == "shareable":
+            return (BindMount(str(shm.mount_shared(container)), "/dev/shm"),)
+        if mode.startswith("container:"):
+            return (BindMount(str(shm.path(self._donor(mode))), "/dev/shm"),)
+        return ()
+
+    def _donor(self, mode: str) -> Container:
+        donor = self.running(mode.partition(":")[2])
+        if donor.record.host_config.ipc_mode != "shareable":
+            raise Conflict(
+                f"cannot join IPC of a non-shareable container {donor.id}",
+                advice="Use IpcMode:shareable for the donor container",
+            )
+        return donor
 
     def _mounts(self, record: Record) -> tuple[AnyMount, ...]:
         return tuple(self._mount(point, record.id) for point in record.mounts)

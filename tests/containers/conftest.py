@@ -1,0 +1,133 @@
+"""Engines made of real rooms, and an image of a busybox system."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.containers.config import Config, HostConfig, NetworkingConfig
+from lamina.containers.containers import Containers
+from lamina.errors import LaminaError
+from lamina.events import Event, EventBus
+from lamina.formats.reference import Reference
+from lamina.images.images import Images
+from lamina.network.networks import Networks
+from lamina.runtime.runtime import Runtime
+from lamina.snapshots.choose import open_driver
+from lamina.snapshots.driver import Driver
+from lamina.store.store import Store
+from lamina.volumes.volumes import Volumes
+
+IMAGE = "bb"
+
+
+@dataclass
+class Rooms:
+    """The rooms below one data root, and the containers over them."""
+
+    root: Path
+    store: Store
+    events: EventBus
+    images: Images
+    volumes: Volumes
+    snapshots: Driver
+    networks: Networks
+    runtime: Runtime
+
+    def __post_init__(self) -> None:
+        self.containers = Containers(self, self.root / "containers")
+
+    def create(self, script: str | None = None, *, name: str | None = None, host: Any = None, **config: Any) -> str:
+        """A container that runs `sh -c script`, without a network unless `host` says otherwise."""
+        if script is not None:
+            config["cmd"] = ("sh", "-c", script)
+        config.setdefault("image", IMAGE)
+        networking = config.pop("networking", NetworkingConfig())
+        chosen = host or HostConfig(network_mode="none")
+        return self.containers.create(name, Config(**config), chosen, networking).id
+
+    def run(self, script: str | None = None, **options: Any) -> str:
+        id = self.create(script, **options)
+        self.containers.start(id)
+        return id
+
+    def output(self, id: str) -> str:
+        """Waits for the end, and gives all that was logged."""
+        self.containers.wait(id).result(20)
+        return "".join(record.data.decode() for record in self.containers.logs(id))
+
+    def actions(self) -> list[str]:
+        past: list[Event] = self.events.past(0, 1 << 63)
+        return [event.action for event in past if event.type == "container"]
+
+
+def open_rooms(root: Path, closing: ExitStack) -> Rooms:
+    store = Store.open(root / "data")
+    closing.callback(store.close)
+    events = EventBus()
+    snapshots = open_driver(root / "snapshots")
+    closing.callback(snapshots.close)
+    networks = Networks.open(store, root / "exec", events=events)
+    closing.callback(networks.close)
+    runtime = Runtime(root / "exec/tasks")
+    closing.callback(runtime.close)
+    volumes = Volumes.open(store, root / "volumes", events=events)
+    rooms = Rooms(root, store, events, Images(store, events), volumes, snapshots, networks, runtime)
+    closing.callback(rooms.containers.close)
+    return rooms
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 15) -> Any:
+    """Polls until `holds()` is true, and gives what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.01)
+    return found
+
+
+@pytest.fixture
+def reopen(data_root: Path, busybox_tree: Path) -> Iterator[Callable[[], Rooms]]:
+    """Opens the rooms, closing the ones opened before as an engine does that goes away; all is removed at the end."""
+    current: list[tuple[Rooms, ExitStack]] = []
+
+    def again() -> Rooms:
+        while current:
+            current.pop()[1].close()
+        closing = ExitStack()
+        rooms = open_rooms(data_root, closing)
+        current.append((rooms, closing))
+        return rooms
+
+    first = again()
+    tar = subprocess.run(["tar", "-C", str(busybox_tree), "-c", "."], stdout=subprocess.PIPE, check=True).stdout
+    (data_root / "bb.tar").write_bytes(tar)
+    with (data_root / "bb.tar").open("rb") as file:
+        first.images.import_tar(file, Reference.parse(f"{IMAGE}:latest"))
+    yield again
+    rooms, closing = current.pop()
+    for container in rooms.containers.list(all=True):
+        with suppress(LaminaError):
+            rooms.containers.remove(container.id, force=True, volumes=True)
+    closing.close()
+    eventually(lambda: not _named(str(data_root)))
+
+
+def _named(root: str) -> bool:
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if root.encode() in process.read_bytes():
+                return True
+    return False
+
+
+@pytest.fixture
+def rooms(reopen: Callable[[], Rooms]) -> Rooms:
+    return reopen()

@@ -1,0 +1,204 @@
+"""The life of containers: made, started, ended, removed, and what is told of it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+
+from lamina.containers.attach import AttachOptions, parse_keys
+from lamina.containers.config import Config, HostConfig, RestartPolicy, decode
+from lamina.errors import Conflict, InvalidInput, NotFound, NotModified
+
+from .conftest import Rooms, eventually
+
+pytestmark = pytest.mark.root
+
+NONE = HostConfig(network_mode="none")
+
+
+def test_a_whole_life(rooms: Rooms) -> None:
+    containers = rooms.containers
+    id = rooms.create("echo out; echo err >&2; exit 3", name="one", env=("A=b",), labels={"k": "v"})
+    assert containers.get("one").state.status == "created"
+    with containers.attach("one", AttachOptions(stdin=False)) as connection:
+        ended = containers.wait(id, "next-exit")
+        containers.start("one")
+        seen = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert seen == struct.pack(">BxxxI", 1, 4) + b"out\n" + struct.pack(">BxxxI", 2, 4) + b"err\n"
+    assert ended.result(10).exit_code == 3
+    shown = containers.inspect(id[:12])
+    assert (shown["State"]["Status"], shown["State"]["ExitCode"], shown["State"]["Pid"]) == ("exited", 3, 0)
+    assert shown["Name"] == "/one"
+    assert set(shown["GraphDriver"]["Data"]) == {"LowerDir", "MergedDir", "UpperDir", "WorkDir"}
+    assert {record.stream for record in containers.logs(id)} == {"stdout", "stderr"}
+    containers.start(id)
+    assert containers.wait(id).result(10).exit_code == 3
+    containers.remove(id)
+    with pytest.raises(NotFound):
+        containers.get(id)
+    assert rooms.actions() == ["create", "attach", "start", "die", "start", "die", "destroy"]
+    assert rooms.snapshots.keys() == []
+
+
+def test_environment_user_and_directory(rooms: Rooms) -> None:
+    script = "env | sort; id -u; pwd; hostname; cat /proc/1/cgroup | wc -l"
+    text = rooms.output(rooms.run(script, env=("A=b",), user="nobody", working_dir="/new/place", hostname="box"))
+    assert "A=b\n" in text
+    assert "HOME=/\n" in text
+    assert "HOSTNAME=box\n" in text
+    assert "PATH=/usr/local/sbin" in text
+    assert "\n65534\n/new/place\nbox\n" in text
+
+
+def test_names(rooms: Rooms) -> None:
+    first = rooms.create("true", name="a_b")
+    with pytest.raises(Conflict, match='"/a_b" is already in use'):
+        rooms.create("true", name="/a_b")
+    with pytest.raises(InvalidInput):
+        rooms.create("true", name="?")
+    second = rooms.create("true")
+    assert "_" in rooms.containers.get(second).name
+    rooms.containers.rename(second, "other")
+    with pytest.raises(Conflict):
+        rooms.containers.rename(first, "other")
+    assert rooms.containers.get("other").id == second
+    with pytest.raises(NotFound):
+        rooms.containers.get("nobody")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [(("nothing",), 127), (("/etc/passwd",), 126), (("/etc",), 126), (("/nothing",), 127)]
+)
+def test_commands_that_cannot_run(rooms: Rooms, command: tuple[str, ...], code: int) -> None:
+    id = rooms.create(cmd=command)
+    with pytest.raises(InvalidInput) as caught:
+        rooms.containers.start(id)
+    assert caught.value.facts["exit_code"] == code
+    state = rooms.containers.get(id).state
+    assert (state.status, state.exit_code) == ("created", code)
+    assert not (rooms.root / "exec/tasks" / id).exists()
+    rooms.containers.remove(id)
+
+
+def test_bad_requests_leave_nothing(rooms: Rooms) -> None:
+    with pytest.raises(NotFound):
+        rooms.create("true", image="missing")
+    for host in (
+        HostConfig(memory=1000),
+        HostConfig(restart_policy=RestartPolicy("sometimes")),
+        HostConfig(cap_add=("fly",)),
+        HostConfig(binds=("relative/path:/x",)),
+        HostConfig(security_opt=("what",)),
+    ):
+        with pytest.raises(InvalidInput):
+            rooms.create("true", host=host)
+    with pytest.raises(InvalidInput, match="no command"):
+        rooms.create()
+    with pytest.raises(InvalidInput, match="Memory"):
+        decode({"Memory": "much"}, HostConfig)
+    assert rooms.containers.list(all=True) == []
+    assert rooms.snapshots.keys() == []
+    assert decode({"Cmd": None, "Env": ["A=b"], "Labels": None}, Config).env == ("A=b",)
+
+
+def test_stop_waits_for_the_signal_to_be_heard(rooms: Rooms) -> None:
+    id = rooms.run("trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    eventually(lambda: list(rooms.containers.logs(id)))
+    rooms.containers.stop(id, timeout=10)
+    assert rooms.containers.get(id).state.exit_code == 5
+    with pytest.raises(NotModified):
+        rooms.containers.stop(id)
+    assert rooms.actions()[-3:] == ["kill", "die", "stop"]
+
+
+def test_stop_kills_who_does_not_hear(rooms: Rooms) -> None:
+    id = rooms.run("trap '' TERM; while :; do sleep 0.05; done")
+    rooms.containers.stop(id, timeout=0)
+    assert rooms.containers.get(id).state.exit_code == 137
+
+
+def test_kill_pause_and_restart(rooms: Rooms) -> None:
+    containers = rooms.containers
+    id = rooms.run("while :; do sleep 0.05; done")
+    with pytest.raises(NotModified):
+        containers.start(id)
+    containers.pause(id)
+    with pytest.raises(Conflict):
+        containers.pause(id)
+    assert containers.get(id).state.status == "paused"
+    containers.unpause(id)
+    before = containers.get(id).state.pid
+    containers.restart(id, timeout=0)
+    assert containers.get(id).state.pid != before
+    with pytest.raises(Conflict):
+        containers.remove(id)
+    containers.kill(id, "KILL")
+    assert containers.wait(id).result(10).exit_code == 137
+    with pytest.raises(Conflict):
+        containers.kill(id)
+    with pytest.raises(InvalidInput):
+        containers.kill(id, "SIGNONE")
+
+
+def test_a_paused_container_can_be_removed_by_force(rooms: Rooms) -> None:
+    id = rooms.run("sleep 100")
+    rooms.containers.pause(id)
+    rooms.containers.remove(id, force=True)
+    assert rooms.containers.list(all=True) == []
+
+
+def test_auto_remove(rooms: Rooms) -> None:
+    id = rooms.create("exit 4", host=HostConfig(network_mode="none", auto_remove=True))
+    gone = rooms.containers.wait(id, "removed")
+    rooms.containers.start(id)
+    assert gone.result(10).exit_code == 4
+    assert rooms.containers.list(all=True) == []
+    assert rooms.actions()[-2:] == ["die", "destroy"]
+
+
+def test_restart_policies(rooms: Rooms) -> None:
+    policy = HostConfig(network_mode="none", restart_policy=RestartPolicy("on-failure", 2))
+    id = rooms.run("exit 1", host=policy)
+    eventually(lambda: rooms.actions().count("die") == 3)
+    eventually(lambda: rooms.containers.get(id).state.status == "exited")
+    assert rooms.containers.get(id).record.restart_count == 2
+    always = rooms.run("exit 0", host=HostConfig(network_mode="none", restart_policy=RestartPolicy("always")))
+    eventually(lambda: rooms.containers.get(always).record.restart_count >= 2)
+    rooms.containers.stop(always, timeout=0)
+    assert rooms.containers.get(always).state.status == "exited"
+    rooms.containers.remove(always, force=True)
+
+
+def test_terminal_and_detach(rooms: Rooms) -> None:
+    id = rooms.create("read x; stty size; echo got $x", tty=True, open_stdin=True)
+    first = rooms.containers.attach(id, AttachOptions(stdin=True))
+    rooms.containers.start(id)
+    rooms.containers.resize(id, 30, 90)
+    with first:
+        first.sendall(parse_keys(""))
+        assert b"".join(iter(lambda: first.recv(4096), b"")) == b""
+    with rooms.containers.attach(id, AttachOptions(stdin=True)) as second:
+        second.sendall(b"word\n")
+        seen = b"".join(iter(lambda: second.recv(4096), b""))
+    assert b"30 90\r\ngot word\r\n" in seen
+
+
+def test_input_and_its_end(rooms: Rooms) -> None:
+    id = rooms.create("cat", open_stdin=True, stdin_once=True)
+    with rooms.containers.attach(id, AttachOptions(stdin=True)) as connection:
+        rooms.containers.start(id)
+        connection.sendall(b"abc")
+        connection.shutdown(socket.SHUT_WR)
+        assert b"".join(iter(lambda: connection.recv(4096), b""))[8:] == b"abc"
+    assert rooms.output(id) == "abc"
+
+
+def test_many_at_once(rooms: Rooms) -> None:
+    ids = [rooms.create(f"echo {number}") for number in range(6)]
+    waits = [rooms.containers.wait(id, "next-exit") for id in ids]
+    for id in ids:
+        rooms.containers.start(id)
+    assert [wait.result(20).exit_code for wait in waits] == [0] * 6
+    assert [rooms.output(id) for id in ids] == [f"{number}\n" for number in range(6)]

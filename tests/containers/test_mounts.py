@@ -1,0 +1,128 @@
+"""Binds, volumes, tmpfs: the rules, and what containers see."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.containers.config import (
+    BindOptions,
+    Config,
+    HostConfig,
+    MountSpec,
+    TmpfsOptions,
+    VolumeOptions,
+)
+from lamina.containers.mounts import resolve
+from lamina.containers.record import MountPoint
+from lamina.errors import InvalidInput
+
+from .conftest import Rooms
+
+
+def resolved(config: Config | None = None, **host: Any) -> dict[str, MountPoint]:
+    known = {"other": (MountPoint("volume", "/v", name="vol"), MountPoint("tmpfs", "/t"))}
+    points = resolve(config or Config(), HostConfig(**host), lambda name: known[name])
+    return {point.destination: point for point in points}
+
+
+def test_binds() -> None:
+    found = resolved(binds=("/h:/a", "/h:/b:ro,rslave", "vol:/c:nocopy", "/d", "/h/:/e/../f/"))
+    assert (found["/a"].type, found["/a"].source, found["/a"].rw) == ("bind", "/h", True)
+    assert found["/a"].propagation == "rprivate"
+    assert (found["/b"].rw, found["/b"].propagation) == (False, "rslave")
+    assert (found["/c"].type, found["/c"].name, found["/c"].copy) == ("volume", "vol", False)
+    assert (found["/d"].anonymous, found["/f"].source) == (True, "/h")
+
+
+def test_mounts_and_tmpfs() -> None:
+    specs = (
+        MountSpec("tmpfs", target="/t", tmpfs_options=TmpfsOptions(size_bytes=5, mode=0o700)),
+        MountSpec("volume", "v", "/v", read_only=True, volume_options=VolumeOptions(no_copy=True)),
+        MountSpec("bind", "/etc", "/b", bind_options=BindOptions(non_recursive=True)),
+    )
+    found = resolved(mounts=specs, tmpfs={"/run": "rw,size=1k"})
+    assert found["/t"].options == ("size=5", "mode=700")
+    assert (found["/v"].rw, found["/v"].copy) == (False, False)
+    assert found["/b"].recursive is False
+    assert found["/run"].options == ("rw", "size=1k")
+
+
+def test_precedence() -> None:
+    config = Config(volumes={"/v": {}, "/w": {}})
+    found = resolved(config, volumes_from=("other:ro",), binds=("/x:/w",))
+    assert (found["/v"].name, found["/v"].rw) == ("vol", False)
+    assert found["/w"].type == "bind"
+    assert "/t" not in found
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"binds": ("a:b:c:d",)},
+        {"binds": ("/a:b",)},
+        {"binds": ("/a:/b:what",)},
+        {"binds": ("/a:/b:ro,rw",)},
+        {"binds": ("./a:/b",)},
+        {"binds": ("/a:/",)},
+        {"binds": ("/a:/b", "/c:/b/")},
+        {"mounts": (MountSpec("bind", "/not/there", "/b"),)},
+        {"mounts": (MountSpec("magic", "", "/b"),)},
+        {"volumes_from": ("other:what",)},
+    ],
+)
+def test_what_is_refused(host: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        resolved(**host)
+
+
+@pytest.mark.root
+def test_containers_see_them(rooms: Rooms, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("from the host\n")
+    made = tmp_path / "made/by/engine"
+    host = HostConfig(
+        network_mode="none",
+        binds=(f"{tmp_path}:/h:ro", f"{made}:/m", "named:/etc"),
+        tmpfs={"/scratch": "size=1m"},
+    )
+    script = "cat /h/file; touch /h/x || echo refused; echo data > /m/out; grep -c root: /etc/passwd; df /scratch"
+    id = rooms.run(script, host=host, volumes={"/anonymous": {}})
+    text = rooms.output(id)
+    assert text.startswith("from the host\n")
+    assert "\nrefused\n" in text
+    assert "\n1\n" in text
+    assert "\ntmpfs " in text
+    assert (made / "out").read_text() == "data\n"
+    assert (rooms.volumes.path("named") / "passwd").exists()
+    names = {volume.name for volume in rooms.volumes.list()}
+    assert len(names) == 2
+    mounts = {m["Destination"]: m for m in rooms.containers.inspect(id)["Mounts"]}
+    assert mounts["/h"]["RW"] is False
+    assert mounts["/anonymous"]["Name"] in names
+    rooms.containers.remove(id, volumes=True)
+    assert [volume.name for volume in rooms.volumes.list()] == ["named"]
+    again = rooms.run("cat /etc/passwd | wc -l", host=HostConfig(network_mode="none", binds=("named:/etc",)))
+    assert rooms.output(again) == "2\n"
+
+
+@pytest.mark.root
+def test_the_first_use_keeps_owner_and_mode(rooms: Rooms) -> None:
+    base = rooms.run("mkdir -m 1711 /data; echo x > /data/f; chown 7:8 /data /data/f")
+    rooms.containers.wait(base).result(10)
+    first = rooms.create("true", host=HostConfig(network_mode="none", binds=("fresh:/tmp",)))
+    status = os.stat(rooms.volumes.path("fresh"))
+    assert status.st_mode & 0o7777 == 0o1777
+    rooms.containers.remove(first)
+
+
+@pytest.mark.root
+def test_read_only_root_and_volumes_from(rooms: Rooms) -> None:
+    first = rooms.run("echo shared > /v/f", volumes={"/v": {}})
+    rooms.containers.wait(first).result(10)
+    host = HostConfig(network_mode="none", readonly_rootfs=True, volumes_from=(first,))
+    id = rooms.run("cat /v/f; touch /x || echo no; touch /v/y && echo yes", host=host)
+    lines = rooms.output(id).splitlines()
+    assert [line for line in lines if line in ("shared", "no", "yes")] == ["shared", "no", "yes"]

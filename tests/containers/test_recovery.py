@@ -1,0 +1,83 @@
+"""An engine that comes back finds its containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lamina.containers.attach import AttachOptions
+from lamina.containers.config import HostConfig, RestartPolicy
+
+from .conftest import Rooms, eventually
+
+pytestmark = pytest.mark.root
+
+NONE = {"network_mode": "none"}
+
+
+def test_running_containers_go_on(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    id = rooms.run("read x; echo $x; exit 5", open_stdin=True)
+    pid = rooms.containers.get(id).state.pid
+    rooms = reopen()
+    state = rooms.containers.get(id).state
+    assert (state.status, state.pid) == ("running", pid)
+    with rooms.containers.attach(id, AttachOptions(stdin=True)) as connection:
+        connection.sendall(b"still here\n")
+        assert b"still here" in connection.recv(100)
+    assert rooms.containers.wait(id).result(10).exit_code == 5
+    rooms.containers.remove(id)
+
+
+def test_networked_containers_keep_their_place(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    id = rooms.run("sleep 100", host=HostConfig())
+    before = rooms.containers.inspect(id)["NetworkSettings"]["IPAddress"]
+    rooms = reopen()
+    assert rooms.containers.inspect(id)["NetworkSettings"]["IPAddress"] == before != ""
+
+
+def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    kept = rooms.run("read x; exit 6", open_stdin=True)
+    going = rooms.run("read x", open_stdin=True, host=HostConfig(**NONE, auto_remove=True))
+    again = rooms.run(
+        "echo up; read x; exit 1",
+        open_stdin=True,
+        host=HostConfig(**NONE, restart_policy=RestartPolicy("always")),
+    )
+    clients = [rooms.containers.attach(id, AttachOptions(stdin=True)) for id in (kept, going, again)]
+    pids = [rooms.containers.get(id).state.pid for id in (kept, going, again)]
+    rooms.containers.close()
+    for client in clients:
+        client.sendall(b"\n")
+        while client.recv(4096):
+            pass
+        client.close()
+    rooms = reopen()
+    state = eventually(lambda: not rooms.containers.get(kept).state.running and rooms.containers.get(kept).state)
+    assert (state.status, state.exit_code) == ("exited", 6)
+    eventually(lambda: going not in [c.id for c in rooms.containers.list(all=True)])
+    eventually(lambda: rooms.containers.get(again).state.status == "running")
+    assert rooms.containers.get(again).state.pid not in pids
+    rooms.containers.remove(again, force=True)
+
+
+def test_prepared_and_never_started(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    id = rooms.create("true")
+    rooms.containers.attach(id).close()
+    rooms = reopen()
+    assert not (rooms.root / "exec/tasks" / id).exists()
+    rooms.containers.start(id)
+    assert rooms.containers.wait(id).result(10).exit_code == 0
+
+
+def test_stopped_ones_stay_so(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    policy = HostConfig(**NONE, restart_policy=RestartPolicy("unless-stopped"))
+    id = rooms.run("sleep 100", host=policy)
+    rooms.containers.stop(id, timeout=0)
+    rooms = reopen()
+    assert rooms.containers.get(id).state.status == "exited"

@@ -1,0 +1,239 @@
+"""Logs, exec, top, stats, update, health, ps and prune."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lamina.containers.config import Config, ExecConfig, HostConfig, LogConfig, UpdateConfig
+from lamina.containers.health import judged
+from lamina.containers.listing import command, human_duration
+from lamina.containers.logs import LogOptions, LogRecord, read
+from lamina.containers.record import Health, HealthResult
+from lamina.containers.stop import parse_signal
+from lamina.containers.times import parse_rfc3339, parse_when
+from lamina.errors import Conflict, InvalidInput, NotFound
+from lamina.formats.runconfig import Healthcheck
+from lamina.runtime.monitor.jsonlog import JsonLog
+
+from .conftest import IMAGE, Rooms, eventually
+
+NONE = HostConfig(network_mode="none")
+
+
+def texts(records: list[LogRecord]) -> list[str]:
+    return [record.data.decode() for record in records]
+
+
+def test_reading_logs(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = JsonLog(str(path), max_size=150, max_files=5)
+    for number in range(8):
+        log.write("stderr" if number % 2 else "stdout", b"%d\n" % number)
+    log.close()
+
+    def ended() -> bool:
+        return False
+
+    everything = list(read(path, LogOptions(), ended))
+    assert texts(everything) == [f"{n}\n" for n in range(8)]
+    assert texts(list(read(path, LogOptions(tail=2), ended))) == ["6\n", "7\n"]
+    assert texts(list(read(path, LogOptions(stderr=False, tail=1), ended))) == ["6\n"]
+    middle = parse_rfc3339(everything[4].time)
+    assert texts(list(read(path, LogOptions(since=middle), ended)))[0] == "4\n"
+    assert texts(list(read(path, LogOptions(until=middle), ended)))[-1] == "4\n"
+    assert list(read(tmp_path / "none", LogOptions(), ended)) == []
+
+
+def test_following_over_rotations(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = JsonLog(str(path), max_size=400, max_files=3)
+    log.write("stdout", b"0\n")
+    writing = threading.Event()
+
+    def write() -> None:
+        for number in range(1, 50):
+            log.write("stdout", b"%d\n" % number)
+            time.sleep(0.005)
+        log.close()
+        writing.set()
+
+    threading.Thread(target=write).start()
+    seen = texts(list(read(path, LogOptions(follow=True), lambda: not writing.is_set())))
+    assert seen == [f"{n}\n" for n in range(50)]
+
+
+def test_times_and_words() -> None:
+    assert parse_when("") == 0
+    assert parse_when("1.5") == 1_500_000_000
+    assert parse_when("1970-01-01T00:00:01.000000002Z") == 1_000_000_002
+    with pytest.raises(InvalidInput):
+        parse_when("yesterday")
+    assert [human_duration(s) for s in (0.5, 1, 59, 60, 300, 3600, 7200, 86400 * 3, 86400 * 30)] == [
+        "Less than a second",
+        "1 second",
+        "59 seconds",
+        "About a minute",
+        "5 minutes",
+        "About an hour",
+        "2 hours",
+        "3 days",
+        "4 weeks",
+    ]
+    assert command(("sh", "-c", "a b")) == "sh -c 'a b'"
+    assert [parse_signal(text) for text in ("", "9", "term", "SIGHUP", "RTMIN+1")] == [9, 9, 15, 1, 35]
+
+
+def test_health_is_judged() -> None:
+    def result(code: int) -> HealthResult:
+        return HealthResult("", "", code, "")
+
+    health = judged(Health(), result(1), 2, starting=True)
+    assert (health.status, health.failing_streak) == ("starting", 0)
+    health = judged(health, result(1), 2, starting=False)
+    assert (health.status, health.failing_streak) == ("starting", 1)
+    health = judged(health, result(1), 2, starting=False)
+    assert health.status == "unhealthy"
+    health = judged(health, result(0), 2, starting=False)
+    assert (health.status, health.failing_streak, len(health.log)) == ("healthy", 0, 4)
+
+
+@pytest.mark.root
+def test_exec(rooms: Rooms) -> None:
+    containers = rooms.containers
+    id = rooms.run("sleep 100", env=("A=b",))
+    wish = ExecConfig(cmd=("sh", "-c", "echo $A $B; exit 9"), env=("B=c",), attach_stdout=True)
+    exec_id = containers.exec_create(id, wish)
+    connection = containers.exec_start(exec_id)
+    assert connection is not None
+    with connection:
+        assert b"".join(iter(lambda: connection.recv(4096), b""))[8:] == b"b c\n"
+    assert eventually(lambda: containers.exec_inspect(exec_id)["ExitCode"]) == 9
+    with pytest.raises(Conflict):
+        containers.exec_start(exec_id)
+    missing = containers.exec_create(id, ExecConfig(cmd=("nothing",)))
+    with pytest.raises(InvalidInput):
+        containers.exec_start(missing)
+    assert containers.exec_inspect(missing)["ExitCode"] == 127
+    detached = containers.exec_create(id, ExecConfig(cmd=("touch", "/made")))
+    assert containers.exec_start(detached, detach=True) is None
+    eventually(lambda: containers.exec_inspect(detached)["ExitCode"] == 0)
+    assert containers.stat_path(id, "/made")["size"] == 0
+    containers.pause(id)
+    with pytest.raises(Conflict):
+        containers.exec_create(id, wish)
+    with pytest.raises(NotFound):
+        containers.exec_inspect("none")
+
+
+@pytest.mark.root
+def test_top_stats_and_update(rooms: Rooms) -> None:
+    id = rooms.run("sleep 100", host=HostConfig(network_mode="bridge", memory=32 << 20))
+    top = rooms.containers.top(id)
+    assert "PID" in top["Titles"]
+    assert [row[-1] for row in top["Processes"]] == ["sleep 100"]
+    stats = rooms.containers.stats(id)
+    assert stats["memory_stats"]["limit"] == 32 << 20
+    assert "eth0" in stats["networks"]
+    assert rooms.containers.update(id, UpdateConfig(memory=40 << 20, memory_swap=80 << 20)) == ()
+    assert rooms.containers.stats(id)["memory_stats"]["limit"] == 40 << 20
+    assert rooms.containers.inspect(id)["HostConfig"]["Memory"] == 40 << 20
+    with pytest.raises(InvalidInput):
+        rooms.containers.update(id, UpdateConfig(memory=1000))
+    rooms.containers.stop(id, timeout=0)
+    assert rooms.containers.stats(id)["memory_stats"] == {}
+    with pytest.raises(Conflict):
+        rooms.containers.top(id)
+
+
+@pytest.mark.root
+def test_health_checks(rooms: Rooms) -> None:
+    check = Healthcheck(("CMD-SHELL", "test -e /well"), interval=50_000_000, retries=2)
+    id = rooms.run("sleep 100", healthcheck=check)
+
+    def status() -> str:
+        health = rooms.containers.get(id).state.health
+        return health.status if health else ""
+
+    eventually(lambda: status() == "unhealthy")
+    making = rooms.containers.exec_create(id, ExecConfig(cmd=("touch", "/well")))
+    rooms.containers.exec_start(making, detach=True)
+    eventually(lambda: status() == "healthy")
+    assert rooms.containers.inspect(id)["State"]["Health"]["Log"][-1]["ExitCode"] == 0
+    assert "healthy" in rooms.containers.summary(rooms.containers.get(id))["Status"]
+    assert "health_status: healthy" in rooms.actions()
+
+
+@pytest.mark.root
+def test_ps(rooms: Rooms) -> None:
+    first = rooms.run("exit 3", name="first", labels={"a": "1"})
+    rooms.containers.wait(first).result(10)
+    second = rooms.run("sleep 100", name="second", volumes={"/v": {}}, exposed_ports={"80/tcp": {}})
+
+    def found(**filters: str) -> list[str]:
+        chosen = {key.replace("_", "-"): [value] for key, value in filters.items()}
+        return [c.name for c in rooms.containers.list(all=True, filters=chosen)]
+
+    assert [c.name for c in rooms.containers.list()] == ["second"]
+    assert [c.name for c in rooms.containers.list(all=True)] == ["second", "first"]
+    assert [c.name for c in rooms.containers.list(limit=1)] == ["second"]
+    for filters, names in (
+        ({"status": "exited"}, ["first"]),
+        ({"exited": "3"}, ["first"]),
+        ({"label": "a=1"}, ["first"]),
+        ({"name": "sec"}, ["second"]),
+        ({"name": "^/first$"}, ["first"]),
+        ({"id": second[:12]}, ["second"]),
+        ({"before": "second"}, ["first"]),
+        ({"since": first}, ["second"]),
+        ({"ancestor": IMAGE}, ["second", "first"]),
+        ({"ancestor": "none"}, []),
+        ({"volume": "/v"}, ["second"]),
+        ({"expose": "80"}, ["second"]),
+        ({"network": "none"}, ["second", "first"]),
+        ({"health": "none"}, ["second", "first"]),
+    ):
+        assert found(**filters) == names, filters
+    for wrong in ({"status": "odd"}, {"exited": "x"}, {"what": "x"}):
+        with pytest.raises(InvalidInput):
+            found(**wrong)
+    shown = rooms.containers.summary(rooms.containers.get(first), size=True)
+    assert (shown["Image"], shown["State"], shown["Names"]) == (IMAGE, "exited", ["/first"])
+    assert shown["SizeRootFs"] >= shown["SizeRw"]
+    assert msgspec.json.encode(shown)
+
+
+@pytest.mark.root
+def test_prune_and_who_uses_what(rooms: Rooms) -> None:
+    ended = rooms.run("echo data > /file", volumes={"/v": {}})
+    rooms.containers.wait(ended).result(10)
+    running = rooms.run("sleep 100")
+    volume = rooms.containers.get(ended).record.mounts[0].name
+    with pytest.raises(Conflict):
+        rooms.volumes.remove(volume)
+    with pytest.raises(Conflict):
+        rooms.images.remove(IMAGE)
+    removed, freed = rooms.containers.prune()
+    assert removed == [ended]
+    assert freed >= 5
+    rooms.volumes.remove(volume)
+    assert [c.id for c in rooms.containers.list(all=True)] == [running]
+
+
+@pytest.mark.root
+def test_no_log(rooms: Rooms) -> None:
+    host = HostConfig(network_mode="none", log_config=LogConfig("none"))
+    id = rooms.run("echo x", host=host)
+    rooms.containers.wait(id).result(10)
+    with pytest.raises(InvalidInput):
+        rooms.containers.logs(id)
+    with pytest.raises(InvalidInput):
+        rooms.create("true", host=HostConfig(log_config=LogConfig("syslog")))
+
+
+def test_config_shows_its_streams() -> None:
+    assert Config(tty=True).to_docker()["Tty"] is True
