@@ -44,11 +44,12 @@ def test_output_input_and_exit_code(program: str, data_root: Path, busybox_tree:
 
 def test_terminal(start: Start) -> None:
     task = start("sleep 100")
-    spec = ProcessSpec(args=("sh", "-c", "stty size"), env=ENV, terminal=True, console_size=(11, 22))
-    process = task.exec("e", spec)
+    spec = ProcessSpec(args=("sh", "-c", "read x; stty size"), env=ENV, terminal=True, console_size=(11, 22))
+    process = task.exec("e", spec, stdin=True)
     connection = process.attach()
     process.start()
-    assert received(connection) == b"11 22\r\n"
+    connection.sendall(b"\n")
+    assert received(connection) == b"\r\n11 22\r\n"
 
 
 def test_command_not_found(start: Start) -> None:
