@@ -29,7 +29,7 @@ from lamina.layers.whiteouts import Deletions, OverlayMarks, PlainNames, Whiteou
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 
 _UNFOLLOWED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class Style(enum.StrEnum):

@@ -11,7 +11,6 @@ from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, tree_changes, write_tree_diff
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
-from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
 from lamina.snapshots.directory import DirectoryTree
@@ -69,7 +68,7 @@ class CopiedSnapshot:
         finally:
             os.close(root)
 
-    def tree(self) -> Tree:
+    def tree(self) -> UnionTree:
         """See Snapshot."""
         return UnionTree([DirectoryTree(self._root)])
 

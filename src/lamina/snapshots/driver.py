@@ -14,7 +14,7 @@ from typing import Protocol
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change
 from lamina.layers.layer import Layer
-from lamina.layers.tree import Tree
+from lamina.layers.union import UnionTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Snapshot(Protocol):
         """
         ...
 
-    def tree(self) -> Tree:
+    def tree(self) -> UnionTree:
         """The merged tree, to be read without mounting it. What is changed meanwhile may or may not show."""
         ...
 

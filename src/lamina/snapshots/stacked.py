@@ -98,7 +98,7 @@ class StackedSnapshot:
         except FileNotFoundError as error:
             raise NotFound(f"there is no snapshot called {self.key}", key=self.key) from error
 
-    def tree(self) -> Tree:
+    def tree(self) -> UnionTree:
         """See Snapshot."""
         trees: list[Tree] = [*self._driver.trees.of(self.layers)]
         if self.writable:
