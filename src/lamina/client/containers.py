@@ -198,7 +198,7 @@ class Containers:
 
 
 class Waiting:
-    """A wait that the daemon has noted. `result` blocks; call it once. A context manager that stops waiting."""
+    """A wait that the daemon has noted. `result` and `answer` block. A context manager that stops waiting."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
@@ -209,9 +209,13 @@ class Waiting:
     def __exit__(self, *unused: object) -> None:
         self.close()
 
+    def answer(self) -> dict[str, Any]:
+        """What the daemon says in the end: StatusCode, and Error where something went wrong. Call it once."""
+        return dict(decode(self._reply.read()))
+
     def result(self) -> int:
-        """The exit code of the container. Raises CommandFailed where the engine could not wait for it."""
-        answer = decode(self._reply.read())
+        """The exit code of the container. Raises CommandFailed where the engine could not run or wait for it."""
+        answer = self.answer()
         if error := answer.get("Error"):
             raise CommandFailed(str(error.get("Message")), exit_code=125)
         return int(answer["StatusCode"])

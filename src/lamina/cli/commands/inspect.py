@@ -65,6 +65,8 @@ def _as_in_go(name: str, value: Any) -> Any:
         return _optional(name)
     if name in ("Volumes", "ExposedPorts") and value:
         return {key: Struct(item) for key, item in value.items()}
+    if name in MAPS and isinstance(value, Mapping):
+        return dict(sorted(value.items()))
     if name in ("Ports", "PortBindings") and isinstance(value, Mapping):
         return {port: [Struct(binding) for binding in bindings or ()] for port, bindings in value.items()}
     return _with_empties(value)

@@ -12,7 +12,7 @@ from lamina.cli.run.attached import Attachment, attend, check_terminal, signal_n
 from lamina.cli.run.request import Request
 from lamina.cli.session import Session
 from lamina.cli.terminal.raw import size as terminal_size
-from lamina.client.containers import Containers
+from lamina.client.containers import Containers, Waiting
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.progress import Report, ignore
 
@@ -111,17 +111,17 @@ def _start(containers: Containers, identifier: str, removes: bool) -> None:
         try:
             containers.start(identifier)
         except LaminaError as error:
-            error.facts["cli_exit"] = _start_failure(containers, identifier, waiting.result if removes else None)
+            error.facts["cli_exit"] = _start_failure(containers, identifier, waiting if removes else None)
             raise
 
 
-def _start_failure(containers: Containers, identifier: str, result: Any) -> int:
+def _start_failure(containers: Containers, identifier: str, removal: Waiting | None) -> int:
     """126 or 127 where the engine noted that the command could not be invoked or found, else 125."""
     try:
         state: Mapping[str, Any] = containers.get(identifier)["State"]
         code = int(state["ExitCode"])
     except NotFound:
-        code = int(result()) if result is not None else 0
+        code = int(removal.answer()["StatusCode"]) if removal is not None else 0
     except LaminaError:
         code = 0
     return code if code in (NOT_INVOKED, NOT_FOUND) else ENGINE_FAILED
@@ -150,7 +150,7 @@ def _foreground(containers: Containers, identifier: str, request: Request, wishe
             try:
                 containers.start(identifier)
             except LaminaError as error:
-                error.facts["cli_exit"] = _start_failure(containers, identifier, waiting.result if removes else None)
+                error.facts["cli_exit"] = _start_failure(containers, identifier, waiting if removes else None)
                 raise
 
         if not attend(stream, attachment, begin):
