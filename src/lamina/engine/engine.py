@@ -328,7 +328,13 @@ class Engine:
         return known.decode()
 
     def graph_driver(self, image: Image) -> Mapping[str, Any]:
-        """The GraphDriver object of an image, as Docker's clients show it."""
+        """The GraphDriver object of an image, in the words of overlay2: the top layer, and those below it.
+
+        Layers are tars here; `MergedDir` and `WorkDir` are where a container's would be, and exist for none.
+        """
         layers = [str(layer.tar) for layer in reversed(image.layers)]
-        data = {"UpperDir": layers[0], "LowerDir": ":".join(layers[1:])} if layers else {}
-        return {"Name": "overlay2", "Data": data}
+        if not layers:
+            return {"Name": "overlay2", "Data": None}
+        place = self.root / "snapshots" / image.id.encoded
+        data = {"MergedDir": str(place / "merged"), "UpperDir": layers[0], "WorkDir": str(place / "work")}
+        return {"Name": "overlay2", "Data": data | ({"LowerDir": ":".join(layers[1:])} if layers[1:] else {})}

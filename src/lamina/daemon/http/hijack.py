@@ -23,6 +23,7 @@ FRAMED = "application/vnd.docker.multiplexed-stream"
 STDOUT, STDERR = 1, 2
 _FRAME = struct.Struct(">BxxxL")
 _CHUNK = 1 << 16
+_BREATH = 0.02  # seconds
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -57,7 +58,11 @@ async def hijack(
     reader, writer = _take_over(call)
     inner.setblocking(False)
     try:
-        writer.write(_head(call, framed) + before)
+        writer.write(_head(call, framed))
+        if before:
+            # docker-py reads the head through a buffer, and loses what the buffer caught behind it.
+            await asyncio.sleep(_BREATH)
+            writer.write(before)
         await writer.drain()
         await _join(reader, writer, inner, settled)
     finally:

@@ -13,6 +13,7 @@ from aiohttp import ClientPayloadError, web
 from lamina.daemon.http.call import Call
 from lamina.errors import Cancelled
 
+_PIECE = 1 << 20
 _HIGH = 8 << 20  # bytes received and not yet read before receiving waits,
 _LOW = 4 << 20  # and how few there must be before it goes on
 
@@ -62,6 +63,7 @@ class Upload:
 
     async def receive(self, request: web.Request) -> None:
         """Receives until the body ends, never more than the reader is to hold."""
+        request.content.set_read_chunk_size(_PIECE)
         try:
             while not self._closed and (piece := await request.content.readany()):
                 await self._put(piece)
