@@ -95,6 +95,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA journal_size_limit=4194304")  # bytes of log kept on disk behind a checkpoint
         connection.execute("PRAGMA wal_autocheckpoint=8000")  # pages; the syncer's checkpoints come long before
         return connection
 
