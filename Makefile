@@ -40,7 +40,7 @@ bench: setup
 
 ## make bench-registry   the registry beside Debian's docker-registry
 bench-registry: setup
-	$(BIN)/python benchmarks/registry.py
+	$(BIN)/python benchmarks/beside_docker_registry.py
 
 ## make clean   removes the venv and caches
 clean:

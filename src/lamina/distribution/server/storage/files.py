@@ -58,14 +58,10 @@ def hash_file(fd: int, algorithm: str) -> _Hash:
     return hasher
 
 
-def flush_copy(fd: int) -> None:
-    """Bring what was written so far to the disk, and close `fd`; trouble will show when the file is settled."""
-    try:
+def flush(fd: int) -> None:
+    """Bring what was written so far to the disk."""
+    with disk_errors():
         os.fdatasync(fd)
-    except OSError:
-        return
-    finally:
-        os.close(fd)
 
 
 def settle(fd: int, source: Path, target: Path) -> None:

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lamina.distribution.server.metadata.repositories import Placed
 from lamina.distribution.server.storage.files import (
-    flush_copy,
     hash_file,
     open_file,
     remove_older,
     settle,
     unknown_files,
-    write_at,
 )
+from lamina.distribution.server.storage.growing import Growing
 from lamina.distribution.server.storage.protocol import SMALL, Body, busy, out_of_order, upload_unknown, wrong_digest
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BATCH = 1 << 20  # bytes handed to a thread at a time
-_FLUSH = 32 << 20  # bytes after which the disk is put to work, so that the end need not wait for all of it
-_INLINE = 64 << 10  # bytes that are cheaper to write on the spot
 _REMEMBERED = 4096  # uploads whose running hash is kept between requests
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -75,7 +72,16 @@ class LocalStorage:
             if start is not None and start != size:
                 raise out_of_order(start, size)
             hasher = self._recall(upload, size)
-            return await self._copy(fd, upload, hasher, size, body)
+            self._hashers.pop(upload, None)
+            growing = Growing(self._threads, fd, hasher, size)
+            try:
+                async for piece in body:
+                    await growing.add(piece)
+            finally:
+                await growing.end()
+                if hasher is not None:
+                    self._remember(upload, hasher, growing.size)
+            return growing.size
         finally:
             os.close(fd)
 
@@ -137,37 +143,6 @@ class LocalStorage:
 
     async def close(self) -> None:
         self._threads.shutdown()
-
-    async def _copy(self, fd: int, upload: str, hasher: _Hash | None, size: int, body: Body) -> int:
-        """Write `body` behind `size` bytes; hashing and writing one batch overlaps with receiving the next."""
-        writing: asyncio.Future[None] | None = None
-        flushed = size
-        batch: list[bytes] = []
-        waiting = 0
-        self._hashers.pop(upload, None)
-        try:
-            async for piece in body:
-                batch.append(piece)
-                waiting += len(piece)
-                if waiting >= _BATCH:
-                    if writing:
-                        await writing
-                    writing = self._loop().run_in_executor(self._threads, write_at, fd, hasher, batch, size)
-                    size, batch, waiting = size + waiting, [], 0
-                    if size - flushed >= _FLUSH:
-                        flushed = size
-                        self._loop().run_in_executor(self._threads, flush_copy, os.dup(fd))
-        finally:
-            if writing:
-                await asyncio.shield(writing)
-            if waiting > _INLINE:
-                await asyncio.shield(self._in_thread(write_at, fd, hasher, batch, size))
-            elif waiting:
-                write_at(fd, hasher, batch, size)
-            size += waiting
-            if hasher is not None:
-                self._remember(upload, hasher, size)
-        return size
 
     def _open_upload(self, repository: str, upload: str) -> int:
         try:
