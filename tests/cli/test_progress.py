@@ -38,7 +38,9 @@ def test_a_terminal_gets_bars_that_move() -> None:
         with Display(stream) as display:
             for message in MESSAGES:
                 display(message)
-        shown = os.read(reader, 65536).decode()
+        shown = ""
+        while not shown.endswith("app\r\n"):
+            shown += os.read(reader, 65536).decode()
     os.close(reader)
     assert "aaa: Downloading [========================>" in shown
     assert "500kB/1MB" in shown
