@@ -33,6 +33,7 @@ def test_with_a_daemon(engine: Daemon, busybox_tar: Path, tmp_path: Path) -> Non
     run("With a daemon", host=engine.host, base=busybox_tar, folder=tmp_path)
 
 
+@pytest.mark.root
 def test_without_a_daemon(busybox_tar: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
