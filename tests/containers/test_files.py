@@ -98,3 +98,14 @@ def test_read_only(rooms: Rooms, tmp_path: Path) -> None:
         with pytest.raises(Forbidden):
             rooms.containers.put_archive(id, path, archive(x=b""))
     assert not (tmp_path / "x").exists()
+
+
+def test_mount_points_are_no_changes(rooms: Rooms) -> None:
+    id = rooms.run("true")
+    rooms.containers.wait(id).result(10)
+    assert list(rooms.containers.changes(id)) == []
+    assert b"localhost" in (fetched(rooms, id, "/etc/hosts")["hosts"] or b"")
+    other = rooms.run("ls -a / /etc")
+    text = rooms.output(other)
+    assert ".dockerenv" in text
+    assert "mtab" in text

@@ -178,7 +178,7 @@ def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = F
         if point is not None and os.path.isdir(point.source):
             base, below = point.source, "/" + posixpath.relpath(clean, point.destination)
         elif point is not None:
-            base, below = posixpath.split(point.source)
+            base, below = posixpath.dirname(point.source), "/" + posixpath.basename(point.source)
         root_fd = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             yield from _open_place(root_fd, posixpath.normpath(below), whole, path)

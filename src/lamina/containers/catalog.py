@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from lamina.containers.names import random_name
 from lamina.containers.record import Record
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.digest import Digest
+from lamina.images.record import owner as image_owner
 from lamina.store.store import Store
 
 BUCKET = "containers"
@@ -85,9 +87,15 @@ class Catalog:
         with self._lock:
             self._names.pop(name, None)
 
-    def add(self, record: Record, holds: list[Digest]) -> Container:
-        """Keeps a new container, whose name is reserved, and lets it hold the content it needs."""
+    def add(self, record: Record, holds: Iterable[Digest], init: Digest | None = None) -> Container:
+        """Keeps a new container, whose name is reserved, and lets it hold the content it needs.
+
+        `init` is its init layer: the image holds it as well, so that the next container finds it made.
+        """
+        image = image_owner(Digest.parse(record.image))
         with self._store.transaction() as change:
+            if init is not None and init not in (held := change.owned(image)):
+                change.link(image, [*held, init])
             change.link(owner(record.id), holds)
             change.put(BUCKET, record.id, msgspec.json.encode(record))
         with self._lock:

@@ -111,8 +111,9 @@ class Container:
         self._tell("not-running", "next-exit", "removed")
 
     def _tell(self, *conditions: str) -> None:
-        result = WaitResult(self.state.exit_code, self.state.error)
         for condition in conditions:
+            error = "" if condition == "removed" else self.state.error  # its removal went well
+            result = WaitResult(self.state.exit_code, error)
             ended = list(self._waiting[condition])
             self._waiting[condition].clear()
             for future in ended:

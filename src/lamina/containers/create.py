@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lamina.containers import ports, security
 from lamina.containers.catalog import Catalog
 from lamina.containers.config import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers.copyup import copy_up
+from lamina.containers.initlayer import InitLayers
 from lamina.containers.names import check_name
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
@@ -46,6 +48,7 @@ class Creator:
         self._catalog = catalog
         self._defaults = defaults
         self._root = root
+        self._init_layers = InitLayers(rooms.store)
 
     def create(
         self,
@@ -64,14 +67,17 @@ class Creator:
         host = _with_defaults(host, self._defaults, self._rooms)
         check(host, config)
         id = secrets.token_hex(32)
-        if not config.hostname and host.network_mode != "host" and host.uts_mode != "host":
-            config = msgspec.structs.replace(config, hostname=id[:12])
-        with ExitStack() as undo:
+        if not config.hostname:
+            shared = "host" in (host.network_mode, host.uts_mode)
+            config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
+        with self._rooms.store.lease() as lease, ExitStack() as undo:
             taken = self._catalog.reserve(check_name(name) if name else None, id)
             undo.callback(self._catalog.release, taken)
             points = mount_rules.resolve(config, host, lambda other: self._catalog.get(other).record.mounts)
             points = tuple(self._volume(point, host, undo) for point in points)
-            self._rooms.snapshots.prepare(id, image.layers if image else ())
+            init = self._init_layers.of(image, lease)
+            layers = (*image.layers, init) if init else image.layers
+            self._rooms.snapshots.prepare(id, layers)
             undo.callback(self._rooms.snapshots.remove, id)
             directory = self._root / id
             directory.mkdir(parents=True, mode=0o710)
@@ -81,20 +87,20 @@ class Creator:
                 id=id,
                 name=taken,
                 created=now(),
-                image=str(image.id) if image else "",
-                platform=image.platform.os if image else "linux",
+                image=str(image.id),
+                platform=image.platform.os,
                 config=config,
                 host_config=host,
                 networks=_networks(host, networking),
                 mounts=points,
                 driver=self._rooms.snapshots.name,
             )
-            holds = [image.id, *image.config.diff_ids] if image else []
-            self._catalog.add(record, holds)
+            held = [image.id, *(layer.diff_id for layer in layers)]
+            self._catalog.add(record, held, init.diff_id if init else None)
             undo.pop_all()
         return Created(id, self._warnings(host, image, platform))
 
-    def _image(self, config: Config, platform: Platform | None) -> Image | None:
+    def _image(self, config: Config, platform: Platform | None) -> Image:
         if not config.image:
             raise InvalidInput("no image specified: Config.Image is empty", field="Image")
         image = self._rooms.images.get(config.image)
@@ -129,10 +135,10 @@ class Creator:
             point = msgspec.structs.replace(point, name=made.name)
         return msgspec.structs.replace(point, source=str(volumes.path(point.name)))
 
-    def _warnings(self, host: HostConfig, image: Image | None, platform: Platform | None) -> tuple[str, ...]:
+    def _warnings(self, host: HostConfig, image: Image, platform: Platform | None) -> tuple[str, ...]:
         found = []
         own = Platform.host()
-        if platform is None and image is not None and image.platform.architecture not in ("", own.architecture):
+        if platform is None and image.platform.architecture not in ("", own.architecture):
             found.append(
                 f"The requested image's platform ({image.platform}) does not match the detected host platform "
                 f"({own}) and no specific platform was requested"
@@ -142,10 +148,9 @@ class Creator:
         return tuple(found)
 
 
-def _completed(config: Config, image: Image | None) -> Config:
+def _completed(config: Config, image: Image) -> Config:
     """The config with what it leaves open taken from the image. Raises InvalidInput where nothing is to be run."""
-    if image is not None:
-        config = cast(Config, inherit(config, image.config.config))
+    config = cast(Config, inherit(config, image.config.config))
     if config.entrypoint == ("",):
         config = msgspec.structs.replace(config, entrypoint=None)
     if not config.entrypoint and not config.cmd:
