@@ -16,7 +16,9 @@ from typing import cast
 from aiohttp import web
 
 from lamina.daemon.http.call import Call
+from lamina.daemon.http.errors import message_of
 from lamina.daemon.http.given import Given
+from lamina.errors import LaminaError
 
 RAW = "application/vnd.docker.raw-stream"
 FRAMED = "application/vnd.docker.multiplexed-stream"
@@ -43,30 +45,42 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._before.connection_lost(exc)
 
 
-async def hijack(
+async def hijack(call: Call, inner: socket.socket, *, framed: bool, before: bytes = b"") -> web.StreamResponse:
+    """Joins the client's connection with `inner`, and closes both when the output has ended. `before` is sent first."""
+
+    async def opened() -> socket.socket:
+        return inner
+
+    return await hijack_first(call, opened, framed=framed, before=before)
+
+
+async def hijack_first(
     call: Call,
-    inner: socket.socket,
+    opener: Callable[[], Awaitable[socket.socket]],
     *,
     framed: bool,
     before: bytes = b"",
     settled: Callable[[], Awaitable[None]] | None = None,
 ) -> web.StreamResponse:
-    """Joins the client's connection with `inner`, and closes both when the output has ended.
+    """Takes the connection over and then opens what it is joined with; an error of `opener` is told in the stream.
 
-    `before` is sent first; `settled` is awaited between the end of the output and telling the client of it.
+    `settled` is awaited between the end of the output and telling the client of it. Some clients (docker-py) read the
+    head through a buffer and lose what it caught behind: output must come later.
     """
     reader, writer = _take_over(call)
-    inner.setblocking(False)
     try:
         writer.write(_head(call, framed))
+        await writer.drain()
         if before:
-            # docker-py reads the head through a buffer, and loses what the buffer caught behind it.
             await asyncio.sleep(_BREATH)
             writer.write(before)
-        await writer.drain()
-        await _join(reader, writer, inner, settled)
+        with await opener() as inner:
+            inner.setblocking(False)
+            await _join(reader, writer, inner, settled)
+    except LaminaError as error:
+        said = f"{message_of(error)}\r\n".encode()
+        writer.write(frame(STDOUT, said) if framed else said)
     finally:
-        inner.close()
         with suppress(OSError):
             writer.close()
     return Given()

@@ -12,10 +12,10 @@ from lamina.containers.config import ExecConfig
 from lamina.containers.config import decode as convert
 from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.hijack import STDOUT, frame, hijack
+from lamina.daemon.http.hijack import hijack_first
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.containers import size_of
-from lamina.errors import LaminaError
+from lamina.errors import Internal
 
 SETTLE_SECONDS = 1.0  # for a process that closes its output and goes on
 
@@ -58,19 +58,22 @@ class ExecRoutes:
         body = await call.json(StartBody)
         exec_id, containers = call.places["id"], self._backend.containers
         framed = not containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
-        try:
-            inner = await call.run(containers.exec_start, exec_id, detach=body.detach, size=body.console_size)
-        except LaminaError as error:
-            if body.detach or "exit_code" not in error.facts:
-                raise
-            # A command that cannot be run is told in its own stream; clients then ask for its exit code, 126 or 127.
-            return await hijack(call, _ended(), framed=framed, before=_said(str(error), framed))
-        if inner is None:
+        if body.detach:
+            await call.run(containers.exec_start, exec_id, detach=True)
             return empty(200)
-        # Clients ask for the exit code as soon as the stream ends: it must be known by then.
-        return await hijack(
-            call, inner, framed=framed, settled=lambda: call.run(containers.exec_settle, exec_id, SETTLE_SECONDS)
-        )
+
+        async def started() -> socket.socket:
+            inner = await call.run(containers.exec_start, exec_id, size=body.console_size)
+            if inner is None:
+                raise Internal("the process has no streams")
+            return inner
+
+        async def settled() -> None:
+            await call.run(containers.exec_settle, exec_id, SETTLE_SECONDS)
+
+        # A command that cannot be run is told in the stream. Clients ask for the exit code (126 or 127 then) as soon
+        # as the stream ends: it must be known by that time.
+        return await hijack_first(call, started, framed=framed, settled=settled)
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
@@ -79,15 +82,3 @@ class ExecRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         return reply(await call.run(self._backend.containers.exec_inspect, call.places["id"]))
-
-
-def _ended() -> socket.socket:
-    """The streams of a process that never was."""
-    ours, other = socket.socketpair()
-    other.close()
-    return ours
-
-
-def _said(message: str, framed: bool) -> bytes:
-    text = f"{message}\r\n".encode()
-    return frame(STDOUT, text) if framed else text
