@@ -15,8 +15,8 @@ from lamina.distribution.server import admin
 from lamina.distribution.server.config import Config, Retention
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
+from support.promises import Promises, broken
 from support.registries import Raw
 from support.spawned import Spawned
 
@@ -25,29 +25,7 @@ WORKERS = 3
 GRACE = 20.0  # seconds, longer than any push here takes
 
 
-class Ledger:
-    """What the registry answered: images that must be there."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.promised: dict[Digest, Manifest] = {}
-        self.uncertain: set[Digest] = set()
-
-    def pushed(self, manifest: Manifest) -> None:
-        with self._lock:
-            self.promised[manifest.digest] = manifest
-
-    def deleting(self) -> Manifest | None:
-        """An image that is about to be deleted: from now on nobody knows."""
-        with self._lock:
-            if len(self.promised) < 20:
-                return None
-            digest = random.choice(list(self.promised))
-            self.uncertain.add(digest)
-            return self.promised.pop(digest)
-
-
-def work(address: str, seed: int, ledger: Ledger, stop: threading.Event) -> None:
+def work(address: str, seed: int, promises: Promises, stop: threading.Event) -> None:
     """Push, pull and delete until the registry dies."""
     source = random.Random(seed)
     with suppress(OSError, HTTPException), closing(Raw(address)) as raw:
@@ -59,31 +37,20 @@ def work(address: str, seed: int, ledger: Ledger, stop: threading.Event) -> None
             layer = Descriptor.of(media.OCI_LAYER, parts[1])
             manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, parts[0]), [layer])
             raw.push_manifest("load/x", f"t{seed % 50}", manifest)
-            ledger.pushed(manifest)
+            promises.made(manifest)
             assert raw("GET", f"/v2/load/x/manifests/{manifest.digest}").body == manifest.raw
-            if victim := ledger.deleting():
+            if victim := promises.break_one():
                 raw("DELETE", f"/v2/load/x/manifests/{victim.digest}")
-
-
-def broken(raw: Raw, manifest: Manifest) -> str | None:
-    """What is wrong with an image that must be there."""
-    if raw("GET", f"/v2/load/x/manifests/{manifest.digest}").body != manifest.raw:
-        return f"manifest {manifest.digest} is gone"
-    for part in (manifest.config, *manifest.layers):
-        answer = raw("GET", f"/v2/load/x/blobs/{part.digest}")
-        if answer.status != 200 or not part.digest.matches(answer.body):
-            return f"blob {part.digest} answers {answer.status}"
-    return None
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    root, ledger, moments = tmp_path / "root", Ledger(), random.Random(7)
+    root, promises, moments = tmp_path / "root", Promises(), random.Random(7)
     for moment in range(MOMENTS):
         stop = threading.Event()
         registry = Spawned(root, grace=GRACE, collect_every=0.05)
         seeds = [moment * WORKERS + n for n in range(WORKERS)]
-        threads = [threading.Thread(target=work, args=(registry.address, seed, ledger, stop)) for seed in seeds]
+        threads = [threading.Thread(target=work, args=(registry.address, seed, promises, stop)) for seed in seeds]
         for thread in threads:
             thread.start()
         threads[0].join(moments.uniform(0.02, 0.8))
@@ -92,10 +59,10 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     with Spawned(root, grace=GRACE) as registry, closing(Raw(registry.address)) as raw:
-        problems = [problem for manifest in ledger.promised.values() if (problem := broken(raw, manifest))]
+        problems = [problem for manifest in promises.kept.values() if (problem := broken(raw, "load/x", manifest))]
         assert problems == []
-        assert len(ledger.promised) >= 10
-        for digest in [*ledger.promised, *ledger.uncertain]:
+        assert len(promises.kept) >= 10
+        for digest in [*promises.kept, *promises.broken]:
             raw("DELETE", f"/v2/load/x/manifests/{digest}")
     assert_nothing_stays(root)
 

@@ -56,10 +56,13 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._target)
+            server = self._connect()
             budget = _Budget(next(self._budgets))
             self._spawn(self._pump, client, server, budget, True)
             self._spawn(self._pump, server, client, budget, False)
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(self._target)
 
     def _pump(self, source: socket.socket, sink: socket.socket, budget: _Budget, up: bool) -> None:
         with suppress(OSError):

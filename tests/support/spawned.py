@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,11 +11,10 @@ from pathlib import Path
 from types import TracebackType
 
 _PROGRAM = """
-import sys
-from pathlib import Path
-from lamina.distribution.server import Config, serve
-config = Config(listen=sys.argv[1], root=Path(sys.argv[2]), grace=float(sys.argv[3]), collect_every=float(sys.argv[4]))
-serve(config, lambda address: print(address, flush=True))
+import json, sys
+from lamina.distribution.server import serve
+from lamina.distribution.server.config import parse
+serve(parse(json.loads(sys.argv[1]), "the test"), lambda address: print(address, flush=True))
 """
 
 
@@ -22,15 +22,25 @@ class Spawned:
     """Runs `serve`. A context manager that ends it by SIGTERM; `kill` ends it by SIGKILL."""
 
     def __init__(
-        self, root: Path, listen: str = "127.0.0.1:0", grace: float = 86400.0, collect_every: float = 3600.0
+        self, root: Path | None, listen: str = "127.0.0.1:0", environment: dict[str, str] | None = None, **more: object
     ) -> None:
-        arguments = [listen, str(root), str(grace), str(collect_every)]
+        """`environment` comes on top of ours; `more` are settings by their names with underscores."""
+        settings = {"listen": listen} | ({"root": str(root)} if root else {})
+        named = settings | {name.replace("_", "-"): value for name, value in more.items()}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", _PROGRAM, json.dumps(named)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | (environment or {}),
         )
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()
         self.errors = ""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill(self) -> None:
         os.kill(self._process.pid, signal.SIGKILL)
