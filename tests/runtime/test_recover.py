@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,9 @@ def monitor_of(pid: int) -> int:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-        if Path(f"/proc/{parent}/comm").read_text() == "lamina-monitor\n":
-            return int(parent)
+        with suppress(OSError):  # the runtime program has gone between the two looks
+            if Path(f"/proc/{parent}/comm").read_text() == "lamina-monitor\n":
+                return int(parent)
     raise AssertionError("no monitor")
 
 

@@ -1,4 +1,4 @@
-"""inotify(7): learning that something in a directory has changed."""
+"""inotify(7): learning that a file, or something in a directory, has changed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ _IN_NONBLOCK, _IN_CLOEXEC = 0o4000, 0o2000000
 
 
 class Watch:
-    """Becomes readable (`fileno`) when a file in `directory` is written to, made, or moved there. A context manager."""
+    """Becomes readable (`fileno`) when `path` is written to, or, for a directory, a file in it is written to, made, or
+    moved there. A context manager."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._fd = libc("inotify_init1", _IN_NONBLOCK | _IN_CLOEXEC)
         try:
             events = _IN_MODIFY | _IN_CREATE | _IN_MOVED_TO
-            libc("inotify_add_watch", self._fd, os.fsencode(directory), events, filename=directory)
+            libc("inotify_add_watch", self._fd, os.fsencode(path), events, filename=path)
         except OSError:
             self.close()
             raise

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from lamina.linux.inotify import Watch
 from lamina.runtime.monitor.loop import READ, Loop
 
 
@@ -61,16 +62,22 @@ def remove(directories: Sequence[str]) -> bool:
 
 
 class OomWatch:
-    """Calls `on_oom` each time memory runs out in the cgroup, where the kernel tells (cgroup v1: eventfd on
-    memory.oom_control, Documentation/admin-guide/cgroup-v1/memory.rst section 10). Nothing on v2 but at the end."""
+    """Calls `on_oom` each time memory runs out in the cgroup.
+
+    cgroup v1 tells by an eventfd on memory.oom_control (cgroup-v1/memory.rst, section 10), v2 by inotify on
+    memory.events, which also changes for other reasons (cgroup-v2.rst).
+    """
 
     def __init__(self, loop: Loop, directories: Sequence[str], on_oom: Callable[[], None]) -> None:
         self._loop = loop
         self._fds: list[int] = []
+        self._watches: list[Watch] = []
         for directory in directories:
-            if os.path.exists(os.path.join(directory, "cgroup.event_control")):
-                with suppress(OSError):
+            with suppress(OSError):
+                if os.path.exists(os.path.join(directory, "cgroup.event_control")):
                     self._listen(directory, on_oom)
+                elif os.path.exists(os.path.join(directory, "memory.events")):
+                    self._watch(directory, on_oom)
 
     def _listen(self, directory: str, on_oom: Callable[[], None]) -> None:
         control = os.open(os.path.join(directory, "memory.oom_control"), os.O_RDONLY | os.O_CLOEXEC)
@@ -87,9 +94,27 @@ class OomWatch:
 
         self._loop.watch(event, READ, told)
 
+    def _watch(self, directory: str, on_oom: Callable[[], None]) -> None:
+        watch = Watch(os.path.join(directory, "memory.events"))
+        self._watches.append(watch)
+        seen = [oom_kills((directory,))]
+
+        def told(events: int) -> None:
+            watch.drain()
+            count = oom_kills((directory,))
+            if count > seen[0]:
+                seen[0] = count
+                on_oom()
+
+        self._loop.watch(watch.fileno(), READ, told)
+
     def close(self) -> None:
         """Stops listening; may be called twice."""
         for fd in self._fds:
             self._loop.forget(fd)
             os.close(fd)
         self._fds.clear()
+        for watch in self._watches:
+            self._loop.forget(watch.fileno())
+            watch.close()
+        self._watches.clear()

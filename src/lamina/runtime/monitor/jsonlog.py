@@ -10,6 +10,7 @@ from json.encoder import encode_basestring
 
 MESSAGE_LIMIT = 16 * 1024  # bytes; longer lines are split, the parts but the last without a line end (moby copier.go)
 
+_ESCAPED = "<>&\u2028\u2029"  # what Go's encoder escapes beyond JSON's own rules
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -65,10 +66,11 @@ class JsonLog:
 
     def _append(self, stream: str, lines: list[bytes]) -> None:
         tail = f',"stream":"{stream}","time":"{timestamp(time.time_ns())}"}}\n'
-        encoded = []
-        for line in lines:
-            text = encode_basestring(line.decode("utf-8", "replace")).translate(_ESCAPES)
-            encoded.append(f'{{"log":{text}{tail}')
+        texts = [encode_basestring(line.decode("utf-8", "replace")) for line in lines]
+        whole = "".join(texts)
+        if any(character in whole for character in _ESCAPED):
+            texts = [text.translate(_ESCAPES) for text in texts]
+        encoded = [f'{{"log":{text}{tail}' for text in texts]
         for piece in self._pieces(encoded):
             with suppress(OSError):
                 os.write(self._fd, piece)

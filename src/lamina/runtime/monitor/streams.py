@@ -90,6 +90,7 @@ class Client:
         self._raw = raw
         self._keys = keys if raw else b""
         self._matched = 0
+        self._watched = -1
         self._pending = bytearray()
         self._finishing = False
         self.closed = False
@@ -107,10 +108,25 @@ class Client:
     def send(self, stream: str, data: bytes) -> None:
         if self.closed or stream not in self.streams:
             return
-        if not self._raw:
-            self._pending += struct.pack(">BxxxI", _NUMBERS[stream], len(data))
+        head = b"" if self._raw else struct.pack(">BxxxI", _NUMBERS[stream], len(data))
+        if not self._pending:
+            data, head = self._send_now(head, data), b""
+            if self.closed or not data:
+                return
+        self._pending += head
         self._pending += data
         self._flush()
+
+    def _send_now(self, head: bytes, data: bytes) -> bytes:
+        """Sends without a copy what the socket takes at once; gives the rest."""
+        try:
+            sent = self._connection.sendmsg((head, data))
+        except BlockingIOError:
+            return head + data
+        except OSError:
+            self.close()
+            return b""
+        return data[sent - len(head) :] if sent >= len(head) else head[sent:] + data
 
     def finish(self) -> None:
         """Closes the connection once everything is delivered."""
@@ -126,7 +142,9 @@ class Client:
         wanted = WRITE if self._pending else 0
         if self._input is not None and not self._input.full:
             wanted |= READ
-        self._loop.watch(self._connection.fileno(), wanted, self._ready)
+        if wanted != self._watched:
+            self._watched = wanted
+            self._loop.watch(self._connection.fileno(), wanted, self._ready)
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
@@ -193,11 +211,20 @@ class Client:
             self._update()
             self.on_change()
 
+    def _drop_input(self) -> None:
+        """Reads what the client still sent: closed over unread input, the client would see a reset, not an end."""
+        try:
+            while self._connection.recv(CHUNK):
+                pass
+        except OSError:
+            return
+
     def close(self) -> None:
         """Drops the connection and what was not delivered; may be called twice."""
         if not self.closed:
             self.closed = True
             self._loop.forget(self._connection.fileno())
+            self._drop_input()
             self._connection.close()
             self._pending.clear()
             self.on_change()

@@ -1,0 +1,106 @@
+"""cgroup layouts and counters, of both versions, from files as the kernel writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lamina.runtime.cgroups.layout import Layout, detect
+from lamina.runtime.cgroups.stats import BlockIo, read
+from lamina.runtime.monitor import warmth
+from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
+from lamina.runtime.monitor.loop import Loop
+
+V1 = """30 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,release_agent=/x,name=systemd
+"""
+V2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    (tmp_path / "t").mkdir()
+    return Layout("v2", {}, tmp_path)
+
+
+def detected(tmp_path: Path, table: str) -> Layout:
+    file = tmp_path / "mountinfo"
+    file.write_text(table)
+    return detect.__wrapped__(str(file))
+
+
+def test_layouts(tmp_path: Path) -> None:
+    v1 = detected(tmp_path, V1)
+    assert v1.mode == "v1"
+    assert set(v1.controllers) == {"cpu", "cpuacct", "memory", "name=systemd"}
+    assert v1.directory("cpuacct", "/a/b") == Path("/sys/fs/cgroup/cpu,cpuacct/a/b")
+    assert len(v1.everywhere("/a")) == 3
+    v2 = detected(tmp_path, V2)
+    assert (v2.mode, v2.directory("memory", "/a")) == ("v2", Path("/sys/fs/cgroup/a"))
+    assert v2.hierarchies == ("=/sys/fs/cgroup",)
+    hybrid = detected(tmp_path, V1 + V2.replace("cgroup rw,rel", "cgroup/unified rw,rel"))
+    assert hybrid.mode == "hybrid"
+    assert Path("/sys/fs/cgroup/unified/a") in hybrid.everywhere("/a")
+    assert detected(tmp_path, "").mode == "none"
+
+
+def test_counters_of_v2(layout: Layout, tmp_path: Path) -> None:
+    for name, text in {
+        "cpu.stat": "usage_usec 7\nuser_usec 4\nsystem_usec 3\nnr_periods 2\nnr_throttled 1\nthrottled_usec 9\n",
+        "memory.current": "100\n",
+        "memory.max": "max\n",
+        "memory.stat": "anon 60\nfile 40\n",
+        "memory.events": "low 0\nmax 3\noom_kill 1\n",
+        "pids.current": "2\n",
+        "pids.max": "5\n",
+        "io.stat": "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0\n",
+    }.items():
+        (tmp_path / "t" / name).write_text(text)
+    stats = read(layout, "/t")
+    assert (stats.cpu_total, stats.cpu_user, stats.throttled_time) == (7000, 4000, 9000)
+    assert (stats.memory_usage, stats.memory_limit, stats.memory["file"], stats.memory_failures) == (100, -1, 40, 3)
+    assert (stats.pids, stats.pids_limit) == (2, 5)
+    assert stats.io_bytes == (BlockIo(8, 0, "read", 1), BlockIo(8, 0, "write", 2))
+    assert oom_kills((str(tmp_path / "t"),)) == 1
+
+
+def test_what_is_gone_counts_as_nothing(layout: Layout) -> None:
+    assert read(layout, "/gone").cpu_total == 0
+    assert oom_kills(("/gone",)) == 0
+    assert remove(("/gone",))
+    kill_all(("/gone",), 9)
+
+
+def test_out_of_memory_is_told_on_v2(tmp_path: Path) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("oom_kill 0\n")
+    loop, told = Loop(), []
+
+    def on_oom() -> None:
+        told.append(1)
+        loop.stop()
+
+    def write(text: str) -> None:
+        events.write_text(text)
+
+    watch = OomWatch(loop, (str(tmp_path),), on_oom)
+    loop.later(0, lambda: write("max 1\noom_kill 0\n"))
+    loop.later(0.05, lambda: write("max 1\noom_kill 1\n"))
+    loop.later(10, loop.stop)
+    loop.run()
+    watch.close()
+    watch.close()
+    assert told == [1]
+
+
+def test_the_own_cgroup_is_found(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/cgroup.procs").touch()
+    table = tmp_path / "table"
+    table.write_text("4:memory:/elsewhere\n3:pids:/mine\n0::/\n")
+    assert warmth.own_cgroup((f"pids={tmp_path}",), str(table)) == str(tmp_path / "mine/cgroup.procs")
+    assert warmth.own_cgroup((f"cpu={tmp_path}",), str(table)) is None
+    assert warmth.own_cgroup((), "/gone") is None
