@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from lamina.distribution.server import admin
-from lamina.distribution.server.config import Config, Retention
+from lamina.distribution.server.config import DAY, Config, Retention
 from lamina.distribution.server.metadata.inventory import ListedManifest
 from lamina.distribution.server.retention import doomed
 from lamina.errors import NotFound
@@ -15,7 +18,7 @@ from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
-from support.registries import Raw, Running
+from support.registries import Raw, Running, Start
 
 
 @pytest.fixture
@@ -137,3 +140,26 @@ def test_retention_plans_first(registry: Running, raw: Raw, tmp_path: Path) -> N
     admin.retain(config, dry_run=False)
     assert raw("GET", "/v2/a/manifests/v1").status == 404
     assert raw("GET", "/v2/a/manifests/v2").body == new.raw
+
+
+def test_retention_counts_days_from_the_last_pull(start: Start) -> None:
+    running = start()
+    assert running.registry is not None
+    root, began = running.config.root, time.time()
+    with closing(Raw(running.address)) as raw:
+        used, idle, asked = (raw.push_image("a", name, name) for name in ("used", "idle", "asked"))
+        age(root, began - 10 * DAY)
+        for reference in ("used", str(used.digest)):
+            assert raw("GET", f"/v2/a/manifests/{reference}").status == 200
+        assert raw("HEAD", "/v2/a/manifests/asked").status == 200
+    running.stop()
+    config = Config(root=root, retention=(Retention(keep_pulled_days=5),))
+    assert {tag.name for tag in admin.ls_tags(config, "a") if tag.pulled >= began - 1} == {"used"}
+    assert {planned.digest for planned in admin.retain(config)} == {str(idle.digest), str(asked.digest)}
+
+
+def age(root: Path | None, when: float) -> None:
+    """Make all manifests as old as if they had been pushed at `when`."""
+    assert root is not None
+    with closing(sqlite3.connect(root / "registry.sqlite", timeout=30)) as database, database:
+        database.execute("UPDATE manifests SET pushed = ?, pulled = ?", (when, when))

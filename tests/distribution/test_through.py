@@ -52,7 +52,7 @@ def test_a_cache_fetches_once_and_serves_when_upstream_is_gone(
         assert raw("GET", "/v2/up/a/b/manifests/2").status == 503
 
 
-def test_hooks_hear_of_pushes_and_deletes_in_order(start: Start, tmp_path: Path) -> None:
+def test_hooks_hear_of_pushes_pulls_and_deletes_in_order(start: Start, tmp_path: Path) -> None:
     heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
 
     class Listener(BaseHTTPRequestHandler):
@@ -70,17 +70,22 @@ def test_hooks_hear_of_pushes_and_deletes_in_order(start: Start, tmp_path: Path)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        running = start(hooks=[{"url": url, "secret-file": str(tmp_path / "secret")}])
+        running = start(
+            hooks=[{"url": url, "events": ["push", "pull", "delete"], "secret-file": str(tmp_path / "secret")}]
+        )
         with closing(Raw(running.address)) as raw:
             image = raw.push_image("a", "v1", "x")
+            raw("HEAD", "/v2/a/manifests/v1")
+            raw("GET", "/v2/a/manifests/v1")
             raw("DELETE", "/v2/a/manifests/v1")
         events = []
-        for _ in range(2):
+        for _ in range(3):
             signature, body = heard.get(timeout=20)
             assert signature == "sha256=" + hmac.new(b"k", body, hashlib.sha256).hexdigest()
             events.append(json.loads(body))
         server.shutdown()
         thread.join()
-    assert [(e["action"], e["repository"]) for e in events] == [("push", "a"), ("delete", "a")]
+    assert [(e["action"], e["repository"]) for e in events] == [("push", "a"), ("pull", "a"), ("delete", "a")]
     assert events[0]["digest"] == str(image.digest)
     assert events[0]["tags"] == ["v1"]
+    assert (events[1]["digest"], events[1]["reference"]) == (str(image.digest), "v1")

@@ -11,6 +11,7 @@ import msgspec
 from lamina.errors import InvalidInput
 
 DAY = 86400.0
+EVENTS = frozenset({"push", "delete", "pull"})
 
 
 class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -73,7 +74,10 @@ class Retention(Struct, frozen=True):
 
 
 class Hook(Struct, frozen=True):
-    """A URL that is told of events: `push`, `delete`. `secret-file` holds a key that signs bodies with HMAC-SHA256."""
+    """A URL that is told of `events`: `push`, `delete`, `pull`.
+
+    `secret-file` holds a key that signs bodies with HMAC-SHA256.
+    """
 
     url: str
     events: tuple[str, ...] = ("push", "delete")
@@ -134,4 +138,6 @@ def parse(document: dict[str, Any], where: str) -> Config:
         raise InvalidInput(f"{where}: sparse must be all, children or none, not {config.sparse!r}")
     if config.auth.mode not in ("basic", "token"):
         raise InvalidInput(f"{where}: auth.mode must be basic or token, not {config.auth.mode!r}")
+    if unknown := {event for hook in config.hooks for event in hook.events} - EVENTS:
+        raise InvalidInput(f"{where}: hooks tell of push, delete and pull, not of {sorted(unknown)[0]!r}")
     return config

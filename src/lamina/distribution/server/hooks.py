@@ -1,4 +1,4 @@
-"""Notifications: webhooks that are told of pushes and deletes, in the order they happened, with patience."""
+"""Notifications: webhooks that are told of pushes, deletes and pulls, in the order they happened, with patience."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ async def open_hooks(config: Config, closing: AsyncExitStack) -> Notify:
         queues.append((hook, queue))
 
     def notify(event: str, fields: Mapping[str, Any]) -> None:
+        wanting = [queue for hook, queue in queues if event in hook.events]
+        if not wanting:
+            return
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body = encode({"id": uuid.uuid4().hex, "timestamp": stamp, "action": event, **fields})
-        for hook, queue in queues:
-            if event in hook.events:
-                if queue.full():
-                    queue.get_nowait()
-                queue.put_nowait(body)
+        for queue in wanting:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(body)
 
     return notify
 

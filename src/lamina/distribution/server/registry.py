@@ -14,6 +14,7 @@ from lamina.distribution.server.globs import matches
 from lamina.distribution.server.hooks import Notify, silent
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metrics import Metrics
+from lamina.distribution.server.pulls import Pulls
 from lamina.distribution.server.storage.protocol import Storage
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Registry:
     database: Database
     storage: Storage
     gate: Gate
+    pulls: Pulls
     tokens: TokenEndpoint | None = None
     metrics: Metrics = field(default_factory=Metrics)
     log: Write = nothing

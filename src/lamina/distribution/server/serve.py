@@ -22,6 +22,7 @@ from lamina.distribution.server.hooks import open_hooks
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metadata.postgres import PostgresDatabase
 from lamina.distribution.server.metadata.sqlite import SQLiteDatabase
+from lamina.distribution.server.pulls import Pulls
 from lamina.distribution.server.registry import Registry
 from lamina.distribution.server.storage.connect import connect
 from lamina.distribution.server.storage.local import LocalStorage
@@ -60,12 +61,15 @@ async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
     parts.push_async_callback(database.close)
     storage = _storage(config, database)
     parts.push_async_callback(storage.close)
+    pulls = Pulls(database)
+    parts.push_async_callback(pulls.close)
     doors = build(config)
     return Registry(
         config,
         database,
         storage,
         doors.gate,
+        pulls,
         doors.tokens,
         log=open_log(config, parts),
         through=Through(config, database, storage, parts) if config.upstreams else None,

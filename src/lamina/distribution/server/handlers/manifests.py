@@ -35,6 +35,8 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
     found = await registry.database.read(query, call.repository, str(reference), with_raw)
     if found is None:
         raise await manifest_unknown(registry, call.repository, str(reference))
+    if with_raw:
+        _note_pull(registry, call, found)
     headers = content_headers(found.digest, found.media_type)
     if not_modified(call, found.digest):
         return empty(304, headers)
@@ -137,6 +139,13 @@ def _referrer(parsed: Manifest | Index) -> bytes:
 def _stated_digest(call: Call) -> Digest | None:
     written = call.query("digest")
     return parse_digest(written) if written else None
+
+
+def _note_pull(registry: Registry, call: Call, found: Found) -> None:
+    """A GET is a pull; a HEAD only asks whether there is something new."""
+    registry.pulls.note(call.repository, found.digest, registry.now())
+    fields = {"repository": call.repository, "digest": found.digest, "mediaType": found.media_type}
+    registry.notify("pull", fields | {"reference": call.target.reference, "user": call.identity.name})
 
 
 def _served(found: Found, headers: dict[str, str]) -> web.Response:

@@ -78,7 +78,8 @@ def put(
     session.run("INSERT INTO documents VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", new.digest, new.raw)
     session.run(
         "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '') ON CONFLICT (repository, digest) "
-        "DO UPDATE SET media_type = excluded.media_type, pushed = excluded.pushed, deleted = NULL, lost_tags = ''",
+        "DO UPDATE SET media_type = excluded.media_type, pushed = excluded.pushed, pulled = excluded.pulled, "
+        "deleted = NULL, lost_tags = ''",
         repository,
         new.digest,
         new.media_type,
@@ -153,9 +154,16 @@ def referrers(
     return [(row[0], bytes(row[1])) for row in rows]
 
 
-def note_pull(session: Session, repository: str, digest: str, now: float) -> None:
-    """Remember when a manifest was last pulled, for retention."""
-    session.run("UPDATE manifests SET pulled = ? WHERE repository = ? AND digest = ?", now, repository, digest)
+def note_pulls(session: Session, pulls: Sequence[tuple[str, str, float]]) -> None:
+    """Remember when manifests were last pulled, for retention: repository, digest, seconds since the epoch."""
+    for repository, digest, when in pulls:
+        session.run(
+            "UPDATE manifests SET pulled = ? WHERE repository = ? AND digest = ? AND pulled < ?",
+            when,
+            repository,
+            digest,
+            when,
+        )
 
 
 def _check_needs(session: Session, repository: str, new: NewManifest) -> None:
