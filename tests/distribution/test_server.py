@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 from contextlib import closing
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_chunks_in_order_and_out_of_order(raw: Raw) -> None:
     got = raw("GET", done.headers["Location"])
     assert (got.body, got.headers["Docker-Content-Digest"]) == (BLOB, str(Digest.of(BLOB)))
     assert raw("GET", place).status == 404
+
+
+def test_a_large_chunk_frees_the_upload_when_it_is_answered(raw: Raw) -> None:
+    content = random.Random(1).randbytes(1 << 20) * 80 + b"end"
+    place = raw("POST", "/v2/a/blobs/uploads/").headers["Location"]
+    assert raw("PATCH", place, content).status == 202
+    digest = Digest.of(content)
+    assert raw("PUT", f"{place}?digest={digest}").status == 201
+    assert raw("GET", f"/v2/a/blobs/{digest}").body == content
 
 
 def test_a_wrong_digest_is_refused_and_leaves_nothing(raw: Raw) -> None:
