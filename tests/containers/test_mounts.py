@@ -126,3 +126,23 @@ def test_read_only_root_and_volumes_from(rooms: Rooms) -> None:
     id = rooms.run("cat /v/f; touch /x || echo no; touch /v/y && echo yes", host=host)
     lines = rooms.output(id).splitlines()
     assert [line for line in lines if line in ("shared", "no", "yes")] == ["shared", "no", "yes"]
+
+
+@pytest.mark.root
+def test_a_part_of_a_volume_stays_inside_it(rooms: Rooms) -> None:
+    rooms.volumes.create("vol")
+    place = rooms.volumes.path("vol")
+    (place / "real").mkdir()
+    (place / "real/f").write_text("part\n")
+    (place / "link").symlink_to("/real")
+    (place / "out").symlink_to("/etc")
+
+    def using(subpath: str) -> str:
+        spec = MountSpec("volume", "vol", "/v", volume_options=VolumeOptions(subpath=subpath))
+        return rooms.create("cat /v/f", host=HostConfig(network_mode="none", mounts=(spec,)))
+
+    id = using("link")
+    rooms.containers.start(id)
+    assert rooms.output(id) == "part\n"
+    with pytest.raises(InvalidInput):
+        rooms.containers.start(using("out"))

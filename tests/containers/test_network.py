@@ -83,7 +83,11 @@ def test_shared_namespaces(rooms: Rooms) -> None:
     first = rooms.run("echo x > /dev/shm/x; sleep 100", host=HostConfig(ipc_mode="shareable"))
     address = rooms.containers.inspect(first)["NetworkSettings"]["IPAddress"]
     host = HostConfig(network_mode=f"container:{first}", pid_mode=f"container:{first}", ipc_mode=f"container:{first}")
-    text = rooms.output(rooms.run("ip addr show eth0; ps; cat /etc/hosts; ls /dev/shm", host=host))
+    text = rooms.output(
+        rooms.run(
+            "until ps | grep 'sleep [1]00'; do :; done; ip addr show eth0; cat /etc/hosts; ls /dev/shm", host=host
+        )
+    )
     assert text.count(address) == 2
     assert "sleep 100" in text
     assert text.endswith("\nx\n")

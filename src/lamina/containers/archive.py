@@ -24,7 +24,7 @@ from lamina.containers.rooms import Rooms
 from lamina.containers.specs import resolve_user
 from lamina.containers.tarring import write_directory, write_file
 from lamina.containers.times import timestamp
-from lamina.errors import Forbidden, InvalidInput, NotFound
+from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.layers.compression import decompressed
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
@@ -82,7 +82,7 @@ def get_archive(container: Container, rooms: Rooms, path: str, sink: BinaryIO) -
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
         writer = TarWriter(buffered)
         if stat.S_ISDIR(place.status.st_mode):
-            directory = os.open(place.name or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
+            directory = _reopened(place, path)
             try:
                 write_directory(directory, _base(path), writer)
             finally:
@@ -116,7 +116,7 @@ def put_archive(
             with _root(container, rooms) as root:
                 user = resolve_user(root, container.record.config.user, ()).user
             owner = user.uid, user.gid
-        directory = os.open(place.name or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
+        directory = _reopened(place, path)
         try:
             unpack(decompressed(stream), directory, Style.PLAIN, owner=owner, keep_kinds=no_overwrite)
         except OSError as error:
@@ -167,6 +167,8 @@ def _root(container: Container, rooms: Rooms) -> Iterator[Path]:
 def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = False) -> Iterator[_Place]:
     """The place of `path`; the way there is followed inside the root, the last part only when a "/" is behind it."""
     whole = path.endswith(("/", "/.")) or path in ("", ".")
+    if "\0" in path:
+        raise InvalidInput("a path in a container holds no NUL", path=path)
     clean = posixpath.normpath(posixpath.join("/", path))
     point = _covering(container, clean)
     if writing and point is None and container.record.host_config.readonly_rootfs:
@@ -190,16 +192,32 @@ def _open_place(root_fd: int, below: str, whole: bool, path: str) -> Iterator[_P
     head, name = (below, "") if whole or below == "/" else posixpath.split(below)
     try:
         directory = openat2(root_fd, head, os.O_PATH | (0 if whole else os.O_DIRECTORY))
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"Could not find the file {path} in container", path=path) from None
+    except OSError as error:
+        raise _unreachable(error, path) from None
     try:
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False) if name else os.fstat(directory)
-        except FileNotFoundError:
-            raise NotFound(f"Could not find the file {path} in container", path=path) from None
+        except OSError as error:
+            raise _unreachable(error, path) from None
         yield _Place(directory, name, status)
     finally:
         os.close(directory)
+
+
+def _unreachable(error: OSError, path: str) -> LaminaError:
+    """What a path that cannot be opened is to whoever named it."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFound(f"Could not find the file {path} in container", path=path)
+    return InvalidInput(f"cannot open a path in the container: {error.strerror}", path=path)
+
+
+def _reopened(place: _Place, path: str) -> int:
+    """The directory of `place`, to be read; never through a symlink that the container put in its place meanwhile."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(place.name or ".", flags, dir_fd=place.directory)
+    except OSError as error:
+        raise _unreachable(error, path) from None
 
 
 def _covering(container: Container, path: str) -> MountPoint | None:

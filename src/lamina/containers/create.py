@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.images.commit import inherit
 from lamina.images.image import Image
+from lamina.layers.layer import Layer
 from lamina.runtime import capabilities
 
 MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
@@ -77,12 +79,7 @@ class Creator:
             points = tuple(self._volume(point, host, undo) for point in points)
             init = self._init_layers.of(image, lease)
             layers = (*image.layers, init) if init else image.layers
-            self._rooms.snapshots.prepare(id, layers)
-            undo.callback(self._rooms.snapshots.remove, id)
-            directory = self._root / id
-            directory.mkdir(parents=True, mode=0o710)
-            undo.callback(directory.rmdir)
-            copy_up(self._rooms, id, points)
+            self._make_files(id, layers, points, undo)
             record = Record(
                 id=id,
                 name=taken,
@@ -99,6 +96,15 @@ class Creator:
             self._catalog.add(record, held, init.diff_id if init else None)
             undo.pop_all()
         return Created(id, self._warnings(host, image, platform))
+
+    def _make_files(self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack) -> None:
+        """Makes the container's snapshot and directory, and fills its new volumes."""
+        self._rooms.snapshots.prepare(id, layers)
+        undo.callback(self._rooms.snapshots.remove, id)
+        directory = self._root / id
+        directory.mkdir(parents=True, mode=0o710)
+        undo.callback(directory.rmdir)
+        copy_up(self._rooms, id, points)
 
     def _image(self, config: Config, platform: Platform | None) -> Image:
         if not config.image:

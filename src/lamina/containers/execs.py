@@ -52,12 +52,13 @@ class Execs:
 
     def create(self, container: Container, wish: ExecConfig) -> str:
         """Notes what is to be run; gives its ID. Raises Conflict when the container does not run or is paused."""
-        container.running_task()
+        task = container.running_task()
         if container.state.status == "paused":
             raise Conflict(f"container {container.name} is paused, unpause the container before exec")
         if not wish.cmd or not wish.cmd[0]:
             raise InvalidInput("No exec command specified")
         parse_keys(wish.detach_keys)
+        task.expect_exec()
         execution = Execution(secrets.token_hex(32), container, wish)
         with self._lock:
             self._known[execution.id] = execution

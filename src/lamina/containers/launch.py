@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +115,7 @@ class Launcher:
         """Docker makes the working directory where the image lacks it; not in what is mounted over it."""
         wanted = container.record.config.working_dir
         covered = any(f"{wanted}/".startswith(f"{m.destination}/") for m in container.record.mounts)
-        if wanted and wanted != "/" and not covered and not os.path.lexists(f"{root}{wanted}"):
+        if wanted and wanted != "/" and not covered:
             ensure_directory(root, wanted)
 
     def _join(self, container: Container) -> Sequence[Endpoint]:

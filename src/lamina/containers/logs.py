@@ -144,23 +144,25 @@ class _Follower:
     def _read(self) -> Iterator[bytes]:
         if self._file is not None:
             yield from _whole_lines(self._file)
-        fresh = self._rotated()
-        if fresh is not None:
+        for fresh in self._newer():
             if self._file is not None:
                 yield from _whole_lines(self._file)
                 self._file.close()
             self._file = fresh
             yield from _whole_lines(fresh)
 
-    def _rotated(self) -> BinaryIO | None:
-        """The file that is the current log now, where it is another than the one being read."""
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            return None
-        if self._file is not None and status.st_ino == os.fstat(self._file.fileno()).st_ino:
-            return None
-        return _open(self._path)
+    def _newer(self) -> list[BinaryIO]:
+        """The logs begun since the one being read, oldest first: the current one, and rotated ones that were missed."""
+        own = os.fstat(self._file.fileno()).st_ino if self._file is not None else 0
+        found: list[BinaryIO] = []
+        number = 0
+        while (file := _open(Path(f"{self._path}.{number}") if number else self._path)) is not None:
+            if os.fstat(file.fileno()).st_ino == own:
+                file.close()
+                break
+            found.append(file)
+            number += 1
+        return found[::-1]
 
     def close(self) -> None:
         if self._file is not None:

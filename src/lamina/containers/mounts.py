@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
 
 from lamina.containers.config import Config, HostConfig, MountSpec
 from lamina.containers.record import MountPoint
@@ -62,18 +65,11 @@ def _taken_over(wish: str, mounts_of: Find) -> list[MountPoint]:
 
 
 def _read_only(point: MountPoint) -> MountPoint:
-    return MountPoint(**{name: getattr(point, name) for name in point.__struct_fields__} | {"rw": False})
+    return msgspec.structs.replace(point, rw=False)
 
 
-def _volume(name: str, destination: str, **fields: object) -> MountPoint:
-    return MountPoint(
-        "volume",
-        destination,
-        name=name,
-        driver="local",
-        copy=bool(fields.pop("copy", True)),
-        **fields,  # type: ignore[arg-type]
-    )
+def _volume(name: str, destination: str, *, copy: bool = True, **fields: Any) -> MountPoint:
+    return MountPoint("volume", destination, name=name, driver="local", copy=copy, **fields)
 
 
 def _bind(text: str, driver: str) -> MountPoint:

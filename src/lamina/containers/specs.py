@@ -14,6 +14,7 @@ from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
+from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from lamina.runtime import capabilities, defaults, users
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec, TmpfsMount
 
@@ -169,7 +170,7 @@ class SpecMaker:
         if point.type == "volume":
             source = str(self.rooms.volumes.mount(point.name, id))
             if point.subpath:
-                source = os.path.join(source, point.subpath.lstrip("/"))
+                source = _part(point, source)
         elif not os.path.lexists(source):
             _make_source(point)
         return BindMount(source, point.destination, not point.rw, point.propagation or "rprivate", point.recursive)
@@ -192,6 +193,24 @@ def init_program(wanted: str) -> str:
             if path:
                 return path
     raise Unavailable("no init program for containers is installed", advice="Install tini or catatonit")
+
+
+def _part(point: MountPoint, volume: str) -> str:
+    """The folder or file inside a volume that is to be mounted. Containers write there, so nothing on the way may be a
+    symlink or lead out. Raises InvalidInput."""
+    root = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    part = point.subpath.lstrip("/") or "."
+    try:
+        os.close(openat2(root, part, os.O_PATH, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidInput(
+            f"cannot mount {point.subpath!r} of volume {point.name}: {reason}",
+            advice="A subpath names a folder or file inside the volume, without symlinks on the way",
+        ) from None
+    finally:
+        os.close(root)
+    return os.path.join(volume, part)
 
 
 def _make_source(point: MountPoint) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,9 @@ def read_in_root(root: str | os.PathLike[str], path: str) -> bytes:
     """The content of a file as seen from inside `root`, links kept within; empty where there is no such file."""
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with open(openat2(root_fd, path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            return file.read(FILE_LIMIT)
+        with open(openat2(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+            # A FIFO or a device says nothing about users, and could keep us waiting.
+            return file.read(FILE_LIMIT) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
     except OSError:
         return b""
     finally:
@@ -52,7 +54,7 @@ def resolve(user: str, passwd: bytes, group: bytes, add: Sequence[str] = ()) -> 
     if wanted_group:
         gid = _group(wanted_group, group)
     elif login:
-        groups = [int(row[2]) for row in _rows(group, 4) if login in row[3].split(",") and row[2].isdigit()]
+        groups = [_in_range(row[2]) for row in _rows(group, 4) if login in row[3].split(",") and _is_number(row[2])]
     groups += [_group(each, group) for each in add]
     return Account(User(uid, gid, tuple(dict.fromkeys(groups))), home)
 
@@ -61,25 +63,30 @@ def _account(name: str, passwd: bytes) -> tuple[int, int, str, str]:
     """(uid, gid, home, login name) of a name or number."""
     for row in _rows(passwd, 6):
         if row[0] == name or row[2] == name:
-            if not (row[2].isdigit() and row[3].isdigit()):
+            if not (_is_number(row[2]) and _is_number(row[3])):
                 break
-            return int(row[2]), int(row[3]), row[5] or "/", row[0]
-    if not name.isdigit():
+            return _in_range(row[2]), _in_range(row[3]), row[5] or "/", row[0]
+    if not _is_number(name):
         raise InvalidInput(f"unable to find user {name}: no matching entries in passwd file", user=name)
     return _in_range(name), 0, "/", ""
 
 
 def _group(name: str, group: bytes) -> int:
     for row in _rows(group, 3):
-        if name in (row[0], row[2]) and row[2].isdigit():
-            return int(row[2])
-    if not name.isdigit():
+        if name in (row[0], row[2]) and _is_number(row[2]):
+            return _in_range(row[2])
+    if not _is_number(name):
         raise InvalidInput(f"Unable to find group {name}: no matching entries in group file", group=name)
     return _in_range(name)
 
 
+def _is_number(text: str) -> bool:
+    """Decimal digits of ASCII only; `str.isdigit` alone also takes those that `int` does not read."""
+    return text.isascii() and text.isdigit()
+
+
 def _in_range(number: str) -> int:
-    value = int(number)
-    if value > 0x7FFFFFFF:
-        raise InvalidInput(f"uids and gids must be in range 0-{0x7FFFFFFF}", value=value)
-    return value
+    # The length first: int() refuses thousands of digits with an error of its own.
+    if len(number) > 20 or int(number) > 0x7FFFFFFF:
+        raise InvalidInput(f"uids and gids must be in range 0-{0x7FFFFFFF}", value=number)
+    return int(number)

@@ -107,6 +107,10 @@ class Monitor:
             os.kill(self._pid, number)
         return True
 
+    def warm(self) -> None:
+        """Another process will soon be moved into a cgroup: see `warmth`."""
+        self._warmth.begin()
+
     def quit(self) -> None:
         """Ends a monitor whose task never started."""
         self._output.close()

@@ -27,6 +27,7 @@ class Served(Protocol):
     def start(self, answer: Any) -> None: ...
     def resize(self, height: int, width: int) -> None: ...
     def kill(self, number: int, all: bool) -> bool: ...
+    def warm(self) -> None: ...
     def quit(self) -> None: ...
 
 
@@ -114,6 +115,9 @@ class Peers:
             case "kill":
                 done = self._kill(request["signal"], request["all"])
                 self._answer(connection, {} if done else {"error": "not running"})
+            case "warm":
+                self._monitor.warm()
+                self._answer(connection, {})
             case "quit":
                 self._answer(connection, {})
                 self._monitor.quit()

@@ -7,7 +7,7 @@ A connection begins with one line from the engine, `{"op": …}`:
   ends the input.
 - `watch`: answered by the present state; later come `{"event": "oom"}`, `{"event": "exit", …}`,
   `{"event": "deleted"}`.
-- `start`, `resize` {height, width}, `kill` {signal, all}, `quit`: answered by one line each.
+- `start`, `resize` {height, width}, `kill` {signal, all}, `warm`, `quit`: answered by one line each.
 
 An answer with a key `error` tells of a failure.
 """
