@@ -14,6 +14,7 @@ from aiohttp import web
 from lamina.distribution import faults
 from lamina.distribution.server.accesslog import nothing
 from lamina.distribution.server.call import Call, Identity, Kind, Target
+from lamina.distribution.server.edge import too_slow
 from lamina.distribution.server.pages import PAGES, serve_page
 from lamina.distribution.server.registry import Registry
 from lamina.distribution.server.routes import PUSH, ROUTES, Route, parse_path
@@ -59,7 +60,7 @@ class App:
         except LaminaError as error:
             return self._failure(request, error)
         except (ConnectionError, TimeoutError):
-            return _text(408, b"")
+            return self._failure(request, too_slow())
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -150,9 +151,3 @@ def _refusal(identity: Identity, target: Target, route: Route, scope: str | None
     if identity.name and identity.grants is None:
         return Forbidden(f"{identity.name} may not {what}")
     return Unauthorized(f"Credentials that allow to {what} are needed", scope=scope)
-
-
-def _text(status: int, body: bytes) -> web.Response:
-    answer = web.Response(status=status, body=body)
-    answer.force_close()
-    return answer

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from lamina.distribution import faults
 from lamina.distribution.headers import parse_offsets
@@ -16,6 +18,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.reference import is_path, is_tag
 
 OCTETS = "application/octet-stream"
+SLOWEST = 128  # bytes in a second; a body that comes slower is refused
 
 
 class Kind(Enum):
@@ -99,16 +102,26 @@ class Call:
         return offsets[0]
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, piece by piece. Raises TimeoutError where the client goes silent, ConnectionError where it goes."""
+        """The body, piece by piece.
+
+        Raises TimeoutError where the client goes silent or dawdles, ConnectionError where it goes away.
+        """
         content = self.request.content
+        waited, came = 0.0, 0
         while True:
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(self.body_timeout):
                     piece = await content.readany()
-            except ClientError as error:
+            except (ClientError, HttpProcessingError) as error:
                 raise ConnectionError("the client went away") from error
             if not piece:
                 return
+            waited, came = waited + time.monotonic() - began, came + len(piece)
+            if waited > self.body_timeout:
+                if came < waited * SLOWEST:
+                    raise TimeoutError("the client dawdles")
+                waited, came = 0.0, 0
             yield piece
 
     async def whole(self, limit: int) -> bytes:

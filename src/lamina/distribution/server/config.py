@@ -108,6 +108,7 @@ class Config(Struct, frozen=True):
     grace: float = DAY
     upload_seconds: float = DAY
     collect_every: float = 3600.0
+    head_timeout: float = 30.0
     body_timeout: float = 60.0
     access_log: str | None = None
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import MultiDict
 
+from lamina.distribution.server.call import Call, Identity, Kind, Target
 from lamina.distribution.server.handlers.answers import document
 from lamina.distribution.server.metadata import repositories
 from lamina.errors import InvalidInput, NotFound, Unsupported
@@ -43,9 +45,9 @@ async def token(registry: Registry, request: web.BaseRequest) -> web.StreamRespo
         raise NotFound("This registry gives no tokens", code="NOT_FOUND")
     form: MultiDict[str] = MultiDict()
     if request.method == "POST":
-        if (request.content_length or 0) > _FORM_LIMIT:
-            raise InvalidInput("The form is too long")
-        form.extend((name, value) for name, value in (await request.post()).items() if isinstance(value, str))
+        call = Call(request, Target(Kind.BASE), Identity(), registry.config.body_timeout)
+        body = await call.whole(_FORM_LIMIT)
+        form.extend(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         if form.get("grant_type") != "password":
             raise InvalidInput("Only grant_type=password is taken", code="UNSUPPORTED")
     scopes = form.getall("scope", []) or request.rel_url.query.getall("scope", [])

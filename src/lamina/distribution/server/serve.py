@@ -113,7 +113,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 async def listen(registry: Registry, parts: AsyncExitStack) -> str:
     """Take requests at the configured address; gives the real one. `parts` ends it, letting requests finish."""
     host, _, port = registry.config.listen.rpartition(":")
-    server = Edge(App(registry), access_log=None, keepalive_timeout=75)
+    server = Edge(App(registry), registry.config.head_timeout, registry.config.body_timeout)
     runner = web.ServerRunner(server, access_log=None)
     await runner.setup()
     parts.push_async_callback(runner.cleanup)

@@ -58,7 +58,7 @@ class Signer:
                 options={"require": ["exp", "nbf", "sub", "access"]},
             )
             grants = {str(a["name"]): frozenset(map(str, a["actions"])) for a in claims["access"]}
-        except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError) as error:
+        except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise Unauthorized("The token is not valid (any more)", invalid_token=True) from error
         return Identity(str(claims["sub"]), grants)
 
