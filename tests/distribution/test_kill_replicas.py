@@ -72,7 +72,7 @@ def push_and_pull(client: Roaming, source: random.Random, promises: Promises) ->
     size = source.choice([100, 40_000, 300_000])
     parts = [b"{}" + b" " * source.randrange(10), source.randbytes(size)]
     for part in parts:
-        client.push_blob("load/x", part, max(1, len(part) // 3))
+        client.push_blob("load/x", part, max(16, len(part) // 3))
     layer = Descriptor.of(media.OCI_LAYER, parts[1])
     manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, parts[0]), [layer])
     path = f"/v2/load/x/manifests/{manifest.digest}"

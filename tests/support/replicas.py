@@ -97,9 +97,14 @@ class Roaming:
         return None
 
     def push_blob(self, repository: str, content: bytes, chunk: int) -> Digest:
-        """Push in chunks; where the connection breaks, ask another replica how far it came, and go on there."""
+        """Push in chunks; where the connection breaks, ask another replica how far it came, and go on there.
+
+        Chunks have two bytes at least: a registry says `0-0` of one byte as well as of none.
+        """
         digest, place = Digest.of(content), ""
+        deadline = time.monotonic() + _PATIENCE
         while True:
+            assert time.monotonic() < deadline, f"the upload {place} does not end"
             if not place:
                 place = self("POST", f"/v2/{repository}/blobs/uploads/", b"").headers["Location"]
             at = self._send(place, content, chunk)
