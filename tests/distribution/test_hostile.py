@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import socket
@@ -9,6 +10,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from support.spawned import Spawned
@@ -74,7 +76,27 @@ TYPES = [
     "application/json; charset=\xff",
     "",
 ]
-TOKENS = ["Basic ", "Basic !!!", "Bearer x.y.z", "Basic OjpwOg==", "Negotiate abc"]
+NESTED = base64.urlsafe_b64encode(b'{"alg":"ES256","kid":' + b"[" * 2000 + b"]" * 2000 + b"}").decode().strip("=")
+TOKENS = [
+    "Basic ",
+    "Basic !!!",
+    "Bearer x.y.z",
+    "Basic OjpwOg==",
+    "Negotiate abc",
+    "Basic \xff\xfe",
+    "Basic YW5uOgBzZWNyZXQ=",
+    f"Bearer {NESTED}.e30.xx",
+    "Bearer eyJhbGciOiJub25lIn0.eyJhY2Nlc3MiOltdfQ.",
+    "Bearer \xff.\xfe.\xfd",
+]
+FORMS = [
+    b"grant_type=password&username=ann&password=wrong&scope=repository:a:*",
+    b"grant_type=refresh_token&refresh_token=x",
+    b"grant_type=password&username=%ff%00&scope=repository:../..:pull",
+    b"&&&=%",
+    b"a=" + b"x" * 70_000,
+]
+ENCODINGS = ["gzip", "zstd", "deflate, br", "nonsense"]
 
 
 class Fuzzer:
@@ -101,7 +123,7 @@ class Fuzzer:
 
     def manifest(self) -> bytes:
         leaf = self._random.choice([None, 1, "x", [], {}, True, -1, 1e308, "sha256:" + "a" * 64, [[]] * 3, {"a": {}}])
-        depth = self._random.choice([0, 1, 50, 2000])
+        depth = self._random.choice([0, 1, 50, 2000] * 50 + [1_000_000])
         text = "[" * depth + json.dumps(leaf) + "]" * depth
         key = self._random.choice(
             ["config", "layers", "manifests", "subject", "annotations", "mediaType", "schemaVersion"]
@@ -129,15 +151,21 @@ class Fuzzer:
                 ["/", "/v2/_catalog?n=x", "/token?scope=repository:../x:*", "/metrics/../v2/", "//v2//", "/v3/"]
             )
         body = self.manifest() if method in ("PUT", "POST", "PATCH") else b""
+        if self._random.random() < 0.02:
+            method, path, body = "POST", f"/token?scope=repository:{choose(NAMES)}:pull", choose(FORMS)
         headers = [f"Content-Length: {len(body)}"]
         for name, values in (
             ("Range", RANGES),
             ("Content-Range", RANGES),
             ("Content-Type", TYPES),
             ("Authorization", TOKENS),
+            ("Content-Encoding", ENCODINGS),
+            ("If-None-Match", RANGES),
         ):
             if self._random.random() < 0.3:
                 headers.append(f"{name}: {choose(values)}")
+        if self._random.random() < 0.01:
+            headers.append(f"X-Large: {'x' * self._random.randrange(30_000)}")
         head = f"{method} {path} HTTP/1.1\r\nHost: registry\r\n" + "".join(h + "\r\n" for h in headers) + "\r\n"
         return method, head.encode("utf-8", "surrogateescape") + body
 
@@ -216,10 +244,13 @@ def test_fifty_thousand_hostile_requests(tmp_path: Path) -> None:
     root = tmp_path / "inside" / "root"
     seen: Counter[int] = Counter()
     wrong: list[str] = []
-    with Spawned(root) as registry:
+    (tmp_path / "users").write_text(f"ann:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
+    auth = {"htpasswd": str(tmp_path / "users"), "mode": "token"}
+    with Spawned(root) as registry, Spawned(tmp_path / "guarded", auth=auth) as guarded:
+        addresses = [registry.address] * (CONNECTIONS - 1) + [guarded.address]
         threads = [
-            threading.Thread(target=torment, args=(registry.address, seed, REQUESTS // CONNECTIONS, seen, wrong))
-            for seed in range(CONNECTIONS)
+            threading.Thread(target=torment, args=(address, seed, REQUESTS // CONNECTIONS, seen, wrong))
+            for seed, address in enumerate(addresses)
         ]
         for thread in threads:
             thread.start()
@@ -227,8 +258,9 @@ def test_fifty_thousand_hostile_requests(tmp_path: Path) -> None:
             thread.join()
         assert registry.running
     assert wrong == []
-    assert registry.errors == ""
+    assert registry.errors == guarded.errors == ""
     assert sum(seen.values()) >= REQUESTS
-    assert {400, 404, 405, 416} <= set(seen)
-    outside = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if root not in path.parents}
-    assert outside == {Path("inside"), Path("inside/root")}
+    assert {400, 401, 404, 405, 413, 416} <= set(seen)
+    inside = [root, tmp_path / "guarded"]
+    outside = {p.relative_to(tmp_path) for p in tmp_path.rglob("*") if not any(r in (p, *p.parents) for r in inside)}
+    assert outside == {Path("inside"), Path("users")}

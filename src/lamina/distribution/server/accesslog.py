@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 from lamina.distribution.server.config import Config
 from lamina.formats.document import encode
 
+_log = logging.getLogger(__name__)
 Write = Callable[[dict[str, Any]], None]
 
 
@@ -19,20 +21,45 @@ def nothing(record: dict[str, Any]) -> None:
     """No log."""
 
 
-def open_log(config: Config, closing: AsyncExitStack) -> Write:
-    """The log that the configuration asks for: a file to append to, or `-` for standard error.
+class AccessLog:
+    """Appends to a file, or writes to standard error for `-`. `close` may be called twice."""
 
-    `closing` closes the file in the end.
-    """
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._fd = self._open()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        os.write(self._fd, encode({"time": stamp} | record) + b"\n")
+
+    def reopen(self) -> None:
+        """Go on in a new file after the old one was renamed; where that cannot be had, go on in the old one."""
+        old = self._fd
+        try:
+            self._fd = self._open()
+        except OSError as error:
+            _log.warning("the access log cannot be opened again: %s", error)
+            return
+        self._drop(old)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        self._drop(fd)
+
+    def _open(self) -> int:
+        if self._place == "-":
+            return sys.stderr.fileno()
+        return os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+    def _drop(self, fd: int) -> None:
+        if fd >= 0 and self._place != "-":
+            os.close(fd)
+
+
+def open_log(config: Config, closing: AsyncExitStack) -> Write:
+    """The log that the configuration asks for. `closing` closes it in the end."""
     if config.access_log is None:
         return nothing
-    fd = sys.stderr.fileno()
-    if config.access_log != "-":
-        fd = os.open(config.access_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        closing.callback(os.close, fd)
-
-    def write(record: dict[str, Any]) -> None:
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        os.write(fd, encode({"time": stamp} | record) + b"\n")
-
-    return write
+    log = AccessLog(config.access_log)
+    closing.callback(log.close)
+    return log

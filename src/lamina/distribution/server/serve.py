@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from lamina.distribution.server.accesslog import open_log
+from lamina.distribution.server.accesslog import AccessLog, open_log
 from lamina.distribution.server.app import App
 from lamina.distribution.server.auth.build import build
 from lamina.distribution.server.collect import collect_forever
@@ -35,7 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 def serve(config: Config, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. `ready` is told the address, such as `127.0.0.1:5000`, once requests are taken.
+    """Serve until SIGTERM or SIGINT; SIGHUP opens the access log anew.
+
+    `ready` is told the address, such as `127.0.0.1:5000`, once requests are taken.
 
     Raises InvalidInput for a configuration that does not hold together, Unavailable where the address cannot be had.
     """
@@ -48,6 +50,8 @@ async def _serve(config: Config, ready: Callable[[str], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as parts:
         registry = await assemble(config, parts)
+        if isinstance(registry.log, AccessLog):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, registry.log.reopen)
         address = await listen(registry, parts)
         collecting = asyncio.create_task(collect_forever(registry))
         parts.callback(collecting.cancel)
