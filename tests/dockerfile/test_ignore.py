@@ -100,6 +100,11 @@ def test_wildcards_are_seen_unless_escaped() -> None:
     assert not has_wildcards(r"a\*")
 
 
+def test_a_range_that_runs_backwards_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="syntax error"):
+        ignored("[z-a]", "m")
+
+
 @given(st.text(alphabet="ab*?[]^-!/\\#. ", max_size=12), st.text(alphabet="ab/", min_size=1, max_size=6))
 def test_any_pattern_matches_or_is_refused(pattern: str, path: str) -> None:
     with suppress(InvalidInput):

@@ -71,10 +71,12 @@ def _parse_line(line: str, number: int) -> Pattern | None:
     text = clean(text)
     text = text[1:] if len(text) > 1 and text.startswith("/") else text
     compile_match(text)
+    _expression(text)
     return Pattern(text, keeps, number)
 
 
 def _expression(text: str) -> re.Pattern[str]:
+    """Raises Problem for a range whose end comes before its start, which Go's regexp refuses as well."""
     parts: list[str] = []
     at = 0
     while at < len(text):
@@ -97,7 +99,10 @@ def _expression(text: str) -> re.Pattern[str]:
             at = end + 1
         else:
             parts.append(re.escape(char))
-    return re.compile("".join(parts) + r"\Z", re.DOTALL)
+    try:
+        return re.compile("".join(parts) + r"\Z", re.DOTALL)
+    except re.error:
+        raise Problem(f"syntax error in pattern {text!r}", "Write the range in order, as in [a-z].") from None
 
 
 def _class_end(text: str, at: int) -> int:
