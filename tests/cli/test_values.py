@@ -17,6 +17,7 @@ from lamina.cli.run.mounts import binds_and_volumes, parse_mount
 from lamina.cli.run.ports import exposed, parse_publish
 from lamina.cli.run.security import restart_policy, security_options
 from lamina.cli.show.containers import displayed_ports
+from lamina.cli.show.rows import natural
 from lamina.cli.show.times import human_duration, moment, parse_duration, parse_time, rfc3339_nano
 from lamina.cli.show.units import binary_size, human_size, parse_size
 from lamina.cli.terminal.detach import DetachFilter, parse_keys
@@ -171,6 +172,11 @@ def test_policies_and_options() -> None:
     for wrong in (lambda: restart_policy("sometimes"), lambda: security_options(["seccomp"]), lambda: filters(["x"])):
         with pytest.raises(InvalidInput):
             wrong()
+
+
+def test_numbers_in_names_sort_by_value() -> None:
+    names = ["web10", "web2", "264f", "6a0", "web"]
+    assert sorted(names, key=natural) == ["6a0", "264f", "web", "web2", "web10"]
 
 
 def test_names_come_apart() -> None:

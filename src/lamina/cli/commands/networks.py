@@ -95,10 +95,11 @@ def _within(address: str, subnet: str) -> bool:
 def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, quiet: bool) -> None:
     """List networks."""
     from lamina.cli.show.networks import NETWORK_DEFAULT, NETWORKS
+    from lamina.cli.show.rows import natural
     from lamina.cli.show.table import print_rows
 
     form = format_ or (session.settings.config.text("networksFormat") if not quiet else "")
-    found = sorted(session.client.networks.list(filters(filter_)), key=lambda network: network.name)
+    found = sorted(session.client.networks.list(filters(filter_)), key=lambda network: natural(network.name))
     print_rows(found, NETWORKS, NETWORK_DEFAULT, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 

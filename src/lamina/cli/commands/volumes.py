@@ -39,10 +39,11 @@ def create(
 def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) -> None:
     """List volumes."""
     from lamina.cli.show.networks import VOLUME_DEFAULT, VOLUMES
+    from lamina.cli.show.rows import natural
     from lamina.cli.show.table import print_rows
 
     form = format_ or (session.settings.config.text("volumesFormat") if not quiet else "")
-    found = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: volume.name)
+    found = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: natural(volume.name))
     print_rows(found, VOLUMES, VOLUME_DEFAULT, form=form, quiet="Name" if quiet else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -53,6 +54,11 @@ class Headers:
 def short_id(identifier: str) -> str:
     """The first 12 digits of an ID, without its algorithm."""
     return identifier.removeprefix("sha256:")[:12]
+
+
+def natural(text: str) -> list[str | int]:
+    """A key that sorts numbers in names by their value, as Docker's lists do: "a2" before "a10"."""
+    return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"(\d+)", text))]
 
 
 def ellipsis(text: str, width: int) -> str:
