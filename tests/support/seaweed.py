@@ -43,11 +43,18 @@ class SeaweedServer:
         self._folder = Path(tempfile.mkdtemp(prefix="lamina-s3-"))
         user = {"name": "tests", "credentials": [{"accessKey": _KEY, "secretKey": _SECRET}], "actions": ["Admin"]}
         (self._folder / "s3.json").write_text(json.dumps({"identities": [user]}))
-        ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        ports = self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         self._endpoint = f"http://127.0.0.1:{ports['s3.port']}"
         arguments = [f"-{name}={port}" for name, port in ports.items()]
         arguments += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self._folder}", "-master.volumeSizeLimitMB=64"]
-        arguments += ["-volume.max=64", "-master.telemetry=false", "-s3", f"-s3.config={self._folder}/s3.json"]
+        arguments += [
+            "-volume.max=64",
+            "-master.telemetry=false",
+            "-s3",
+            "-s3.port.lance=0",
+            "-s3.port.iceberg=0",
+            f"-s3.config={self._folder}/s3.json",
+        ]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("weed")), "server", *arguments],
@@ -55,15 +62,25 @@ class SeaweedServer:
                 stderr=log,
                 cwd=self._folder,
             )
-        self.url(f"first{uuid.uuid4().hex}")
+        try:
+            self.url(f"first{uuid.uuid4().hex}")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self._folder)
+        for port in self._ports.values():  # sockets that it puts beside its folder
+            for path in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                path.unlink()
 
     def url(self, bucket: str) -> str:
         """The URL of a fresh bucket, as `--storage` takes it. It works once this returns."""
