@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lamina.distribution.server.registry import Registry
 
 MOST = 10_000  # names in one answer
+SCANNED = 1000  # names read at once to find those that a client may see
 MOST_REFERRERS = 500  # descriptors in one answer
 
 
@@ -35,10 +36,11 @@ async def catalog(registry: Registry, call: Call) -> web.StreamResponse:
     viewer = Identity(call.identity.name)  # a token names repositories, but here it is about all of them
     shown: list[str] = []
     more = n > 0
-    at = last
+    at, size = last, n + 1
     while more and len(shown) <= n:
-        names = await registry.database.read(repositories.catalog, at, n + 1)
-        more = len(names) > n
+        names = await registry.database.read(repositories.catalog, at, size)
+        more = len(names) == size
+        size = max(size, SCANNED)  # this client sees few of them
         at = names[-1] if names else at
         shown += [name for name in names if registry.gate.allows(viewer, name, "pull")]
     headers = _next("/v2/_catalog", n, shown)
