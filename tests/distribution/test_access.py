@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 
@@ -123,3 +124,17 @@ def test_tls_with_a_private_ca(start: Start, store: Store, tmp_path: Path) -> No
         pushed = push(reference, config, layers, store, ignore, client=client)
         assert client.repository(reference).manifest("1").digest == pushed.digest
         assert client.registry(running.address).endpoint.base.startswith("https:")
+
+
+def test_the_catalog_shows_what_a_user_may_see_page_by_page(start: Start, htpasswd: Path) -> None:
+    running = start(auth={"htpasswd": str(htpasswd), "grants": GRANTS})
+    ann, bob = ({"Authorization": "Basic " + b64encode(pair).decode()} for pair in (b"ann:a", b"bob:b"))
+    with closing(Raw(running.address)) as raw:
+        for name in ("aaa", "other/a", "team/a", "team/b", "team/c", "zzz"):
+            raw.push_blob(name, b"x", **ann)
+        seen, path = [], "/v2/_catalog?n=1"
+        while path:
+            page = raw("GET", path, **bob)
+            seen.append(json.loads(page.body)["repositories"])
+            path = page.headers.get("Link", "").partition(">")[0].removeprefix("<")
+    assert seen == [["team/a"], ["team/b"], ["team/c"]]
