@@ -107,11 +107,16 @@ def entry_of(node: Node | None) -> Entry | None:
 
 
 def walk(tree: Tree, node: Node) -> Iterator[Node]:
-    """`node` and everything below it, parents first, names in order."""
-    yield node
-    if node.is_directory:
-        for child in tree.children(node.path):
-            yield from walk(tree, child)
+    """`node` and everything below it, parents first, names in order; at any depth a path can name."""
+    todo: list[Iterator[Node]] = [iter((node,))]
+    while todo:
+        found = next(todo[-1], None)
+        if found is None:
+            todo.pop()
+            continue
+        yield found
+        if found.is_directory:
+            todo.append(tree.children(found.path))
 
 
 def read_all(tree: Tree, node: Node, limit: int) -> bytes:

@@ -15,6 +15,8 @@ from lamina.dockerfile.spaces import SPACES
 
 _SPECIAL_PARAMETERS = "@*#?-$!0"
 
+MAX_EXPANDED = 1 << 20  # characters that variables may put into one word: values that double would fill the memory
+
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
@@ -91,6 +93,7 @@ class _Run:
     at: int = 0
     found: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    taken: int = 0  # characters that values have put in
 
     def peek(self) -> str:
         return self.source[self.at : self.at + 1]
@@ -210,6 +213,11 @@ class _Run:
     def _value(self, name: str) -> str | None:
         value = self.env.get(name)
         (self.missing if value is None else self.found).add(name)
+        self.taken += len(value or "")
+        if self.taken > MAX_EXPANDED:
+            raise Problem(
+                f"a word is larger than {MAX_EXPANDED} characters once {name} is put in", "Use shorter values."
+            )
         return value
 
     def _braced(self, name: str) -> str:

@@ -23,6 +23,7 @@ from lamina.volumes.options import VolumeMount, volume_mount
 
 _BUCKET = "volumes"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAME_LIMIT = 255  # a volume is a folder: NAME_MAX
 _MNT_DETACH = 2
 
 Users = Callable[[str], Sequence[str]]
@@ -60,6 +61,8 @@ class Volumes:
         if not name:
             name = secrets.token_hex(32)
             given.setdefault(ANONYMOUS_LABEL, "")
+        if len(name) > _NAME_LIMIT:
+            raise InvalidInput(f"a volume's name has at most {_NAME_LIMIT} characters, this one has {len(name)}")
         if not _NAME.fullmatch(name):
             advice = "Names match [a-zA-Z0-9][a-zA-Z0-9_.-]+; give an absolute path for a host directory"
             raise InvalidInput(

@@ -137,18 +137,22 @@ class ArchiveTree:
             self._names.setdefault(path, set())
 
     def _make_parents(self, path: str) -> None:
+        """Without recursion: a path may have thousands of parts."""
         parent, _, name = path.rpartition("/")
-        names = self._names.get(parent)
-        if names is None:
-            self._make_parents(parent)
+        while (names := self._names.get(parent)) is None:
             self._nodes[parent] = Node(Entry(parent, EntryType.DIRECTORY, 0o755), implied=True)
-            names = self._names[parent] = set()
+            self._names[parent] = {name}
+            parent, _, name = parent.rpartition("/")
         names.add(name)
 
     def _drop_below(self, path: str) -> None:
-        for name in self._names.pop(path, set()):
-            self._drop_below(f"{path}/{name}")
-            self._nodes.pop(f"{path}/{name}", None)
+        todo = [path]
+        while todo:
+            directory = todo.pop()
+            below = [f"{directory}/{name}" for name in self._names.pop(directory, ())]
+            for each in below:
+                self._nodes.pop(each, None)
+            todo += below
 
     def remove(self, path: str) -> None:
         """Take a file or directory out of the tree; the spooled bytes stay."""

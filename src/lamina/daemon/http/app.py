@@ -43,6 +43,8 @@ class Api:
         """One request, to its end. A client that goes away cancels this."""
         try:
             version, path = split_version(_path(request))
+            if "\0" in path or any("\0" in value for value in request.query.values()):
+                raise InvalidInput("the request's address holds a NUL character")
             match = self._router.match(request.method, path)
             return await match.handler(Call(request, match.places, version, self._workers))
         except asyncio.CancelledError:

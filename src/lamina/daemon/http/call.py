@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ P = ParamSpec("P")
 
 BODY_LIMIT = 8 << 20  # bytes of a JSON body; tars come as streams
 _FALSE = frozenset({"", "no", "false", "none", "0"})
+_NUL = re.compile(rb"\0|(?<!\\)(?:\\\\)*\\u0000")
 _PEER = struct.Struct("3i")
 
 
@@ -71,14 +73,17 @@ class Call:
         return default if value in ("", "null") else decode(value.encode(), type, name)
 
     async def body(self) -> bytes:
-        """The whole body. Raises TooLarge past `BODY_LIMIT`."""
+        """The whole body. Raises TooLarge past `BODY_LIMIT`, InvalidInput for a NUL, as itself or as JSON writes it."""
         parts, size = [], 0
         while part := await self.request.content.readany():
             size += len(part)
             if size > BODY_LIMIT:
                 raise TooLarge(f"the request's body is larger than {BODY_LIMIT >> 20} MiB")
             parts.append(part)
-        return b"".join(parts)
+        whole = b"".join(parts)
+        if _NUL.search(whole):
+            raise InvalidInput("the request's body holds a NUL character, which no name, path or argument can have")
+        return whole
 
     async def json(self, type: type[T]) -> T:
         """The body, decoded; an empty one and null are an empty object. Raises InvalidInput for what is no JSON."""
