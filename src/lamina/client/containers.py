@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from lamina.client.documents import Container, Created, Pruned
@@ -185,6 +185,10 @@ class Containers:
     def export(self, reference: str) -> Iterator[bytes]:
         """The container's whole file tree as a tar in chunks."""
         return _chunks(self._transport.call("GET", f"{_path(reference)}/export"))
+
+    def export_to(self, reference: str, sink: IO[bytes]) -> None:
+        """`export`, written to a file."""
+        self._transport.call("GET", f"{_path(reference)}/export").pour(sink)
 
     def prune(self, filters: Filters | None = None) -> Pruned:
         """Remove stopped containers."""

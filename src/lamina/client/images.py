@@ -9,6 +9,7 @@ from urllib.parse import quote
 from lamina.client.documents import Created, Image, Pruned
 from lamina.client.messages import Auth, auth_header, encode_auth, messages
 from lamina.client.transport import Transport
+from lamina.client.wire import Reply
 from lamina.progress import Message, Output, Report, ignore
 
 Filters = Mapping[str, Sequence[str]]
@@ -86,7 +87,7 @@ class Images:
         platform: str | None = None,
         report: Report = ignore,
     ) -> None:
-        """Make a one-layer image from a tar (plain or compressed), given as chunks, or as a URL the daemon fetches."""
+        """Make a one-layer image from a tar, plain or compressed: a file, chunks, or a URL that the daemon fetches."""
         query: dict[str, object] = {"repo": repository or None, "tag": tag or None, "message": message or None}
         query |= {"changes": list(changes), "platform": platform}
         if isinstance(source, str):
@@ -99,12 +100,11 @@ class Images:
 
     def save(self, references: Sequence[str], sink: IO[bytes], *, platform: str | None = None) -> None:
         """Write an archive of the images, with their names, that `load` of any engine reads."""
-        for chunk in self.archive(references, platform=platform):
-            sink.write(chunk)
+        self._archive(references, platform).pour(sink)
 
     def archive(self, references: Sequence[str], *, platform: str | None = None) -> Iterator[bytes]:
         """`save` as a stream of bytes."""
-        reply = self._transport.call("GET", "/images/get", {"names": list(references), "platform": platform})
+        reply = self._archive(references, platform)
         try:
             while chunk := reply.body.read1(1 << 20):
                 yield chunk
@@ -112,7 +112,7 @@ class Images:
             reply.close()
 
     def load(self, source: Iterable[bytes], *, platform: str | None = None, report: Report = ignore) -> None:
-        """Read an archive that `save` wrote, given as chunks; what was loaded is told as Output messages."""
+        """Read an archive that `save` wrote, given as a file or chunks; what was loaded is told as Output messages."""
         query = {"quiet": report is ignore, "platform": platform}
         content = {"Content-Type": "application/x-tar"}
         self._follow(self._transport.lines("POST", "/images/load", query, body=source, headers=content), report)
@@ -165,6 +165,9 @@ class Images:
         """
         extra = {"Content-Type": "application/x-tar", "X-Registry-Config": encode_auth(auths or {}), **(headers or {})}
         return messages(self._transport.lines("POST", "/build", options, body=context, headers=extra))
+
+    def _archive(self, references: Sequence[str], platform: str | None) -> Reply:
+        return self._transport.call("GET", "/images/get", {"names": list(references), "platform": platform})
 
     @staticmethod
     def _follow(lines: Iterator[Mapping[str, Any]], report: Report) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from lamina.client.address import Address
 from lamina.client.dial import Tls, dial
+from lamina.client.sending import Body
 from lamina.client.stream import Stream
-from lamina.client.wire import Body, Reply, Wire
+from lamina.client.wire import Reply, Wire
 from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
 
 NEWEST = (1, 48)  # the newest API this client knows how to speak

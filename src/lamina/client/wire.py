@@ -11,8 +11,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from lamina.client.sending import Body, length_of, send
+from lamina.client.splice import Splice, plain_descriptor
 from lamina.errors import Corrupt, LaminaError, Unavailable
 
 if TYPE_CHECKING:
@@ -20,9 +22,8 @@ if TYPE_CHECKING:
 
 MAX_HEAD = 64 * 1024  # bytes of one line, or of one response head
 PIECE = 64 * 1024  # bytes asked from the socket at once
+LARGE = 1 << 20  # the same where much is expected
 NO_BODY = frozenset((101, 204, 304))
-
-Body = bytes | Iterable[bytes] | None
 
 
 class Source:
@@ -43,24 +44,41 @@ class Source:
         del self.ahead[: end + 1]
         return line
 
-    def some(self, limit: int) -> bytes:
-        """Between 1 and `limit` bytes, as soon as there are any; b"" at the end of the stream."""
+    def into(self, view: memoryview) -> int:
+        """Fill `view` with at least one byte, as soon as there are any; 0 at the end of the stream."""
+        if self.ahead:
+            data = self._kept(len(view))
+            view[: len(data)] = data
+            return len(data)
+        try:
+            return self.sock.recv_into(view)
+        except OSError as error:
+            raise _broken(error) from error
+
+    def through(self, splice: Splice, most: int) -> int:
+        """Move between 1 and `most` bytes through `splice`; 0 at the end of the stream."""
         if not self.ahead:
-            return self._receive(limit)
-        data = bytes(self.ahead[:limit])
-        del self.ahead[:limit]
+            return splice.move(most)
+        data = self._kept(most)
+        splice.write(data)
+        return len(data)
+
+    def _kept(self, most: int) -> bytes:
+        data = bytes(self.ahead[:most])
+        del self.ahead[:most]
         return data
 
     def _more(self) -> bool:
-        data = self._receive(PIECE)
+        try:
+            data = self.sock.recv(PIECE)
+        except OSError as error:
+            raise _broken(error) from error
         self.ahead += data
         return bool(data)
 
-    def _receive(self, limit: int) -> bytes:
-        try:
-            return self.sock.recv(limit)
-        except OSError as error:
-            raise Unavailable(f"the connection to the daemon broke ({error.strerror or error})", early=True) from error
+
+def _broken(error: OSError) -> Unavailable:
+    return Unavailable(f"the connection to the daemon broke ({error.strerror or error})", early=True)
 
 
 class _Incoming(io.RawIOBase):
@@ -77,24 +95,39 @@ class _Incoming(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer)
+        due = self._due(len(view))
+        if not due:
+            return 0
+        count = self._source.into(view[:due])
+        self._consume(count)
+        return count
+
+    def pour(self, sink: IO[bytes]) -> None:
+        """Write all that is left to `sink`, by the kernel where both ends are nothing but descriptors."""
+        target = plain_descriptor(sink) if type(self._source.sock) is socket.socket else None
+        if target is None:
+            buffer = memoryview(bytearray(LARGE))
+            while count := self.readinto(buffer):
+                sink.write(buffer[:count])
+            return
+        sink.flush()
+        with Splice(self._source.sock, target) as splice:
+            while due := self._due(LARGE):
+                self._consume(self._source.through(splice, due))
+
+    def _due(self, most: int) -> int:
+        """How many bytes of data come next, at most `most`; 0 at the end of the body."""
         if self._chunked and not self._left and not self.finished:
             self._next_chunk()
         if self.finished:
             return 0
-        data = self._source.some(len(view) if self._left is None else min(len(view), self._left))
-        if not data:
-            return self._ended()
-        view[: len(data)] = data
-        self._consume(len(data))
-        return len(data)
-
-    def _ended(self) -> int:
-        self.finished = True
-        if self._left is not None:
-            raise Unavailable("the daemon closed the connection in the middle of its answer")
-        return 0
+        return most if self._left is None else min(most, self._left)
 
     def _consume(self, count: int) -> None:
+        if not count:
+            self.finished = True
+            if self._left is not None:
+                raise Unavailable("the daemon closed the connection in the middle of its answer")
         if self._left is None:
             return
         self._left -= count
@@ -139,6 +172,13 @@ class Reply:
         finally:
             self.close()
 
+    def pour(self, sink: IO[bytes]) -> None:
+        """The whole body, of which nothing was read yet, into `sink`. Raises Unavailable where it ends too early."""
+        try:
+            self._incoming.pour(sink)
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Give the connection back where everything was read, else end it."""
         wants_close = self.headers.get("connection", "").lower() == "close"
@@ -161,9 +201,9 @@ class Wire:
     def exchange(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> Reply:
         """Send one request and read the head of its response.
 
-        A `bytes` body goes out with its length; any other iterable goes out in chunks from a thread of its own, so
-        that a daemon which answers while it reads is heard. An error raised by the iterable ends the connection and
-        is raised again from here or from `Reply.read`.
+        A `bytes` body and a file go out with their length, any other iterable in chunks; all but bytes from a thread
+        of its own, so that a daemon which answers while it reads is heard. An error raised by the iterable ends the
+        connection and is raised again from here or from `Reply.read`.
         """
         self._busy = True
         try:
@@ -200,12 +240,11 @@ class Wire:
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> None:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._host}", "User-Agent: lamina"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        if isinstance(body, bytes):
-            lines.append(f"Content-Length: {len(body)}")
-        elif body is not None:
+        length = length_of(body)
+        if length is None:
             lines.append("Transfer-Encoding: chunked")
-        elif method in ("POST", "PUT"):
-            lines.append("Content-Length: 0")
+        elif body is not None or method in ("POST", "PUT"):
+            lines.append(f"Content-Length: {length}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
         try:
             self.sock.sendall(head + body if isinstance(body, bytes) else head)
@@ -214,15 +253,12 @@ class Wire:
                 raise Unavailable(f"cannot send to the daemon ({error.strerror})", early=True) from error
             return  # an answer may wait all the same; reading tells
         if body is not None and not isinstance(body, bytes):
-            self._upload = threading.Thread(target=self._send_chunks, args=(body,), daemon=True)
+            self._upload = threading.Thread(target=self._upload_body, args=(body, length), daemon=True)
             self._upload.start()
 
-    def _send_chunks(self, body: Iterable[bytes]) -> None:
+    def _upload_body(self, body: Iterable[bytes], length: int | None) -> None:
         try:
-            for piece in body:
-                if piece:
-                    self.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-            self.sock.sendall(b"0\r\n\r\n")
+            send(self.sock, body, length)
         except (BrokenPipeError, ConnectionResetError):
             return  # the daemon heard enough; its answer tells why
         except (OSError, LaminaError) as error:

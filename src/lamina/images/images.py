@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -18,7 +19,8 @@ from lamina.images import create as creation
 from lamina.images import listing
 from lamina.images.archive.choose import images_to_save
 from lamina.images.archive.load import Loaded, load
-from lamina.images.archive.save import Sink, save
+from lamina.images.archive.pieces import Piece, copy_to
+from lamina.images.archive.save import Sink, pieces
 from lamina.images.catalog import Catalog, no_such_image
 from lamina.images.commit import Changed, CommitOptions, commit
 from lamina.images.create import NewImage
@@ -230,11 +232,21 @@ class Images:
         A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raises
         NotFound and InvalidInput before anything is written, then what the sink raises.
         """
+        with self.archive(names, docker_archive=docker_archive) as parts:
+            copy_to(parts, sink.write)
+
+    @contextmanager
+    def archive(self, names: Sequence[str], *, docker_archive: bool = True) -> Iterator[tuple[Piece, ...]]:
+        """What `save` writes, in pieces, for those who can let the kernel copy files.
+
+        The files stay while the block runs, in one thread; publishes `save` when it ends well. Raises NotFound,
+        InvalidInput.
+        """
         with self.store.lease() as lease:
             images = images_to_save(self.catalog, names)
             for item in images:
                 self._hold(lease, item.image)
-            save(images, sink, docker_archive=docker_archive)
+            yield pieces(images, docker_archive=docker_archive)
         for item in images:
             self.publish("save", item.image, str(item.image.id))
 

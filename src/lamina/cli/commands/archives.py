@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import IO
 
 import click
@@ -15,33 +15,23 @@ from lamina.cli.names import split_reference
 from lamina.cli.session import Session
 from lamina.errors import InvalidInput
 
-PIECE = 1 << 20
 
-
-def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
-    """A file in pieces."""
-    while piece := file.read(PIECE):
-        yield piece
-
-
-def write_archive(chunks: Iterator[bytes], output: str) -> None:
-    """Chunks to a file, which appears whole or not at all, or to stdout where `output` is empty.
+def write_archive(write: Callable[[IO[bytes]], None], output: str) -> None:
+    """Lets `write` fill a file, which appears whole or not at all, or stdout where `output` is empty.
 
     Raises InvalidInput where stdout is a terminal.
     """
     if not output or output == "-":
         if sys.stdout.isatty():
             raise InvalidInput("cowardly refusing to save to a terminal", advice="Use -o FILE, or redirect the output")
-        for chunk in chunks:
-            sys.stdout.buffer.write(chunk)
+        write(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     special = os.path.exists(output) and not os.path.isfile(output)
     temporary = output if special else f"{output}.{os.getpid()}.partial"
     try:
         with open(temporary, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+            write(file)
         if not special:
             os.replace(temporary, output)
     except BaseException:
@@ -60,7 +50,7 @@ def write_archive(chunks: Iterator[bytes], output: str) -> None:
 @click.pass_obj
 def save(session: Session, references: tuple[str, ...], output: str, platform: str | None) -> None:
     """Save images, with their names and layers, to a tar archive."""
-    write_archive(session.client.images.archive(references, platform=platform), output)
+    write_archive(lambda sink: session.client.images.save(references, sink, platform=platform), output)
 
 
 @command("""
@@ -85,7 +75,7 @@ def load(session: Session, input_: str, platform: str | None, quiet: bool) -> No
 
     with Display() as display, open(input_, "rb") if input_ else sys.stdin.buffer as file:
         report = only_output if quiet or not sys.stdout.isatty() else display
-        session.client.images.load(chunks_of(file), platform=platform, report=report)
+        session.client.images.load(file, platform=platform, report=report)
 
 
 @command(
@@ -113,7 +103,7 @@ def import_(
         if isinstance(progress, Status) and progress.current is None and not progress.id:
             print(progress.status)
 
-    def send(content: Iterator[bytes] | str) -> None:
+    def send(content: IO[bytes] | str) -> None:
         session.client.images.import_tar(
             content, repository, tag, message=message, changes=changes, platform=platform, report=report
         )
@@ -122,4 +112,4 @@ def import_(
         send(source)
         return
     with sys.stdin.buffer if source == "-" else open(source, "rb") as file:
-        send(chunks_of(file))
+        send(file)

@@ -110,4 +110,4 @@ def export(session: Session, container: str, output: str) -> None:
     """Write a container's whole file system as a tar."""
     from lamina.cli.commands.archives import write_archive
 
-    write_archive(session.client.containers.export(container), output)
+    write_archive(lambda sink: session.client.containers.export_to(container, sink), output)

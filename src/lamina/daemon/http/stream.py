@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -18,10 +18,13 @@ from lamina.daemon.http.direct import DirectSink, plain_socket
 from lamina.daemon.http.errors import message_of
 from lamina.daemon.http.messages import error_line, message_line
 from lamina.errors import Cancelled
+from lamina.images.archive.pieces import Piece, copy_to, size_of
 from lamina.progress import Message
 
 _LOG = logging.getLogger("lamina.daemon")
 _WAITING = 4 << 20  # bytes that may wait for a slow client before the work that makes them has to wait too
+
+_GLANCE = 0.01  # seconds between looks whether the head has left
 
 
 class Sink(Protocol):
@@ -33,6 +36,9 @@ class Sink(Protocol):
     def headers(self) -> MutableMapping[str, str]: ...
 
     def write(self, data: bytes, /) -> int: ...
+
+    def put(self, pieces: Sequence[Piece], /) -> None:
+        """The whole body, instead of any `write`: the client is told its length."""
 
     def flush(self) -> None: ...
 
@@ -76,6 +82,10 @@ class Pipe:
         self._signal()
         return len(data)
 
+    def put(self, pieces: Sequence[Piece]) -> None:
+        self.response.content_length = size_of(pieces)
+        copy_to(pieces, self.write)
+
     def flush(self) -> None:
         """Written bytes are on their way already."""
 
@@ -117,6 +127,13 @@ class Pipe:
     async def start(self) -> None:
         if not self.response.prepared:
             await self.response.prepare(self._call.request)
+
+    async def start_alone(self) -> None:
+        """Starts, and returns when the event loop has nothing left to send: the socket may be written past it."""
+        await self.start()
+        transport = self._call.request.transport
+        while transport is not None and not transport.is_closing() and transport.get_write_buffer_size():
+            await asyncio.sleep(_GLANCE)  # only a client that asks more before it has read earlier answers sees this
 
     def _signal(self) -> None:
         try:
@@ -208,8 +225,16 @@ class _HeadFirst:
 
     def write(self, data: bytes) -> int:
         if not self._pipe.response.prepared:
-            asyncio.run_coroutine_threadsafe(self._pipe.start(), self._loop).result()
+            self._start()
         return self._sink.write(data)
+
+    def put(self, pieces: Sequence[Piece]) -> None:
+        self._pipe.response.content_length = size_of(pieces)
+        self._start()
+        self._sink.put(pieces)
+
+    def _start(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._pipe.start_alone(), self._loop).result()
 
     def flush(self) -> None:
         """Nothing is kept back."""

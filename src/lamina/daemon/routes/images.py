@@ -175,7 +175,8 @@ class ImageRoutes:
             raise InvalidInput("no image was named")
 
         def work(sink: Sink) -> None:
-            self._backend.images.save(names, sink)
+            with self._backend.images.archive(names) as pieces:
+                sink.put(pieces)
 
         return await bytes_response(call, work, "application/x-tar")
 

@@ -144,7 +144,8 @@ class _Taker:
         self.intake.documents[entry.path] = raw
 
     def _take_layer(self, entry: Entry, claimed: Digest | None, data: Prefixed, kind: Compression) -> None:
-        tee = Tee(data, new_hasher(claimed.algorithm) if claimed else None, self._watch(entry))
+        plain = kind is Compression.NONE and claimed is not None and claimed.algorithm == "sha256"  # hashed anyway
+        tee = Tee(data, new_hasher(claimed.algorithm) if claimed and not plain else None, self._watch(entry))
         keep = claimed is not None and kind is not Compression.NONE
         with self.store.layers.create() as work:
             if keep and claimed:
@@ -153,13 +154,13 @@ class _Taker:
                     ingested = ingest(decompressed(tee), work.tar, work.index)
                     tee.drain()
                     layer = work.commit(ingested)
-                    _check(entry.path, claimed, tee)
+                    _check(entry.path, claimed, tee.digest())
                     blob.commit(claimed)
                 self.store.blobs.cache(claimed, layer.diff_id)
                 self.intake.compressed[claimed] = layer.diff_id
             else:
                 ingested = ingest(decompressed(tee), work.tar, work.index)
-                _check(entry.path, claimed, tee)
+                _check(entry.path, claimed, ingested.diff_id if plain else tee.digest())
                 layer = work.commit(ingested)
         self.intake.layers[entry.path] = layer.diff_id
 
@@ -203,8 +204,7 @@ def _short_name(path: str) -> str:
     return name.removesuffix(".tar")[:12]
 
 
-def _check(path: str, claimed: Digest | None, tee: Tee) -> None:
-    found = tee.digest()
+def _check(path: str, claimed: Digest | None, found: Digest | None) -> None:
     if claimed is not None and found != claimed:
         raise _wrong_digest(path, claimed, found)
 

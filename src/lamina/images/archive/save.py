@@ -16,6 +16,7 @@ from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.images.archive import docker, layout, legacy
+from lamina.images.archive.pieces import FileRange, Piece, Pieces, copy_to
 from lamina.images.image import Image, plain_manifest
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
@@ -38,7 +39,12 @@ class SavedImage:
 
 def save(images: Sequence[SavedImage], sink: Sink, *, docker_archive: bool = True) -> None:
     """Write the images; without `docker_archive` only the parts of the OCI layout. Raises what the sink raises."""
-    archive = _Archive(sink)
+    copy_to(pieces(images, docker_archive=docker_archive), sink.write)
+
+
+def pieces(images: Sequence[SavedImage], *, docker_archive: bool = True) -> tuple[Piece, ...]:
+    """The archive in pieces: the layers' tars are ranges of their files, all else is bytes."""
+    archive = _Archive()
     manifests = {item.image.id: plain_manifest(item.image) for item in images}
     archive.document(layout.LAYOUT, encode({"imageLayoutVersion": "1.0.0"}))
     archive.document(layout.INDEX, _index(images, manifests).raw)
@@ -54,14 +60,15 @@ def save(images: Sequence[SavedImage], sink: Sink, *, docker_archive: bool = Tru
     for item in images:
         for layer in item.image.layers:
             archive.layer(layer)
-    archive.close()
+    return archive.done()
 
 
 class _Archive:
     """A tar whose members have no owner and no time; each is written once."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._tar = TarWriter(sink)
+    def __init__(self) -> None:
+        self._pieces = Pieces()
+        self._tar = TarWriter(self._pieces)
         self._written: set[Digest] = set()
 
     def document(self, path: str, raw: bytes) -> None:
@@ -78,11 +85,12 @@ class _Archive:
     def layer(self, layer: Layer) -> None:
         if layer.diff_id not in self._written:
             self._written.add(layer.diff_id)
-            with layer.tar.open("rb", buffering=0) as data:
-                self._tar.add(Entry(layout.blob_path(layer.diff_id), EntryType.REGULAR, size=layer.size), data)
+            with self._tar.around(Entry(layout.blob_path(layer.diff_id), EntryType.REGULAR, size=layer.size)):
+                self._pieces.put(FileRange(layer.tar, 0, layer.size))
 
-    def close(self) -> None:
+    def done(self) -> tuple[Piece, ...]:
         self._tar.close()
+        return self._pieces.done()
 
 
 def _index(images: Sequence[SavedImage], manifests: dict[Digest, Manifest]) -> Index:

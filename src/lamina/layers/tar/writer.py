@@ -8,6 +8,8 @@ length is no multiple of 512 should only come last, for GNU tar begins each piec
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from lamina.errors import InvalidInput
@@ -70,6 +72,19 @@ class TarWriter:
             self._sink.write(_PADDING[stored % BLOCK])
         self.offset = start + stored + -stored % BLOCK
         return start if entry.type is EntryType.REGULAR and entry.size else -1
+
+    @contextmanager
+    def around(self, entry: Entry) -> Iterator[None]:
+        """Write the header of a plain file on entering, its padding on leaving.
+
+        The `entry.size` bytes between are put behind the header by the caller, past this writer, so that the kernel
+        can copy them. Raises InvalidInput for numbers that no tar holds.
+        """
+        head = _head(entry, entry.size)
+        self._sink.write(head)
+        yield
+        self._sink.write(_PADDING[entry.size % BLOCK])
+        self.offset += len(head) + entry.size + -entry.size % BLOCK
 
     def _copy(self, entry: Entry, data: Readable | bytes | None, size: int) -> None:
         left = size

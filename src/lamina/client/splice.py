@@ -1,0 +1,69 @@
+"""Bytes from a socket into a file by the kernel alone: splice(2) through a pipe, no copy in this process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import socket
+from contextlib import suppress
+from typing import IO
+
+from lamina.errors import Unavailable
+
+_PIPE = 1 << 20  # bytes of the pipe; what an unprivileged process may ask for
+
+
+def plain_descriptor(file: IO[bytes]) -> int | None:
+    """The descriptor behind a file that adds nothing to it; None where bytes are changed or kept on their way."""
+    raw = file.raw if isinstance(file, io.BufferedWriter | io.BufferedReader) else file
+    return raw.fileno() if type(raw) is io.FileIO else None
+
+
+class Splice:
+    """Moves bytes from a blocking socket to the descriptor `target`. Used as a context manager."""
+
+    def __init__(self, source: socket.socket, target: int) -> None:
+        self._source = source.fileno()
+        self._target = target
+        self._out, self._in = os.pipe()
+        with suppress(OSError):  # too many pipes of this user are large already
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE)
+
+    def __enter__(self) -> Splice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._in)
+        os.close(self._out)
+
+    def move(self, most: int) -> int:
+        """Move at least one byte, 0 at the end of the stream. Raises Unavailable for the socket, OSError for the file.
+
+        Returns when all that was taken from the socket is in the file.
+        """
+        try:
+            count = os.splice(self._source, self._in, min(most, _PIPE))
+        except OSError as error:
+            raise Unavailable(f"the connection to the daemon broke ({error.strerror or error})", early=True) from error
+        left = count
+        while left:
+            left -= self._from_pipe(left)
+        return count
+
+    def write(self, data: bytes) -> None:
+        """Bytes that were read from the socket before."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._target, view) :]
+
+    def _from_pipe(self, most: int) -> int:
+        try:
+            return os.splice(self._out, self._target, most)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        data = os.read(self._out, most)  # files opened for appending, terminals, and some others cannot be spliced to
+        self.write(data)
+        return len(data)
