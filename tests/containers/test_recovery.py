@@ -81,3 +81,12 @@ def test_stopped_ones_stay_so(reopen: Callable[[], Rooms]) -> None:
     rooms.containers.stop(id, timeout=0)
     rooms = reopen()
     assert rooms.containers.get(id).state.status == "exited"
+
+
+def test_what_was_removed_does_not_come_back(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    container = rooms.containers.get(rooms.run("sleep 100"))
+    rooms.containers.remove(container.id, force=True)
+    container.set_state(error="a late check")
+    rooms = reopen()
+    assert rooms.containers.list(all=True) == []

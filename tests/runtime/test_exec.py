@@ -74,3 +74,13 @@ def test_execs_end_with_their_container(start: Start) -> None:
     status = process.wait(10)
     assert status is not None
     assert status.code == 137
+
+
+def test_an_exec_may_be_dropped_after_its_container(start: Start, runtime: Runtime) -> None:
+    task = start("sleep 100")
+    process = task.exec("e", ProcessSpec(args=("true",), env=ENV))
+    task.kill()
+    task.wait(10)
+    task.delete()
+    assert not (runtime.exec_root / task.id).exists()
+    process.delete()  # its monitor ends, which the end of this test looks at

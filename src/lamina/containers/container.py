@@ -67,9 +67,11 @@ class Container:
         return self.directory / f"{self.id}-json.log"
 
     def change(self, **fields: object) -> None:
-        """Replaces fields of the record, and keeps it."""
-        self.record = msgspec.structs.replace(self.record, **fields)
-        self._save(self.record)
+        """Replaces fields of the record, and keeps it, unless the container is gone."""
+        with self.lock:
+            self.record = msgspec.structs.replace(self.record, **fields)
+            if not self.removed:
+                self._save(self.record)
 
     def set_state(self, **fields: object) -> None:
         """Replaces fields of the state, and keeps it."""

@@ -72,6 +72,8 @@ class HealthChecks:
             code, output = self._execute(container, check, timeout)
         except LaminaError as error:
             code, output = error.facts.get("exit_code", -1), error.message
+        except OSError as error:  # the container is going away
+            code, output = -1, str(error)
         if code is None:
             code, output = -1, f"Health check exceeded timeout ({timeout:g}s)"
         return HealthResult(timestamp(start), timestamp(time.time_ns()), code, output)
@@ -84,9 +86,13 @@ class HealthChecks:
         spec = self._specs.exec(container, ExecConfig(cmd=tuple(command)), root)
         process = task.exec(secrets.token_hex(32), spec)
         deadline = time.monotonic() + timeout
-        with process.attach(stdin=False) as connection:
-            process.start()
-            output = _read(connection, deadline)
+        try:
+            with process.attach(stdin=False) as connection:
+                process.start()
+                output = _read(connection, deadline)
+        except BaseException:
+            process.delete()
+            raise
         status = process.wait(max(0.0, deadline - time.monotonic()))
         if status is None:
             process.kill()

@@ -29,18 +29,3 @@ def ensure_directory(root: str | os.PathLike[str], path: str) -> None:
         raise InvalidInput(f"Cannot mkdir: {path} leads through a link to nowhere", path=path) from None
     finally:
         os.close(root_fd)
-
-
-def real_path(root: str | os.PathLike[str], path: str) -> str:
-    """Where `path` below `root` is on the host, its symlinks followed inside the root. Raises InvalidInput."""
-    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        found = openat2(root_fd, path, os.O_PATH)
-        try:
-            return os.readlink(f"/proc/self/fd/{found}")
-        finally:
-            os.close(found)
-    except (FileNotFoundError, NotADirectoryError):
-        raise InvalidInput(f"cannot access path {path}: no such file or directory", path=path) from None
-    finally:
-        os.close(root_fd)

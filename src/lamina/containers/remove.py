@@ -60,6 +60,7 @@ class Remover:
         container.restarting.cancelled.set()
         self._launcher.release(container)
         self._rooms.snapshots.remove(container.id)
+        container.removed = True  # from here on nothing keeps its record any more
         self._catalog.drop(container)
         shutil.rmtree(container.directory, ignore_errors=True)
         if volumes:

@@ -299,8 +299,7 @@ class Task(Process):
         if self.pid:
             raise Conflict("the task still runs", id=self.id)
         if self._status is None and not self._forgotten.is_set():
-            with suppress(LaminaError):
-                self._ask({"op": "quit"})
+            self._quit()
         self._await_monitor()
         self._remove_directory()
 
@@ -362,9 +361,7 @@ class Exec(Process):
     def delete(self) -> None:
         """Drops an exec that was never started; does nothing to others."""
         if not self._started:
-            with suppress(LaminaError):
-                self._ask({"op": "quit"})
-            self._await_monitor()
+            self._quit()
             self._remove_directory()
 
     def _explain(self) -> LaminaError:

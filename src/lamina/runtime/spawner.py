@@ -41,6 +41,7 @@ class Spawner:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._closed = False
 
     def warm(self) -> None:
         """Starts the server now rather than with the first request."""
@@ -71,8 +72,9 @@ class Spawner:
         return Completed(int(status or b"-1"), out, err)
 
     def close(self) -> None:
-        """Ends the server; monitors stay. May be called twice."""
+        """Ends the server; monitors stay, and further requests raise Unavailable. May be called twice."""
         with self._lock:
+            self._closed = True
             self._drop()
 
     def _drop(self) -> None:
@@ -84,6 +86,8 @@ class Spawner:
             self._process = None
 
     def _connected(self) -> socket.socket:
+        if self._closed:
+            raise Unavailable("the engine has been closed")
         if self._socket is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             package_root = str(Path(lamina.__file__).parent.parent)

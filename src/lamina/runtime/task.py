@@ -68,6 +68,7 @@ class Process:
         self._ended = threading.Event()
         self._lingers = False  # the monitor still serves clients that lag behind
         self._monitor = 0  # its process id
+        self._watching: socket.socket | None = None
         self._forgotten = threading.Event()  # the runtime program has let go of it
 
     @property
@@ -90,6 +91,7 @@ class Process:
         self._started = bool(self._pid)
         if state.get("exit"):
             self._settle(_status(state["exit"]), tell=False)
+        self._watching = connection
         self._watcher.add(connection, self._told, self._gone)
 
     def start(self) -> int:
@@ -196,6 +198,14 @@ class Process:
             self._ended.set()
             if tell:
                 threading.Thread(target=self._on_exit, args=(status,), daemon=True).start()
+
+    def _quit(self) -> None:
+        """Ends the monitor of a process that never started. It is told over the connection that is open, since the
+        directory with its socket may be gone already."""
+        with suppress(OSError):
+            if self._watching is not None:
+                self._watching.sendall(protocol.encode({"op": "quit"}))
+        self._await_monitor()
 
     def _await_monitor(self) -> None:
         """Waits until the monitor has let go of the task, and is gone unless it still serves clients."""

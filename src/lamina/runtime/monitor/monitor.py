@@ -25,6 +25,7 @@ from lamina.runtime.monitor.streams import Input, Output
 from lamina.runtime.monitor.warmth import Warmth, own_cgroup
 
 DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from processes that inherited it (as Docker)
+UNUSED_SECONDS = 60.0  # how long an exec may wait for its start
 LINGER_SECONDS = 30.0  # how long slow clients may take to fetch the rest
 
 Answer = Callable[[dict[str, Any]], None]
@@ -56,7 +57,14 @@ class Monitor:
 
     def run(self) -> None:
         self._loop.watch_children(self._child_ended)
+        if not self._job.delete:
+            self._loop.later(UNUSED_SECONDS, self._give_up)
         self._loop.run()
+
+    def _give_up(self) -> None:
+        """Ends the monitor of an exec that nobody started."""
+        if not (self._launching or self._pid or self._exit):
+            self.quit()
 
     # -- what peers ask -----------------------------------------------------------------------------------------
 
