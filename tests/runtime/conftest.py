@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import time
@@ -19,6 +20,7 @@ from lamina.runtime.spec import ContainerSpec, ProcessSpec
 
 PROGRAMS = [name for name in ("crun", "runc") if shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin")]
 ENV = ("PATH=/bin",)
+NAME = f"test-{os.getpid()}"  # names are cgroups', too, which all engines of a machine share
 
 
 def container(*args: str, **process: Any) -> ContainerSpec:
@@ -76,7 +78,7 @@ def start(runtime: Runtime, busybox_tree: Path, tmp_path: Path) -> Iterator[Call
     def begin(script: str | ContainerSpec, **options: Any) -> Task:
         spec = container("sh", "-c", script) if isinstance(script, str) else script
         log = LogSpec(str(tmp_path / f"{len(made)}.log"))
-        task = runtime.create(f"t{len(made)}", spec, busybox_tree, log, **options)
+        task = runtime.create(f"{NAME}-{len(made)}", spec, busybox_tree, log, **options)
         made.append(task)
         task.start()
         return task

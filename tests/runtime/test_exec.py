@@ -12,7 +12,7 @@ from lamina.errors import Conflict, InvalidInput
 from lamina.runtime.runtime import Runtime, Task
 from lamina.runtime.spec import ProcessSpec, User
 
-from .conftest import ENV, PROGRAMS, container, frames, received
+from .conftest import ENV, NAME, PROGRAMS, container, frames, received
 
 pytestmark = pytest.mark.root
 
@@ -22,7 +22,7 @@ Start = Callable[..., Task]
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_output_input_and_exit_code(program: str, data_root: Path, busybox_tree: Path) -> None:
     runtime = Runtime(data_root / "exec", program)
-    task = runtime.create("a", container("sleep", "100"), busybox_tree)
+    task = runtime.create(NAME, container("sleep", "100"), busybox_tree)
     task.start()
     script = "cat; id -u; grep Seccomp: /proc/self/status; exit 7"
     process = task.exec("e", ProcessSpec(args=("sh", "-c", script), env=ENV, user=User(12, 12)), stdin=True)

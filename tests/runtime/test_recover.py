@@ -18,7 +18,7 @@ from lamina.errors import NotFound
 from lamina.runtime.runtime import Runtime
 from lamina.runtime.task import ExitStatus
 
-from .conftest import container, received
+from .conftest import NAME, container, received
 
 pytestmark = pytest.mark.root
 
@@ -27,10 +27,10 @@ import os, sys
 from pathlib import Path
 from lamina.runtime.runtime import LogSpec, Runtime
 from lamina.runtime.spec import ContainerSpec, ProcessSpec
-root, tree, script = sys.argv[1:]
+root, tree, script, name = sys.argv[1:]
 runtime = Runtime(Path(root))
 process = ProcessSpec(args=("sh", "-c", script), env=("PATH=/bin",))
-task = runtime.create("a", ContainerSpec(process=process), Path(tree), LogSpec(root + "/log"), stdin=True)
+task = runtime.create(name, ContainerSpec(process=process), Path(tree), LogSpec(root + "/log"), stdin=True)
 print(task.start(), flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -39,7 +39,7 @@ os.kill(os.getpid(), 9)
 def started_by_another(root: Path, tree: Path, script: str) -> int:
     """Starts task "a" in an engine process that is then killed; gives the task's pid."""
     engine = subprocess.run(
-        [sys.executable, "-c", ENGINE, str(root), str(tree), script], stdout=subprocess.PIPE, check=False
+        [sys.executable, "-c", ENGINE, str(root), str(tree), script, NAME], stdout=subprocess.PIPE, check=False
     )
     assert engine.returncode == -signal.SIGKILL
     return int(engine.stdout)
@@ -50,7 +50,7 @@ def test_a_running_task_is_found_again(data_root: Path, busybox_tree: Path) -> N
     pid = started_by_another(root, busybox_tree, "read x; echo $x; exit 5")
     runtime = Runtime(root)
     told = threading.Event()
-    task = runtime.recover("a", lambda status: told.set())
+    task = runtime.recover(NAME, lambda status: told.set())
     assert task.pid == pid
     connection = task.attach()
     connection.sendall(b"hi\n")
@@ -67,7 +67,7 @@ def test_a_task_that_ended_meanwhile(data_root: Path, busybox_tree: Path) -> Non
     root = data_root / "exec"
     started_by_another(root, busybox_tree, "echo bye; exit 6")
     runtime = Runtime(root)
-    task = runtime.recover("a")
+    task = runtime.recover(NAME)
     status = task.wait(10)
     assert status is not None
     assert (status.code, status.lost) == (6, False)
@@ -94,7 +94,7 @@ def test_a_killed_monitor_leaves_no_ghost(runtime: Runtime, busybox_tree: Path) 
         ends.append(status)
         told.set()
 
-    task = runtime.create("a", container("sleep", "1000"), busybox_tree, None, on_exit)
+    task = runtime.create(NAME, container("sleep", "1000"), busybox_tree, None, on_exit)
     pid = task.start()
     held = os.pidfd_open(pid)
     os.kill(monitor_of(pid), signal.SIGKILL)
@@ -104,7 +104,7 @@ def test_a_killed_monitor_leaves_no_ghost(runtime: Runtime, busybox_tree: Path) 
     assert select.select([held], [], [], 10)[0], "the container's process still runs"
     os.close(held)
     task.delete()
-    again = runtime.create("a", container("true"), busybox_tree)
+    again = runtime.create(NAME, container("true"), busybox_tree)
     again.start()
     assert again.wait(10)
     again.delete()
@@ -115,7 +115,7 @@ def test_a_monitor_killed_while_no_engine_looked(data_root: Path, busybox_tree: 
     pid = started_by_another(root, busybox_tree, "sleep 1000")
     os.kill(monitor_of(pid), signal.SIGKILL)
     runtime = Runtime(root)
-    task = runtime.recover("a")
+    task = runtime.recover(NAME)
     assert task.status is not None
     assert task.status.lost
     task.delete()
@@ -124,14 +124,14 @@ def test_a_monitor_killed_while_no_engine_looked(data_root: Path, busybox_tree: 
 
 def test_never_started_and_unknown(data_root: Path, busybox_tree: Path) -> None:
     first = Runtime(data_root / "exec")
-    first.create("a", container("true"), busybox_tree)
+    first.create(NAME, container("true"), busybox_tree)
     first.close()
     second = Runtime(data_root / "exec")
-    task = second.recover("a")
+    task = second.recover(NAME)
     assert (task.pid, task.status) == (0, None)
     task.delete()
     with pytest.raises(NotFound):
-        second.recover("a")
+        second.recover(NAME)
     second.close()
 
 
@@ -141,7 +141,7 @@ def test_a_killed_spawner_is_replaced(runtime: Runtime, busybox_tree: Path) -> N
     assert process is not None
     process.kill()
     process.wait()
-    task = runtime.create("a", container("true"), busybox_tree)
+    task = runtime.create(NAME, container("true"), busybox_tree)
     task.start()
     assert task.wait(10)
     task.delete()

@@ -16,7 +16,7 @@ from lamina.runtime.runtime import Runtime, Task
 from lamina.runtime.spec import BindMount, ContainerSpec, Namespaces, ProcessSpec, Resources
 from lamina.runtime.task import ExitStatus
 
-from .conftest import ENV, PROGRAMS, container, frames, received
+from .conftest import ENV, NAME, PROGRAMS, container, frames, received
 
 pytestmark = pytest.mark.root
 
@@ -33,7 +33,7 @@ def test_a_whole_life(program: str, data_root: Path, busybox_tree: Path) -> None
         ends.append(status)
         told.set()
 
-    task = runtime.create("a", container("sh", "-c", "echo out; echo err >&2; exit 3"), busybox_tree, None, on_exit)
+    task = runtime.create(NAME, container("sh", "-c", "echo out; echo err >&2; exit 3"), busybox_tree, None, on_exit)
     connection = task.attach()
     assert task.pid == 0
     assert task.start() > 0
@@ -134,7 +134,7 @@ def test_commands_that_cannot_run(
     program: str, args: tuple[str], code: int, words: str, data_root: Path, busybox_tree: Path
 ) -> None:
     runtime = Runtime(data_root / "exec", program)
-    task = runtime.create("a", container(*args), busybox_tree)
+    task = runtime.create(NAME, container(*args), busybox_tree)
     connection = task.attach()
     with pytest.raises(InvalidInput) as caught:
         task.start()
@@ -143,7 +143,7 @@ def test_commands_that_cannot_run(
     assert received(connection) == b""
     task.delete()
     runtime.close()
-    assert not (data_root / "exec/a").exists()
+    assert not (data_root / "exec" / NAME).exists()
 
 
 def test_a_command_in_a_bind_mount_is_found(busybox_tree: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_command_in_a_bind_mount_is_found(busybox_tree: Path, tmp_path: Path) 
 def test_a_missing_runtime_is_named(data_root: Path, busybox_tree: Path) -> None:
     runtime = Runtime(data_root / "exec", "no-such-runtime")
     with pytest.raises(Unavailable, match="no-such-runtime"):
-        runtime.create("a", container("true"), busybox_tree)
+        runtime.create(NAME, container("true"), busybox_tree)
     runtime.close()
 
 
