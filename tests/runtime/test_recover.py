@@ -37,7 +37,7 @@ os.kill(os.getpid(), 9)
 
 
 def started_by_another(root: Path, tree: Path, script: str) -> int:
-    """Starts task "a" in an engine process that is then killed; gives the task's pid."""
+    """Starts a task in an engine process that is then killed; gives the task's pid."""
     engine = subprocess.run(
         [sys.executable, "-c", ENGINE, str(root), str(tree), script, NAME], stdout=subprocess.PIPE, check=False
     )
