@@ -1,0 +1,232 @@
+"""Bodies that are files, in both directions, against a server that counts every byte."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from lamina.client.address import parse_address
+from lamina.client.transport import Transport
+from lamina.errors import Conflict, Unavailable
+
+BODY = bytes(range(256)) * 5000  # 1.28 MB: more than sockets and pipes hold
+
+
+def with_length(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def in_chunks(body: bytes, size: int) -> bytes:
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+
+
+ANSWERS = {
+    "length": with_length(BODY),
+    "small chunks": in_chunks(BODY, 1000),
+    "large chunks": in_chunks(BODY, 400_000),
+    "until the end": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + BODY,
+    "nothing": with_length(b""),
+    "no chunk": in_chunks(b"", 1),
+}
+
+
+class Peer:
+    """Hears one request whole, where its body ends by itself, and gives one answer; then the next connection."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "s"
+        self.answer = with_length(b"{}")
+        self.heard = b""
+        self.at_first: Callable[[], None] = lambda: None  # when the first bytes were heard
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection = self._listener.accept()[0]
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                self.heard = self._request(connection)
+                connection.sendall(self.answer)
+
+    def _request(self, connection: socket.socket) -> bytes:
+        data = b""
+        while not _is_whole(data) and (piece := connection.recv(1 << 20)):
+            if not data:
+                self.at_first()
+            data += piece
+        return data
+
+    @property
+    def head(self) -> bytes:
+        return self.heard.partition(b"\r\n\r\n")[0]
+
+    @property
+    def body(self) -> bytes:
+        return self.heard.partition(b"\r\n\r\n")[2]
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+def _is_whole(data: bytes) -> bool:
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    if b"chunked" in head:
+        return body.endswith(b"0\r\n\r\n")
+    length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0] or 0)
+    return len(body) >= length
+
+
+@pytest.fixture
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    peer = Peer(tmp_path_factory.mktemp("p"))
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def transport(peer: Peer) -> Iterator[Transport]:
+    transport = Transport(parse_address(f"unix://{peer.path}"), version="1.41")
+    yield transport
+    transport.close()
+
+
+def _buffered(path: Path) -> IO[bytes]:
+    return path.open("wb")
+
+
+def _raw(path: Path) -> IO[bytes]:
+    return path.open("wb", buffering=0)
+
+
+def _appending(path: Path) -> IO[bytes]:
+    return path.open("ab")
+
+
+def _written_before(path: Path) -> IO[bytes]:
+    file = path.open("wb")
+    file.write(b"")
+    return file
+
+
+@pytest.mark.parametrize("opened", [_buffered, _raw, _appending, _written_before])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_every_framing_into_every_file(
+    peer: Peer, transport: Transport, tmp_path: Path, answer: bytes, opened: Callable[[Path], IO[bytes]]
+) -> None:
+    peer.answer = answer
+    with opened(tmp_path / "out") as sink:
+        transport.call("GET", "/x").pour(sink)
+        sink.write(b"behind")
+
+    expected = BODY if len(answer) > len(BODY) else b""
+    assert (tmp_path / "out").read_bytes() == expected + b"behind"
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_every_framing_into_what_is_no_plain_file(
+    peer: Peer, transport: Transport, tmp_path: Path, answer: bytes
+) -> None:
+    peer.answer, sink = answer, io.BytesIO()
+    transport.call("GET", "/x").pour(sink)
+    with gzip.open(tmp_path / "out.gz", "wb", compresslevel=1) as packed:
+        transport.call("GET", "/x").pour(packed)
+
+    assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == sink.getvalue()
+    assert sink.getvalue() == (BODY if len(answer) > len(BODY) else b"")
+
+
+def test_into_a_pipe(peer: Peer, transport: Transport) -> None:
+    peer.answer = ANSWERS["length"]
+    reading, writing = os.pipe()
+    heard: list[bytes] = []
+    with open(reading, "rb") as source:
+        thread = threading.Thread(target=lambda: heard.append(source.read()))
+        thread.start()
+        with open(writing, "wb") as sink:
+            transport.call("GET", "/x").pour(sink)
+        thread.join()
+
+    assert heard == [BODY]
+
+
+@pytest.mark.parametrize("kind", ["length", "small chunks", "large chunks"])
+def test_an_answer_that_breaks_off_is_no_whole_one(peer: Peer, transport: Transport, tmp_path: Path, kind: str) -> None:
+    peer.answer = ANSWERS[kind][:-600_000]
+
+    with pytest.raises(Unavailable), (tmp_path / "out").open("wb") as sink:
+        transport.call("GET", "/x").pour(sink)
+
+
+def test_a_full_disk_is_told_as_one(peer: Peer, transport: Transport) -> None:
+    peer.answer = ANSWERS["length"]
+
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as sink:
+        transport.call("GET", "/x").pour(sink)
+
+
+@pytest.mark.parametrize("start", [0, 1000, len(BODY), len(BODY) + 5])
+def test_a_file_goes_out_with_its_length(peer: Peer, transport: Transport, tmp_path: Path, start: int) -> None:
+    (tmp_path / "in").write_bytes(BODY)
+    with (tmp_path / "in").open("rb") as source:
+        source.seek(start)
+        transport.json("POST", "/x", body=source)
+
+    assert b"Content-Length: %d\r\n" % len(BODY[start:]) in peer.head + b"\r\n"
+    assert b"chunked" not in peer.head
+    assert peer.body == BODY[start:]
+
+
+def test_other_streams_go_out_in_chunks(peer: Peer, transport: Transport, tmp_path: Path) -> None:
+    (tmp_path / "in.gz").write_bytes(gzip.compress(BODY, 1))
+    with gzip.open(tmp_path / "in.gz") as packed:
+        transport.json("POST", "/x", body=packed)
+
+    assert b"chunked" in peer.head
+    assert peer.body == in_chunks(BODY, 1 << 20).partition(b"\r\n\r\n")[2]
+
+
+def test_a_pipe_goes_out_as_it_fills(peer: Peer, transport: Transport) -> None:
+    reading, writing = os.pipe()
+
+    def fill() -> None:
+        with open(writing, "wb") as sink:
+            sink.write(BODY)
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    with open(reading, "rb") as source:
+        transport.json("POST", "/x", body=source)
+    thread.join()
+
+    assert peer.body == in_chunks(BODY, 1 << 20).partition(b"\r\n\r\n")[2]
+
+
+def test_a_file_that_shrinks_on_its_way_ends_the_request(peer: Peer, transport: Transport, tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.touch()
+    os.truncate(path, 64 << 20)  # sparse, and far more than the sockets hold
+    peer.at_first = lambda: os.truncate(path, 1 << 20)
+
+    with pytest.raises(Conflict, match="became shorter"), path.open("rb") as source:
+        transport.json("POST", "/x", body=source)
