@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lamina.images.image import Image
-from support.daemons import Daemon, dockerd
+from support.daemons import Daemon, dockerd, short_folder
 from support.gallery import Gallery
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
@@ -116,8 +116,10 @@ def test_an_import_agrees_with_docker(docker: Daemon, gallery: Gallery, app: Ima
 
 
 @pytest.fixture
-def podman(tmp_path: Path) -> list[str]:
-    return [need("podman"), "--root", str(tmp_path / "p"), "--runroot", str(tmp_path / "pr"), "--storage-driver", "vfs"]
+def podman() -> Iterator[list[str]]:
+    program = need("podman")
+    with short_folder("pod-") as folder:  # podman takes no run root longer than 50 characters
+        yield [program, "--root", f"{folder}/p", "--runroot", f"{folder}/pr", "--storage-driver", "vfs"]
 
 
 def test_podman_loads_it(podman: list[str], archive: Path, app: Image) -> None:
