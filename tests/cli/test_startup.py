@@ -21,7 +21,7 @@ BUDGET = 0.120  # seconds for a whole process, on a machine that does nothing el
 BARE = 0.014  # seconds that `python -c pass` takes there
 FORBIDDEN = {
     "aiohttp", "asyncio", "concurrent", "cryptography", "email", "http", "logging", "msgspec", "multiprocessing",
-    "obstore", "psycopg", "pyroute2", "rich", "sqlite3", "ssl", "subprocess",
+    "obstore", "psycopg", "pyroute2", "sqlite3", "ssl", "subprocess",
     "tarfile", "tempfile", "urllib3", "zstandard",
 }  # fmt: skip
 PROBE = "import sys; sys.argv[0] = 'lamina'; from lamina.cli.main import run; code = run(sys.argv[1:]); "
