@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.document import Document, bad_field, integer, mapping, objects, text
+from lamina.formats.digest import Digest
+from lamina.formats.document import Document, bad_field, integer, mapping, objects, string_map, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Envelope:
+    """What manifests and indexes have in common. `raw` is kept exactly, and `digest` is its name.
+
+    Two are equal when their bytes and media types are.
+    """
+
+    raw: bytes = field(repr=False)
+    digest: Digest
+    media_type: str
+    subject: Descriptor | None = None
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Envelope) or type(other) is not type(self):
+            return False
+        return (self.raw, self.digest, self.media_type) == (other.raw, other.digest, other.media_type)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What an index or a registry says of this document."""
+        return Descriptor(self.media_type, self.digest, len(self.raw), artifact_type=self.artifact_type)
+
+
+def shared_members(raw: bytes, document: Document, media_type: str, algorithm: str, what: str) -> dict[str, Any]:
+    """The members of Envelope, for the `document` that `raw` holds. Raises InvalidInput, naming the field."""
+    return {
+        "raw": raw,
+        "digest": Digest.of(raw, algorithm),
+        "media_type": media_type,
+        "subject": _subject(document, what),
+        "artifact_type": text(document, "artifactType", what),
+        "annotations": string_map(document, "annotations", what),
+    }
 
 
 def declared_type(document: Document, given: str | None, allowed: frozenset[str], default: str, what: str) -> str:
@@ -30,7 +72,7 @@ def descriptors(document: Document, key: str, what: str) -> tuple[Descriptor, ..
     return tuple(Descriptor.from_json(item, what, f"{key}[{position}].") for position, item in enumerate(listed))
 
 
-def subject_of(document: Document, what: str) -> Descriptor | None:
+def _subject(document: Document, what: str) -> Descriptor | None:
     """The descriptor of the manifest that this one is about, where it has one."""
     subject = mapping(document, "subject", what)
     return None if subject is None else Descriptor.from_json(subject, what, "subject.")

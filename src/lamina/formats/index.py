@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lamina.errors import NotFound
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.digest import DEFAULT, Digest
-from lamina.formats.document import bad_field, decode_object, encode, string_map, text
-from lamina.formats.envelope import add_common, declared_type, descriptors, subject_of
+from lamina.formats.digest import DEFAULT
+from lamina.formats.document import bad_field, decode_object, encode
+from lamina.formats.envelope import Envelope, add_common, declared_type, descriptors, shared_members
 from lamina.formats.platform import Platform, choose
 
 WHAT = "image index"
 ATTESTATION = "vnd.docker.reference.type"  # annotation of BuildKit's entries that are no images
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Manifests that belong together, one for each platform. `raw` is kept exactly, and `digest` is its name."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Index(Envelope):
+    """Manifests that belong together, one for each platform."""
 
-    raw: bytes = field(repr=False)
-    digest: Digest
-    media_type: str
     manifests: tuple[Descriptor, ...]
-    subject: Descriptor | None = None
-    artifact_type: str = ""
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
 
     @classmethod
     def parse(cls, raw: bytes, media_type: str | None = None, *, algorithm: str = DEFAULT) -> Index:
@@ -44,15 +35,8 @@ class Index:
         for foreign in ("layers", "config", "fsLayers"):
             if foreign in document:
                 raise bad_field(WHAT, foreign, "an index cannot be a manifest with layers as well")
-        return cls(
-            raw,
-            Digest.of(raw, algorithm),
-            found,
-            descriptors(document, "manifests", WHAT),
-            subject_of(document, WHAT),
-            text(document, "artifactType", WHAT),
-            string_map(document, "annotations", WHAT),
-        )
+        listed = descriptors(document, "manifests", WHAT)
+        return cls(manifests=listed, **shared_members(raw, document, found, algorithm, WHAT))
 
     @classmethod
     def build(
@@ -69,11 +53,6 @@ class Index:
         document["manifests"] = [manifest.to_json() for manifest in manifests]
         add_common(document, subject, artifact_type, annotations)
         return cls.parse(encode(document), media_type)
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What a registry or another index says of this index."""
-        return Descriptor(self.media_type, self.digest, len(self.raw), artifact_type=self.artifact_type)
 
     @property
     def images(self) -> tuple[Descriptor, ...]:

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lamina.errors import InvalidInput
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.digest import DEFAULT, Digest
-from lamina.formats.document import bad_field, decode_object, encode, mapping, string_map, text
-from lamina.formats.envelope import add_common, declared_type, descriptors, subject_of
+from lamina.formats.digest import DEFAULT
+from lamina.formats.document import bad_field, decode_object, encode, mapping, text
+from lamina.formats.envelope import Envelope, add_common, declared_type, descriptors, shared_members
 from lamina.formats.index import Index
 
 WHAT = "image manifest"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """One image or artifact: a config and layers. `raw` is kept exactly, and `digest` is its name."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Manifest(Envelope):
+    """One image or artifact: a config and layers."""
 
-    raw: bytes = field(repr=False)
-    digest: Digest
-    media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    subject: Descriptor | None = None
-    artifact_type: str = ""
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
 
     @classmethod
     def parse(cls, raw: bytes, media_type: str | None = None, *, algorithm: str = DEFAULT) -> Manifest:
@@ -47,14 +38,9 @@ class Manifest:
         if config is None:
             raise bad_field(WHAT, "config", "it is missing")
         return cls(
-            raw,
-            Digest.of(raw, algorithm),
-            found,
-            Descriptor.from_json(config, WHAT, "config."),
-            descriptors(document, "layers", WHAT),
-            subject_of(document, WHAT),
-            text(document, "artifactType", WHAT),
-            string_map(document, "annotations", WHAT),
+            config=Descriptor.from_json(config, WHAT, "config."),
+            layers=descriptors(document, "layers", WHAT),
+            **shared_members(raw, document, found, algorithm, WHAT),
         )
 
     @classmethod
@@ -73,11 +59,6 @@ class Manifest:
         document["layers"] = [layer.to_json() for layer in layers]
         add_common(document, subject, artifact_type, annotations)
         return cls.parse(encode(document), media_type)
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What an index or a registry says of this manifest."""
-        return Descriptor(self.media_type, self.digest, len(self.raw), artifact_type=self.artifact_type)
 
     @property
     def is_image(self) -> bool:
