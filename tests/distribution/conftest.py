@@ -15,6 +15,7 @@ from lamina.distribution.server.config import parse
 from lamina.store.store import Store
 from support.postgres import PostgresServer
 from support.registries import Raw, Running, Start, patient
+from support.seaweed import SeaweedServer
 
 
 @pytest.fixture
@@ -78,3 +79,18 @@ def postgres(postgres_server: str) -> str:
     with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     return f"{postgres_server}/{name}"
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[SeaweedServer]:
+    """An S3 server of our own on loopback."""
+    with SeaweedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a bucket nobody uses, for this process and those it starts to get in."""
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"test-{uuid.uuid4().hex}"

@@ -6,7 +6,6 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -34,17 +33,8 @@ MIB = 1 << 20
 pytestmark = pytest.mark.peer
 
 
-@pytest.fixture(scope="module")
-def seaweed() -> Iterator[SeaweedServer]:
-    with SeaweedServer() as server:
-        yield server
-
-
 @pytest.fixture
-def config(seaweed: SeaweedServer, postgres: str, monkeypatch: pytest.MonkeyPatch) -> Config:
-    for name, value in seaweed.environment.items():
-        monkeypatch.setenv(name, value)
-    bucket = postgres.rpartition("/")[2].replace("_", "-")
+def config(seaweed: SeaweedServer, postgres: str, bucket: str) -> Config:
     return Config(storage=seaweed.url(bucket), database=postgres, upload_seconds=0.0)
 
 

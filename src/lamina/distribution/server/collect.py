@@ -67,16 +67,19 @@ async def _forecast(registry: Registry, before: float) -> Swept:
 async def _empty_trash(registry: Registry) -> None:
     while locations := await registry.database.read(garbage.trash, BATCH):
         for location in locations:
-            await registry.storage.delete(location)
+            await registry.storage.remove(registry.storage.names(location))
         await registry.database.write(garbage.emptied, locations)
 
 
 async def _drop_orphans(registry: Registry, before: float) -> int:
-    """Remove content that no commit ever named: a crash came between. It is asked twice, to be sure."""
-    known = await registry.database.read(garbage.locations)
-    suspects = await registry.storage.orphans(known, before)
-    known = await registry.database.read(garbage.locations) if suspects else known
-    lost = [location for location in suspects if location not in known]
-    for location in lost:
-        await registry.storage.delete(location)
+    """Remove content that no commit ever named: a crash came between. It is asked twice: commits go on meanwhile."""
+    suspects = await registry.storage.orphans(await _known(registry), before)
+    known = await _known(registry) if suspects else set()
+    lost = [name for name in suspects if name not in known]
+    await registry.storage.remove(lost)
     return len(lost)
+
+
+async def _known(registry: Registry) -> set[str]:
+    locations = await registry.database.read(garbage.locations)
+    return {name for location in locations for name in registry.storage.names(location)}

@@ -18,6 +18,7 @@ from lamina.distribution.client.settings import Retry, Settings
 from lamina.distribution.client.spool import Spool
 from lamina.distribution.server.config import Config, Upstream
 from lamina.distribution.server.handlers.manifests import describe
+from lamina.distribution.server.keeping import keep
 from lamina.distribution.server.metadata import manifests, repositories, tags
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.storage.protocol import Storage
@@ -78,8 +79,7 @@ class Through:
             upload = await self._storage.create(repository, digest.algorithm)
             with Spool(origin, described, threading.Event()) as spool:
                 await self._storage.append(repository, upload, 0, _pieces(spool))
-            placed = await self._storage.finish(repository, upload, digest)
-            await self._database.write(repositories.add_blob, repository, str(digest), placed, upload, now, None)
+            await keep(self._database, self._storage, repository, digest, upload, now, None)
 
     def _find(self, repository: str, namespace: str | None) -> Upstream | None:
         for upstream in self._upstreams:

@@ -9,9 +9,9 @@ from aiohttp import web
 from lamina.distribution import faults
 from lamina.distribution.server.call import Call, parse_digest, parse_name
 from lamina.distribution.server.handlers.answers import empty
+from lamina.distribution.server.keeping import keep
 from lamina.distribution.server.metadata import repositories
-from lamina.distribution.server.metadata.repositories import Placed
-from lamina.errors import InvalidInput, LaminaError
+from lamina.errors import InvalidInput
 from lamina.formats.digest import DEFAULT, LENGTHS, Digest
 
 if TYPE_CHECKING:
@@ -84,23 +84,9 @@ async def _mount(registry: Registry, call: Call, digest: Digest) -> bool:
 
 
 async def _commit(registry: Registry, call: Call, upload: str, digest: Digest) -> web.StreamResponse:
-    placed = await registry.storage.finish(call.repository, upload, digest)
-    quota = registry.quota(call.repository)
-    try:
-        kept = await registry.database.write(
-            repositories.add_blob, call.repository, str(digest), placed, upload, registry.now(), quota
-        )
-    except LaminaError:  # a refusal; after anything else the commit may stand, and the collector will know
-        await _drop(registry, placed)
-        raise
-    if kept != placed.location:
-        await _drop(registry, placed)
+    quota, now = registry.quota(call.repository), registry.now()
+    await keep(registry.database, registry.storage, call.repository, digest, upload, now, quota)
     return _created(call, digest)
-
-
-async def _drop(registry: Registry, placed: Placed) -> None:
-    if placed.location:
-        await registry.storage.delete(placed.location)
 
 
 def _created(call: Call, digest: Digest) -> web.Response:

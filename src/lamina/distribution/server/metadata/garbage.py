@@ -131,9 +131,9 @@ def emptied(session: Session, locations: list[str]) -> None:
 
 
 def locations(session: Session) -> set[str]:
-    """All locations that anything may still read."""
-    rows = session.all("SELECT location FROM blobs UNION SELECT location FROM trash")
-    return {row[0] for row in rows}
+    """All locations that anything may still read, and those of uploads: at one moment, for they become blobs."""
+    sources = ("SELECT location FROM blobs", "SELECT location FROM trash", "SELECT segments FROM uploads")
+    return {row[0] for row in session.all(" UNION ".join(sources))}
 
 
 def _purge_document(session: Session, digest: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lamina.distribution.faults import BLOB_UNKNOWN
+from lamina.distribution.server.metadata import unfinished
 from lamina.distribution.server.metadata.database import Session
 from lamina.errors import NoSpace, NotFound
 
@@ -12,12 +13,15 @@ from lamina.errors import NoSpace, NotFound
 class Placed(NamedTuple):
     """Where a storage put a finished upload, and its size in bytes.
 
-    Small content has no location: it is handed over as `content`, to live in the database.
+    Small content has no location: it is handed over as `content`, to live in the database. `segments` is what the
+    upload's row said when the digest was verified, and None for storages whose uploads have no row: those are taken
+    already.
     """
 
     location: str
     size: int
     content: bytes | None = None
+    segments: str | None = None
 
 
 class Blob(NamedTuple):
@@ -60,9 +64,13 @@ def small_content(session: Session, digest: str) -> bytes:
 
 def add_blob(
     session: Session, repository: str, digest: str, placed: Placed, upload: str, now: float, quota: int | None
-) -> str:
-    """Record the blob that `upload` became, and link it; gives the location in force, which may be older."""
-    session.run("DELETE FROM uploads WHERE id = ?", upload)
+) -> str | None:
+    """Record the blob that `upload` became, and link it; gives the location in force, which may be older.
+
+    None, and nothing is done, where the upload is no more what was verified: someone cancelled, finished or grew it.
+    """
+    if placed.segments is not None and not unfinished.take(session, upload, placed.segments):
+        return None
     insert = "INSERT INTO blobs VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING"
     session.run(insert, digest, placed.size, placed.location, now)
     if placed.content is not None:
@@ -71,6 +79,14 @@ def add_blob(
     row = session.one("SELECT location FROM blobs WHERE digest = ?", digest)
     link(session, repository, digest, now, quota)
     return str(row[0]) if row else placed.location
+
+
+def abandon(session: Session, digest: str, placed: Placed, upload: str) -> bool:
+    """End an upload whose push was refused; gives whether its bytes are to go, for none else has them."""
+    if placed.segments is not None:
+        return unfinished.take(session, upload, placed.segments)
+    row = session.one("SELECT location FROM blobs WHERE digest = ?", digest)
+    return row is None or row[0] != placed.location
 
 
 def link(session: Session, repository: str, digest: str, now: float, quota: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from lamina.distribution.server.metadata.database import Session
@@ -39,18 +40,20 @@ def grow(session: Session, upload: str, before: Unfinished, after: Unfinished, n
     return bool(changed)
 
 
-def drop(session: Session, upload: str) -> str | None:
-    """Forget an upload; gives its segments."""
-    row = session.one("SELECT segments FROM uploads WHERE id = ?", upload)
-    session.run("DELETE FROM uploads WHERE id = ?", upload)
-    return str(row[0]) if row else None
+def take(session: Session, upload: str, segments: str) -> bool:
+    """Forget an upload that still consists of these segments, which are the caller's then; False where it does not."""
+    return bool(session.run("DELETE FROM uploads WHERE id = ? AND segments = ?", upload, segments))
+
+
+def drop(session: Session, upload: str, before: float = math.inf) -> str | None:
+    """Forget an upload that nobody touched since `before`; gives its segments, which are the caller's then.
+
+    One statement: between a look and a deletion someone else could take it.
+    """
+    rows = session.all("DELETE FROM uploads WHERE id = ? AND updated < ? RETURNING segments", upload, before)
+    return str(rows[0][0]) if rows else None
 
 
 def stale(session: Session, before: float, limit: int) -> list[str]:
     """Uploads that nobody touched since `before`."""
     return [row[0] for row in session.all("SELECT id FROM uploads WHERE updated < ? LIMIT ?", before, limit)]
-
-
-def all_segments(session: Session) -> list[str]:
-    """The segments of all uploads."""
-    return [row[0] for row in session.all("SELECT segments FROM uploads")]

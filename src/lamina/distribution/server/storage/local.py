@@ -13,7 +13,7 @@ import os
 import re
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -100,11 +100,13 @@ class LocalStorage:
                 raise wrong_digest(digest, found)
             if size <= SMALL:
                 content = os.pread(fd, size, 0)
-                source.unlink(missing_ok=True)
+                source.unlink()
                 return Placed("", size, content)
             location = f"{digest.algorithm}/{digest.encoded[:2]}/{digest.encoded}.{upload}"
             await self._in_thread(settle, fd, source, self._blobs / location)
             return Placed(location, size)
+        except FileNotFoundError as error:  # cancelled or expired meanwhile
+            raise upload_unknown(upload) from error
         finally:
             os.close(fd)
 
@@ -128,8 +130,12 @@ class LocalStorage:
     async def url(self, location: str) -> str | None:
         return None
 
-    async def delete(self, location: str) -> None:
-        (self._blobs / location).unlink(missing_ok=True)
+    def names(self, location: str) -> list[str]:
+        return [location] if location else []
+
+    async def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self._blobs / name).unlink(missing_ok=True)
 
     async def expire(self, before: float) -> int:
         return await self._in_thread(remove_older, self._uploads, before)
@@ -145,16 +151,23 @@ class LocalStorage:
         self._threads.shutdown()
 
     def _open_upload(self, repository: str, upload: str) -> int:
+        """The upload's file, locked. Raises NotFound, RangeInvalid where another request has it."""
+        path = self._path(repository, upload)
         try:
-            fd = open_file(self._path(repository, upload), os.O_RDWR)
+            fd = open_file(path, os.O_RDWR)
         except FileNotFoundError as error:
             raise upload_unknown(upload) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(path.stat(), os.fstat(fd)):
+                raise FileNotFoundError
         except BlockingIOError as error:
             size = os.fstat(fd).st_size
             os.close(fd)
             raise busy(size) from error
+        except FileNotFoundError as error:  # another process made it a blob between the two calls
+            os.close(fd)
+            raise upload_unknown(upload) from error
         return fd
 
     def _path(self, repository: str, upload: str) -> Path:

@@ -10,7 +10,7 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,8 +81,8 @@ class ObjectStorage:
             after = Unfinished(encode(segments), before.size + writer.size)
             grown = await self._database.write(unfinished.grow, upload, before, after, time.time())
             if not grown:
-                await self._remove(segments[len(decode(before.segments)) :])
-                raise busy(before.size)
+                await self.remove(self.names(encode(segments[len(decode(before.segments)) :])))
+                raise busy((await self._find(repository, upload)).size)
             if covered == before.size:
                 self._remember(upload, hasher, after.size)
         return after.size
@@ -92,20 +92,22 @@ class ObjectStorage:
         segments = decode(state.segments)
         hasher, covered = self._hashers.pop(upload, (None, -1))
         if hasher is None or covered != state.size or hasher.name != digest.algorithm:
-            hasher = await self._hash(segments, state.size, digest.algorithm)
+            hasher = await self._hash_again(repository, upload, state, digest.algorithm)
         found = Digest.from_hasher(hasher)
         if found != digest:
             await self.cancel(repository, upload)
             raise wrong_digest(digest, found)
         if all(not segment.key for segment in segments):
-            return Placed("", state.size, b"".join(segment.data for segment in segments))
-        return Placed(state.segments, state.size)
+            return Placed("", state.size, b"".join(segment.data for segment in segments), state.segments)
+        return Placed(state.segments, state.size, None, state.segments)
 
     async def cancel(self, repository: str, upload: str) -> None:
         await self._find(repository, upload)
         self._hashers.pop(upload, None)
         segments = await self._database.write(unfinished.drop, upload)
-        await self._remove(decode(segments or "[]"))
+        if segments is None:
+            raise upload_unknown(upload)
+        await self.remove(self.names(segments))
 
     def file(self, location: str) -> Path | None:
         return None
@@ -133,27 +135,35 @@ class ObjectStorage:
         except BaseError:
             return None  # these credentials cannot sign: the registry serves the bytes itself
 
-    async def delete(self, location: str) -> None:
-        await self._remove(decode(location))
+    def names(self, location: str) -> list[str]:
+        return [segment.key for segment in decode(location or "[]") if segment.key]
+
+    async def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            try:
+                await obstore.delete_async(self._store, name)
+            except (NotFoundError, FileNotFoundError):
+                continue
+            except BaseError as error:
+                raise _trouble(error) from error
 
     async def expire(self, before: float) -> int:
         count = 0
         while stale := await self._database.read(unfinished.stale, before, _BATCH):
             for upload in stale:
-                segments = await self._database.write(unfinished.drop, upload)
-                await self._remove(decode(segments or "[]"))
-                count += 1
+                segments = await self._database.write(unfinished.drop, upload, before)
+                if segments is not None:
+                    await self.remove(self.names(segments))
+                    count += 1
         return count
 
     async def orphans(self, known: set[str], before: float) -> list[str]:
-        texts = [*known, *await self._database.read(unfinished.all_segments)]
-        keys = {segment.key for text in texts if text for segment in decode(text)}
         found = []
         try:
             async for page in obstore.list(self._store):
                 for item in page:
-                    if item["path"] not in keys and item["last_modified"].timestamp() < before:
-                        found.append(encode((Segment(item["path"], item["size"]),)))
+                    if item["path"] not in known and item["last_modified"].timestamp() < before:
+                        found.append(item["path"])
         except BaseError as error:
             raise _trouble(error) from error
         return found
@@ -175,21 +185,15 @@ class ObjectStorage:
             raise upload_unknown(upload)
         return state
 
-    async def _hash(self, segments: Segments, size: int, algorithm: str) -> _Hash:
+    async def _hash_again(self, repository: str, upload: str, state: Unfinished, algorithm: str) -> _Hash:
         hasher = new_hasher(algorithm)
-        async for piece in self.stream(encode(segments), 0, size):
-            await asyncio.to_thread(hasher.update, piece)
+        try:
+            async for piece in self.stream(state.segments, 0, state.size):
+                await asyncio.to_thread(hasher.update, piece)
+        except Unavailable:
+            await self._find(repository, upload)  # someone ended it, and its objects are gone
+            raise
         return hasher
-
-    async def _remove(self, segments: Segments) -> None:
-        for segment in segments:
-            try:
-                if segment.key:
-                    await obstore.delete_async(self._store, segment.key)
-            except (NotFoundError, FileNotFoundError):
-                continue
-            except BaseError as error:
-                raise _trouble(error) from error
 
     def _remember(self, upload: str, hasher: _Hash, size: int) -> None:
         self._hashers[upload] = (hasher, size)

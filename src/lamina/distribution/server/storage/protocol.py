@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -41,12 +41,13 @@ class Storage(Protocol):
     async def finish(self, repository: str, upload: str, digest: Digest) -> Placed:
         """Verify an upload and put it where it stays, crash-proof. Nothing refers to it until the caller commits.
 
-        Raises NotFound, InvalidInput (and drops the upload) where it does not have the digest.
+        Raises NotFound, also where someone ends the upload meanwhile; InvalidInput (and drops the upload) where it
+        does not have the digest.
         """
         ...
 
     async def cancel(self, repository: str, upload: str) -> None:
-        """Drop an upload. Raises NotFound."""
+        """Drop an upload. Raises NotFound, also where someone else ends it first."""
         ...
 
     def file(self, location: str) -> Path | None:
@@ -61,8 +62,12 @@ class Storage(Protocol):
         """A URL that serves the content for a while to anyone, where the storage can make one."""
         ...
 
-    async def delete(self, location: str) -> None:
-        """Remove content; fine where it is gone."""
+    def names(self, location: str) -> list[str]:
+        """The files or objects that a location consists of; those of an unfinished upload are told as well."""
+        ...
+
+    async def remove(self, names: Iterable[str]) -> None:
+        """Remove files or objects; fine where they are gone."""
         ...
 
     async def expire(self, before: float) -> int:
@@ -70,7 +75,7 @@ class Storage(Protocol):
         ...
 
     async def orphans(self, known: set[str], before: float) -> list[str]:
-        """Locations of content older than `before` that is not among `known`."""
+        """The names of files or objects older than `before` that are not among `known`."""
         ...
 
     async def check(self) -> None:
