@@ -14,7 +14,7 @@ from lamina.dockerfile.directives import check_options, detect_syntax
 from lamina.dockerfile.dockerfile import parse, parse_instructions
 from lamina.dockerfile.duration import format_duration, parse_duration
 from lamina.dockerfile.expansion import Expansion
-from lamina.dockerfile.instructions import Copy, Env, Expose, Run
+from lamina.dockerfile.instructions import Copy, Env, Expose, Run, User
 from lamina.dockerfile.mounts import parse_device, parse_mount, parse_size
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import decode
@@ -133,3 +133,10 @@ def test_odd_bytes_survive_and_odd_encodings_are_refused() -> None:
         decode("FROM a".encode("utf-16"))
     with pytest.raises(TooLarge):
         decode(b"#" * (17 << 20))
+
+
+def test_every_space_of_unicode_is_trimmed() -> None:
+    (user,) = parse_instructions(["USER \u3000 me \u2028\u200a"])
+    assert isinstance(user, User) and user.user == "me"
+    with pytest.raises(InvalidInput, match="VOLUME requires at least one argument"):
+        parse_instructions(["VOLUME \u2028"])
