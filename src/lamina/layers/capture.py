@@ -9,19 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from lamina.errors import Unsupported
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.index.xattrs import unescape
 from lamina.layers.tar.source import Readable
 from lamina.layers.walk import Found
 
-_TYPES = {
-    stat.S_IFREG: EntryType.REGULAR,
-    stat.S_IFDIR: EntryType.DIRECTORY,
-    stat.S_IFLNK: EntryType.SYMLINK,
-    stat.S_IFCHR: EntryType.CHAR,
-    stat.S_IFBLK: EntryType.BLOCK,
-    stat.S_IFIFO: EntryType.FIFO,
-}
 _SECOND = 1_000_000_000
 _GRAIN = 64 * 1024
 _ZEROS = bytes(_GRAIN)
@@ -52,7 +44,7 @@ class Capture:
     def add(self, found: Found) -> bool:
         """Add one file; False when it was passed over, or is gone by now. Raises what LayerBuilder.add does."""
         status = found.status
-        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+        kind = type_of(status.st_mode)
         if kind is None:
             return False
         if status.st_nlink > 1 and kind is not EntryType.DIRECTORY:
@@ -84,7 +76,6 @@ class Capture:
         xattrs: Mapping[str, bytes] | None = None,
         sparse: tuple[tuple[int, int], ...] | None = None,
     ) -> Entry:
-        device = kind in (EntryType.CHAR, EntryType.BLOCK)
         return Entry(
             path,
             kind,
@@ -94,8 +85,8 @@ class Capture:
             status.st_size if kind is EntryType.REGULAR else 0,
             self._mtime_ns(status),
             target,
-            os.major(status.st_rdev) if device else 0,
-            os.minor(status.st_rdev) if device else 0,
+            os.major(status.st_rdev) if kind.is_device else 0,
+            os.minor(status.st_rdev) if kind.is_device else 0,
             xattrs or {},
             sparse=sparse,
         )

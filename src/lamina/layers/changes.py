@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from lamina.layers.capture import own_xattrs, read_xattrs
-from lamina.layers.entry import EntryType
+from lamina.layers.entry import FORMATS, EntryType
 from lamina.layers.tree import Node, Tree
 from lamina.layers.walk import Directories, Found
 from lamina.layers.whiteouts import is_whiteout
 
 OPAQUE_MARKS = ("trusted.overlay.opaque", "user.overlay.opaque")
-_FORMATS = {
-    EntryType.REGULAR: stat.S_IFREG,
-    EntryType.DIRECTORY: stat.S_IFDIR,
-    EntryType.SYMLINK: stat.S_IFLNK,
-    EntryType.CHAR: stat.S_IFCHR,
-    EntryType.BLOCK: stat.S_IFBLK,
-    EntryType.FIFO: stat.S_IFIFO,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +120,7 @@ def is_opaque(found: Found) -> bool:
 
 def _same_status(found: Found, below: Node) -> bool:
     status, entry = found.status, below.entry
-    if status.st_mode != _FORMATS[entry.type] | entry.mode:
+    if status.st_mode != FORMATS[entry.type] | entry.mode:
         return False
     if (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
         return False
@@ -137,6 +128,6 @@ def _same_status(found: Found, below: Node) -> bool:
         return False
     if entry.type is EntryType.REGULAR and status.st_size != entry.size:
         return False
-    if entry.type in (EntryType.CHAR, EntryType.BLOCK) and status.st_rdev != os.makedev(entry.major, entry.minor):
+    if entry.type.is_device and status.st_rdev != os.makedev(entry.major, entry.minor):
         return False
     return entry.type is not EntryType.SYMLINK or os.readlink(found.name, dir_fd=found.parent) == entry.target

@@ -18,7 +18,7 @@ from isal import igzip_lib
 from lamina.errors import InvalidInput, TooLarge
 from lamina.layers.compress import Compression, Compressor, compressor
 from lamina.layers.limits import Limits
-from lamina.layers.tar.source import Readable
+from lamina.layers.tar.source import Prefixed, Readable
 from lamina.layers.zstdframes import FrameWalker
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def decompressed(stream: Readable, limit: int | None = None) -> Decompressed:
         head += piece
     kind = detect(head)
     bound = Limits().expanded_size if limit is None else limit
-    return Decompressed(_PIECES[kind](_Input(stream, head)), kind, bound)
+    return Decompressed(_PIECES[kind](Prefixed(head, stream)), kind, bound)
 
 
 class Decompressed(io.RawIOBase):
@@ -102,20 +102,6 @@ class Decompressed(io.RawIOBase):
         return len(piece)
 
 
-class _Input:
-    """The compressed stream, with the bytes that detection took put back in front."""
-
-    def __init__(self, stream: Readable, head: bytes) -> None:
-        self._stream = stream
-        self._head = head
-
-    def read(self, size: int = _INPUT) -> bytes:
-        if not self._head:
-            return self._stream.read(size)
-        piece, self._head = self._head[:size], self._head[size:]
-        return piece
-
-
 class _Decoder(Protocol):
     """The shape that bz2, lzma and isal share."""
 
@@ -131,7 +117,7 @@ class _Decoder(Protocol):
 class _Sequence:
     """One compressed stream after the other, each by a decoder of its own; zeros between and behind are padding."""
 
-    def __init__(self, source: _Input, decoder: Callable[[], _Decoder]) -> None:
+    def __init__(self, source: Prefixed, decoder: Callable[[], _Decoder]) -> None:
         self._source = source
         self._make = decoder
         self._decoder = decoder()
@@ -145,7 +131,7 @@ class _Sequence:
                     return b""
                 self._decoder = self._make()
             elif self._decoder.needs_input:
-                data = self._source.read()
+                data = self._source.read(_INPUT)
                 if not data:
                     raise EOFError("it ends too early")
             if piece := self._decoder.decompress(data, size):
@@ -153,7 +139,7 @@ class _Sequence:
 
     def _following(self) -> bytes:
         rest = self._decoder.unused_data.lstrip(b"\0")
-        while not rest and (more := self._source.read()):
+        while not rest and (more := self._source.read(_INPUT)):
             rest = more.lstrip(b"\0")
         return rest
 
@@ -161,7 +147,7 @@ class _Sequence:
 class _Zstd:
     """The zstd frames of a stream; the walker notices when the last one is cut off, which the library does not."""
 
-    def __init__(self, source: _Input) -> None:
+    def __init__(self, source: Prefixed) -> None:
         self._source = source
         self._walker = FrameWalker()
         self._reader = zstandard.ZstdDecompressor().stream_reader(
@@ -180,23 +166,23 @@ class _Zstd:
         return piece
 
 
-def _plain(source: _Input) -> Callable[[int], bytes]:
+def _plain(source: Prefixed) -> Callable[[int], bytes]:
     return source.read
 
 
-def _gzip(source: _Input) -> Callable[[int], bytes]:
+def _gzip(source: Prefixed) -> Callable[[int], bytes]:
     return _Sequence(source, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP))
 
 
-def _bzip2(source: _Input) -> Callable[[int], bytes]:
+def _bzip2(source: Prefixed) -> Callable[[int], bytes]:
     return _Sequence(source, bz2.BZ2Decompressor)
 
 
-def _xz(source: _Input) -> Callable[[int], bytes]:
+def _xz(source: Prefixed) -> Callable[[int], bytes]:
     return _Sequence(source, lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY))
 
 
-_PIECES: dict[Compression, Callable[[_Input], Callable[[int], bytes]]] = {
+_PIECES: dict[Compression, Callable[[Prefixed], Callable[[int], bytes]]] = {
     Compression.NONE: _plain,
     Compression.GZIP: _gzip,
     Compression.ZSTD: _Zstd,

@@ -9,6 +9,7 @@ as they are; `classify` tells them apart.
 from __future__ import annotations
 
 import enum
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,28 @@ class EntryType(enum.Enum):
     CHAR = "char"
     BLOCK = "block"
     FIFO = "fifo"
+
+    @property
+    def is_device(self) -> bool:
+        """Whether it has a device number."""
+        return self is EntryType.CHAR or self is EntryType.BLOCK
+
+
+FORMATS: Mapping[EntryType, int] = {
+    EntryType.REGULAR: stat.S_IFREG,
+    EntryType.DIRECTORY: stat.S_IFDIR,
+    EntryType.SYMLINK: stat.S_IFLNK,
+    EntryType.CHAR: stat.S_IFCHR,
+    EntryType.BLOCK: stat.S_IFBLK,
+    EntryType.FIFO: stat.S_IFIFO,
+}
+"""The file type bits of `st_mode` (inode(7)) for each type that is a file of its own."""
+_TYPES = {bits: kind for kind, bits in FORMATS.items()}
+
+
+def type_of(mode: int) -> EntryType | None:
+    """The type of a file by its `st_mode`; None for what no layer can hold, such as a socket."""
+    return _TYPES.get(stat.S_IFMT(mode))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lamina.errors import InvalidInput, NotFound
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.index.xattrs import unescape
 from lamina.layers.tree import Node, name_key
 from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
-_TYPES = {
-    stat.S_IFREG: EntryType.REGULAR,
-    stat.S_IFDIR: EntryType.DIRECTORY,
-    stat.S_IFLNK: EntryType.SYMLINK,
-    stat.S_IFCHR: EntryType.CHAR,
-    stat.S_IFBLK: EntryType.BLOCK,
-    stat.S_IFIFO: EntryType.FIFO,
-    stat.S_IFSOCK: None,
-}
 _INSIDE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _OPAQUE = "trusted.overlay.opaque"
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG)
@@ -101,11 +92,10 @@ class DirectoryTree:
 
     def _node(self, path: str, fd: int) -> Node | None:
         status = os.stat(fd)
-        kind = _TYPES[stat.S_IFMT(status.st_mode)]
+        kind = type_of(status.st_mode)
         if kind is None:
             return None
         kept = _xattrs(fd)
-        special = kind in (EntryType.CHAR, EntryType.BLOCK)
         entry = Entry(
             path,
             kind,
@@ -115,8 +105,8 @@ class DirectoryTree:
             size=status.st_size if kind is EntryType.REGULAR else 0,
             mtime_ns=status.st_mtime_ns,
             target=os.readlink("", dir_fd=fd) if kind is EntryType.SYMLINK else "",
-            major=os.major(status.st_rdev) if special else 0,
-            minor=os.minor(status.st_rdev) if special else 0,
+            major=os.major(status.st_rdev) if kind.is_device else 0,
+            minor=os.minor(status.st_rdev) if kind.is_device else 0,
             xattrs=self._own(kept),
         )
         opaque = self._overlay and kept.get(_OPAQUE) == b"y"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lamina.layers.entry import EntryType
+from lamina.layers.entry import FORMATS, EntryType
 from lamina.layers.index.format import ORIGIN_XATTR
 from lamina.layers.tree import Tree, walk
 from lamina.linux.mounts import MOUNT_ATTR_RDONLY, mount_filesystem, umount2
@@ -93,16 +93,6 @@ def _content(path: bytes, status: os.stat_result) -> str:
     return ""
 
 
-_BITS = {
-    EntryType.REGULAR: stat.S_IFREG,
-    EntryType.DIRECTORY: stat.S_IFDIR,
-    EntryType.SYMLINK: stat.S_IFLNK,
-    EntryType.CHAR: stat.S_IFCHR,
-    EntryType.BLOCK: stat.S_IFBLK,
-    EntryType.FIFO: stat.S_IFIFO,
-}
-
-
 def list_tree(tree: Tree) -> Listing:
     """The same of a Tree."""
     names: dict[int, str] = {}
@@ -117,7 +107,7 @@ def list_tree(tree: Tree) -> Listing:
             content = f"{entry.major}:{entry.minor}"
         xattrs = dict(entry.xattrs) | ({"trusted.overlay.opaque": b"y"} if node.opaque else {})
         found[entry.path] = File(
-            _BITS[entry.type] | entry.mode,
+            FORMATS[entry.type] | entry.mode,
             entry.uid,
             entry.gid,
             entry.mtime_ns,

@@ -15,18 +15,10 @@ from pathlib import Path
 from lamina.build.context.identity import Caller, acting_as
 from lamina.build.tree import Data, Node
 from lamina.errors import Forbidden, InvalidInput, NotFound
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
-_TYPES = {
-    stat.S_IFREG: EntryType.REGULAR,
-    stat.S_IFDIR: EntryType.DIRECTORY,
-    stat.S_IFLNK: EntryType.SYMLINK,
-    stat.S_IFIFO: EntryType.FIFO,
-    stat.S_IFCHR: EntryType.CHAR,
-    stat.S_IFBLK: EntryType.BLOCK,
-}
 
 
 class DirectoryTree:
@@ -132,7 +124,7 @@ def _target(fd: int, item: os.DirEntry[str]) -> str:
 
 
 def _node(path: str, status: os.stat_result, target: str) -> Node | None:
-    kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+    kind = type_of(status.st_mode)
     if kind is None:
         return None
     entry = Entry(
@@ -142,8 +134,8 @@ def _node(path: str, status: os.stat_result, target: str) -> Node | None:
         size=status.st_size if kind is EntryType.REGULAR else 0,
         mtime_ns=status.st_mtime_ns,
         target=target,
-        major=os.major(status.st_rdev) if kind in (EntryType.CHAR, EntryType.BLOCK) else 0,
-        minor=os.minor(status.st_rdev) if kind in (EntryType.CHAR, EntryType.BLOCK) else 0,
+        major=os.major(status.st_rdev) if kind.is_device else 0,
+        minor=os.minor(status.st_rdev) if kind.is_device else 0,
     )
     several = status.st_nlink > 1 and kind is not EntryType.DIRECTORY
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -19,6 +19,7 @@ from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.errors import InvalidInput, NotFound, Unavailable
 from lamina.layers.compress import Compression
 from lamina.layers.compression import detect
+from lamina.layers.tar.source import Prefixed
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _TIMEOUT = urllib3.Timeout(connect=30, read=120)
@@ -48,7 +49,7 @@ def _from_url(url: str, temporary: Path, dockerfile: str) -> BuildContext:
                 raise kind(f"error downloading remote context {url}: status {response.status}", url=url)
             head = response.read(512)
             if _is_tar(head):
-                return from_archive(_Joined(head, response), temporary, dockerfile)
+                return from_archive(Prefixed(head, response), temporary, dockerfile)
             return from_dockerfile(head + response.read(MAX_SIZE))
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(f"error downloading remote context {url}: {error}", url=url) from error
@@ -56,20 +57,6 @@ def _from_url(url: str, temporary: Path, dockerfile: str) -> BuildContext:
 
 def _is_tar(head: bytes) -> bool:
     return detect(head) is not Compression.NONE or head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar"
-
-
-class _Joined:
-    """Bytes that were read already, and then the rest of a stream."""
-
-    def __init__(self, head: bytes, rest: urllib3.BaseHTTPResponse) -> None:
-        self._head = head
-        self._rest = rest
-
-    def read(self, size: int, /) -> bytes:
-        if self._head:
-            piece, self._head = self._head[:size], self._head[size:]
-            return piece
-        return self._rest.read(size)
 
 
 def _from_git(location: str, temporary: Path, dockerfile: str) -> BuildContext:

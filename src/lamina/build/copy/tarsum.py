@@ -7,26 +7,27 @@ the content. Giving the same sums, `--cache-from` understands images that Docker
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable
 
 from lamina.build.tree import Data, Node, Tree, find
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import FORMATS, Entry, EntryType
 
-_KINDS = {
-    EntryType.REGULAR: ("0", 0o100000),
-    EntryType.DIRECTORY: ("5", 0o040000),
-    EntryType.SYMLINK: ("2", 0o120000),
-    EntryType.FIFO: ("6", 0o010000),
-    EntryType.CHAR: ("3", 0o020000),
-    EntryType.BLOCK: ("4", 0o060000),
-    EntryType.HARDLINK: ("1", 0o100000),
+_FLAGS = {
+    EntryType.REGULAR: "0",
+    EntryType.HARDLINK: "1",
+    EntryType.SYMLINK: "2",
+    EntryType.CHAR: "3",
+    EntryType.BLOCK: "4",
+    EntryType.DIRECTORY: "5",
+    EntryType.FIFO: "6",
 }
 _CHUNK = 1 << 20
 
 
 def sum_header(entry: Entry, owner: str = "") -> bytes:
     """What goes into the sum before the content. `owner` is the user and group name that Docker writes there."""
-    flag, bits = _KINDS[entry.type]
+    flag, bits = _FLAGS[entry.type], FORMATS.get(entry.type, stat.S_IFREG)
     name = f"{entry.path}/" if entry.type is EntryType.DIRECTORY else entry.path
     text = (
         f"name{name}mode{entry.mode | bits}uid{entry.uid}gid{entry.gid}size{entry.size}"

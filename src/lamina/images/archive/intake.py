@@ -13,13 +13,13 @@ from typing import BinaryIO
 
 from lamina.errors import Corrupt, InvalidInput, LaminaError, NoSpace, NotFound, TooLarge
 from lamina.formats.digest import Digest, new_hasher
-from lamina.images.archive.tee import Prefixed, Tee
+from lamina.images.archive.tee import Tee
 from lamina.layers.compression import Compression, decompressed, detect
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.ingest import ingest
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, parse_header
 from lamina.layers.tar.reader import Member, read_tar
-from lamina.layers.tar.source import Readable
+from lamina.layers.tar.source import Prefixed, Readable
 from lamina.progress import Report, Status
 from lamina.store.leases import Lease
 from lamina.store.store import Store

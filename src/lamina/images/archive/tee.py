@@ -1,4 +1,4 @@
-"""Streams that put bytes back in front, and streams that show what passes through them."""
+"""A stream that shows what passes through it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,6 @@ from lamina.layers.tar.source import CHUNK, Readable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
-
-
-class Prefixed:
-    """`head`, then the rest of `stream`."""
-
-    def __init__(self, head: bytes, stream: Readable) -> None:
-        self._head = head
-        self._stream = stream
-
-    def read(self, size: int, /) -> bytes:
-        if not self._head:
-            return self._stream.read(size)
-        piece, self._head = self._head[:size], self._head[size:]
-        return piece
 
 
 class Tee:

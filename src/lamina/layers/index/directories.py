@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from lamina.layers.index.changeset import Inode
-from lamina.layers.index.format import BLOCK, DIRENT_SIZE, FILE_TYPES
+from lamina.layers.index.format import BLOCK, DIRENT_SIZE, DIRENT_TYPES
 
 Row = tuple[bytes, Inode]
 
@@ -40,7 +40,7 @@ def pack_block(rows: Sequence[Row]) -> bytes:
     fields: list[int] = []
     offset = DIRENT_SIZE * len(rows)
     for name, inode in rows:
-        fields += (inode.nid, offset, FILE_TYPES[inode.entry.type][1])
+        fields += (inode.nid, offset, DIRENT_TYPES[inode.entry.type])
         offset += len(name)
     return _records(len(rows)).pack(*fields) + b"".join(map(_name, rows))
 

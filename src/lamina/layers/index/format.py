@@ -5,7 +5,6 @@ From Linux' Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h. All num
 
 from __future__ import annotations
 
-import stat
 import struct
 from collections.abc import Mapping
 
@@ -65,15 +64,15 @@ XATTR_PREFIXES: tuple[tuple[int, bytes], ...] = (
 """Numbers that stand for the beginning of a name. 0 is ours: the whole name is written, and the kernel, which has no
 handler for such names, leaves them out."""
 
-FILE_TYPES: Mapping[EntryType, tuple[int, int]] = {
-    EntryType.REGULAR: (stat.S_IFREG, 1),
-    EntryType.DIRECTORY: (stat.S_IFDIR, 2),
-    EntryType.CHAR: (stat.S_IFCHR, 3),
-    EntryType.BLOCK: (stat.S_IFBLK, 4),
-    EntryType.FIFO: (stat.S_IFIFO, 5),
-    EntryType.SYMLINK: (stat.S_IFLNK, 7),
+DIRENT_TYPES: Mapping[EntryType, int] = {
+    EntryType.REGULAR: 1,
+    EntryType.DIRECTORY: 2,
+    EntryType.CHAR: 3,
+    EntryType.BLOCK: 4,
+    EntryType.FIFO: 5,
+    EntryType.SYMLINK: 7,
 }
-"""For each type its bits in the mode and its number in a directory."""
+"""The number of each type in a directory."""
 
 IMPLIED = b"implied".ljust(16, b"\0")
 """Our mark in the reserved end of an inode: a directory that the layer needs and did not describe."""

@@ -11,14 +11,13 @@ from types import TracebackType
 from typing import BinaryIO
 
 from lamina.errors import InvalidInput
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.index import format as erofs
 from lamina.layers.index.contents import ContentStream, Extent, FileLayout
 from lamina.layers.index.image import IndexImage, RawInode
 from lamina.layers.index.xattrs import unescape
 from lamina.layers.tree import Node
 
-_TYPES = {bits: kind for kind, (bits, _) in erofs.FILE_TYPES.items()}
 _MAX_CACHED_NAMES = 200_000
 _BUFFER = 1 << 17
 
@@ -143,11 +142,11 @@ class LayerTree:
         return found
 
     def _node(self, path: str, inode: RawInode) -> Node:
-        kind = _TYPES.get(stat.S_IFMT(inode.mode))
+        kind = type_of(inode.mode)
         if kind is None:
             self._image.damaged(f"inode {inode.nid} is of no known type")
         kept = self._image.xattrs(inode)
-        major, minor = erofs.decode_device(inode.union) if kind in (EntryType.CHAR, EntryType.BLOCK) else (0, 0)
+        major, minor = erofs.decode_device(inode.union) if kind.is_device else (0, 0)
         entry = Entry(
             path,
             kind,

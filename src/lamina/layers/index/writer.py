@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lamina.errors import TooLarge, Unsupported
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import FORMATS, Entry, EntryType
 from lamina.layers.index import format as erofs
 from lamina.layers.index.changeset import Changeset, Inode
 from lamina.layers.index.chunks import Copy, FileMap
@@ -113,7 +113,7 @@ class _Image:
         # fmt: off
         erofs.INODE.pack_into(
             self._meta, offset,
-            1 | layout << 1, units(inode.body), erofs.FILE_TYPES[entry.type][0] | mode, 0, inode.size,
+            1 | layout << 1, units(inode.body), FORMATS[entry.type] | mode, 0, inode.size,
             union, number, entry.uid, entry.gid, seconds, nanoseconds, inode.links,
             erofs.IMPLIED if inode.implied else _UNMARKED,
         )
@@ -126,7 +126,7 @@ class _Image:
         if inode.file is not None:
             self._pack_chunks(inode, inode.file, behind)
             return erofs.CHUNK_BASED, inode.file.format
-        if inode.entry.type in (EntryType.CHAR, EntryType.BLOCK):
+        if inode.entry.type.is_device:
             return erofs.FLAT_PLAIN, erofs.encode_device(inode.entry.major, inode.entry.minor)
         if inode.rows is None and not inode.text:
             return erofs.FLAT_PLAIN, 0

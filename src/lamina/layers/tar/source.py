@@ -15,6 +15,21 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Prefixed:
+    """`head`, which was read already, and then the rest of `stream`."""
+
+    def __init__(self, head: bytes, stream: Readable) -> None:
+        self._head = head
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        """See Readable."""
+        if not self._head:
+            return self._stream.read(size)
+        piece, self._head = self._head[:size], self._head[size:]
+        return piece
+
+
 class Source:
     """A stream with a buffer, a position, and a bound on how much it may give."""
 
