@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_HEAD = 64 * 1024  # bytes of one line, or of one response head
 PIECE = 64 * 1024  # bytes asked from the socket at once
 LARGE = 1 << 20  # the same where much is expected
+_LAST_LINES = 1.0  # seconds for a sender whose bytes were all heard
 NO_BODY = frozenset((101, 204, 304))
 
 
@@ -197,6 +198,7 @@ class Wire:
         self._busy = False
         self._upload: threading.Thread | None = None
         self._upload_error: BaseException | None = None
+        self._upload_ends = True  # whether shutting the socket ends the upload: not so where its source may block
 
     def exchange(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> Reply:
         """Send one request and read the head of its response.
@@ -228,14 +230,24 @@ class Wire:
         if not self._busy:
             return
         self._busy = False
+        if reusable:
+            self._wait_for_upload(_LAST_LINES)
         uploading = self._upload is not None and self._upload.is_alive()
         self._on_done(self, reusable and not uploading)
 
     def close(self) -> None:
-        """Close the socket, for a sender in its thread as well. May be called twice."""
+        """Close the socket, for a sender in its thread as well. May be called twice.
+
+        A file that was being sent is left alone when this returns: its owner may close it.
+        """
         with suppress(OSError):  # not connected any more
             self.sock.shutdown(socket.SHUT_RDWR)
+        self._wait_for_upload(None)  # before the descriptor's number can name something else
         self.sock.close()
+
+    def _wait_for_upload(self, seconds: float | None) -> None:
+        if self._upload is not None and self._upload_ends and self._upload is not threading.current_thread():
+            self._upload.join(seconds)
 
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> None:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._host}", "User-Agent: lamina"]
@@ -253,6 +265,7 @@ class Wire:
                 raise Unavailable(f"cannot send to the daemon ({error.strerror})", early=True) from error
             return  # an answer may wait all the same; reading tells
         if body is not None and not isinstance(body, bytes):
+            self._upload_ends = length is not None
             self._upload = threading.Thread(target=self._upload_body, args=(body, length), daemon=True)
             self._upload.start()
 
