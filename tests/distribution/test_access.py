@@ -10,6 +10,7 @@ import pytest
 
 from lamina.distribution.client import Credentials, RegistryClient, pull, push
 from lamina.errors import Forbidden, LaminaError, Unauthorized
+from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
 from lamina.store.store import Store
@@ -101,6 +102,19 @@ def test_tokens_run_out_and_are_good_for_one_registry(start: Start, htpasswd: Pa
         assert fresh("POST", "/v2/a/blobs/uploads/", b"", Authorization=f"Bearer {new}").status == 202
         assert fresh("POST", "/v2/b/blobs/uploads/", b"", Authorization=f"Bearer {new}").status == 401
         assert fresh("GET", "/token", Authorization="Basic YW5uOng=").status == 401
+        challenge = answer.headers["WWW-Authenticate"]
+        assert challenge.endswith(',scope="repository:a:pull,push",error="invalid_token"')
+        refused = fresh("GET", "/v2/b/tags/list", Authorization=f"Bearer {new}").headers["WWW-Authenticate"]
+        assert refused.endswith(',scope="repository:b:pull",error="insufficient_scope"')
+
+
+def test_who_looks_for_a_blob_is_offered_the_right_to_send_it(start: Start, htpasswd: Path) -> None:
+    """Some clients send with the token they looked with."""
+    with closing(Raw(start(auth={"htpasswd": str(htpasswd), "mode": "token"}).address)) as raw:
+        challenge = raw("HEAD", f"/v2/a/blobs/{Digest.of(b'')}").headers["WWW-Authenticate"]
+        assert challenge.endswith(',scope="repository:a:pull,push"')
+        challenge = raw("GET", f"/v2/a/blobs/{Digest.of(b'')}").headers["WWW-Authenticate"]
+        assert challenge.endswith(',scope="repository:a:pull"')
 
 
 def test_passwords_can_change_while_it_runs(start: Start, htpasswd: Path) -> None:

@@ -83,8 +83,11 @@ class App:
     async def _admit(self, request: web.BaseRequest, target: Target, route: Route) -> Identity:
         """Who asks, once it is sure that they may. Raises Unauthorized, Forbidden, Unsupported."""
         gate = self._registry.gate
-        scope = _scope(target, route)
-        identity = await gate.identify(request.headers)
+        scope = _scope(target, route, request.method)
+        try:
+            identity = await gate.identify(request.headers)
+        except Unauthorized as error:
+            raise Unauthorized(error.message, **{"scope": scope, **error.facts}) from error
         if target.kind in (Kind.BASE, Kind.CATALOG):
             if not identity.name and identity.grants is None and gate.challenge(None, "") is not None:
                 raise Unauthorized("The registry asks who you are", scope=scope)
@@ -99,15 +102,17 @@ class App:
     def _failure(self, request: web.BaseRequest, error: LaminaError) -> web.Response:
         headers = {"Content-Type": "application/json", **_VERSION, **error.facts.get("headers", {})}
         status = faults.status_of(error)
-        if status == 401 and (
-            challenge := self._registry.gate.challenge(error.facts.get("scope"), f"{request.scheme}://{request.host}")
-        ):
+        if status == 401 and (challenge := self._challenge(request, error)):
             headers["WWW-Authenticate"] = challenge
         body = faults.body_of(error)
         answer = web.Response(status=status, headers=headers, body=b"" if request.method == "HEAD" else body)
         if not request.content.is_eof():
             answer.force_close()
         return answer
+
+    def _challenge(self, request: web.BaseRequest, error: LaminaError) -> str | None:
+        base = f"{request.scheme}://{request.host}"
+        return self._registry.gate.challenge(error.facts.get("scope"), base, error.facts.get("problem", ""))
 
 
 def _known(method: str) -> str:
@@ -137,12 +142,14 @@ def _route(request: web.BaseRequest, target: Target) -> Route:
     return route
 
 
-def _scope(target: Target, route: Route) -> str | None:
+def _scope(target: Target, route: Route, method: str) -> str | None:
     if target.kind is Kind.CATALOG:
         return "registry:catalog:*"
     if route.action is None:
         return None
     actions = {"pull": "pull", "push": "pull,push", "delete": "delete"}[route.action]
+    if target.kind is Kind.BLOB and method == "HEAD":
+        actions = "pull,push"  # who looks for a blob is about to send it, and some keep their first token for that
     return f"repository:{target.repository}:{actions}"
 
 
@@ -150,4 +157,5 @@ def _refusal(identity: Identity, target: Target, route: Route, scope: str | None
     what = f"{route.action} {target.repository}"
     if identity.name and identity.grants is None:
         return Forbidden(f"{identity.name} may not {what}")
-    return Unauthorized(f"Credentials that allow to {what} are needed", scope=scope)
+    problem = "insufficient_scope" if identity.grants is not None else ""
+    return Unauthorized(f"Credentials that allow to {what} are needed", scope=scope, problem=problem)

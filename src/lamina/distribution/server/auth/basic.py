@@ -31,7 +31,7 @@ class BasicGate:
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
         return self._grants.allows(identity, repository, action)
 
-    def challenge(self, scope: str | None, base: str) -> str | None:
+    def challenge(self, scope: str | None, base: str, problem: str = "") -> str | None:
         return f'Basic realm="{self._service}"'
 
 

@@ -19,10 +19,11 @@ class Gate(Protocol):
         """Whether they may `pull`, `push` or `delete` there."""
         ...
 
-    def challenge(self, scope: str | None, base: str) -> str | None:
+    def challenge(self, scope: str | None, base: str, problem: str = "") -> str | None:
         """The WWW-Authenticate header that asks for (better) credentials; None where there is no use in any.
 
-        `base` is the URL by which the client reached the registry, without a path.
+        `base` is the URL by which the client reached the registry, without a path; `problem` is what is wrong with the
+        token that came (RFC 6750, section 3.1).
         """
         ...
 
@@ -36,5 +37,5 @@ class OpenGate:
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
         return True
 
-    def challenge(self, scope: str | None, base: str) -> str | None:
+    def challenge(self, scope: str | None, base: str, problem: str = "") -> str | None:
         return None

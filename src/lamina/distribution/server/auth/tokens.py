@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 import time
@@ -27,11 +29,15 @@ _LEEWAY = 30  # seconds that clocks of replicas may differ
 
 
 class Signer:
-    """Makes and reads tokens with one EC key, which all replicas share."""
+    """Makes and reads tokens with one EC key, which all replicas share.
+
+    Docker's registry takes them too (`auth: token`, with a certificate of the key in its `rootcertbundle`).
+    """
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, service: str, lifetime: int) -> None:
         self._key = key
         self._public = key.public_key()
+        self._headers = {"kid": key_id(self._public)}
         self.service = service
         self.lifetime = lifetime
 
@@ -41,7 +47,7 @@ class Signer:
         access = [{"type": "repository", "name": n, "actions": sorted(a)} for n, a in grants.items() if a]
         claims = {"iss": self.service, "aud": self.service, "sub": user, "iat": now, "nbf": now - _LEEWAY}
         claims |= {"exp": now + self.lifetime, "jti": uuid.uuid4().hex, "access": access}
-        token = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        token = jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=self._headers)
         issued = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
         return {"token": token, "access_token": token, "expires_in": self.lifetime, "issued_at": issued}
 
@@ -59,7 +65,7 @@ class Signer:
             )
             grants = {str(a["name"]): frozenset(map(str, a["actions"])) for a in claims["access"]}
         except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-            raise Unauthorized("The token is not valid (any more)", invalid_token=True) from error
+            raise Unauthorized("The token is not valid (any more)", problem="invalid_token") from error
         return Identity(str(claims["sub"]), grants)
 
 
@@ -83,9 +89,10 @@ class TokenGate:
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
         return self._grants.allows(identity, repository, action)
 
-    def challenge(self, scope: str | None, base: str) -> str | None:
+    def challenge(self, scope: str | None, base: str, problem: str = "") -> str | None:
         wanted = f',scope="{scope}"' if scope else ""
-        return f'Bearer realm="{self._realm or base + "/token"}",service="{self._signer.service}"{wanted}'
+        wrong = f',error="{problem}"' if problem else ""
+        return f'Bearer realm="{self._realm or base + "/token"}",service="{self._signer.service}"{wanted}{wrong}'
 
 
 class TokenEndpoint:
@@ -113,6 +120,13 @@ class TokenEndpoint:
             allowed = self._grants.allowed(user, name)
             granted.setdefault(name, set()).update(allowed if "*" in actions else allowed & actions)
         return self._signer.issue(user, granted)
+
+
+def key_id(key: ec.EllipticCurvePublicKey) -> str:
+    """The name of a key as libtrust has it: base32 of 240 bits of SHA-256 of its DER form, in groups of four."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
+    return ":".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
