@@ -57,7 +57,7 @@ class SeaweedServer:
         ]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("weed")), "server", *arguments],
+                [str(Path(sys.executable).with_name("weed")), f"-logdir={self._folder}", "server", *arguments],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
