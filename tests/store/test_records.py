@@ -56,9 +56,20 @@ def test_owners(store: Store) -> None:
         tx.link("container:b", [one])
     with store.read() as view:
         assert set(view.owned("image:a")) == {one, two}
-        assert view.owners(one) == ("container:b", "image:a")
-        assert view.owners(one, "image:") == ("image:a",)
+        assert view.owned("container:b") == (one,)
         assert view.broken_owners() == ()
+
+
+def test_holding_one_more_and_one_less(store: Store) -> None:
+    one, two = store.blobs.put(b"1"), store.blobs.put(b"2")
+    with store.transaction() as tx:
+        tx.link("image:a", [one])
+        tx.hold("image:a", two)
+        tx.hold("image:a", two)
+    with store.transaction() as tx:
+        tx.let_go("image:a", one)
+        assert tx.owned("image:a") == (two,)
+    assert tx.dropped == (one,)
 
 
 def test_only_what_is_there_can_be_held(store: Store, absent: Digest) -> None:

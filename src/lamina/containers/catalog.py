@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -87,16 +87,16 @@ class Catalog:
         with self._lock:
             self._names.pop(name, None)
 
-    def add(self, record: Record, holds: Iterable[Digest], init: Digest | None = None) -> Container:
-        """Keeps a new container, whose name is reserved, and lets it hold the content it needs.
+    def add(self, record: Record, layers: Sequence[Digest], init: Digest | None = None) -> Container:
+        """Keeps a new container, whose name is reserved, and lets it hold its image and its layers, bottom first.
 
         `init` is its init layer: the image holds it as well, so that the next container finds it made.
         """
-        image = image_owner(Digest.parse(record.image))
+        image = Digest.parse(record.image)
         with self._store.transaction() as change:
-            if init is not None and init not in (held := change.owned(image)):
-                change.link(image, [*held, init])
-            change.link(owner(record.id), holds)
+            if init is not None:
+                change.hold(image_owner(image), init)
+            change.link(owner(record.id), [image], layers)
             change.put(BUCKET, record.id, msgspec.json.encode(record))
         with self._lock:
             return self._adopt(record)

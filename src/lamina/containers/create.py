@@ -92,8 +92,7 @@ class Creator:
                 mounts=points,
                 driver=self._rooms.snapshots.name,
             )
-            held = [image.id, *(layer.diff_id for layer in layers)]
-            self._catalog.add(record, held, init.diff_id if init else None)
+            self._catalog.add(record, [layer.diff_id for layer in layers], init.diff_id if init else None)
             undo.pop_all()
         return Created(id, self._warnings(host, image, platform))
 

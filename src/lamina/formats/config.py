@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from lamina.formats.document import (
 from lamina.formats.platform import Platform
 from lamina.formats.runconfig import Healthcheck, RunConfig
 
-__all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_id"]
+__all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_id", "chain_ids"]
 
 WHAT = "image config"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -128,12 +129,19 @@ class ImageConfig:
 
 def chain_id(diff_ids: Iterable[Digest]) -> Digest:
     """The name of a stack of layers, bottom first (config.md, "Layer ChainID"). InvalidInput for an empty stack."""
-    chain: Digest | None = None
-    for diff_id in diff_ids:
-        chain = diff_id if chain is None else Digest.of(f"{chain} {diff_id}".encode())
-    if chain is None:
+    chains = chain_ids(diff_ids)
+    if not chains:
         raise InvalidInput("An empty stack of layers has no chain ID")
-    return chain
+    return Digest.parse(chains[-1])
+
+
+def chain_ids(diff_ids: Iterable[Digest]) -> list[str]:
+    """The chain ID of the stack up to each layer, bottom first, as text."""
+    chains: list[str] = []
+    for diff_id in diff_ids:
+        text = str(diff_id)
+        chains.append(f"sha256:{sha256(f'{chains[-1]} {text}'.encode()).hexdigest()}" if chains else text)
+    return chains
 
 
 def _changed(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Dig
         manifest=manifest or (before.manifest if before else ""),
         tagged=before.tagged if before else "",
     )
-    held = [image_id, *image.config.diff_ids]
-    tx.link(owner(image_id), [*held, Digest.parse(record.manifest)] if record.manifest else held)
+    documents = [image_id, Digest.parse(record.manifest)] if record.manifest else [image_id]
+    tx.link(owner(image_id), documents, image.config.diff_ids)
     write_record(tx, image_id, record)
     return add_names(tx, image_id, image.references) if image.references else {}
 
@@ -85,6 +85,7 @@ def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> No
     """Let `manifest`, whose blob is in the store, be the one the image is known by: what a push does."""
     record = read_record(tx, image_id)
     if record is not None:
-        kept = [digest for digest in tx.owned(owner(image_id)) if str(digest) != record.manifest]
-        tx.link(owner(image_id), [*kept, manifest.digest])
+        if record.manifest and record.manifest != str(manifest.digest):
+            tx.let_go(owner(image_id), Digest.parse(record.manifest))
+        tx.hold(owner(image_id), manifest.digest)
         write_record(tx, image_id, msgspec.structs.replace(record, manifest=str(manifest.digest)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lamina.errors import Conflict, InvalidInput
+from lamina.formats.config import chain_ids
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog, find
@@ -116,10 +117,12 @@ class _Work:
         """What happened, in order: after each image the chain IDs of the layers that went with it."""
         report = list(self._done)
         for position, diff_ids, sizes in reversed(self._layers):
-            chains = _chains(diff_ids)
+            chains = chain_ids(diff_ids)
             gone = [n for n, diff_id in enumerate(diff_ids) if diff_id in dropped]
             dropped -= set(diff_ids)
-            report[position:position] = [Deleted(chains[n], is_image=False, reclaimed=sizes[n]) for n in reversed(gone)]
+            report[position:position] = [
+                Deleted(Digest.parse(chains[n]), is_image=False, reclaimed=sizes[n]) for n in reversed(gone)
+            ]
         return report
 
     def _names(self, image_id: Digest) -> tuple[Reference, ...]:
@@ -160,14 +163,6 @@ class _Work:
             raise _conflict(image_id, "must be forced", "image is referenced in multiple repositories")
         if soft and stopped:
             raise _used(image_id, "must be forced", "stopped", stopped)
-
-
-def _chains(diff_ids: Sequence[Digest]) -> list[Digest]:
-    """The chain ID of the stack up to each layer, each made from the one before (image-spec, config.md)."""
-    chains: list[Digest] = []
-    for diff_id in diff_ids:
-        chains.append(Digest.of(f"{chains[-1]} {diff_id}".encode()) if chains else diff_id)
-    return chains
 
 
 def _conflict(image_id: Digest, force: str, why: str, **facts: str) -> Conflict:

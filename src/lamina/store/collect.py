@@ -30,7 +30,7 @@ def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: 
     while queue:
         digest = queue.pop()
         rows = rows_of(connection, digest)
-        linked = connection.execute("SELECT 1 FROM link WHERE digest = ?", (digest,)).fetchone() is not None
+        linked = is_owned(connection, digest)
         is_layer = any(row.kind == "layer" for row in rows)
         for row in rows:
             if row.kind == "blob" and is_layer:
@@ -44,9 +44,16 @@ def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: 
     return found
 
 
+def is_owned(connection: sqlite3.Connection, digest: str) -> bool:
+    """Whether somebody holds `digest`, by itself or in a stack."""
+    query = "SELECT 1 FROM link WHERE digest = :it UNION ALL SELECT 1 FROM stack WHERE layer = :it"
+    return connection.execute(query, {"it": digest}).fetchone() is not None
+
+
 def all_candidates(connection: sqlite3.Connection) -> list[str]:
     """Every digest without an owner, and those that are there twice."""
     query = """SELECT digest FROM content WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = content.digest)
+               AND NOT EXISTS (SELECT 1 FROM stack WHERE stack.layer = content.digest)
                UNION SELECT digest FROM content GROUP BY digest HAVING count(*) > 1"""
     return [row[0] for row in connection.execute(query)]
 

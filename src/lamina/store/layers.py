@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from lamina.layers.layer import Layer
 from lamina.store.content import ContentTable
 
 _CHUNK = 1 << 20
+_VALUES_KEPT = 10_000
 
 
 class LayerSizes(NamedTuple):
@@ -29,6 +31,7 @@ class LayerStore:
 
     def __init__(self, content: ContentTable) -> None:
         self._content = content
+        self._values: dict[Digest, Layer] = {}  # made once: the images of a deep build name each layer many times
 
     def has(self, diff_id: Digest) -> bool:
         """Whether the layer is here, whole."""
@@ -43,20 +46,26 @@ class LayerStore:
 
     def at(self, diff_id: Digest, size: int) -> Layer:
         """The layer's value without a look at the store, for who holds the layer and knows its tar's `size`."""
-        layout = self._content.layout
-        return Layer(diff_id=diff_id, size=size, tar=layout.tar(diff_id), index=layout.index(diff_id))
+        layer = self._values.get(diff_id)
+        if layer is None or layer.size != size:
+            if len(self._values) >= _VALUES_KEPT:
+                self._values = {}
+            layout = self._content.layout
+            layer = Layer(diff_id=diff_id, size=size, tar=layout.tar(diff_id), index=layout.index(diff_id))
+            self._values[diff_id] = layer
+        return layer
 
     def sizes(self, diff_ids: Sequence[Digest]) -> list[LayerSizes]:
         """The sizes of many layers, in one look. Raises NotFound for the first that is not here."""
-        query = "SELECT size, extra, files FROM content WHERE digest = ? AND kind = 'layer'"
-        found = []
+        query = """SELECT digest, size, extra, files FROM json_each(?)
+                   JOIN content ON content.digest = json_each.value AND kind = 'layer'"""
+        wanted = json.dumps([str(diff_id) for diff_id in diff_ids])
         with self._content.database.read() as connection:
-            for diff_id in diff_ids:
-                row = connection.execute(query, (str(diff_id),)).fetchone()
-                if row is None:
-                    raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
-                found.append(LayerSizes(*row))
-        return found
+            known = {row[0]: LayerSizes(*row[1:]) for row in connection.execute(query, (wanted,))}
+        for diff_id in diff_ids:
+            if str(diff_id) not in known:
+                raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
+        return [known[str(diff_id)] for diff_id in diff_ids]
 
     def create(self) -> LayerIngest:
         """Begin a layer: a context manager with paths to write to."""

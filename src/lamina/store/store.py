@@ -11,7 +11,7 @@ from types import TracebackType
 from lamina.errors import Corrupt
 from lamina.formats.digest import Digest
 from lamina.store.blobs import BlobStore
-from lamina.store.collect import Collected, all_candidates, over_cap, unneeded
+from lamina.store.collect import Collected, all_candidates, is_owned, over_cap, unneeded
 from lamina.store.content import ContentTable, Row
 from lamina.store.database import Database, transaction
 from lamina.store.failures import disk_errors
@@ -109,8 +109,7 @@ class Store:
 
     def _sweep(self, digests: set[str]) -> None:
         with self._database.read() as connection:
-            owned = "SELECT 1 FROM link WHERE digest = ?"
-            orphans = [digest for digest in digests if not connection.execute(owned, (digest,)).fetchone()]
+            orphans = [digest for digest in digests if not is_owned(connection, digest)]
         if orphans:
             self._content.commit(lambda connection, leased: unneeded(connection, orphans, leased))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lamina.errors import NotFound
 from lamina.formats.digest import Digest
+from lamina.store import stacks
 
 
 class ReadTransaction:
@@ -28,20 +29,17 @@ class ReadTransaction:
         return ((key, bytes(value)) for key, value in rows)
 
     def owned(self, owner: str) -> tuple[Digest, ...]:
-        """The digests that `owner` holds."""
+        """The digests that `owner` holds, those of its stack last, from the top."""
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,))
-        return tuple(Digest.parse(row[0]) for row in rows)
-
-    def owners(self, digest: Digest, prefix: str = "") -> tuple[str, ...]:
-        """Who holds `digest`, limited to owners that begin with `prefix`."""
-        query = "SELECT owner FROM link WHERE digest = ? AND substr(owner, 1, ?) = ? ORDER BY owner"
-        return tuple(row[0] for row in self._connection.execute(query, (str(digest), len(prefix), prefix)))
+        stack = stacks.layers_of(self._connection, stacks.held(self._connection, owner))
+        return tuple(Digest.parse(text) for text in dict.fromkeys([*(row[0] for row in rows), *stack]))
 
     def broken_owners(self) -> tuple[str, ...]:
         """Owners of content that is gone: what a power cut took before it was synced."""
         query = """SELECT DISTINCT owner FROM link
-                   WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = link.digest) ORDER BY owner"""
-        return tuple(row[0] for row in self._connection.execute(query))
+                   WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = link.digest)"""
+        single = {row[0] for row in self._connection.execute(query)}
+        return tuple(sorted(single | stacks.broken(self._connection)))
 
 
 class Transaction(ReadTransaction):
@@ -62,23 +60,42 @@ class Transaction(ReadTransaction):
         cursor = self._connection.execute("DELETE FROM record WHERE bucket = ? AND key = ?", (bucket, key))
         return cursor.rowcount > 0
 
-    def link(self, owner: str, digests: Iterable[Digest]) -> None:
-        """Let `owner` hold exactly these digests from now on. Raises NotFound, naming the digest that is not there."""
+    def link(self, owner: str, digests: Iterable[Digest], stack: Sequence[Digest] = ()) -> None:
+        """Let `owner` hold exactly these digests from now on, and the layers of `stack`, bottom first.
+
+        Deep stacks that have much in common are cheap as a `stack`, and dear as single digests. Raises NotFound, naming
+        the digest that is not there.
+        """
         wanted = {str(digest) for digest in digests}
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,)).fetchall()
         present = {row[0] for row in rows}
         for digest in sorted(wanted - present):
-            if not self._connection.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone():
-                raise NotFound(f"content {digest} is not in the store", digest=digest)
-            self._connection.execute("INSERT INTO link VALUES (?, ?)", (owner, digest))
-        if present - wanted:
-            self._on_release()
+            self._add(owner, digest)
         for digest in present - wanted:
             self._connection.execute("DELETE FROM link WHERE owner = ? AND digest = ?", (owner, digest))
-        self.released |= present - wanted
+        self._release((present - wanted) | stacks.hold(self._connection, owner, stack))
+
+    def hold(self, owner: str, digest: Digest) -> None:
+        """Let `owner` hold this digest too. Raises NotFound when it is not there."""
+        self._add(owner, str(digest))
+
+    def let_go(self, owner: str, digest: Digest) -> None:
+        """Take one digest away from `owner`, where it holds it by itself."""
+        self._connection.execute("DELETE FROM link WHERE owner = ? AND digest = ?", (owner, str(digest)))
+        self._release({str(digest)})
 
     def unlink(self, owner: str) -> None:
         """Let go of all that `owner` holds; what nobody else holds is removed when the transaction commits."""
         self._on_release()
         rows = self._connection.execute("DELETE FROM link WHERE owner = ? RETURNING digest", (owner,)).fetchall()
-        self.released |= {row[0] for row in rows}
+        self._release({row[0] for row in rows} | stacks.hold(self._connection, owner, ()))
+
+    def _add(self, owner: str, digest: str) -> None:
+        if not self._connection.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone():
+            raise NotFound(f"content {digest} is not in the store", digest=Digest.parse(digest))
+        self._connection.execute("INSERT OR IGNORE INTO link VALUES (?, ?)", (owner, digest))
+
+    def _release(self, digests: set[str]) -> None:
+        if digests:
+            self._on_release()
+        self.released |= digests
