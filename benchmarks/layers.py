@@ -18,7 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lamina.layers.builder import LayerBuilder
-from lamina.layers.compression import Compression, compressor, decompressed
+from lamina.layers.compress import compressor
+from lamina.layers.compression import Compression
+from lamina.layers.decompress import decompressed
 from lamina.layers.diff import write_upper_diff
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.ingest import ingest

@@ -16,7 +16,9 @@ import zstandard
 
 from lamina.errors import InvalidInput, TooLarge
 from lamina.layers import compress
-from lamina.layers.compression import Compression, compressor, decompressed, detect
+from lamina.layers.compress import compressor
+from lamina.layers.compression import Compression, detect
+from lamina.layers.decompress import decompressed
 
 PLAIN = random.Random(7).randbytes(300_000) + bytes(3_000_000) + b"the end"
 SKIPPABLE = b"\x5a\x2a\x4d\x18\x05\0\0\0extra"

@@ -25,7 +25,7 @@ from lamina.containers.specs import resolve_user
 from lamina.containers.tarring import write_directory, write_file
 from lamina.containers.times import timestamp
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
-from lamina.layers.compression import decompressed
+from lamina.layers.decompress import decompressed
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.openat2 import openat2

@@ -14,7 +14,7 @@ from lamina.images.changes import apply_changes
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
 from lamina.images.times import now
-from lamina.layers.compression import decompressed
+from lamina.layers.decompress import decompressed
 from lamina.layers.ingest import ingest
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import enum
 import lzma
 import os
 import struct
@@ -16,21 +15,12 @@ import zstandard
 from isal import isal_zlib
 
 from lamina.errors import InvalidInput
+from lamina.layers.compression import Compression
 from lamina.layers.tar.writer import Writable
 
 _BLOCK = 1 << 20
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _RAW_DEFLATE = -15
-
-
-class Compression(enum.Enum):
-    """How a stream is compressed; the value is the name that messages and options use."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    ZSTD = "zstd"
-    BZIP2 = "bzip2"
-    XZ = "xz"
 
 
 _LEVELS = {

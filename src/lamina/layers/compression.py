@@ -1,39 +1,18 @@
-"""Compressed streams of layers: recognised by content and expanded within bounds.
-
-gzip (several members, as pigz and eStargz write), zstd (several and skippable frames, as zstd:chunked writes), bzip2
-and xz (several streams). Nothing here believes a file name or media type.
-"""
+"""The compressions that layers come in, told apart by content: no file name or media type is believed."""
 
 from __future__ import annotations
 
-import bz2
-import io
-import lzma
-from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Protocol, cast
+import enum
 
-import zstandard
-from isal import igzip_lib
 
-from lamina.errors import InvalidInput, TooLarge
-from lamina.layers.compress import Compression, Compressor, compressor
-from lamina.layers.limits import Limits
-from lamina.layers.tar.source import Prefixed, Readable
-from lamina.layers.zstdframes import FrameWalker
+class Compression(enum.Enum):
+    """How a stream is compressed; the value is the name that messages and options use."""
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_INPUT = 256 * 1024
-_OUTPUT = 1 << 20
-_XZ_MEMORY = 1 << 30
-_ERRORS: tuple[type[Exception], ...] = (
-    OSError,
-    EOFError,
-    lzma.LZMAError,
-    zstandard.ZstdError,
-    cast(type[Exception], igzip_lib.IsalError),
-)
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    BZIP2 = "bzip2"
+    XZ = "xz"
 
 
 _MAGIC = (
@@ -52,142 +31,3 @@ def detect(head: bytes) -> Compression:
     if len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
         return Compression.ZSTD
     return Compression.NONE
-
-
-def decompressed(stream: Readable, limit: int | None = None) -> Decompressed:
-    """The plain bytes of `stream`, whatever it is compressed with, as a file object.
-
-    `limit` bounds the plain bytes (Limits.expanded_size by default). Reading raises TooLarge beyond it, and
-    InvalidInput for damaged, cut-off or trailing bytes. Closing it leaves `stream` open.
-    """
-    head = b""
-    while len(head) < 6 and (piece := stream.read(_INPUT)):
-        head += piece
-    kind = detect(head)
-    bound = Limits().expanded_size if limit is None else limit
-    return Decompressed(_PIECES[kind](Prefixed(head, stream)), kind, bound)
-
-
-class Decompressed(io.RawIOBase):
-    """A stream of plain bytes; `kind` tells how its source was compressed."""
-
-    def __init__(self, next_piece: Callable[[int], bytes], kind: Compression, limit: int) -> None:
-        self.kind = kind
-        self._next_piece = next_piece
-        self._left = limit
-        self._limit = limit
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            return self.readall()
-        try:
-            piece = self._next_piece(size) if size else b""
-        except _ERRORS as error:
-            raise InvalidInput(f"the {self.kind.value} data is damaged: {error}", compression=self.kind) from error
-        self._left -= len(piece)
-        if self._left < 0:
-            raise TooLarge(f"the archive expands to more than {self._limit} bytes", limit=self._limit)
-        return piece
-
-    def readall(self) -> bytes:
-        return b"".join(iter(lambda: self.read(_OUTPUT), b""))
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        piece = self.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
-
-
-class _Decoder(Protocol):
-    """The shape that bz2, lzma and isal share."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class _Sequence:
-    """One compressed stream after the other, each by a decoder of its own; zeros between and behind are padding."""
-
-    def __init__(self, source: Prefixed, decoder: Callable[[], _Decoder]) -> None:
-        self._source = source
-        self._make = decoder
-        self._decoder = decoder()
-
-    def __call__(self, size: int) -> bytes:
-        while True:
-            data = b""
-            if self._decoder.eof:
-                data = self._following()
-                if not data:
-                    return b""
-                self._decoder = self._make()
-            elif self._decoder.needs_input:
-                data = self._source.read(_INPUT)
-                if not data:
-                    raise EOFError("it ends too early")
-            if piece := self._decoder.decompress(data, size):
-                return piece
-
-    def _following(self) -> bytes:
-        rest = self._decoder.unused_data.lstrip(b"\0")
-        while not rest and (more := self._source.read(_INPUT)):
-            rest = more.lstrip(b"\0")
-        return rest
-
-
-class _Zstd:
-    """The zstd frames of a stream; the walker notices when the last one is cut off, which the library does not."""
-
-    def __init__(self, source: Prefixed) -> None:
-        self._source = source
-        self._walker = FrameWalker()
-        self._reader = zstandard.ZstdDecompressor().stream_reader(
-            cast(IO[bytes], self), read_size=_INPUT, read_across_frames=True
-        )
-
-    def read(self, size: int) -> bytes:
-        piece = self._source.read(size)
-        self._walker.feed(piece)
-        return piece
-
-    def __call__(self, size: int) -> bytes:
-        piece = self._reader.read(size)
-        if not piece and not self._walker.at_end_of_frame:
-            raise EOFError("it ends too early")
-        return piece
-
-
-def _plain(source: Prefixed) -> Callable[[int], bytes]:
-    return source.read
-
-
-def _gzip(source: Prefixed) -> Callable[[int], bytes]:
-    return _Sequence(source, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP))
-
-
-def _bzip2(source: Prefixed) -> Callable[[int], bytes]:
-    return _Sequence(source, bz2.BZ2Decompressor)
-
-
-def _xz(source: Prefixed) -> Callable[[int], bytes]:
-    return _Sequence(source, lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY))
-
-
-_PIECES: dict[Compression, Callable[[Prefixed], Callable[[int], bytes]]] = {
-    Compression.NONE: _plain,
-    Compression.GZIP: _gzip,
-    Compression.ZSTD: _Zstd,
-    Compression.BZIP2: _bzip2,
-    Compression.XZ: _xz,
-}
-
-__all__ = ["Compression", "Compressor", "Decompressed", "compressor", "decompressed", "detect"]

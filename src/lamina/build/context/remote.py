@@ -17,8 +17,7 @@ from lamina.build.context.git import GitAddress, checkout, is_git
 from lamina.build.context.source import BuildContext, from_archive, from_directory, from_dockerfile
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.errors import InvalidInput, NotFound, Unavailable
-from lamina.layers.compress import Compression
-from lamina.layers.compression import detect
+from lamina.layers.compression import Compression, detect
 from lamina.layers.tar.source import Prefixed
 
 _URL = re.compile(r"https?://", re.IGNORECASE)

@@ -16,7 +16,7 @@ from lamina.build.tree import Tree, find, read_all
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.errors import InvalidInput, LaminaError, NotFound
-from lamina.layers.compression import decompressed
+from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Readable
 
 DEFAULT_NAME = "Dockerfile"

@@ -31,7 +31,7 @@ from lamina.build.memory import DownloadTree
 from lamina.build.tree import Node, walk
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput, LaminaError
-from lamina.layers.compression import decompressed
+from lamina.layers.decompress import decompressed
 from lamina.layers.entry import EntryType
 from lamina.layers.tar.reader import read_tar
 

@@ -17,7 +17,7 @@ from lamina.errors import Cancelled, Corrupt, LaminaError, NotFound
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
-from lamina.layers.compression import decompressed
+from lamina.layers.decompress import decompressed
 from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
 from lamina.layers.limits import Limits

@@ -14,7 +14,8 @@ from typing import BinaryIO
 from lamina.errors import Corrupt, InvalidInput, LaminaError, NoSpace, NotFound, TooLarge
 from lamina.formats.digest import Digest, new_hasher
 from lamina.images.archive.tee import Tee
-from lamina.layers.compression import Compression, decompressed, detect
+from lamina.layers.compression import Compression, detect
+from lamina.layers.decompress import decompressed
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.ingest import ingest
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, parse_header
