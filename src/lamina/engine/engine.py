@@ -16,28 +16,25 @@ from typing import Any, BinaryIO, TypeVar, cast
 import urllib3
 
 from lamina import __version__
-from lamina.build.builder import build as build_image
-from lamina.build.context.remote import from_remote
-from lamina.build.context.source import BuildContext, from_directory
+from lamina.build.context.source import BuildContext
 from lamina.build.options import BuildOptions, BuildResult
-from lamina.build.run.container import ContainerRunner
-from lamina.build.run.leftovers import sweep as sweep_builds
-from lamina.build.work import BuildRooms
 from lamina.containers.catalog import BUCKET as CONTAINERS
 from lamina.containers.config import EndpointConfig
 from lamina.containers.containers import Containers
 from lamina.distribution.client import Credentials, Found
 from lamina.distribution.client.inspect import Inspected
 from lamina.engine import joining
+from lamina.engine.builds import Builds
 from lamina.engine.committing import commit
 from lamina.engine.facts import Info, controllers, machine, missing, version_of
-from lamina.engine.registries import Registries, credentials_for
+from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.errors import NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.formats.runconfig import RunConfig
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.remove import ImageUser
@@ -47,6 +44,7 @@ from lamina.progress import Report, Status, ignore
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver
 from lamina.snapshots.driver import Driver
+from lamina.store.collect import Collected
 from lamina.store.store import Store
 from lamina.volumes.volumes import Volumes
 
@@ -80,6 +78,7 @@ class Engine:
         self.registries = Registries(self.store, self.images, self.settings.registries())
         self.temporary = self.root / "temporary"
         self.temporary.mkdir(exist_ok=True, mode=0o700)
+        self.builds = Builds(self, self.registries, self.temporary, self.root / "build-mounts")
 
     def __enter__(self) -> Engine:
         return self
@@ -95,7 +94,7 @@ class Engine:
         Without root nothing happens: images and builds without RUN work all the same.
         """
         if os.geteuid() == 0:
-            sweep_builds(self.runtime, self.temporary)
+            self.builds.sweep()
             running = {c.id for c in self.containers.list()}
             self.networks.sweep(running)
 
@@ -160,10 +159,31 @@ class Engine:
 
     # containers
 
-    def commit(self, container: str, **options: Any) -> Image:
-        """An image of what a container changed. See `lamina.engine.committing.commit` for the options."""
+    def commit(
+        self,
+        container: str,
+        reference: Reference | None = None,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        config: RunConfig | None = None,
+        pause: bool = True,
+    ) -> Image:
+        """An image of what a container changed. See `lamina.engine.committing.commit`; publishes `commit`."""
         found = self.containers.get(container)
-        image = commit(self.containers, self.images, self.snapshots, found, **options)
+        image = commit(
+            self.containers,
+            self.images,
+            self.snapshots,
+            found,
+            reference=reference,
+            author=author,
+            message=message,
+            changes=changes,
+            config=config,
+            pause=pause,
+        )
         record = found.record
         known = {**record.config.labels, "image": record.config.image, "name": record.name}
         self.events.publish("container", "commit", record.id, {**known, "imageID": str(image.id)})
@@ -243,49 +263,16 @@ class Engine:
         report: Report = ignore,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> BuildResult:
-        """Builds a context, or the directory of that name. `credentials` are by registry, for base images.
+        """See `Builds.build`."""
+        return self.builds.build(context, options, credentials=credentials, report=report, cancelled=cancelled)
 
-        Raises what `lamina.build.builder.build` raises.
-        """
-        if not isinstance(context, BuildContext):
-            with from_directory(Path(context)) as directory:
-                return self.build(directory, options, credentials=credentials, report=report, cancelled=cancelled)
-        known = credentials or {}
+    def remote_context(self, url: str, dockerfile: str = "") -> BuildContext:
+        """See `Builds.remote_context`."""
+        return self.builds.remote_context(url, dockerfile)
 
-        def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            return self._base(name, platform, pull, known, report)
-
-        rooms = BuildRooms(self.store, self.images, resolve, self.temporary, self._commands)
-        return build_image(context, options or BuildOptions(), rooms, report, cancelled)
-
-    def _commands(self) -> ContainerRunner:
-        """What runs the RUN steps of builds; a step without a network does not open the networks."""
-        mounts = self.root / "build-mounts"
-        return ContainerRunner(self.snapshots, self.runtime, lambda: self.networks, self.temporary, mounts)
-
-    def remote_context(self, url: str, dockerfile: str = "", report: Report = ignore) -> BuildContext:
-        """The context behind an address: a tar, a Dockerfile, a git repository. See `lamina.build.context.remote`."""
-        return from_remote(url, self.temporary, dockerfile)
-
-    def _base(
-        self, name: str, platform: Platform | None, pull: bool, known: Mapping[str, Credentials], report: Report
-    ) -> Image:
-        here = None if pull else self.images.find(name)
-        if here is not None and (platform is None or here.platform.matches(platform)):
-            return here
-        reference = Reference.parse(name).with_default_tag()
-        credentials = credentials_for(reference, known)
-        try:
-            return self.pull(reference, platform=platform, credentials=credentials, report=report)[0]
-        except NotFound:
-            if here is None:
-                raise
-            return here
-
-    def prune_build_cache(self, *, all: bool = False, until: int | None = None) -> tuple[list[str], int]:
-        """Drops content that only the cache holds; gives what went and its bytes."""
-        collected = self.store.collect()
-        return [str(digest) for digest in collected.digests], collected.bytes
+    def prune_build_cache(self) -> Collected:
+        """See `Builds.prune`."""
+        return self.builds.prune()
 
     # the whole
 

@@ -24,6 +24,7 @@ from lamina.formats.reference import Reference
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
 from lamina.runtime.spec import Resources, Rlimit
+from lamina.store.collect import Collected
 
 # A client on the same machine may name the directory instead of sending it. The path is percent-encoded UTF-8; a body,
 # where there is one, is the Dockerfile to use.
@@ -53,9 +54,9 @@ class Backend(Protocol):
         cancelled: Any = ...,
     ) -> BuildResult: ...
 
-    def remote_context(self, url: str, dockerfile: str, report: Report) -> BuildContext: ...
+    def remote_context(self, url: str, dockerfile: str) -> BuildContext: ...
 
-    def prune_build_cache(self, *, all: bool = False, until: int | None = None) -> tuple[list[str], int]: ...
+    def prune_build_cache(self) -> Collected: ...
 
 
 class BuildRoutes:
@@ -107,13 +108,14 @@ class BuildRoutes:
 
             return open_directory
         if remote:
-            return lambda report: self._backend.remote_context(remote, dockerfile, report)
+            return lambda report: self._backend.remote_context(remote, dockerfile)
         return lambda report: from_archive(cast(Readable, upload), self._backend.temporary, dockerfile)
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        everything = call.flag("all")
-        names, freed = await call.run(self._backend.prune_build_cache, all=everything)
-        return reply({"CachesDeleted": names or None, "SpaceReclaimed": freed})
+        """`all` makes no difference: what only the cache holds is of one kind here."""
+        pruned = await call.run(self._backend.prune_build_cache)
+        names = [str(digest) for digest in pruned.digests]
+        return reply({"CachesDeleted": names or None, "SpaceReclaimed": pruned.bytes})
 
     async def cancel(self, call: Call) -> web.StreamResponse:
         """Builds end when their client goes away; ids are BuildKit's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from lamina.containers.config import decode as convert
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.images import named
+from lamina.formats.reference import Reference
 from lamina.formats.runconfig import RunConfig
 from lamina.images.image import Image
 
@@ -17,7 +19,17 @@ from lamina.images.image import Image
 class Backend(Protocol):
     """What this group needs of the engine."""
 
-    def commit(self, container: str, **options: Any) -> Image: ...
+    def commit(
+        self,
+        container: str,
+        reference: Reference | None = None,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        config: RunConfig | None = None,
+        pause: bool = True,
+    ) -> Image: ...
 
 
 class CommitRoutes:

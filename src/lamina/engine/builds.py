@@ -1,0 +1,99 @@
+"""Builds as the engine runs them: base images from here or from a registry, RUN in containers of the engine's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lamina.build.builder import build
+from lamina.build.cache import forget_lost
+from lamina.build.context.remote import from_remote
+from lamina.build.context.source import BuildContext, from_directory
+from lamina.build.options import BuildOptions, BuildResult
+from lamina.build.run.container import ContainerRunner
+from lamina.build.run.leftovers import sweep
+from lamina.build.work import BuildRooms
+from lamina.containers.rooms import Rooms
+from lamina.distribution.client import Credentials
+from lamina.engine.registries import Registries, credentials_for
+from lamina.errors import NotFound
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.images.image import Image
+from lamina.progress import Report, ignore
+from lamina.store.collect import Collected
+
+
+class Builds:
+    """The builds of one engine. Thread-safe. A build without RUN opens no room that needs privileges.
+
+    `temporary` holds what a build needs for a while, `mounts` the directories of `RUN --mount=type=cache`; both are
+    on the data root's file system.
+    """
+
+    def __init__(self, rooms: Rooms, registries: Registries, temporary: Path, mounts: Path) -> None:
+        self._rooms = rooms
+        self._registries = registries
+        self._temporary = temporary
+        self._mounts = mounts
+
+    def build(
+        self,
+        context: BuildContext | str | Path,
+        options: BuildOptions | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        report: Report = ignore,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> BuildResult:
+        """Builds a context, or the directory of that name. `credentials` are by registry, for base images.
+
+        Raises what `lamina.build.builder.build` raises.
+        """
+        if not isinstance(context, BuildContext):
+            with from_directory(Path(context)) as directory:
+                return self.build(directory, options, credentials=credentials, report=report, cancelled=cancelled)
+        known = credentials or {}
+
+        def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
+            return self._base(name, platform, pull, known, report)
+
+        rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
+        return build(context, options or BuildOptions(), rooms, report, cancelled)
+
+    def remote_context(self, url: str, dockerfile: str = "") -> BuildContext:
+        """The context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.
+
+        Raises InvalidInput, NotFound, Unavailable.
+        """
+        return from_remote(url, self._temporary, dockerfile)
+
+    def prune(self) -> Collected:
+        """Forgets steps whose image is gone, and drops content that nothing but the cache holds."""
+        forget_lost(self._rooms.store, self._rooms.images)
+        return self._rooms.store.collect()
+
+    def sweep(self) -> None:
+        """Ends the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""
+        sweep(self._rooms.runtime, self._temporary)
+
+    def _runner(self) -> ContainerRunner:
+        """What runs the RUN steps of builds; a step without a network does not open the networks."""
+        rooms = self._rooms
+        return ContainerRunner(rooms.snapshots, rooms.runtime, lambda: rooms.networks, self._temporary, self._mounts)
+
+    def _base(
+        self, name: str, platform: Platform | None, pull: bool, known: Mapping[str, Credentials], report: Report
+    ) -> Image:
+        """The image behind a name in a FROM: from here unless `pull` says otherwise, else from its registry."""
+        here = None if pull else self._rooms.images.find(name)
+        if here is not None and (platform is None or here.platform.matches(platform)):
+            return here
+        reference = Reference.parse(name).with_default_tag()
+        credentials = credentials_for(reference, known)
+        try:
+            return self._registries.pull(reference, platform=platform, credentials=credentials, report=report)[0]
+        except NotFound:
+            if here is None:
+                raise
+            return here
