@@ -99,7 +99,7 @@ class StepCache:
             created=history[-1].created,
             author=history[-1].author,
         )
-        image = self.images.create(config, parent=step.parent.id if step.parent else None)
+        image = self.images.create(config, parent=step.parent.id if step.parent else None, built=True)
         self.remember(step, image)
         return image
 

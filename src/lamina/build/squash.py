@@ -38,7 +38,7 @@ def squash(rooms: BuildRooms, image: Image, base: Image | None) -> Image:
     config = image.config.replace(
         diff_ids=(*image.config.diff_ids[:below], *((layer.diff_id,) if layer else ())), history=tuple(history)
     )
-    return rooms.images.create(config)
+    return rooms.images.create(config, built=True)
 
 
 def _merged(rooms: BuildRooms, image: Image, base: Image | None) -> Layer | None:

@@ -99,7 +99,7 @@ class Work:
     def commit(self, state: StageState, step: Step, layer: Layer | None, time_ns: int) -> None:
         """Make the image of a step and go on from it."""
         config = state.child(step.config, step.created_by, layer, time_ns)
-        image = self.rooms.images.create(config, parent=state.image.id if state.image else None)
+        image = self.rooms.images.create(config, parent=state.image.id if state.image else None, built=True)
         self.cache.remember(step, image)
         state.move(image, step.config)
 

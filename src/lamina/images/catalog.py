@@ -92,6 +92,7 @@ class Catalog:
             parent=Digest.parse(record.parent) if record.parent else None,
             made=record.made,
             tagged=record.tagged,
+            built=record.built,
             manifest_digest=Digest.parse(record.manifest) if record.manifest else None,
         )
 

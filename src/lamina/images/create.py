@@ -28,6 +28,7 @@ class NewImage:
     manifest: Manifest | None = None
     references: Sequence[Reference] = ()
     parent: Digest | None = None
+    built: bool = False  # by a build, just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Dig
         parent=str(image.parent or (before.parent if before else "")),
         manifest=manifest or (before.manifest if before else ""),
         tagged=before.tagged if before else "",
+        built=now() if image.built else before.built if before else "",
     )
     documents = [image_id, Digest.parse(record.manifest)] if record.manifest else [image_id]
     tx.link(owner(image_id), documents, image.config.diff_ids)

@@ -12,7 +12,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.times import shown
+from lamina.images.times import shown, to_ns
 from lamina.layers.layer import Layer
 
 
@@ -22,7 +22,8 @@ class Image:
 
     `layers` are bottom first, `layer_sizes` the bytes of the files in each. `references` are tags, `digests` the
     `name@sha256:…` it was pulled or pushed as. `made` is when this store first saw it, `tagged` when it last got a
-    name (RFC 3339, or empty). `parent` is the image this one was made from, where both were made here.
+    name, `built` when a build here last made it (RFC 3339, or empty). `parent` is the image this one was made from,
+    where both were made here.
     """
 
     config: ImageConfig
@@ -33,6 +34,7 @@ class Image:
     parent: Digest | None
     made: str
     tagged: str
+    built: str = ""
     manifest_digest: Digest | None = None  # of the manifest it came with, None when it was made here
 
     @property
@@ -48,6 +50,14 @@ class Image:
     def created(self) -> str:
         """When the image was made: what the config says, unless it says nothing of use; then when we first saw it."""
         return shown(self.config.created, self.made)
+
+    @property
+    def dated_ns(self) -> int:
+        """What order, age and filters go by, nanoseconds: `created`, but for images built here not before they were.
+
+        A build writes the time of its newest input, which may be years ago.
+        """
+        return max(to_ns(self.created), to_ns(self.built) if self.built else 0)
 
     @property
     def platform(self) -> Platform:

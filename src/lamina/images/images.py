@@ -88,13 +88,15 @@ class Images:
         manifest: Manifest | None = None,
         references: Sequence[Reference] = (),
         parent: Digest | None = None,
+        built: bool = False,
     ) -> Image:
         """Make an image of layers that are in the store (hold them by a lease until then).
 
         An image with this config that exists keeps its names and gets the new ones. `parent` is the image it was made
-        from. Publishes a `tag` event for each tag. Raises NotFound for a missing layer, NoSpace.
+        from, `built` tells that a build made it just now. Publishes a `tag` event for each tag. Raises NotFound for a
+        missing layer, NoSpace.
         """
-        (image,) = creation.create(self.catalog, [NewImage(config, manifest, references, parent)]).images
+        (image,) = creation.create(self.catalog, [NewImage(config, manifest, references, parent, built)]).images
         for reference in references:
             if reference.tag:
                 self.publish("tag", image, reference.familiar())

@@ -14,7 +14,6 @@ from lamina.images.filters import ImageFilters
 from lamina.images.image import Image
 from lamina.images.record import CHILDREN
 from lamina.images.remove import Users
-from lamina.images.times import to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,8 @@ def list_images(
     newest, oldest = _bounds(catalog, filters)
     found = []
     for image in everything.images:
-        created = _created_ns(image)
-        if (newest is not None and created >= newest) or (oldest is not None and created <= oldest):
+        dated = image.dated_ns
+        if (newest is not None and dated >= newest) or (oldest is not None and dated <= oldest):
             continue
         if not filters.labels_match(image.labels):
             continue
@@ -63,7 +62,7 @@ def list_images(
             continue
         shared = _shared(image, everything.layer_users) if shared_size else None
         found.append(ListedImage(image, *names, containers=len(users(image.id)), shared_size=shared))
-    return sorted(found, key=lambda item: (-_created_ns(item.image), str(item.image.id)))
+    return sorted(found, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
 
 
 def usage(catalog: Catalog, users: Users) -> ImagesUsage:
@@ -86,8 +85,8 @@ def _read(catalog: Catalog) -> _All:
 def _bounds(catalog: Catalog, filters: ImageFilters) -> tuple[int | None, int | None]:
     """Images must be older than the first time and newer than the second."""
     with catalog.store.read() as tx:
-        before = [_created_ns(catalog.load(tx, catalog.find(name))) for name in filters.before]
-        since = [_created_ns(catalog.load(tx, catalog.find(name))) for name in filters.since]
+        before = [catalog.load(tx, catalog.find(name)).dated_ns for name in filters.before]
+        since = [catalog.load(tx, catalog.find(name)).dated_ns for name in filters.since]
     if filters.until is not None:
         before.append(filters.until)
     return min(before, default=None), max(since, default=None)
@@ -121,7 +120,3 @@ def _fits(name: Reference, pattern: str) -> bool:
 def _shared(image: Image, layer_users: Counter[str]) -> int:
     sizes = zip(image.config.diff_ids, image.layer_sizes, strict=True)
     return sum(size for diff_id, size in sizes if layer_users[str(diff_id)] > 1)
-
-
-def _created_ns(image: Image) -> int:
-    return to_ns(image.created)

@@ -11,7 +11,6 @@ from lamina.images.filters import ImageFilters
 from lamina.images.image import Image
 from lamina.images.record import CHILDREN
 from lamina.images.remove import Deleted, Removal
-from lamina.images.times import to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def _fits(image: Image, filters: ImageFilters, has_children: bool) -> bool:
     named = bool(image.references or image.digests)
     if has_children and (filters.dangling is not False or not named):
         return False
-    if filters.until is not None and to_ns(image.created) > filters.until:
+    if filters.until is not None and image.dated_ns > filters.until:
         return False
     return filters.labels_match(image.labels)
 

@@ -23,6 +23,7 @@ class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str = ""
     manifest: str = ""
     tagged: str = ""
+    built: str = ""  # when a build here last made it
 
 
 def owner(image_id: Digest) -> str:
