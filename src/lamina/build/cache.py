@@ -16,6 +16,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.images.record import read_record
 from lamina.store.store import Store
 
 BUCKET = "build-step"  # key → image ID
@@ -112,12 +113,10 @@ def _begins(whole: ImageConfig, part: ImageConfig) -> bool:
     ] == part.diff_ids
 
 
-def forget_lost(store: Store, images: Images) -> int:
+def forget_lost(store: Store) -> int:
     """Drop the records whose image is gone, and all shortcuts, as `prune` does; tells how many steps were forgotten."""
-    with store.read() as tx:
-        rows = list(tx.items(BUCKET))
-    lost = [key for key, raw in rows if images.find(Digest.parse(raw.decode())) is None]
     with store.transaction() as tx:
+        lost = [key for key, raw in tx.items(BUCKET) if read_record(tx, Digest.parse(raw.decode())) is None]
         for key in lost:
             tx.delete(BUCKET, key)
         for key, _ in tx.items(COPIES):

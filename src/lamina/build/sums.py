@@ -116,6 +116,13 @@ def save(store: Store, identity: str, sums: Sums) -> None:
             tx.delete(BUCKET, key)
 
 
+def forget(store: Store) -> None:
+    """Drop the memory of all contexts, as `builder prune --all` does."""
+    with store.transaction() as tx:
+        for key, _ in tx.items(BUCKET):
+            tx.delete(BUCKET, key)
+
+
 def _used(raw: bytes) -> float:
     try:
         return msgspec.msgpack.decode(raw, type=_Kept).used

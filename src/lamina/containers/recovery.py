@@ -62,8 +62,7 @@ class Recovery:
 
     def _sweep(self, containers: list[Container], alive: set[str]) -> None:
         self._catalog.sweep()
-        if containers or self._rooms.snapshots.keys():
-            self._rooms.snapshots.sweep([container.id for container in containers], alive)
+        self._rooms.snapshots.sweep([container.id for container in containers], alive)
         joined = [c.record.host_config.network_mode for c in containers if c.state.running]
         if any(mode not in ("host", "none") and not mode.startswith("container:") for mode in joined):
             self._rooms.networks.sweep(alive)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lamina.errors import Corrupt
@@ -153,14 +154,17 @@ class MountedLayers:
                 if entry not in self._users:
                     self._unmount(entry)
 
-    def collect(self, used: set[str]) -> int:
+    def collect(self, used: Callable[[], set[str]]) -> int:
         """See Lowers: only merged indexes are kept."""
+        kept = [index for index in self._merged.iterdir() if not index.name.startswith(NEW)]
+        names = used() if kept else set()
         freed = 0
-        for index in list(self._merged.iterdir()):
-            with self._locks.hold(index.name):
-                if index.name not in used and not index.name.startswith(NEW):
-                    freed += index.stat().st_size
+        for index in kept:
+            with self._locks.hold(index.name), contextlib.suppress(FileNotFoundError):
+                if index.name not in names:
+                    size = index.stat().st_size
                     index.unlink()
+                    freed += size
         return freed
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -42,8 +42,11 @@ class Lowers(Protocol):
         """Puts things in order at a start: only `users` are there, and hold what is still real of their groups."""
         ...
 
-    def collect(self, used: set[str]) -> int:
-        """Drops what is kept of groups whose layers are gone and whose name is not `used`; gives the bytes freed."""
+    def collect(self, used: Callable[[], set[str]]) -> int:
+        """Drops what is kept of groups whose layers are gone and that are not `used`; gives the bytes freed.
+
+        `used` gives the names of groups, and is asked only when there is something to drop.
+        """
         ...
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -228,7 +229,15 @@ class StackedDriver:
 
     def collect(self) -> int:
         """See Driver."""
-        return self.lowers.collect({group.name for key in self.keys() for group in self.get(key).stack})
+        return self.lowers.collect(self._used)
+
+    def _used(self) -> set[str]:
+        """The names of all groups that snapshots stand on."""
+        used: set[str] = set()
+        for key in self.keys():
+            with contextlib.suppress(NotFound):  # removed meanwhile
+                used.update(group.name for group in self.get(key).stack)
+        return used
 
     def close(self) -> None:
         """See Driver."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,17 +107,25 @@ class UnpackedLayers:
             for boot in fresh:
                 boot.unlink()
 
-    def collect(self, used: set[str]) -> int:
+    def collect(self, used: Callable[[], set[str]]) -> int:
         """See Lowers."""
+        lost = [entry for entry in self._root.iterdir() if not entry.name.startswith(".") and self._is_lost(entry)]
+        names = used() if lost else set()
         freed = 0
-        for entry in list(self._root.iterdir()):
-            if entry.name in used or entry.name.startswith("."):
-                continue
+        for entry in lost:
             with self._locks.hold(entry.name), contextlib.suppress(FileNotFoundError):
-                if not (self._root / (entry / _SOURCE).read_text()).exists():
-                    freed += tree_bytes(entry / _FILES)
+                if entry.name not in names and self._is_lost(entry):
+                    size = tree_bytes(entry / _FILES)
                     discard(entry)
+                    freed += size
         return freed
+
+    def _is_lost(self, entry: Path) -> bool:
+        """Whether the layer is gone of which `entry` has the files."""
+        try:
+            return not (self._root / (entry / _SOURCE).read_text()).exists()
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """See Lowers: nothing is held."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +70,8 @@ class Store:
         self.layers = LayerStore(self._content)
         self._syncer = Syncer(self._content, SYNC_DELAY)
         self._content.on_new = self._syncer.wake
+        self.on_dropped: Callable[[], None] = _nothing  # told after content went, outside all locks
+        self.on_collected: Callable[[], None] = _nothing  # told after each `collect`: what else is kept of what went?
         self._syncer.wake()
 
     @contextmanager
@@ -92,6 +94,7 @@ class Store:
         self._syncer.wake()
         if moved:
             self._content.unlink(moved)
+            self.on_dropped()
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
@@ -110,8 +113,8 @@ class Store:
     def _sweep(self, digests: set[str]) -> None:
         with self._database.read() as connection:
             orphans = [digest for digest in digests if not is_owned(connection, digest)]
-        if orphans:
-            self._content.commit(lambda connection, leased: unneeded(connection, orphans, leased))
+        if orphans and self._content.commit(lambda connection, leased: unneeded(connection, orphans, leased)):
+            self.on_dropped()
 
     def collect(self, dry_run: bool = False, *, cache_bytes: int | None = None) -> Collected:
         """Remove all content that no owner, lease or cache needs, and interrupted resumable ingests.
@@ -131,6 +134,7 @@ class Store:
         try:
             self._content.commit(change)
             self._drop_partials()
+            self.on_collected()
         except _DryRun:
             pass
         return Collected.of(dict.fromkeys(found))
@@ -175,6 +179,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    return
 
 
 class _DryRun(Exception):

@@ -6,8 +6,6 @@ other; from an image it is a snapshot of that image. Writes to it are lost.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import posixpath
 import tempfile
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from lamina.build.draft import Draft, Planned
 from lamina.build.layering import write_layer
+from lamina.build.run.caches import CacheMounts
 from lamina.build.run.step import secret_id
 from lamina.build.stage import StageState
 from lamina.build.tree import EmptyTree, Tree, find, walk
@@ -107,26 +106,11 @@ class MountMaker:
             binds.add(BindMount(str(path), self._target(flag), True), is_file=True)
 
     def _cache(self, flag: MountFlag, target: str) -> Path:
-        """A directory that later builds see again; `locked` waits for others, `private` takes a fresh one instead."""
-        name = hashlib.sha256((flag.id or target).encode("utf-8", "surrogateescape")).hexdigest()
-        path = self.caches / name
-        new = not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
-        if new:
-            os.chown(path, flag.uid or 0, flag.gid or 0)
-            path.chmod(_CACHE_MODE if flag.mode is None else flag.mode)
-        if flag.sharing in ("", "shared"):
-            return path
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.closing.callback(os.close, lock)
-        if flag.sharing == "locked":
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return path
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return Path(tempfile.mkdtemp(dir=self.folder))
-        return path
+        """A directory that later builds see again; a `private` one that is in use is replaced by a fresh one."""
+        mode = _CACHE_MODE if flag.mode is None else flag.mode
+        owner = (flag.uid or 0, flag.gid or 0)
+        taken = CacheMounts(self.caches).take(flag.id or target, flag.sharing, owner, mode, self.closing)
+        return taken or Path(tempfile.mkdtemp(dir=self.folder))
 
     def _bind(self, flag: MountFlag, target: str, binds: Binds, number: int) -> None:
         if flag.source_image:
@@ -139,7 +123,7 @@ class MountMaker:
         if node is None:
             raise Problem(f"{flag.source!r} not found for RUN --mount", "Sources are looked up below the root.")
         key = f"bind-{self.folder.name}-{number}"
-        snapshot = self.driver.prepare(key, layers, writable=not flag.readonly)
+        snapshot = self.driver.prepare(key, layers, writable=not flag.readonly, durable=False)
         self.closing.callback(self.driver.remove, key)
         root = snapshot.mount()
         self.closing.callback(snapshot.unmount)

@@ -76,7 +76,7 @@ class ContainerRunner:
         points = self._mount_points(work, state, binds)
         layers = (*(state.image.layers if state.image else ()), *((points,) if points else ()))
         key = f"build-{request.container_id}"
-        snapshot = self.driver.prepare(key, layers)
+        snapshot = self.driver.prepare(key, layers, durable=False)
         closing.callback(self.driver.remove, key)
         return snapshot
 
@@ -173,7 +173,7 @@ class ContainerRunner:
         if not paths:
             return ()
         key = f"volumes-{request.container_id}"
-        snapshot = self.driver.prepare(key, state.image.layers if state.image else ())
+        snapshot = self.driver.prepare(key, state.image.layers if state.image else (), durable=False)
         closing.callback(self.driver.remove, key)
         aside = snapshot.mount()
         closing.callback(snapshot.unmount)

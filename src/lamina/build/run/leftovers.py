@@ -8,9 +8,17 @@ from pathlib import Path
 
 from lamina.errors import LaminaError
 from lamina.runtime.runtime import Runtime
+from lamina.snapshots.records import delete_tree
 
 PREFIX = "build-"  # of a step's folder, in front of its container's ID
 _SECONDS = 10.0  # for a killed container to end
+
+
+def sweep_files(folder: Path) -> None:
+    """Remove what builds left in `folder`, such as clones of repositories. The folders of steps stay for `sweep`."""
+    for left in folder.iterdir():
+        if not left.name.startswith(PREFIX):
+            delete_tree(left)
 
 
 def sweep(runtime: Runtime, folder: Path) -> None:

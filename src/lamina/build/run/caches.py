@@ -1,0 +1,92 @@
+"""The directories of `RUN --mount=type=cache`, which outlive builds until `builder prune` takes them.
+
+Rule: BuildKit's sharing modes. Who uses one holds a flock(2) on it, so that a prune leaves it alone, and no other
+engine's death leaves a lock behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.snapshots.records import discard, sweep_directory
+from lamina.snapshots.unpacked import tree_bytes
+
+_LOCKS = {"locked": fcntl.LOCK_EX, "private": fcntl.LOCK_EX | fcntl.LOCK_NB}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMounts:
+    """The caches below `root`. Safe to use from several threads and processes."""
+
+    root: Path
+
+    def take(self, name: str, sharing: str, owner: tuple[int, int], mode: int, closing: ExitStack) -> Path | None:
+        """The cache called `name`, made with that owner and mode where it is new, and in use until `closing` closes.
+
+        `locked` waits for whoever has it; for `private` it is None while somebody does.
+        """
+        path = self.root / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+        while True:
+            self._make(path, owner, mode)
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # pruned just now
+            try:
+                fcntl.flock(fd, _LOCKS.get(sharing, fcntl.LOCK_SH))
+            except BlockingIOError:
+                os.close(fd)
+                return None
+            if _is_at(fd, path):
+                closing.callback(os.close, fd)
+                return path
+            os.close(fd)
+
+    def _make(self, path: Path, owner: tuple[int, int], mode: int) -> None:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            return
+        os.chown(path, *owner)
+        path.chmod(mode)
+
+    def prune(self) -> tuple[list[str], int]:
+        """Delete the caches that no step uses now; gives their names on disk and the bytes of their files."""
+        if not self.root.is_dir():
+            return [], 0
+        sweep_directory(self.root)
+        gone, freed = [], 0
+        for path in sorted(self.root.iterdir()):
+            size = self._drop(path)
+            if size is not None:
+                gone.append(path.name)
+                freed += size
+        return gone, freed
+
+    def _drop(self, path: Path) -> int | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = tree_bytes(path)
+            discard(path)
+            return size
+        except BlockingIOError:
+            return None
+        finally:
+            os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether the directory behind `fd` is still the one called `path`."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
