@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from lamina.cli.template.nodes import (
-    Block,
-    Chain,
-    Command,
-    Dot,
-    Function,
-    Jump,
-    Literal,
-    Node,
-    Operand,
-    Pipeline,
-    Print,
-    Raw,
-    Variable,
-)
+from lamina.cli.template import nodes as tree
 from lamina.cli.template.values import Fields, text, truth
 from lamina.errors import InvalidInput
 
@@ -44,7 +30,7 @@ class Evaluator:
         self._scopes: list[dict[str, object]] = [{"$": root}]
         self._out: list[str] = []
 
-    def render(self, nodes: Sequence[Node], dot: object) -> str:
+    def render(self, nodes: Sequence[tree.Node], dot: object) -> str:
         """The text of `nodes`. Raises InvalidInput for what cannot be evaluated."""
         try:
             self._run(nodes, dot)
@@ -52,20 +38,20 @@ class Evaluator:
             raise InvalidInput(f"template: {jump.keyword} outside of a range") from None
         return "".join(self._out)
 
-    def _run(self, nodes: Sequence[Node], dot: object) -> None:
+    def _run(self, nodes: Sequence[tree.Node], dot: object) -> None:
         for node in nodes:
-            if isinstance(node, Raw):
+            if isinstance(node, tree.Raw):
                 self._out.append(node.text)
-            elif isinstance(node, Print):
+            elif isinstance(node, tree.Print):
                 value = self._pipeline(node.pipeline, dot)
                 if not node.pipeline.names:
                     self._out.append(text(value))
-            elif isinstance(node, Jump):
+            elif isinstance(node, tree.Jump):
                 raise _Jumping(node.keyword)
             else:
                 self._scoped(node, dot)
 
-    def _scoped(self, block: Block, dot: object) -> None:
+    def _scoped(self, block: tree.Block, dot: object) -> None:
         self._scopes.append({})
         try:
             if block.keyword == "range":
@@ -77,7 +63,7 @@ class Evaluator:
         finally:
             self._scopes.pop()
 
-    def _range(self, block: Block, dot: object) -> None:
+    def _range(self, block: tree.Block, dot: object) -> None:
         bare = block.pipeline._replace(names=())
         items = list(_items(self._pipeline(bare, dot)))
         if not items:
@@ -94,7 +80,7 @@ class Evaluator:
                 if jump.keyword == "break":
                     break
 
-    def _pipeline(self, pipeline: Pipeline, dot: object) -> object:
+    def _pipeline(self, pipeline: tree.Pipeline, dot: object) -> object:
         value: object = NOTHING
         for command in pipeline.commands:
             value = self._command(command, dot, value)
@@ -107,18 +93,18 @@ class Evaluator:
             scope[name] = value
         return value
 
-    def _command(self, command: Command, dot: object, piped: object) -> object:
+    def _command(self, command: tree.Command, dot: object, piped: object) -> object:
         first, rest = command.operands[0], command.operands[1:]
-        if isinstance(first, Function):
+        if isinstance(first, tree.Function):
             return self._call(first.name, rest, dot, piped)
         arguments = [self._operand(operand, dot) for operand in rest] + ([] if piped is NOTHING else [piped])
-        if isinstance(first, Chain):
+        if isinstance(first, tree.Chain):
             return self._chain(first, dot, arguments)
         if arguments:
             raise InvalidInput("template: can't give an argument to something that is no function")
         return self._operand(first, dot)
 
-    def _call(self, name: str, operands: Sequence[Operand], dot: object, piped: object) -> object:
+    def _call(self, name: str, operands: Sequence[tree.Operand], dot: object, piped: object) -> object:
         if name in ("and", "or"):
             return self._short_circuit(name == "or", operands, dot, piped)
         function = self._functions.get(name)
@@ -130,7 +116,7 @@ class Evaluator:
         except (TypeError, AttributeError) as error:
             raise InvalidInput(f"template: wrong arguments for {name}") from error
 
-    def _short_circuit(self, wanted: bool, operands: Sequence[Operand], dot: object, piped: object) -> object:
+    def _short_circuit(self, wanted: bool, operands: Sequence[tree.Operand], dot: object, piped: object) -> object:
         value: object = None
         for operand in operands:
             value = self._operand(operand, dot)
@@ -138,16 +124,16 @@ class Evaluator:
                 return value
         return value if piped is NOTHING else piped
 
-    def _operand(self, operand: Operand, dot: object) -> object:
-        if isinstance(operand, Literal):
+    def _operand(self, operand: tree.Operand, dot: object) -> object:
+        if isinstance(operand, tree.Literal):
             return operand.value
-        if isinstance(operand, Dot):
+        if isinstance(operand, tree.Dot):
             return dot
-        if isinstance(operand, Variable):
+        if isinstance(operand, tree.Variable):
             return self._variable(operand.name)
-        if isinstance(operand, Pipeline):
+        if isinstance(operand, tree.Pipeline):
             return self._pipeline(operand, dot)
-        if isinstance(operand, Function):
+        if isinstance(operand, tree.Function):
             return self._call(operand.name, (), dot, NOTHING)
         return self._chain(operand, dot, ())
 
@@ -157,7 +143,7 @@ class Evaluator:
                 return scope[name]
         raise InvalidInput(f"template: undefined variable {name!r}")
 
-    def _chain(self, chain: Chain, dot: object, arguments: Sequence[object]) -> object:
+    def _chain(self, chain: tree.Chain, dot: object, arguments: Sequence[object]) -> object:
         value = self._operand(chain.base, dot)
         for at, name in enumerate(chain.fields):
             last = at == len(chain.fields) - 1

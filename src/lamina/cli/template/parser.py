@@ -6,22 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from lamina.cli.template import nodes as tree
 from lamina.cli.template.lexer import Action, Text, Token, split
-from lamina.cli.template.nodes import (
-    Block,
-    Chain,
-    Command,
-    Dot,
-    Function,
-    Jump,
-    Literal,
-    Node,
-    Operand,
-    Pipeline,
-    Print,
-    Raw,
-    Variable,
-)
 from lamina.errors import InvalidInput
 
 OPENING = ("if", "with", "range")
@@ -30,7 +16,7 @@ BAD_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^abfnrtv\\'"xuU0-7]""")  # what G
 CONSTANTS: dict[str, object] = {"true": True, "false": False, "nil": None}
 
 
-def parse(template: str) -> tuple[Node, ...]:
+def parse(template: str) -> tuple[tree.Node, ...]:
     """The nodes of a template. Raises InvalidInput, naming the action that is wrong."""
     pieces = split(template)
     nodes, closing = _list(pieces)
@@ -39,13 +25,13 @@ def parse(template: str) -> tuple[Node, ...]:
     return nodes
 
 
-def _list(pieces: Iterator[Text | Action]) -> tuple[tuple[Node, ...], Action | None]:
+def _list(pieces: Iterator[Text | Action]) -> tuple[tuple[tree.Node, ...], Action | None]:
     """Nodes up to the `else` or `end` that closes the list, and that action."""
-    nodes: list[Node] = []
+    nodes: list[tree.Node] = []
     for piece in pieces:
         if isinstance(piece, Text):
             if piece.text:
-                nodes.append(Raw(piece.text))
+                nodes.append(tree.Raw(piece.text))
             continue
         keyword = piece.tokens[0].text if piece.tokens and piece.tokens[0].kind == "word" else ""
         if keyword in ("else", "end"):
@@ -56,26 +42,26 @@ def _list(pieces: Iterator[Text | Action]) -> tuple[tuple[Node, ...], Action | N
     return tuple(nodes), None
 
 
-def _node(keyword: str, action: Action, pieces: Iterator[Text | Action]) -> Node:
+def _node(keyword: str, action: Action, pieces: Iterator[Text | Action]) -> tree.Node:
     if keyword in OPENING:
         return _block(keyword, action.tokens[1:], action, pieces)
     if keyword in ("break", "continue"):
-        return Jump(keyword)
-    return Print(_Reader(action.tokens, action.source).whole())
+        return tree.Jump(keyword)
+    return tree.Print(_Reader(action.tokens, action.source).whole())
 
 
-def _block(keyword: str, tokens: Iterable[Token], action: Action, pieces: Iterator[Text | Action]) -> Block:
+def _block(keyword: str, tokens: Iterable[Token], action: Action, pieces: Iterator[Text | Action]) -> tree.Block:
     pipeline = _Reader(tuple(tokens), action.source).whole()
     body, closing = _list(pieces)
-    otherwise: tuple[Node, ...] = ()
+    otherwise: tuple[tree.Node, ...] = ()
     if closing is not None and closing.tokens[0].text == "else":
         following = closing.tokens[1:]
         if following:  # {{else if …}} is a block of its own that shares our end
-            return Block(keyword, pipeline, body, (_block(following[0].text, following[1:], closing, pieces),))
+            return tree.Block(keyword, pipeline, body, (_block(following[0].text, following[1:], closing, pieces),))
         otherwise, closing = _list(pieces)
     if closing is None or closing.tokens[0].text != "end":
         raise InvalidInput(f"template: {{{{{action.source}}}}} has no {{{{end}}}}")
-    return Block(keyword, pipeline, body, otherwise)
+    return tree.Block(keyword, pipeline, body, otherwise)
 
 
 class _Reader:
@@ -87,7 +73,7 @@ class _Reader:
         self._at = 0
         self._fresh = False  # whether the operand begins with a field, as `.A` does
 
-    def whole(self) -> Pipeline:
+    def whole(self) -> tree.Pipeline:
         pipeline = self._pipeline()
         if self._peek() is not None:
             raise self._wrong()
@@ -109,12 +95,12 @@ class _Reader:
             return True
         return False
 
-    def _pipeline(self) -> Pipeline:
+    def _pipeline(self) -> tree.Pipeline:
         names, assigns = self._declaration()
         commands = [self._command()]
         while self._marked("|"):
             commands.append(self._command())
-        return Pipeline(tuple(commands), names, assigns)
+        return tree.Pipeline(tuple(commands), names, assigns)
 
     def _declaration(self) -> tuple[tuple[str, ...], bool]:
         start, names = self._at, []
@@ -128,27 +114,27 @@ class _Reader:
         self._at = start
         return (), False
 
-    def _command(self) -> Command:
-        operands: list[Operand] = []
+    def _command(self) -> tree.Command:
+        operands: list[tree.Operand] = []
         while (token := self._peek()) is not None and not (token.kind == "mark" and token.text in "|)"):
             operands.append(self._operand(token))
         if not operands:
             raise self._wrong()
-        return Command(tuple(operands))
+        return tree.Command(tuple(operands))
 
-    def _operand(self, token: Token) -> Operand:
+    def _operand(self, token: Token) -> tree.Operand:
         base = self._base(token)
         fields: list[str] = []
         while (token_ := self._peek()) is not None and token_.kind == "field" and (not token_.spaced or self._fresh):
             fields.append(token_.text[1:])
             self._at += 1
             self._fresh = False
-        return Chain(base, tuple(fields)) if fields else base
+        return tree.Chain(base, tuple(fields)) if fields else base
 
-    def _base(self, token: Token) -> Operand:
+    def _base(self, token: Token) -> tree.Operand:
         self._fresh = token.kind == "field"
         if self._fresh:
-            return Dot()  # the fields that follow are its
+            return tree.Dot()  # the fields that follow are its
         if self._marked("("):
             inner = self._pipeline()
             if not self._marked(")"):
@@ -160,14 +146,14 @@ class _Reader:
         return _simple(token)
 
 
-def _simple(token: Token) -> Operand:
+def _simple(token: Token) -> tree.Operand:
     if token.kind == "dot":
-        return Dot()
+        return tree.Dot()
     if token.kind == "variable":
-        return Variable(token.text)
+        return tree.Variable(token.text)
     if token.kind == "word":
-        return Literal(CONSTANTS[token.text]) if token.text in CONSTANTS else Function(token.text)
-    return Literal(_literal(token))
+        return tree.Literal(CONSTANTS[token.text]) if token.text in CONSTANTS else tree.Function(token.text)
+    return tree.Literal(_literal(token))
 
 
 def _literal(token: Token) -> object:
