@@ -1,34 +1,34 @@
 """Docker's, podman's, skopeo's and oras' clients push to and pull from lamina's registry, without and with TLS of a
-private CA, without and with each kind of authentication.
+private CA, without and with each kind of authentication; lamina does to its own and to Debian's docker-registry.
 
 Digests never change.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
-import bcrypt
 import pytest
 
 from support.daemons import CLIENT_20, CLIENT_28, Daemon, running, short_folder
-from support.enclave import ADDRESS, Enclave, enclave
-from support.registries import make_certificate
+from support.registry_kinds import (
+    BARE,
+    GUARDED,
+    INSECURE,
+    OURS,
+    PASSWORD,
+    PORTS,
+    USER,
+    Place,
+    host,
+    registries,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
-USER, PASSWORD = "ann", "secret"
-PORTS = {"plain": 5001, "tls": 5002, "basic": 5003, "token": 5004, "theirs": 5005, "theirs-basic": 5006}
-KINDS = ["plain", "tls", "basic", "token"]
-GUARDED = {"basic", "token", "theirs-basic"}
-INSECURE = [f"{ADDRESS}:{PORTS[kind]}" for kind in ("plain", "theirs", "theirs-basic")]
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CLIENTS = [path for path in (CLIENT_20, CLIENT_28) if Path(path).exists()]
 ORAS = """
@@ -46,67 +46,10 @@ print(pushed.headers["Docker-Content-Digest"])
 """
 
 
-class Place(NamedTuple):
-    """The enclave with all registries, and a folder for the module."""
-
-    inside: Enclave
-    folder: Path
-
-
-def host(kind: str) -> str:
-    return f"{ADDRESS}:{PORTS[kind]}"
-
-
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    """Four of lamina's registries and two of Debian's, up."""
-    with short_folder("reg-") as folder, ExitStack() as parts:
-        inside = parts.enter_context(enclave(folder))
-        certificate, _ = make_certificate(folder, ADDRESS)
-        for kind in KINDS[1:]:
-            trusted = inside.etc / "docker/certs.d" / host(kind)
-            trusted.mkdir(parents=True)
-            shutil.copy(certificate, trusted / "ca.crt")
-        hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).decode()
-        (folder / "htpasswd").write_text(f"{USER}:{hashed}\n")
-        commands = [ours(folder, kind) for kind in KINDS] + [
-            theirs(folder, kind) for kind in ("theirs", "theirs-basic")
-        ]
-        parts.enter_context(inside.running(commands, folder / "registries.log"))
-        await_all(inside)
-        yield Place(inside, folder)
-
-
-def ours(folder: Path, kind: str) -> list[str]:
-    """lamina's registry: the command, and its settings in a file."""
-    lines = [f'listen = "{host(kind)}"', f'root = "{folder}/{kind}"']
-    if kind != "plain":
-        lines += [f'tls = {{certificate = "{folder}/server.crt", key = "{folder}/server.key"}}']
-    if kind in GUARDED:
-        lines += [f'auth = {{htpasswd = "{folder}/htpasswd", mode = "{kind}"}}']
-    (folder / f"{kind}.toml").write_text("\n".join(lines))
-    return [sys.executable, "-m", "lamina", "registry", "serve", "--config", f"{folder}/{kind}.toml"]
-
-
-def theirs(folder: Path, kind: str) -> list[str]:
-    """Debian's registry: the command, and its settings in a file."""
-    settings: dict[str, object] = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": f"{folder}/{kind}"}},
-        "http": {"addr": host(kind)},
-    }
-    if kind in GUARDED:
-        settings["auth"] = {"htpasswd": {"realm": "x", "path": f"{folder}/htpasswd"}}
-    (folder / f"{kind}.yml").write_text(json.dumps(settings))
-    return ["docker-registry", "serve", f"{folder}/{kind}.yml"]
-
-
-def await_all(inside: Enclave) -> None:
-    """Return when all registries listen."""
-    script = "import socket, sys, time\nend = time.monotonic() + 30\nfor port in sys.argv[2:]:\n"
-    script += " while socket.socket().connect_ex((sys.argv[1], int(port))):\n"
-    script += "  assert time.monotonic() < end, port\n  time.sleep(0.05)"
-    inside.run(sys.executable, "-c", script, ADDRESS, *map(str, PORTS.values()))
+    with short_folder("reg-") as folder, registries(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +66,7 @@ def docker(place: Place, busybox_tar: Path) -> Iterator[Daemon]:
             yield daemon
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OURS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_docker(docker: Daemon, kind: str, client: str) -> None:
     name = f"{host(kind)}/by/docker{CLIENTS.index(client)}"
@@ -147,12 +90,12 @@ def short() -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OURS)
 def test_podman(place: Place, kind: str, busybox_tar: Path, short: Path) -> None:
     (short / "containers.conf").write_text("[containers]\ndefault_ulimits = []\n")
     environment = {**os.environ, "CONTAINERS_CONF": f"{short}/containers.conf"}
     name = f"{host(kind)}/by/podman"
-    verify = [f"--tls-verify={str(kind != 'plain').lower()}"]
+    verify = [f"--tls-verify={str(kind not in BARE).lower()}"]
     verify += ["--creds", f"{USER}:{PASSWORD}"] if kind in GUARDED else []
 
     def podman(*arguments: str) -> str:
@@ -168,13 +111,13 @@ def test_podman(place: Place, kind: str, busybox_tar: Path, short: Path) -> None
     assert podman("images", "--no-trunc", "--format", "{{.Id}} {{.Digest}}") == f"{image} {digest}"
 
 
-@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("source", OURS)
 def test_skopeo_between_all_kinds(place: Place, docker: Daemon, source: str) -> None:
     """From one registry to the next, and back by digest."""
-    target = KINDS[(KINDS.index(source) + 1) % len(KINDS)]
+    target = OURS[(OURS.index(source) + 1) % len(OURS)]
 
     def access(kind: str, side: str) -> list[str]:
-        flags = [f"--{side}tls-verify={str(kind != 'plain').lower()}"]
+        flags = [f"--{side}tls-verify={str(kind not in BARE).lower()}"]
         return flags + ([f"--{side}creds", f"{USER}:{PASSWORD}"] if kind in GUARDED else [])
 
     def digest(kind: str, name: str) -> str:
@@ -195,9 +138,45 @@ def test_skopeo_between_all_kinds(place: Place, docker: Daemon, source: str) -> 
     assert digest(target, "copied:1") == digest(source, "back:1") == first
 
 
-@pytest.mark.parametrize("kind", ["plain", "tls", "basic"])
+@pytest.mark.parametrize("kind", OURS)
 def test_oras(place: Place, kind: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(200_000))
     environment = {**os.environ, "REQUESTS_CA_BUNDLE": f"{place.folder}/server.crt", "HOME": str(tmp_path)}
     script = [sys.executable, "-c", ORAS, host(kind), kind, str(tmp_path)]
     assert DIGEST.fullmatch(place.inside.run(*script, env=environment).splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def lamina(place: Place, busybox_tar: Path) -> Iterator[Daemon]:
+    """lamina's daemon inside, with the image "base"."""
+    with short_folder("lam-") as folder:
+        roots = ["--data-root", f"{folder}/d", "--exec-root", f"{folder}/e", "--pidfile", f"{folder}/p"]
+        flags = [f"--insecure-registry={name}" for name in INSECURE]
+        start = [sys.executable, "-m", "lamina", "daemon", "--host", f"unix://{folder}/s", *roots, *flags]
+        with running(Daemon(folder, folder / "s", place.inside.inside(*start))) as daemon:
+            daemon.docker("import", str(busybox_tar), "base")
+            yield daemon
+
+
+@pytest.mark.parametrize("kind", PORTS)
+def test_lamina(lamina: Daemon, place: Place, kind: str, tmp_path: Path) -> None:
+    """The command line through its daemon, and `registry copy`, which asks registries itself."""
+    environment = {**os.environ, "LAMINA_HOST": lamina.host, "DOCKER_CONFIG": str(tmp_path)}
+    name, copied = f"{host(kind)}/by/lamina", f"{host('plain')}/copied/{kind}:1"
+
+    def call(*arguments: str, stdin: str = "") -> str:
+        return place.inside.run(sys.executable, "-m", "lamina", *arguments, env=environment, stdin=stdin)
+
+    if kind in GUARDED:
+        call("login", "-u", USER, "--password-stdin", host(kind), stdin=PASSWORD)
+    call("tag", "base", f"{name}:1")
+    pushed = DIGEST.findall(call("push", f"{name}:1"))[-1]
+    insecure = [f"--insecure={host(one)}" for one in {kind, "plain"} & BARE]
+    assert call("registry", "copy", *insecure, f"{name}:1", copied) == pushed
+    image = call("inspect", "-f", "{{.Id}}", "base")
+    call("rmi", f"{name}:1")
+    call("pull", f"{name}@{pushed}")
+    assert call("inspect", "-f", "{{.Id}}", f"{name}@{pushed}") == image
+    if kind in GUARDED:
+        call("logout", host(kind))
+        assert lamina.docker("pull", f"{name}:1", check=False).returncode != 0

@@ -8,21 +8,31 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import bcrypt
 import pytest
 
-from lamina.distribution.client import Credentials, RegistryClient, pull, push
+from lamina.distribution.client import Credentials, RegistryClient, Settings, pull, push
 from lamina.distribution.client.copy import copy
+from lamina.distribution.server.auth.tokens import signing_key
 from lamina.errors import Unauthorized
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
 from lamina.store.store import Store
 from support.daemons import dockerd
 from support.registries import Running, Start, make_certificate, make_image, patient
+from support.registry_kinds import PASSWORD, USER, settings_of_theirs, trust_in, write_roots
 
-USER, PASSWORD = "ann", "secret"
+
+class Theirs(NamedTuple):
+    """A docker-registry: where it is, whether one must say who one is, and settings that trust it."""
+
+    address: str
+    guarded: bool
+    settings: Settings
 
 
 @pytest.fixture
@@ -40,31 +50,47 @@ def guarded(request: pytest.FixtureRequest, start: Start, htpasswd: Path, tmp_pa
     return start(tls=tls, auth={"htpasswd": str(htpasswd), "mode": request.param})
 
 
-@pytest.fixture
-def docker_registry(tmp_path: Path, htpasswd: Path) -> Iterator[str]:
-    """Debian's docker-registry with basic authentication: its address."""
+@pytest.fixture(params=["plain", "tls", "basic", "token"])
+def theirs(request: pytest.FixtureRequest, start: Start, htpasswd: Path, tmp_path: Path) -> Iterator[Theirs]:
+    """Debian's docker-registry of each kind; lamina's registry gives the tokens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    settings = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "docker-registry")}, "delete": {"enabled": True}},
-        "http": {"addr": address},
-        "auth": {"htpasswd": {"realm": "x", "path": str(htpasswd)}},
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-    }
-    (tmp_path / "config.yml").write_text(json.dumps(settings))
-    process = subprocess.Popen(["docker-registry", "serve", str(tmp_path / "config.yml")], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while socket.socket().connect_ex(("127.0.0.1", int(address.split(":")[1]))):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # there is no event for "listens now"
-    yield address
-    process.terminate()
-    process.wait()
+    http: dict[str, object] = {"addr": address}
+    trusted = tmp_path / "certs.d" / address
+    trusted.mkdir(parents=True)
+    if request.param == "tls":
+        certificate, key = make_certificate(tmp_path, "127.0.0.1")
+        shutil.copy(certificate, trusted / "ca.crt")
+        http["tls"] = {"certificate": str(certificate), "key": str(key)}
+    settings = settings_of_theirs(tmp_path / "docker-registry", http)
+    if request.param == "basic":
+        settings["auth"] = {"htpasswd": {"realm": "x", "path": str(htpasswd)}}
+    if request.param == "token":
+        key = tmp_path / "key.pem"
+        write_roots(signing_key(key), tmp_path / "roots.crt")
+        issuer = start(auth={"htpasswd": str(htpasswd), "mode": "token", "signing-key": str(key)})
+        settings["auth"] = {"token": trust_in(f"http://{issuer.address}", tmp_path / "roots.crt")}
+    with _running(settings, tmp_path / "config.yml", address):
+        yield Theirs(address, "auth" in settings, patient(certificates=(tmp_path / "certs.d",)))
 
 
-def known(name: str = USER) -> RegistryClient:
-    return RegistryClient(patient(), lambda key: Credentials(name, PASSWORD))
+@contextmanager
+def _running(settings: dict[str, object], file: Path, address: str) -> Iterator[None]:
+    file.write_text(json.dumps(settings))
+    process = subprocess.Popen(["docker-registry", "serve", str(file)], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while socket.socket().connect_ex(("127.0.0.1", int(address.split(":")[1]))):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)  # there is no event for "listens now"
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def known(settings: Settings | None = None) -> RegistryClient:
+    return RegistryClient(settings or patient(), lambda key: Credentials(USER, PASSWORD))
 
 
 def run(*command: str) -> str:
@@ -96,20 +122,21 @@ def test_skopeo_takes_and_gives_what_lamina_does(guarded: Running, store: Store,
 
 @pytest.mark.peer
 def test_dockers_registry_takes_and_gives_what_lamina_does(
-    docker_registry: str, registry: Running, store: Store, other_store: Store
+    theirs: Theirs, registry: Running, store: Store, other_store: Store
 ) -> None:
     config, layers = make_image(store, 3 << 20, 10)
-    there, here = (Reference.parse(f"{address}/a/b:1") for address in (docker_registry, registry.address))
-    with known() as client, store.lease(), other_store.lease():
+    there, here = (Reference.parse(f"{address}/a/b:1") for address in (theirs.address, registry.address))
+    with known(theirs.settings) as client, store.lease(), other_store.lease():
         pushed = push(there, config, layers, store, ignore, client=client)
         assert pull(there, None, other_store, ignore, client=client).manifest.digest == pushed.digest
         assert copy(there, here, ignore, client=client).digest == pushed.digest
-        again = Reference.parse(f"{docker_registry}/back:2")
+        again = Reference.parse(f"{theirs.address}/back:2")
         assert copy(here, again, ignore, client=client).digest == pushed.digest
         assert list(client.repository(again).tags()) == ["2"]
         client.repository(again).delete_manifest(pushed.digest)
-    with RegistryClient(patient()) as nobody, other_store.lease(), pytest.raises(Unauthorized):
-        pull(there, None, other_store, ignore, client=nobody)
+    if theirs.guarded:
+        with RegistryClient(theirs.settings) as nobody, other_store.lease(), pytest.raises(Unauthorized):
+            pull(there, None, other_store, ignore, client=nobody)
 
 
 @pytest.mark.peer

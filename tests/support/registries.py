@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -157,22 +157,20 @@ class Answer(NamedTuple):
 def make_certificate(folder: Path, address: str) -> tuple[Path, Path]:
     """A self-signed certificate for an IP address, and its key, as PEM files."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "server.crt").write_bytes(certificate.public_bytes(pem))
-    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "server.key").write_bytes(plain)
+    names = [x509.IPAddress(ip_address(address))]
+    (folder / "server.crt").write_bytes(certify(key, address, names))
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "server.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
     return folder / "server.crt", folder / "server.key"
+
+
+def certify(key: ec.EllipticCurvePrivateKey, name: str, others: Sequence[x509.GeneralName]) -> bytes:
+    """A certificate of a key signed with itself, for today, as PEM."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    making = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    making = making.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    making = making.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    if others:
+        making = making.add_extension(x509.SubjectAlternativeName(others), critical=False)
+    return making.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
