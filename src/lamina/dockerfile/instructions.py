@@ -111,16 +111,22 @@ class Run(Instruction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cmd(Instruction):
+    """CMD: what a container runs, or the arguments of ENTRYPOINT; an empty command resets it."""
+
     command: CommandLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrypoint(Instruction):
+    """ENTRYPOINT: what a container always runs; an empty command resets it."""
+
     command: CommandLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Env(Instruction):
+    """ENV, in the order of the line: later pairs see the ones before only from the next line on."""
+
     pairs: tuple[Pair, ...]
 
 
@@ -153,6 +159,8 @@ class Healthcheck(Instruction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintainer(Instruction):
+    """MAINTAINER, deprecated: the author of the image."""
+
     author: str
 
 
@@ -165,24 +173,34 @@ class OnBuild(Instruction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell(Instruction):
+    """SHELL: what runs the shell form of the instructions that follow."""
+
     arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopSignal(Instruction):
+    """STOPSIGNAL: a number, or a name such as SIGTERM."""
+
     signal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User(Instruction):
+    """USER: `user[:group]`, names or numbers."""
+
     user: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume(Instruction):
+    """VOLUME: directories that get a volume of their own."""
+
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workdir(Instruction):
+    """WORKDIR: an absolute path, or one below the present directory."""
+
     path: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lamina.dockerfile.flags import Kind, parse_flags
+from typing import Any
+
+from lamina.dockerfile.flags import Flags, Kind, parse_flags
 from lamina.dockerfile.heredoc import parse_mark
 from lamina.dockerfile.instructions import Add, Copy, InlineFile, Origin
 from lamina.dockerfile.position import Problem
@@ -40,38 +42,34 @@ def _paths(node: Node, keyword: str) -> tuple[tuple[str, ...], tuple[InlineFile,
     return tuple(plain), tuple(inline), destination
 
 
+def _shared(node: Node, keyword: str, flags: Flags) -> dict[str, Any]:
+    """The members of Transfer."""
+    sources, inline, destination = _paths(node, keyword)
+    return {
+        "sources": sources,
+        "inline": inline,
+        "destination": destination,
+        "chown": flags.text("chown"),
+        "chmod": flags.text("chmod"),
+        "link": flags.bool("link"),
+        "exclude": flags.texts("exclude"),
+    }
+
+
 def read_copy(node: Node, origin: Origin) -> Copy:
     """Raises Problem for bad flags or missing paths."""
     flags = parse_flags(node.flags, COPY_FLAGS)
-    sources, inline, destination = _paths(node, "COPY")
-    return Copy(
-        origin=origin,
-        sources=sources,
-        inline=inline,
-        destination=destination,
-        chown=flags.text("chown"),
-        chmod=flags.text("chmod"),
-        link=flags.bool("link"),
-        exclude=flags.texts("exclude"),
-        source_image=flags.text("from"),
-        parents=flags.bool("parents"),
-    )
+    shared = _shared(node, "COPY", flags)
+    return Copy(origin=origin, source_image=flags.text("from"), parents=flags.bool("parents"), **shared)
 
 
 def read_add(node: Node, origin: Origin) -> Add:
     """Raises Problem for bad flags or missing paths."""
     flags = parse_flags(node.flags, ADD_FLAGS)
-    sources, inline, destination = _paths(node, "ADD")
     return Add(
         origin=origin,
-        sources=sources,
-        inline=inline,
-        destination=destination,
-        chown=flags.text("chown"),
-        chmod=flags.text("chmod"),
-        link=flags.bool("link"),
-        exclude=flags.texts("exclude"),
         checksum=flags.text("checksum"),
         keep_git_dir=flags.optional_bool("keep-git-dir"),
         unpack=flags.optional_bool("unpack"),
+        **_shared(node, "ADD", flags),
     )
