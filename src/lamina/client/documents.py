@@ -27,15 +27,21 @@ class Document(Mapping[str, Any]):
         return f"<{type(self).__name__} {self._raw.get('Id') or self._raw.get('ID') or self._raw.get('Name') or ''}>"
 
 
-class Image(Document):
-    """An image, from a list or from inspect."""
+class _Identified(Document):
+    """What has an ID: hex digits, for images the digest of the config ("sha256:…")."""
 
     __slots__ = ()
 
     @property
     def id(self) -> str:
-        """The digest of its config, "sha256:…"."""
+        """The ID, whole."""
         return str(self["Id"])
+
+
+class Image(_Identified):
+    """An image, from a list or from inspect."""
+
+    __slots__ = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -63,14 +69,10 @@ class Image(Document):
         return tuple((self.get("RootFS") or {}).get("Layers") or ())
 
 
-class Container(Document):
+class Container(_Identified):
     """A container, from a list or from inspect."""
 
     __slots__ = ()
-
-    @property
-    def id(self) -> str:
-        return str(self["Id"])
 
     @property
     def name(self) -> str:
@@ -106,32 +108,32 @@ class Container(Document):
         return bool((self.get("Config") or {}).get("Tty"))
 
 
-class Network(Document):
-    """A network."""
+class _Named(Document):
+    """What goes by a name."""
 
     __slots__ = ()
 
     @property
-    def id(self) -> str:
-        return str(self["Id"])
-
-    @property
     def name(self) -> str:
+        """The name, which no other thing of its kind has."""
         return str(self["Name"])
 
     @property
     def driver(self) -> str:
+        """Who makes it: "bridge", "host", "null" for networks, "local" for volumes."""
         return str(self["Driver"])
 
 
-class Volume(Document):
-    """A volume."""
+class Network(_Named, _Identified):
+    """A network."""
 
     __slots__ = ()
 
-    @property
-    def name(self) -> str:
-        return str(self["Name"])
+
+class Volume(_Named):
+    """A volume."""
+
+    __slots__ = ()
 
     @property
     def path(self) -> str:

@@ -14,6 +14,17 @@ from lamina.errors import InvalidInput
 from lamina.progress import Report, ignore
 
 
+def _chosen_tag(tag: str, all_tags: bool, quiet: bool) -> str:
+    """The tag to pull or push, "" for every one of the name. Raises InvalidInput for a tag beside --all-tags."""
+    if all_tags and tag:
+        raise InvalidInput("a tag can't be used with --all-tags")
+    if all_tags or tag:
+        return tag
+    if not quiet:
+        print("Using default tag: latest")
+    return "latest"
+
+
 def _report(quiet: bool) -> Report:
     from lamina.cli.show.progress import Display
 
@@ -38,12 +49,7 @@ def pull(
 
     repository, tag = split_reference(reference)
     known = Reference.parse(reference)
-    if all_tags and tag:
-        raise InvalidInput("a tag can't be used with --all-tags")
-    if not all_tags and not tag:
-        tag = "latest"
-        if not quiet:
-            print("Using default tag: latest")
+    tag = _chosen_tag(tag, all_tags, quiet)
     auth = Credentials(session.settings.config).get(registry_of(repository))
     session.client.images.pull(repository, tag, platform=platform, auth=auth, report=_report(quiet))
     named = known.name if all_tags else f"{known.name}{'@' if ':' in tag else ':'}{tag}"
@@ -64,12 +70,7 @@ def push(
     from lamina.formats.reference import Reference
 
     repository, tag = split_reference(reference)
-    if all_tags and tag:
-        raise InvalidInput("a tag can't be used with --all-tags")
-    if not all_tags and not tag:
-        tag = "latest"
-        if not quiet:
-            print("Using default tag: latest")
+    tag = _chosen_tag(tag, all_tags, quiet)
     auth = Credentials(session.settings.config).get(registry_of(repository))
     session.client.images.push(repository, tag, platform=platform, auth=auth, report=_report(quiet))
     if quiet:
@@ -142,14 +143,12 @@ def search(
     session: Session, term: str, filter_: tuple[str, ...], format_: str, limit: int | None, no_trunc: bool
 ) -> None:
     """Search a registry for images."""
-    from lamina.cli.show.rows import Column, ellipsis
+    from lamina.cli.show.rows import Column
     from lamina.cli.show.table import print_rows
 
     columns = {
         "Name": Column("NAME", lambda d, trunc: str(d["name"])),
-        "Description": Column(
-            "DESCRIPTION", lambda d, trunc: _described(d["description"], ellipsis if trunc else None)
-        ),
+        "Description": Column("DESCRIPTION", lambda d, trunc: _described(d["description"], trunc)),
         "StarCount": Column("STARS", lambda d, trunc: str(d["star_count"])),
         "IsOfficial": Column("OFFICIAL", lambda d, trunc: "[OK]" if d["is_official"] else ""),
     }
@@ -157,6 +156,8 @@ def search(
     print_rows(results, columns, ("Name", "Description", "StarCount", "IsOfficial"), form=format_, trunc=not no_trunc)
 
 
-def _described(text: object, shorten: object) -> str:
+def _described(text: object, trunc: bool) -> str:
+    from lamina.cli.show.rows import ellipsis
+
     line = str(text or "").replace("\n", " ").replace("\r", " ")
-    return shorten(line, 45) if callable(shorten) else line
+    return ellipsis(line, 45) if trunc else line
