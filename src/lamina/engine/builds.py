@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from lamina.build import sums
 from lamina.build.builder import build
 from lamina.build.cache import forget_lost
 from lamina.build.context.remote import from_remote
 from lamina.build.context.source import BuildContext, from_directory
 from lamina.build.options import BuildOptions, BuildResult
+from lamina.build.run.caches import CacheMounts
 from lamina.build.run.container import ContainerRunner
-from lamina.build.run.leftovers import sweep
+from lamina.build.run.leftovers import sweep, sweep_files
 from lamina.build.work import BuildRooms
 from lamina.containers.rooms import Rooms
 from lamina.distribution.client import Credentials
@@ -68,10 +70,25 @@ class Builds:
         """
         return from_remote(url, self._temporary, dockerfile)
 
-    def prune(self) -> Collected:
-        """Forgets steps whose image is gone, and drops content that nothing but the cache holds."""
-        forget_lost(self._rooms.store, self._rooms.images)
-        return self._rooms.store.collect()
+    def prune(self, *, all: bool = False) -> Collected:
+        """Drops content that nobody owns, the directories of cache mounts that are not in use, and steps whose image is
+        gone; with `all` also the compressed forms of layers, and what is remembered of contexts.
+
+        Steps whose image is here stay: the images are the cache.
+        """
+        content = self._rooms.store.collect(cache_bytes=0 if all else None)
+        caches = CacheMounts(self._mounts).prune()
+        if all:
+            sums.forget(self._rooms.store)
+        return Collected((*content.digests, *caches.digests), content.bytes + caches.bytes)
+
+    def forget_lost(self) -> None:
+        """Forgets steps whose image is gone."""
+        forget_lost(self._rooms.store)
+
+    def sweep_files(self) -> None:
+        """Removes the files that builds of an engine which died left, but for those of RUN steps."""
+        sweep_files(self._temporary)
 
     def sweep(self) -> None:
         """Ends the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, cast
 
-import urllib3
-
 from lamina import __version__
 from lamina.build.context.source import BuildContext
+from lamina.build.download import download
 from lamina.build.options import BuildOptions, BuildResult
 from lamina.containers.catalog import BUCKET as CONTAINERS
 from lamina.containers.config import EndpointConfig
@@ -29,7 +28,7 @@ from lamina.engine.committing import commit
 from lamina.engine.facts import Info, controllers, machine, missing, version_of
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
-from lamina.errors import NotFound, Unavailable
+from lamina.errors import NotFound
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -79,6 +78,9 @@ class Engine:
         self.temporary = self.root / "temporary"
         self.temporary.mkdir(exist_ok=True, mode=0o700)
         self.builds = Builds(self, self.registries, self.temporary, self.root / "build-mounts")
+        self.builds.sweep_files()
+        self.store.on_dropped = self._tidy_layers
+        self.store.on_collected = self._tidy
 
     def __enter__(self) -> Engine:
         return self
@@ -103,6 +105,15 @@ class Engine:
         with ThreadPoolExecutor(16) as threads:
             for container in self.containers.list():
                 threads.submit(self.containers.stop, container.id, timeout)
+
+    def _tidy(self) -> None:
+        """After a prune: lets other rooms drop what they keep of images that are gone."""
+        self.builds.forget_lost()
+        self._tidy_layers()
+
+    def _tidy_layers(self) -> None:
+        if "snapshots" in self._rooms:  # else they are tidied when they are opened
+            self.snapshots.collect()
 
     def close(self) -> None:
         """Lets go of everything; running containers stay."""
@@ -135,7 +146,9 @@ class Engine:
         return found
 
     def _open_snapshots(self) -> Driver:
-        return open_driver(self.root / "snapshots", self.settings.storage_driver)
+        driver = open_driver(self.root / "snapshots", self.settings.storage_driver)
+        driver.collect()
+        return driver
 
     def _open_networks(self) -> Networks:
         given = self.settings
@@ -241,16 +254,11 @@ class Engine:
         return self.registries.login(server, credentials)
 
     def import_url(self, url: str, reference: Reference | None, *, report: Report = ignore, **options: Any) -> Image:
-        """`images.import_tar` of what `url` gives. Raises Unavailable where it cannot be fetched."""
+        """`images.import_tar` of what `url` gives. Raises NotFound, Unavailable."""
         report(Status(f"Downloading from {url}"))
-        try:
-            with urllib3.PoolManager().request("GET", url, preload_content=False) as answer:
-                if answer.status != 200:
-                    raise Unavailable(f"{url} answered with status {answer.status}", status=answer.status)
-                options.setdefault("message", f"Imported from {url}")
-                return self.images.import_tar(cast(BinaryIO, answer), reference, **options)
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"cannot fetch {url}: {error}") from error
+        options.setdefault("message", f"Imported from {url}")
+        with download(url) as answer:
+            return self.images.import_tar(cast(BinaryIO, answer), reference, **options)
 
     # builds
 
@@ -270,9 +278,9 @@ class Engine:
         """See `Builds.remote_context`."""
         return self.builds.remote_context(url, dockerfile)
 
-    def prune_build_cache(self) -> Collected:
+    def prune_build_cache(self, *, all: bool = False) -> Collected:
         """See `Builds.prune`."""
-        return self.builds.prune()
+        return self.builds.prune(all=all)
 
     # the whole
 

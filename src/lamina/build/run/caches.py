@@ -7,14 +7,15 @@ engine's death leaves a lock behind.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamina.formats.digest import DEFAULT, Digest
 from lamina.snapshots.records import discard, sweep_directory
 from lamina.snapshots.unpacked import tree_bytes
+from lamina.store.collect import Collected
 
 _LOCKS = {"locked": fcntl.LOCK_EX, "private": fcntl.LOCK_EX | fcntl.LOCK_NB}
 
@@ -30,7 +31,7 @@ class CacheMounts:
 
         `locked` waits for whoever has it; for `private` it is None while somebody does.
         """
-        path = self.root / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+        path = self.root / Digest.of(name.encode("utf-8", "surrogateescape")).encoded
         while True:
             self._make(path, owner, mode)
             try:
@@ -55,18 +56,14 @@ class CacheMounts:
         os.chown(path, *owner)
         path.chmod(mode)
 
-    def prune(self) -> tuple[list[str], int]:
-        """Delete the caches that no step uses now; gives their names on disk and the bytes of their files."""
+    def prune(self) -> Collected:
+        """Delete the caches that no step uses now; gives the digests of their names, and the bytes of their files."""
         if not self.root.is_dir():
-            return [], 0
+            return Collected()
         sweep_directory(self.root)
-        gone, freed = [], 0
-        for path in sorted(self.root.iterdir()):
-            size = self._drop(path)
-            if size is not None:
-                gone.append(path.name)
-                freed += size
-        return gone, freed
+        sizes = {Digest(DEFAULT, path.name): self._drop(path) for path in sorted(self.root.iterdir())}
+        gone = {digest: size for digest, size in sizes.items() if size is not None}
+        return Collected(tuple(gone), sum(gone.values()))
 
     def _drop(self, path: Path) -> int | None:
         try:

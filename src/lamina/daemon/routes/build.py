@@ -56,7 +56,7 @@ class Backend(Protocol):
 
     def remote_context(self, url: str, dockerfile: str) -> BuildContext: ...
 
-    def prune_build_cache(self) -> Collected: ...
+    def prune_build_cache(self, *, all: bool = False) -> Collected: ...
 
 
 class BuildRoutes:
@@ -112,8 +112,8 @@ class BuildRoutes:
         return lambda report: from_archive(cast(Readable, upload), self._backend.temporary, dockerfile)
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        """`all` makes no difference: what only the cache holds is of one kind here."""
-        pruned = await call.run(self._backend.prune_build_cache)
+        """`all` takes what only saves work too. Steps go with their images, and with no other filter."""
+        pruned = await call.run(self._backend.prune_build_cache, all=call.flag("all"))
         names = [str(digest) for digest in pruned.digests]
         return reply({"CachesDeleted": names or None, "SpaceReclaimed": pruned.bytes})
 
