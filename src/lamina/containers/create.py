@@ -79,7 +79,7 @@ class Creator:
             points = tuple(self._volume(point, host, undo) for point in points)
             init = self._init_layers.of(image, lease)
             layers = (*image.layers, init) if init else image.layers
-            self._make_files(id, layers, points, undo)
+            self._make_files(id, layers, points, undo, durable=not host.auto_remove)
             record = Record(
                 id=id,
                 name=taken,
@@ -96,9 +96,15 @@ class Creator:
             undo.pop_all()
         return Created(id, self._warnings(host, image, platform))
 
-    def _make_files(self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack) -> None:
-        """Makes the container's snapshot and directory, and fills its new volumes."""
-        self._rooms.snapshots.prepare(id, layers)
+    def _make_files(
+        self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool
+    ) -> None:
+        """Makes the container's snapshot and directory, and fills its new volumes.
+
+        One with `--rm` is not `durable`: a power cut ends it, and what it had changed goes with it anyway, so nothing
+        in it waits for the disk. Its volumes do.
+        """
+        self._rooms.snapshots.prepare(id, layers, durable=durable)
         undo.callback(self._rooms.snapshots.remove, id)
         directory = self._root / id
         directory.mkdir(parents=True, mode=0o710)
