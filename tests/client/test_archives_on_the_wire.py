@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +15,7 @@ import pytest
 from lamina.client.address import parse_address
 from lamina.client.transport import Transport
 from lamina.errors import Conflict, Unavailable
+from support.rawserver import RawServer
 
 BODY = bytes(range(256)) * 5000  # 1.28 MB: more than sockets and pipes hold
 
@@ -41,71 +40,15 @@ ANSWERS = {
 }
 
 
-class Peer:
-    """Hears one request whole, where its body ends by itself, and gives one answer; then the next connection."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "s"
-        self.answer = with_length(b"{}")
-        self.heard = b""
-        self.at_first: Callable[[], None] = lambda: None  # when the first bytes were heard
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection = self._listener.accept()[0]
-            except OSError:
-                return
-            with connection, suppress(OSError):
-                self.heard = self._request(connection)
-                connection.sendall(self.answer)
-
-    def _request(self, connection: socket.socket) -> bytes:
-        data = b""
-        while not _is_whole(data) and (piece := connection.recv(1 << 20)):
-            if not data:
-                self.at_first()
-            data += piece
-        return data
-
-    @property
-    def head(self) -> bytes:
-        return self.heard.partition(b"\r\n\r\n")[0]
-
-    @property
-    def body(self) -> bytes:
-        return self.heard.partition(b"\r\n\r\n")[2]
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-
-def _is_whole(data: bytes) -> bool:
-    head, end, body = data.partition(b"\r\n\r\n")
-    if not end:
-        return False
-    if b"chunked" in head:
-        return body.endswith(b"0\r\n\r\n")
-    length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0] or 0)
-    return len(body) >= length
-
-
 @pytest.fixture
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    peer = Peer(tmp_path_factory.mktemp("p"))
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawServer]:
+    peer = RawServer(tmp_path_factory.mktemp("p"), hangs_up=True)
     yield peer
     peer.close()
 
 
 @pytest.fixture
-def transport(peer: Peer) -> Iterator[Transport]:
+def transport(peer: RawServer) -> Iterator[Transport]:
     transport = Transport(parse_address(f"unix://{peer.path}"), version="1.41")
     yield transport
     transport.close()
@@ -132,9 +75,9 @@ def _written_before(path: Path) -> IO[bytes]:
 @pytest.mark.parametrize("opened", [_buffered, _raw, _appending, _written_before])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_every_framing_into_every_file(
-    peer: Peer, transport: Transport, tmp_path: Path, answer: bytes, opened: Callable[[Path], IO[bytes]]
+    peer: RawServer, transport: Transport, tmp_path: Path, answer: bytes, opened: Callable[[Path], IO[bytes]]
 ) -> None:
-    peer.answer = answer
+    peer.otherwise = answer
     with opened(tmp_path / "out") as sink:
         transport.call("GET", "/x").pour(sink)
         sink.write(b"behind")
@@ -145,9 +88,9 @@ def test_every_framing_into_every_file(
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_every_framing_into_what_is_no_plain_file(
-    peer: Peer, transport: Transport, tmp_path: Path, answer: bytes
+    peer: RawServer, transport: Transport, tmp_path: Path, answer: bytes
 ) -> None:
-    peer.answer, sink = answer, io.BytesIO()
+    peer.otherwise, sink = answer, io.BytesIO()
     transport.call("GET", "/x").pour(sink)
     with gzip.open(tmp_path / "out.gz", "wb", compresslevel=1) as packed:
         transport.call("GET", "/x").pour(packed)
@@ -156,8 +99,8 @@ def test_every_framing_into_what_is_no_plain_file(
     assert sink.getvalue() == (BODY if len(answer) > len(BODY) else b"")
 
 
-def test_into_a_pipe(peer: Peer, transport: Transport) -> None:
-    peer.answer = ANSWERS["length"]
+def test_into_a_pipe(peer: RawServer, transport: Transport) -> None:
+    peer.otherwise = ANSWERS["length"]
     reading, writing = os.pipe()
     heard: list[bytes] = []
     with open(reading, "rb") as source:
@@ -171,22 +114,24 @@ def test_into_a_pipe(peer: Peer, transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("kind", ["length", "small chunks", "large chunks"])
-def test_an_answer_that_breaks_off_is_no_whole_one(peer: Peer, transport: Transport, tmp_path: Path, kind: str) -> None:
-    peer.answer = ANSWERS[kind][:-600_000]
+def test_an_answer_that_breaks_off_is_no_whole_one(
+    peer: RawServer, transport: Transport, tmp_path: Path, kind: str
+) -> None:
+    peer.otherwise = ANSWERS[kind][:-600_000]
 
     with pytest.raises(Unavailable), (tmp_path / "out").open("wb") as sink:
         transport.call("GET", "/x").pour(sink)
 
 
-def test_a_full_disk_is_told_as_one(peer: Peer, transport: Transport) -> None:
-    peer.answer = ANSWERS["length"]
+def test_a_full_disk_is_told_as_one(peer: RawServer, transport: Transport) -> None:
+    peer.otherwise = ANSWERS["length"]
 
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as sink:
         transport.call("GET", "/x").pour(sink)
 
 
 @pytest.mark.parametrize("start", [0, 1000, len(BODY), len(BODY) + 5])
-def test_a_file_goes_out_with_its_length(peer: Peer, transport: Transport, tmp_path: Path, start: int) -> None:
+def test_a_file_goes_out_with_its_length(peer: RawServer, transport: Transport, tmp_path: Path, start: int) -> None:
     (tmp_path / "in").write_bytes(BODY)
     with (tmp_path / "in").open("rb") as source:
         source.seek(start)
@@ -197,7 +142,7 @@ def test_a_file_goes_out_with_its_length(peer: Peer, transport: Transport, tmp_p
     assert peer.body == BODY[start:]
 
 
-def test_other_streams_go_out_in_chunks(peer: Peer, transport: Transport, tmp_path: Path) -> None:
+def test_other_streams_go_out_in_chunks(peer: RawServer, transport: Transport, tmp_path: Path) -> None:
     (tmp_path / "in.gz").write_bytes(gzip.compress(BODY, 1))
     with gzip.open(tmp_path / "in.gz") as packed:
         transport.json("POST", "/x", body=packed)
@@ -206,7 +151,7 @@ def test_other_streams_go_out_in_chunks(peer: Peer, transport: Transport, tmp_pa
     assert peer.body == in_chunks(BODY, 1 << 20).partition(b"\r\n\r\n")[2]
 
 
-def test_a_pipe_goes_out_as_it_fills(peer: Peer, transport: Transport) -> None:
+def test_a_pipe_goes_out_as_it_fills(peer: RawServer, transport: Transport) -> None:
     reading, writing = os.pipe()
 
     def fill() -> None:
@@ -222,7 +167,7 @@ def test_a_pipe_goes_out_as_it_fills(peer: Peer, transport: Transport) -> None:
     assert peer.body == in_chunks(BODY, 1 << 20).partition(b"\r\n\r\n")[2]
 
 
-def test_a_file_that_shrinks_on_its_way_ends_the_request(peer: Peer, transport: Transport, tmp_path: Path) -> None:
+def test_a_file_that_shrinks_on_its_way_ends_the_request(peer: RawServer, transport: Transport, tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.touch()
     os.truncate(path, 64 << 20)  # sparse, and far more than the sockets hold

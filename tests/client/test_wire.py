@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,74 +25,18 @@ from lamina.errors import (
     Unavailable,
     Unsupported,
 )
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-
-class Server:
-    """Answers each connection's requests with the bytes it was given, one answer a request."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "s"
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.answers: list[bytes | None] = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection = self._listener.accept()[0]
-            except OSError:
-                return
-            self.connections += 1
-            with connection, suppress(OSError):  # a client that heard enough
-                self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
-        while request := self._request(connection):
-            self.requests.append(request)
-            answer = self.answers.pop(0) if self.answers else OK
-            if answer is None:
-                return
-            for at in range(0, len(answer), 7):  # in small pieces, as networks may
-                connection.sendall(answer[at : at + 7])
-            if b"Connection: close" in answer or b" 101 " in answer:
-                return
-
-    def _request(self, connection: socket.socket) -> bytes:
-        data = b""
-        while b"\r\n\r\n" not in data:
-            if not (piece := connection.recv(65536)):
-                return b""
-            data += piece
-        head, _, rest = data.partition(b"\r\n\r\n")
-        chunked = b"chunked" in head
-        while chunked and not rest.endswith(b"0\r\n\r\n"):
-            if not (piece := connection.recv(65536)):
-                return b""
-            rest += piece
-        return head + b"\r\n\r\n" + rest
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
+from support.rawserver import OK, RawServer
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("s"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawServer]:
+    server = RawServer(tmp_path_factory.mktemp("s"), piece=7)
     yield server
     server.close()
 
 
 @pytest.fixture
-def transport(server: Server) -> Iterator[Transport]:
+def transport(server: RawServer) -> Iterator[Transport]:
     transport = Transport(parse_address(f"unix://{server.path}"), version="1.41")
     yield transport
     transport.close()
@@ -106,7 +47,7 @@ def chunked(*pieces: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\nTrailer: x\r\n\r\n"
 
 
-def test_bodies_of_every_framing(server: Server, transport: Transport) -> None:
+def test_bodies_of_every_framing(server: RawServer, transport: Transport) -> None:
     server.answers = [
         b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}',
         chunked(b'{"a"', b":2}"),
@@ -118,19 +59,19 @@ def test_bodies_of_every_framing(server: Server, transport: Transport) -> None:
     assert server.requests[0].startswith(b"GET /v1.41/x HTTP/1.1\r\nHost: docker\r\n")
 
 
-def test_lines_of_json(server: Server, transport: Transport) -> None:
+def test_lines_of_json(server: RawServer, transport: Transport) -> None:
     server.answers = [chunked(b'{"a":1}\r\n{"a"', b":2}\n\n")]
     assert list(transport.lines("GET", "/x")) == [{"a": 1}, {"a": 2}]
 
 
-def test_a_kept_connection_that_ended_is_opened_anew(server: Server, transport: Transport) -> None:
+def test_a_kept_connection_that_ended_is_opened_anew(server: RawServer, transport: Transport) -> None:
     server.answers = [OK, None, OK]
     assert transport.json("GET", "/x") == {}
     assert transport.json("GET", "/y") == {}
     assert server.connections == 2
 
 
-def test_bodies_go_out_whole(server: Server, transport: Transport) -> None:
+def test_bodies_go_out_whole(server: RawServer, transport: Transport) -> None:
     transport.json("POST", "/x", {"q": "a b", "yes": True, "no": False, "map": {"k": ["v"]}}, json_body={"a": "ü"})
     assert b"POST /v1.41/x?q=a+b&yes=1&map=%7B%22k%22%3A+%5B%22v%22%5D%7D HTTP/1.1" in server.requests[0]
     assert server.requests[0].endswith(b'{"a": "\\u00fc"}')
@@ -154,7 +95,7 @@ def test_an_error_while_sending_is_raised_again(transport: Transport) -> None:
         (409, Conflict), (418, InvalidInput), (500, Internal), (501, Unsupported), (503, Unavailable), (599, Internal),
     ],
 )  # fmt: skip
-def test_statuses_are_kinds(server: Server, transport: Transport, status: int, kind: type[LaminaError]) -> None:
+def test_statuses_are_kinds(server: RawServer, transport: Transport, status: int, kind: type[LaminaError]) -> None:
     body = b'{"message": "no"}' if status != 304 else b""
     server.answers = [b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)]
     with pytest.raises(LaminaError) as caught:
@@ -176,14 +117,14 @@ def test_statuses_are_kinds(server: Server, transport: Transport, status: int, k
     ],
 )
 def test_broken_answers_are_errors(
-    server: Server, transport: Transport, answer: bytes | None, kind: type[LaminaError]
+    server: RawServer, transport: Transport, answer: bytes | None, kind: type[LaminaError]
 ) -> None:
     server.answers = [answer]
     with pytest.raises(kind):
         transport.json("GET", "/x")
 
 
-def test_versions_are_negotiated(server: Server) -> None:
+def test_versions_are_negotiated(server: RawServer) -> None:
     def version_with(offer: bytes) -> str:
         server.answers = [b"HTTP/1.1 200 OK\r\n" + offer + b"Content-Length: 0\r\n\r\n"]
         transport = Transport(parse_address(f"unix://{server.path}"))
@@ -200,7 +141,7 @@ def test_versions_are_negotiated(server: Server) -> None:
             version_with(wrong)
 
 
-def test_a_hijacked_stream_keeps_what_came_early(server: Server, transport: Transport) -> None:
+def test_a_hijacked_stream_keeps_what_came_early(server: RawServer, transport: Transport) -> None:
     frame = b"\x01\0\0\0\0\0\0\x03out"
     server.answers = [b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n" + frame]
     with transport.hijack("/containers/x/attach", framed=True) as stream:
