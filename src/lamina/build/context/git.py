@@ -82,6 +82,7 @@ def _date(folder: Path, seconds: int) -> None:
     for path, directories, files in os.walk(folder, topdown=False):
         for name in (*files, *directories):
             os.utime(os.path.join(path, name), (seconds, seconds), follow_symlinks=False)
+    os.utime(folder, (seconds, seconds))
 
 
 def _git(root: Path, *arguments: str) -> str:
