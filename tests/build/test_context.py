@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import io
 import os
@@ -234,10 +235,26 @@ def test_add_downloads(workshop: Workshop, web: tuple[Path, str]) -> None:
     assert image.config.created == "2017-07-14T02:40:00Z"
     workshop.build(f"FROM scratch\nADD {address}/data.txt /d/\n")
     assert "Using cache" in workshop.said
-    with pytest.raises(InvalidInput, match=r"ADD failed: failed to GET .* with status 404"):
+    with pytest.raises(InvalidInput, match=r"ADD failed: failed to GET .*: status 404"):
         workshop.build(f"FROM scratch\nADD {address}/none /\n")
     with pytest.raises(InvalidInput, match="digest mismatch"):
         workshop.build(f"FROM scratch\nADD --checksum=sha256:{'0' * 64} {address}/data.txt /d/\n")
+    sha512 = hashlib.sha512(b"from the web\n").hexdigest()
+    workshop.build(f"FROM scratch\nADD --checksum=sha512:{sha512} {address}/data.txt /d/\n")
+    with pytest.raises(InvalidInput, match=r"failed to GET .*: 127.0.0.1:1 cannot be reached\. Check the address"):
+        workshop.build("FROM scratch\nADD http://127.0.0.1:1/x /\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("a", "checksum requires HTTP"),
+        ("http://127.0.0.1:1/a http://127.0.0.1:1/b", "for multiple sources"),
+    ],
+)
+def test_a_checksum_is_never_passed_over(workshop: Workshop, words: str, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        workshop.build(f"FROM scratch\nADD --checksum=sha256:{'0' * 64} {words} /d/\n", {"a": "1"})
 
 
 def test_contexts_from_addresses(workshop: Workshop, web: tuple[Path, str]) -> None:
@@ -256,8 +273,9 @@ def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
     files = {"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "1", ".dockerignore": "skip\n", "skip": "2"}
     write_context(work, {f"sub/{name}": text for name, text in files.items()})
     git = ["git", "-c", "user.email=a@example.org", "-c", "user.name=a"]
+    old = "2020-02-02T02:02:02Z"
     for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "x"], ["branch", "other"]):
-        subprocess.run([*git, *command], cwd=work, check=True)
+        subprocess.run([*git, *command], cwd=work, check=True, env={**os.environ, "GIT_COMMITTER_DATE": old})
     subprocess.run(["git", "clone", "-q", "--bare", str(work), str(folder / "r.git")], check=True)
     subprocess.run(["git", "update-server-info"], cwd=folder / "r.git", check=True)
     image = workshop.run(from_remote(f"{address}/r.git#other:sub", workshop.folder)).image
@@ -265,13 +283,11 @@ def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
     assert not [path for path in workshop.folder.iterdir() if path.name.startswith("git-")]
     with pytest.raises(InvalidInput):
         from_remote(f"{address}/r.git#nope", workshop.folder)
-    commit = subprocess.run(
-        ["git", "log", "-1", "--format=%H %cI"], cwd=work, check=True, capture_output=True, text=True
-    )
-    digest, date = commit.stdout.split()
+    log = ["git", "log", "-1", "--format=%H"]
+    digest = subprocess.run(log, cwd=work, check=True, capture_output=True, text=True).stdout.strip()
     added = workshop.build(f"FROM scratch\nADD --checksum={digest} {address}/r.git#main:sub /src\n")
     assert sorted(listing(added)) == ["src", "src/.dockerignore", "src/Dockerfile", "src/a", "src/skip"]
-    assert to_ns(added.config.created or "") == to_ns(image.config.created or "") == to_ns(date)
+    assert to_ns(added.config.created or "") == to_ns(image.config.created or "") == to_ns(old)
     with pytest.raises(InvalidInput, match="expected checksum"):
         workshop.build(f"FROM scratch\nADD --checksum={'0' * 40} {address}/r.git#main /src\n")
 

@@ -130,7 +130,7 @@ class _Build:
         work = self._work
         image = last.image
         if image is None:
-            raise InvalidInput("No image was generated. Is your Dockerfile empty?", advice="Add a COPY, for example.")
+            raise InvalidInput("No image was generated", advice="Is your Dockerfile empty?")
         if work.options.squash:
             image = squash(work.rooms, image, last.base)
             work.console.stage_done(str(image.id))

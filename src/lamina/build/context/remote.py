@@ -11,17 +11,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import urllib3
-
 from lamina.build.context.git import GitAddress, checkout, is_git
 from lamina.build.context.source import BuildContext, from_archive, from_directory, from_dockerfile
+from lamina.build.download import download
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.errors import InvalidInput, NotFound, Unavailable
 from lamina.layers.compression import Compression, detect
 from lamina.layers.tar.source import Prefixed
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_TIMEOUT = urllib3.Timeout(connect=30, read=120)
 _TAR_MAGIC = 257  # where "ustar" stands in a tar
 
 
@@ -40,18 +38,15 @@ def from_remote(location: str, temporary: Path, dockerfile: str = "") -> BuildCo
 
 
 def _from_url(url: str, temporary: Path, dockerfile: str) -> BuildContext:
-    with urllib3.PoolManager(timeout=_TIMEOUT) as pool:
-        try:
-            response = pool.request("GET", url, preload_content=False)
-            if response.status >= 400:
-                kind = NotFound if response.status == 404 else Unavailable
-                raise kind(f"error downloading remote context {url}: status {response.status}", url=url)
+    try:
+        with download(url) as response:
             head = response.read(512)
             if _is_tar(head):
                 return from_archive(Prefixed(head, response), temporary, dockerfile)
             return from_dockerfile(head + response.read(MAX_SIZE))
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"error downloading remote context {url}: {error}", url=url) from error
+    except (NotFound, Unavailable) as error:
+        message = f"error downloading remote context {url}: {error.message}"
+        raise type(error)(message, advice=error.advice, **error.facts) from error
 
 
 def _is_tar(head: bytes) -> bool:

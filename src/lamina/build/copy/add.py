@@ -18,26 +18,25 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import urllib3
-
 from lamina.build.console import Console
 from lamina.build.context.archive import ArchiveTree
 from lamina.build.context.directory import DirectoryTree
 from lamina.build.context.git import GitAddress, checkout, is_git
 from lamina.build.copy.place import Placing
 from lamina.build.copy.sources import Source
+from lamina.build.download import download
 from lamina.build.draft import Planned
 from lamina.build.memory import DownloadTree
 from lamina.build.tree import Node, walk
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput, LaminaError
+from lamina.formats.digest import Digest
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import EntryType
 from lamina.layers.tar.reader import read_tar
 
 UNNAMED = "__unnamed__"
 _CHUNK = 1 << 20
-_TIMEOUT = urllib3.Timeout(connect=30, read=120)  # seconds
 
 
 def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -121,37 +120,42 @@ class Downloads:
         """The file behind `url`. Raises Problem when it cannot be had, has no name, or another checksum."""
         tree = DownloadTree(self._temporary)
         self._closing.callback(tree.close)
-        hasher = hashlib.sha256()
-        with urllib3.PoolManager(timeout=_TIMEOUT) as pool:
-            try:
-                response = pool.request("GET", url, preload_content=False)
-                self._check_status(url, response)
+        wanted = _wanted(checksum)
+        hasher = wanted.hasher() if wanted else hashlib.sha256()
+        try:
+            with download(url) as response:
                 for piece in response.stream(_CHUNK):
                     tree.write(piece)
                     hasher.update(piece)
-            except urllib3.exceptions.HTTPError as error:
-                raise Problem(
-                    f"failed to GET {url}: {error}", "Is the address right, and reachable from here?"
-                ) from None
-            name = _file_name(url, response.headers.get("Content-Disposition", ""))
-            modified = _time_ns(response.headers.get("Last-Modified", ""))
+                name = _file_name(url, response.headers.get("Content-Disposition", ""))
+                modified = _time_ns(response.headers.get("Last-Modified", ""))
+        except LaminaError as error:
+            raise Problem(f"failed to GET {url}: {error.message}", error.advice) from None
         self._console.line("")
         if not name and destination.endswith("/"):
             raise Problem(f"cannot determine filename for source {url}", f"Write {destination}name.")
-        _check_sum(url, checksum, hasher.hexdigest())
+        if wanted and wanted.encoded != hasher.hexdigest():
+            found = f"{wanted.algorithm}:{hasher.hexdigest()}"
+            raise Problem(f"digest mismatch for {url}: {found}, not {wanted}", "Did the file change?")
         node = tree.finish(name or UNNAMED, mtime_ns=modified)
         return Source(node.path, node, tree, (node,), from_url=True)
 
-    def _check_status(self, url: str, response: urllib3.BaseHTTPResponse) -> None:
-        if response.status >= 400:
-            body = response.read(1024).decode("utf-8", "replace").strip()
-            reason = f"{response.status} {response.reason or ''}".strip()
-            raise Problem(f"failed to GET {url} with status {reason}: {body}")
+
+def check_checksum(checksum: str, sources: int, remote: int) -> None:
+    """Raises Problem unless --checksum stands with one source, and that one is from elsewhere."""
+    if checksum and sources != 1:
+        raise Problem("checksum can't be specified for multiple sources", "Write one ADD for each.")
+    if checksum and not remote:
+        raise Problem(
+            "checksum requires HTTP(S) or Git sources", "Leave it out for files of the context."
+        )
 
 
-def _check_sum(url: str, wanted: str, found: str) -> None:
-    if wanted and wanted != f"sha256:{found}":
-        raise Problem(f"digest mismatch for {url}: sha256:{found}, not {wanted}", "Did the file change?")
+def _wanted(checksum: str) -> Digest | None:
+    try:
+        return Digest.parse(checksum) if checksum else None
+    except InvalidInput as error:
+        raise Problem(f"invalid checksum {checksum}: {error.message}", "Write sha256: and 64 digits.") from None
 
 
 def _file_name(url: str, disposition: str) -> str:

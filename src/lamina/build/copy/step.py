@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from lamina.build.cache import Step
 from lamina.build.context.git import is_git
-from lamina.build.copy.add import Downloads, place_archive, remote_words
+from lamina.build.copy.add import Downloads, check_checksum, place_archive, remote_words
 from lamina.build.copy.chmod import Chmod
 from lamina.build.copy.naming import contents, docker_name, fingerprint
 from lamina.build.copy.owners import parse_owner
@@ -78,6 +78,7 @@ def _gather(
     words = instruction.sources
     if isinstance(instruction, Add):
         words, remote = remote_words(words)
+        check_checksum(instruction.checksum, len(instruction.sources) + len(instruction.inline), len(remote))
         downloads = Downloads(work.rooms.temporary, work.console, gathered.closing)
         for word in remote:
             if is_git(word):
