@@ -16,7 +16,7 @@ from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.specs import SpecMaker
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
-from lamina.runtime.runtime import Exec
+from lamina.runtime.runtime import Exec, Task
 from lamina.runtime.task import ExitStatus
 
 Publish = Callable[..., None]
@@ -52,9 +52,7 @@ class Execs:
 
     def create(self, container: Container, wish: ExecConfig) -> str:
         """Notes what is to be run; gives its ID. Raises Conflict when the container does not run or is paused."""
-        task = container.running_task()
-        if container.state.status == "paused":
-            raise Conflict(f"container {container.name} is paused, unpause the container before exec")
+        task = _task(container)
         if not wish.cmd or not wish.cmd[0]:
             raise InvalidInput("No exec command specified")
         parse_keys(wish.detach_keys)
@@ -96,7 +94,7 @@ class Execs:
             execution.started = True
         connection = None
         try:
-            task = container.running_task()
+            task = _task(container)
             spec = self._specs.exec(container, _sized(wish, size), Path(f"/proc/{container.state.pid}/root"))
             stdin = wish.attach_stdin and not detach
             process = execution.process = task.exec(
@@ -112,6 +110,8 @@ class Execs:
             self._failed(execution, error)
             if connection is not None:
                 connection.close()
+            if isinstance(error, OSError) and not Path(f"/proc/{container.state.pid}").exists():
+                raise Conflict(f"container {container.id} is not running", container=container.id) from error
             raise
         self._publish(container, f"exec_start: {' '.join(wish.cmd)}", execID=id)
         return connection
@@ -176,6 +176,14 @@ class Execs:
             "DetachKeys": wish.detach_keys,
             "Pid": execution.pid if execution.running else 0,
         }
+
+
+def _task(container: Container) -> Task:
+    """The container's task. Raises Conflict when it does not run, or is paused."""
+    task = container.running_task()
+    if container.state.status == "paused":
+        raise Conflict(f"container {container.name} is paused, unpause the container before exec")
+    return task
 
 
 def _sized(wish: ExecConfig, size: tuple[int, int] | None) -> ExecConfig:

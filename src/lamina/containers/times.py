@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from lamina.errors import InvalidInput
+from lamina.images.times import unix_ns
 from lamina.runtime.monitor.jsonlog import timestamp
 
 __all__ = ["now", "parse_rfc3339", "parse_when", "timestamp"]
@@ -39,9 +40,7 @@ def parse_when(text: str) -> int:
     if not text:
         return 0
     try:
-        seconds, _, fraction = text.partition(".")
-        if seconds.lstrip("-").isdigit():
-            return int(seconds) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
-        return parse_rfc3339(text)
-    except ValueError:
+        unix = unix_ns(text)
+        return unix if unix is not None else parse_rfc3339(text)
+    except (ValueError, OverflowError):
         raise InvalidInput(f'invalid timestamp: "{text}"', value=text) from None

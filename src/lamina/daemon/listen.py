@@ -16,7 +16,7 @@ from lamina.daemon.config import Options
 from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
 
 _SOCKET_MODE = 0o660
-_BACKLOG = 1024
+BACKLOG = 1024  # connections that wait to be taken
 _FIRST_PASSED = 3  # sd_listen_fds(3): where systemd's descriptors begin
 
 
@@ -64,7 +64,7 @@ def _unix(path: Path, group: str) -> Listener:
             os.umask(before)
         os.chown(path, 0 if os.geteuid() == 0 else -1, _group_id(group))
         path.chmod(_SOCKET_MODE)
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
     except OSError as error:
         raise _refused(f"unix://{path}", error) from error
     return Listener(bound, path=path)
@@ -102,7 +102,7 @@ def _tcp(text: str, options: Options) -> Listener:
     try:
         number = int(port or ("2376" if tls else "2375"))
         family = socket.AF_INET6 if ":" in name else socket.AF_INET
-        bound = socket.create_server((name, number), family=family, backlog=_BACKLOG)
+        bound = socket.create_server((name, number), family=family, backlog=BACKLOG)
     except ValueError:
         raise InvalidInput(f"the port in tcp://{text} is not a number") from None
     except OSError as error:

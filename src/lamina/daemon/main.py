@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
 
@@ -16,7 +17,8 @@ from lamina.containers.config import LogConfig, Ulimit
 from lamina.containers.rooms import Defaults
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.app import Api
-from lamina.daemon.listen import Listener, listen
+from lamina.daemon.http.connection import Connection, Handler
+from lamina.daemon.listen import BACKLOG, Listener, listen
 from lamina.daemon.routes.all import all_routes
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
@@ -49,24 +51,24 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     api = Api(all_routes(engine, options))
-    runner = web.AppRunner(
-        api.application(),
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=1.0,
-        read_bufsize=_READ_BUFFER,
-        max_line_size=_HEAD_LIMIT,
-        max_field_size=_HEAD_LIMIT,
-    )
+    runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
+    server = cast(web.Server, runner.server)
+
+    def connection() -> Connection:
+        return Connection(Handler(server, loop, read_buffer=_READ_BUFFER, head=_HEAD_LIMIT), loop)
+
+    doors: list[asyncio.Server] = []
     try:
         for listener in listeners:
-            await web.SockSite(runner, listener.socket, ssl_context=listener.tls).start()
+            doors.append(await loop.create_server(connection, sock=listener.socket, ssl=listener.tls, backlog=BACKLOG))
         _LOG.info("API listen on %s", ", ".join(listen_on(options)))
         _tell_systemd("READY=1")
         await stopped.wait()
         _LOG.info("stopping")
     finally:
+        for door in doors:
+            door.close()
         await runner.cleanup()
         api.close()
 
@@ -94,6 +96,7 @@ def engine_settings(options: Options) -> EngineSettings:
             ulimits=tuple(
                 Ulimit(item.name or name, item.hard, item.soft) for name, item in options.default_ulimits.items()
             ),
+            runtimes=(options.default_runtime,) if options.default_runtime else (),
         ),
     )
 

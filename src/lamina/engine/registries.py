@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from lamina.distribution.client import Credentials, Found, PulledImage, RegistryClient, Settings
 from lamina.distribution.client import pull as pull_content
@@ -15,7 +16,7 @@ from lamina.distribution.client.credentials import registry_key
 from lamina.distribution.client.inspect import Inspected
 from lamina.distribution.client.inspect import inspect as inspect_remote
 from lamina.distribution.client.settings import HUB_KEY
-from lamina.errors import NotFound
+from lamina.errors import InvalidInput, NotFound
 from lamina.formats.platform import Platform
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.images.image import Image
@@ -121,8 +122,9 @@ class Registries:
             return inspect_remote(client, reference)
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
-        """Whether credentials are good for `server`; gives what to keep. Raises Unauthorized, Unavailable."""
-        key = registry_key(server) if server else HUB_KEY
+        """Whether credentials are good for `server`; gives what to keep. Raises Unauthorized, Unavailable, and
+        InvalidInput for what is no address."""
+        key = _key(server) if server else HUB_KEY
         domain = DEFAULT_DOMAIN if key == HUB_KEY else key
         with RegistryClient(self._settings) as client:
             return client.login(domain, credentials)
@@ -133,6 +135,17 @@ class Registries:
         wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
         with RegistryClient(self._settings, lambda key: credentials if key == wanted else None) as client:
             yield client
+
+
+def _key(server: str) -> str:
+    """Under which a client names the registry. Raises InvalidInput for what is no address."""
+    try:
+        key = registry_key(server)
+        if urlsplit(f"//{key}").port == 0:
+            raise ValueError("port 0 is none")
+    except ValueError as error:
+        raise InvalidInput(f"{server!r} is no address of a registry: {error}", server=server) from None
+    return key
 
 
 def credentials_for(reference: Reference, known: Mapping[str, Credentials]) -> Credentials | None:

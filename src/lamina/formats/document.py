@@ -29,7 +29,7 @@ def decode_object(raw: bytes, what: str) -> dict[str, Any]:
         raise InvalidInput(f"The {what} is not valid JSON: {error}", document=what) from error
     if not isinstance(value, dict):
         raise InvalidInput(f"The {what} is not a JSON object", document=what)
-    _check_depth(value, what)
+    check_depth(value, what)
     return value
 
 
@@ -120,7 +120,8 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def _check_depth(value: Any, what: str) -> None:
+def check_depth(value: Any, what: str) -> None:
+    """Raises InvalidInput for what is nested deeper than MAX_DEPTH; `what` names the document."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [

@@ -11,7 +11,7 @@ from lamina.dockerfile.duration import parse_duration
 from lamina.dockerfile.gomatch import compile_match
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
-from lamina.images.times import to_ns
+from lamina.images.times import to_ns, unix_ns
 
 Filters = Mapping[str, Sequence[str]]
 LIST_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
@@ -64,13 +64,12 @@ def moment(text: str) -> int:
     except Problem:
         pass
     try:
-        if text.replace(".", "", 1).isdecimal():
-            seconds, _, fraction = text.partition(".")
-            return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0"))
+        if (unix := unix_ns(text)) is not None:
+            return unix
         if "T" in text and (text[-1] in "Zz" or text[-6:-5] in ("+", "-")):
             return to_ns(text)
         return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 10**9)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(
             f"invalid time {text!r}", advice="Write 10m, 1h30m, Unix seconds or 2024-01-31T12:00:00Z."
         ) from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
 _MEANINGLESS = ("0001-", "1970-01-01T")  # Go's zero time, and the epoch of reproducible builds
+
+_UNIX = re.compile(r"(-?[0-9]{1,18})(?:\.([0-9]*))?")
 
 
 def now() -> str:
@@ -28,6 +31,12 @@ def to_ns(text: str) -> int:
     moment = datetime.fromisoformat(whole + upper[split:].replace("Z", "+00:00"))
     seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     return seconds * 10**9 + int(fraction[:9].ljust(9, "0") or 0)
+
+
+def unix_ns(text: str) -> int | None:
+    """Nanoseconds since the epoch of Unix seconds with or without a fraction; None for anything else."""
+    found = _UNIX.fullmatch(text)
+    return int(found[1]) * 10**9 + int((found[2] or "")[:9].ljust(9, "0")) if found else None
 
 
 def shown(written: str | None, fallback: str) -> str:

@@ -35,7 +35,7 @@ class Api:
 
     def application(self) -> web.Application:
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self.answer)
         app.on_response_prepare.append(_add_headers)
         return app
 

@@ -25,6 +25,8 @@ P = ParamSpec("P")
 BODY_LIMIT = 8 << 20  # bytes of a JSON body; tars come as streams
 _FALSE = frozenset({"", "no", "false", "none", "0"})
 _NUL = re.compile(rb"\0|(?<!\\)(?:\\\\)*\\u0000")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+_SHOWN = 40  # characters of a bad value that an error repeats
 _PEER = struct.Struct("3i")
 
 
@@ -57,12 +59,13 @@ class Call:
         return default if value is None else value.strip().lower() not in _FALSE
 
     def number(self, name: str) -> int | None:
-        """Raises InvalidInput for what is no whole number."""
+        """None for an empty one. Raises InvalidInput for what is no whole number of 64 bits."""
         value = self.request.query.get(name, "")
-        try:
-            return int(value) if value else None
-        except ValueError:
-            raise InvalidInput(f"{name}: {value!r} is not a number") from None
+        if not value:
+            return None
+        if not _NUMBER.fullmatch(value) or not -(1 << 63) <= (found := int(value)) < 1 << 63:
+            raise InvalidInput(f"{name}: {value[:_SHOWN]!r} is not a number")
+        return found
 
     def filters(self) -> dict[str, list[str]]:
         return parse_filters(self.text("filters"))
@@ -117,7 +120,7 @@ def decode(raw: bytes, type: type[T], what: str) -> T:
     """JSON as `type`. Raises InvalidInput naming the field."""
     try:
         return msgspec.json.decode(raw, type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid JSON in {what}: {error}") from error
 
 

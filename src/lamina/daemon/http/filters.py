@@ -18,7 +18,7 @@ def parse_filters(text: str) -> dict[str, list[str]]:
         return {}
     try:
         found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid filter: {error}") from error
     return {name: [v for v in values if isinstance(values, list) or values[v]] for name, values in found.items()}
 

@@ -16,6 +16,7 @@ from typing import cast
 from aiohttp import web
 
 from lamina.daemon.http.call import Call
+from lamina.daemon.http.connection import Handler
 from lamina.daemon.http.errors import message_of
 from lamina.daemon.http.given import Given
 from lamina.errors import LaminaError
@@ -105,6 +106,8 @@ def _take_over(call: Call) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     protocol.connection_made(transport)
     with suppress(RuntimeError):  # the server may have stopped reading behind the request
         transport.resume_reading()
+    if isinstance(call.request.protocol, Handler) and call.request.protocol.half_closed:
+        reader.feed_eof()
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 

@@ -206,6 +206,7 @@ async def _past_the_loop(call: Call, pipe: Pipe, connection: socket.socket, work
     except asyncio.CancelledError:
         sink.cancel()
         await asyncio.wait([working])  # the descriptor must outlive the thread's use of it
+        _forget(working)
         raise
 
 

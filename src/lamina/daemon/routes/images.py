@@ -15,7 +15,7 @@ from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
 from lamina.distribution.client import Credentials, Found
-from lamina.errors import InvalidInput
+from lamina.errors import Forbidden, InvalidInput, Unauthorized
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -23,6 +23,8 @@ from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.remove import Deleted
 from lamina.progress import Message, Output, Report, Status
+
+_FOUND, _MOST_FOUND = 25, 100  # results of a search
 
 
 class Backend(Protocol):
@@ -136,7 +138,10 @@ class ImageRoutes:
         wanted = platform(call)
 
         def work(report: Report) -> None:
-            self._backend.pull(reference, platform=wanted, credentials=credentials, all_tags=whole, report=report)
+            try:
+                self._backend.pull(reference, platform=wanted, credentials=credentials, all_tags=whole, report=report)
+            except Unauthorized as error:  # on 401 Docker's clients ask for a password, and the reason is lost
+                raise Forbidden(error.message, advice=error.advice, **error.facts) from error
 
         return await progress_response(call, work)
 
@@ -194,7 +199,10 @@ class ImageRoutes:
     async def search(self, call: Call) -> web.StreamResponse:
         term = call.text("term")
         filters = call.filters()
-        limit = call.number("limit") or 25
+        limit = call.number("limit")
+        limit = _FOUND if limit is None else limit
+        if not 1 <= limit <= _MOST_FOUND:
+            raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_FOUND}]")
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
         found = await call.run(self._backend.search, term, limit=limit, credentials=credentials)
         return reply([_found(item) for item in found if _wanted(item, filters)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from lamina.daemon.http.upload import receiving
 from lamina.errors import InvalidInput, NotFound
 
 _SECOND = 1.0
+_TAIL = re.compile("[0-9]{1,18}")
 _TAR = "application/x-tar"
 STAT_HEADER = "X-Docker-Container-Path-Stat"
 
@@ -169,7 +171,7 @@ def _path(call: Call) -> str:
 
 def _tail(text: str) -> int | None:
     """How many lines from the end; None for all: what is no number means all, as for dockerd."""
-    return int(text) if text.isdecimal() else None
+    return int(text) if _TAIL.fullmatch(text) else None
 
 
 def _line(record: LogRecord, tty: bool, times: bool) -> bytes:

@@ -34,6 +34,8 @@ _PING_HEADERS = {
     "Pragma": "no-cache",
 }
 
+_LONGEST = 1e8  # seconds, about three years: what a timer can hold is bounded
+
 
 class Backend(Protocol):
     """What this group needs of the engine."""
@@ -95,7 +97,8 @@ class SystemRoutes:
         feed = self._backend.events.subscribe(since)
         timer = None
         if until is not None:
-            timer = asyncio.get_running_loop().call_later((until - time.time_ns()) / 1e9, feed.close)
+            wait = min((until - time.time_ns()) / 1e9, _LONGEST)
+            timer = asyncio.get_running_loop().call_later(wait, feed.close)
         self._listeners += 1
         try:
             return await feed_response(call, _lines(feed, filters), "application/json", stop=feed.close)

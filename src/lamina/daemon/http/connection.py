@@ -1,0 +1,105 @@
+"""One client's connection: aiohttp's, which also answers clients that close their sending side early."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+from typing import cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+_GLANCE = 0.5  # seconds between looks whether a client that has said everything is still there
+_GONE = select.POLLHUP | select.POLLERR
+_SILENT = logging.getLogger("lamina.daemon.access")
+_SILENT.disabled = True
+
+
+class Handler(web.RequestHandler):
+    """Parses requests and has them answered one after another."""
+
+    __slots__ = ("half_closed",)
+
+    half_closed: bool
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, *, read_buffer: int, head: int) -> None:
+        """`read_buffer` and `head` are bytes: of bodies received ahead of who reads them, and of a line of a head."""
+        super().__init__(
+            server, loop=loop, access_log=_SILENT, read_bufsize=read_buffer, max_line_size=head, max_field_size=head
+        )
+        self.half_closed = False
+
+    def finish(self) -> bool:
+        """No more comes. True where whole requests wait for their answers."""
+        asked = self._messages or (self._request_count and not self._idle)
+        self.half_closed = bool(asked) and self._has_whole_body()
+        return self.half_closed
+
+    def close_behind(self) -> None:
+        """Closes behind the last answer; does nothing as long as requests wait for their turn."""
+        if self._idle:
+            self.force_close()
+        elif not self._messages:
+            self.close()
+
+    @property
+    def _idle(self) -> bool:
+        return self._waiter is not None and not self._messages
+
+    def _has_whole_body(self) -> bool:
+        try:
+            if self._parser is not None:
+                self._parser.feed_eof()
+        except HttpProcessingError:
+            return False
+        return True
+
+
+class Connection(asyncio.Protocol):
+    """`printf 'GET …' | socat - UNIX:…` shuts its sending side down and then waits for what comes: whole requests are
+    answered, and then the connection is closed. Half a request counts as a client that went away.
+
+    Behind the end nothing is read, so that the event loop does not see such a client leave: it is looked for.
+    """
+
+    def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
+        self._handler = handler
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._handler.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._handler.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        self._handler.data_received(data)
+
+    def eof_received(self) -> bool:
+        """True where there is still something to answer; TLS knows no half of a connection."""
+        if self._transport is None or self._transport.get_extra_info("sslcontext") or not self._handler.finish():
+            return False
+        self._look()
+        return True
+
+    def _look(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket").fileno(), 0)
+        if any(event & _GONE for _, event in poll.poll(0)):
+            transport.abort()
+        else:
+            self._handler.close_behind()
+            self._loop.call_later(_GLANCE, self._look)

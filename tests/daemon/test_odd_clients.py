@@ -1,0 +1,133 @@
+"""Clients that use the API as nobody should: half-closed connections, absurd numbers and times, odd paths."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from daemon.conftest import Http
+
+pytestmark = pytest.mark.root
+PING = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
+HUGE = "99999999999999999999"
+
+
+@pytest.fixture(scope="module")
+def sleeper(http_: Http, busybox_tree: Path) -> Iterator[str]:
+    """A running container that has said `a` and `b`."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.add(busybox_tree, arcname=".")
+    assert http_("POST", "/images/create?fromSrc=-&repo=odd&tag=1", content.getvalue()).status == 200
+    body = {"Image": "odd:1", "Cmd": ["sh", "-c", "echo a; echo b; exec sleep 1000"]}
+    made = http_("POST", "/containers/create", body | {"HostConfig": {"NetworkMode": "none"}}).json["Id"]
+    assert http_("POST", f"/containers/{made}/start").status == 204
+    connection = http_.connect()
+    connection.request("GET", f"/containers/{made}/logs?stdout=1&follow=1")
+    feed = connection.getresponse()
+    while b"b\n" not in feed.read1():
+        pass
+    connection.close()
+    yield made
+    assert http_("DELETE", f"/containers/{made}?force=1").status == 204
+    assert http_("DELETE", "/images/odd:1").status == 200
+
+
+def _heads(heard: bytes) -> list[bytes]:
+    return re.findall(rb"HTTP/1\.1 \d+ \w+", heard)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_client_that_shuts_its_sending_side_down_is_answered(http_: Http, times: int) -> None:
+    assert _heads(http_.raw(PING * times)) == [b"HTTP/1.1 200 OK"] * times
+
+
+def test_a_whole_body_before_the_end_counts_and_half_of_one_does_not(http_: Http) -> None:
+    body = b'{"Name": "v-half"}'
+    head = b"POST /volumes/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    assert _heads(http_.raw(head % len(body) + body[:-3])) == []
+    assert http_("GET", "/volumes/v-half").status == 404
+    assert _heads(http_.raw(head % len(body) + body)) == [b"HTTP/1.1 201 Created"]
+    assert http_("DELETE", "/volumes/v-half").status == 204
+
+
+def test_an_exec_hears_that_its_client_has_nothing_more_to_say(http_: Http, sleeper: str) -> None:
+    wish = {"Cmd": ["sh", "-c", "cat; echo end"], "AttachStdin": True, "AttachStdout": True}
+    made = http_("POST", f"/containers/{sleeper}/exec", wish).json["Id"]
+    head = f"POST /exec/{made}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+
+    heard = http_.raw(head.encode() + b"{}")
+
+    assert heard.endswith(b"end\n")
+
+
+@pytest.mark.parametrize("tail", ["-1", HUGE, "1.5", "abc", "\u0663"])
+def test_a_tail_that_is_no_number_of_lines_means_all(http_: Http, sleeper: str, tail: str) -> None:
+    answer = http_("GET", f"/containers/{sleeper}/logs?stdout=1&tail={quote(tail)}")
+
+    assert (answer.status, answer.body.count(b"\n")) == (200, 2)
+
+
+@pytest.mark.parametrize("when", ["abc", "1e9", HUGE, "nan", "%D9%A3", "2020-13-41T00:00:00Z", "1.x"])
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_what_is_no_time_gets_a_400(http_: Http, sleeper: str, name: str, when: str) -> None:
+    assert http_("GET", f"/containers/{sleeper}/logs?stdout=1&{name}={when}").status == 400
+    assert http_("GET", f"/events?{name}={when}").status == 400
+
+
+def test_events_may_end_before_the_epoch_and_begin_there(http_: Http) -> None:
+    assert http_("GET", "/events?since=-1&until=-0.5").lines == []
+
+
+@pytest.mark.parametrize("target", ["/containers/json?limit=", "/images/search?term=x&limit=", "/build?memory="])
+@pytest.mark.parametrize("number", [HUGE, "1_0", "%201", "%D9%A3", "1.5", "9" * 5000])
+def test_what_is_no_number_of_64_bits_gets_a_400(http_: Http, target: str, number: str) -> None:
+    answer = http_("POST" if "build" in target else "GET", target + number)
+
+    assert answer.status == 400
+    assert len(answer.message) < 200
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "101"])
+def test_a_search_finds_between_one_and_a_hundred(http_: Http, limit: str) -> None:
+    answer = http_("GET", f"/images/search?term=x&limit={limit}")
+
+    assert (answer.status, answer.message) == (400, f"Limit {limit} is outside the range of [1, 100]")
+
+
+@pytest.mark.parametrize("arguments", ["%22", "-o%20cmd", "--nonsense", "99999/tcp", "a%20b%20'c", "%5C"])
+def test_what_ps_does_not_take_gets_a_400(http_: Http, sleeper: str, arguments: str) -> None:
+    answer = http_("GET", f"/containers/{sleeper}/top?ps_args={arguments}")
+
+    assert answer.status == 400
+    assert "\n" not in answer.message
+
+
+@pytest.mark.parametrize("place", ["%0A", "a%0Ab", "%00", "%ff", "%2e%2e", "%zz", "..%2f..%2fetc"])
+@pytest.mark.parametrize("kind", ["containers/{}/json", "images/{}/json", "volumes/{}", "networks/{}", "exec/{}/json"])
+def test_odd_names_in_paths_are_not_found(http_: Http, kind: str, place: str) -> None:
+    answer = http_("GET", f"/v1.41/{kind.format(place)}")
+
+    assert answer.status == 404
+    assert answer.message
+
+
+@pytest.mark.parametrize("opening", ['{"a":', "["])
+def test_deep_json_gets_a_400(http_: Http, opening: str) -> None:
+    for depth in (200, 600, 100_000):
+        body = (opening * depth).encode() + b"1" + ("}" if opening != "[" else "]").encode() * depth
+        answer = http_("POST", "/containers/create", body, {"Content-Type": "application/json"})
+        assert answer.status == 400
+    assert http_("GET", f"/images/json?filters={opening.replace('{', '%7B').replace('[', '%5B') * 5000}").status == 400
+
+
+@pytest.mark.parametrize("server", ["container:m1", "http://[::1", "x:0", "x:99999999"])
+def test_a_login_to_no_address_gets_a_400(http_: Http, server: str) -> None:
+    assert http_("POST", "/auth", {"username": "a", "password": "b", "serveraddress": server}).status == 400
