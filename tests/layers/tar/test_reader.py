@@ -7,56 +7,15 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lamina.errors import InvalidInput, TooLarge
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.limits import Limits
 from lamina.layers.tar.header import checksum_of
 from lamina.layers.tar.reader import read_tar
-
-END = bytes(1024)
-
-
-def header(name: bytes, kind: bytes = b"0", size: int = 0, **fields: bytes) -> bytes:
-    """One ustar header block; fields by their offset's name replace what is there."""
-    block = bytearray(512)
-    places = {"name": 0, "mode": 100, "uid": 108, "gid": 116, "size": 124, "mtime": 136, "kind": 156, "link": 157}
-    places |= {"magic": 257, "uname": 265, "gname": 297, "major": 329, "minor": 337, "prefix": 345, "trailer": 508}
-    values = {"name": name, "mode": b"0000644\0", "uid": b"0000000\0", "gid": b"0000000\0", "mtime": b"00000000000\0"}
-    values |= {"size": b"%011o\0" % size, "kind": kind, "magic": b"ustar\x0000", **fields}
-    for field, value in values.items():
-        block[places[field] : places[field] + len(value)] = value
-    block[148:156] = b"%06o\0 " % checksum_of(bytes(block))
-    return bytes(block)
-
-
-def padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 512)
-
-
-def extended(records: bytes, kind: bytes = b"x") -> bytes:
-    return header(b"PaxHeader", kind, len(records)) + padded(records)
-
-
-def record(key: bytes, value: bytes) -> bytes:
-    for length in range(len(key) + len(value) + 4, len(key) + len(value) + 12):
-        made = b"%d %s=%s\n" % (length, key, value)
-        if len(made) == length:
-            return made
-    raise AssertionError
-
-
-def read(archive: bytes, limits: Limits | None = None) -> list[tuple[Entry, bytes]]:
-    return [(member.entry, member.data.read()) for member in read_tar(io.BytesIO(archive), limits)]
-
-
-def only(archive: bytes) -> Entry:
-    [(entry, _)] = read(archive)
-    return entry
+from layers.tar.blocks import END, extended, header, only, padded, read, record
 
 
 def test_a_file_is_read_with_all_that_its_header_says() -> None:
@@ -224,56 +183,6 @@ def test_an_empty_stream_is_an_empty_archive() -> None:
     assert read(END) == []
 
 
-BROKEN: dict[str, bytes] = {
-    "no tar at all": b"PK\3\4" + bytes(range(256)) * 4,
-    "a damaged header": header(b"f").replace(b"f", b"g", 1) + END,
-    "a cut header": header(b"f")[:100],
-    "cut data": header(b"f", size=600) + bytes(512),
-    "something after one block of zeros": header(b"f") + bytes(512) + header(b"g") + END,
-    "a number that is none": header(b"f", uid=b"12x4567\0") + END,
-    "a signed number": header(b"f", uid=b"-000001\0") + END,
-    "a negative size": header(b"f", size=0).replace(b"00000000000\0", b"\xff" * 12, 1),
-    "a negative owner": header(b"f", uid=b"\xff" * 8) + END,
-    "an owner beyond 32 bits": extended(record(b"uid", b"4294967295")) + header(b"f") + END,
-    "an unknown type": header(b"f", b"Z") + END,
-    "a path upwards": header(b"../f") + END,
-    "a hard link upwards": header(b"f", b"1", link=b"a/../../f") + END,
-    "a symlink to nothing": header(b"f", b"2") + END,
-    "a record without length": extended(b"uid=5\n") + header(b"f") + END,
-    "a record that is too long": extended(b"99 uid=5\n") + header(b"f") + END,
-    "a record without line end": extended(b"9 uid=55x") + header(b"f") + END,
-    "a record without name": extended(b"5 =x\n") + header(b"f") + END,
-    "a NUL in a path": extended(record(b"path", b"a\0b")) + header(b"f") + END,
-    "a broken time": extended(record(b"mtime", b"soon")) + header(b"f") + END,
-    "a broken xattr": extended(record(b"LIBARCHIVE.xattr.user.a", b"!!!")) + header(b"f") + END,
-    "a negative PAX size": extended(record(b"size", b"-5")) + header(b"f") + END,
-}
-
-
-@pytest.mark.parametrize("archive", BROKEN.values(), ids=BROKEN.keys())
-def test_broken_archives_are_refused(archive: bytes) -> None:
-    with pytest.raises(InvalidInput):
-        read(archive)
-
-
-LIMITS: dict[str, tuple[bytes, Limits]] = {
-    "members": (header(b"f") * 4, Limits(entries=3)),
-    "path": (extended(record(b"path", b"a/" * 40)) + header(b"f"), Limits(path_length=60, name_length=30)),
-    "link": (extended(record(b"linkpath", b"a/" * 40)) + header(b"f", b"1"), Limits(path_length=60, name_length=30)),
-    "name": (extended(record(b"path", b"a" * 256)) + header(b"f"), Limits()),
-    "size of a file": (header(b"f", size=6000), Limits(file_size=5000)),
-    "size of the archive": (header(b"f", size=6000) + bytes(6144), Limits(expanded_size=5000)),
-    "size of an extended header": (header(b"x", b"x", 2**30), Limits()),
-    "size of a long name": (header(b"x", b"L", 2**30), Limits()),
-}
-
-
-@pytest.mark.parametrize(("archive", "limits"), LIMITS.values(), ids=LIMITS.keys())
-def test_limits_are_kept(archive: bytes, limits: Limits) -> None:
-    with pytest.raises(TooLarge):
-        read(archive, limits)
-
-
 def test_a_member_can_be_read_in_pieces_in_part_or_not_at_all() -> None:
     archive = b"".join(header(name, size=3) + padded(name * 3) for name in (b"a", b"b", b"c")) + END
     members = read_tar(io.BytesIO(archive))
@@ -373,60 +282,3 @@ def test_what_tarfile_writes_is_read_as_it_was(form: int) -> None:
     for index, (entry, data) in enumerate(members):
         assert (entry.size, entry.uid, entry.mtime_ns) == (index * 37, index * 1000, (1_000_000_000 + index) * 10**9)
         assert data == bytes([index]) * entry.size
-
-
-def sparse_1_0(table: bytes, real_size: bytes = b"100", size: int | None = None) -> bytes:
-    records = record(b"GNU.sparse.major", b"1") + record(b"GNU.sparse.minor", b"0")
-    records += record(b"GNU.sparse.name", b"f") + record(b"GNU.sparse.realsize", real_size)
-    data = padded(table)
-    return (
-        extended(records) + header(b"x", size=len(data) + 10 if size is None else size) + data + padded(b"0123456789")
-    )
-
-
-def sparse_0_1(table: bytes, count: bytes = b"1") -> bytes:
-    records = record(b"GNU.sparse.map", table) + record(b"GNU.sparse.numblocks", count)
-    return extended(records + record(b"GNU.sparse.size", b"100")) + header(b"f", size=10) + padded(b"0123456789")
-
-
-def test_sparse_maps_are_made_plain() -> None:
-    entry = only(sparse_1_0(b"4\n0\n4\n4\n1\n50\n0\n60\n5\n"))
-    assert (entry.size, entry.sparse) == (100, ((0, 5), (60, 5)))
-    assert only(sparse_1_0(b"1\n0\n10\n", b"10")).sparse is None
-
-
-BROKEN_MAPS = {
-    "no numbers": sparse_1_0(b"x\n"),
-    "too few numbers": sparse_1_0(b"3\n0\n10\n"),
-    "no end": sparse_1_0(b"9" * 512),
-    "a negative number": sparse_1_0(b"1\n-5\n10\n"),
-    "pieces in the wrong order": sparse_1_0(b"2\n50\n5\n0\n5\n"),
-    "pieces over each other": sparse_1_0(b"2\n0\n6\n4\n4\n"),
-    "a piece behind the end": sparse_1_0(b"1\n95\n10\n"),
-    "more data than pieces": sparse_1_0(b"1\n0\n5\n"),
-    "less data than pieces": sparse_1_0(b"1\n0\n50\n"),
-    "a map larger than the member": sparse_1_0(b"1\n0\n10\n", size=100),
-    "half a pair": sparse_0_1(b"0"),
-    "a wrong count": sparse_0_1(b"0,10", b"2"),
-    "a map that is no numbers": sparse_0_1(b"0,ten"),
-    "an old map that is no numbers": header(b"f", b"S", 10, magic=b"ustar  \0")[:386]
-    + b"garbagegarbage".ljust(126, b"x"),
-}
-
-
-@pytest.mark.parametrize("archive", BROKEN_MAPS.values(), ids=BROKEN_MAPS.keys())
-def test_broken_sparse_maps_are_refused(archive: bytes) -> None:
-    with pytest.raises(InvalidInput):
-        read(archive + END)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: sparse_1_0(b"9000000\n" + b"1\n" * 40000),
-        lambda: sparse_0_1(b",".join([b"0"] * 800), b"400"),
-    ],
-)
-def test_sparse_maps_have_a_limit(make: Callable[[], bytes]) -> None:
-    with pytest.raises(TooLarge):
-        read(make(), Limits(sparse_pieces=300, header_size=1 << 16))
