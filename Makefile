@@ -36,7 +36,7 @@ check: setup
 
 ## make bench   a first look at speed, beside dockerd where it is installed (root)
 bench: setup
-	$(BIN)/python benchmarks/beside_dockerd.py
+	PYTHONPATH=tests:examples $(BIN)/python benchmarks/beside_dockerd.py
 
 ## make bench-registry   the registry beside Debian's docker-registry
 bench-registry: setup
