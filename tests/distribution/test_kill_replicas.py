@@ -70,7 +70,7 @@ def push_and_pull(client: Roaming, source: random.Random, promises: Promises) ->
     assert answer.status == 201, answer
     if time.monotonic() - began < GRACE / 2:
         promises.made(manifest)
-        assert client("GET", path).body == manifest.raw
+        promises.check(manifest, client("GET", path))
     if victim := promises.break_one():
         assert client("DELETE", f"/v2/load/x/manifests/{victim.digest}").status in (202, 404)
 

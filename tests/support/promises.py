@@ -32,6 +32,10 @@ class Promises:
             self.kept[manifest.digest] = manifest
             self.count += 1
 
+    def check(self, manifest: Manifest, answer: Answer) -> None:
+        """The registry was asked for an image it has; others may have asked for its deletion meanwhile."""
+        assert answer.body == manifest.raw or manifest.digest in self.broken, answer
+
     def break_one(self) -> Manifest | None:
         """An image that is about to be deleted; None while there are few."""
         with self._lock:
