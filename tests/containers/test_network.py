@@ -85,10 +85,12 @@ def test_shared_namespaces(rooms: Rooms) -> None:
     host = HostConfig(network_mode=f"container:{first}", pid_mode=f"container:{first}", ipc_mode=f"container:{first}")
     text = rooms.output(
         rooms.run(
-            "until ps | grep 'sleep [1]00'; do :; done; ip addr show eth0; cat /etc/hosts; ls /dev/shm", host=host
+            "until ps | grep 'sleep [1]00'; do :; done; ip addr show eth0; cat /etc/hosts; hostname; ls /dev/shm",
+            host=host,
         )
     )
     assert text.count(address) == 2
+    assert f"\n{first[:12]}\n" in text
     assert "sleep 100" in text
     assert text.endswith("\nx\n")
     rooms.containers.stop(first, timeout=0)

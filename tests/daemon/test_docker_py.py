@@ -62,6 +62,24 @@ def test_exec_keeps_the_streams_apart(client: docker.DockerClient, busybox: str)
         container.remove(force=True)
 
 
+def test_an_exec_is_framed_as_its_start_asks(client: docker.DockerClient, busybox: str) -> None:
+    container = client.containers.run(busybox, ["sleep", "100"], detach=True)
+    try:
+        made = client.api.exec_create(container.id, ["echo", "hello"], tty=True)
+        assert client.api.exec_start(made) == b"hello\r\n"
+        made = client.api.exec_create(container.id, ["sh", "-c", "echo out; echo err >&2"])
+        assert sorted(client.api.exec_start(made, tty=True).splitlines()) == [b"err", b"out"]
+        made = client.api.exec_create(container.id, "cat", stdin=True, tty=True, detach_keys="ctrl-x")
+        with client.api.exec_start(made, tty=True, socket=True)._sock as connection:
+            connection.settimeout(20)
+            connection.sendall(b"\x18")
+            assert connection.recv(100) == b"", "keys to detach, spelled as docker-py spells them"
+        client.api.kill(container.id)
+        assert client.api.inspect_container(container.id)["State"]["ExitCode"] == 137
+    finally:
+        container.remove(force=True)
+
+
 def test_attached_input_reaches_the_process_and_ends(client: docker.DockerClient, busybox: str) -> None:
     container = client.containers.create(busybox, ["cat"], stdin_open=True)
     connection = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})

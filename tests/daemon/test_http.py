@@ -66,6 +66,27 @@ def test_bad_json_gets_a_4xx(http_: Http, body: bytes) -> None:
     assert answer.message
 
 
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("GET", "/swarm"), ("POST", "/swarm/leave?force=1"), ("GET", "/services"), ("POST", "/secrets/create")],
+)
+def test_there_is_no_swarm(http_: Http, method: str, target: str) -> None:
+    answer = http_(method, target)
+
+    assert answer.status == 503
+    assert "swarm" in answer.message
+
+
+def test_members_that_are_null_are_left_out_and_spelled_in_any_case(http_: Http) -> None:
+    subnet = {"Subnet": "10.99.1.0/24", "IPRange": None, "AuxiliaryAddresses": None}
+    body = {"name": "with nulls", "Driver": "bridge", "Options": None, "IPAM": {"Config": [subnet]}, "Labels": None}
+    assert http_("POST", "/networks/create", body).status == 201
+
+    found = http_("GET", "/networks/with%20nulls").json
+    assert found["IPAM"]["Config"][0]["Subnet"] == "10.99.1.0/24"
+    assert http_("DELETE", "/networks/with%20nulls").status == 204
+
+
 def test_another_content_type_is_refused(http_: Http) -> None:
     answer = http_("POST", "/volumes/create", b"{}", {"Content-Type": "text/html"})
 

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from lamina.errors import InvalidInput
-from lamina.formats.document import without_nulls
+from lamina.formats.document import spelled, without_nulls
 from lamina.formats.runconfig import RunConfig
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def decode(document: Any, type: type[T]) -> T:
     """A request's JSON value as one of this file's types. Raises InvalidInput, naming the field."""
     try:
-        return msgspec.convert(without_nulls(document), type, strict=False)
+        return msgspec.convert(spelled(without_nulls(document), type), type, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid container configuration: {error}") from error
 
@@ -184,6 +184,7 @@ class HostConfig(Resources, frozen=True, rename="pascal"):
     shm_size: int = 0
     sysctls: dict[str, str] = {}
     runtime: str = ""
+    isolation: str = ""
     mounts: tuple[MountSpec, ...] = ()
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None

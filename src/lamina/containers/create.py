@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import cast
 
 import msgspec
 
+from lamina.containers import checks
 from lamina.containers import mounts as mount_rules
-from lamina.containers import ports, security
 from lamina.containers.catalog import Catalog
 from lamina.containers.config import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers.copyup import copy_up
@@ -27,11 +27,7 @@ from lamina.formats.platform import Platform
 from lamina.images.commit import inherit
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
-from lamina.runtime import capabilities
-
-MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
-_RESTART = ("", "no", "always", "on-failure", "unless-stopped")
-_LOGS = ("json-file", "none")
+from lamina.runtime.cgroups.abilities import abilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +60,13 @@ class Creator:
 
         Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
         """
+        checks.check_request(host, config)
         image = self._image(config, platform)
         config = _completed(config, image)
         host = _with_defaults(host, self._defaults, self._rooms)
-        check(host, config)
+        checks.check(host, config)
+        checks.check_runtime(host.runtime, self._rooms.runtime.program.name, self._defaults.runtimes)
+        host, discarded = checks.within(host, abilities(self._rooms.runtime.layout))
         id = secrets.token_hex(32)
         if not config.hostname:
             shared = "host" in (host.network_mode, host.uts_mode)
@@ -94,7 +93,7 @@ class Creator:
             )
             self._catalog.add(record, [layer.diff_id for layer in layers], init.diff_id if init else None)
             undo.pop_all()
-        return Created(id, self._warnings(host, image, platform))
+        return Created(id, (*discarded, *self._warnings(host, image, platform)))
 
     def _make_files(
         self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool
@@ -173,7 +172,7 @@ def _completed(config: Config, image: Image) -> Config:
 
 def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostConfig:
     swap = host.memory_swap or (2 * host.memory if host.memory > 0 else 0)
-    log = host.log_config if host.log_config.type else LogConfig(defaults.log.type, defaults.log.config)
+    log = host.log_config if host.log_config.type else _log(defaults.log, host.log_config.config)
     policy = host.restart_policy
     return msgspec.structs.replace(
         host,
@@ -185,7 +184,13 @@ def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostCo
         log_config=log,
         restart_policy=RestartPolicy(policy.name or "no", policy.maximum_retry_count),
         oom_kill_disable=bool(host.oom_kill_disable),
+        runtime=host.runtime or rooms.runtime.program.name,
     )
+
+
+def _log(default: LogConfig, options: Mapping[str, str]) -> LogConfig:
+    """The engine's log driver with the options that were given without naming one."""
+    return LogConfig(default.type, dict(options) or default.config)
 
 
 def _networks(host: HostConfig, networking: NetworkingConfig) -> dict[str, EndpointConfig]:
@@ -196,29 +201,3 @@ def _networks(host: HostConfig, networking: NetworkingConfig) -> dict[str, Endpo
         return {}
     first = given.pop(mode, None) or given.pop("default", None) if mode == "bridge" else given.pop(mode, None)
     return {mode: first or EndpointConfig(), **given}
-
-
-def check(host: HostConfig, config: Config) -> None:
-    """Raises InvalidInput for limits and modes that cannot be."""
-    if 0 < host.memory < MINIMUM_MEMORY:
-        raise InvalidInput("Minimum memory limit allowed is 6MB", memory=host.memory)
-    if host.memory > 0 and 0 < host.memory_swap < host.memory:
-        raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if host.memory <= 0 and host.memory_swap > 0:
-        raise InvalidInput("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if host.nano_cpus and (host.cpu_quota or host.cpu_period):
-        raise InvalidInput("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set")
-    if host.restart_policy.name not in _RESTART:
-        raise InvalidInput(f"invalid restart policy: unknown policy '{host.restart_policy.name}'")
-    if host.auto_remove and host.restart_policy.name not in ("", "no"):
-        raise InvalidInput("can't create 'AutoRemove' container with restart policy")
-    if host.restart_policy.maximum_retry_count and host.restart_policy.name != "on-failure":
-        raise InvalidInput("invalid restart policy: maximum retry count can only be used with 'on-failure'")
-    if host.log_config.type not in _LOGS:
-        advice = f"Known are {', '.join(_LOGS)}"
-        raise InvalidInput(f"logger: no log driver named '{host.log_config.type}' is registered", advice=advice)
-    if host.network_mode.startswith("container:") and host.port_bindings:
-        raise InvalidInput("conflicting options: port publishing and the container type network mode")
-    ports.wanted(config, host)
-    security.parse(host.security_opt)
-    capabilities.tweak(host.cap_add, host.cap_drop)

@@ -184,10 +184,10 @@ def _endpoint(record: Record, name: str, endpoint: Endpoint | None, rooms: Rooms
         "IPAMConfig": ipam or None,
         "Links": list(asked.links) or None if asked else None,
         "Aliases": (aliases or None) if user_made else None,
-        "MacAddress": endpoint.mac if endpoint else "",
         "DriverOpts": (asked.driver_opts or None) if asked else None,
         "NetworkID": network_id,
         **_addresses(endpoint),
+        "MacAddress": endpoint.mac if endpoint else asked.mac_address if asked else "",
         "DNSNames": [record.name, *aliases] if user_made else None,
     }
 

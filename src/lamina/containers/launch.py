@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import msgspec
+
 from lamina.containers import files, ports, shm
 from lamina.containers.config import LogConfig
 from lamina.containers.container import Container
@@ -72,6 +74,7 @@ class Launcher:
 
     def launch(self, container: Container) -> None:
         """Starts the process. After a failure nothing is held, and the state is as it was."""
+        self._share_name(container)
         record = container.record
         with ExitStack() as undo:
             undo.callback(self.release, container)
@@ -102,6 +105,15 @@ class Launcher:
             health=None,
             stopped_by_user=False,
         )
+
+    def _share_name(self, container: Container) -> None:
+        """Who shares a container's network has its names as well (moby initializeNetworking)."""
+        kind, _, other = container.record.host_config.network_mode.partition(":")
+        if kind == "container" and other:
+            donor, own = self._find(other).record.config, container.record.config
+            names = {"hostname": donor.hostname, "domainname": donor.domainname}
+            if (own.hostname, own.domainname) != (donor.hostname, donor.domainname):
+                container.change(config=msgspec.structs.replace(own, **names))
 
     def _root(self, container: Container) -> Path:
         snapshot = self._rooms.snapshots.get(container.id)

@@ -37,7 +37,8 @@ class Rooms(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What containers get where they do not say otherwise. Sizes in bytes."""
+    """What containers get where they do not say otherwise. Sizes in bytes. `runtimes` are further names of the
+    engine's OCI runtime."""
 
     log: LogConfig = field(default_factory=lambda: LogConfig(type="json-file"))
     shm_size: int = 64 << 20
@@ -48,4 +49,5 @@ class Defaults:
     cgroup_parent: str = "/lamina"
     init: bool = False
     init_path: str = ""
+    runtimes: tuple[str, ...] = ()
     host_resolv_conf: Path = Path("/etc/resolv.conf")

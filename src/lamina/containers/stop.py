@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 
-from lamina.containers.container import Container
+from lamina.containers.container import Container, WaitResult
 from lamina.errors import Conflict, InvalidInput, Unavailable
 
 STOP_SECONDS = 10  # between the stop signal and SIGKILL, where nobody says otherwise
@@ -40,6 +41,14 @@ class Stopper:
         self._publish = publish
 
     def kill(self, container: Container, number: int) -> None:
+        """Sends a signal, and after SIGKILL waits for the end. Raises Conflict when the container does not run,
+        Unavailable when it survives."""
+        ended = container.wait("not-running")
+        self.send(container, number)
+        if number == signal.SIGKILL:
+            self._await(container, ended)
+
+    def send(self, container: Container, number: int) -> None:
         """Sends a signal. Raises Conflict when the container does not run."""
         if container.state.status == "restarting":
             self.no_more_restarts(container)
@@ -74,7 +83,7 @@ class Stopper:
         wait = timeout if timeout is not None else config.stop_timeout
         wait = STOP_SECONDS if wait is None else wait
         try:
-            self.kill(container, number)
+            self.send(container, number)
             if container.state.status == "paused" and container.task is not None:
                 container.task.resume()
             ended.result(None if wait < 0 else wait)
@@ -89,7 +98,11 @@ class Stopper:
         """SIGKILL, and waits for the end. Raises Unavailable when it does not come."""
         ended = container.wait("not-running")
         with suppress(Conflict):
-            self.kill(container, signal.SIGKILL)
+            self.send(container, signal.SIGKILL)
+        self._await(container, ended)
+
+    def _await(self, container: Container, ended: Future[WaitResult]) -> None:
+        """Raises Unavailable when a killed process does not go."""
         try:
             ended.result(KILL_SECONDS)
         except TimeoutError:

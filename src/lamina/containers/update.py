@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from lamina.containers import limits
+from lamina.containers.checks import check
 from lamina.containers.config import HostConfig, RestartPolicy, UpdateConfig
 from lamina.containers.container import Container
-from lamina.containers.create import check
 from lamina.errors import Conflict, InvalidInput
 
 

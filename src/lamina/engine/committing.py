@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from lamina.containers.container import Container
 from lamina.containers.containers import Containers
-from lamina.errors import NotFound
+from lamina.errors import Conflict, NotFound
 from lamina.formats.reference import Reference
 from lamina.formats.runconfig import RunConfig
 from lamina.images.commit import CommitOptions
@@ -61,8 +61,13 @@ def _still(containers: Containers, container: Container, wanted: bool) -> Iterat
     if not wanted or container.state.status != "running":
         yield
         return
-    containers.pause(container.id)
-    try:
+    with ExitStack() as after:
+        with suppress(Conflict):  # it has just ended by itself, and holds still
+            containers.pause(container.id)
+            after.callback(_go_on, containers, container)
         yield
-    finally:
+
+
+def _go_on(containers: Containers, container: Container) -> None:
+    with suppress(Conflict, NotFound):  # somebody has killed it, or let it go on
         containers.unpause(container.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -118,6 +118,19 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nulls(item) for item in value]
     return value
+
+
+def spelled(value: Any, kind: object) -> Any:
+    """`value` with the members of `kind`, where that is a Struct, named as it names them, whatever their case.
+
+    Go's decoder takes any case, and clients (docker-py) rely on it. A member that is there as it should be wins.
+    """
+    if not isinstance(value, dict) or not isinstance(kind, msgspec.StructMeta):
+        return value
+    fields = msgspec.structs.fields(cast(type[msgspec.Struct], kind))
+    names = {field.encode_name.lower(): field.encode_name for field in fields}
+    other = {key: names.get(key.lower(), key) for key in value}
+    return {name: value[key] for key, name in other.items() if key == name or name not in value}
 
 
 def check_depth(value: Any, what: str) -> None:

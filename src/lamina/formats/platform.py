@@ -159,7 +159,7 @@ def _from_one_word(specifier: str, head: Platform) -> Platform:
     architecture, variant = _normal_architecture(specifier, "")
     if architecture in _ARCHITECTURES:
         return Platform(host.os, architecture, variant)
-    raise InvalidInput(f"{specifier!r} is neither a known operating system nor a known architecture")
+    raise InvalidInput(f"{specifier!r}: unknown operating system or architecture")
 
 
 def _versions_agree(mine: Platform, other: Platform) -> bool:

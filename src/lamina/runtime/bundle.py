@@ -139,9 +139,10 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
 
 
 def _host_ipc(entry: dict[str, Any]) -> dict[str, Any]:
-    """With the host's IPC its shared memory and queues are seen as well (moby withMounts)."""
+    """With the host's IPC its shared memory is seen as well (moby setupIPCDirs). A new mount of message queues shows
+    those of the IPC namespace it is made in, so it needs no bind, and the host need not have one mounted."""
     path = entry["destination"]
-    return defaults.mount(path, "bind", path, "rbind") if path in ("/dev/shm", "/dev/mqueue") else entry
+    return defaults.mount(path, "bind", path, "rbind") if path == "/dev/shm" else entry
 
 
 def _mount(mount: AnyMount) -> dict[str, Any]:

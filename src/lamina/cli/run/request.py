@@ -94,7 +94,6 @@ def _healthcheck(flags: Flags) -> dict[str, Any] | None:
 def _host_config(flags: Flags) -> dict[str, Any]:
     config: dict[str, Any] = {
         **resources(flags),
-        **security_options(flags["security_opt"]),
         "Annotations": mapping(flags["annotation"]),
         "AutoRemove": flags["rm"],
         "CapAdd": list(flags["cap_add"]),
@@ -128,7 +127,8 @@ def _host_config(flags: Flags) -> dict[str, Any]:
         "VolumeDriver": flags["volume_driver"],
         "VolumesFrom": list(flags["volumes_from"]),
     }
-    return {name: value for name, value in config.items() if value not in (None, "", {}, [])}
+    given = {name: value for name, value in config.items() if value not in (None, "", {}, [])}
+    return given | security_options(flags["security_opt"])  # its empty lists of paths mean: none
 
 
 def _extra_host(text: str) -> str:

@@ -18,6 +18,7 @@ from aiohttp import web
 from lamina.build.context.identity import Caller
 from lamina.daemon.http.filters import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
+from lamina.formats.document import check_depth, spelled, without_nulls
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -89,13 +90,19 @@ class Call:
         return whole
 
     async def json(self, type: type[T]) -> T:
-        """The body, decoded; an empty one and null are an empty object. Raises InvalidInput for what is no JSON."""
+        """The body, decoded; an empty one and null are an empty object, and members that are null count as left out, as
+        for Go's decoder. Raises InvalidInput for what is no JSON."""
         raw = await self.body()
         raw = b"" if raw.strip() == b"null" else raw
         kind = self.request.content_type
         if raw and kind not in ("application/json", "text/json", "application/octet-stream"):
             raise InvalidInput(f"unsupported Content-Type header ({kind}): must be 'application/json'")
-        return decode(raw or b"{}", type, "body")
+        whole = decode(raw or b"{}", Any, "body")
+        check_depth(whole, "body")
+        try:
+            return msgspec.convert(spelled(without_nulls(whole), type), type)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"invalid JSON in body: {error}") from error
 
     def caller(self) -> Caller | None:
         """Who is at the other end of a Unix socket; None over TCP."""

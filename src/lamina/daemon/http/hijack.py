@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
@@ -18,20 +17,16 @@ from aiohttp import web
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.connection import Handler
 from lamina.daemon.http.errors import message_of
+from lamina.daemon.http.frames import STDOUT, frame
 from lamina.daemon.http.given import Given
 from lamina.errors import LaminaError
 
+Translate = Callable[[bytes], bytes]
+
 RAW = "application/vnd.docker.raw-stream"
 FRAMED = "application/vnd.docker.multiplexed-stream"
-STDOUT, STDERR = 1, 2
-_FRAME = struct.Struct(">BxxxL")
 _CHUNK = 1 << 16
 _BREATH = 0.02  # seconds
-
-
-def frame(stream: int, data: bytes) -> bytes:
-    """`data` with Docker's 8-byte head, which tells the stream it belongs to."""
-    return _FRAME.pack(stream, len(data)) + data
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -62,11 +57,13 @@ async def hijack_first(
     framed: bool,
     before: bytes = b"",
     settled: Callable[[], Awaitable[None]] | None = None,
+    translate: Translate = bytes,
 ) -> web.StreamResponse:
     """Takes the connection over and then opens what it is joined with; an error of `opener` is told in the stream.
 
-    `settled` is awaited between the end of the output and telling the client of it. Some clients (docker-py) read the
-    head through a buffer and lose what it caught behind: output must come later.
+    `translate` makes of each piece of output what the client is sent. `settled` is awaited between the end of the
+    output and telling the client of it. Some clients (docker-py) read the head through a buffer and lose what it
+    caught behind: output must come later.
     """
     reader, writer = _take_over(call)
     try:
@@ -77,7 +74,7 @@ async def hijack_first(
             writer.write(before)
         with await opener() as inner:
             inner.setblocking(False)
-            await _join(reader, writer, inner, settled)
+            await _join(reader, writer, inner, settled, translate)
     except LaminaError as error:
         said = f"{message_of(error)}\r\n".encode()
         writer.write(frame(STDOUT, said) if framed else said)
@@ -116,13 +113,14 @@ async def _join(
     writer: asyncio.StreamWriter,
     inner: socket.socket,
     settled: Callable[[], Awaitable[None]] | None,
+    translate: Translate,
 ) -> None:
     """Until the output ends, or the client is gone."""
     loop = asyncio.get_running_loop()
     sending = asyncio.ensure_future(_send(reader, inner, loop))
     try:
         while data := await loop.sock_recv(inner, _CHUNK):
-            writer.write(data)
+            writer.write(translate(data))
             await writer.drain()
         if settled is not None:
             await settled()

@@ -12,6 +12,7 @@ from lamina.daemon.routes.exec import ExecRoutes
 from lamina.daemon.routes.images import ImageRoutes
 from lamina.daemon.routes.networks import NetworkRoutes
 from lamina.daemon.routes.streams import StreamRoutes
+from lamina.daemon.routes.swarm import SwarmRoutes
 from lamina.daemon.routes.system import SystemRoutes
 from lamina.daemon.routes.volumes import VolumeRoutes
 from lamina.engine import Engine
@@ -30,4 +31,5 @@ def all_routes(engine: Engine, options: Options) -> list[Route]:
         *DistributionRoutes(engine).routes(),
         *NetworkRoutes(engine).routes(),
         *VolumeRoutes(engine).routes(),
+        *SwarmRoutes().routes(),
     ]

@@ -59,7 +59,7 @@ class ContainerRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         document = await call.json(dict[str, Any])
-        body = msgspec.convert(document, CreateBody) if document else CreateBody()
+        body = convert(document, CreateBody)
         created = await call.run(
             self._backend.containers.create,
             call.text("name") or None,

@@ -12,7 +12,8 @@ from lamina.containers.config import ExecConfig
 from lamina.containers.config import decode as convert
 from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.hijack import hijack_first
+from lamina.daemon.http.frames import Unframed, framed
+from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.containers import size_of
 from lamina.errors import Internal
@@ -21,7 +22,7 @@ SETTLE_SECONDS = 1.0  # for a process that closes its output and goes on
 
 
 class StartBody(msgspec.Struct, rename="pascal"):
-    """The body of start. `tty` must say what the exec was made with; the exec itself is what counts."""
+    """The body of start. `tty` asks for a raw stream, whatever the exec was made with; otherwise it has frames."""
 
     detach: bool = False
     tty: bool = False
@@ -57,7 +58,7 @@ class ExecRoutes:
     async def start(self, call: Call) -> web.StreamResponse:
         body = await call.json(StartBody)
         exec_id, containers = call.places["id"], self._backend.containers
-        framed = not containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
+        terminal = containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
         if body.detach:
             await call.run(containers.exec_start, exec_id, detach=True)
             return empty(200)
@@ -73,7 +74,8 @@ class ExecRoutes:
 
         # A command that cannot be run is told in the stream. Clients ask for the exit code (126 or 127 then) as soon
         # as the stream ends: it must be known by that time.
-        return await hijack_first(call, started, framed=framed, settled=settled)
+        translate: Translate = bytes if terminal == body.tty else framed if terminal else Unframed()
+        return await hijack_first(call, started, framed=not body.tty, settled=settled, translate=translate)
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)

@@ -20,7 +20,8 @@ from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.record import NEVER
 from lamina.containers.times import parse_when
 from lamina.daemon.http.call import Call, dump, empty
-from lamina.daemon.http.hijack import FRAMED, RAW, STDERR, STDOUT, frame, hijack
+from lamina.daemon.http.frames import STDERR, STDOUT, frame
+from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
@@ -103,8 +104,9 @@ class StreamRoutes:
         )
         records = self._backend.containers.logs(container.id, options, gone.is_set)
         tty, times = container.record.config.tty, call.flag("timestamps")
+        details = b" " if call.flag("details") else b""  # before each line; lamina's records have none to tell
         kind = FRAMED if not tty and call.version >= (1, 42) else RAW
-        return await feed_response(call, (_line(r, tty, times) for r in records), kind, stop=gone.set)
+        return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.set)
 
     async def stats(self, call: Call) -> web.StreamResponse:
         container = self._backend.containers.get(call.places["id"])
@@ -174,8 +176,9 @@ def _tail(text: str) -> int | None:
     return int(text) if _TAIL.fullmatch(text) else None
 
 
-def _line(record: LogRecord, tty: bool, times: bool) -> bytes:
-    data = f"{record.time} ".encode() + record.data if times else record.data
+def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> bytes:
+    data = details + record.data
+    data = f"{record.time} ".encode() + data if times else data
     return data if tty else frame(STDERR if record.stream == "stderr" else STDOUT, data)
 
 
