@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from aiohttp import web
-from multidict import MultiDict
 
 from lamina.distribution.server.call import Call, Identity, Kind, Target
 from lamina.distribution.server.handlers.answers import document
@@ -43,15 +42,15 @@ async def token(registry: Registry, request: web.BaseRequest) -> web.StreamRespo
     """Tokens: GET with basic authentication, or POST of an OAuth 2 form."""
     if registry.tokens is None:
         raise NotFound("This registry gives no tokens", code="NOT_FOUND")
-    form: MultiDict[str] = MultiDict()
+    form: dict[str, list[str]] = {}
     if request.method == "POST":
         call = Call(request, Target(Kind.BASE), Identity(), registry.config.body_timeout)
         body = await call.whole(_FORM_LIMIT)
-        form.extend(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
-        if form.get("grant_type") != "password":
+        form = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
+        if form.get("grant_type", [""])[0] != "password":
             raise InvalidInput("Only grant_type=password is taken", code="UNSUPPORTED")
-    scopes = form.getall("scope", []) or request.rel_url.query.getall("scope", [])
-    answer = await registry.tokens.answer(request.headers, scopes, dict(form))
+    scopes = form.get("scope", []) or request.rel_url.query.getall("scope", [])
+    answer = await registry.tokens.answer(request.headers, scopes, {name: values[0] for name, values in form.items()})
     return document(encode(answer), headers={"Cache-Control": "no-store"})
 
 
