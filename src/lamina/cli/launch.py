@@ -95,7 +95,7 @@ def _spawn(path: str, notice: Path, log: Path) -> int:
 
 
 def _last_line(log: Path) -> str:
-    with suppress(OSError):
+    with suppress(OSError):  # the daemon may have died before it opened its log
         lines = log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
     return "it left no log"

@@ -45,7 +45,7 @@ def run(args: Sequence[str]) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _say(f"{name}{error.strerror or error}", None, 1)
-    except Exception as error:
+    except Exception as error:  # no traceback reaches a user who did not ask
         _show_origin(error)
         return _say(f"a bug in lamina: {type(error).__name__}: {error}", "Run it again with -D to see where", 1)
     return result if isinstance(result, int) else 0

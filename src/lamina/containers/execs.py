@@ -121,7 +121,7 @@ class Execs:
         execution.exit_code = code
         execution.ended.set()
         if execution.process is not None:
-            with contextlib.suppress(LaminaError):
+            with contextlib.suppress(LaminaError):  # the failure that led here is the one to tell
                 execution.process.delete()
 
     def _ended(self, execution: Execution, status: ExitStatus) -> None:

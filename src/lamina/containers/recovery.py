@@ -72,7 +72,7 @@ class Recovery:
         container.mounted = True
         for point in container.record.mounts:
             if point.type == "volume":
-                with suppress(LaminaError):
+                with suppress(LaminaError):  # it runs already; a volume that vanished is its loss alone
                     self._rooms.volumes.mount(point.name, container.id)
         if task is not None and task.status is not None:  # it ended while we looked
             self._exits.ended(container, task.status)
@@ -93,5 +93,5 @@ class Recovery:
         if container.record.host_config.auto_remove and state.status == "exited":
             self._remove(container)
         elif policy == "always" and state.status == "exited":
-            with suppress(LaminaError):
+            with suppress(LaminaError):  # one that does not start must not keep the others from it
                 self._start(container)

@@ -25,5 +25,5 @@ def mount_shared(container: Container) -> Path:
 
 def unmount(container: Container) -> None:
     """Unmounts it; nothing happens where it is not mounted."""
-    with suppress(OSError):
+    with suppress(OSError):  # not mounted
         umount2(path(container), MNT_DETACH)

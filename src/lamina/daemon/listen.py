@@ -32,7 +32,7 @@ class Listener:
         """Closes and removes; a second call does nothing."""
         self.socket.close()
         if self.path is not None:
-            with suppress(OSError):
+            with suppress(OSError):  # gone already
                 self.path.unlink()
 
 

@@ -74,7 +74,7 @@ class HashedFile:
             if self._failure is None:
                 try:
                     self._store(piece)
-                except BaseException as error:
+                except BaseException as error:  # write and finish raise it
                     self._failure = error
 
     def _store(self, piece: bytes) -> None:

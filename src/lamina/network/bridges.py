@@ -78,7 +78,7 @@ class Bridges:
 
     def remove(self, network: Network) -> None:
         """Takes the bridge and its rules away; parts that are gone already are fine."""
-        with suppress(LaminaError):
+        with suppress(LaminaError):  # the rules are gone already
             self._firewall.remove_network(network)
         self._links.remove(network.bridge)
 

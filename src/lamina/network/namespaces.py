@@ -67,7 +67,7 @@ class Namespaces:
     def remove(self, name: str) -> None:
         """Lets the namespace go; the kernel ends it with its last process. A missing one is fine."""
         path = self.path(name)
-        with suppress(OSError):
+        with suppress(OSError):  # not mounted
             libc("umount2", os.fsencode(path), _MNT_DETACH, filename=path)
         path.unlink(missing_ok=True)
 
@@ -114,7 +114,7 @@ def _fresh_namespace() -> int:
 def _quiet_ipv6() -> None:
     """IPv6 off but for the loopback, as Docker does for networks without it: no link-local chatter, no waiting."""
     for name, value in (("all", "1"), ("default", "1"), ("lo", "0")):
-        with suppress(OSError):
+        with suppress(OSError):  # a kernel without IPv6
             Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text(value)
 
 

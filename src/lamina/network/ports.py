@@ -134,7 +134,7 @@ def _addresses(binding: PortBinding) -> list[str]:
 
 
 def _has_ipv6() -> bool:
-    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:  # no IPv6 here
         probe.bind(("::", 0))
         return True
     return False

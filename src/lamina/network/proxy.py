@@ -93,7 +93,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tar
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # one side went away
         while data := await reader.read(_CHUNK):
             writer.write(data)
             await writer.drain()

@@ -202,7 +202,7 @@ class Process:
     def _quit(self) -> None:
         """Ends the monitor of a process that never started. It is told over the connection that is open, since the
         directory with its socket may be gone already."""
-        with suppress(OSError):
+        with suppress(OSError):  # it has ended by itself
             if self._watching is not None:
                 self._watching.sendall(protocol.encode({"op": "quit"}))
         self._await_monitor()

@@ -149,7 +149,7 @@ def _in_directory(directory: str, action: Callable[[], None]) -> None:
             unshare(CLONE_FS)
             os.chdir(directory)
             action()
-        except BaseException as error:
+        except BaseException as error:  # raised again by the caller
             raised.append(error)
 
     thread = threading.Thread(target=run, name="mount")

@@ -28,7 +28,7 @@ class Reserve:
         """Hold space back again, if there is enough; a full disk is no error here."""
         if self._path.exists() or self._free() < 4 * RESERVED:
             return
-        with suppress(OSError):
+        with suppress(OSError):  # the disk filled up meanwhile
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(fd, 0, RESERVED)

@@ -197,9 +197,9 @@ def _unmount(path: Path) -> None:
 
 def _tree_size(folder: str) -> int:
     total = 0
-    with suppress(OSError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:  # a container may remove it meanwhile
         for entry in entries:
-            with suppress(OSError):
+            with suppress(OSError):  # and each file in it
                 total += entry.stat(follow_symlinks=False).st_size
                 if entry.is_dir(follow_symlinks=False):
                     total += _tree_size(entry.path)

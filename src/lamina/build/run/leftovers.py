@@ -27,7 +27,7 @@ def sweep(runtime: Runtime, folder: Path) -> None:
     To be called at an engine's start, before snapshots and networks are swept.
     """
     for left in folder.glob(f"{PREFIX}*"):
-        with suppress(LaminaError):
+        with suppress(LaminaError):  # one that cannot be ended must not keep the others
             task = runtime.recover(left.name.removeprefix(PREFIX))
             if task.pid:
                 task.kill(all=True)

@@ -53,7 +53,7 @@ class Api:
             return Given()  # the client is gone
         except web.HTTPException:
             raise
-        except Exception as error:
+        except Exception as error:  # the one table turns every error into an answer
             _LOG.debug("%s %s: %s", request.method, request.path_qs, error)
             return error_response(error)
 

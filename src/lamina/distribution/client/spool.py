@@ -53,7 +53,7 @@ class Spool:
             if self._file.digest() != self._blob.digest:
                 raise Corrupt(f"The blob {self._blob.digest} is not what its digest says", expected=self._blob.digest)
             self._tail.finish(self._blob.digest)
-        except BaseException as error:
+        except BaseException as error:  # whoever reads the tail raises it
             self._tail.fail(error)
 
 

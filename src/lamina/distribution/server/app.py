@@ -63,7 +63,7 @@ class App:
             return self._failure(request, too_slow())
         except asyncio.CancelledError:
             raise
-        except Exception:
+        except Exception:  # one bad request must not end the server
             _log.exception("a request failed: %s %s", request.method, request.path)
             return self._failure(request, Internal("The registry failed; its log tells more"))
 

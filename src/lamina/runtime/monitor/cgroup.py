@@ -73,7 +73,7 @@ class OomWatch:
         self._fds: list[int] = []
         self._watches: list[Watch] = []
         for directory in directories:
-            with suppress(OSError):
+            with suppress(OSError):  # no memory controller there: no news of it
                 if os.path.exists(os.path.join(directory, "cgroup.event_control")):
                     self._listen(directory, on_oom)
                 elif os.path.exists(os.path.join(directory, "memory.events")):

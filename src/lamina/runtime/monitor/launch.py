@@ -101,7 +101,7 @@ class Console:
         return fds[0]
 
     def close(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # the directory may be gone
             os.unlink(self.path)
         self._socket.close()
         os.close(self._directory)

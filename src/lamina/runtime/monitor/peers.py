@@ -61,7 +61,7 @@ class Peers:
             self._drop(connection)
 
     def _accept(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # it hung up before it was taken
             connection, _ = self._listener.accept()
             connection.settimeout(5)  # a line is sent whole; a peer that stalls within one is cut off
             self._open.add(connection)
@@ -131,7 +131,7 @@ class Peers:
             return False
 
     def _answer(self, connection: socket.socket, message: dict[str, Any]) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # who asked is gone
             connection.sendall(protocol.encode(message))
 
 
@@ -139,5 +139,5 @@ def ignore_signals() -> None:
     """A monitor ends when its task has: not with the engine's terminal or session."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    with suppress(OSError):
+    with suppress(OSError):  # it leads a session already
         os.setsid()

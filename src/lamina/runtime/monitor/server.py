@@ -54,7 +54,7 @@ def _child(server: socket.socket, request: dict[str, Any], fds: list[int]) -> No
         else:
             _command(request, fds)
         status = 0
-    except BaseException:
+    except BaseException:  # a fork has nobody to raise to: it notes the error and ends
         _note(request, traceback.format_exc())
     finally:
         os._exit(status)
