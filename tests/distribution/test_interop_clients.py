@@ -19,6 +19,7 @@ from support.registry_kinds import (
     BARE,
     GUARDED,
     INSECURE,
+    NAME,
     OURS,
     PASSWORD,
     PORTS,
@@ -180,3 +181,41 @@ def test_lamina(lamina: Daemon, place: Place, kind: str, tmp_path: Path) -> None
     if kind in GUARDED:
         call("logout", host(kind))
         assert lamina.docker("pull", f"{name}:1", check=False).returncode != 0
+
+
+WRONG = {
+    "wrong password": (
+        "login -u ann -p wrong {basic}",
+        "login to {basic} was refused",
+        "Check the name and the password",
+    ),
+    "wrong password for a token": ("login -u ann -p wrong {token}", "status 401", "Check the name and the password"),
+    "no password": ("login -u ann --password-stdin {basic}", "no password on stdin", ""),
+    "no login, pull": ("pull {basic}/x", "Pull access denied for {basic}/x", "a login to {basic} that may pull there"),
+    "no login, push": (
+        "push {token}/x:1",
+        "Push access denied for {token}/x",
+        "a login to {token} that may push there",
+    ),
+    "no such image": (
+        "pull {plain}/never",
+        "Manifest for {plain}/never:latest not found",
+        "Check the name and the tag",
+    ),
+    "plain HTTP": ("pull {plain@}/x", "{plain@} does not speak TLS", "insecure registry"),
+    "unknown CA": ("pull {tls@}/x", "{tls@} was not trusted: self-signed certificate", "certs.d/{tls@}/ca.crt"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_told_with_advice(lamina: Daemon, place: Place, case: str, tmp_path: Path) -> None:
+    names = {kind: host(kind) for kind in PORTS} | {f"{kind}@": host(kind, NAME) for kind in PORTS}
+    command, words, advice = (text.format(**names) for text in WRONG[case])
+    if command.startswith("push"):
+        lamina.docker("tag", "base", command.split()[-1])
+    environment = {**os.environ, "LAMINA_HOST": lamina.host, "DOCKER_CONFIG": str(tmp_path)}
+    told = place.inside.fails(sys.executable, "-m", "lamina", *command.split(), env=environment)
+    assert words in told
+    assert advice in told
+    assert "wrong" not in told.replace("is wrong", "")
+    assert len([line for line in told.splitlines() if not line.startswith("WARNING")]) <= 2

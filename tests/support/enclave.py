@@ -34,11 +34,20 @@ class Enclave:
 
     def run(self, *command: str, env: dict[str, str] | None = None, stdin: str = "") -> str:
         """Standard output of a command that must go well."""
-        done = subprocess.run(
-            self.inside(*command), capture_output=True, text=True, env=env, input=stdin, timeout=120, check=False
-        )
+        done = self._done(command, env, stdin)
         assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
+
+    def fails(self, *command: str, env: dict[str, str] | None = None, stdin: str = "") -> str:
+        """Standard error of a command that must end with status 1."""
+        done = self._done(command, env, stdin)
+        assert done.returncode == 1, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stderr.strip()
+
+    def _done(self, command: Sequence[str], env: dict[str, str] | None, stdin: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.inside(*command), capture_output=True, text=True, env=env, input=stdin, timeout=120, check=False
+        )
 
     @contextmanager
     def running(self, commands: Sequence[Sequence[str]], log: Path) -> Iterator[None]:

@@ -23,6 +23,7 @@ OURS = ["plain", "tls", "basic", "token"]
 THEIRS = ["theirs-plain", "theirs-tls", "theirs-basic", "theirs-token"]
 PORTS = {kind: 5001 + at for at, kind in enumerate(OURS + THEIRS)}
 GUARDED = {"basic", "token", "theirs-basic", "theirs-token"}
+NAME = "registry.test"  # the same address, which no engine was told to trust
 BARE = {"plain", "theirs-plain", "theirs-basic"}  # without TLS
 
 
@@ -33,8 +34,8 @@ class Place(NamedTuple):
     folder: Path
 
 
-def host(kind: str) -> str:
-    return f"{ADDRESS}:{PORTS[kind]}"
+def host(kind: str, name: str = ADDRESS) -> str:
+    return f"{name}:{PORTS[kind]}"
 
 
 INSECURE = [host(kind) for kind in sorted(BARE)]
@@ -44,6 +45,7 @@ INSECURE = [host(kind) for kind in sorted(BARE)]
 def registries(folder: Path) -> Iterator[Place]:
     """All of them, up; the enclave trusts their certificate. `folder` as for `enclave`."""
     with enclave(folder) as inside:
+        (inside.etc / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} {NAME}\n")
         certificate, _ = make_certificate(folder, ADDRESS)
         for kind in PORTS.keys() - BARE:
             trusted = inside.etc / "docker/certs.d" / host(kind)

@@ -10,6 +10,8 @@ from typing import Any
 from lamina.errors import CommandFailed
 from lamina.progress import Aux, Message, Output, Status
 
+_STATUS = 256  # codes from here on are no exit codes: some daemons put an HTTP status there
+
 Auth = Mapping[str, str]  # username and password, or identitytoken, and serveraddress
 
 
@@ -22,7 +24,8 @@ def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
         if "error" in line or "errorDetail" in line:
             detail = line.get("errorDetail") or {}
             text = str(detail.get("message") or line.get("error"))
-            raise CommandFailed(text, exit_code=int(detail.get("code") or 1), from_stream=True)
+            code = int(detail.get("code") or 1)
+            raise CommandFailed(text, exit_code=code if code < _STATUS else 1, from_stream=True)
         if "stream" in line:
             yield Output(str(line["stream"]))
         elif "aux" in line:

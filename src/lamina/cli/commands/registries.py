@@ -96,6 +96,8 @@ def login(session: Session, server: str, password: str, password_stdin: bool, us
         if not username:
             raise InvalidInput("--password-stdin needs --username")
         password = sys.stdin.read().rstrip("\r\n")
+        if not password:
+            raise InvalidInput("there is no password on stdin")
     username, password = _ask(username, password)
     auth = {"username": username, "password": password, "serveraddress": key_of(server)}
     answer = session.client.login(auth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.daemon.http.errors import message_of
-from lamina.errors import CommandFailed, outcome
+from lamina.errors import CommandFailed
 from lamina.progress import Aux, Message, Output, Status
 
 
@@ -57,6 +57,4 @@ def error_line(error: BaseException) -> dict[str, Any]:
     detail: dict[str, Any] = {"message": message}
     if isinstance(error, CommandFailed) and "exit_code" in error.facts:
         detail = {"code": error.facts["exit_code"], "message": message}
-    elif outcome(error).http_status in (401, 403):
-        detail = {"code": outcome(error).http_status, "message": message}
     return {"errorDetail": detail, "error": message}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +25,7 @@ from lamina.errors import (
     Unavailable,
     Unsupported,
 )
+from lamina.formats.reference import Reference
 
 _KINDS: dict[int, type[LaminaError]] = {
     400: InvalidInput,
@@ -43,6 +46,7 @@ _ADVICE: dict[type[LaminaError], str] = {
     TooLarge: "The registry takes no content of this size.",
 }
 _LONGEST_QUOTE = 300
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")  # OpenSSL's reasons
 
 
 def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> LaminaError:
@@ -54,6 +58,18 @@ def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> La
         facts["retry_after"] = retry_after(headers.get("Retry-After"))
     answer = f"{status} {said}".strip()
     return kind(f"{method} {without_secrets(url)} was answered with {answer}", advice=_ADVICE.get(kind), **facts)
+
+
+@contextmanager
+def told_access(verb: str, reference: Reference) -> Iterator[None]:
+    """Says of a refusal in its body what was wanted of which repository, and who could change that."""
+    try:
+        yield
+    except (Unauthorized, Forbidden) as error:
+        login = f"It may not exist, or need a login to {reference.domain} that may {verb.lower()} there."
+        message = f"{verb} access denied for {reference.familiar_name}: {error.message}"
+        advice = login if isinstance(error, Unauthorized) else error.advice
+        raise type(error)(message, advice=advice, **error.facts) from error
 
 
 def registry_says(body: bytes) -> tuple[str, str]:
@@ -70,13 +86,8 @@ def registry_says(body: bytes) -> tuple[str, str]:
 def connection_failure(url: str, error: Exception) -> LaminaError:
     """The error for a connection that was not made or broke; `facts["tls"]` tells trouble with certificates apart."""
     place = urlsplit(url).netloc.rpartition("@")[2]
-    if is_tls(error):
-        return Unavailable(
-            f"The TLS connection to {place} was not trusted: {_tls_reason(error)}",
-            advice=f"Put the registry's CA in certs.d/{place}/ca.crt, or list it under insecure-registries.",
-            tls=True,
-            url=without_secrets(url),
-        )
+    if (trouble := _tls_cause(error)) is not None:
+        return _tls_failure(place, trouble, without_secrets(url))
     if isinstance(error, urllib3.exceptions.ProxyError):
         return Unavailable(f"The proxy for {place} did not work", advice="Check the proxy settings.", tls=False)
     if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
@@ -93,11 +104,6 @@ def connection_failure(url: str, error: Exception) -> LaminaError:
         tls=False,
         url=without_secrets(url),
     )
-
-
-def is_tls(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is trouble with TLS."""
-    return _tls_cause(error) is not None
 
 
 def without_secrets(url: str) -> str:
@@ -119,12 +125,19 @@ def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
     return None
 
 
-def _tls_reason(error: BaseException) -> str:
-    cause = _tls_cause(error)
+def _tls_failure(place: str, trouble: ssl.SSLError, url: str) -> LaminaError:
+    if trouble.reason in _NOT_TLS:
+        advice = "If it is meant to speak plain HTTP, name it as an insecure registry."
+        return Unavailable(f"{place} does not speak TLS", advice=advice, tls=True, url=url)
+    advice = f"Put the registry's CA in certs.d/{place}/ca.crt, or name it as an insecure registry."
+    message = f"The TLS connection to {place} was not trusted: {_tls_reason(trouble)}"
+    return Unavailable(message, advice=advice, tls=True, url=url)
+
+
+def _tls_reason(cause: ssl.SSLError) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause.verify_message
-    reason = getattr(cause, "reason", None)
-    return str(reason or "the handshake failed").replace("_", " ").lower()
+    return str(cause.reason or "the handshake failed").replace("_", " ").lower()
 
 
 def _quotable(text: str) -> str:

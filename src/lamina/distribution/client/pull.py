@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
+from lamina.distribution.client.answers import told_access
 from lamina.distribution.client.fetch import LayerFetch
 from lamina.distribution.client.inflight import Either
 from lamina.distribution.client.known import remember
@@ -147,9 +148,16 @@ class _Pull:
         self._cleanup.__exit__(kind, error, trace)
 
     def resolve(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
-        """The manifest or index that `reference` names, from the first place that has it."""
+        """The manifest or index that `reference` names, from the first place that has it.
+
+        Nothing is told before it is there, so that a refusal is the whole answer.
+        """
+        found = self._find(reference)
+        self._report(Status(f"Pulling from {reference.path}", str(reference.digest or reference.tag or "")))
+        return found
+
+    def _find(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
         name = reference.digest or reference.tag or ""
-        self._report(Status(f"Pulling from {reference.familiar_name}", str(name)))
         sources = list(self._client.sources(reference))
         for repository in sources[:-1]:
             try:
@@ -157,16 +165,11 @@ class _Pull:
             except (NotFound, Unavailable, Unauthorized, Forbidden, RateLimited, Corrupt):
                 continue  # a mirror is only a helper: the registry itself has the last word
         try:
-            return sources[-1], sources[-1].manifest(name)
+            with told_access("Pull", reference):
+                return sources[-1], sources[-1].manifest(name)
         except NotFound as error:
             raise NotFound(
                 f"Manifest for {reference.familiar()} not found: {error.message}", advice=error.advice, **error.facts
-            ) from error
-        except (Unauthorized, Forbidden) as error:
-            raise type(error)(
-                f"Pull access denied for {reference.familiar_name}: {error.message}",
-                advice="The repository may not exist, or may need a login.",
-                **error.facts,
             ) from error
 
     def image(self, repository: Repository, reference: Reference, path: Path) -> PulledImage:

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from lamina.distribution.client.answers import told_access
 from lamina.distribution.client.inflight import Either
 from lamina.distribution.client.known import remember
 from lamina.distribution.client.registry import RegistryClient
@@ -60,16 +61,17 @@ def push(
     if manifest is not None and len(manifest.layers) == len(layers):
         wanted, family = manifest.layers, manifest.media_type
     stop = cancelled or threading.Event()
-    with store.lease():
+    with told_access("Push", reference), store.lease():
         work = LayerPush(repository, store, report, family, stop)
         blobs = _all_layers(work, layers, wanted, client.settings.max_uploads)
     config_type = media.DOCKER_CONFIG if family == media.DOCKER_MANIFEST else media.OCI_CONFIG
     final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
     if manifest is not None and [b.digest for b in blobs] == [b.digest for b in manifest.layers]:
         final = manifest
-    if not repository.has_blob(final.config.digest):
-        upload(repository, BytesSource(config.raw, final.config.digest), lambda done: None, stop)
-    repository.put_manifest(final, reference.tag)
+    with told_access("Push", reference):
+        if not repository.has_blob(final.config.digest):
+            upload(repository, BytesSource(config.raw, final.config.digest), lambda done: None, stop)
+        repository.put_manifest(final, reference.tag)
     remember(store, reference, zip((layer.diff_id for layer in layers), final.layers, strict=True))
     return _told(reference, final, report)
 

@@ -15,7 +15,7 @@ from lamina.distribution.client.pools import Pools
 from lamina.distribution.client.settings import HUB, Endpoint, Settings, endpoints
 from lamina.distribution.client.transport import Answer, Transport, drain, run_flow
 from lamina.distribution.headers import next_link, parse_challenges
-from lamina.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
+from lamina.errors import Corrupt, Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable, Unsupported
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import DEFAULT, Digest
@@ -64,6 +64,13 @@ class RegistryClient:
 
         Raises Unauthorized where they are not good, Unavailable.
         """
+        try:
+            return self._login(domain, credentials)
+        except (Unauthorized, Forbidden) as error:
+            message = f"The login to {domain} was refused: {error.message}"
+            raise type(error)(message, advice="Check the name and the password.", **error.facts) from error
+
+    def _login(self, domain: str, credentials: Credentials) -> Credentials:
         transport = Transport(self._direct(domain), self.settings, self._pools, credentials)
         answer = transport.request("GET", "/v2/", accept=(200, 404, 401), headers={"Authorization": ""})
         challenges = parse_challenges(", ".join(answer.headers.getlist("WWW-Authenticate")))
