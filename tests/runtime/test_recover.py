@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import NotFound
+from lamina.runtime.monitor import protocol
 from lamina.runtime.runtime import Runtime
 from lamina.runtime.task import ExitStatus
 
@@ -133,6 +134,23 @@ def test_never_started_and_unknown(data_root: Path, busybox_tree: Path) -> None:
     with pytest.raises(NotFound):
         second.recover(NAME)
     second.close()
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5, 20, 60])
+def test_a_start_that_an_engine_did_not_live_to_see(runtime: Runtime, busybox_tree: Path, milliseconds: int) -> None:
+    """The engine asked its monitor for a start and died: who deletes the task then leaves nothing that runs."""
+    runtime.create(NAME, container("sleep", "1000"), busybox_tree)
+    directory = runtime.exec_root / NAME
+    with protocol.connect(str(directory)) as dying:
+        dying.sendall(protocol.encode({"op": "start"}))
+        threading.Event().wait(milliseconds / 1000)  # how far the start has come
+    task = runtime.recover(NAME)
+    if task.pid:
+        task.kill()
+        assert task.wait(10)
+    task.delete()
+    assert list(Path("/sys/fs/cgroup").glob(f"*/lamina/{NAME}")) == []
+    assert not directory.exists()
 
 
 def test_a_killed_spawner_is_replaced(runtime: Runtime, busybox_tree: Path) -> None:

@@ -52,6 +52,8 @@ class Runtime:
     def __init__(self, exec_root: Path, binary: str | None = None) -> None:
         exec_root.mkdir(parents=True, exist_ok=True, mode=0o711)
         self.exec_root = exec_root
+        self._scratch = exec_root / "probe"
+        shutil.rmtree(self._scratch, ignore_errors=True)  # of an engine that died while it tried programs
         self.layout = cgroup_layout.detect()
         self._binary = binary
         self._program: Program | None = None
@@ -65,8 +67,7 @@ class Runtime:
         """The runtime program in use, chosen at first need. Raises Unavailable when none works."""
         with self._lock:
             if self._program is None:
-                scratch = self.exec_root / "probe"
-                self._program = choose(self._binary, self.layout, self.spawner, scratch)
+                self._program = choose(self._binary, self.layout, self.spawner, self._scratch)
             return self._program
 
     @property

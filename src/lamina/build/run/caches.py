@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,8 @@ class CacheMounts:
         """
         path = self.root / Digest.of(name.encode("utf-8", "surrogateescape")).encoded
         while True:
-            self._make(path, owner, mode)
             try:
+                self._make(path, owner, mode)
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue  # pruned just now
@@ -49,8 +49,9 @@ class CacheMounts:
             os.close(fd)
 
     def _make(self, path: Path, owner: tuple[int, int], mode: int) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
         except FileExistsError:
             return
         os.chown(path, *owner)
@@ -62,6 +63,8 @@ class CacheMounts:
             return Collected()
         sweep_directory(self.root)
         sizes = {Digest(DEFAULT, path.name): self._drop(path) for path in sorted(self.root.iterdir())}
+        with suppress(OSError):  # some are in use
+            self.root.rmdir()
         gone = {digest: size for digest, size in sizes.items() if size is not None}
         return Collected(tuple(gone), sum(gone.values()))
 

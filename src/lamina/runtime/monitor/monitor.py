@@ -45,6 +45,7 @@ class Monitor:
         self._console: Console | None = None
         self._master = -1
         self._launching = 0
+        self._unwanted = False
         self._pid = 0
         self._ended: dict[int, int] = {}  # wait statuses of adopted processes seen before the task's pid was known
         self._answer: Answer | None = None
@@ -120,9 +121,15 @@ class Monitor:
         self._warmth.begin()
 
     def quit(self) -> None:
-        """Ends a monitor whose task never started."""
-        self._output.close()
-        self._end()
+        """Ends a monitor whose task nobody wants to start. One that an engine began to start before it died may be on
+        its way, or run by now: it is ended first."""
+        if self._launching:
+            self._unwanted = True
+        elif self._pid and not self._exit:
+            self.kill(signal.SIGKILL, self._job.delete)
+        elif not self._pid:
+            self._output.close()
+            self._end()
 
     # -- the walk of a task -------------------------------------------------------------------------------------
 
@@ -177,6 +184,8 @@ class Monitor:
         self._tell_started()
         if self._pid in self._ended:
             self._task_ended(self._ended[self._pid])
+        elif self._unwanted:
+            self.kill(signal.SIGKILL, self._job.delete)
         self._ended.clear()
 
     def _tell_started(self) -> None:
