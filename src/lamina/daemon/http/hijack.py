@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import cast
 
@@ -41,13 +41,16 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._before.connection_lost(exc)
 
 
-async def hijack(call: Call, inner: socket.socket, *, framed: bool, before: bytes = b"") -> web.StreamResponse:
+async def hijack(
+    call: Call, inner: socket.socket, *, framed: bool, before: AsyncIterator[bytes] | None = None
+) -> web.StreamResponse:
     """Joins the client's connection with `inner`, and closes both when the output has ended. `before` is sent first."""
 
     async def opened() -> socket.socket:
         return inner
 
-    return await hijack_first(call, opened, framed=framed, before=before)
+    with inner:
+        return await hijack_first(call, opened, framed=framed, before=before)
 
 
 async def hijack_first(
@@ -55,7 +58,7 @@ async def hijack_first(
     opener: Callable[[], Awaitable[socket.socket]],
     *,
     framed: bool,
-    before: bytes = b"",
+    before: AsyncIterator[bytes] | None = None,
     settled: Callable[[], Awaitable[None]] | None = None,
     translate: Translate = bytes,
 ) -> web.StreamResponse:
@@ -69,9 +72,11 @@ async def hijack_first(
     try:
         writer.write(_head(call, framed))
         await writer.drain()
-        if before:
+        if before is not None:
             await asyncio.sleep(_BREATH)
-            writer.write(before)
+            async for piece in before:
+                writer.write(piece)
+                await writer.drain()
         with await opener() as inner:
             inner.setblocking(False)
             await _join(reader, writer, inner, settled, translate)

@@ -77,9 +77,11 @@ class Pipe:
             self._room.wait_for(lambda: self._size < _WAITING or self.broken)
             if self.broken:
                 raise Cancelled("the client went away")
+            told = bool(self._pieces)  # and not taken yet: who sends wakes up anyway
             self._pieces.append(bytes(data))
             self._size += len(data)
-        self._signal()
+        if not told:
+            self._signal()
         return len(data)
 
     def put(self, pieces: Sequence[Piece]) -> None:

@@ -8,7 +8,8 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -28,6 +29,7 @@ from lamina.daemon.http.upload import receiving
 from lamina.errors import InvalidInput, NotFound
 
 _SECOND = 1.0
+_PIECE = 1 << 17  # bytes
 _TAIL = re.compile("[0-9]{1,18}")
 _TAR = "application/x-tar"
 STAT_HEADER = "X-Docker-Container-Path-Stat"
@@ -63,9 +65,11 @@ class StreamRoutes:
         container = self._backend.containers.get(call.places["id"])
         streams = {"stdout": call.flag("stdout"), "stderr": call.flag("stderr")}
         tty = container.record.config.tty
-        past = b""
+        past = None
         if call.flag("logs"):
-            past = await call.run(self._past, container.id, LogOptions(**streams), tty)
+            until_now = LogOptions(until=time.time_ns(), **streams)  # what comes from now on, the stream has
+            records = self._backend.containers.logs(container.id, until_now)
+            past = _past(call, (_line(record, tty, False) for record in records))
         if call.flag("stream"):
             options = AttachOptions(stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"), **streams)
             inner = await call.run(self._backend.containers.attach, container.id, options)
@@ -73,9 +77,6 @@ class StreamRoutes:
             inner, other = socket.socketpair()
             other.close()
         return await hijack(call, inner, framed=not tty, before=past)
-
-    def _past(self, id: str, options: LogOptions, tty: bool) -> bytes:
-        return b"".join(_line(record, tty, False) for record in self._backend.containers.logs(id, options))
 
     async def wait(self, call: Call) -> web.StreamResponse:
         """The head goes out at once: it tells the client that nothing that happens from now on is missed."""
@@ -162,6 +163,21 @@ class StreamRoutes:
             self._backend.containers.export(call.places["id"], cast(BinaryIO, sink))
 
         return await bytes_response(call, work, "application/octet-stream")
+
+
+async def _past(call: Call, lines: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Lines that can be had without waiting, many at a time; read no faster than they are taken."""
+    while piece := await call.run(_several, lines):
+        yield piece
+
+
+def _several(lines: Iterator[bytes]) -> bytes:
+    piece = bytearray()
+    for line in lines:
+        piece += line
+        if len(piece) >= _PIECE:
+            break
+    return bytes(piece)
 
 
 def _path(call: Call) -> str:
