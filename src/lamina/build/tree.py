@@ -103,6 +103,7 @@ def find(tree: Tree, path: str) -> Node | None:
 
 
 def entry_of(node: Node | None) -> Entry | None:
+    """The entry of a file that may be missing."""
     return None if node is None else node.entry
 
 

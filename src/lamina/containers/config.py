@@ -57,28 +57,38 @@ class PortHost(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class DeviceMapping(msgspec.Struct, frozen=True, rename="pascal"):
+    """A device of the host and its place in the container; permissions of r, w and m (mknod)."""
+
     path_on_host: str = ""
     path_in_container: str = ""
     cgroup_permissions: str = "rwm"
 
 
 class Ulimit(msgspec.Struct, frozen=True, rename="pascal"):
+    """A limit of setrlimit(2) by its name without RLIMIT_, such as "nofile"; -1 is none."""
+
     name: str = ""
     hard: int = 0
     soft: int = 0
 
 
 class WeightDevice(msgspec.Struct, frozen=True, rename="pascal"):
+    """The share of a block device's time, 10 to 1000."""
+
     path: str = ""
     weight: int = 0
 
 
 class RateDevice(msgspec.Struct, frozen=True, rename="pascal"):
+    """The limit of a block device, in bytes or operations a second."""
+
     path: str = ""
     rate: int = 0
 
 
 class BindOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    """What only a bind has: propagation as mount(8) names it, and how mounts below are treated."""
+
     propagation: str = ""
     non_recursive: bool = False
     create_mountpoint: bool = False
@@ -87,11 +97,15 @@ class BindOptions(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class DriverConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """The driver of a volume that comes to be with the container."""
+
     name: str = ""
     options: dict[str, str] = {}
 
 
 class VolumeOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    """What only a volume has; `no_copy` leaves out what the image has at its place."""
+
     no_copy: bool = False
     labels: dict[str, str] = {}
     driver_config: DriverConfig | None = None
@@ -99,6 +113,8 @@ class VolumeOptions(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class TmpfsOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    """What only a tmpfs has: bytes (0 for no limit), and mode bits."""
+
     size_bytes: int = 0
     mode: int = 0
     options: tuple[tuple[str, ...], ...] = ()
@@ -198,6 +214,8 @@ class UpdateConfig(Resources, frozen=True, rename="pascal"):
 
 
 class EndpointIpam(msgspec.Struct, frozen=True, rename="pascal"):
+    """Addresses that were asked for, "" for any."""
+
     ipv4_address: str = msgspec.field(name="IPv4Address", default="")
     ipv6_address: str = msgspec.field(name="IPv6Address", default="")
 
@@ -213,6 +231,8 @@ class EndpointConfig(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class NetworkingConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """The networks a container begins in, by name or ID."""
+
     endpoints_config: dict[str, EndpointConfig] = {}
 
 

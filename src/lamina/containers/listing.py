@@ -128,6 +128,7 @@ _UNITS = (("hours", 1, 48), ("days", 24, 24 * 14), ("weeks", 24 * 7, 24 * 60), (
 
 
 def human_duration(seconds: float) -> str:
+    """A duration in seconds in the words of `ps`, such as "3 hours"."""
     whole = int(seconds)
     if whole < 1:
         return "Less than a second"

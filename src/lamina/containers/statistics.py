@@ -46,6 +46,7 @@ def statistics(container: Container) -> dict[str, Any]:
 
 
 def empty_cpu() -> dict[str, Any]:
+    """What `precpu_stats` is before there is an earlier look."""
     return {
         "cpu_usage": {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0},
         "throttling_data": {"periods": 0, "throttled_periods": 0, "throttled_time": 0},

@@ -38,18 +38,22 @@ class RuntimeEntry(msgspec.Struct, frozen=True):
 
 
 class BuilderGc(msgspec.Struct, frozen=True, rename="camel"):
+    """The collection of the build cache; `default_keep_storage` is a size such as "20GB"."""
+
     enabled: bool = True
     default_keep_storage: str = ""
 
 
 class Builder(msgspec.Struct, frozen=True):
+    """Settings of builds."""
+
     gc: BuilderGc = BuilderGc()
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """All settings. The members' names are daemon.json's keys, with dashes; empty text means: choose.
 
-    `live_restore` is on unless it is turned off: containers outlive the daemon, as DESIGN and users of restarts want.
+    `live_restore` is on unless it is turned off: everybody who restarts a daemon wants containers to outlive it.
     """
 
     hosts: tuple[str, ...] = ()

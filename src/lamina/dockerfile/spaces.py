@@ -13,4 +13,5 @@ ARGUMENT_GAP = re.compile(r"[\t\v\f\r ]+")
 
 
 def is_space(char: str) -> bool:
+    """Whether `char` is white space to Go's `unicode.IsSpace`."""
     return char in SPACES

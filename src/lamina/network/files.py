@@ -76,4 +76,5 @@ def hosts(entries: Iterable[tuple[str, str]] = (), *, extra: Iterable[str] = (),
 
 
 def hostname(name: str) -> str:
+    """The text of /etc/hostname."""
     return f"{name}\n"

@@ -18,6 +18,8 @@ _HANDLES = 1 << 3  # NFT_CTX_OUTPUT_HANDLE: lists show the numbers by which rule
 
 
 class Nft(Protocol):
+    """What changes the packet filter: libnftables where it is installed, else the program `nft`."""
+
     def run(self, commands: str) -> str:
         """Applies `commands` as one transaction and gives what they print. Raises Internal with nft's words."""
 

@@ -142,4 +142,5 @@ def reply(value: Any, status: int = 200) -> web.Response:
 
 
 def empty(status: int = 204) -> web.Response:
+    """An answer without a body."""
     return web.Response(status=status)

@@ -21,6 +21,7 @@ def message_of(error: BaseException) -> str:
 
 
 def error_response(error: BaseException) -> web.Response:
+    """The answer for an error; one without a body for "not modified"."""
     status = outcome(error).http_status
     if status == 304:
         return web.Response(status=304)

@@ -87,6 +87,7 @@ def split_version(path: str) -> tuple[tuple[int, int], str]:
 
 
 def dotted(version: tuple[int, int]) -> str:
+    """An API version as clients write it, such as "1.41"."""
     return f"{version[0]}.{version[1]}"
 
 

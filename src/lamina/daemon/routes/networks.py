@@ -31,6 +31,8 @@ class Connection(msgspec.Struct, rename="pascal"):
 
 
 class IpamConfig(msgspec.Struct, rename="pascal"):
+    """One range of addresses, in CIDR notation."""
+
     subnet: str = ""
     ip_range: str = msgspec.field(name="IPRange", default="")
     gateway: str = ""
@@ -38,6 +40,8 @@ class IpamConfig(msgspec.Struct, rename="pascal"):
 
 
 class IpamBody(msgspec.Struct, rename="pascal"):
+    """How a network's addresses are chosen."""
+
     driver: str | None = "default"
     options: dict[str, str] | None = None
     config: list[IpamConfig] | None = None

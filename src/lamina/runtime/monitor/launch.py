@@ -24,6 +24,7 @@ def become_subreaper() -> None:
 
 
 def name_process(name: str) -> None:
+    """Gives the calling process the name that ps shows, cut to 15 bytes (prctl(2))."""
     libc("prctl", PR_SET_NAME, name.encode()[:15] + b"\0", 0, 0, 0)
 
 

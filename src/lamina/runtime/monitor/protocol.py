@@ -76,6 +76,7 @@ class Job:
 
 
 def encode(message: dict[str, Any]) -> bytes:
+    """One message as a line of JSON."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
