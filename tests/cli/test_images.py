@@ -68,6 +68,9 @@ def test_build_takes_its_dockerfile_from_anywhere(lamina: Cli, tmp_path: Path) -
     done = lamina(*BUILD, "-f", "-", str(folder), stdin=b"FROM base\nCOPY a.txt /\nRUN cat /a.txt\n")
     assert b"\nA" in done.stdout
     assert b"piped" in lamina(*BUILD, "-", stdin=b"FROM base\nRUN echo piped\n").stdout
+    context(tmp_path / "lower", "", b_txt="B").joinpath("Dockerfile").rename(tmp_path / "lower/dockerfile")
+    (tmp_path / "lower/dockerfile").write_text("FROM base\nCOPY b.txt /\n")
+    assert "Successfully built" in lamina.text(*BUILD, str(tmp_path / "lower"))
     packed = BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         archive.add(folder, ".")
@@ -89,6 +92,8 @@ def test_a_build_that_fails_has_the_commands_code(lamina: Cli, tmp_path: Path) -
     assert "returned a non-zero code: 3" in lamina.fails(*BUILD, str(folder), code=3)
     assert "Dockerfile" in lamina.fails(*BUILD, "-f", "nosuch", str(folder), code=1)
     assert "not a directory" in lamina.fails(*BUILD, str(tmp_path / "nowhere"), code=1)
+    assert "invalid build argument '=1'" in lamina.fails(*BUILD, "--build-arg", "=1", str(folder), code=1)
+    assert "Unsupported isolation" in lamina.fails(*BUILD, "--isolation", "hyperv", str(folder), code=1)
     context(folder, "FROM base\nNONSENSE here\n")
     assert "NONSENSE" in lamina.fails(*BUILD, str(folder), code=1)
 

@@ -154,7 +154,7 @@ def test_limits_and_devices() -> None:
     assert parse_ulimit("core=-1") == {"Name": "core", "Soft": -1, "Hard": -1}
     assert gpu_requests("all")[0]["Count"] == -1
     assert gpu_requests('"device=0,1"')[0]["DeviceIDs"] == ["0", "1"]
-    for text in ("nofile", "nofile=x", "nofile=20:10"):
+    for text in ("nofile", "nofile=x", "nofile=20:10", "nofil=10"):
         with pytest.raises(InvalidInput, match="ulimit"):
             parse_ulimit(text)
     with pytest.raises(InvalidInput, match="CPUs"):

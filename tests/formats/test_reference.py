@@ -85,6 +85,12 @@ def test_malformed_references_are_refused(text: str) -> None:
         Reference.parse(text)
 
 
+def test_a_complaint_names_what_was_written_once() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        Reference.parse("a:b:c")
+    assert raised.value.message.count("Invalid reference format") == 1
+
+
 def test_tags_and_digests_replace_each_other() -> None:
     digest = Digest.of(b"x")
     reference = Reference.parse("alpine")

@@ -107,9 +107,16 @@ def _chain(first: Iterator[Packed], last: list[Packed]) -> Iterator[Packed]:
     yield from last
 
 
+def _default(folder: str) -> str:
+    """`Dockerfile`, or `dockerfile` where only that exists."""
+    path = os.path.join(folder, DEFAULT_DOCKERFILE)
+    lower = os.path.join(folder, DEFAULT_DOCKERFILE.lower())
+    return lower if os.path.exists(lower) and not os.path.lexists(path) else path
+
+
 def _locate(folder: str, dockerfile: str) -> tuple[str, bytes | None]:
     """The Dockerfile's name inside the context, or its content where it lies outside."""
-    path = os.path.abspath(dockerfile) if dockerfile else os.path.join(os.path.abspath(folder), DEFAULT_DOCKERFILE)
+    path = os.path.abspath(dockerfile or _default(folder))
     if not os.path.isfile(path):
         raise NotFound(f"the Dockerfile {dockerfile or path!r} does not exist", advice="Name it with -f")
     root = os.path.realpath(folder)
@@ -122,7 +129,7 @@ def _locate(folder: str, dockerfile: str) -> tuple[str, bytes | None]:
 
 def _ignore_text(folder: str, dockerfile: str) -> str:
     """`<Dockerfile>.dockerignore` where it exists, else the context's `.dockerignore`, else nothing."""
-    own = os.path.abspath(dockerfile) if dockerfile else os.path.join(folder, DEFAULT_DOCKERFILE)
+    own = os.path.abspath(dockerfile or _default(folder))
     for path in (f"{own}.dockerignore", os.path.join(folder, ".dockerignore")):
         try:
             with open(path, encoding="utf-8") as file:

@@ -82,7 +82,7 @@ class Reference:
         try:
             return cls(domain, path, parts["tag"], digest)
         except InvalidInput as error:
-            raise InvalidInput(f"Invalid reference format {text!r}: {error.message}", reference=text) from error
+            raise _invalid(text, error.facts.get("reason", error.message)) from error
 
     @property
     def name(self) -> str:
@@ -142,4 +142,4 @@ def _split(name: str) -> tuple[str, str]:
 def _invalid(text: str, reason: str | None) -> InvalidInput:
     shown = text if len(text) <= 300 else text[:300] + "…"
     ending = f": {reason}" if reason else ""
-    return InvalidInput(f"Invalid reference format {shown!r}{ending}", reference=shown)
+    return InvalidInput(f"Invalid reference format {shown!r}{ending}", reference=shown, reason=reason)

@@ -112,6 +112,7 @@ def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
     arguments = {name: value if equals else os.environ.get(name) for name, equals, value in _cut(flags["build_arg"])}
     limits: dict[str, object] = {
         "cgroupparent": flags["cgroup_parent"],
+        "isolation": flags["isolation"],
         "cpuperiod": flags["cpu_period"],
         "cpuquota": flags["cpu_quota"],
         "cpusetcpus": flags["cpuset_cpus"],
@@ -146,4 +147,7 @@ def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
 
 
 def _cut(pairs: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    return (pair.partition("=") for pair in pairs)
+    for pair in pairs:
+        if not pair.partition("=")[0]:
+            raise InvalidInput(f"invalid build argument {pair!r}", advice="Write it as NAME=VALUE, or NAME")
+        yield pair.partition("=")

@@ -12,6 +12,8 @@ from lamina.errors import InvalidInput
 
 Flags = Mapping[str, Any]
 RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
+ULIMITS = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss")
+ULIMITS += ("rtprio", "rttime", "sigpending", "stack")
 
 
 def size(text: str, what: str = "size") -> int:
@@ -96,7 +98,9 @@ def parse_ulimit(spec: str) -> dict[str, Any]:
         values = int(soft), int(hard) if colon else int(soft)
     except ValueError:
         raise InvalidInput(f"invalid ulimit {spec!r}", advice="Write it as name=soft[:hard]") from None
-    if not (name and equals) or (values[1] != -1 and (values[0] > values[1] or values[0] == -1)):
+    if name not in ULIMITS:
+        raise InvalidInput(f"invalid ulimit type: {name}", advice=f"Known are {', '.join(ULIMITS)}")
+    if not equals or (values[1] != -1 and (values[0] > values[1] or values[0] == -1)):
         raise InvalidInput(f"invalid ulimit {spec!r}: the soft limit is above the hard one")
     return {"Name": name, "Soft": values[0], "Hard": values[1]}
 

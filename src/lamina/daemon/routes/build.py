@@ -138,6 +138,8 @@ def build_options(call: Call) -> BuildOptions:
         )
     if call.text("version", "1") not in ("", "1"):
         raise InvalidInput(f'invalid version "{call.text("version")}"')
+    if call.text("isolation") not in ("", "default"):
+        raise InvalidInput(f'Unsupported isolation: "{call.text("isolation")}"', advice="Leave it out on Linux.")
     if call.texts("securityopt"):
         raise InvalidInput("security options are not supported on linux")
     ulimits = call.json_parameter("ulimits", list[Ulimit], [])
