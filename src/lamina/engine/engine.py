@@ -302,7 +302,7 @@ class Engine:
             running=sum(status in ("running", "restarting") for status in states),
             paused=states.count("paused"),
             stopped=sum(status not in ("running", "restarting", "paused") for status in states),
-            images=len(self.images.list(all=True)),
+            images=len(self.images.list(all_images=True)),
             live_restore=self.settings.live_restore,
             mirrors=self.settings.registry_mirrors,
             insecure_registries=self.settings.insecure_registries,
