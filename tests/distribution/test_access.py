@@ -1,3 +1,5 @@
+"""Who may do what: users and grants, tokens, TLS, and a catalog that shows each user their own."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The access log through a rotation."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The client's side of logging in, without a connection: challenges in, requests for tokens out."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""What the registry removes and what it keeps: collection, quotas, verification, retention."""
+
 from __future__ import annotations
 
 import asyncio

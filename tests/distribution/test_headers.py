@@ -1,3 +1,5 @@
+"""Headers of the protocol, written and read: challenges, ranges, links, waiting times."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Images between a store and a registry, whole, in part, interrupted and at once."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""One upload over several replicas."""
+
 from __future__ import annotations
 
 from contextlib import closing

@@ -1,3 +1,5 @@
+"""The registry at the level of HTTP: uploads, ranges, mounts, manifests, referrers, settings."""
+
 from __future__ import annotations
 
 import json

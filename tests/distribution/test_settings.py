@@ -1,3 +1,5 @@
+"""The client's settings: endpoints, proxies, credentials; and what answers of registries mean."""
+
 from __future__ import annotations
 
 import json

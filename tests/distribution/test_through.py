@@ -1,3 +1,5 @@
+"""The registry as a cache of another one, and the hooks that hear of pushes and pulls."""
+
 from __future__ import annotations
 
 import hashlib

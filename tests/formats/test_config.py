@@ -1,3 +1,5 @@
+"""Image configs: read strictly, changed without loss, built the same each time."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Digests as text and as values."""
+
 from __future__ import annotations
 
 import hashlib

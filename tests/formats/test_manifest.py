@@ -1,3 +1,5 @@
+"""Manifests, indexes and descriptors: what is taken, what is refused, and what names the fault."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""Platforms: normal forms, and which of several suits a machine."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""References: the forms people write, the canonical one, and what is none."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""A gallery of images over a store of its own."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""What each instruction does to a config."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Images from a root file system, and from what a container changed."""
+
 from __future__ import annotations
 
 import bz2

@@ -1,3 +1,5 @@
+"""Which images are shown, their sizes and history, and what a prune takes."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Finding images by name, tagging and untagging."""
+
 from __future__ import annotations
 
 import pytest

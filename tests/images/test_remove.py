@@ -1,3 +1,5 @@
+"""`rmi` by dockerd's rules: names, children, containers, layers."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Compressed streams out and in, of every kind, whole, cut and hostile."""
+
 from __future__ import annotations
 
 import bz2

@@ -1,3 +1,5 @@
+"""Paths of members, and the names that stand for deletions."""
+
 from __future__ import annotations
 
 import pytest

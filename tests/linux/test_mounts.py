@@ -1,3 +1,5 @@
+"""The mount API, renames and copies, against the kernel."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Paths resolved inside a root, against the kernel."""
+
 from __future__ import annotations
 
 import errno

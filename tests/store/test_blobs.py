@@ -1,3 +1,5 @@
+"""Blobs: written once, verified, resumed, served."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Who keeps content and when it goes: owners, leases, the cache."""
+
 from __future__ import annotations
 
 import threading

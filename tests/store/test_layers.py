@@ -1,3 +1,5 @@
+"""Layers: a tar and its index, kept and verified together."""
+
 from __future__ import annotations
 
 import io

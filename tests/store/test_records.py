@@ -1,3 +1,5 @@
+"""Records and owners in transactions."""
+
 from __future__ import annotations
 
 import threading

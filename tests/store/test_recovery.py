@@ -1,3 +1,5 @@
+"""What a store finds after a crash, a reboot, another process, or damage."""
+
 from __future__ import annotations
 
 import os
