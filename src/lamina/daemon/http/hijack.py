@@ -141,7 +141,7 @@ async def _join(
 
 
 async def _send(reader: asyncio.StreamReader, inner: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # the process stopped reading
         while data := await reader.read(_CHUNK):
             await loop.sock_sendall(inner, data)
         inner.shutdown(socket.SHUT_WR)

@@ -32,6 +32,8 @@ CONTEXT_HEADER = "X-Lamina-Context"
 
 
 class Ulimit(msgspec.Struct, rename="pascal"):
+    """A limit of setrlimit(2) by its name without RLIMIT_."""
+
     name: str
     soft: int = 0
     hard: int = 0
