@@ -84,7 +84,7 @@ async def hijack_first(
         said = f"{message_of(error)}\r\n".encode()
         writer.write(frame(STDOUT, said) if framed else said)
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # the client was faster
             writer.close()
     return Given()
 
