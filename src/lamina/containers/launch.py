@@ -168,7 +168,7 @@ class Launcher:
         """Gives back all that an ended (or never started) process had. A second call does nothing."""
         task, container.task = container.task, None
         if task is not None:
-            with suppress(LaminaError):
+            with suppress(LaminaError):  # its monitor may be gone; the rest is to be given back all the same
                 task.delete()
         mode = container.record.host_config.network_mode
         if mode not in ("host", "none") and not mode.startswith("container:"):

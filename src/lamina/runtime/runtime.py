@@ -252,7 +252,7 @@ class Task(Process):
 
     def expect_exec(self) -> None:
         """Says that an exec is about to come, which makes its start quicker (see `monitor.warmth`); costs little."""
-        with suppress(LaminaError):
+        with suppress(LaminaError):  # only a hint
             self._ask({"op": "warm"})
 
     def exec(
@@ -306,7 +306,7 @@ class Task(Process):
 
     def find_ended(self) -> None:
         """Settles a task that has no monitor any more."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # it never ran
             self._pid = int((self._directory / protocol.PID_FILE).read_text())
             self._started = True
         status = read_exit(self._directory)

@@ -87,7 +87,7 @@ class JsonLog:
             yield raw
 
     def _rotate(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # then the file grows past its size
             if self._max_files > 1:
                 for number in range(self._max_files - 1, 1, -1):
                     with suppress(FileNotFoundError):
