@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -119,6 +120,15 @@ def test_exec(rooms: Rooms) -> None:
     with pytest.raises(InvalidInput):
         containers.exec_start(missing)
     assert containers.exec_inspect(missing)["ExitCode"] == 127
+    sized = containers.exec_create(id, ExecConfig(cmd=("cat",), tty=True, attach_stdout=True, attach_stdin=True))
+    with ThreadPoolExecutor() as pool:  # clients ask for a size while the exec starts
+        early = pool.submit(containers.exec_resize, sized, 44, 155)
+        connection = containers.exec_start(sized)
+        assert connection is not None
+        with connection:
+            early.result(20)
+            connection.sendall(b"\x04")
+            eventually(lambda: containers.exec_inspect(sized)["ExitCode"] == 0)
     detached = containers.exec_create(id, ExecConfig(cmd=("touch", "/made")))
     assert containers.exec_start(detached, detach=True) is None
     eventually(lambda: containers.exec_inspect(detached)["ExitCode"] == 0)

@@ -20,6 +20,7 @@ from lamina.runtime.runtime import Exec, Task
 from lamina.runtime.task import ExitStatus
 
 Publish = Callable[..., None]
+BEGIN_SECONDS = 10.0  # how long a resize waits for its exec to start, as dockerd does
 REMEMBERED = 200  # ended execs that inspect still knows
 
 
@@ -34,6 +35,7 @@ class Execution:
     started: bool = False
     exit_code: int | None = None
     pid: int = 0
+    begun: threading.Event = field(default_factory=threading.Event)  # it runs, or could not be run
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -93,9 +95,10 @@ class Execs:
                 raise Conflict(f"exec command {id} {word} running")
             execution.started = True
         connection = None
+        root = Path(f"/proc/{container.state.pid}/root")
         try:
             task = _task(container)
-            spec = self._specs.exec(container, _sized(wish, size), Path(f"/proc/{container.state.pid}/root"))
+            spec = self._specs.exec(container, _sized(wish, size), root)
             stdin = wish.attach_stdin and not detach
             process = execution.process = task.exec(
                 id, spec, lambda status: self._ended(execution, status), stdin=stdin
@@ -106,11 +109,13 @@ class Execs:
                     stdin=stdin, stdout=wish.attach_stdout, stderr=wish.attach_stderr, detach_keys=keys
                 )
             execution.pid = process.start()
+            execution.begun.set()
         except BaseException as error:
             self._failed(execution, error)
             if connection is not None:
                 connection.close()
-            if isinstance(error, OSError) and not Path(f"/proc/{container.state.pid}").exists():
+            _task(container)  # where it has ended or been paused meanwhile, that is the reason
+            if isinstance(error, OSError) and not root.exists():
                 raise Conflict(f"container {container.id} is not running", container=container.id) from error
             raise
         self._publish(container, f"exec_start: {' '.join(wish.cmd)}", execID=id)
@@ -119,6 +124,7 @@ class Execs:
     def _failed(self, execution: Execution, error: BaseException) -> None:
         code = error.facts.get("exit_code", 126) if isinstance(error, LaminaError) else 126
         execution.exit_code = code
+        execution.begun.set()
         execution.ended.set()
         if execution.process is not None:
             with contextlib.suppress(LaminaError):  # the failure that led here is the one to tell
@@ -134,8 +140,10 @@ class Execs:
         self.get(id).ended.wait(seconds)
 
     def resize(self, id: str, height: int, width: int) -> None:
-        """Raises NotFound, Conflict when it does not run."""
+        """Clients ask for it while the exec starts, so that is waited for. Raises NotFound, Conflict when it does not
+        run."""
         execution = self.get(id)
+        execution.begun.wait(BEGIN_SECONDS)
         if execution.process is None or not execution.running:
             raise Conflict(f"cannot resize a stopped exec: {id}", exec=id)
         execution.process.resize(height, width)
