@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Callable
 
 import pytest
 
 from lamina.containers.attach import AttachOptions
+from lamina.containers.catalog import BUCKET
 from lamina.containers.config import HostConfig, RestartPolicy
 
 from .conftest import Rooms, eventually
@@ -62,6 +65,25 @@ def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:
     eventually(lambda: rooms.containers.get(again).state.status == "running")
     assert rooms.containers.get(again).state.pid not in pids
     rooms.containers.remove(again, force=True)
+
+
+def test_started_when_the_engine_died(reopen: Callable[[], Rooms]) -> None:
+    """The process runs, and nothing was written of it: nobody was told, so it is ended, and can be started again."""
+    rooms = reopen()
+    id = rooms.create("exec sleep 1000")
+    with rooms.store.read() as view:
+        before = view.get(BUCKET, id)
+    assert before is not None
+    rooms.containers.start(id)
+    held = os.pidfd_open(rooms.containers.get(id).state.pid)
+    with rooms.store.transaction() as tx:
+        tx.put(BUCKET, id, before)
+    rooms = reopen()
+    assert rooms.containers.get(id).state.status == "created"
+    assert select.select([held], [], [], 10)[0], "the container's process still runs"
+    os.close(held)
+    rooms.containers.start(id)
+    assert rooms.containers.get(id).state.status == "running"
 
 
 def test_prepared_and_never_started(reopen: Callable[[], Rooms]) -> None:

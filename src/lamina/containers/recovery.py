@@ -14,6 +14,7 @@ from lamina.errors import LaminaError, NotFound
 from lamina.runtime.runtime import Task
 from lamina.runtime.task import ExitStatus
 
+_SECONDS = 10.0  # for a killed container to end
 UNKNOWN_EXIT = 255  # what dockerd reports for containers that died with the machine
 
 
@@ -41,6 +42,9 @@ class Recovery:
         containers = self._catalog.all()
         tasks = {container.id: self._task(container) for container in containers if container.state.running}
         alive = {id for id, task in tasks.items() if task is not None and task.pid}
+        for container in containers:
+            if not container.state.running:
+                self._end_unrecorded(container)
         self._sweep(containers, alive)
         for container in containers:
             if container.id in alive:
@@ -85,9 +89,17 @@ class Recovery:
             status = status or ExitStatus(container.state.exit_code, finished_at=time.time_ns())
         self._exits.ended(container, status or ExitStatus(UNKNOWN_EXIT, finished_at=time.time_ns()))
 
+    def _end_unrecorded(self, container: Container) -> None:
+        """Ends what was prepared for a client that attached and never started, and what had just been started when the
+        engine died: nobody was told that it runs."""
+        with suppress(LaminaError):  # there is none, or it has just ended
+            task = self._rooms.runtime.recover(container.id)
+            if task.pid:
+                task.kill(all=True)
+                task.wait(_SECONDS)
+            task.delete()
+
     def _clear(self, container: Container) -> None:
-        with suppress(LaminaError):  # what was prepared for a client that attached, and never started
-            self._rooms.runtime.recover(container.id).delete()
         policy = container.record.host_config.restart_policy.name
         state = container.state
         if container.record.host_config.auto_remove and state.status == "exited":
