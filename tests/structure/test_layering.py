@@ -47,9 +47,10 @@ FORBIDDEN = {
     "containers": {"build", "dockerfile"},
 }
 
-# Programs the command line starts: the one place where an edge loads what it otherwise reaches over HTTP.
+# What the command line does without a daemon: the places where an edge loads what it otherwise reaches over HTTP.
 ENTRIES = {
     ("cli/commands/daemon.py", "daemon"),
+    ("cli/commands/manifest.py", "distribution"),
     ("cli/commands/registry.py", "distribution"),
 }
 

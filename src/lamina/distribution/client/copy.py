@@ -21,7 +21,7 @@ from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import Report, Status
 
-__all__ = ["Copied", "copy"]
+__all__ = ["Copied", "bring", "copy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,17 @@ def copy(
     top = work.origin.manifest(source.digest or source.tag or "")
     work.tree(top, target.tag, referrers)
     return Copied(top.digest, len(work.done), work.sent)
+
+
+def bring(
+    document: Manifest | Index,
+    origin: Repository,
+    goal: Repository,
+    report: Report,
+    cancelled: threading.Event | None = None,
+) -> None:
+    """Copy one manifest or index with all that it needs from repository to repository, without a tag."""
+    _Copy(origin, goal, report, cancelled or threading.Event()).tree(document, None, False)
 
 
 class _Copy:

@@ -1,0 +1,105 @@
+"""Manifest lists in the making, where Docker's clients keep them: `manifests/LIST/IMAGE` beside config.json."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lamina.errors import InvalidInput, LaminaError, NotFound
+from lamina.formats import media
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.index import Index
+from lamina.formats.manifest import Manifest
+from lamina.formats.reference import Reference
+
+
+class Entry(NamedTuple):
+    """An image in a list: where it is, what the list says of it, and its manifest."""
+
+    reference: Reference
+    descriptor: Descriptor
+    manifest: Manifest
+
+    def document(self) -> dict[str, Any]:
+        """As Docker's clients write it."""
+        member = "SchemaV2Manifest" if self.manifest.media_type == media.DOCKER_MANIFEST else "OCIManifest"
+        raw = self.manifest.raw
+        return {
+            "Ref": str(self.reference),
+            "Descriptor": self.descriptor.to_json(),
+            "Raw": base64.b64encode(raw).decode(),
+            member: json.loads(raw),
+        }
+
+
+class Drafts:
+    """The lists below a configuration folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder / "manifests"
+
+    def get(self, name: Reference) -> list[Entry]:
+        """The images of a list. Raises NotFound for an unknown one, InvalidInput, naming the file, for damage."""
+        try:
+            files = sorted(file for file in self._folder(name).iterdir() if not file.name.startswith("."))
+        except FileNotFoundError:
+            raise _unknown(name) from None
+        return [_read(file) for file in files]
+
+    def has(self, name: Reference) -> bool:
+        """Whether there is such a list."""
+        return self._folder(name).is_dir()
+
+    def save(self, name: Reference, entry: Entry) -> None:
+        """Add an image to a list, in place of what the list has under its name."""
+        folder = self._folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".new.{os.getpid()}"
+        temporary.write_text(json.dumps(entry.document()))
+        temporary.replace(folder / _file_name(entry.reference))
+
+    def remove(self, name: Reference) -> None:
+        """Forget a list. Raises NotFound."""
+        if not self.has(name):
+            raise _unknown(name)
+        shutil.rmtree(self._folder(name))
+
+    def _folder(self, name: Reference) -> Path:
+        return self._root / _file_name(name)
+
+
+def joined(entries: Sequence[Entry]) -> Index:
+    """The list of these images: an OCI index where all are OCI images, else Docker's manifest list."""
+    oci = all(entry.manifest.media_type == media.OCI_MANIFEST for entry in entries)
+    return Index.build([entry.descriptor for entry in entries], media.OCI_INDEX if oci else media.DOCKER_LIST)
+
+
+def _unknown(name: Reference) -> NotFound:
+    return NotFound(f"No such manifest: {name}", advice="Make it with `lamina manifest create`")
+
+
+def _file_name(name: Reference) -> str:
+    return str(name).replace(":", "-").replace("/", "_")
+
+
+def _raw(document: dict[str, Any]) -> bytes:
+    """The manifest's bytes. Docker's older clients keep its members alone, and trust in how Docker indents them."""
+    if "Raw" in document:
+        return base64.b64decode(document["Raw"], validate=True)
+    return json.dumps(document["SchemaV2Manifest"], indent=3, ensure_ascii=False).encode()
+
+
+def _read(file: Path) -> Entry:
+    try:
+        document = json.loads(file.read_text())
+        descriptor = Descriptor.from_json(document["Descriptor"], "manifest list")
+        manifest = Manifest.parse(descriptor.check(_raw(document)), descriptor.media_type)
+        return Entry(Reference.parse(document["Ref"]), descriptor, manifest)
+    except (LaminaError, ValueError, KeyError, TypeError) as error:
+        advice = "Remove the list with `lamina manifest rm`, and make it anew"
+        raise InvalidInput(f"{file} is damaged", advice=advice) from error
