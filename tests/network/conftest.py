@@ -9,23 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from lamina.linux.syscalls import libc
+from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
 from lamina.network.networks import Networks
 from lamina.store.store import Store
-
-_CLONE_NEWNET = 0x40000000
 
 
 @pytest.fixture
 def machine() -> Iterator[None]:
     """The calling thread, and those it starts, in an empty network namespace with the loopback up."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    libc("unshare", _CLONE_NEWNET)
+    unshare(CLONE_NEWNET)
     try:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         yield
     finally:
-        libc("setns", home, _CLONE_NEWNET)
+        setns(home, CLONE_NEWNET)
         os.close(home)
 
 

@@ -17,18 +17,17 @@ AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
-_SET_FLAG, _SET_STRING, _SET_BINARY, _SET_PATH, _SET_PATH_EMPTY, _SET_FD, _CMD_CREATE = range(7)
+_SET_FLAG, _SET_STRING, _CMD_CREATE = 0, 1, 6
 
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
-MOUNT_ATTR_NOATIME = 0x10
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_NOATIME, MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE = 1024, 4096, 16384, 1 << 17, 1 << 18
-MS_SLAVE, MS_SHARED = 1 << 19, 1 << 20
-MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW = 1, 2, 4, 8
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_BIND, MS_REC = 4096, 16384
+MS_PRIVATE, MS_SHARED = 1 << 18, 1 << 20
+MNT_DETACH = 2
 
 
 class _MountAttr(ctypes.Structure):
@@ -53,11 +52,6 @@ def fsconfig_string(fd: int, key: str, value: Path) -> None:
 def fsconfig_flag(fd: int, key: str) -> None:
     """Sets the option `key`, which has no value."""
     syscall(_FSCONFIG, fd, _SET_FLAG, os.fsencode(key), None, 0)
-
-
-def fsconfig_fd(fd: int, key: str, value: int) -> None:
-    """Sets option `key` of the context to an open descriptor."""
-    syscall(_FSCONFIG, fd, _SET_FD, os.fsencode(key), None, value)
 
 
 def fsconfig_create(fd: int) -> None:

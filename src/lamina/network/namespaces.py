@@ -17,11 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lamina.errors import Unavailable
-from lamina.linux.syscalls import libc
+from lamina.linux.mounts import MNT_DETACH, MS_BIND, mount, umount2
+from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
 
-_CLONE_NEWNET = 0x40000000
-_MS_BIND = 0x1000
-_MNT_DETACH = 2
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _READY = 3
@@ -57,9 +55,7 @@ class Namespaces:
         descriptor = self._take()
         try:
             path.touch(mode=0o400)
-            libc(
-                "mount", f"/proc/self/fd/{descriptor}".encode(), os.fsencode(path), None, _MS_BIND, None, filename=path
-            )
+            mount(f"/proc/self/fd/{descriptor}", path, flags=MS_BIND)
         finally:
             os.close(descriptor)
         return path
@@ -68,7 +64,7 @@ class Namespaces:
         """Lets the namespace go; the kernel ends it with its last process. A missing one is fine."""
         path = self.path(name)
         with suppress(OSError):  # not mounted
-            libc("umount2", os.fsencode(path), _MNT_DETACH, filename=path)
+            umount2(path, MNT_DETACH)
         path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -103,7 +99,7 @@ class Namespaces:
 
 def _fresh_namespace() -> int:
     """Puts the calling thread into a new namespace, and gives its descriptor."""
-    libc("unshare", _CLONE_NEWNET)
+    unshare(CLONE_NEWNET)
     descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     _quiet_ipv6()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
@@ -125,12 +121,12 @@ def inside(path: Path) -> Iterator[None]:
     try:
         target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            libc("setns", target, _CLONE_NEWNET, filename=path)
+            setns(target, CLONE_NEWNET)
         finally:
             os.close(target)
         try:
             yield
         finally:
-            libc("setns", home, _CLONE_NEWNET)
+            setns(home, CLONE_NEWNET)
     finally:
         os.close(home)

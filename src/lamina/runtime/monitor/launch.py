@@ -8,24 +8,8 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from lamina.linux.syscalls import libc
-
-CLONE_NEWNS = 0x00020000
-MS_REC = 0x4000
-MS_PRIVATE = 0x40000
-MNT_DETACH = 2
-PR_SET_CHILD_SUBREAPER = 36
-PR_SET_NAME = 15
-
-
-def become_subreaper() -> None:
-    """Makes orphans below this process its children (prctl(2)), so that it learns how they end."""
-    libc("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def name_process(name: str) -> None:
-    """Gives the calling process the name that ps shows, cut to 15 bytes (prctl(2))."""
-    libc("prctl", PR_SET_NAME, name.encode()[:15] + b"\0", 0, 0, 0)
+from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
+from lamina.linux.namespaces import CLONE_NEWNS, unshare
 
 
 def hide_mounts(paths: Sequence[str]) -> None:
@@ -33,10 +17,10 @@ def hide_mounts(paths: Sequence[str]) -> None:
 
     Only short-lived programs go there: a copy of the mount table that lived on would hold every mount in it.
     """
-    libc("unshare", CLONE_NEWNS)
-    libc("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    unshare(CLONE_NEWNS)
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
     for path in paths:
-        libc("umount2", os.fsencode(path), MNT_DETACH)
+        umount2(path, MNT_DETACH)
 
 
 def spawn(command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int]) -> int:

@@ -15,8 +15,9 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from lamina.linux.processes import become_subreaper, name_process
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.launch import become_subreaper, name_process, spawn
+from lamina.runtime.monitor.launch import spawn
 from lamina.runtime.monitor.monitor import Monitor
 from lamina.runtime.monitor.peers import ignore_signals
 
