@@ -234,6 +234,13 @@ def test_copies_both_ways(lamina: Cli, tmp_path: Path) -> None:
     assert shown == "leaf" * 3
     lamina("cp", "files:/tmp/tree", str(tmp_path / "back"))
     assert (tmp_path / "back" / "sub" / "leaf").read_text() == "leaf"
+    lamina("cp", "files:/tmp/tree/.", str(tmp_path / "back"))
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["sub"]
+    links = "cd /var && mkdir links && echo 1 > links/a && ln links/a links/b && ln -s / links/c"
+    lamina("exec", "files", "sh", "-c", links)
+    lamina("cp", "files:/var/links", str(tmp_path / "linked"))
+    assert (tmp_path / "linked" / "a").samefile(tmp_path / "linked" / "b")
+    assert (tmp_path / "linked" / "c").readlink() == Path("/")
     lamina("cp", "files:/etc/renamed", str(tmp_path))
     assert (tmp_path / "renamed").read_text() == "leaf"
     assert "does not exist" in lamina.fails("cp", "files:/one", str(tmp_path / "nowhere") + "/", code=1)

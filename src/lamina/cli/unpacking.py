@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lamina.cli.copying import Placement, renamed
-from lamina.errors import Corrupt
+from lamina.layers.unpack import Style
+from lamina.layers.unpack import unpack as unpack_below
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -41,21 +41,17 @@ class ChunkReader(io.RawIOBase):
 def unpack(chunks: Iterator[bytes], source: str, placement: Placement, *, keep_owner: bool) -> None:
     """Unpack a tar whose entries begin with `source` as `placement` says. Files are ours unless `keep_owner`.
 
-    Raises Corrupt for an archive that is damaged, or would write outside the folder.
+    Raises what `lamina.layers.unpack` does: InvalidInput for a damaged archive, Forbidden, NoSpace.
     """
-    folder = os.path.abspath(placement.folder)
-    owner = (os.geteuid(), os.getegid())
 
-    def admit(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
-        changes: dict[str, Any] = {} if keep_owner else {"uid": owner[0], "gid": owner[1], "uname": "", "gname": ""}
-        changes["name"] = renamed(member.name, source, placement.name)
-        if member.islnk():
-            changes["linkname"] = renamed(member.linkname, source, placement.name)
-        return tarfile.tar_filter(member.replace(**changes, deep=False), path)
+    def rename(path: str) -> str:
+        path = renamed(path, source, placement.name)
+        return "" if path == "." else path
 
-    stream = io.BufferedReader(ChunkReader(chunks), 1 << 20)
+    folder = os.open(placement.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            archive.extractall(folder, filter=admit)
-    except (tarfile.TarError, EOFError) as error:
-        raise Corrupt(f"cannot unpack what the container sent ({error})") from error
+        owner = None if keep_owner else (os.geteuid(), os.getegid())
+        stream = io.BufferedReader(ChunkReader(chunks), 1 << 20)
+        unpack_below(stream, folder, Style.PLAIN, owner=owner, rename=rename)
+    finally:
+        os.close(folder)

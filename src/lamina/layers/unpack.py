@@ -13,7 +13,8 @@ import errno
 import os
 import secrets
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamina.errors import Conflict, InvalidInput
@@ -61,22 +62,26 @@ def unpack(
     *,
     owner: tuple[int, int] | None = None,
     keep_kinds: bool = False,
+    rename: Callable[[str], str] | None = None,
 ) -> Unpacked:
     """Unpack the plain tar `source` (a stream, or a file) below the directory that the descriptor `root` holds open.
 
     Restores owner (root only), mode, times, extended attributes, capabilities, devices and holes. `owner` is given to
     every file in place of its own. `keep_kinds` refuses, with Conflict, to put a directory where something else is, or
-    the other way round. Raises InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden, NoSpace; what was
-    unpacked before stays, and it is the caller's to remove. Nothing is synced.
+    the other way round. `rename` says where a member goes: it takes and gives paths as `Entry.path` has them. Raises
+    InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden, NoSpace; what was unpacked before stays, and
+    it is the caller's to remove. Nothing is synced.
     """
     if isinstance(source, Path):
         with source.open("rb", buffering=0) as file:
-            return unpack(file, root, style, limits, owner=owner, keep_kinds=keep_kinds)
+            return unpack(file, root, style, limits, owner=owner, keep_kinds=keep_kinds, rename=rename)
     placer = Placer(owner, own=os.geteuid() == 0)
     unpacking = _Unpacking(root, _whiteouts(Style(style), root), placer, keep_kinds)
     entries = size = 0
     try:
         for member in read_tar(source, limits):
+            if rename is not None:
+                member.entry = _renamed(member.entry, rename)
             with placing(member.entry.path):
                 unpacking.put(member)
             entries += 1
@@ -85,6 +90,11 @@ def unpack(
     finally:
         unpacking.close()
     return Unpacked(entries, size)
+
+
+def _renamed(entry: Entry, rename: Callable[[str], str]) -> Entry:
+    is_link = entry.type is EntryType.HARDLINK
+    return replace(entry, path=rename(entry.path), target=rename(entry.target) if is_link else entry.target)
 
 
 def _whiteouts(style: Style, root: int) -> Whiteouts:
