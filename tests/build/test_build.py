@@ -242,6 +242,23 @@ def test_archives_are_unpacked_by_add_alone(workshop: Workshop) -> None:
     }
 
 
+def test_an_archive_stays_below_its_destination(workshop: Workshop) -> None:
+    members = {"l": File(link="/etc"), "l/f": File("x"), "lib/g": File("y")}
+    files = {"t.tar": File(archive=members), "lib": File(link="/real")}
+    image = workshop.build("FROM scratch\nWORKDIR /real\nCOPY . /x/\nADD t.tar /x/\n", {**files, "real/r": "1"})
+    found = listing(image)
+    assert found["x/etc/f"].endswith(" x")
+    assert not [path for path in found if path.startswith(("etc", "real/"))]
+
+
+def test_a_bad_archive_is_not_taken_for_a_plain_file(workshop: Workshop) -> None:
+    files = {"t.tar": File(archive={"../../up": File("x")})}
+    with pytest.raises(InvalidInput, match="leads outside the archive"):
+        workshop.build("FROM scratch\nADD t.tar /x/\n", files)
+    with pytest.raises(InvalidInput, match="It is a link to nowhere, which is not there"):
+        workshop.build("FROM scratch\nCOPY l /\n", {"l": File(link="nowhere")})
+
+
 @pytest.mark.parametrize(
     ("dockerfile", "message"),
     [

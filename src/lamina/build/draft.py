@@ -57,9 +57,15 @@ class Draft:
                 return True
         return False
 
-    def resolve(self, path: str) -> str:
-        """`path` with all symlinks followed inside the tree. Raises Problem for a loop."""
-        return resolve(self.lookup, path)
+    def resolve(self, path: str, below: str = "") -> str:
+        """`path` with all symlinks followed inside the tree. Raises Problem for a loop.
+
+        With `below` (resolved itself) that directory is the root: `path` starts there, and no link leads out of it.
+        """
+        if not below:
+            return resolve(self.lookup, path)
+        inside = resolve(lambda at: self.lookup(f"{below}/{at}"), path)
+        return f"{below}/{inside}" if inside else below
 
     def is_directory(self, path: str) -> bool:
         """Whether `path`, resolved already, is a directory; the root always is."""

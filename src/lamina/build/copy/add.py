@@ -33,7 +33,9 @@ from lamina.errors import InvalidInput, LaminaError
 from lamina.formats.digest import Digest
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import EntryType
-from lamina.layers.tar.reader import read_tar
+from lamina.layers.limits import Limits
+from lamina.layers.tar.header import BLOCK, parse_header
+from lamina.layers.tar.source import Source as TarSource
 
 UNNAMED = "__unnamed__"
 _CHUNK = 1 << 20
@@ -46,12 +48,13 @@ def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ..
 
 
 def is_archive(source: Source) -> bool:
-    """Whether a file begins like a tar, looking through compression."""
+    """Whether a file begins with the header of a tar, looking through compression; what follows may still be bad."""
     if source.node.entry.type is not EntryType.REGULAR:
         return False
     data = source.tree.open(source.node)
     try:
-        return next(read_tar(decompressed(data)), None) is not None
+        block = TarSource(decompressed(data), Limits().expanded_size).upto(BLOCK)
+        return len(block) == BLOCK and bool(parse_header(block, 0))
     except LaminaError:
         return False
     finally:
@@ -79,16 +82,17 @@ def place_archive(source: Source, placing: Placing, temporary: Path, closing: Ex
     top = tree.lookup("")
     for node in walk(tree, top) if top is not None else ():
         if node.path:
-            _put(node, f"{at}/{node.path}".lstrip("/"), tree, placing)
+            _put(node, at, tree, placing)
     return True
 
 
-def _put(node: Node, path: str, tree: ArchiveTree, placing: Placing) -> None:
-    parent, _, name = path.rpartition("/")
-    parent = placing.draft.resolve(parent)
+def _put(node: Node, at: str, tree: ArchiveTree, placing: Placing) -> None:
+    """Plan one member. dockerd unpacks with the destination as its root, so links lead no further up than that."""
+    parent, _, name = node.path.rpartition("/")
+    parent = placing.draft.resolve(parent, at)
     path = f"{parent}/{name}" if parent else name
     if node.implied:
-        placing.draft.make_directories(placing.draft.resolve(path))
+        placing.draft.make_directories(placing.draft.resolve(node.path, at))
     else:
         placing.draft.put(Planned(replace(node.entry, path=path), tree, node))
 
@@ -146,9 +150,7 @@ def check_checksum(checksum: str, sources: int, remote: int) -> None:
     if checksum and sources != 1:
         raise Problem("checksum can't be specified for multiple sources", "Write one ADD for each.")
     if checksum and not remote:
-        raise Problem(
-            "checksum requires HTTP(S) or Git sources", "Leave it out for files of the context."
-        )
+        raise Problem("checksum requires HTTP(S) or Git sources", "Leave it out for files of the context.")
 
 
 def _wanted(checksum: str) -> Digest | None:

@@ -15,6 +15,7 @@ from lamina.build.tree import Node, Tree, find, walk
 from lamina.dockerfile.gomatch import compile_match, has_wildcards
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
+from lamina.layers.entry import EntryType
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ def _source(tree: Tree, path: str, context: bool) -> Source:
 def _why_missing(tree: Tree, path: str) -> str | None:
     if isinstance(tree, IgnoringTree) and (why := tree.reason(path)):
         return f"{why}."
+    link = tree.lookup(path)
+    if link is not None and link.entry.type is EntryType.SYMLINK:
+        return f"It is a link to {link.entry.target}, which is not there."
     parent = tree.lookup(posixpath.dirname(path))
     if parent is None or not parent.is_directory:
         return None
