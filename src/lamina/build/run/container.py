@@ -17,7 +17,6 @@ from pathlib import Path
 
 from lamina.build.console import short
 from lamina.build.run.binds import Binds, MountMaker
-from lamina.build.run.clamped import ClampedBuilder
 from lamina.build.run.leftovers import PREFIX
 from lamina.build.run.mountpoints import MountPoints, mountpoint_layer
 from lamina.build.run.output import follow
@@ -203,11 +202,10 @@ class ContainerRunner:
         return tuple(BindMount(str(folder / file), f"/etc/{file}") for file in texts)
 
     def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
-        epoch = state.args.epoch_ns
+        """The layer of what the command left. With SOURCE_DATE_EPOCH no time in it is later."""
         with work.rooms.store.layers.create() as making:
-            paths = making.tar, making.index
-            with LayerBuilder(*paths) if epoch is None else ClampedBuilder(*paths, epoch) as builder:
-                snapshot.write_diff(builder)
+            with LayerBuilder(making.tar, making.index) as builder:
+                snapshot.write_diff(builder, latest_ns=state.args.epoch_ns)
                 made = builder.finish()
             return making.commit(made) if made.entries else None
 
