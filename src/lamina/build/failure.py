@@ -5,7 +5,7 @@ from __future__ import annotations
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.instructions import Instruction
 from lamina.dockerfile.position import Problem, excerpt
-from lamina.errors import CommandFailed, InvalidInput, LaminaError, Unsupported
+from lamina.errors import CommandFailed, InvalidInput, LaminaError
 
 
 def facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
@@ -18,12 +18,6 @@ def failed(file: Dockerfile, instruction: Instruction, problem: Problem, prefix:
     """A rule that a step broke. The message begins with `prefix`, such as "COPY failed: "."""
     found = facts(file, instruction)
     return InvalidInput(f"{prefix}{problem.message}", advice=_advice(problem.advice, found), **found)
-
-
-def unsupported(file: Dockerfile, instruction: Instruction, what: str, advice: str | None = None) -> Unsupported:
-    """Something the language has and this builder does not."""
-    found = facts(file, instruction)
-    return Unsupported(f"{what} is not supported yet", advice=_advice(advice, found), **found)
 
 
 def placed(file: Dockerfile, instruction: Instruction, error: LaminaError, prefix: str = "") -> LaminaError:

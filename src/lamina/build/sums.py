@@ -6,7 +6,6 @@ The memory of a directory context lies in the store, so that the next build of t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import msgspec
 
@@ -81,10 +80,6 @@ class Sums:
             data.close()
         self.note(node, sum_)
         return sum_
-
-    def all_known(self, nodes: Iterable[Node]) -> bool:
-        """Whether no file would have to be read."""
-        return all(self.known(node) is not None for node in nodes)
 
 
 def load(store: Store, identity: str) -> Sums:

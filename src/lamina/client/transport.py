@@ -54,11 +54,6 @@ class Transport:
             self._version = self._negotiate(self.ping())
         return self._version
 
-    @property
-    def version_number(self) -> tuple[int, int]:
-        """`version` as numbers that compare."""
-        return _numbers(self.version)
-
     def ping(self) -> Mapping[str, str]:
         """The headers of `GET /_ping`, in lower case: `api-version`, `ostype`, `builder-version`, …"""
         reply = self._exchange("GET", "/_ping", {}, None)

@@ -89,7 +89,7 @@ class IndexImage:
 
     def _read_super(self) -> None:
         fields = erofs.SUPER.unpack(self.slice(erofs.SUPER_OFFSET, erofs.SUPER.size))
-        magic, _, _, block_bits, _, self.root, self.inodes, self._epoch, self._nsec, _, meta, xattrs = fields[:12]
+        magic, _, _, block_bits, _, self.root, _, self._epoch, self._nsec, _, meta, xattrs = fields[:12]
         incompatible, devices, slot, directory_bits = fields[14], fields[16], fields[17], fields[18]
         if magic != erofs.MAGIC:
             self.damaged("it does not begin as one")

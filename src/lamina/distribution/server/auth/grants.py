@@ -35,11 +35,6 @@ class Grants:
             return action in granted(identity.grants, repository)
         return action in self.allowed(identity.name, repository)
 
-    @property
-    def anonymous_may_anything(self) -> bool:
-        """Whether anyone at all has rights without saying who they are."""
-        return any(ANYONE in grant.users for grant in self._grants)
-
 
 def granted(grants: Mapping[str, frozenset[str]], repository: str) -> frozenset[str]:
     """What a token grants in a repository."""
