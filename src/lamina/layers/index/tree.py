@@ -19,6 +19,7 @@ from lamina.layers.index.xattrs import unescape
 from lamina.layers.tree import Node
 
 _MAX_CACHED_NAMES = 200_000
+_MAX_DIRECTORIES = 10_000
 _BUFFER = 1 << 17
 
 
@@ -34,6 +35,7 @@ class LayerTree:
         self._tars = tars
         self._names: dict[int, dict[bytes, int]] = {}
         self._cached = 0
+        self._directories: dict[str, tuple[RawInode, Node]] = {}
 
     @classmethod
     def open(cls, index: Path, tar: Path | Sequence[Path]) -> LayerTree:
@@ -48,6 +50,7 @@ class LayerTree:
     def close(self) -> None:
         """Lets the index go. Streams over its contents stay usable only where those lie in a tar. Idempotent."""
         self._names.clear()
+        self._directories.clear()
         self._image.close()
 
     def __enter__(self) -> LayerTree:
@@ -69,9 +72,25 @@ class LayerTree:
         return self._image.in_memory
 
     def lookup(self, path: str) -> Node | None:
-        """See Tree."""
-        inode = self._walk(_parts(path))
-        return None if inode is None else self._node("/".join(_parts(path)), inode)
+        """See Tree. Deep stacks ask each of their layers for the same few directories: those are kept at hand."""
+        known = self._directories.get(path)
+        if known is not None:
+            return known[1]
+        parent, _, name = path.rpartition("/")
+        above = self._directories.get(parent)
+        if above is not None and name and os.fsencode(name) not in self._entries(above[0]):
+            return None
+        parts = _parts(path)
+        inode = self._walk(parts)
+        if inode is None:
+            return None
+        clean = "/".join(parts)
+        node = self._node(clean, inode)
+        if node.is_directory:
+            if len(self._directories) >= _MAX_DIRECTORIES:
+                self._directories = {}
+            self._directories[clean] = (inode, node)
+        return node
 
     def children(self, path: str) -> Iterator[Node]:
         """See Tree. Every directory it gives leads back here, so that walking down always ends."""
