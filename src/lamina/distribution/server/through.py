@@ -17,7 +17,7 @@ from lamina.distribution.client.registry import RegistryClient, Repository
 from lamina.distribution.client.settings import Retry, Settings
 from lamina.distribution.client.spool import Spool
 from lamina.distribution.server.config import Config, Upstream
-from lamina.distribution.server.handlers.manifests import describe
+from lamina.distribution.server.description import describe
 from lamina.distribution.server.keeping import keep
 from lamina.distribution.server.metadata import manifests, repositories, tags
 from lamina.distribution.server.metadata.database import Database
