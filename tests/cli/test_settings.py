@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from pathlib import Path
 
@@ -11,32 +9,13 @@ import pytest
 
 from lamina.cli.config import ConfigFile
 from lamina.cli.contexts import ContextStore
-from lamina.cli.credentials import Credentials, key_of, registry_of
+from lamina.cli.credentials import registry_of, to_auth
 from lamina.cli.main import run
 from lamina.cli.pairs import environment, labels
 from lamina.cli.settings import read_settings
 from lamina.client.dial import Tls
-from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
-
-HELPER = """#!/usr/bin/env python3
-import json, pathlib, sys
-store = pathlib.Path(__file__).with_name("kept.json")
-kept = json.loads(store.read_text()) if store.exists() else {}
-given = sys.stdin.read()
-if sys.argv[1] == "store":
-    entry = json.loads(given)
-    kept[entry["ServerURL"]] = entry
-elif sys.argv[1] == "list":
-    print(json.dumps({key: entry["Username"] for key, entry in kept.items()}))
-elif given.strip() not in kept:
-    print("credentials not found in native keychain")
-    sys.exit(1)
-elif sys.argv[1] == "get":
-    print(json.dumps(kept[given.strip()]))
-else:
-    del kept[given.strip()]
-store.write_text(json.dumps(kept))
-"""
+from lamina.credentials import Credentials
+from lamina.errors import Conflict, InvalidInput, NotFound
 
 
 @pytest.fixture
@@ -111,47 +90,12 @@ def test_context_commands(clean: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert ConfigFile(clean).text("currentContext") == ""
 
 
-def test_credentials_in_the_file(clean: Path) -> None:
-    auth = base64.b64encode(b"ada:pa:ss").decode()
-    (clean / "config.json").write_text(json.dumps({"auths": {"https://reg.example.com/v1/": {"auth": auth}}, "x": 1}))
-    credentials = Credentials(ConfigFile(clean))
-    assert credentials.get("reg.example.com") == {
-        "username": "ada", "password": "pa:ss", "serveraddress": "reg.example.com",
-    }  # fmt: skip
-    credentials.store("docker.io", {"username": "bob", "password": "pw"})
-    credentials.store("tok.example.com", {"username": "bob", "identitytoken": "T"})
-    kept = ConfigFile(clean)
-    assert kept.document["x"] == 1
-    assert set(Credentials(kept).all()) == {
-        "https://index.docker.io/v1/", "https://reg.example.com/v1/", "tok.example.com",
-    }  # fmt: skip
-    assert (Credentials(kept).get("tok.example.com") or {})["identitytoken"] == "T"
-    assert (clean / "config.json").stat().st_mode & 0o777 == 0o600
-    assert Credentials(kept).erase("docker.io")
-    assert not Credentials(ConfigFile(clean)).erase("docker.io")
-
-
-def test_credential_helpers_come_first(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    helper = clean / "docker-credential-test"
-    helper.write_text(HELPER)
-    helper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{clean}:{os.environ['PATH']}")
-    (clean / "config.json").write_text('{"credHelpers": {"reg.example.com": "test"}, "credsStore": "nosuch"}')
-    credentials = Credentials(ConfigFile(clean))
-    assert credentials.get("reg.example.com") is None
-    credentials.store("reg.example.com", {"username": "ada", "password": "secret"})
-    assert (credentials.get("reg.example.com") or {})["password"] == "secret"
-    assert "secret" not in (clean / "config.json").read_text()
-    assert credentials.erase("reg.example.com")
-    with pytest.raises(Unavailable, match="docker-credential-nosuch"):
-        credentials.get("other.example.com")
-
-
 def test_registries_are_known_by_their_names() -> None:
     assert [registry_of(name) for name in ("a", "a/b", "localhost/a", "h:5/a", "r.io/a/b")] == [
         "docker.io", "docker.io", "localhost", "h:5", "r.io",
     ]  # fmt: skip
-    assert key_of("") == key_of("docker.io") == "https://index.docker.io/v1/"
+    auth = {"username": "ada", "serveraddress": "https://index.docker.io/v1/"}
+    assert to_auth("", Credentials("ada")) == to_auth("docker.io", Credentials("ada")) == auth
 
 
 def test_environment_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

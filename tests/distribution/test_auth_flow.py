@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lamina.distribution.client.auth import Authorization, Credentials, TokenAnswer, TokenRequest, authorize
+from lamina.credentials import Credentials
+from lamina.distribution.client.auth import Authorization, TokenAnswer, TokenRequest, authorize
 from lamina.distribution.headers import parse_challenges
 from lamina.errors import Unauthorized, Unavailable
 

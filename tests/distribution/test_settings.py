@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 
 from lamina.distribution.client.answers import failure, without_secrets
-from lamina.distribution.client.auth import Credentials
-from lamina.distribution.client.credentials import CredentialFile
 from lamina.distribution.client.settings import Proxies, Settings, endpoints
 from lamina.errors import Forbidden, InvalidInput, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
 
@@ -53,51 +47,6 @@ def test_proxies_follow_the_usual_variables() -> None:
     assert proxies.for_url("https", "host", 82) == "http://p:1"
     assert proxies.for_url("https", "localhost", 82) is None
     assert "p:1" not in repr(proxies)
-
-
-def helper(folder: Path, name: str, script: str) -> None:
-    path = folder / f"docker-credential-{name}"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-def test_only_the_helper_concerned_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    helper(tmp_path, "good", """read key; echo '{"ServerURL":"'$key'","Username":"u","Secret":"'$key'"}'""")
-    helper(tmp_path, "bad", f"touch {tmp_path}/called; exit 1")
-    helper(tmp_path, "empty", "echo 'credentials not found in native keychain'; exit 1")
-    helper(tmp_path, "token", """echo '{"Username":"<token>","Secret":"refresh"}'""")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    config = tmp_path / "config.json"
-    helpers = {"good.example": "good", "empty.example": "empty", "token.example": "token"}
-    config.write_text(json.dumps({"credHelpers": helpers, "credsStore": "bad"}))
-    file = CredentialFile(config)
-    assert file.get("good.example") == Credentials("u", "good.example")
-    assert file.get("empty.example") is None
-    assert file.get("token.example") == Credentials(identity_token="refresh")
-    assert not (tmp_path / "called").exists()
-    with pytest.raises(Unavailable):
-        file.get("other.example")
-    assert (tmp_path / "called").exists()
-
-
-def test_logins_are_kept_found_and_forgotten(tmp_path: Path) -> None:
-    file = CredentialFile(tmp_path / "new" / "config.json")
-    assert file.get("registry.example") is None
-    file.store("registry.example", Credentials("me", "pass:word"))
-    file.store("docker.io", Credentials("hub", "x"))
-    assert file.path.stat().st_mode & 0o777 == 0o600
-    assert file.get("https://registry.example/v1/") == Credentials("me", "pass:word")
-    assert "https://index.docker.io/v1/" in json.loads(file.path.read_text())["auths"]
-    assert file.get("registry-1.docker.io") == Credentials("hub", "x")
-    assert file.erase("registry.example")
-    assert not file.erase("registry.example")
-    assert file.get("registry.example") is None
-
-
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InvalidInput, match=r"config\.json"):
-        CredentialFile(tmp_path / "config.json").get("x")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import bcrypt
 
+from lamina.credentials import Credentials
 from lamina.distribution.client import RegistryClient, pull, push
-from lamina.distribution.client.auth import Credentials
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import ignore

@@ -16,6 +16,7 @@ ORDER = [
     "events",
     "progress",
     "formats",
+    "credentials",
     "dockerfile",
     "linux",
     "layers",
@@ -35,7 +36,7 @@ ORDER = [
 # The edges: they know only the words and each other, never the engine's rooms.
 EDGES = {
     "client": {"errors", "progress", "formats", "dockerfile"},
-    "cli": {"errors", "progress", "formats", "dockerfile", "client"},
+    "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "client"},
 }
 
 # Narrower than the order: what these must not know although it lies below them.

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from lamina.distribution.client import Credentials, Found, PulledImage, RegistryClient, Settings
+from lamina.credentials import HUB_KEY, Credentials, registry_key
+from lamina.distribution.client import Found, PulledImage, RegistryClient, Settings
 from lamina.distribution.client import pull as pull_content
 from lamina.distribution.client import push as push_content
 from lamina.distribution.client import search as search_registry
-from lamina.distribution.client.credentials import registry_key
 from lamina.distribution.client.inspect import Inspected
 from lamina.distribution.client.inspect import inspect as inspect_remote
-from lamina.distribution.client.settings import HUB_KEY
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.platform import Platform
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference

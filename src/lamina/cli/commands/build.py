@@ -63,7 +63,7 @@ PIECE = 1 << 20
 @click.pass_obj
 def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
-    from lamina.cli.credentials import Credentials
+    from lamina.cli.credentials import all_auths
     from lamina.cli.show.progress import Display
     from lamina.client.building import run_build
 
@@ -73,10 +73,10 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
     remote = context if context.startswith(REMOTE) else None
     sent = None if remote else _context(session, context, dockerfile)
     query = {**_query(flags, quiet), "dockerfile": dockerfile or None, "remote": remote}
-    credentials = Credentials(session.settings.config)
+    config = session.settings.config
     with Display() as display:
         report = ignore if quiet else display
-        image = run_build(session.client.images, sent, query, report=report, auths=credentials.all)
+        image = run_build(session.client.images, sent, query, report=report, auths=lambda: all_auths(config))
     if quiet:
         print(image)
     if iidfile:

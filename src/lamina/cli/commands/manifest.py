@@ -14,6 +14,7 @@ import click
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.drafts import Drafts, Entry, joined
 from lamina.cli.session import Session
+from lamina.credentials import CredentialFile
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
@@ -37,7 +38,6 @@ def _named(text: str) -> Reference:
 @contextmanager
 def _registries(session: Session, insecure: bool, *names: Reference) -> Iterator[RegistryClient]:
     from lamina.distribution.client import RegistryClient, Settings
-    from lamina.distribution.client.credentials import CredentialFile
 
     trusted = tuple({name.domain for name in names}) if insecure else ()
     credentials = CredentialFile(session.settings.config.path)

@@ -7,9 +7,10 @@ import sys
 import click
 
 from lamina.cli.arguments import command, filter_option, filters, format_option, switch
-from lamina.cli.credentials import Credentials, key_of, registry_of
+from lamina.cli.credentials import auth_for, to_auth
 from lamina.cli.names import split_reference
 from lamina.cli.session import Session
+from lamina.credentials import CredentialFile, Credentials, registry_key
 from lamina.errors import InvalidInput
 from lamina.progress import Report, ignore
 
@@ -50,7 +51,7 @@ def pull(
     repository, tag = split_reference(reference)
     known = Reference.parse(reference)
     tag = _chosen_tag(tag, all_tags, quiet)
-    auth = Credentials(session.settings.config).get(registry_of(repository))
+    auth = auth_for(session.settings.config, repository)
     session.client.images.pull(repository, tag, platform=platform, auth=auth, report=_report(quiet))
     named = known.name if all_tags else f"{known.name}{'@' if ':' in tag else ':'}{tag}"
     print(named)
@@ -71,7 +72,7 @@ def push(
 
     repository, tag = split_reference(reference)
     tag = _chosen_tag(tag, all_tags, quiet)
-    auth = Credentials(session.settings.config).get(registry_of(repository))
+    auth = auth_for(session.settings.config, repository)
     session.client.images.push(repository, tag, platform=platform, auth=auth, report=_report(quiet))
     if quiet:
         print(f"{Reference.parse(repository).name}:{tag}" if tag else Reference.parse(repository).name)
@@ -99,11 +100,13 @@ def login(session: Session, server: str, password: str, password_stdin: bool, us
         if not password:
             raise InvalidInput("there is no password on stdin")
     username, password = _ask(username, password)
-    auth = {"username": username, "password": password, "serveraddress": key_of(server)}
-    answer = session.client.login(auth)
-    if answer.get("IdentityToken"):
-        auth = {"username": username, "identitytoken": str(answer["IdentityToken"]), "serveraddress": key_of(server)}
-    Credentials(session.settings.config).store(server, auth)
+    given = Credentials(username, password)
+    answer = session.client.login(to_auth(server, given))
+    token = str(answer.get("IdentityToken") or "")
+    file = CredentialFile(session.settings.config.path)
+    if file.store(server, Credentials(username, identity_token=token) if token else given) is None:
+        advice = "Configure a credential helper to have it kept better."
+        print(f"WARNING! Your password is kept unencrypted in {file.path}. {advice}", file=sys.stderr)
     print(answer.get("Status") or "Login Succeeded")
 
 
@@ -127,8 +130,8 @@ def _ask(username: str, password: str) -> tuple[str, str]:
 @click.pass_obj
 def logout(session: Session, server: str) -> None:
     """Forget the credentials of a registry."""
-    key = key_of(server)
-    if Credentials(session.settings.config).erase(server):
+    key = registry_key(server)
+    if CredentialFile(session.settings.config.path).erase(server):
         print(f"Removing login credentials for {key}")
     else:
         print(f"Not logged in to {key}")

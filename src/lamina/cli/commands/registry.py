@@ -10,6 +10,7 @@ import click
 
 from lamina.cli.arguments import FC, command, many, switch
 from lamina.cli.session import Session
+from lamina.credentials import CredentialFile
 
 if TYPE_CHECKING:
     from lamina.distribution.server.config import Config
@@ -110,7 +111,6 @@ def copy(session: Session, source: str, target: str, insecure: tuple[str, ...], 
     from lamina.cli.show.progress import Display
     from lamina.distribution.client import RegistryClient, Settings
     from lamina.distribution.client.copy import copy as run
-    from lamina.distribution.client.credentials import CredentialFile
     from lamina.formats.reference import Reference
 
     credentials = CredentialFile(session.settings.config.path)

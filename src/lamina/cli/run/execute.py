@@ -77,11 +77,11 @@ def _lacks(session: Session, image: str) -> bool:
 
 def pull_for(session: Session, image: str, wishes: Wishes) -> None:
     """Pull an image before its container is made; progress goes to stderr, which is not the container's."""
-    from lamina.cli.credentials import Credentials, registry_of
+    from lamina.cli.credentials import auth_for
     from lamina.cli.show.progress import Display
 
     repository, tag = split_reference(image)
-    auth = Credentials(session.settings.config).get(registry_of(repository))
+    auth = auth_for(session.settings.config, repository)
     report: Report = ignore if wishes.quiet else Display(sys.stderr)
     platform = wishes.platform or None
     session.client.images.pull(repository, tag or "latest", platform=platform, auth=auth, report=report)

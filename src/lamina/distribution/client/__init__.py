@@ -1,6 +1,6 @@
 """The client side of registries: `pull` and `push` work with a store, `RegistryClient` speaks the protocol."""
 
-from lamina.distribution.client.auth import Credentials
+from lamina.credentials import Credentials
 from lamina.distribution.client.inspect import inspect
 from lamina.distribution.client.pull import PulledImage, pull, pull_all
 from lamina.distribution.client.push import Pushed, push, push_index

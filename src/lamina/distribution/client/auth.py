@@ -15,22 +15,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from lamina.credentials import Credentials
 from lamina.distribution.headers import Challenge
 from lamina.errors import Unauthorized, Unavailable
 
 CLIENT_ID = "lamina"
 SHORTEST_LIFE = 60.0  # seconds a token lives at least, by the token specification
 MARGIN = 10.0  # seconds before its end when a token is no longer used
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who asks: a name and password, or an identity (refresh) token, or a ready registry token. Never shown by repr."""
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from lamina.distribution.client.auth import Authorization, Credentials
+from lamina.credentials import Credentials
+from lamina.distribution.client.auth import Authorization
 from lamina.distribution.client.pools import Pools
 from lamina.distribution.client.settings import HUB, Endpoint, Settings, endpoints
 from lamina.distribution.client.transport import Answer, Transport, drain, run_flow

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lamina.credentials import HUB_KEY
 from lamina.formats.reference import DEFAULT_DOMAIN
 
 HUB = "registry-1.docker.io"
-HUB_KEY = "https://index.docker.io/v1/"  # under which Docker's clients keep the credentials for docker.io
 ANY = "*"
 
 

@@ -9,10 +9,10 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
 
+from lamina.credentials import Credentials
 from lamina.distribution.client.answers import connection_failure, failure
 from lamina.distribution.client.auth import (
     Authorization,
-    Credentials,
     TokenAnswer,
     TokenRequest,
     authorize,

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from lamina.distribution.client.auth import Credentials
+from lamina.credentials import Credentials
 from lamina.distribution.client.registry import RegistryClient, Repository
 from lamina.distribution.client.settings import Retry, Settings
 from lamina.distribution.client.spool import Spool
