@@ -126,7 +126,7 @@ class Monitor:
         if self._launching:
             self._unwanted = True
         elif self._pid and not self._exit:
-            self.kill(signal.SIGKILL, self._job.delete)
+            self.kill(signal.SIGKILL, bool(self._job.delete))
         elif not self._pid:
             self._output.close()
             self._end()
@@ -185,7 +185,7 @@ class Monitor:
         if self._pid in self._ended:
             self._task_ended(self._ended[self._pid])
         elif self._unwanted:
-            self.kill(signal.SIGKILL, self._job.delete)
+            self.kill(signal.SIGKILL, bool(self._job.delete))
         self._ended.clear()
 
     def _tell_started(self) -> None:
