@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import os
 import tarfile
 from pathlib import Path
@@ -296,6 +298,22 @@ def test_a_cancelled_build_stops_before_its_next_step(workshop: Workshop) -> Non
     with from_directory(workshop.context("FROM scratch\nENV A=1\nENV B=2\n")) as context:
         with pytest.raises(Cancelled):
             build(context, BuildOptions(), workshop.rooms, cancelled=lambda: next(answers))
+
+
+def test_a_build_goes_on_when_its_images_are_removed_meanwhile(workshop: Workshop) -> None:
+    workshop.build("FROM scratch\nCOPY a.txt /\n", FILES, BuildOptions(tags=(Reference.parse("base"),)))
+    with from_directory(workshop.context("FROM base\nCOPY a.txt /b\nCOPY a.txt /c\n", FILES)) as context:
+        steps = itertools.count()
+
+        def meanwhile() -> bool:
+            for item in workshop.images.list(all_images=True) if next(steps) else ():
+                with contextlib.suppress(NotFound):
+                    workshop.images.remove(str(item.image.id), force=True)
+            return False
+
+        image = build(context, BuildOptions(), workshop.rooms, cancelled=meanwhile).image
+
+    assert set(listing(image)) == {"a.txt", "b", "c"}
 
 
 def test_a_quiet_build_says_only_the_id(workshop: Workshop) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from lamina.errors import Conflict
+from lamina.runtime.cgroups.freezer import freeze
 from lamina.runtime.cgroups.layout import Layout, detect
 from lamina.runtime.cgroups.stats import BlockIo, read
 from lamina.runtime.monitor import warmth
@@ -24,6 +27,12 @@ V2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n"
 def layout(tmp_path: Path) -> Layout:
     (tmp_path / "t").mkdir()
     return Layout("v2", {}, tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["v1", "v2"])
+def test_what_has_ended_cannot_be_paused(tmp_path: Path, mode: Literal["v1", "v2"]) -> None:
+    with pytest.raises(Conflict):
+        freeze(Layout(mode, {"freezer": tmp_path}, tmp_path), "/gone", True)
 
 
 def detected(tmp_path: Path, table: str) -> Layout:

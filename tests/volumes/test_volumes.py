@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,18 @@ def test_other_options_for_a_name_in_use_conflict(volumes: Volumes) -> None:
     with pytest.raises(Conflict):
         volumes.create("data", driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"})
     assert isinstance(volumes.create("data"), Volume)
+
+
+def test_a_volume_may_be_made_again_while_it_is_removed(volumes: Volumes) -> None:
+    volumes.create("data")
+    for number in range(1000):
+        (volumes.path("data") / str(number)).touch()
+
+    with ThreadPoolExecutor(1) as thread:
+        removing = thread.submit(volumes.remove, "data")
+        while volumes.list():
+            pass
+        volumes.create("data")
+        removing.result()
+
+    assert list(volumes.path("data").iterdir()) == []

@@ -53,8 +53,9 @@ def build(
     """
     console = Console(report, quiet=options.quiet)
     try:
-        with rooms.store.lease(ttl=24 * 3600.0):
+        with rooms.store.lease(ttl=24 * 3600.0) as lease:
             work = _prepare(context, options, rooms, console, cancelled)
+            work.lease = lease
             with work.closing:
                 return _Build(work).run()
     except LaminaError:
@@ -207,7 +208,7 @@ class _Build:
                 return state.image, state.platform
         if name == "scratch":
             return None, platform or work.platform
-        image = work.rooms.resolve_base(name, platform, work.options.pull)
+        image = work.resolve(name, platform)
         return image, image.platform
 
     def _triggers(self, state: StageState, triggers: Sequence[str], stage: Stage) -> None:

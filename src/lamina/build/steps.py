@@ -132,4 +132,4 @@ def image_for(work: Work, name: str) -> Image | None:
         return work.done[index].image
     if name == "scratch":
         return None
-    return work.rooms.resolve_base(name, work.options.platform, work.options.pull)
+    return work.resolve(name, work.options.platform)

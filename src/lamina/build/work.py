@@ -20,9 +20,11 @@ from lamina.dockerfile.mounts import MountFlag
 from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
+from lamina.images.catalog import no_such_image
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.layers.layer import Layer
+from lamina.store.leases import Lease
 from lamina.store.store import Store
 
 ResolveBase = Callable[[str, Platform | None, bool], Image]
@@ -78,6 +80,8 @@ class Work:
     done: list[StageState] = field(default_factory=list)
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)
+    lease: Lease | None = None  # holds what the build makes and uses
+    held: set[Digest] = field(default_factory=set)  # by `_hold`, so far
     cancelled: Callable[[], bool] = lambda: False
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
@@ -87,10 +91,26 @@ class Work:
         """What decides about a step, for the cache."""
         return Step(state.image, created_by, config, state.platform, content)
 
+    def resolve(self, name: str, platform: Platform | None) -> Image:
+        """The image behind a name, which from now on stays. Raises what `resolve_base` raises, NotFound where the
+        image was removed this very moment."""
+        image = self.rooms.resolve_base(name, platform, self.options.pull)
+        if not self._hold(image):
+            raise no_such_image(name)
+        return image
+
+    def _hold(self, image: Image) -> bool:
+        """Keeps the image's content until the end of the build, whoever removes the image; False where it is gone."""
+        new = {image.id, *image.config.diff_ids} - self.held
+        if self.lease is None or not all(self.lease.add(digest) for digest in new):
+            return False
+        self.held |= new
+        return True
+
     def hit(self, state: StageState, step: Step) -> bool:
         """Go on from the cache where it has the step; tells whether it had."""
         image = self.cache.find(step)
-        if image is None:
+        if image is None or not self._hold(image):
             return False
         self.console.cached()
         state.move(image, step.config)

@@ -95,6 +95,7 @@ class Container:
         with self.lock:
             ended = self.removed or (condition == "not-running" and self._at_rest())
             if not ended:
+                waiting[:] = [other for other in waiting if not other.cancelled()]  # whose clients went away
                 waiting.append(future)
         if ended:
             future.set_result(WaitResult(self.state.exit_code, self.state.error))

@@ -20,6 +20,7 @@ from lamina.errors import LaminaError
 from lamina.formats.runconfig import Healthcheck
 
 _SECOND = 1_000_000_000
+_LONGEST = 1e9  # seconds that can be waited
 INTERVAL = TIMEOUT = 30 * _SECOND  # nanoseconds, Docker's defaults
 START_INTERVAL = 5 * _SECOND
 RETRIES = 3
@@ -56,7 +57,7 @@ class HealthChecks:
             wait = check.interval or INTERVAL
             if starting and health.status == "starting":
                 wait = check.start_interval or min(START_INTERVAL, wait)
-            if stop.wait(wait / _SECOND):
+            if stop.wait(min(wait / _SECOND, _LONGEST)):
                 return
             if container.state.status == "paused":
                 continue
@@ -67,7 +68,7 @@ class HealthChecks:
 
     def _probe(self, container: Container, check: Healthcheck) -> HealthResult:
         start = time.time_ns()
-        timeout = (check.timeout or TIMEOUT) / _SECOND
+        timeout = min((check.timeout or TIMEOUT) / _SECOND, _LONGEST)
         try:
             code, output = self._execute(container, check, timeout)
         except LaminaError as error:

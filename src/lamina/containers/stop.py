@@ -12,6 +12,7 @@ from lamina.errors import Conflict, InvalidInput, Unavailable
 
 STOP_SECONDS = 10  # between the stop signal and SIGKILL, where nobody says otherwise
 KILL_SECONDS = 10.0  # how long a killed process may take to go
+_LONGEST = 1e9  # seconds that can be waited
 
 Publish = Callable[..., None]
 
@@ -84,13 +85,14 @@ class Stopper:
         wait = STOP_SECONDS if wait is None else wait
         try:
             self.send(container, number)
-            if container.state.status == "paused" and container.task is not None:
-                container.task.resume()
-            ended.result(None if wait < 0 else wait)
+            task = container.task
+            if container.state.status == "paused" and task is not None:
+                task.resume()
+            ended.result(None if wait < 0 else min(wait, _LONGEST))
         except TimeoutError:
             self.end(container)
         except Conflict:
-            ended.result(KILL_SECONDS)  # it has just ended by itself
+            self._await(container, ended)  # it has just ended by itself
         self._publish(container, "stop")
         return True
 

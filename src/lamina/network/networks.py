@@ -69,7 +69,7 @@ class Networks:
         self._endpoints = Endpoints(exec_root / "endpoints")
         self._ports = Ports(Proxy())
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-links")
-        self._lock = threading.Lock()  # over the choice of addresses
+        self._lock = threading.Lock()  # over the choice of addresses, and over whether a network is used
         self._last: dict[str, str] = {}  # the address given out last, by network
         self._closed = False
 
@@ -101,13 +101,14 @@ class Networks:
         network = self._catalog.get(reference)
         check_removable(network)
         self._settle()
-        users = self._endpoints.of_network(network.id)
-        if users:
-            raise Forbidden(
-                f"error while removing network: network {network.name} id {network.id} has active endpoints",
-                containers=[endpoint.sandbox_id for endpoint in users],
-            )
-        self._catalog.delete(network)
+        with self._lock:
+            users = self._endpoints.of_network(network.id)
+            if users:
+                raise Forbidden(
+                    f"error while removing network: network {network.name} id {network.id} has active endpoints",
+                    containers=[endpoint.sandbox_id for endpoint in users],
+                )
+            self._catalog.delete(network)
         self._bridges.remove(network)
         self._tell("destroy", network)
 
@@ -254,6 +255,7 @@ class Networks:
         if wanted.ip:
             self._settle()  # the address may be one that is just being left
         with self._lock:
+            self._catalog.get(network.id)  # it may just have been removed
             mine = self._endpoints.of_sandbox(sandbox_id)
             if any(endpoint.network_id == network.id for endpoint in mine):
                 raise Forbidden(f"endpoint with name {sandbox_id[:12]} already exists in network {network.name}")

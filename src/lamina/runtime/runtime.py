@@ -241,14 +241,21 @@ class Task(Process):
         return next((pids for pids in found if pids), [])
 
     def update(self, limits: Resources) -> None:
-        """Sets the limits that are not None. Raises CommandFailed with the runtime's words when one is refused."""
+        """Sets the limits that are not None. Raises CommandFailed with the runtime's words when one is refused,
+        Conflict when the container has ended."""
         program = self._runtime.program
         command = self._runtime.command(program, self._directory, "update", "--resources", "-", self.id)
         done = self._runtime.spawner.run(command, program.hide, msgspec.json.encode(bundle.resources(limits)))
         if done.exit_code:
+            self.check_alive()
             log = self._log_text()
             message = last_message(log) or done.stderr.decode(errors="replace").strip()
             raise CommandFailed(f"cannot update the container's limits: {message}", exit_code=done.exit_code)
+
+    def check_alive(self) -> None:
+        """Raises Conflict when the container has ended, which is seen here before its monitor tells of it."""
+        if not self.processes():
+            raise Conflict("the container has ended")
 
     def expect_exec(self) -> None:
         """Says that an exec is about to come, which makes its start quicker (see `monitor.warmth`); costs little."""
@@ -370,4 +377,8 @@ class Exec(Process):
         log = self._directory / protocol.RUNTIME_LOG
         text = log.read_text(errors="replace") if log.exists() else ""
         self._remove_directory()
+        try:
+            self._task.check_alive()
+        except Conflict as ended:
+            return ended
         return explain(self._spec, root, (), text)

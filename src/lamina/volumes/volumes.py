@@ -133,7 +133,10 @@ class Volumes:
             with self._store.transaction() as change:
                 change.delete(_BUCKET, name)
             del self._volumes[name]
-        self._delete(name)
+            _unmount(self._root / name / "_data")
+            gone = self._root / f".gone-{secrets.token_hex(8)}"  # so that a new one of this name may come at once
+            (self._root / name).rename(gone)
+        shutil.rmtree(gone)
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
     def prune(self, keep: Callable[[Volume], bool] = lambda volume: False) -> tuple[Sequence[str], int]:
