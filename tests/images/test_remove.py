@@ -167,3 +167,15 @@ def test_nothing_to_remove(gallery: Gallery) -> None:
     with pytest.raises(NotFound) as caught:
         gallery.images.remove("app")
     assert caught.value.message == "No such image: app:latest"
+
+
+def test_a_parent_that_went_meanwhile_is_no_parent(gallery: Gallery) -> None:
+    base = gallery.image({"a": b"1"}, names=["base"])
+    with gallery.store.lease() as lease:
+        assert all(lease.add(digest) for digest in base.config.diff_ids)
+        gallery.images.remove("base")
+        app = gallery.image({"b": b"2"}, parent=base, names=["app"])
+    assert app.parent is None
+    assert list(gallery.store.verify()) == []
+    gallery.images.remove("app")
+    assert gallery.images.list(all_images=True) == []

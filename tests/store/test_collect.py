@@ -134,6 +134,16 @@ def test_leases_nest(store: Store) -> None:
     assert not any(store.blobs.has(digest) for digest in (outer, inner, after))
 
 
+def test_leases_of_two_stores_do_not_mix(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "one") as one, Store.open(tmp_path / "two") as two:
+        with one.lease(), two.lease():
+            digest = one.blobs.put(b"of one")
+            one.collect()
+            assert one.blobs.has(digest)
+            assert two.blobs.put(b"of two") != digest
+        assert not one.blobs.has(digest)
+
+
 def test_cached_forms_live_as_long_as_their_layer(store: Store, add_layer: AddLayer) -> None:
     layer, form = add_layer(store, b"layer"), store.blobs.put(b"compressed")
     own(store, "image:a", layer.diff_id)

@@ -24,6 +24,7 @@ from lamina.containers.rooms import Defaults, Rooms
 from lamina.containers.times import now
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
+from lamina.images.catalog import no_such_image
 from lamina.images.commit import inherit
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
@@ -72,6 +73,8 @@ class Creator:
             shared = "host" in (host.network_mode, host.uts_mode)
             config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
         with self._rooms.store.lease() as lease, ExitStack() as undo:
+            if not all(lease.add(digest) for digest in (image.id, *image.config.diff_ids)):
+                raise no_such_image(config.image)  # it went just now
             taken = self._catalog.reserve(check_name(name) if name else None, id)
             undo.callback(self._catalog.release, taken)
             points = mount_rules.resolve(config, host, lambda other: self._catalog.get(other).record.mounts)

@@ -72,7 +72,7 @@ def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Dig
         layer_sizes=tuple(size.file_bytes for size in sizes),
         tar_sizes=tuple(size.tar_bytes for size in sizes),
         references=before.references if before else (),
-        parent=str(image.parent or (before.parent if before else "")),
+        parent=_parent(tx, image.parent) or (before.parent if before else ""),
         manifest=manifest or (before.manifest if before else ""),
         tagged=before.tagged if before else "",
         built=now() if image.built else before.built if before else "",
@@ -81,6 +81,11 @@ def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Dig
     tx.link(owner(image_id), documents, image.config.diff_ids)
     write_record(tx, image_id, record)
     return add_names(tx, image_id, image.references) if image.references else {}
+
+
+def _parent(tx: Transaction, parent: Digest | None) -> str:
+    """The parent, unless somebody removed it since the new image was begun: its layers are held, so that is no harm."""
+    return str(parent) if parent is not None and read_record(tx, parent) is not None else ""
 
 
 def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> None:

@@ -29,6 +29,7 @@ class Lease:
         self._leases = leases
         self._on_end = on_end
         self.keep = keep
+        self._before: Lease | None = None  # of any store
         self._outer: Lease | None = None
         self.expires = time.monotonic() + ttl
         self.digests: set[str] = set()
@@ -38,7 +39,8 @@ class Lease:
         return self._leases.hold(self, str(digest))
 
     def __enter__(self) -> Lease:
-        self._outer = _current.get()
+        self._before = _current.get()
+        self._outer = self._leases.present()
         _current.set(self)
         self._leases.admit(self)
         return self
@@ -46,7 +48,7 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _current.set(self._outer)
+        _current.set(self._before)
         self._leases.dismiss(self, heir=self._outer)
         spared = self.keep and error is not None
         if self._outer is None and not spared and self.digests:
@@ -78,10 +80,17 @@ class Leases:
 
     def hold_new(self, digest: str) -> None:
         """Called before content appears: hold it under the present lease, where there is one."""
-        lease = _current.get()
+        lease = self.present()
         if lease is not None:
             with self.lock:
                 lease.digests.add(digest)
+
+    def present(self) -> Lease | None:
+        """The innermost lease on this store that the caller is inside of."""
+        lease = _current.get()
+        while lease is not None and lease._leases is not self:
+            lease = lease._before
+        return lease
 
     def held(self) -> set[str]:
         """Every digest under a lease that is still good. Call it with `lock` held."""
