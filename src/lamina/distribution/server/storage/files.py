@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _MOST_PIECES = 1024  # IOV_MAX
-_SYNC_FILE_RANGE_WRITE = 2
-_libc = ctypes.CDLL(None)
-_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def open_file(path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
 
 
-def write_at(fd: int, pieces: Sequence[bytes], offset: int) -> int:
+def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
     """Write `pieces` behind each other from `offset` on; gives the offset behind them."""
     for start in range(0, len(pieces), _MOST_PIECES):
         views = [memoryview(piece) for piece in pieces[start : start + _MOST_PIECES]]
@@ -51,6 +50,26 @@ def write_at(fd: int, pieces: Sequence[bytes], offset: int) -> int:
     return offset
 
 
+def write_block(fd: int, block: memoryview, offset: int) -> None:
+    """Write a page-aligned block at a multiple of its size past the page cache, or through it where that is not had.
+
+    It saves the copy, and the pages of what clients rarely ask for at once (open(2), O_DIRECT).
+    """
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    written = 0
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+        with disk_errors():
+            written = os.pwrite(fd, block, offset)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+    if written < len(block):
+        write_at(fd, [block[written:]], offset + written)
+
+
 def _behind(views: list[memoryview], written: int) -> list[memoryview]:
     """What is left of `views` after so many bytes."""
     for number, view in enumerate(views):
@@ -58,12 +77,6 @@ def _behind(views: list[memoryview], written: int) -> list[memoryview]:
             return [view[written:], *views[number + 1 :]]
         written -= len(view)
     return []
-
-
-def hash_pieces(hasher: _Hash, pieces: Sequence[bytes]) -> None:
-    """Feed `pieces` to `hasher`."""
-    for piece in pieces:
-        hasher.update(piece)
 
 
 def hash_file(fd: int, algorithm: str) -> _Hash:
@@ -74,14 +87,6 @@ def hash_file(fd: int, algorithm: str) -> _Hash:
         hasher.update(piece)
         offset += len(piece)
     return hasher
-
-
-def begin_flush(fd: int, start: int, count: int) -> None:
-    """Have the kernel write this range to the disk, without waiting for it: a later fsync then has less to wait for.
-
-    A disk that fails is told of by that fsync (sync_file_range(2)).
-    """
-    _libc.sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(count), _SYNC_FILE_RANGE_WRITE)
 
 
 def settle(fd: int, source: Path, target: Path) -> None:
