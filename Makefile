@@ -27,7 +27,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -q $(TESTS)
 
-## make check   style, strict types, layering, the command line's import budget
+## make check   style, strict types, and the structure: layering, sizes, documents that agree with the code
 check: setup
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/ruff format --check src tests examples benchmarks
