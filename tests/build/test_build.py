@@ -17,6 +17,7 @@ from lamina.build.context.source import from_archive, from_directory, from_docke
 from lamina.build.options import BuildOptions
 from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.reference import Reference
+from lamina.progress import Message
 from support.context import File
 from support.workshop import Workshop, kinds, listing
 
@@ -298,6 +299,22 @@ def test_a_cancelled_build_stops_before_its_next_step(workshop: Workshop) -> Non
     with from_directory(workshop.context("FROM scratch\nENV A=1\nENV B=2\n")) as context:
         with pytest.raises(Cancelled):
             build(context, BuildOptions(), workshop.rooms, cancelled=lambda: next(answers))
+
+
+def test_a_prune_takes_nothing_from_a_build(workshop: Workshop) -> None:
+    """Between any two lines of the output: the images of steps have no name yet, and the last one no child."""
+
+    def prune(message: Message) -> None:
+        workshop.images.prune()
+
+    dockerfile = "FROM scratch\nCOPY a.txt /\nENV A=b\nCOPY a.txt /c\n"
+    with from_directory(workshop.context(dockerfile, FILES)) as context:
+        options = BuildOptions(tags=(Reference.parse("app"), Reference.parse("other:1")))
+        image = build(context, options, workshop.rooms, prune).image
+
+    assert [str(name) for name in image.references] == ["docker.io/library/app:latest", "docker.io/library/other:1"]
+    assert set(listing(workshop.images.get("app"))) == {"a.txt", "c"}
+    assert list(workshop.rooms.store.verify()) == []
 
 
 def test_a_build_goes_on_when_its_images_are_removed_meanwhile(workshop: Workshop) -> None:

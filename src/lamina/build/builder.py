@@ -31,6 +31,7 @@ from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import Cancelled, InvalidInput, LaminaError
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
+from lamina.images.names import check_tag
 from lamina.progress import Report, ignore
 
 
@@ -135,9 +136,11 @@ class _Build:
         if work.options.squash:
             image = squash(work.rooms, image, last.base)
             work.console.stage_done(str(image.id))
-        tags = [work.rooms.images.tag(image.id, tag) for tag in work.options.tags]
+        tags = [check_tag(tag) for tag in work.options.tags]
+        # Made once more, with its names: a prune may have come in between, and taken an image that had none.
+        image = work.rooms.images.create(image.config, references=tags, parent=image.parent)
         work.console.built(str(image.id), [tag.familiar() for tag in tags])
-        return BuildResult(work.rooms.images.get(image.id), tuple(state.image_id for state in work.done))
+        return BuildResult(image, tuple(state.image_id for state in work.done))
 
     def _announce(self, text: str) -> None:
         if self._work.cancelled():
