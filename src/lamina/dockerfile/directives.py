@@ -14,7 +14,7 @@ from lamina.dockerfile.spaces import SPACES
 from lamina.dockerfile.suggest import did_you_mean
 
 KNOWN = ("syntax", "escape", "check")
-_FORM = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z", re.DOTALL)
+_FORM = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=(.+)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class DirectiveReader:
         match = _FORM.match(text[len(self.prefix) :].lstrip(SPACES))
         if match is None or match[1].lower() not in KNOWN:
             return None
-        return Directive(match[1].lower(), match[2], self.line)
+        return Directive(match[1].lower(), match[2].strip() or match[2][-1], self.line)
 
 
 def escape_character(value: str) -> str:

@@ -19,11 +19,12 @@ UNITS = {
 }
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _WHOLE = re.compile(r"[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)\Z", re.ASCII)
+_LONGEST = 128  # characters: more digits than any duration has
 
 
 def parse_duration(text: str) -> int:
     """Nanoseconds of a Go duration. Raises Problem for anything else."""
-    if not _WHOLE.match(text):
+    if len(text) > _LONGEST or not _WHOLE.match(text):
         raise Problem(f'invalid duration "{text}"', "Write a number with a unit, such as 30s or 1m30s.")
     total = sum(int(Decimal(number) * UNITS[unit]) for number, unit in _PART.findall(text))
     if total >= 2**63:

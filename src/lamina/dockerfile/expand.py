@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lamina.dockerfile.position import Problem
-from lamina.dockerfile.shellpattern import replaced, without_prefix, without_suffix
+from lamina.dockerfile.shellpattern import LARGEST, replaced, without_prefix, without_suffix
 from lamina.dockerfile.spaces import SPACES
 
 _SPECIAL_PARAMETERS = "@*#?-$!0"
 
-MAX_EXPANDED = 1 << 20  # characters that variables may put into one word: values that double would fill the memory
+DEEPEST = 100  # levels of ${…} inside each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class _Run:
     found: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     taken: int = 0  # characters that values have put in
+    depth: int = 0
 
     def peek(self) -> str:
         return self.source[self.at : self.at + 1]
@@ -195,7 +196,12 @@ class _Run:
             raise Problem("syntax error: missing '}'", "Close the expression with }.")
         if self.peek() in "{}:":
             raise Problem("syntax error: bad substitution", "Write ${NAME} or ${NAME:-default}.")
-        return self._braced(self._name())
+        if self.depth == DEEPEST:
+            raise Problem(f"expressions lie more than {DEEPEST} levels deep in each other", "Split the word.")
+        self.depth += 1
+        text = self._braced(self._name())
+        self.depth -= 1
+        return text
 
     def _name(self) -> str:
         start = self.at
@@ -213,12 +219,13 @@ class _Run:
     def _value(self, name: str) -> str | None:
         value = self.env.get(name)
         (self.missing if value is None else self.found).add(name)
-        self.taken += len(value or "")
-        if self.taken > MAX_EXPANDED:
-            raise Problem(
-                f"a word is larger than {MAX_EXPANDED} characters once {name} is put in", "Use shorter values."
-            )
+        self._grow(len(value or ""), name)
         return value
+
+    def _grow(self, size: int, name: str) -> None:
+        self.taken += size
+        if self.taken > LARGEST:
+            raise Problem(f"a word is larger than {LARGEST} characters once {name} is put in", "Use shorter values.")
 
     def _braced(self, name: str) -> str:
         operator = self.take()
@@ -250,7 +257,9 @@ class _Run:
         value = self._value(name)
         if value is None and self.lexer.skip_unset:
             return f"${{{name}/{'/' if everywhere else ''}{pattern}/{text}}}"
-        return replaced(value or "", pattern, text, everywhere=everywhere)
+        result = replaced(value or "", pattern, text, everywhere=everywhere)
+        self._grow(len(result), name)
+        return result
 
 
 def _trimmed(operator: str, pattern: str, value: str) -> str:

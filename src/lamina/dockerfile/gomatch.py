@@ -18,27 +18,34 @@ def has_wildcards(pattern: str) -> bool:
 
 @lru_cache(maxsize=512)
 def compile_match(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a whole path. Raises Problem for a malformed pattern."""
-    parts: list[str] = []
+    """The regular expression of a whole path. Raises Problem for a malformed pattern.
+
+    Between two stars the first place that fits is taken for good (an atomic group): a later one could only leave less
+    for the rest, and trying them all may take time exponential in the number of stars.
+    """
+    parts: list[str] = [""]
     at = 0
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            parts.append("[^/]*")
+            parts.append("")
         elif char == "?":
-            parts.append("[^/]")
+            parts[-1] += "[^/]"
         elif char == "[":
             text, at = _char_class(pattern, at)
-            parts.append(text)
+            parts[-1] += text
         elif char == "\\":
             if at == len(pattern):
                 raise _malformed(pattern)
-            parts.append(re.escape(pattern[at]))
+            parts[-1] += re.escape(pattern[at])
             at += 1
         else:
-            parts.append(re.escape(char))
-    return re.compile("".join(parts) + r"\Z", re.DOTALL)
+            parts[-1] += re.escape(char)
+    first, *rest = parts
+    ending = f"[^/]*{rest.pop()}" if rest else ""
+    between = "".join(f"(?>[^/]*?{part})" for part in rest if part)
+    return re.compile(rf"{first}{between}{ending}\Z", re.DOTALL)
 
 
 def _malformed(pattern: str) -> Problem:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.position import Problem
 
-_MARK = re.compile(r"(\d*)<<(-?)\s*([^<]*)\Z")
+_MARK = re.compile(r"(\d{0,9})<<(-?)\s*+([^<]*+)\Z", re.ASCII)
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lamina.dockerfile.gomatch import compile_match
+from lamina.dockerfile.pathpattern import compile_path
 from lamina.dockerfile.position import Lines, Problem, located
 from lamina.dockerfile.spaces import SPACES
 from lamina.errors import InvalidInput
@@ -71,56 +72,8 @@ def _parse_line(line: str, number: int) -> Pattern | None:
     text = clean(text)
     text = text[1:] if len(text) > 1 and text.startswith("/") else text
     compile_match(text)
-    _expression(text)
+    compile_path(text)
     return Pattern(text, keeps, number)
-
-
-def _expression(text: str) -> re.Pattern[str]:
-    """Raises Problem for a range whose end comes before its start, which Go's regexp refuses as well."""
-    parts: list[str] = []
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if text.startswith("**", at):
-            at += 3 if text.startswith("**/", at) else 2
-            parts.append(".*" if at >= len(text) else "(?:.*/)?")
-            continue
-        at += 1
-        if char == "*":
-            parts.append("[^/]*")
-        elif char == "?":
-            parts.append("[^/]")
-        elif char == "\\" and at < len(text):
-            parts.append(re.escape(text[at]))
-            at += 1
-        elif char == "[":
-            end = _class_end(text, at)
-            parts.append(_class(text[at:end]))
-            at = end + 1
-        else:
-            parts.append(re.escape(char))
-    try:
-        return re.compile("".join(parts) + r"\Z", re.DOTALL)
-    except re.error:
-        raise Problem(f"syntax error in pattern {text!r}", "Write the range in order, as in [a-z].") from None
-
-
-def _class_end(text: str, at: int) -> int:
-    at += text.startswith("^", at)
-    first = True
-    while first or text[at] != "]":
-        first = False
-        at += 2 if text[at] == "\\" else 1
-    return at
-
-
-def _class(body: str) -> str:
-    """The inside of a bracket expression for `re`: same meaning, and nothing special to `re` left unescaped."""
-    negated = body.startswith("^")
-    inner = body[1:] if negated else body
-    inner = inner.replace("[", "\\[")
-    inner = re.sub(r"([&~|])", r"\\\1", inner)
-    return f"[{'^' if negated else ''}{inner}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +124,18 @@ class IgnoreMatcher:
 class _Matcher:
     """One pattern as a predicate; plain names are compared, not matched. `**name` is any path that ends so."""
 
-    __slots__ = ("_ending", "_expression", "_plain")
+    __slots__ = ("_ending", "_matches", "_plain")
 
     def __init__(self, text: str) -> None:
         special = re.compile(r"[*?\[\]\\]")
         ending = text[2:] if text.startswith("**") and not text.startswith("**/") else ""
         self._ending = ending if ending and not special.search(ending) else None
         self._plain = text if not special.search(text) else None
-        self._expression = _expression(text)
+        self._matches = compile_path(text)
 
     def __call__(self, path: str) -> bool:
         if self._plain is not None:
             return path == self._plain
         if self._ending is not None:
             return path.endswith(self._ending)
-        return self._expression.match(path) is not None
+        return self._matches(path)

@@ -9,24 +9,32 @@ import re
 
 from lamina.dockerfile.position import Problem
 
+LARGEST = 1 << 20  # characters of one expanded word: values that double would fill the memory
+SEARCHED = 16 << 10  # characters that may be searched for a pattern with stars, which takes up to their square
+
 
 def compile_pattern(pattern: str, *, longest: bool) -> re.Pattern[str]:
     """A regular expression for `pattern`; `*` takes as much as it can where `longest`, else as little.
 
-    Raises Problem for a backslash before a character that needs none.
+    Between two stars the first place that fits is taken for good (an atomic group), which is as good as any other:
+    trying them all may take time exponential in the number of stars. Raises Problem for a backslash before a character
+    that needs none.
     """
-    parts: list[str] = []
+    parts: list[str] = [""]
     chars = iter(pattern)
     for char in chars:
         if char == "*":
-            parts.append(".*" if longest else ".*?")
+            parts.append("")
         elif char == "?":
-            parts.append(".")
+            parts[-1] += "."
         elif char == "\\":
-            parts.append(_escaped(next(chars, ""), pattern))
+            parts[-1] += _escaped(next(chars, ""), pattern)
         else:
-            parts.append(re.escape(char))
-    return re.compile("".join(parts))
+            parts[-1] += re.escape(char)
+    first, *rest = parts
+    ending = (".*" if longest else ".*?") + rest.pop() if rest else ""
+    between = "".join(f"(?>.*?{part})" for part in rest if part)
+    return re.compile(first + between + ending)
 
 
 def _escaped(char: str, pattern: str) -> str:
@@ -52,5 +60,19 @@ def _reversed(pattern: str) -> str:
 
 
 def replaced(value: str, pattern: str, text: str, *, everywhere: bool) -> str:
-    """`value` with the first match, or all matches, of `pattern` replaced by `text`, which is taken literally."""
-    return compile_pattern(pattern, longest=True).sub(lambda _: text, value, count=0 if everywhere else 1)
+    """`value` with the first match, or all matches, of `pattern` replaced by `text`, which is taken literally.
+
+    Raises Problem where the work or the result would be out of bounds.
+    """
+    if "*" in pattern and len(value) > SEARCHED:
+        raise Problem(f"a value longer than {SEARCHED} characters cannot be searched for {pattern!r}")
+    size = len(value)
+
+    def replacement(match: re.Match[str]) -> str:
+        nonlocal size
+        size += len(text)
+        if size > LARGEST:
+            raise Problem(f"a word is larger than {LARGEST} characters once {pattern!r} is replaced")
+        return text
+
+    return compile_pattern(pattern, longest=True).sub(replacement, value, count=0 if everywhere else 1)
