@@ -208,6 +208,8 @@ def test_cache_from_uses_what_an_image_holds(workshop: Workshop, tmp_path: Path)
     again = workshop.build(text, FILES, BuildOptions(cache_from=("cached",)))
     assert workshop.said.count("Using cache") == 3
     assert again.config.diff_ids == image.config.diff_ids
+    workshop.build(text, FILES)
+    assert workshop.said.count("Using cache") == 3, "what a source gave is remembered without it"
 
 
 def test_a_cached_copy_from_an_image_does_not_read_it(workshop: Workshop) -> None:

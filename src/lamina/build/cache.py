@@ -85,7 +85,10 @@ class StepCache:
                 continue
             if step.parent is not None and not _begins(source.config, step.parent.config):
                 continue
-            return source if len(history) == at + 1 else self._restored(source, step, at)
+            if len(history) > at + 1:
+                return self._restored(source, step, at)
+            self.remember(step, source)
+            return source
         return None
 
     def _restored(self, source: Image, step: Step, at: int) -> Image:
