@@ -158,3 +158,44 @@ def test_a_daemon_that_cannot_start_is_said_with_its_log() -> None:
     assert done.returncode == 1
     assert b"the daemon did not start" in done.stderr
     assert b"/run/lamina/daemon.log" in done.stderr
+
+
+@pytest.mark.root
+def test_without_root_images_work_and_containers_are_refused_in_a_sentence(busybox_tar: Path, tmp_path: Path) -> None:
+    """The user in the namespace is nobody's, and may read what the tests may."""
+    (tmp_path / "Dockerfile").write_text('FROM base\nCOPY Dockerfile /\nCMD ["true"]\n')
+    (tmp_path / "run").mkdir()
+    script = f"""
+        lamina() {{ {" ".join(LAMINA)} "$@"; }}
+        lamina import {busybox_tar} base && lamina build -t app {tmp_path} && lamina save -o {tmp_path}/app.tar app
+        lamina create --name kept app && lamina cp kept:/Dockerfile - | tar -t && lamina rm kept
+        lamina run --rm app || echo refused $?
+        lamina run --rm --network none app || echo refused $?
+        printf 'FROM base\\nRUN true\\n' | lamina build --network none - || echo refused $?
+        lamina ps -a > {tmp_path}/listed
+        ls {tmp_path}/data/lamina/metadata.db {tmp_path}/run/lamina/lamina.sock
+    """
+    alone = ["unshare", "--user", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", script]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "LAMINA_"))}
+    own = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    done = subprocess.run(alone, capture_output=True, env=clean | own, check=False, timeout=60)
+    said, errors = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == 0, errors
+    assert [line for line in said.splitlines() if "refused" in line] == ["refused 125", "refused 125", "refused 1"]
+    assert "Successfully tagged app:latest" in said
+    assert errors.count("need root") + errors.count("needs root") == 3, errors
+    assert "Traceback" not in errors + (tmp_path / "run/lamina/daemon.log").read_text()
+
+
+def test_the_daemon_and_its_clients_agree_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamina.client.address import default_socket
+    from lamina.daemon.config import Options, listen_on, load
+
+    assert listen_on(Options()) == (f"unix://{default_socket()}",)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    for runtime in ("/run/user/1234", "/other"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime if runtime == "/other" else "")
+        assert listen_on(Options()) == (f"unix://{default_socket()}",) == (f"unix://{runtime}/lamina/lamina.sock",)
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    options = load({})
+    assert (options.data_root, options.exec_root) == ("/data/lamina", "/other/lamina")

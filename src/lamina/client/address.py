@@ -34,10 +34,13 @@ class Address(NamedTuple):
 
 
 def default_socket() -> str:
-    """The socket of the default daemon: below /run for root, in the user's runtime directory for everybody else."""
+    """The socket of the default daemon: below /run for root, in the user's runtime directory for everybody else.
+
+    The daemon's own default (`lamina.daemon.config`) is the same.
+    """
     if os.geteuid() == 0:
         return "/run/lamina/lamina.sock"
-    return f"{os.environ.get('XDG_RUNTIME_DIR') or f'/tmp/lamina-{os.geteuid()}'}/lamina.sock"
+    return f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.geteuid()}'}/lamina/lamina.sock"
 
 
 def parse_address(text: str, *, tls: bool = False) -> Address:

@@ -10,7 +10,7 @@ import msgspec
 from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Rooms
-from lamina.errors import NotFound
+from lamina.errors import NotFound, Unsupported
 from lamina.network.model import Endpoint
 
 _NULL_WHEN_EMPTY = (
@@ -195,7 +195,7 @@ def _endpoint(record: Record, name: str, endpoint: Endpoint | None, rooms: Rooms
 def _network_id(name: str, rooms: Rooms) -> str:
     try:
         return rooms.networks.get(name).id
-    except NotFound:
+    except (NotFound, Unsupported):  # an engine without privilege has no networks
         return ""
 
 

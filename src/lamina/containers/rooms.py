@@ -15,6 +15,9 @@ from lamina.snapshots.driver import Driver
 from lamina.store.store import Store
 from lamina.volumes.volumes import Volumes
 
+DEFAULT_SHM = 64 << 20  # bytes
+DEFAULT_CGROUP = "/lamina"
+
 
 class Rooms(Protocol):
     """The rooms that containers are put together from. They may open when first asked for."""
@@ -41,12 +44,12 @@ class Defaults:
     engine's OCI runtime."""
 
     log: LogConfig = field(default_factory=lambda: LogConfig(type="json-file"))
-    shm_size: int = 64 << 20
+    shm_size: int = DEFAULT_SHM
     dns: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
-    cgroup_parent: str = "/lamina"
+    cgroup_parent: str = DEFAULT_CGROUP
     init: bool = False
     init_path: str = ""
     runtimes: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from lamina.errors import InvalidInput
 
 CONFIG_FILE = Path("/etc/lamina/daemon.json")
 DEFAULT_HOST = "unix:///run/lamina/lamina.sock"
+ROOTS = ("/var/lib/lamina", "/run/lamina")  # of data, and of what does not outlive a reboot
 
 
 class Ulimit(msgspec.Struct, frozen=True):
@@ -57,8 +58,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """
 
     hosts: tuple[str, ...] = ()
-    data_root: str = "/var/lib/lamina"
-    exec_root: str = "/run/lamina"
+    data_root: str = ROOTS[0]
+    exec_root: str = ROOTS[1]
     pidfile: str = ""
     group: str = "docker"
     bip: str = ""
@@ -68,6 +69,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     live_restore: bool = True
+    init: bool = False
+    init_path: str = ""
+    default_shm_size: str = ""
+    cgroup_parent: str = ""
     log_driver: str = "json-file"
     log_opts: dict[str, str] = {}
     log_level: str = "info"
@@ -103,15 +108,26 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
         named = ", ".join(f"{key}: (from flag: {flags[key]}, from file: {from_file[key]})" for key in twice)
         message = "the following directives are specified both as a flag and in the configuration file"
         raise InvalidInput(f"{message}: {named}")
-    merged = {**from_file, **flags}
+    merged = {**_own_roots(), **from_file, **flags}
     known = {field.encode_name for field in msgspec.structs.fields(Options)}
     unknown = sorted(set(merged) - known)
     if unknown:
         raise InvalidInput(f"the following directives don't match any configuration option: {', '.join(unknown)}")
     try:
-        return msgspec.convert(merged, Options)
+        options = msgspec.convert(merged, Options)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid daemon configuration: {error}") from error
+    if options.userns_remap:
+        raise InvalidInput("userns-remap is not supported yet", advice="Leave it out: it would not isolate anything")
+    return options
+
+
+def _own_roots() -> dict[str, str]:
+    """Where the directories are for a user who is not root (XDG Base Directory Specification)."""
+    if os.geteuid() == 0:
+        return {}
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
+    return {"data-root": f"{data}/lamina", "exec-root": str(Path(_user_socket()).parent)}
 
 
 def _read(config_file: Path | None) -> dict[str, Any]:

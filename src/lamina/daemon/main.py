@@ -14,7 +14,8 @@ from typing import cast
 from aiohttp import web
 
 from lamina.containers.config import LogConfig, Ulimit
-from lamina.containers.rooms import Defaults
+from lamina.containers.launch import size_of
+from lamina.containers.rooms import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.app import Api
 from lamina.daemon.http.connection import Connection, Handler
@@ -96,6 +97,10 @@ def engine_settings(options: Options) -> EngineSettings:
             ulimits=tuple(
                 Ulimit(item.name or name, item.hard, item.soft) for name, item in options.default_ulimits.items()
             ),
+            init=options.init,
+            init_path=options.init_path,
+            shm_size=size_of(options.default_shm_size or "0") or DEFAULT_SHM,
+            cgroup_parent=options.cgroup_parent or DEFAULT_CGROUP,
             runtimes=(options.default_runtime,) if options.default_runtime else (),
         ),
     )

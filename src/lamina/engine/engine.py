@@ -28,7 +28,7 @@ from lamina.engine.committing import commit
 from lamina.engine.facts import Info, controllers, machine, missing, version_of
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
-from lamina.errors import NotFound
+from lamina.errors import NotFound, Unsupported
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -153,6 +153,9 @@ class Engine:
     def _open_networks(self) -> Networks:
         given = self.settings
         return Networks.open(
+        if os.geteuid() != 0:
+            advice = "Images, and builds without RUN, need no privilege"
+            raise Unsupported("networks of containers need root, which this engine has not", advice=advice)
             self.store, self.exec_root, given.bip, bridge=given.bridge, pools=given.pools, events=self.events
         )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError, NotFound, Unavailable
+from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError, NotFound, Unavailable, Unsupported
 from lamina.runtime import bundle
 from lamina.runtime.binary import Program, choose
 from lamina.runtime.cgroups import layout as cgroup_layout
@@ -94,8 +94,11 @@ class Runtime:
         `rootfs` is the mounted root; with None, `Task.configure` tells it (and the whole spec anew, but for streams and
         cgroup) before the start. `stdin` keeps the task's input open for clients, otherwise it is /dev/null;
         with `stdin_once` the end of the first client's input ends it. `on_oom` is called when memory ran out.
-        Raises Conflict when a task of that id is there.
+        Raises Conflict when a task of that id is there, Unsupported without root.
         """
+        if os.geteuid() != 0:
+            advice = "Images, and builds without RUN, need no privilege"
+            raise Unsupported("running a container needs root, which this engine has not", advice=advice)
         program = self.program
         directory = self.exec_root / id
         self._claim(id, directory)

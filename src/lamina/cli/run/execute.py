@@ -96,14 +96,14 @@ def run(session: Session, request: Request, wishes: Wishes) -> int:
             request.host_config["ConsoleSize"] = list(size)  # or the process would start with a size of nothing
     try:
         identifier = create(session, request, wishes)
+        if wishes.detach:
+            _start(session.client.containers, identifier, removes=request.host_config.get("AutoRemove", False))
+            print(identifier)
+            return 0
+        return _foreground(session.client.containers, identifier, request, wishes)
     except LaminaError as error:
-        error.facts["cli_exit"] = ENGINE_FAILED
+        error.facts.setdefault("cli_exit", ENGINE_FAILED)
         raise
-    if wishes.detach:
-        _start(session.client.containers, identifier, removes=request.host_config.get("AutoRemove", False))
-        print(identifier)
-        return 0
-    return _foreground(session.client.containers, identifier, request, wishes)
 
 
 def _start(containers: Containers, identifier: str, removes: bool) -> None:
