@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 import pytest
 
@@ -13,11 +12,7 @@ from support.context import File
 from support.daemons import dockerd
 from support.workshop import Workshop
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.peer,
-    pytest.mark.skipif(not shutil.which("dockerd", path="/usr/sbin:/usr/bin"), reason="dockerd is not installed"),
-]
+pytestmark = [pytest.mark.root, pytest.mark.peer]
 FILES: dict[str, File | str] = {"a.txt": "alpha\n", "dir/one": "1", "dir/run": File("2", mode=0o755)}
 TEXT = 'FROM scratch\nARG A=1\nENV B=2\nWORKDIR /w\nCOPY a.txt dir/one /m/\nCOPY dir /d/\nADD a.txt .\nCMD ["x"]\n'
 STEPS = 7

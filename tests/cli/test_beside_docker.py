@@ -8,16 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.daemons import CLIENT_20, CLIENT_28, Daemon
+from support.daemons import Daemon
 from support.engines import Cli
+from support.programs import CLIENT_20, CLIENT_28
 
 CLIENT = CLIENT_28 if Path(CLIENT_28).exists() else CLIENT_20
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.peer,
-    pytest.mark.skipif(not Path(CLIENT).exists(), reason="no docker client is installed"),
-]
+pytestmark = [pytest.mark.root, pytest.mark.peer]
 
 DOCKERFILE = """FROM base
 LABEL team=web

@@ -13,8 +13,8 @@ import pytest
 from lamina.formats import media
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
-from support.daemons import CLIENT_20
 from support.engines import LAMINA, Cli
+from support.programs import CLIENT_20, need
 from support.registries import Raw
 
 AMD64, ARM64 = "app/one:amd64", "app/two:arm64"
@@ -92,7 +92,7 @@ def test_dockers_client_and_ours_go_on_with_each_others_lists(cli: Cli, registry
     environment = {**os.environ, "DOCKER_CONFIG": str(cli.config)}
 
     def docker(*arguments: str) -> str:
-        command = [CLIENT_20, "manifest", *arguments]
+        command = [need(CLIENT_20), "manifest", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
 
     ours, theirs = f"{registry}/app/one:ours", f"{registry}/app/one:theirs"

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from support.daemons import CLIENT_20, Daemon, lamina_daemon
+from support.daemons import Daemon, lamina_daemon
+from support.programs import CLIENT_20, need
 
 pytestmark = pytest.mark.root
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.root
 def _machine() -> set[str]:
     """What a daemon leaves on a machine when it does not clean up: tables of rules and interfaces."""
     tables = subprocess.run(["nft", "list", "tables"], check=True, capture_output=True, text=True).stdout
-    links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
+    links = subprocess.run([need("ip"), "-o", "link"], check=True, capture_output=True, text=True).stdout
     return {line for line in tables.splitlines() if "lamina" in line} | {
         line.split(":")[1].strip() for line in links.splitlines() if " lam" in line
     }
@@ -80,7 +81,7 @@ def _free_port() -> int:
 
 
 def _over(daemon: Daemon, host: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [CLIENT_20, "-H", host, *flags, "version", "--format", "{{.Server.Version}}"]
+    command = [need(CLIENT_20), "-H", host, *flags, "version", "--format", "{{.Server.Version}}"]
     environment = {"DOCKER_CONFIG": str(daemon.folder), "HOME": str(daemon.folder)}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from support.daemons import CLIENT_20, CLIENT_28, Daemon, running, short_folder
+from support.daemons import Daemon, running, short_folder
+from support.programs import CLIENT_20, CLIENT_28
 from support.registry_kinds import (
     BARE,
     GUARDED,
@@ -31,7 +32,7 @@ from support.registry_kinds import (
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-CLIENTS = [path for path in (CLIENT_20, CLIENT_28) if Path(path).exists()]
+CLIENTS = [CLIENT_20, CLIENT_28]
 ORAS = """
 import sys
 from pathlib import Path

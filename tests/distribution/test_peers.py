@@ -23,6 +23,7 @@ from lamina.formats.reference import Reference
 from lamina.progress import ignore
 from lamina.store.store import Store
 from support.daemons import dockerd
+from support.programs import need
 from support.registries import Running, Start, make_certificate, make_image, patient
 from support.registry_kinds import PASSWORD, USER, settings_of_theirs, trust_in, write_roots
 
@@ -77,7 +78,7 @@ def theirs(request: pytest.FixtureRequest, start: Start, htpasswd: Path, tmp_pat
 @contextmanager
 def _running(settings: dict[str, object], file: Path, address: str) -> Iterator[None]:
     file.write_text(json.dumps(settings))
-    process = subprocess.Popen(["docker-registry", "serve", str(file)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([need("docker-registry"), "serve", str(file)], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while socket.socket().connect_ex(("127.0.0.1", int(address.split(":")[1]))):
@@ -101,6 +102,7 @@ def run(*command: str) -> str:
 
 @pytest.mark.peer
 def test_skopeo_takes_and_gives_what_lamina_does(guarded: Running, store: Store, tmp_path: Path) -> None:
+    skopeo = need("skopeo")
     config, layers = make_image(store, 200_000, 10)
     reference = Reference.parse(f"{guarded.address}/a/b:1")
     with known() as client, store.lease():
@@ -108,15 +110,13 @@ def test_skopeo_takes_and_gives_what_lamina_does(guarded: Running, store: Store,
         login = ("--src-creds", f"{USER}:{PASSWORD}", "--src-tls-verify=false")
         goal = ("--dest-creds", f"{USER}:{PASSWORD}", "--dest-tls-verify=false")
         place = f"docker://{guarded.address}/a"
-        run("skopeo", "copy", *login, f"{place}/b:1", f"dir:{tmp_path}/out")
-        run("skopeo", "copy", *goal, f"dir:{tmp_path}/out", f"{place}/c:1")
-        run("skopeo", "copy", *login, *goal, f"{place}/c:1", f"{place}/d:1")
+        run(skopeo, "copy", *login, f"{place}/b:1", f"dir:{tmp_path}/out")
+        run(skopeo, "copy", *goal, f"dir:{tmp_path}/out", f"{place}/c:1")
+        run(skopeo, "copy", *login, *goal, f"{place}/c:1", f"{place}/d:1")
         for name in ("c", "d"):
             there = client.repository(Reference.parse(f"{guarded.address}/a/{name}"))
             assert there.manifest("1").digest == pushed.digest
-    refused = subprocess.run(
-        ["skopeo", "inspect", "--tls-verify=false", f"{place}/b:1"], capture_output=True, text=True
-    )
+    refused = subprocess.run([skopeo, "inspect", "--tls-verify=false", f"{place}/b:1"], capture_output=True, text=True)
     assert "unauthorized" in refused.stderr
 
 

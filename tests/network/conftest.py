@@ -12,15 +12,17 @@ import pytest
 from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
 from lamina.network.networks import Networks
 from lamina.store.store import Store
+from support.programs import need
 
 
 @pytest.fixture
 def machine() -> Iterator[None]:
     """The calling thread, and those it starts, in an empty network namespace with the loopback up."""
+    ip = need("ip")
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     unshare(CLONE_NEWNET)
     try:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        subprocess.run([ip, "link", "set", "lo", "up"], check=True)
         yield
     finally:
         setns(home, CLONE_NEWNET)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import select
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,15 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from support.daemons import CLIENT_20, CLIENT_28
 from support.engines import LAMINA
+from support.programs import CLIENT_20, CLIENT_28, need
 
 PATIENCE = 60.0  # seconds until what must happen has not
 
 
 def _docker(path: str, identifier: str) -> object:
-    marks = [pytest.mark.peer, pytest.mark.skipif(shutil.which(path) is None, reason=f"{path} is not installed")]
-    return pytest.param((path,), id=identifier, marks=marks)
+    return pytest.param((path,), id=identifier, marks=pytest.mark.peer)
 
 
 CLIENTS = [pytest.param(tuple(LAMINA), id="lamina"), _docker(CLIENT_20, "docker20"), _docker(CLIENT_28, "docker28")]
@@ -44,7 +42,7 @@ class Client:
         self, *arguments: str, stdin: bytes = b"", check: bool = True, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
-            [*self.command, *arguments],
+            [need(self.command[0]), *self.command[1:], *arguments],
             input=stdin,
             capture_output=True,
             env=self.environment,

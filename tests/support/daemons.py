@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.programs import CLIENT_20, need
+
 START_SECONDS = 40
-CLIENT_20 = "/usr/bin/docker"
-CLIENT_28 = "/usr/local/bin/docker"
 
 
 @dataclass
@@ -91,7 +91,13 @@ class Daemon:
             "DOCKER_CONFIG": str(self.folder),
         }
         done = subprocess.run(
-            [client, *arguments], input=stdin, capture_output=True, env=environment, cwd=cwd, timeout=180, check=False
+            [need(client), *arguments],
+            input=stdin,
+            capture_output=True,
+            env=environment,
+            cwd=cwd,
+            timeout=180,
+            check=False,
         )
         assert not check or done.returncode == 0, f"{arguments}:\n{done.stdout.decode()}{done.stderr.decode()}"
         return done
@@ -158,8 +164,18 @@ def end_containers(daemon: Daemon) -> None:
 def dockerd(*flags: str) -> Iterator[Daemon]:
     """Debian's dockerd, without a bridge of its own: it would touch the machine's firewall."""
     with short_folder("dkr-") as folder:
-        command = ["dockerd", "-H", f"unix://{folder}/s", "--data-root", f"{folder}/d", "--exec-root", f"{folder}/e"]
-        command += ["--pidfile", f"{folder}/p", "--bridge", "none", "--iptables=false", "--ip6tables=false", *flags]
+        command = [need("dockerd"), "-H", f"unix://{folder}/s", "--data-root", f"{folder}/d"]
+        command += [
+            "--exec-root",
+            f"{folder}/e",
+            "--pidfile",
+            f"{folder}/p",
+            "--bridge",
+            "none",
+            "--iptables=false",
+            "--ip6tables=false",
+            *flags,
+        ]
         environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
         with running(Daemon(folder, folder / "s", command, environment)) as daemon:
             yield daemon

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.programs import need
+
 ADDRESS = "10.99.0.1"
 _PREPARE = """
 ip link set lo up
@@ -30,7 +32,13 @@ class Enclave:
 
     def inside(self, *command: str) -> list[str]:
         """The command line that runs `command` inside, as the same process."""
-        return ["nsenter", f"--net=/proc/{self.pid}/ns/net", f"--mount=/proc/{self.pid}/ns/mnt", *command]
+        return [
+            "nsenter",
+            f"--net=/proc/{self.pid}/ns/net",
+            f"--mount=/proc/{self.pid}/ns/mnt",
+            need(command[0]),
+            *command[1:],
+        ]
 
     def run(self, *command: str, env: dict[str, str] | None = None, stdin: str = "") -> str:
         """Standard output of a command that must go well."""
@@ -66,6 +74,7 @@ class Enclave:
 @contextmanager
 def enclave(folder: Path) -> Iterator[Enclave]:
     """Make one; `folder` is empty and on a file system that overlays take (root)."""
+    need("ip")
     for name in ("etc", "work"):
         (folder / name).mkdir()
     script = "set -e" + _PREPARE.format(address=ADDRESS, folder=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +19,11 @@ import pytest
 from lamina.cli.main import main
 from support.daemons import Daemon, dockerd, lamina_daemon
 
-HAS_DOCKERD = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None
 ENGINES = [
     pytest.param("lamina", marks=pytest.mark.root),
     pytest.param(
         "dockerd",
-        marks=[
-            pytest.mark.root,
-            pytest.mark.peer,
-            pytest.mark.skipif(not HAS_DOCKERD, reason="dockerd is not installed"),
-        ],
+        marks=[pytest.mark.root, pytest.mark.peer],
     ),
 ]
 PATIENCE = 120  # seconds one command may take

@@ -10,11 +10,14 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from support.programs import need
+
 
 class PostgresServer:
     """Debian's PostgreSQL on a free port of loopback. A context manager that leaves nothing."""
 
     def __enter__(self) -> PostgresServer:
+        need("initdb")
         self._folder = Path(tempfile.mkdtemp(prefix="lamina-pg-"))
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
@@ -34,6 +37,5 @@ class PostgresServer:
         shutil.rmtree(self._folder)
 
     def _run(self, program: str, *arguments: str) -> None:
-        path = max(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
-        command = [str(path), "-D", str(self._folder / "data"), *arguments]
+        command = [need(program), "-D", str(self._folder / "data"), *arguments]
         subprocess.run(command, user=self._user, check=True, stdout=subprocess.DEVNULL, cwd="/")

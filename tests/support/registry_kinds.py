@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lamina.distribution.server.auth.tokens import signing_key
 from support.enclave import ADDRESS, Enclave, enclave
+from support.programs import need
 from support.registries import certify, make_certificate
 
 USER, PASSWORD = "ann", "secret"
@@ -82,7 +83,7 @@ def theirs(folder: Path, kind: str) -> list[str]:
     if kind == "theirs-token":
         settings["auth"] = {"token": trust_in(f"https://{host('token')}", folder / "roots.crt")}
     (folder / f"{kind}.yml").write_text(json.dumps(settings))
-    return ["docker-registry", "serve", f"{folder}/{kind}.yml"]
+    return [need("docker-registry"), "serve", f"{folder}/{kind}.yml"]
 
 
 def settings_of_theirs(root: Path, http: dict[str, object]) -> dict[str, object]:

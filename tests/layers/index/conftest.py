@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from layers.index.utils import Tool
+from support.programs import need
 
 
 def _knows_tar(program: str) -> bool:
@@ -26,7 +27,7 @@ def erofs_tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
     if not found or not _knows_tar(found):
         root = tmp_path_factory.mktemp("erofs-utils") / "root"
         options = ["--quiet", "--variant=extract", "--include=erofs-utils"]
-        subprocess.run(["mmdebstrap", *options, "trixie", str(root)], check=True)
+        subprocess.run([need("mmdebstrap"), *options, "trixie", str(root)], check=True)
         libraries = root / "usr/lib" / f"{platform.machine()}-linux-gnu"
         loader = next((root / "usr").glob("lib*/ld-linux-*.so.*"), None) or next(libraries.glob("ld-linux-*.so.*"))
         prefix = [str(loader), "--library-path", str(libraries)]
@@ -45,5 +46,5 @@ def erofs_tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
 def debian_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tar of a small Debian, fresh from its packages."""
     tar = tmp_path_factory.mktemp("debian") / "debian.tar"
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "bookworm", str(tar)], check=True)
+    subprocess.run([need("mmdebstrap"), "--quiet", "--variant=minbase", "bookworm", str(tar)], check=True)
     return tar

@@ -1,0 +1,30 @@
+"""Programs of others that tests run: where one lacks, the test that needs it is skipped by that name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+CLIENT_20 = "/usr/bin/docker"
+CLIENT_28 = "/usr/local/bin/docker"
+
+_PATH = ":".join(
+    [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))]
+)
+_OPTIONAL = {CLIENT_28}  # no package of Debian 12 holds it
+
+
+def need(program: str) -> str:
+    """The path of `program`, a name or a path. Skips the test that asks where it is not installed.
+
+    With CI=true in the environment the test fails instead: there `make peers` has installed everything.
+    """
+    path = shutil.which(program, path=_PATH)
+    if path is not None:
+        return path
+    if os.environ.get("CI") == "true" and program not in _OPTIONAL:
+        pytest.fail(f"{program} is not installed; `make peers` should have", pytrace=False)
+    pytest.skip(f"{program} is not installed")
