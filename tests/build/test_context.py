@@ -19,7 +19,6 @@ import pytest
 from lamina.build.context.archive import ArchiveTree
 from lamina.build.context.directory import DirectoryTree
 from lamina.build.context.git import GitAddress
-from lamina.build.context.identity import Caller
 from lamina.build.context.remote import from_remote, is_remote
 from lamina.build.context.source import from_archive, from_directory
 from lamina.build.draft import Planned
@@ -28,6 +27,7 @@ from lamina.build.options import BuildOptions
 from lamina.build.tree import find, walk
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.images.times import to_ns
+from lamina.linux.identity import Caller
 from support.context import File, write_context
 from support.workshop import Workshop, kinds, listing
 

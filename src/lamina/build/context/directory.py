@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from lamina.build.context.identity import Caller, acting_as
 from lamina.build.tree import Data, Node
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
+from lamina.linux.identity import Caller, acting_as
 from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS

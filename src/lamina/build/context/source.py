@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lamina.build.context.archive import ArchiveTree
 from lamina.build.context.directory import DirectoryTree
-from lamina.build.context.identity import Caller
 from lamina.build.context.ignored import IgnoringTree
 from lamina.build.sums import Sums
 from lamina.build.tree import Tree, find, read_all
@@ -18,6 +17,7 @@ from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.errors import InvalidInput, LaminaError, NotFound
 from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Readable
+from lamina.linux.identity import Caller
 
 DEFAULT_NAME = "Dockerfile"
 IGNORE_NAME = ".dockerignore"

@@ -15,10 +15,10 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 from aiohttp import web
 
-from lamina.build.context.identity import Caller
 from lamina.daemon.http.filters import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
 from lamina.formats.document import check_depth, spelled, without_nulls
+from lamina.linux.identity import Caller
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -8,11 +8,17 @@ libc's would change all threads.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from dataclasses import dataclass
 
+from lamina.linux.syscalls import syscall
+
 _SETGROUPS = {"x86_64": 116, "aarch64": 159}
-_libc = ctypes.CDLL(None, use_errno=True)
+_UNCHANGED = 2**32 - 1  # an id that no process has: asks for the present one
+_LIBC = ctypes.CDLL(None)
+for _function in (_LIBC.setfsuid, _LIBC.setfsgid):  # these give the former id, and never an error
+    _function.argtypes, _function.restype = [ctypes.c_uint32], ctypes.c_uint32
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +33,8 @@ class Caller:
 def _setgroups(groups: tuple[int, ...]) -> None:
     number = _SETGROUPS.get(os.uname().machine)
     if number is None:
-        raise OSError(38, "setgroups for one thread is not known on this machine")
-    array = (ctypes.c_uint32 * len(groups))(*groups)
-    if _libc.syscall(number, len(groups), array) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise OSError(errno.ENOSYS, "setgroups for one thread is not known on this machine")
+    syscall(number, len(groups), (ctypes.c_uint32 * len(groups))(*groups))
 
 
 class acting_as:
@@ -51,14 +54,14 @@ class acting_as:
             return
         self._before = tuple(os.getgroups())
         _setgroups(self._caller.groups)
-        _libc.setfsgid(self._caller.gid)
-        _libc.setfsuid(self._caller.uid)
-        if _libc.setfsuid(-1) != self._caller.uid:
+        _LIBC.setfsgid(self._caller.gid)
+        _LIBC.setfsuid(self._caller.uid)
+        if _LIBC.setfsuid(_UNCHANGED) != self._caller.uid:
             self.__exit__()
-            raise PermissionError(1, "cannot take on the caller's identity")
+            raise PermissionError(errno.EPERM, "cannot take on the caller's identity")
 
     def __exit__(self, *_: object) -> None:
         if self._needed:
-            _libc.setfsuid(0)
-            _libc.setfsgid(os.getegid())
+            _LIBC.setfsuid(0)
+            _LIBC.setfsgid(os.getegid())
             _setgroups(self._before)
