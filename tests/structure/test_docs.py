@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.cli.catalog import COMMANDS
+from lamina.cli.catalog import COMMANDS, GROUPS
 from structure.test_layering import EDGES, ORDER
 
 ROOT = Path(__file__).parents[2]
@@ -103,5 +103,5 @@ def test_commands_in_the_text_exist(page: Path) -> None:
     text = page.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     unknown = {name for name in re.findall(r"(?:^\$ |`)make ([a-z-]+)", text, re.MULTILINE) if name not in targets}
-    unknown |= {name for name in re.findall(r"(?:bin/|`)lamina ([a-z]+)", text) if name not in COMMANDS}
+    unknown |= {name for name in re.findall(r"(?:bin/|`)lamina ([a-z]+)", text) if name not in {*COMMANDS, *GROUPS}}
     assert not unknown
