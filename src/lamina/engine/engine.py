@@ -152,10 +152,10 @@ class Engine:
 
     def _open_networks(self) -> Networks:
         given = self.settings
-        return Networks.open(
         if os.geteuid() != 0:
             advice = "Images, and builds without RUN, need no privilege"
             raise Unsupported("networks of containers need root, which this engine has not", advice=advice)
+        return Networks.open(
             self.store, self.exec_root, given.bip, bridge=given.bridge, pools=given.pools, events=self.events
         )
 
