@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol, cast
 
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -18,6 +19,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.reference import is_path, is_tag
 
 OCTETS = "application/octet-stream"
+AT_ONCE = 1 << 20  # bytes
 SLOWEST = 128  # bytes in a second; a body that comes slower is refused
 
 
@@ -107,6 +109,8 @@ class Call:
         Raises TimeoutError where the client goes silent or dawdles, ConnectionError where it goes away.
         """
         content = self.request.content
+        if (self.request.content_length or AT_ONCE) >= AT_ONCE:
+            _read_much(self.request.transport)
         waited, came = 0.0, 0
         while True:
             began = time.monotonic()
@@ -150,6 +154,18 @@ def parse_name(text: str) -> str:
     if not is_path(text):
         raise InvalidInput(f"{text[:100]!r} is not the name of a repository", code=faults.NAME_INVALID)
     return text
+
+
+class _Reading(Protocol):
+    """What asyncio's transports have: how many bytes one system call may bring."""
+
+    max_size: int
+
+
+def _read_much(transport: object) -> None:
+    """Take more bytes with one system call from now on, for a body that has them; each call costs much besides."""
+    if transport is not None:
+        cast(_Reading, transport).max_size = AT_ONCE
 
 
 def _too_large(limit: int) -> TooLarge:
