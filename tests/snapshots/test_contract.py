@@ -117,6 +117,26 @@ def test_what_is_not_durable_still_outlives_the_process(bench: Bench) -> None:
     again.unmount()
 
 
+def test_sync_brings_durable_ones_to_the_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{fd}")))
+        real(fd)
+
+    layer = bench.layer(base)
+    for key, durable in (("kept", True), ("gone", True), ("passing", False)):
+        bench.driver.prepare(key, [layer], durable=durable)
+    bench.driver.remove("gone")
+    monkeypatch.setattr(os, "fsync", fsync)
+    bench.driver.sync()
+    keys = {path.parent.name for path in flushed if path.name == "snapshot.json"}
+    assert keys == (set() if bench.name == "copy" else {"kept"})
+    bench.driver.sync()
+    assert len(flushed) == (0 if bench.name == "copy" else 3)
+
+
 def test_a_sweep_removes_what_nobody_wants(bench: Bench) -> None:
     layer = bench.layer(base)
     for key in ("kept", "dropped"):

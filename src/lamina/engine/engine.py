@@ -148,6 +148,7 @@ class Engine:
     def _open_snapshots(self) -> Driver:
         driver = open_driver(self.root / "snapshots", self.settings.storage_driver)
         driver.collect()
+        self.store.on_sync(driver.sync)
         return driver
 
     def _open_networks(self) -> Networks:

@@ -15,7 +15,7 @@ from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
-from lamina.snapshots.records import Loaded, Records, delete_tree
+from lamina.snapshots.records import Loaded, Records, delete_tree, flush_all
 from lamina.snapshots.trees import Trees
 
 _FILES = "merged"
@@ -130,6 +130,10 @@ class CopyDriver:
         for key in set(self.keys()) - set(live_keys):
             self._records.delete(key)
         self._records.sweep()
+
+    def sync(self) -> None:
+        """See Driver: all of a tree was written just now."""
+        self._records.sync(flush_all)
 
     def collect(self) -> int:
         """See Driver: no layer is kept."""

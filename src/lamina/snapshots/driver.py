@@ -109,7 +109,8 @@ class Driver(Protocol):
         ...
 
     def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True) -> Snapshot:
-        """A new snapshot over `layers`, the bottom one first. A crash leaves it whole or not there.
+        """A new snapshot over `layers`, the bottom one first. A crash leaves it whole or not there, a power cut before
+        the next `sync` may leave it damaged.
 
         Without `durable` its changes need not outlive a power cut, and nothing that runs in it waits for the disk:
         right for build steps, and for containers that are removed when they end.
@@ -137,6 +138,10 @@ class Driver(Protocol):
         that are still mounted stay so when they are in `running` (all of them where that is None), and count as
         mounted once. What a machine that lost power may have left half-written is made anew.
         """
+        ...
+
+    def sync(self) -> None:
+        """Returns when the durable snapshots that were made so far are whole after a power cut."""
         ...
 
     def collect(self) -> int:

@@ -7,6 +7,7 @@ import functools
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from lamina.errors import Conflict, Corrupt, InvalidInput, NotFound
 from lamina.formats.digest import Digest
 from lamina.layers.layer import Layer
 from lamina.layers.removetree import remove_tree
+from lamina.linux.files import syncfs
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 _RECORD = "snapshot.json"
@@ -55,6 +57,7 @@ class Records:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._unsynced: set[Path] = set()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
@@ -82,6 +85,20 @@ class Records:
             if self.path(key).exists():
                 raise Conflict(f"there is a snapshot called {key} already", key=key) from error
             raise
+        if known.durable:
+            self._unsynced.add(self.path(key))
+
+    def sync(self, flush: Callable[[Path], None]) -> None:
+        """Have `flush` bring the durable snapshots of since the last call to the disk."""
+        while self._unsynced:
+            path = self._unsynced.pop()
+            try:
+                flush(path)
+            except FileNotFoundError:
+                continue  # removed since
+            except OSError:
+                self._unsynced.add(path)
+                raise
 
     def _relative(self, path: Path) -> str:
         head, tail = os.path.split(path)
@@ -124,6 +141,25 @@ class Records:
 @functools.lru_cache(maxsize=256)
 def _relative_directory(path: str, root: str) -> str:
     return os.path.relpath(path, root)
+
+
+def flush_record(path: Path) -> None:
+    """Brings a snapshot's document and its name to the disk. Raises FileNotFoundError where it is gone."""
+    for each in (path / _RECORD, path, path.parent):
+        fd = os.open(each, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def flush_all(path: Path) -> None:
+    """Brings all that is on the file system of `path` to the disk. Raises FileNotFoundError where it is gone."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syncfs(fd)
+    finally:
+        os.close(fd)
 
 
 def discard(path: Path) -> None:

@@ -22,7 +22,7 @@ from lamina.snapshots.locks import KeyLocks
 from lamina.snapshots.lowers import Lowers
 from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import Overlay, mount_overlay
-from lamina.snapshots.records import Loaded, Records, delete_tree
+from lamina.snapshots.records import Loaded, Records, delete_tree, flush_record
 from lamina.snapshots.trees import Trees
 from lamina.snapshots.unpacked import tree_bytes
 
@@ -226,6 +226,10 @@ class StackedDriver:
         self.records.sweep()
         self.lowers.sweep([(key, self.get(key).stack) for key in self._counts])
         self._mounts.sweep()
+
+    def sync(self) -> None:
+        """See Driver."""
+        self.records.sync(flush_record)
 
     def collect(self) -> int:
         """See Driver."""

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from lamina.errors import Corrupt
 from lamina.layers.unpack import Style, unpack
-from lamina.linux.files import syncfs
 from lamina.snapshots.groups import Group
 from lamina.snapshots.locks import KeyLocks
-from lamina.snapshots.records import NEW, delete_tree, discard, sweep_directory
+from lamina.snapshots.records import NEW, delete_tree, discard, flush_all, sweep_directory
 
 _FILES = "diff"
 _SOURCE = "tar"
@@ -99,11 +98,7 @@ class UnpackedLayers:
             elif boot.exists():
                 discard(entry)
         if fresh:
-            directory = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                syncfs(directory)
-            finally:
-                os.close(directory)
+            flush_all(self._root)
             for boot in fresh:
                 boot.unlink()
 

@@ -96,6 +96,10 @@ class Store:
             self._content.unlink(moved)
             self.on_dropped()
 
+    def on_sync(self, flush: Callable[[], None]) -> None:
+        """Have `flush` called in each `sync` before rows reach the disk: for files of other rooms that rows tell of."""
+        self._syncer.on_sync = flush
+
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
         """A snapshot of the metadata; never waits for a writer, and sees nothing of what is not committed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from lamina.errors import LaminaError
@@ -26,6 +27,7 @@ class Syncer:
     def __init__(self, content: ContentTable, delay: float) -> None:
         self._content = content
         self._delay = delay
+        self.on_sync: Callable[[], None] = lambda: None  # what else is to be on the disk before the rows are
         self._pass = threading.Lock()
         self._changed = threading.Event()
         self._stop = threading.Event()
@@ -39,6 +41,7 @@ class Syncer:
     def sync(self) -> None:
         """Return when all that was committed before the call survives a power cut. Raises NoSpace."""
         with self._pass, disk_errors():
+            self.on_sync()
             with self._content.database.read() as connection:
                 query = "SELECT digest, kind FROM content WHERE synced = 0"
                 rows = [(Digest.parse(digest), kind) for digest, kind in connection.execute(query)]
