@@ -1,209 +1,121 @@
-"""`kill -9` of the daemon at random moments of builds, loads, imports, commits and removals, again and again.
+"""`kill -9` of the daemon at random moments of all that changes something, again and again.
 
-After each restart all that was reported done is there and verifies; after the last one a prune leaves nothing: no
-file of a layer, no mount, no process, no network namespace. LAMINA_CRASH_RUNS sets how many times (the full trial is
-200), LAMINA_CRASH_SEED the moments.
+Each life has one kind of work in its sights, and is killed at a moment that is anywhere from the beginning of that work
+to a little after the longest time it ever took; two more clients do whatever comes. After each restart all that was
+reported done is there and verifies, and nothing is there of what was under way. After the last one a prune leaves what
+a fresh engine has. LAMINA_CRASH_RUNS sets how many lives (the full trial is 200), LAMINA_CRASH_SEED the moments.
 """
 
 from __future__ import annotations
 
-import http.client
-import io
-import json
 import os
 import random
 import subprocess
-import tarfile
 import threading
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from crash import traces
+from crash.work import CGROUP, KINDS, Work
 from lamina.client import Client, connect
-from lamina.errors import LaminaError, Unavailable
 from support.daemons import Daemon, lamina_daemon
 from support.ledger import Ledger, empty
 
-RUNS = int(os.environ.get("LAMINA_CRASH_RUNS", "12"))
+RUNS = int(os.environ.get("LAMINA_CRASH_RUNS", "14"))
 SEED = int(os.environ.get("LAMINA_CRASH_SEED", "1"))
 WORKERS = 3
-LONGEST = 1.5
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(120 + 20 * RUNS)]
-
-
-class Work:
-    """One client that asks for one thing after the other, and notes what it is told is done."""
-
-    def __init__(self, daemon: Daemon, ledger: Ledger, folder: Path, seed: str) -> None:
-        self._daemon = daemon
-        self._ledger = ledger
-        self._folder = folder
-        self._random = random.Random(seed)
-        self._seed = seed
-        self._count = 0
-        self.failure: Exception | None = None
-
-    def run(self, killed: threading.Event) -> None:
-        """Work until the daemon is gone; what fails before that is a failure of the test."""
-        kinds: list[Callable[[Client, str], None]] = [
-            self.build,
-            self.build,
-            self.load,
-            self.bring,
-            self.commit,
-            self.remove,
-        ]
-        try:
-            with connect(self._daemon.host) as client:
-                while not killed.is_set():
-                    self._count += 1
-                    self._random.choice(kinds)(client, f"image-{self._seed}-{self._count}")
-        except (Unavailable, OSError, http.client.HTTPException) as error:
-            if not killed.wait(5):  # the connection may break before this thread hears of the kill
-                self.failure = error
-        except LaminaError as error:
-            error.add_note(f"in the work called {self._seed}-{self._count}")
-            self.failure = error
-
-    def _bytes(self) -> bytes:
-        return self._random.randbytes(self._random.choice([10, 20_000, 2_000_000]))
-
-    def build(self, client: Client, tag: str) -> None:
-        context = self._folder / tag
-        context.mkdir()
-        for number in range(self._random.randrange(1, 30)):
-            (context / f"file{number}").write_bytes(self._bytes()[:50_000])
-        run = self._random.choice(["", f"RUN echo {tag} > /made\n", "RUN cp -r /data /more && rm -r /data\n"])
-        (context / "Dockerfile").write_text(
-            f"FROM base\nCOPY . /data\n{run}LABEL tag={tag}\nRUN true\n"[: None if run else -9]
-        )
-        self._ledger.made(tag, client.build(context, tags=[tag], network="none").id)
-
-    def load(self, client: Client, tag: str) -> None:
-        archive, image = docker_archive(tag, self._bytes())
-        client.images.load([archive])
-        self._ledger.made(tag, image)
-
-    def bring(self, client: Client, tag: str) -> None:
-        client.images.import_tar([layer_tar(tag, self._bytes())], tag)
-        self._ledger.made(tag, client.images.get(tag).id)
-
-    def commit(self, client: Client, tag: str) -> None:
-        config = {"Image": "base", "Cmd": ["sh", "-c", f"echo {tag} > /said"], "NetworkDisabled": True}
-        container = client.containers.create(tag, config, {"NetworkMode": "none"}).id
-        if self._random.random() < 0.5:
-            client.containers.start(container)
-            client.containers.wait(container)
-        else:
-            client.containers.put_archive(container, "/", [layer_tar(tag, self._bytes())])
-        self._ledger.made(tag, client.images.commit(container, tag).id)
-        client.containers.remove(container, force=True)
-
-    def remove(self, client: Client, tag: str) -> None:
-        with self._ledger.removing() as found:
-            if found is not None:
-                client.images.remove(found, force=True)
-
-
-def layer_tar(name: str, data: bytes) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for number in range(20):
-            member = tarfile.TarInfo(f"{name}/{number}")
-            member.size = len(data) // 20
-            archive.addfile(member, io.BytesIO(data[number * member.size :]))
-    return out.getvalue()
-
-
-def docker_archive(tag: str, data: bytes) -> tuple[bytes, str]:
-    """What `docker save` writes for an image of one layer, and the image's ID."""
-    layer = layer_tar(tag, data)
-    rootfs = {"type": "layers", "diff_ids": [f"sha256:{sha256(layer).hexdigest()}"]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
-    image = sha256(config).hexdigest()
-    manifest = [{"Config": f"{image}.json", "RepoTags": [f"{tag}:latest"], "Layers": ["one/layer.tar"]}]
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        parts = {f"{image}.json": config, "one/layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}
-        for name, content in parts.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return out.getvalue(), f"sha256:{image}"
+LONGEST = 6.0  # seconds a life may last
+SETTLING = 15.0  # seconds an engine that was just started may take to put everything in order
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(120 + 30 * RUNS)]
 
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
     with lamina_daemon() as daemon:
         yield daemon
+    traces.forget_cgroup(CGROUP)
 
 
-def work_and_kill(daemon: Daemon, ledger: Ledger, folder: Path, chance: random.Random, run: int) -> None:
-    killed = threading.Event()
-    workers = [Work(daemon, ledger, folder, f"{run}-{number}") for number in range(WORKERS)]
-    threads = [threading.Thread(target=worker.run, args=(killed,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    threading.Event().wait(chance.uniform(0, LONGEST))
-    killed.set()
-    daemon.kill()
-    for thread in threads:
-        thread.join()
-    for worker in workers:
-        if worker.failure is not None:
-            raise worker.failure
+class Trial:
+    """One daemon that lives again and again."""
 
+    def __init__(self, daemon: Daemon, folder: Path) -> None:
+        self.daemon = daemon
+        self.ledger = Ledger()
+        self._folder = folder
+        self._chance = random.Random(SEED)
+        self._took: dict[str, float] = {}
 
-def start_again(daemon: Daemon, chance: random.Random) -> None:
-    """Restart; sometimes the start itself is killed too."""
-    while chance.random() < 0.3:
-        with (daemon.folder / "log").open("ab") as log:
-            started = subprocess.Popen(daemon.command, stdout=log, stderr=log, start_new_session=True)
-        threading.Event().wait(chance.uniform(0, 0.8))
-        started.kill()
-        started.wait()
-    daemon.start()
+    def live(self, number: int) -> None:
+        """Work, be killed, start again, and look."""
+        self._work_and_kill(number, KINDS[number % len(KINDS)])
+        self._start_again()
+        with connect(self.daemon.host) as client:
+            self.ledger.check(client)
+            self._look(client)
+
+    def _work_and_kill(self, number: int, aim: str) -> None:
+        killed = threading.Event()
+        workers = [Work(self.daemon, self.ledger, self._folder, f"{number}-{who}") for who in range(1, WORKERS)]
+        workers.append(Work(self.daemon, self.ledger, self._folder, f"{number}-0", aim))
+        threads = [threading.Thread(target=worker.run, args=(killed,)) for worker in workers]
+        for thread in threads:
+            thread.start()
+        workers[-1].begun.wait()
+        killed.wait(self._chance.uniform(0, min(LONGEST, 1.2 * self._took.get(aim, 0.8))))
+        killed.set()
+        self.daemon.kill()
+        for thread in threads:
+            thread.join()
+        for worker in workers:
+            if worker.failure is not None:
+                raise worker.failure
+            for kind, seconds in worker.took.items():
+                self._took[kind] = max(seconds, self._took.get(kind, 0))
+
+    def _start_again(self) -> None:
+        """Restart; sometimes the start itself is killed too."""
+        while self._chance.random() < 0.3:
+            with (self.daemon.folder / "log").open("ab") as log:
+                started = subprocess.Popen(self.daemon.command, stdout=log, stderr=log, start_new_session=True)
+            threading.Event().wait(self._chance.uniform(0, 1.5))
+            started.kill()
+            started.wait()
+        self.daemon.start()
+
+    def _look(self, client: Client) -> None:
+        """Nothing is there of what was under way when the daemon died."""
+        deadline = time.monotonic() + SETTLING
+        while found := self._left(client):
+            assert time.monotonic() < deadline, "\n".join(found)
+            threading.Event().wait(0.1)
+
+    def _left(self, client: Client) -> list[str]:
+        listed = client.containers.list(all=True)
+        running = {container.id for container in listed if container["State"] == "running"}
+        found = traces.strangers(self.daemon.folder, {container.id for container in listed}, running, CGROUP)
+        return found + traces.unfinished(self.daemon.folder)
 
 
 def test_nothing_reported_done_is_lost_and_nothing_is_left(daemon: Daemon, busybox_tar: Path, tmp_path: Path) -> None:
     with connect(daemon.host) as client:
-        client.images.import_tar([busybox_tar.read_bytes()], "base")
-        client.containers.start(client.containers.create(None, {"Image": "base", "Cmd": ["true"]}).id)
+        client.images.import_tar([busybox_tar.read_bytes()], "base", changes=["ENV PATH=/bin:/sbin"])
+        Work(daemon, Ledger(), tmp_path, "first").each(client)
         empty(client)
-        fresh = everything(daemon.folder)
-        client.images.import_tar([busybox_tar.read_bytes()], "base")
-    ledger = Ledger()
-    chance = random.Random(SEED)
-    for run in range(RUNS):
-        work_and_kill(daemon, ledger, tmp_path, chance, run)
-        start_again(daemon, chance)
-        with connect(daemon.host) as client:
-            ledger.check(client)
-    assert ledger.reports > RUNS
+        fresh, fresh_rows = traces.everything(daemon.folder), traces.rows(daemon.folder)
+        client.images.import_tar([busybox_tar.read_bytes()], "base", changes=["ENV PATH=/bin:/sbin"])
+    trial = Trial(daemon, tmp_path)
+    for number in range(RUNS):
+        trial.live(number)
+    assert trial.ledger.reports > RUNS / 2
     with connect(daemon.host) as client:
         empty(client)
-    assert everything(daemon.folder) - fresh == set()
+    assert traces.everything(daemon.folder) - fresh == set()
+    assert traces.rows(daemon.folder) == fresh_rows
     daemon.stop()
-    assert [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(daemon.folder) in line] == []
-    assert processes_naming(str(daemon.folder)) == []
-
-
-def everything(folder: Path) -> set[str]:
-    """All paths below the data and exec roots, but for the database's own files."""
-    paths = [path for root in ("d", "e") for path in (folder / root).rglob("*")]
-    return {str(path.relative_to(folder)) for path in paths if not path.name.startswith("metadata.db")}
-
-
-def processes_naming(text: str) -> list[str]:
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and process.name != str(os.getpid()):
-            try:
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if text in command:
-                found.append(command)
-    return found
+    assert traces.on_the_machine(daemon.folder) == []
+    assert traces.cgroups(CGROUP) == []
+    assert traces.damage(daemon.folder) == []

@@ -15,7 +15,7 @@ from lamina.errors import NotFound
 
 
 class Ledger:
-    """Images that must be there, and those that must not be. Thread-safe."""
+    """Images and containers that must be there, and those that must not be. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,6 +23,10 @@ class Ledger:
         """Tag and image ID, as reported."""
         self.gone: set[str] = set()
         """Tags whose removal was reported."""
+        self.alive: set[str] = set()
+        """IDs of containers that run for ever."""
+        self.over: set[str] = set()
+        """IDs of containers whose end and removal were reported."""
         self.reports = 0
 
     def made(self, tag: str, image: str) -> None:
@@ -44,8 +48,33 @@ class Ledger:
                 self.gone.add(tag)
                 self.reports += 1
 
+    def running(self, container: str) -> None:
+        """The engine has said that `container` runs; it does not end by itself."""
+        with self._lock:
+            self.alive.add(container)
+            self.reports += 1
+
+    def ended(self, container: str) -> None:
+        """The engine has said that `container` has ended and is gone."""
+        with self._lock:
+            self.over.add(container)
+            self.reports += 1
+
+    @contextmanager
+    def ending(self) -> Iterator[str | None]:
+        """A container to remove, as `removing` for tags."""
+        with self._lock:
+            container = self.alive.pop() if self.alive else None
+        yield container
+        if container is not None:
+            self.ended(container)
+
     def check(self, client: Client) -> None:
-        """Compare with the engine: every reported image whole, no image half made, none back from the dead."""
+        """Compare with the engine: every reported image whole, no image half made, none back from the dead; the same
+        for containers."""
+        running = {container.id for container in client.containers.list()}
+        assert running >= self.alive, "containers died with the engine"
+        assert not self.over & {container.id for container in client.containers.list(all=True)}
         images = client.images.list(all=True)
         tags = {tag.removesuffix(":latest"): image.id for image in images for tag in image.tags}
         assert {tag: tags.get(tag) for tag in self.there} == self.there
@@ -80,7 +109,7 @@ def _read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def empty(client: Client) -> None:
-    """Remove all containers, images and caches, as a user would."""
+    """Remove all containers, volumes, images and caches, as a user would."""
     for container in client.containers.list(all=True):
         client.containers.remove(container.id, force=True, volumes=True)
     for image in client.images.list():
@@ -89,6 +118,7 @@ def empty(client: Client) -> None:
                 client.images.remove(tag, force=True)
             except NotFound:
                 continue  # a tag of an image that went with another
+    client.volumes.prune({"all": ["true"]})
     client.images.prune({"dangling": ["false"]})
-    client.prune_builds(all=True)
+    client.prune_build_cache(all=True)
     assert client.images.list(all=True) == []
