@@ -96,7 +96,8 @@ def test_groups_and_unknown_commands(capfd: pytest.CaptureFixture[str]) -> None:
 
     for group in GROUPS:
         assert run([group, "--help"]) == 0
-    assert run(["nonsense"]) == 125
+    assert [run(words) for words in (["nonsense"], ["run"], ["tag", "a"], ["info", "x"])] == [1, 1, 1, 1]
+    assert [run(words) for words in (["rm", "--bogus"], ["stop", "-t", "x", "y"], ["--bogus"])] == [125, 125, 125]
     assert run(["--version"]) == 0
     shown = capfd.readouterr()
     assert "nonsense" in shown.err

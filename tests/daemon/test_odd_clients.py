@@ -68,6 +68,24 @@ def test_an_exec_hears_that_its_client_has_nothing_more_to_say(http_: Http, slee
     assert heard.endswith(b"end\n")
 
 
+@pytest.mark.parametrize(
+    ("wish", "code"),
+    [
+        ({"Cmd": ["true"], "WorkingDir": "/nosuch"}, 126),
+        ({"Cmd": ["/etc"]}, 126),
+        ({"Cmd": ["nosuch"]}, 127),
+        ({"Cmd": ["sh", "-c", "kill -9 $$"]}, 137),
+    ],
+)
+def test_an_exec_that_cannot_be_run_has_dockers_exit_code(
+    http_: Http, sleeper: str, wish: dict[str, object], code: int
+) -> None:
+    made = http_("POST", f"/containers/{sleeper}/exec", wish | {"AttachStdout": True}).json["Id"]
+    http_.raw(f"POST /exec/{made}/start HTTP/1.0\r\nContent-Type: application/json\r\n\r\n".encode())
+
+    assert http_("GET", f"/exec/{made}/json").json["ExitCode"] == code
+
+
 @pytest.mark.parametrize("tail", ["-1", HUGE, "1.5", "abc", "\u0663"])
 def test_a_tail_that_is_no_number_of_lines_means_all(http_: Http, sleeper: str, tail: str) -> None:
     answer = http_("GET", f"/containers/{sleeper}/logs?stdout=1&tail={quote(tail)}")

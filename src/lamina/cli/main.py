@@ -12,7 +12,8 @@ import click
 from lamina.cli.program import program
 from lamina.errors import Cancelled, CommandFailed, LaminaError, NotModified
 
-USAGE = 125  # what Docker's users get for a wrong flag
+USAGE = 125  # what Docker's users get for a wrong flag; unknown commands and too few or many arguments are 1
+_FLAGS = (click.NoSuchOption, click.BadOptionUsage, click.BadParameter)
 
 
 def main() -> None:
@@ -53,7 +54,8 @@ def run(args: Sequence[str]) -> int:
 
 def _usage(error: click.UsageError) -> int:
     path = error.ctx.command_path if error.ctx else "lamina"
-    return _say(error.format_message().rstrip("."), f"See '{path} --help'", USAGE)
+    wrong_flag = isinstance(error, _FLAGS) and not isinstance(error, click.MissingParameter)
+    return _say(error.format_message().rstrip("."), f"See '{path} --help'", USAGE if wrong_flag else 1)
 
 
 def _failed(error: LaminaError) -> int:

@@ -16,6 +16,7 @@ from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.specs import SpecMaker
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.runtime.failure import NOT_EXECUTABLE, NOT_FOUND
 from lamina.runtime.runtime import Exec, Task
 from lamina.runtime.task import ExitStatus
 
@@ -122,8 +123,8 @@ class Execs:
         return connection
 
     def _failed(self, execution: Execution, error: BaseException) -> None:
-        code = error.facts.get("exit_code", 126) if isinstance(error, LaminaError) else 126
-        execution.exit_code = code
+        code = error.facts.get("exit_code") if isinstance(error, LaminaError) else None
+        execution.exit_code = code if code in (NOT_FOUND, NOT_EXECUTABLE) else NOT_EXECUTABLE
         execution.begun.set()
         execution.ended.set()
         if execution.process is not None:
