@@ -17,7 +17,8 @@ from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.commit import CommitOptions, inherit
+from lamina.images.commit import CommitOptions
+from lamina.images.inherit import inherit
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from support.gallery import Gallery, tar

@@ -18,9 +18,10 @@ from lamina.build.work import Work
 from lamina.dockerfile import instructions as say
 from lamina.dockerfile.expansion import Expansion
 from lamina.dockerfile.position import Problem
-from lamina.formats.config import Healthcheck, RunConfig
+from lamina.formats.config import RunConfig
 from lamina.images.changes import effect
 from lamina.images.image import Image
+from lamina.images.inherit import inherit_healthcheck
 
 
 def perform(work: Work, state: StageState, instruction: say.Instruction) -> None:
@@ -46,9 +47,11 @@ def _metadata(work: Work, state: StageState, instruction: say.Instruction) -> No
     if isinstance(instruction, say.Arg):
         for name, default in instruction.arguments:
             state.args.declare(name, default)
+    config = effect(state.config, instruction, cmd_set=state.cmd_set)
     if isinstance(instruction, say.Healthcheck):
         _note_override(work, state)
-    config = _inheriting(effect(state.config, instruction, cmd_set=state.cmd_set), state.config.healthcheck)
+        check = inherit_healthcheck(config.healthcheck, state.config.healthcheck)
+        config = msgspec.structs.replace(config, healthcheck=check)
     if isinstance(instruction, say.Cmd) and instruction.command.arguments:
         state.cmd_set = True
     _commit_nothing(work, state, config, nop(config, comment(instruction, config)))
@@ -58,21 +61,6 @@ def _note_override(work: Work, state: StageState) -> None:
     before = state.config.healthcheck
     if before is not None and before.test and before.test[0] != "NONE":
         work.console.line(f"Note: overriding previous HEALTHCHECK: [{' '.join(before.test)}]")
-
-
-def _inheriting(config: RunConfig, before: Healthcheck | None) -> RunConfig:
-    """dockerd merges each config with its parent's: what a HEALTHCHECK leaves open comes from the one before."""
-    check = config.healthcheck
-    if check is None or before is None or check is before:
-        return config
-    merged = msgspec.structs.replace(
-        check,
-        interval=check.interval or before.interval,
-        timeout=check.timeout or before.timeout,
-        start_period=check.start_period or before.start_period,
-        retries=check.retries or before.retries,
-    )
-    return msgspec.structs.replace(config, healthcheck=merged)
 
 
 def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by: str) -> None:

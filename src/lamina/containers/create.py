@@ -25,8 +25,8 @@ from lamina.containers.times import now
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.images.catalog import no_such_image
-from lamina.images.commit import inherit
 from lamina.images.image import Image
+from lamina.images.inherit import inherit
 from lamina.layers.layer import Layer
 from lamina.runtime.cgroups.abilities import abilities
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
-
-from lamina.formats.config import Healthcheck, History, ImageConfig, RunConfig
+from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
 from lamina.images.changes import apply_changes
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
+from lamina.images.inherit import inherit
 from lamina.images.times import now
 from lamina.layers.builder import LayerBuilder
 
@@ -72,40 +71,3 @@ def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: Com
         )
         new = NewImage(made, references=options.references, parent=base.id if base else None)
         return create(catalog, [new]).images[0]
-
-
-def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
-    """`config`, with what it leaves open taken from the one below: how dockerd merges container and image configs."""
-    names = {entry.partition("=")[0] for entry in config.env}
-    env = (*config.env, *(entry for entry in below.env if entry.partition("=")[0] not in names))
-    entrypoint, cmd = config.entrypoint, config.cmd
-    if not entrypoint:
-        cmd = cmd or below.cmd
-        entrypoint = below.entrypoint if entrypoint is None else entrypoint
-    return msgspec.structs.replace(
-        config,
-        user=config.user or below.user,
-        exposed_ports={**below.exposed_ports, **config.exposed_ports},
-        env=env,
-        labels={**below.labels, **config.labels},
-        cmd=cmd,
-        entrypoint=entrypoint,
-        healthcheck=_checked(config.healthcheck, below.healthcheck),
-        working_dir=config.working_dir or below.working_dir,
-        volumes={**below.volumes, **config.volumes},
-        stop_signal=config.stop_signal or below.stop_signal,
-    )
-
-
-def _checked(own: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
-    if own is None or below is None:
-        return own or below
-    return msgspec.structs.replace(
-        own,
-        test=own.test or below.test,
-        interval=own.interval or below.interval,
-        timeout=own.timeout or below.timeout,
-        start_period=own.start_period or below.start_period,
-        start_interval=own.start_interval or below.start_interval,
-        retries=own.retries or below.retries,
-    )
