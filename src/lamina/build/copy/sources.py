@@ -39,9 +39,8 @@ def local_sources(tree: Tree, words: tuple[str, ...], *, context: bool, parents:
     With `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands
     behind `/./`. Raises Problem for a word that names nothing and, together, for words that match nothing.
     """
-    found = [source for word in words for source in _sources(tree, word, context)]
-    if parents:
-        found = [_pivoted(source, word) for word in words for source in _sources(tree, word, context)]
+    named = [(word, source) for word in words for source in _sources(tree, word, context)]
+    found = [_pivoted(source, word) if parents else source for word, source in named]
     if not found:
         raise Problem("no source files were specified", _nothing_matches(words))
     return found
