@@ -47,6 +47,12 @@ def test_images_go_up_come_down_and_are_copied(lamina: Cli, registry: tuple[str,
     assert "none damaged" in lamina.text("registry", "verify", "--root", str(root))
     assert "space: 0B" in lamina.text("registry", "gc", "--root", str(root), "--dry-run")
     assert "nosuch" in lamina.fails("registry", "ls", "--root", str(root), "nosuch", code=1)
+    assert "There is no registry in" in lamina.fails("registry", "ls", "--root", f"{root}/nosuch", code=1)
+    assert not (root / "nosuch").exists()
+    assert "no address to listen on" in lamina.fails("registry", "serve", "--root", str(root), "--listen=x:y", code=1)
+    assert f"listen on {address}: Address already in use" in lamina.fails(
+        "registry", "serve", "--root", str(root), "--listen", address, code=1
+    )
 
 
 def test_what_is_not_there_is_said(lamina: Cli, registry: tuple[str, Path]) -> None:

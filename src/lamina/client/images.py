@@ -141,10 +141,11 @@ class Images:
         return Created(self._transport.json("POST", "/commit", query, json_body={}))
 
     def search(
-        self, term: str, *, limit: int | None = None, filters: Filters | None = None
+        self, term: str, *, limit: int | None = None, filters: Filters | None = None, auth: Auth | None = None
     ) -> Sequence[dict[str, Any]]:
+        """Repositories that match a term, which may begin with a registry."""
         query = {"term": term, "limit": limit, "filters": filters or None}
-        return list(self._transport.json("GET", "/images/search", query))
+        return list(self._transport.json("GET", "/images/search", query, headers=auth_header(auth)))
 
     def distribution(self, reference: str, *, auth: Auth | None = None) -> dict[str, Any]:
         """The descriptor and platforms of an image in its registry, without pulling it."""

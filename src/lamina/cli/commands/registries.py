@@ -157,7 +157,8 @@ def search(
         "StarCount": Column("STARS", lambda d, trunc: str(d["star_count"])),
         "IsOfficial": Column("OFFICIAL", lambda d, trunc: "[OK]" if d["is_official"] else ""),
     }
-    results = session.client.images.search(term, limit=limit, filters=filters(filter_))
+    auth = auth_for(session.settings.config, term)
+    results = session.client.images.search(term, limit=limit, filters=filters(filter_), auth=auth)
     print_rows(results, columns, ("Name", "Description", "StarCount", "IsOfficial"), form=format_, trunc=not no_trunc)
 
 

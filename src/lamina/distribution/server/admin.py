@@ -1,6 +1,6 @@
 """What an administrator does to a registry, running or not: collect, list, verify, apply retention, undelete.
 
-Each works beside running replicas, on the same configuration.
+Each works beside running replicas, on the same configuration. All raise NotFound for a root without a registry.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from lamina.distribution.server.collect import ORPHAN_AGE, collect
@@ -18,7 +19,7 @@ from lamina.distribution.server.metadata.garbage import Swept
 from lamina.distribution.server.metadata.inventory import ListedRepository, ListedTag, StoredBlob
 from lamina.distribution.server.registry import Registry
 from lamina.distribution.server.retention import Planned, apply, plan
-from lamina.distribution.server.serve import assemble
+from lamina.distribution.server.serve import DATABASE, assemble
 from lamina.errors import Corrupt, LaminaError, NotFound
 from lamina.formats.digest import Digest
 
@@ -102,6 +103,9 @@ def retain(config: Config, *, dry_run: bool = True) -> list[Planned]:
 
 
 def _with(config: Config, work: Callable[[Registry], Awaitable[T]]) -> T:
+    if config.database is None and config.root is not None and not (Path(config.root) / DATABASE).exists():
+        raise NotFound(f"There is no registry in {config.root}", advice="Name the root that it is served from.")
+
     async def run() -> T:
         async with AsyncExitStack() as parts:
             return await work(await assemble(config, parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from lamina.distribution.server.storage.protocol import Storage
 from lamina.distribution.server.through import Through
 from lamina.errors import InvalidInput, Unavailable
 
+DATABASE = "registry.sqlite"  # below the root
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +86,7 @@ async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
 def _database(config: Config) -> Database:
     if config.database is not None:
         return PostgresDatabase(config.database)
-    return SQLiteDatabase(_root(config) / "registry.sqlite")
+    return SQLiteDatabase(_root(config) / DATABASE)
 
 
 def _storage(config: Config, database: Database) -> Storage:
@@ -114,18 +116,27 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+def _address(listen: str) -> tuple[str | None, int]:
+    host, _, port = listen.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port[:6]) < 1 << 16):
+        advice = "Write HOST:PORT, such as 0.0.0.0:5000."
+        raise InvalidInput(f"{listen!r} is no address to listen on", advice=advice)
+    return host.strip("[]") or None, int(port)
+
+
 async def listen(registry: Registry, parts: AsyncExitStack) -> str:
     """Take requests at the configured address; gives the real one. `parts` ends it, letting requests finish."""
-    host, _, port = registry.config.listen.rpartition(":")
+    host, port = _address(registry.config.listen)
     server = Edge(App(registry), registry.config.head_timeout, registry.config.body_timeout)
     runner = web.ServerRunner(server, access_log=None)
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
     try:
         context = server_context(registry.config.tls) if registry.config.tls else None
-        site = web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=context, backlog=1024)
+        site = web.TCPSite(runner, host, port, ssl_context=context, backlog=1024)
         await site.start()
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"The registry cannot listen on {registry.config.listen}: {error}") from error
+    except OSError as error:
+        known = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise Unavailable(f"The registry cannot listen on {registry.config.listen}: {known}") from error
     bound = runner.addresses[0]
     return f"{bound[0]}:{bound[1]}"
