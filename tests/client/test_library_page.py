@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+import lamina
 from support.daemons import Daemon
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
@@ -26,6 +28,29 @@ def run(section: str, **names: object) -> None:
     for line, code in examples(section):
         padded = "\n" * line + code  # so that a traceback names the line of the page
         exec(compile(padded, str(PAGE), "exec"), names)
+
+
+VERBS = {
+    "": "build close commit connect disconnect disk_usage info login prune_build_cache pull push search version",
+    "images": "get history import_tar list load prune remove save tag",
+    "containers": "attach changes create exec_create exec_inspect exec_resize exec_start export get get_archive"
+    " kill list logs pause prune put_archive remove rename resize restart start stat_path stats stop top unpause"
+    " update wait",
+    "networks": "create get list prune remove",
+    "volumes": "create get list prune remove",
+}
+
+
+@pytest.mark.parametrize("room", VERBS)
+def test_the_engine_and_the_client_have_the_same_verbs(room: str, tmp_path: Path) -> None:
+    with lamina.Engine(tmp_path / "root") as engine, lamina.connect(f"unix://{tmp_path}/none") as client:
+        if room in ("networks", "containers") and os.geteuid() != 0:
+            pytest.skip("needs root")
+        for verb in VERBS[room].split():
+            for side in (engine, client):
+                assert callable(getattr(getattr(side, room) if room else side, verb)), verb
+        assert engine.events
+        assert client.events
 
 
 @pytest.mark.root

@@ -131,7 +131,29 @@ class Client:
         """Try credentials at a registry: `{"Status": …, "IdentityToken": …}`. Raises Unauthorized."""
         return dict(self.transport.json("POST", "/auth", json_body=dict(auth)) or {})
 
-    def prune_builds(self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False) -> dict[str, Any]:
+    def commit(self, container: str, reference: str = "", **options: Any) -> Image:
+        """An image of what a container changed. `options` are those of `images.commit`."""
+        from lamina.formats.reference import Reference
+
+        known = Reference.parse(reference).with_default_tag() if reference else None
+        name, tag = (known.familiar_name, known.tag or "") if known else ("", "")
+        return self.images.get(self.images.commit(container, name, tag, **options).id)
+
+    def search(self, term: str, *, limit: int = 25) -> Sequence[dict[str, Any]]:
+        """Images that a registry has, as `images.search` gives them."""
+        return self.images.search(term, limit=limit)
+
+    def connect(self, network: str, container: str, wanted: Mapping[str, Any] | None = None) -> None:
+        """Let a container join a network. See `networks.connect`."""
+        self.networks.connect(network, container, wanted)
+
+    def disconnect(self, network: str, container: str, *, force: bool = False) -> None:
+        """Let a container leave a network. See `networks.disconnect`."""
+        self.networks.disconnect(network, container, force=force)
+
+    def prune_build_cache(
+        self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False
+    ) -> dict[str, Any]:
         """Empty the build cache; gives CachesDeleted and SpaceReclaimed."""
         return dict(self.transport.json("POST", "/build/prune", {"filters": filters or None, "all": all}) or {})
 

@@ -28,6 +28,7 @@ from lamina.engine.committing import commit
 from lamina.engine.facts import Info, controllers, machine, missing, version_of
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
+from lamina.engine.usage import DiskUsage, disk_usage
 from lamina.errors import NotFound, Unsupported
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
@@ -287,6 +288,14 @@ class Engine:
         return self.builds.prune(all=all)
 
     # the whole
+
+    def version(self) -> str:
+        """The version of lamina; `info` has that of the OCI runtime and of the machine's kernel."""
+        return __version__
+
+    def disk_usage(self) -> DiskUsage:
+        """See `lamina.engine.usage.disk_usage`."""
+        return disk_usage(self, self.containers.list(all=True))
 
     def info(self) -> Info:
         """What this engine and its machine are, at this moment."""

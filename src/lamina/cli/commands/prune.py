@@ -51,7 +51,7 @@ def _images(client: Client, wanted: Mapping[str, list[str]]) -> int:
 
 
 def _builds(client: Client, wanted: Mapping[str, list[str]], everything: bool = False) -> int:
-    answer = client.prune_builds(wanted, all=everything)
+    answer = client.prune_build_cache(wanted, all=everything)
     _tell("Deleted build cache objects:", answer.get("CachesDeleted"))
     return int(answer.get("SpaceReclaimed") or 0)
 
