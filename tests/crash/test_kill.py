@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from crash import traces
 from crash.work import CGROUP, KINDS, Work
 from lamina.client import Client, connect
+from support import traces
 from support.daemons import Daemon, lamina_daemon
 from support.ledger import Ledger, empty
 

@@ -47,6 +47,7 @@ class MountedLayers:
         self._lock = threading.Lock()
         self._users: dict[Path, set[str]] = {}
         self._idle: dict[Path, float] = {}
+        self._tars: dict[Path, Path] = {}  # of what is mounted, the tar of the topmost layer
         self._timer: threading.Timer | None = None
 
     def path(self, group: Group) -> Path:
@@ -87,6 +88,7 @@ class MountedLayers:
             users = self._users.get(path)
             if users is None:
                 self._mount(group, path)
+                self._tars[path] = group.layers[-1].tar
                 users = self._users[path] = set()
             self._idle.pop(path, None)
             users.add(user)
@@ -122,13 +124,16 @@ class MountedLayers:
     def _drop(self, now: float) -> None:
         """Unmounts what has been idle until `now`, and comes back for the rest. Called with the lock held."""
         for path in [path for path, until in self._idle.items() if until <= now]:
-            del self._idle[path], self._users[path]
-            self._unmount(path)
-            self._mounts.release()
+            self._take_down(path)
         if self._idle and self._timer is None:
             self._timer = threading.Timer(max(min(self._idle.values()) - now, 0.05), self._on_time)
             self._timer.daemon = True
             self._timer.start()
+
+    def _take_down(self, path: Path) -> None:
+        del self._idle[path], self._users[path], self._tars[path]
+        self._unmount(path)
+        self._mounts.release()
 
     def _on_time(self) -> None:
         with self._lock:
@@ -145,17 +150,22 @@ class MountedLayers:
         mounted = {point.target for point in self._mounts.below()}
         with self._lock:
             for user, groups in users:
-                for path in map(self.path, groups):
+                for group in groups:
+                    path = self.path(group)
                     if os.path.realpath(path) in mounted:
                         if path not in self._users:
                             self._mounts.hold()
                         self._users.setdefault(path, set()).add(user)
+                        self._tars[path] = group.layers[-1].tar
             for entry in list(self._root.iterdir()):
                 if entry not in self._users:
                     self._unmount(entry)
 
     def collect(self, used: Callable[[], set[str]]) -> int:
-        """See Lowers: only merged indexes are kept."""
+        """See Lowers: merged indexes are kept, and for a while mounts that nobody uses, which hold their files."""
+        with self._lock:
+            for path in [path for path in self._idle if not self._tars[path].exists()]:
+                self._take_down(path)
         kept = [index for index in self._merged.iterdir() if not index.name.startswith(NEW)]
         names = used() if kept else set()
         freed = 0
