@@ -53,14 +53,15 @@ def create(catalog: Catalog, images: Sequence[NewImage]) -> Created:
             blobs.put(image.config.raw)
             if image.manifest is not None:
                 blobs.put(image.manifest.raw, image.manifest.digest.algorithm)
+        together = {image.config.digest for image in images}
         with catalog.store.transaction() as tx:
             for image in images:
-                taken.update(_create(catalog, tx, image))
+                taken.update(_create(catalog, tx, image, together))
             made = tuple(catalog.load(tx, image.config.digest) for image in images)
     return Created(made, taken)
 
 
-def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Digest]:
+def _create(catalog: Catalog, tx: Transaction, image: NewImage, together: set[Digest]) -> dict[str, Digest]:
     image_id = image.config.digest
     before = read_record(tx, image_id)
     manifest = str(image.manifest.digest) if image.manifest else ""
@@ -72,7 +73,7 @@ def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Dig
         layer_sizes=tuple(size.file_bytes for size in sizes),
         tar_sizes=tuple(size.tar_bytes for size in sizes),
         references=before.references if before else (),
-        parent=_parent(tx, image.parent) or (before.parent if before else ""),
+        parent=_parent(tx, image.parent, together) or (before.parent if before else ""),
         manifest=manifest or (before.manifest if before else ""),
         tagged=before.tagged if before else "",
         built=now() if image.built else before.built if before else "",
@@ -83,9 +84,12 @@ def _create(catalog: Catalog, tx: Transaction, image: NewImage) -> dict[str, Dig
     return add_names(tx, image_id, image.references) if image.references else {}
 
 
-def _parent(tx: Transaction, parent: Digest | None) -> str:
-    """The parent, unless somebody removed it since the new image was begun: its layers are held, so that is no harm."""
-    return str(parent) if parent is not None and read_record(tx, parent) is not None else ""
+def _parent(tx: Transaction, parent: Digest | None, together: set[Digest]) -> str:
+    """The parent, unless somebody removed it since the new image was begun: its layers are held, so that is no harm.
+
+    Those that are made `together` with the image may come after it.
+    """
+    return str(parent) if parent is not None and (parent in together or read_record(tx, parent) is not None) else ""
 
 
 def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> None:
