@@ -11,6 +11,7 @@ import pytest
 from lamina.containers.archive import go_mode
 from lamina.containers.config import HostConfig
 from lamina.errors import Forbidden, InvalidInput, NotFound
+from support.tars import tar
 
 from .conftest import Rooms, eventually
 
@@ -29,14 +30,7 @@ def fetched(rooms: Rooms, id: str, path: str) -> dict[str, bytes | None]:
 
 
 def archive(**files: bytes) -> io.BytesIO:
-    sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    sink.seek(0)
-    return sink
+    return io.BytesIO(tar(files))
 
 
 @pytest.fixture(params=["running", "ended"])

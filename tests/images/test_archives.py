@@ -22,7 +22,8 @@ from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 from lamina.progress import Message, Output, Status
-from support.gallery import Gallery, tar
+from support.gallery import Gallery
+from support.tars import tar
 
 
 def saved(gallery: Gallery, *names: str, docker_archive: bool = True) -> bytes:

@@ -7,17 +7,16 @@ import os
 import random
 import select
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from lamina.errors import Conflict, NoSpace, NotFound
-from support.gallery import Gallery, open_gallery, tar
+from support.gallery import Gallery, open_gallery
+from support.tars import tar
 
 ROUNDS = 25
 
@@ -93,15 +92,6 @@ def gallery_archive(other: Gallery) -> bytes:
     sink = io.BytesIO()
     other.images.save(["app:1"], sink)
     return sink.getvalue()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    point = tmp_path / "small"
-    point.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(point)], check=True)
-    yield point
-    subprocess.run(["umount", str(point)], check=True)
 
 
 @pytest.mark.root

@@ -15,7 +15,8 @@ from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
-from support.gallery import Files, Gallery, tar
+from support.gallery import Files, Gallery
+from support.tars import tar
 
 LAYER = tar({"file": b"content"})
 DIFF_ID = Digest.of(LAYER)

@@ -21,7 +21,8 @@ from lamina.images.commit import CommitOptions
 from lamina.images.inherit import inherit
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
-from support.gallery import Gallery, tar
+from support.gallery import Gallery
+from support.tars import tar
 
 ROOT = tar({"bin/sh": b"#!", "etc/passwd": b"root:x:0:0::/:/bin/sh\n"})
 

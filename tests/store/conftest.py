@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,16 +12,7 @@ from lamina.formats.digest import Digest
 from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
 from lamina.store.store import Store
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+from support.tars import tar
 
 
 @pytest.fixture
@@ -33,7 +23,7 @@ def store(data_root: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def make_tar() -> Callable[[dict[str, bytes]], bytes]:
-    return tar_of
+    return tar
 
 
 @pytest.fixture
@@ -42,7 +32,7 @@ def add_layer() -> Callable[[Store, bytes], Layer]:
 
     def add(store: Store, content: bytes) -> Layer:
         with store.layers.create() as work:
-            return work.commit(ingest(io.BytesIO(tar_of({"file": content})), work.tar, work.index))
+            return work.commit(ingest(io.BytesIO(tar({"file": content})), work.tar, work.index))
 
     return add
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from lamina.images.images import Images
 from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
 from lamina.store.store import Store
+from support.tars import tar
 
 Files = Mapping[str, bytes]
 
@@ -74,21 +74,6 @@ class Gallery:
         """Every blob and layer in the store."""
         folders = [self.store.root / kind / "sha256" for kind in ("blobs", "layers")]
         return {Digest("sha256", path.stem) for folder in folders for path in folder.iterdir()}
-
-
-def tar(files: Files, **links: str) -> bytes:
-    """A plain tar; `links` are symbolic links by name."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-        for name, target in links.items():
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = tarfile.SYMTYPE, target
-            archive.addfile(member)
-    return buffer.getvalue()
 
 
 @contextmanager
