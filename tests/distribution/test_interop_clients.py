@@ -184,6 +184,7 @@ def test_lamina(lamina: Daemon, place: Place, kind: str, tmp_path: Path) -> None
         assert lamina.docker("pull", f"{name}:1", check=False).returncode != 0
 
 
+NOBODY = f"{NAME}:1"
 WRONG = {
     "wrong password": (
         "login -u ann -p wrong {basic}",
@@ -204,6 +205,7 @@ WRONG = {
         "Check the name and the tag",
     ),
     "plain HTTP": ("pull {plain@}/x", "{plain@} does not speak TLS", "insecure registry"),
+    "nobody there": ("pull {nobody}/x", "{nobody} cannot be reached", "Check the address"),
     "unknown CA": ("pull {tls@}/x", "{tls@} was not trusted: self-signed certificate", "certs.d/{tls@}/ca.crt"),
 }
 
@@ -211,7 +213,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_goes_wrong_is_told_with_advice(lamina: Daemon, place: Place, case: str, tmp_path: Path) -> None:
     names = {kind: host(kind) for kind in PORTS} | {f"{kind}@": host(kind, NAME) for kind in PORTS}
-    command, words, advice = (text.format(**names) for text in WRONG[case])
+    command, words, advice = (text.format(**names, nobody=NOBODY) for text in WRONG[case])
     if command.startswith("push"):
         lamina.docker("tag", "base", command.split()[-1])
     environment = {**os.environ, "LAMINA_HOST": lamina.host, "DOCKER_CONFIG": str(tmp_path)}

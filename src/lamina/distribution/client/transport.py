@@ -24,6 +24,7 @@ from lamina.errors import InvalidInput, LaminaError, Unauthorized, Unavailable
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+UNMET = 1  # how often to try again to reach who never answered: more likely than a break is a wrong address
 MAX_REDIRECTS = 5
 MAX_BODY = 8 << 20  # bytes of an answer that is read whole
 MAX_ERROR_BODY = 64 << 10
@@ -41,6 +42,7 @@ class Transport:
         self._credentials = credentials
         self._lock = threading.Lock()
         self._challenges: list[Challenge] = []
+        self._met = False  # whether it ever answered
         self._authorizations: dict[tuple[str, ...], Authorization] = {}
 
     def request(
@@ -68,8 +70,9 @@ class Transport:
                 answer = self._authorized(method, full, tuple(sorted(set(scopes))), dict(headers or {}), body)
             except urllib3.exceptions.HTTPError as error:
                 problem, asked = connection_failure(full, error), None
-                again = not problem.facts.get("tls")
+                again = not problem.facts.get("tls") and (self._met or failures < UNMET or not _unmade(error))
             else:
+                self._met = True
                 if answer.status in accept:
                     return answer
                 problem, asked = _as_error(method, full, answer), retry_after(answer.headers.get("Retry-After"))
@@ -232,6 +235,11 @@ def drain(answer: Answer) -> None:
     if answer.length_remaining:
         answer.close()
     answer.release_conn()
+
+
+def _unmade(error: Exception) -> bool:
+    """Whether no connection came about at all."""
+    return isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
 
 
 def same_place(url: str, base: str) -> bool:
