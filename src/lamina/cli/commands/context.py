@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
 
@@ -55,7 +56,8 @@ def ls(session: Session, format_: str, quiet: bool) -> None:
     from lamina.cli.show.table import print_rows
 
     current = session.settings.context
-    host = f"unix://{default_socket()}"
+    named = os.environ.get("LAMINA_HOST") or os.environ.get("DOCKER_HOST")
+    host = str(session.settings.address) if current == "default" else named or f"unix://{default_socket()}"
     rows = [{"name": "default", "description": "lamina's own daemon, or what the environment says", "host": host}]
     for stored in ContextStore(session.settings.config.folder).list():
         rows.append({"name": stored.name, "description": stored.description, "host": stored.host})

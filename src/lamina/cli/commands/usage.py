@@ -84,9 +84,25 @@ def df(session: Session, format_: str, verbose: bool) -> None:
     elif format_:
         from lamina.cli.commands.system import _templated
 
-        print(_templated(usage, format_))
+        print(_templated(_named(usage), format_))
     else:
         _print_all(usage)
+
+
+def _named(usage: Document) -> dict[str, Any]:
+    """All of it for a template or as JSON, with Docker's names: a list of rows for each kind of thing."""
+    from lamina.cli.show import containers, images
+    from lamina.cli.show.networks import VOLUMES
+    from lamina.cli.show.rows import Row
+
+    named = [row for image in usage.get("Images") or () for row in images.named_rows([image], digests=False)]
+    kinds = {
+        "Images": (images.COLUMNS, named),
+        "Containers": (containers.COLUMNS, usage.get("Containers") or ()),
+        "Volumes": (VOLUMES, usage.get("Volumes") or ()),
+        "BuildCache": (CACHE, usage.get("BuildCache") or ()),
+    }
+    return {kind: [Row(columns, item, False).as_json() for item in items] for kind, (columns, items) in kinds.items()}
 
 
 def _print_all(usage: Document) -> None:

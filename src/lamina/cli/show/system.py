@@ -121,8 +121,9 @@ def version_lines(client: Document, server: Document | None) -> Iterator[str]:
         yield f"  {'Version:':<17}{part['Version']}"
         if "ApiVersion" in details:
             yield f"  {'API version:':<17}{details['ApiVersion']} (minimum version {details.get('MinAPIVersion', '')})"
-        shown = {
-            key: value for key, value in details.items() if key in ("GitCommit", "GoVersion", "PythonVersion", "Os")
-        }
-        for key, value in shown.items():
-            yield f"  {key + ':':<17}{value}"
+        if "GoVersion" in details:
+            yield f"  {'Go version:':<17}{details['GoVersion']}"
+        if "GitCommit" in details:
+            yield f"  {'Git commit:':<17}{details['GitCommit']}"
+        if "Os" in details:
+            yield f"  {'OS/Arch:':<17}{details['Os']}/{details.get('Arch', '')}"
