@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import select
@@ -68,7 +69,9 @@ def killed(root: Path, archive: bytes, seed: int, seconds: float) -> list[str]:
 def test_killed_at_any_moment_images_are_whole_or_not_there(data_root: Path, gallery_archive: bytes) -> None:
     imported: set[str] = set()
     moments = random.Random(7)
-    for seed in range(ROUNDS):
+    for seed in itertools.count():
+        if seed >= ROUNDS and len(imported) > ROUNDS:  # a busy machine takes more rounds to come to as much work
+            break
         said = killed(data_root, gallery_archive, seed, moments.uniform(0.01, 0.2))
         imported |= {line for line in said if line.startswith("sha256:")}
         steps = [line for line in said if not line.startswith("sha256:")]
@@ -82,7 +85,6 @@ def test_killed_at_any_moment_images_are_whole_or_not_there(data_root: Path, gal
             needed = {digest for item in images for digest in (item.image.id, *item.image.config.diff_ids)}
             extra = gallery.content() - needed
             assert extra <= {item.image.manifest_digest for item in images}
-    assert len(imported) > ROUNDS
 
 
 @pytest.fixture
