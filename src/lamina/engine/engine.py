@@ -25,7 +25,7 @@ from lamina.distribution.client.inspect import Inspected
 from lamina.engine import joining
 from lamina.engine.builds import Builds
 from lamina.engine.committing import commit
-from lamina.engine.facts import Info, controllers, machine, missing, version_of
+from lamina.engine.facts import Info, info
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.engine.usage import DiskUsage, disk_usage
@@ -38,7 +38,6 @@ from lamina.formats.runconfig import RunConfig
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.remove import ImageUser
-from lamina.network.addresses import DEFAULT_POOLS
 from lamina.network.networks import Networks
 from lamina.progress import Report, Status, ignore
 from lamina.runtime.runtime import Runtime
@@ -299,31 +298,8 @@ class Engine:
 
     def info(self) -> Info:
         """What this engine and its machine are, at this moment."""
-        found = controllers()
         states = [container.state.status for container in self.containers.list(all=True)]
-        runtime = self.runtime.program
-        return Info(
-            id=self._identity,
-            version=__version__,
-            machine=machine(),
-            root=self.root,
-            driver=self.snapshots.name,
-            driver_reason=self.snapshots.reason,
-            runtime=runtime.name,
-            runtime_version=version_of(runtime.path),
-            runtimes=tuple(dict.fromkeys((runtime.name, *self.settings.runtimes))),
-            running=sum(status in ("running", "restarting") for status in states),
-            paused=states.count("paused"),
-            stopped=sum(status not in ("running", "restarting", "paused") for status in states),
-            images=len(self.images.list(all_images=True)),
-            live_restore=self.settings.live_restore,
-            mirrors=self.settings.registry_mirrors,
-            insecure_registries=self.settings.insecure_registries,
-            labels=self.settings.labels,
-            pools=self.settings.pools or DEFAULT_POOLS,
-            warnings=missing(found),
-            controllers=found,
-        )
+        return info(self, self.settings, self.root, self._identity, states)
 
     @cached_property
     def _identity(self) -> str:
@@ -334,15 +310,3 @@ class Engine:
                 known = secrets.token_hex(16).encode()
                 change.put(_ENGINE, "id", known)
         return known.decode()
-
-    def graph_driver(self, image: Image) -> Mapping[str, Any]:
-        """The GraphDriver object of an image, in the words of overlay2: the top layer, and those below it.
-
-        Layers are tars here; `MergedDir` and `WorkDir` are where a container's would be, and exist for none.
-        """
-        layers = [str(layer.tar) for layer in reversed(image.layers)]
-        if not layers:
-            return {"Name": "overlay2", "Data": None}
-        place = self.root / "snapshots" / image.id.encoded
-        data = {"MergedDir": str(place / "merged"), "UpperDir": layers[0], "WorkDir": str(place / "work")}
-        return {"Name": "overlay2", "Data": data | ({"LowerDir": ":".join(layers[1:])} if layers[1:] else {})}

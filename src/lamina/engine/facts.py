@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from lamina import __version__
+from lamina.containers.rooms import Rooms
+from lamina.engine.settings import EngineSettings
 from lamina.formats.platform import Platform
+from lamina.network.addresses import DEFAULT_POOLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,34 @@ class Info:
     pools: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
     controllers: frozenset[str] = field(default_factory=frozenset)
+
+
+def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, states: Sequence[str]) -> Info:
+    """What an engine is at this moment; `states` are those of all its containers. Opens the rooms that need root."""
+    runtime = rooms.runtime.program
+    found = controllers()
+    return Info(
+        id=identity,
+        version=__version__,
+        machine=machine(),
+        root=root,
+        driver=rooms.snapshots.name,
+        driver_reason=rooms.snapshots.reason,
+        runtime=runtime.name,
+        runtime_version=version_of(runtime.path),
+        runtimes=tuple(dict.fromkeys((runtime.name, *settings.runtimes))),
+        running=sum(status in ("running", "restarting") for status in states),
+        paused=states.count("paused"),
+        stopped=sum(status not in ("running", "restarting", "paused") for status in states),
+        images=len(rooms.images.list(all_images=True)),
+        live_restore=settings.live_restore,
+        mirrors=settings.registry_mirrors,
+        insecure_registries=settings.insecure_registries,
+        labels=settings.labels,
+        pools=settings.pools or DEFAULT_POOLS,
+        warnings=missing(found),
+        controllers=found,
+    )
 
 
 def machine() -> Machine:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lamina.formats.reference import Reference
@@ -16,8 +17,8 @@ Version = tuple[int, int]
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
-def inspect(image: Image, graph: Mapping[str, Any], version: Version) -> dict[str, Any]:
-    """`GET /images/{name}/json`; `graph` is the GraphDriver object."""
+def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
+    """`GET /images/{name}/json`; `root` is the engine's data root."""
     document = image.config.document
     shown: dict[str, Any] = {
         "Id": str(image.id),
@@ -32,7 +33,7 @@ def inspect(image: Image, graph: Mapping[str, Any], version: Version) -> dict[st
         "Architecture": image.config.architecture,
         "Os": image.config.os,
         "Size": image.size,
-        "GraphDriver": graph,
+        "GraphDriver": _graph_driver(image, root),
         "RootFS": _rootfs(image),
         "Metadata": {"LastTagTime": image.tagged or _NO_TIME},
     }
@@ -48,6 +49,19 @@ def inspect(image: Image, graph: Mapping[str, Any], version: Version) -> dict[st
     if version >= (1, 48):
         shown["Descriptor"] = _descriptor(image)
     return shown
+
+
+def _graph_driver(image: Image, root: Path) -> dict[str, Any]:
+    """GraphDriver in the words of overlay2: the top layer, and those below it.
+
+    Layers are tars here; `MergedDir` and `WorkDir` are where a container's would be, and exist for none.
+    """
+    layers = [str(layer.tar) for layer in reversed(image.layers)]
+    if not layers:
+        return {"Name": "overlay2", "Data": None}
+    place = root / "snapshots" / image.id.encoded
+    data = {"MergedDir": str(place / "merged"), "UpperDir": layers[0], "WorkDir": str(place / "work")}
+    return {"Name": "overlay2", "Data": data | ({"LowerDir": ":".join(layers[1:])} if layers[1:] else {})}
 
 
 def _rootfs(image: Image) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from aiohttp import web
@@ -33,7 +34,8 @@ class Backend(Protocol):
     @property
     def images(self) -> Images: ...
 
-    def graph_driver(self, image: Image) -> Mapping[str, Any]: ...
+    @property
+    def root(self) -> Path: ...
 
     def pull(
         self,
@@ -96,7 +98,7 @@ class ImageRoutes:
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
             image = self._backend.images.get(call.places["name"])
-            return render.inspect(image, self._backend.graph_driver(image), call.version)
+            return render.inspect(image, self._backend.root, call.version)
 
         return reply(await call.run(work))
 
