@@ -24,14 +24,14 @@ from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metadata.repositories import Placed
 from lamina.distribution.server.metadata.unfinished import Unfinished
 from lamina.distribution.server.storage.protocol import (
-    SMALL,
     Body,
     busy,
     out_of_order,
     upload_unknown,
     wrong_digest,
 )
-from lamina.distribution.server.storage.segments import Segment, Segments, cut, decode, encode
+from lamina.distribution.server.storage.segments import cut, decode, encode
+from lamina.distribution.server.storage.sending import SegmentWriter, trouble
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-_PART = 8 << 20  # bytes of one part of a large object, and of what is sent in one piece
 _READ = 1 << 20
 _REMEMBERED = 1024
 _URL_LIFE = timedelta(minutes=20)
@@ -71,11 +70,11 @@ class ObjectStorage:
         if start is not None and start != before.size:
             raise out_of_order(start, before.size)
         hasher, covered = self._hashers.pop(upload, (new_hasher(DEFAULT), 0))
-        writer = _Writer(self._store, f"{upload[:2]}/{upload}/{before.size:020d}-{uuid.uuid4().hex[:8]}")
+        key = f"{upload[:2]}/{upload}/{before.size:020d}-{uuid.uuid4().hex[:8]}"
+        writer = SegmentWriter(self._store, key, hasher)
         try:
             async for piece in body:
                 await writer.write(piece)
-                await asyncio.to_thread(hasher.update, piece) if len(piece) > _READ else hasher.update(piece)
         finally:
             segments = (*decode(before.segments), *await writer.close())
             after = Unfinished(encode(segments), before.size + writer.size)
@@ -122,7 +121,7 @@ class ObjectStorage:
                 async for piece in found.stream(min_chunk_size=_READ):
                     yield bytes(piece)
             except BaseError as error:
-                raise _trouble(error) from error
+                raise trouble(error) from error
 
     async def url(self, location: str) -> str | None:
         segments = decode(location)
@@ -145,7 +144,7 @@ class ObjectStorage:
             except (NotFoundError, FileNotFoundError):
                 continue
             except BaseError as error:
-                raise _trouble(error) from error
+                raise trouble(error) from error
 
     async def expire(self, before: float) -> int:
         count = 0
@@ -165,7 +164,7 @@ class ObjectStorage:
                     if item["path"] not in known and item["last_modified"].timestamp() < before:
                         found.append(item["path"])
         except BaseError as error:
-            raise _trouble(error) from error
+            raise trouble(error) from error
         return found
 
     async def check(self) -> None:
@@ -174,7 +173,7 @@ class ObjectStorage:
         except (NotFoundError, FileNotFoundError):
             return
         except BaseError as error:
-            raise _trouble(error) from error
+            raise trouble(error) from error
 
     async def close(self) -> None:
         self._hashers.clear()
@@ -199,49 +198,3 @@ class ObjectStorage:
         self._hashers[upload] = (hasher, size)
         if len(self._hashers) > _REMEMBERED:
             self._hashers.popitem(last=False)
-
-
-class _Writer:
-    """Writes one segment: on the spot where it is tiny, one object where it is small, in parts where it is large."""
-
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self._store = store
-        self._key = key
-        self._waiting: list[bytes] = []
-        self._buffered = 0
-        self._parts: obstore.AsyncWritableFile | None = None
-        self.size = 0
-
-    async def write(self, piece: bytes) -> None:
-        self.size += len(piece)
-        self._buffered += len(piece)
-        self._waiting.append(piece)
-        if self._buffered >= _PART:
-            await self._send()
-
-    async def close(self) -> Segments:
-        """Complete the segment; an empty one is none at all."""
-        try:
-            if self._parts is not None:
-                await self._send()
-                await self._parts.close()
-            elif self.size > SMALL:
-                await obstore.put_async(self._store, self._key, b"".join(self._waiting), use_multipart=False)
-            elif self.size:
-                return (Segment("", self.size, b"".join(self._waiting)),)
-        except BaseError as error:
-            raise _trouble(error) from error
-        return (Segment(self._key, self.size),) if self.size else ()
-
-    async def _send(self) -> None:
-        try:
-            if self._parts is None:
-                self._parts = obstore.open_writer_async(self._store, self._key, buffer_size=_PART)
-            await self._parts.write(b"".join(self._waiting))
-        except BaseError as error:
-            raise _trouble(error) from error
-        self._waiting, self._buffered = [], 0
-
-
-def _trouble(error: BaseError) -> Unavailable:
-    return Unavailable(f"The registry's object store does not do its work ({type(error).__name__})")
