@@ -79,7 +79,6 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     mac: str = ""
     aliases: tuple[str, ...] = ()
     ports: tuple[PortBinding, ...] = ()
-    sysctls: dict[str, str] = {}
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

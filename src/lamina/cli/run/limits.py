@@ -12,8 +12,9 @@ from lamina.errors import InvalidInput
 
 Flags = Mapping[str, Any]
 RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
-ULIMITS = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss")
-ULIMITS += ("rtprio", "rttime", "sigpending", "stack")
+ULIMITS = frozenset(
+    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
+)
 
 
 def size(text: str, what: str = "size") -> int:
