@@ -137,6 +137,7 @@ def test_odd_bytes_survive_and_odd_encodings_are_refused() -> None:
 
 def test_every_space_of_unicode_is_trimmed() -> None:
     (user,) = parse_instructions(["USER \u3000 me \u2028\u200a"])
-    assert isinstance(user, User) and user.user == "me"
+    assert isinstance(user, User)
+    assert user.user == "me"
     with pytest.raises(InvalidInput, match="VOLUME requires at least one argument"):
         parse_instructions(["VOLUME \u2028"])
