@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from lamina.daemon.http.call import decode
 from lamina.distribution.client import Credentials
-from lamina.errors import InvalidInput
+from lamina.errors import Forbidden, InvalidInput, Unauthorized
 
 
 class AuthConfig(msgspec.Struct, rename="lower"):
@@ -31,6 +33,15 @@ class AuthConfig(msgspec.Struct, rename="lower"):
         if not (name or self.identitytoken or self.registrytoken):
             return None
         return Credentials(name, password, self.identitytoken, self.registrytoken)
+
+
+@contextmanager
+def without_prompts() -> Iterator[None]:
+    """Turns Unauthorized into Forbidden: on a 401 Docker's clients ask for a password, and the reason is lost."""
+    try:
+        yield
+    except Unauthorized as error:
+        raise Forbidden(error.message, advice=error.advice, **error.facts) from error
 
 
 def auth_header(text: str) -> Credentials | None:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from aiohttp import web
 
-from lamina.daemon.http.auth import auth_header
+from lamina.daemon.http.auth import auth_header, without_prompts
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import Filters, flag
 from lamina.daemon.http.routing import Route
@@ -16,7 +16,7 @@ from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
 from lamina.distribution.client import Credentials, Found
-from lamina.errors import Forbidden, InvalidInput, Unauthorized
+from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -140,10 +140,8 @@ class ImageRoutes:
         wanted = platform(call)
 
         def work(report: Report) -> None:
-            try:
+            with without_prompts():
                 self._backend.pull(reference, platform=wanted, credentials=credentials, all_tags=whole, report=report)
-            except Unauthorized as error:  # on 401 Docker's clients ask for a password, and the reason is lost
-                raise Forbidden(error.message, advice=error.advice, **error.facts) from error
 
         return await progress_response(call, work)
 
@@ -206,7 +204,8 @@ class ImageRoutes:
         if not 1 <= limit <= _MOST_FOUND:
             raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_FOUND}]")
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
-        found = await call.run(self._backend.search, term, limit=limit, credentials=credentials)
+        with without_prompts():
+            found = await call.run(self._backend.search, term, limit=limit, credentials=credentials)
         return reply([_found(item) for item in found if _wanted(item, filters)])
 
 
