@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -18,13 +18,12 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Telling, progress_response
 from lamina.daemon.http.upload import Upload, receiving
 from lamina.daemon.routes.images import platform
-from lamina.distribution.client import Credentials
+from lamina.engine import Engine
 from lamina.errors import Forbidden, InvalidInput, Unsupported
 from lamina.formats.reference import Reference
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
 from lamina.runtime.spec import Resources, Rlimit
-from lamina.store.collect import Collected
 
 # A client on the same machine may name the directory instead of sending it. The path is percent-encoded UTF-8; a body,
 # where there is one, is the Dockerfile to use.
@@ -39,33 +38,11 @@ class Ulimit(msgspec.Struct, rename="pascal"):
     hard: int = 0
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def temporary(self) -> Path:
-        """A folder for contexts that were sent."""
-
-    def build(
-        self,
-        context: BuildContext,
-        options: BuildOptions,
-        *,
-        credentials: dict[str, Credentials] | None = None,
-        report: Report = ...,
-        cancelled: Any = ...,
-    ) -> BuildResult: ...
-
-    def remote_context(self, url: str, dockerfile: str) -> BuildContext: ...
-
-    def prune_build_cache(self, *, all: bool = False) -> Collected: ...
-
-
 class BuildRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -85,7 +62,7 @@ class BuildRoutes:
 
             def work(telling: Telling) -> BuildResult:
                 with body_opener(telling) as context:
-                    return self._backend.build(
+                    return self._engine.build(
                         context, options, credentials=credentials, report=telling, cancelled=lambda: telling.gone
                     )
 
@@ -110,12 +87,12 @@ class BuildRoutes:
 
             return open_directory
         if remote:
-            return lambda report: self._backend.remote_context(remote, dockerfile)
-        return lambda report: from_archive(cast(Readable, upload), self._backend.temporary, dockerfile)
+            return lambda report: self._engine.remote_context(remote, dockerfile)
+        return lambda report: from_archive(cast(Readable, upload), self._engine.temporary, dockerfile)
 
     async def prune(self, call: Call) -> web.StreamResponse:
         """`all` takes what only saves work too. Steps go with their images, and with no other filter."""
-        pruned = await call.run(self._backend.prune_build_cache, all=call.flag("all"))
+        pruned = await call.run(self._engine.prune_build_cache, all=call.flag("all"))
         names = [str(digest) for digest in pruned.digests]
         return reply({"CachesDeleted": names or None, "SpaceReclaimed": pruned.bytes})
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
@@ -11,32 +10,15 @@ from lamina.containers.config import decode as convert
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.images import named
-from lamina.formats.reference import Reference
+from lamina.engine import Engine
 from lamina.formats.runconfig import RunConfig
-from lamina.images.image import Image
-
-
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    def commit(
-        self,
-        container: str,
-        reference: Reference | None = None,
-        *,
-        author: str = "",
-        message: str = "",
-        changes: Sequence[str] = (),
-        config: RunConfig | None = None,
-        pause: bool = True,
-    ) -> Image: ...
 
 
 class CommitRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [Route("POST", "/commit", self.commit)]
@@ -44,7 +26,7 @@ class CommitRoutes:
     async def commit(self, call: Call) -> web.StreamResponse:
         document = await call.json(dict[str, Any])
         image = await call.run(
-            self._backend.commit,
+            self._engine.commit,
             call.text("container"),
             reference=named(call.text("repo"), call.text("tag")),
             author=call.text("author"),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from lamina.containers.config import Config, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.containers.config import decode as convert
-from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.images import platform
+from lamina.engine import Engine
 from lamina.errors import InvalidInput
 
 
@@ -24,18 +24,11 @@ class CreateBody(msgspec.Struct, rename="pascal"):
     networking_config: dict[str, Any] | None = None
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def containers(self) -> Containers: ...
-
-
 class ContainerRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -61,7 +54,7 @@ class ContainerRoutes:
         document = await call.json(dict[str, Any])
         body = convert(document, CreateBody)
         created = await call.run(
-            self._backend.containers.create,
+            self._engine.containers.create,
             call.text("name") or None,
             convert(document, Config),
             convert(body.host_config or {}, HostConfig),
@@ -79,69 +72,69 @@ class ContainerRoutes:
         return reply(await call.run(self._list, wanted, call.flag("size")))
 
     def _list(self, wanted: dict[str, Any], size: bool) -> Sequence[dict[str, Any]]:
-        containers = self._backend.containers
+        containers = self._engine.containers
         return [containers.summary(item, size=size) for item in containers.list(**wanted)]
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        return reply(await call.run(self._backend.containers.inspect, call.places["id"], size=call.flag("size")))
+        return reply(await call.run(self._engine.containers.inspect, call.places["id"], size=call.flag("size")))
 
     async def top(self, call: Call) -> web.StreamResponse:
-        return reply(await call.run(self._backend.containers.top, call.places["id"], call.text("ps_args")))
+        return reply(await call.run(self._engine.containers.top, call.places["id"], call.text("ps_args")))
 
     async def changes(self, call: Call) -> web.StreamResponse:
         kinds = {"C": 0, "A": 1, "D": 2}
-        found = await call.run(lambda: list(self._backend.containers.changes(call.places["id"])))
+        found = await call.run(lambda: list(self._engine.containers.changes(call.places["id"])))
         return reply([{"Path": f"/{item.path}", "Kind": kinds[item.kind]} for item in found] or None)
 
     async def start(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.containers.start, call.places["id"])
+        await call.run(self._engine.containers.start, call.places["id"])
         return empty()
 
     async def stop(self, call: Call) -> web.StreamResponse:
-        verb = self._backend.containers.stop
+        verb = self._engine.containers.stop
         await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
         return empty()
 
     async def restart(self, call: Call) -> web.StreamResponse:
-        verb = self._backend.containers.restart
+        verb = self._engine.containers.restart
         await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
         return empty()
 
     async def kill(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.containers.kill, call.places["id"], call.text("signal"))
+        await call.run(self._engine.containers.kill, call.places["id"], call.text("signal"))
         return empty()
 
     async def pause(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.containers.pause, call.places["id"])
+        await call.run(self._engine.containers.pause, call.places["id"])
         return empty()
 
     async def unpause(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.containers.unpause, call.places["id"])
+        await call.run(self._engine.containers.unpause, call.places["id"])
         return empty()
 
     async def rename(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.containers.rename, call.places["id"], call.text("name"))
+        await call.run(self._engine.containers.rename, call.places["id"], call.text("name"))
         return empty()
 
     async def update(self, call: Call) -> web.StreamResponse:
         wanted = convert(await call.json(dict[str, Any]), UpdateConfig)
-        warnings = await call.run(self._backend.containers.update, call.places["id"], wanted)
+        warnings = await call.run(self._engine.containers.update, call.places["id"], wanted)
         return reply({"Warnings": list(warnings) or None})
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
-        await call.run(self._backend.containers.resize, call.places["id"], height, width)
+        await call.run(self._engine.containers.resize, call.places["id"], height, width)
         return empty(200)
 
     async def remove(self, call: Call) -> web.StreamResponse:
         if call.flag("link"):
             raise InvalidInput("links between containers are a thing of the past, and lamina has none")
-        verb = self._backend.containers.remove
+        verb = self._engine.containers.remove
         await call.run(verb, call.places["id"], force=call.flag("force"), volumes=call.flag("v"))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        removed, freed = await call.run(self._backend.containers.prune, call.filters())
+        removed, freed = await call.run(self._engine.containers.prune, call.filters())
         return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
 
 

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
 from lamina.daemon.http.auth import AuthConfig, auth_header
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.routing import Route
-from lamina.distribution.client import Credentials
-from lamina.distribution.client.inspect import Inspected
+from lamina.engine import Engine
 from lamina.errors import InvalidInput
 from lamina.formats.reference import Reference
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    def inspect_remote(self, reference: Reference, *, credentials: Credentials | None = None) -> Inspected: ...
-
-    def login(self, server: str, credentials: Credentials) -> Credentials:
-        """What to keep: the same, or an identity token. Raises Unauthorized."""
-
-
 class DistributionRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -39,7 +29,7 @@ class DistributionRoutes:
     async def inspect(self, call: Call) -> web.StreamResponse:
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
         reference = Reference.parse(call.places["name"])
-        found = await call.run(self._backend.inspect_remote, reference, credentials=credentials)
+        found = await call.run(self._engine.inspect_remote, reference, credentials=credentials)
         platforms: list[dict[str, Any]] = [item.to_json() for item in found.platforms]
         return reply({"Descriptor": found.descriptor.to_json(), "Platforms": platforms})
 
@@ -48,6 +38,6 @@ class DistributionRoutes:
         credentials = given.credentials()
         if credentials is None:
             raise InvalidInput("a user name and a password are needed to log in")
-        kept = await call.run(self._backend.login, given.serveraddress, credentials)
+        kept = await call.run(self._engine.login, given.serveraddress, credentials)
         token = kept.identity_token if kept.identity_token != credentials.identity_token else ""
         return reply({"Status": "Login Succeeded", "IdentityToken": token})

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from lamina.containers.config import ExecConfig
 from lamina.containers.config import decode as convert
-from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.frames import Unframed, framed
 from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.containers import size_of
+from lamina.engine import Engine
 from lamina.errors import Internal
 
 SETTLE_SECONDS = 1.0  # for a process that closes its output and goes on
@@ -29,18 +29,11 @@ class StartBody(msgspec.Struct, rename="pascal"):
     console_size: tuple[int, int] | None = None
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def containers(self) -> Containers: ...
-
-
 class ExecRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -52,12 +45,12 @@ class ExecRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         config = convert(await call.json(dict[str, Any]), ExecConfig)
-        made = await call.run(self._backend.containers.exec_create, call.places["id"], config)
+        made = await call.run(self._engine.containers.exec_create, call.places["id"], config)
         return reply({"Id": made}, 201)
 
     async def start(self, call: Call) -> web.StreamResponse:
         body = await call.json(StartBody)
-        exec_id, containers = call.places["id"], self._backend.containers
+        exec_id, containers = call.places["id"], self._engine.containers
         terminal = containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
         if body.detach:
             await call.run(containers.exec_start, exec_id, detach=True)
@@ -79,8 +72,8 @@ class ExecRoutes:
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
-        await call.run(self._backend.containers.exec_resize, call.places["id"], height, width)
+        await call.run(self._engine.containers.exec_resize, call.places["id"], height, width)
         return empty(200)
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        return reply(await call.run(self._backend.containers.exec_inspect, call.places["id"]))
+        return reply(await call.run(self._engine.containers.exec_inspect, call.places["id"]))

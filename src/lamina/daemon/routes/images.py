@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from aiohttp import web
 
@@ -15,57 +13,24 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
-from lamina.distribution.client import Credentials, Found
+from lamina.distribution.client import Found
+from lamina.engine import Engine
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
-from lamina.images.images import Images
 from lamina.images.remove import Deleted
 from lamina.progress import Message, Output, Report, Status
 
 _FOUND, _MOST_FOUND = 25, 100  # results of a search
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def images(self) -> Images: ...
-
-    @property
-    def root(self) -> Path: ...
-
-    def pull(
-        self,
-        reference: Reference,
-        *,
-        platform: Platform | None = None,
-        credentials: Credentials | None = None,
-        all_tags: bool = False,
-        report: Report = ...,
-    ) -> Sequence[Image]: ...
-
-    def push(
-        self,
-        reference: Reference,
-        *,
-        credentials: Credentials | None = None,
-        all_tags: bool = False,
-        report: Report = ...,
-    ) -> None: ...
-
-    def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]: ...
-
-    def import_url(self, url: str, reference: Reference | None, **options: Any) -> Image: ...
-
-
 class ImageRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -88,7 +53,7 @@ class ImageRoutes:
         if name := call.text("filter"):  # before 1.25
             filters.setdefault("reference", []).append(name)
         found = await call.run(
-            self._backend.images.list,
+            self._engine.images.list,
             all_images=call.flag("all"),
             filters=filters,
             shared_size=call.flag("shared-size"),
@@ -97,29 +62,29 @@ class ImageRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
-            image = self._backend.images.get(call.places["name"])
-            return render.inspect(image, self._backend.root, call.version)
+            image = self._engine.images.get(call.places["name"])
+            return render.inspect(image, self._engine.root, call.version)
 
         return reply(await call.run(work))
 
     async def history(self, call: Call) -> web.StreamResponse:
-        steps = await call.run(self._backend.images.history, call.places["name"])
+        steps = await call.run(self._engine.images.history, call.places["name"])
         return reply([render.history_step(step) for step in steps])
 
     async def tag(self, call: Call) -> web.StreamResponse:
         reference = named(call.text("repo"), call.text("tag"))
         if reference is None:
             raise InvalidInput("invalid reference format: repository name is missing")
-        await call.run(self._backend.images.tag, call.places["name"], reference)
+        await call.run(self._engine.images.tag, call.places["name"], reference)
         return empty(201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
         name, force, prune = call.places["name"], call.flag("force"), not call.flag("noprune")
-        removed = await call.run(self._backend.images.remove, name, force=force, prune=prune)
+        removed = await call.run(self._engine.images.remove, name, force=force, prune=prune)
         return reply([render.removal(item) for item in removed])
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        pruned = await call.run(self._backend.images.prune, call.filters())
+        pruned = await call.run(self._engine.images.prune, call.filters())
         gone = [item for item in pruned.removed if not isinstance(item, Deleted) or item.is_image]
         deleted = [render.removal(item) for item in gone]
         return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": pruned.reclaimed})
@@ -141,7 +106,7 @@ class ImageRoutes:
 
         def work(report: Report) -> None:
             with without_prompts():
-                self._backend.pull(reference, platform=wanted, credentials=credentials, all_tags=whole, report=report)
+                self._engine.pull(reference, platform=wanted, credentials=credentials, all_tags=whole, report=report)
 
         return await progress_response(call, work)
 
@@ -152,11 +117,11 @@ class ImageRoutes:
         if call.text("message"):
             options["message"] = call.text("message")
         if source != "-":
-            fetch = self._backend.import_url
+            fetch = self._engine.import_url
             return await progress_response(
                 call, lambda report: fetch(source, reference, report=report, **options), done=_told_id
             )
-        take = self._backend.images.import_tar
+        take = self._engine.images.import_tar
         async with receiving(call) as upload:
             return await progress_response(
                 call, lambda report: take(cast(BinaryIO, upload), reference, **options), done=_told_id
@@ -171,7 +136,7 @@ class ImageRoutes:
         whole = reference.tag is None
         return await progress_response(
             call,
-            lambda report: self._backend.push(reference, credentials=credentials, all_tags=whole, report=report),
+            lambda report: self._engine.push(reference, credentials=credentials, all_tags=whole, report=report),
         )
 
     async def save(self, call: Call) -> web.StreamResponse:
@@ -180,7 +145,7 @@ class ImageRoutes:
             raise InvalidInput("no image was named")
 
         def work(sink: Sink) -> None:
-            with self._backend.images.archive(names) as pieces:
+            with self._engine.images.archive(names) as pieces:
                 sink.put(pieces)
 
         return await bytes_response(call, work, "application/x-tar")
@@ -192,7 +157,7 @@ class ImageRoutes:
 
             def work(report: Report) -> None:
                 told = _only_output(report) if quiet else report
-                self._backend.images.load(cast(BinaryIO, upload), platform=wanted, report=told)
+                self._engine.images.load(cast(BinaryIO, upload), platform=wanted, report=told)
 
             return await progress_response(call, work)
 
@@ -205,7 +170,7 @@ class ImageRoutes:
             raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_FOUND}]")
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
         with without_prompts():
-            found = await call.run(self._backend.search, term, limit=limit, credentials=credentials)
+            found = await call.run(self._engine.search, term, limit=limit, credentials=credentials)
         return reply([_found(item) for item in found if _wanted(item, filters)])
 
 

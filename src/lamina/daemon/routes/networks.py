@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from lamina.containers.config import EndpointConfig
 from lamina.containers.config import decode as convert
-from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit, until
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
+from lamina.engine import Engine
 from lamina.errors import NotFound
 from lamina.images.times import to_ns
 from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
-from lamina.network.networks import Networks
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
@@ -83,25 +82,11 @@ class CreateBody(msgspec.Struct, rename="pascal"):
         )
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def networks(self) -> Networks: ...
-
-    @property
-    def containers(self) -> Containers: ...
-
-    def connect(self, network: str, container: str, wanted: EndpointConfig | None = None) -> None: ...
-
-    def disconnect(self, network: str, container: str, *, force: bool = False) -> None: ...
-
-
 class NetworkRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -120,7 +105,7 @@ class NetworkRoutes:
         flag(filters, "dangling", False)
 
         def work() -> list[dict[str, Any]]:
-            networks = [item for item in self._backend.networks.list() if self._fits(item, filters)]
+            networks = [item for item in self._engine.networks.list() if self._fits(item, filters)]
             # Since 1.28 the list leaves the containers out: they are many, and inspect has them.
             return [self._shown(item, call, containers=call.version < (1, 28)) for item in networks]
 
@@ -128,28 +113,28 @@ class NetworkRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
-            return self._shown(self._backend.networks.get(call.places["id"]), call, containers=True)
+            return self._shown(self._engine.networks.get(call.places["id"]), call, containers=True)
 
         return reply(await call.run(work))
 
     async def create(self, call: Call) -> web.StreamResponse:
         body = await call.json(CreateBody)
-        made = await call.run(self._backend.networks.create, body.name, body.wanted())
+        made = await call.run(self._engine.networks.create, body.name, body.wanted())
         return reply({"Id": made.id, "Warning": ""}, 201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.networks.remove, call.places["id"])
+        await call.run(self._engine.networks.remove, call.places["id"])
         return empty()
 
     async def connect(self, call: Call) -> web.StreamResponse:
         body = await call.json(Connection)
         wanted = convert(body.endpoint_config or {}, EndpointConfig)
-        await call.run(self._backend.connect, call.places["id"], body.container, wanted)
+        await call.run(self._engine.connect, call.places["id"], body.container, wanted)
         return empty(200)
 
     async def disconnect(self, call: Call) -> web.StreamResponse:
         body = await call.json(Connection)
-        await call.run(self._backend.disconnect, call.places["id"], body.container, force=body.force)
+        await call.run(self._engine.disconnect, call.places["id"], body.container, force=body.force)
         return empty(200)
 
     async def prune(self, call: Call) -> web.StreamResponse:
@@ -160,15 +145,15 @@ class NetworkRoutes:
         def keep(item: Network) -> bool:
             return not labels_fit(item.labels, filters) or (before is not None and to_ns(item.created) > before)
 
-        return reply({"NetworksDeleted": list(await call.run(self._backend.networks.prune, keep)) or None})
+        return reply({"NetworksDeleted": list(await call.run(self._engine.networks.prune, keep)) or None})
 
     def _shown(self, item: Network, call: Call, *, containers: bool) -> dict[str, Any]:
-        endpoints = self._backend.networks.endpoints(item.id) if containers else ()
+        endpoints = self._engine.networks.endpoints(item.id) if containers else ()
         return render(item, endpoints, self._name_of, call.version)
 
     def _name_of(self, container_id: str) -> str:
         try:
-            return self._backend.containers.get(container_id).name
+            return self._engine.containers.get(container_id).name
         except NotFound:
             return ""  # a step of a build
 
@@ -178,7 +163,7 @@ class NetworkRoutes:
             if filters.get(name) and value not in filters[name]:
                 return False
         if "dangling" in filters:
-            unused = kind == "custom" and not self._backend.networks.endpoints(item.id)
+            unused = kind == "custom" and not self._engine.networks.endpoints(item.id)
             if unused != flag(filters, "dangling", False):
                 return False
         ids, names = filters.get("id", ()), filters.get("name", ())

@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from aiohttp import web
 
 from lamina.containers.attach import AttachOptions
-from lamina.containers.containers import Containers
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.record import NEVER
 from lamina.containers.times import parse_when
@@ -26,6 +25,7 @@ from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
+from lamina.engine import Engine
 from lamina.errors import InvalidInput, NotFound
 
 _SECOND = 1.0
@@ -35,18 +35,11 @@ _TAR = "application/x-tar"
 STAT_HEADER = "X-Docker-Container-Path-Stat"
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def containers(self) -> Containers: ...
-
-
 class StreamRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -62,17 +55,17 @@ class StreamRoutes:
 
     async def attach(self, call: Call) -> web.StreamResponse:
         """The past (`logs`) comes before the present (`stream`); either may be left out."""
-        container = self._backend.containers.get(call.places["id"])
+        container = self._engine.containers.get(call.places["id"])
         streams = {"stdout": call.flag("stdout"), "stderr": call.flag("stderr")}
         tty = container.record.config.tty
         past = None
         if call.flag("logs"):
             until_now = LogOptions(until=time.time_ns(), **streams)  # what comes from now on, the stream has
-            records = self._backend.containers.logs(container.id, until_now)
+            records = self._engine.containers.logs(container.id, until_now)
             past = _past(call, (_line(record, tty, False) for record in records))
         if call.flag("stream"):
             options = AttachOptions(stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"), **streams)
-            inner = await call.run(self._backend.containers.attach, container.id, options)
+            inner = await call.run(self._engine.containers.attach, container.id, options)
         else:
             inner, other = socket.socketpair()
             other.close()
@@ -81,7 +74,7 @@ class StreamRoutes:
     async def wait(self, call: Call) -> web.StreamResponse:
         """The head goes out at once: it tells the client that nothing that happens from now on is missed."""
         condition = call.text("condition") or "not-running"
-        future = self._backend.containers.wait(call.places["id"], condition)
+        future = self._engine.containers.wait(call.places["id"], condition)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(call.request)
         result = await asyncio.wrap_future(future)
@@ -93,7 +86,7 @@ class StreamRoutes:
     async def logs(self, call: Call) -> web.StreamResponse:
         if not (call.flag("stdout") or call.flag("stderr")):
             raise InvalidInput("Bad parameters: you must choose at least one stream")
-        container = self._backend.containers.get(call.places["id"])
+        container = self._engine.containers.get(call.places["id"])
         gone = threading.Event()
         options = LogOptions(
             stdout=call.flag("stdout"),
@@ -103,14 +96,14 @@ class StreamRoutes:
             until=parse_when(call.text("until")),
             tail=_tail(call.text("tail")),
         )
-        records = self._backend.containers.logs(container.id, options, gone.is_set)
+        records = self._engine.containers.logs(container.id, options, gone.is_set)
         tty, times = container.record.config.tty, call.flag("timestamps")
         details = b" " if call.flag("details") else b""  # before each line; lamina's records have none to tell
         kind = FRAMED if not tty and call.version >= (1, 42) else RAW
         return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.set)
 
     async def stats(self, call: Call) -> web.StreamResponse:
-        container = self._backend.containers.get(call.places["id"])
+        container = self._engine.containers.get(call.places["id"])
         gone = threading.Event()
         stream = call.flag("stream", True)
         samples = self._samples(container.id, stream, call.flag("one-shot"), gone)
@@ -118,7 +111,7 @@ class StreamRoutes:
 
     def _samples(self, id: str, stream: bool, one_shot: bool, gone: threading.Event) -> Iterator[dict[str, Any]]:
         """One a second until the container is removed. A single one takes a second, for something to compare with."""
-        containers = self._backend.containers
+        containers = self._engine.containers
         before = None if stream or one_shot else containers.stats(id)
         if before is not None and before["read"] != NEVER:
             gone.wait(_SECOND)
@@ -133,11 +126,11 @@ class StreamRoutes:
                 gone.wait(_SECOND)
 
     async def stat_path(self, call: Call) -> web.StreamResponse:
-        found = await call.run(self._backend.containers.stat_path, call.places["id"], _path(call))
+        found = await call.run(self._engine.containers.stat_path, call.places["id"], _path(call))
         return web.Response(headers={STAT_HEADER: _stat_header(found), "Content-Type": _TAR})
 
     async def get_archive(self, call: Call) -> web.StreamResponse:
-        path, containers = _path(call), self._backend.containers
+        path, containers = _path(call), self._engine.containers
 
         def work(sink: Sink) -> None:
             sink.headers[STAT_HEADER] = _stat_header(containers.stat_path(call.places["id"], path))
@@ -149,7 +142,7 @@ class StreamRoutes:
         path = _path(call)
         async with receiving(call) as upload:
             await call.run(
-                self._backend.containers.put_archive,
+                self._engine.containers.put_archive,
                 call.places["id"],
                 path,
                 cast(BinaryIO, upload),
@@ -160,7 +153,7 @@ class StreamRoutes:
 
     async def export(self, call: Call) -> web.StreamResponse:
         def work(sink: Sink) -> None:
-            self._backend.containers.export(call.places["id"], cast(BinaryIO, sink))
+            self._engine.containers.export(call.places["id"], cast(BinaryIO, sink))
 
         return await bytes_response(call, work, "application/octet-stream")
 

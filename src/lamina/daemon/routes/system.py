@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
-from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, dump, reply
 from lamina.daemon.http.filters import Filters, check_names
 from lamina.daemon.http.routing import NEWEST, Route, dotted
@@ -18,11 +17,9 @@ from lamina.daemon.render import event as events
 from lamina.daemon.render import system as render
 from lamina.daemon.render.image import listed
 from lamina.daemon.routes.volumes import render as render_volume
-from lamina.engine.facts import Info
-from lamina.events import Event, EventBus, Subscription
+from lamina.engine import Engine
+from lamina.events import Event, Subscription
 from lamina.images.filters import moment
-from lamina.images.images import Images
-from lamina.volumes.volumes import Volumes
 
 _PING_HEADERS = {
     "Api-Version": dotted(NEWEST),
@@ -37,29 +34,11 @@ _PING_HEADERS = {
 _LONGEST = 1e8  # seconds, about three years: what a timer can hold is bounded
 
 
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def events(self) -> EventBus: ...
-
-    @property
-    def images(self) -> Images: ...
-
-    @property
-    def volumes(self) -> Volumes: ...
-
-    def info(self) -> Info: ...
-
-    @property
-    def containers(self) -> Containers: ...
-
-
 class SystemRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend, *, debug: bool = False) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine, *, debug: bool = False) -> None:
+        self._engine = engine
         self._debug = debug
         self._listeners = 0
 
@@ -78,10 +57,10 @@ class SystemRoutes:
         return web.Response(text=body, headers=_PING_HEADERS)
 
     async def version(self, call: Call) -> web.StreamResponse:
-        return reply(render.version(await call.run(self._backend.info)))
+        return reply(render.version(await call.run(self._engine.info)))
 
     async def info(self, call: Call) -> web.StreamResponse:
-        return reply(render.info(await call.run(self._backend.info), self._listeners, self._debug))
+        return reply(render.info(await call.run(self._engine.info), self._listeners, self._debug))
 
     async def events(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
@@ -89,12 +68,12 @@ class SystemRoutes:
         since = moment(call.text("since")) if call.text("since") else None
         until = moment(call.text("until")) if call.text("until") else None
         if until is not None and until <= time.time_ns():
-            past = self._backend.events.past(since or 0, until)
+            past = self._engine.events.past(since or 0, until)
             return web.Response(body=b"".join(_lines(past, filters)), content_type="application/json")
         return await self._follow(call, since, until, filters)
 
     async def _follow(self, call: Call, since: int | None, until: int | None, filters: Filters) -> web.StreamResponse:
-        feed = self._backend.events.subscribe(since)
+        feed = self._engine.events.subscribe(since)
         timer = None
         if until is not None:
             wait = min((until - time.time_ns()) / 1e9, _LONGEST)
@@ -114,20 +93,20 @@ class SystemRoutes:
     def _usage(self, wanted: set[str], version: tuple[int, int]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if "image" in wanted:
-            images = self._backend.images.usage()
+            images = self._engine.images.usage()
             found["LayersSize"] = images.layers_size
             found["Images"] = [listed(item, version) for item in images.images]
         if "container" in wanted:
-            containers = self._backend.containers
+            containers = self._engine.containers
             found["Containers"] = [containers.summary(item, size=True) for item in containers.list(all=True)]
         if "volume" in wanted:
-            found["Volumes"] = [self._volume(volume.name) for volume in self._backend.volumes.list()]
+            found["Volumes"] = [self._volume(volume.name) for volume in self._engine.volumes.list()]
         if "build-cache" in wanted:
             found["BuildCache"] = []
         return found | ({"BuilderSize": 0} if version < (1, 42) else {})
 
     def _volume(self, name: str) -> dict[str, Any]:
-        volumes = self._backend.volumes
+        volumes = self._engine.volumes
         usage = {"RefCount": len(volumes.users(name)), "Size": volumes.usage(name)}
         return render_volume(volumes.get(name), volumes) | {"UsageData": usage}
 

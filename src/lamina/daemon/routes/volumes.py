@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -10,6 +10,7 @@ from aiohttp import web
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit
 from lamina.daemon.http.routing import Route
+from lamina.engine import Engine
 from lamina.errors import InvalidInput, NotFound
 from lamina.volumes.model import Volume
 from lamina.volumes.volumes import Volumes
@@ -23,13 +24,6 @@ class CreateBody(msgspec.Struct, rename="pascal"):
     driver_opts: dict[str, str] | None = None
     labels: dict[str, str] | None = None
     cluster_volume_spec: dict[str, Any] | None = None
-
-
-class Backend(Protocol):
-    """What this group needs of the engine."""
-
-    @property
-    def volumes(self) -> Volumes: ...
 
 
 def render(volume: Volume, volumes: Volumes) -> dict[str, Any]:
@@ -46,10 +40,10 @@ def render(volume: Volume, volumes: Volumes) -> dict[str, Any]:
 
 
 class VolumeRoutes:
-    """The handlers over one backend."""
+    """The handlers over one engine."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         return [
@@ -66,14 +60,14 @@ class VolumeRoutes:
         flag(filters, "dangling", False)
 
         def work() -> list[dict[str, Any]]:
-            volumes = self._backend.volumes
+            volumes = self._engine.volumes
             return [render(item, volumes) for item in volumes.list() if self._fits(item, filters)]
 
         return reply({"Volumes": await call.run(work), "Warnings": None})
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        volume = self._backend.volumes.get(call.places["name"])
-        return reply(render(volume, self._backend.volumes))
+        volume = self._engine.volumes.get(call.places["name"])
+        return reply(render(volume, self._engine.volumes))
 
     async def create(self, call: Call) -> web.StreamResponse:
         body = await call.json(CreateBody)
@@ -82,11 +76,11 @@ class VolumeRoutes:
             raise NotFound(f"create {body.name}: {missing}")
         if body.cluster_volume_spec:
             raise InvalidInput("cluster volumes need a swarm, which lamina is not")
-        volume = await call.run(self._backend.volumes.create, body.name or None, body.labels, body.driver_opts)
-        return reply(render(volume, self._backend.volumes), 201)
+        volume = await call.run(self._engine.volumes.create, body.name or None, body.labels, body.driver_opts)
+        return reply(render(volume, self._engine.volumes), 201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
-        await call.run(self._backend.volumes.remove, call.places["name"], force=call.flag("force"))
+        await call.run(self._engine.volumes.remove, call.places["name"], force=call.flag("force"))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
@@ -98,14 +92,14 @@ class VolumeRoutes:
         def keep(volume: Volume) -> bool:
             return not labels_fit(volume.labels, filters) or not (everything or volume.anonymous)
 
-        names, freed = await call.run(self._backend.volumes.prune, keep)
+        names, freed = await call.run(self._engine.volumes.prune, keep)
         return reply({"VolumesDeleted": list(names) or None, "SpaceReclaimed": freed})
 
     def _fits(self, volume: Volume, filters: Filters) -> bool:
         if filters.get("driver") and "local" not in filters["driver"]:
             return False
         if "dangling" in filters:
-            unused = not self._backend.volumes.users(volume.name)
+            unused = not self._engine.volumes.users(volume.name)
             if unused != flag(filters, "dangling", False):
                 return False
         return any_fits([volume.name], filters.get("name", ())) and labels_fit(volume.labels, filters)
