@@ -8,8 +8,18 @@ import msgspec
 import pytest
 
 from lamina.containers.checks import check, check_request, check_runtime, within
-from lamina.containers.config import Config, HostConfig, LogConfig, RateDevice, RestartPolicy, decode
-from lamina.errors import InvalidInput, NotFound
+from lamina.containers.config import (
+    Config,
+    DeviceRequest,
+    EndpointConfig,
+    HostConfig,
+    LogConfig,
+    NetworkingConfig,
+    RateDevice,
+    RestartPolicy,
+    decode,
+)
+from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime.cgroups.abilities import Abilities
 
@@ -44,6 +54,11 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"restart_policy": RestartPolicy("always", 3)}, {}, "maximum retry count"),
         ({"restart_policy": RestartPolicy("on-failure", -3)}, {}, "cannot be negative"),
         ({"log_config": LogConfig("syslog")}, {}, "no log driver named 'syslog' is registered"),
+        ({"log_config": LogConfig("json-file", {"colour": "red"})}, {}, "unknown log opt 'colour' for json-file"),
+        ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, "invalid size: 'much'"),
+        ({"device_requests": (DeviceRequest(capabilities=(("gpu",),)),)}, {}, "could not select device driver"),
+        ({"volume_driver": "cloud"}, {}, 'plugin "cloud" not found'),
+        ({"storage_opt": {"size": "1m"}}, {}, "--storage-opt is not supported"),
         ({}, {"hostname": "h" * 65}, "too long"),
         ({}, {"env": ("=x",)}, "it has no name"),
         ({}, {"stop_signal": "SIGNOTHING"}, "Invalid signal: SIGNOTHING"),
@@ -83,8 +98,16 @@ def test_what_can_be_is_not() -> None:
     ],
 )
 def test_contradictions_are_refused(host: dict[str, Any], config: dict[str, Any], words: str) -> None:
+    chosen = HostConfig(**{"network_mode": "container:other", **host})
     with pytest.raises(InvalidInput, match=f"^(conflicting options|invalid network mode): .*{words}"):
-        check_request(HostConfig(**{"network_mode": "container:other", **host}), Config(**config))
+        check_request(chosen, Config(**config), NetworkingConfig())
+
+
+def test_addresses_are_chosen_in_networks_of_ones_own() -> None:
+    place = decode({"IPAMConfig": {"IPv4Address": "172.17.0.9"}}, EndpointConfig)
+    check_request(HostConfig(network_mode="mine"), Config(), NetworkingConfig({"mine": place}))
+    with pytest.raises(InvalidInput, match="user specified IP address"):
+        check_request(HostConfig(), Config(), NetworkingConfig({"default": place}))
 
 
 def test_limits_that_a_machine_cannot_keep_are_left_out_with_a_warning() -> None:
@@ -105,7 +128,7 @@ def test_limits_that_a_machine_cannot_keep_are_left_out_with_a_warning() -> None
 def test_runtimes_have_names() -> None:
     for name in ("", "crun", "runc", "mine"):
         check_runtime(name, "crun", ("mine",))
-    with pytest.raises(NotFound, match="unknown or invalid runtime name: kata"):
+    with pytest.raises(InvalidInput, match="unknown or invalid runtime name: kata"):
         check_runtime("kata", "crun", ())
 
 

@@ -143,9 +143,11 @@ def test_exec(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_top_stats_and_update(rooms: Rooms) -> None:
     id = rooms.run("sleep 100", host=HostConfig(network_mode="bridge", memory=32 << 20))
-    top = rooms.containers.top(id)
-    assert "PID" in top["Titles"]
-    assert [row[-1] for row in top["Processes"]] == ["sleep 100"]
+    assert "PID" in rooms.containers.top(id)["Titles"]
+    eventually(lambda: [row[-1] for row in rooms.containers.top(id)["Processes"]] == ["sleep 100"])
+    chosen = rooms.containers.top(id, "-o pid,comm")  # without -e or its like ps(1) looks at its own terminal only
+    assert (chosen["Titles"], [row[1] for row in chosen["Processes"]]) == (["PID", "COMMAND"], ["sleep"])
+    assert len(rooms.containers.top(id, "f -ef")["Processes"]) == 1, "f does not go with -q"
     stats = rooms.containers.stats(id)
     assert stats["memory_stats"]["limit"] == 32 << 20
     assert "eth0" in stats["networks"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 
 from lamina.containers import ports, security
-from lamina.containers.config import Config, HostConfig
+from lamina.containers.config import Config, HostConfig, LogConfig, NetworkingConfig
+from lamina.containers.launch import log_spec
 from lamina.containers.stop import parse_signal
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime import capabilities
 from lamina.runtime.cgroups.abilities import Abilities
@@ -18,8 +20,15 @@ MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
 LONGEST_HOSTNAME = 64  # bytes, HOST_NAME_MAX
 _SHORTEST_CHECK = 1_000_000  # nanoseconds between health checks
 _RESTART = ("", "no", "always", "on-failure", "unless-stopped")
-_LOGS = ("json-file", "none")
+_LOGS = {  # the drivers with their options, those that have no effect here included
+    "json-file": frozenset(
+        ("max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode")
+    )
+    | {"max-buffer-size"},
+    "none": frozenset({"mode", "max-buffer-size"}),
+}
 _NO_LINKS = "can't be used with links. This would result in undefined behavior"
+_DEFAULT = ("bridge", "default")  # names of the default network in requests
 _NO_CGROUP = "or the cgroup is not mounted."
 _MODES = {
     "IPC": ("", "none", "private", "shareable", "host"),
@@ -30,11 +39,14 @@ _MODES = {
 }
 
 
-def check_request(host: HostConfig, config: Config) -> None:
+def check_request(host: HostConfig, config: Config, networking: NetworkingConfig) -> None:
     """Raises InvalidInput for options that contradict each other. `config` is the request, without what the image
     adds: an image may expose ports in a container that has no network of its own."""
     if host.uts_mode == "host" and config.hostname:
         raise InvalidInput("conflicting options: hostname and the UTS mode")
+    fixed = {name for name, place in networking.endpoints_config.items() if place.ipam.ipv4_address}
+    if host.network_mode in ("", *_DEFAULT) and fixed.intersection(_DEFAULT):
+        raise InvalidInput("user specified IP address is supported on user defined networks only")
     if host.network_mode == "host" and host.links:
         raise InvalidInput(f"conflicting options: host type networking {_NO_LINKS}")
     if not host.network_mode.startswith("container:"):
@@ -67,8 +79,8 @@ def check(host: HostConfig, config: Config) -> None:
         raise InvalidInput("invalid restart policy: maximum retry count can only be used with 'on-failure'")
     if host.restart_policy.maximum_retry_count < 0:
         raise InvalidInput("invalid restart policy: maximum retry count cannot be negative")
-    if host.log_config.type not in _LOGS:
-        raise InvalidInput(f"logger: no log driver named '{host.log_config.type}' is registered", known=_LOGS)
+    _check_log(host.log_config)
+    _check_drivers(host)
     if len(os.fsencode(config.hostname)) > LONGEST_HOSTNAME:
         raise InvalidInput(f'hostname "{config.hostname}" is too long (maximum {LONGEST_HOSTNAME} bytes)')
     if any(not entry.partition("=")[0] for entry in config.env):
@@ -158,6 +170,29 @@ def _check_modes(host: HostConfig) -> None:
         raise InvalidInput(f"invalid isolation '{host.isolation}' on linux", isolation=host.isolation)
 
 
+def _check_log(log: LogConfig) -> None:
+    if log.type not in _LOGS:
+        raise InvalidInput(f"logger: no log driver named '{log.type}' is registered", known=tuple(_LOGS))
+    unknown = sorted(set(log.config) - _LOGS[log.type])
+    if unknown:
+        raise InvalidInput(f"unknown log opt '{unknown[0]}' for {log.type} log driver", option=unknown[0])
+    log_spec(log, Path())
+
+
+def _check_drivers(host: HostConfig) -> None:
+    """Nothing is taken and then not done: there are no drivers but lamina's own."""
+    for request in host.device_requests:
+        words = [list(group) for group in request.capabilities]
+        raise InvalidInput(f'could not select device driver "{request.driver}" with capabilities: {words}')
+    named = [mount.volume_options.driver_config for mount in host.mounts if mount.volume_options]
+    for driver in (host.volume_driver, *(given.name for given in named if given)):
+        if driver not in ("", "local"):
+            raise InvalidInput(f'error looking up volume plugin {driver}: plugin "{driver}" not found', driver=driver)
+    if host.storage_opt:
+        advice = "Put what may grow into a volume of its own"
+        raise InvalidInput("--storage-opt is not supported: containers have no quota", advice=advice)
+
+
 def _check_health(check: Healthcheck | None) -> None:
     if check is None:
         return
@@ -175,10 +210,10 @@ def _check_health(check: Healthcheck | None) -> None:
 
 
 def check_runtime(wanted: str, program: str, named: tuple[str, ...]) -> None:
-    """Raises NotFound for a runtime that this engine does not run. `runc` and containerd's name of it mean the
+    """Raises InvalidInput for a runtime that this engine does not run. `runc` and containerd's name of it mean the
     engine's own, which takes the same bundles."""
     if wanted not in ("", program, "runc", "io.containerd.runc.v2", *named):
-        raise NotFound(f"unknown or invalid runtime name: {wanted}", runtime=wanted)
+        raise InvalidInput(f"unknown or invalid runtime name: {wanted}", runtime=wanted)
 
 
 # What must hold, the limits that need it, and what is told without it.

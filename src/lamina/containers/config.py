@@ -11,17 +11,27 @@ import msgspec
 
 from lamina.errors import InvalidInput
 from lamina.formats.document import spelled, without_nulls
-from lamina.formats.runconfig import RunConfig
+from lamina.formats.runconfig import Int64, RunConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
+_TEXT_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
 
 
 def decode(document: Any, type: type[T]) -> T:
     """A request's JSON value as one of this file's types. Raises InvalidInput, naming the field."""
     try:
-        return msgspec.convert(spelled(without_nulls(document), type), type, strict=False)
+        return msgspec.convert(_listed(spelled(without_nulls(document), type), type), type)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid container configuration: {error}") from error
+
+
+def _listed(document: Any, type: type[T]) -> Any:
+    """The document with a single text made a list where Docker takes both (its type StrSlice)."""
+    if not isinstance(document, dict) or not issubclass(type, RunConfig | Resources):
+        return document
+    return {
+        key: [value] if key in _TEXT_OR_LIST and isinstance(value, str) else value for key, value in document.items()
+    }
 
 
 class Config(RunConfig, frozen=True, rename="pascal"):
@@ -46,7 +56,7 @@ class RestartPolicy(msgspec.Struct, frozen=True, rename="pascal"):
     """`name` is "", no, always, on-failure or unless-stopped."""
 
     name: str = ""
-    maximum_retry_count: int = 0
+    maximum_retry_count: Int64 = 0
 
 
 class PortHost(msgspec.Struct, frozen=True, rename="pascal"):
@@ -68,22 +78,22 @@ class Ulimit(msgspec.Struct, frozen=True, rename="pascal"):
     """A limit of setrlimit(2) by its name without RLIMIT_, such as "nofile"; -1 is none."""
 
     name: str = ""
-    hard: int = 0
-    soft: int = 0
+    hard: Int64 = 0
+    soft: Int64 = 0
 
 
 class WeightDevice(msgspec.Struct, frozen=True, rename="pascal"):
     """The share of a block device's time, 10 to 1000."""
 
     path: str = ""
-    weight: int = 0
+    weight: Int64 = 0
 
 
 class RateDevice(msgspec.Struct, frozen=True, rename="pascal"):
     """The limit of a block device, in bytes or operations a second."""
 
     path: str = ""
-    rate: int = 0
+    rate: Int64 = 0
 
 
 class BindOptions(msgspec.Struct, frozen=True, rename="pascal"):
@@ -115,8 +125,8 @@ class VolumeOptions(msgspec.Struct, frozen=True, rename="pascal"):
 class TmpfsOptions(msgspec.Struct, frozen=True, rename="pascal"):
     """What only a tmpfs has: bytes (0 for no limit), and mode bits."""
 
-    size_bytes: int = 0
-    mode: int = 0
+    size_bytes: Int64 = 0
+    mode: Int64 = 0
     options: tuple[tuple[str, ...], ...] = ()
 
 
@@ -133,32 +143,43 @@ class MountSpec(msgspec.Struct, frozen=True, rename="pascal"):
     tmpfs_options: TmpfsOptions | None = None
 
 
+class DeviceRequest(msgspec.Struct, frozen=True, rename="pascal"):
+    """Devices that a driver picks, as `--gpus` asks for them."""
+
+    driver: str = ""
+    count: Int64 = 0
+    device_ids: tuple[str, ...] = msgspec.field(name="DeviceIDs", default=())
+    capabilities: tuple[tuple[str, ...], ...] = ()
+    options: dict[str, str] = {}
+
+
 class Resources(msgspec.Struct, frozen=True, rename="pascal"):
     """Limits; 0 means not set. Memory in bytes, `nano_cpus` in billionths of a CPU."""
 
-    cpu_shares: int = 0
-    memory: int = 0
-    nano_cpus: int = 0
+    cpu_shares: Int64 = 0
+    memory: Int64 = 0
+    nano_cpus: Int64 = 0
     cgroup_parent: str = ""
-    blkio_weight: int = 0
+    blkio_weight: Int64 = 0
     blkio_weight_device: tuple[WeightDevice, ...] = ()
     blkio_device_read_bps: tuple[RateDevice, ...] = ()
     blkio_device_write_bps: tuple[RateDevice, ...] = ()
     blkio_device_read_iops: tuple[RateDevice, ...] = msgspec.field(name="BlkioDeviceReadIOps", default=())
     blkio_device_write_iops: tuple[RateDevice, ...] = msgspec.field(name="BlkioDeviceWriteIOps", default=())
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpu_realtime_period: int = 0
-    cpu_realtime_runtime: int = 0
+    cpu_period: Int64 = 0
+    cpu_quota: Int64 = 0
+    cpu_realtime_period: Int64 = 0
+    cpu_realtime_runtime: Int64 = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     devices: tuple[DeviceMapping, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
-    memory_reservation: int = 0
-    memory_swap: int = 0
-    memory_swappiness: int | None = None
+    device_requests: tuple[DeviceRequest, ...] = ()
+    memory_reservation: Int64 = 0
+    memory_swap: Int64 = 0
+    memory_swappiness: Int64 | None = None
     oom_kill_disable: bool | None = None
-    pids_limit: int | None = None
+    pids_limit: Int64 | None = None
     ulimits: tuple[Ulimit, ...] = ()
 
 
@@ -174,7 +195,7 @@ class HostConfig(Resources, frozen=True, rename="pascal"):
     auto_remove: bool = False
     volume_driver: str = ""
     volumes_from: tuple[str, ...] = ()
-    console_size: tuple[int, int] = (0, 0)
+    console_size: tuple[Int64, Int64] = (0, 0)
     annotations: dict[str, str] = {}
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -187,7 +208,7 @@ class HostConfig(Resources, frozen=True, rename="pascal"):
     ipc_mode: str = ""
     cgroup: str = ""
     links: tuple[str, ...] = ()
-    oom_score_adj: int = 0
+    oom_score_adj: Int64 = 0
     pid_mode: str = ""
     privileged: bool = False
     publish_all_ports: bool = False
@@ -197,7 +218,7 @@ class HostConfig(Resources, frozen=True, rename="pascal"):
     tmpfs: dict[str, str] = {}
     uts_mode: str = msgspec.field(name="UTSMode", default="")
     userns_mode: str = ""
-    shm_size: int = 0
+    shm_size: Int64 = 0
     sysctls: dict[str, str] = {}
     runtime: str = ""
     isolation: str = ""
@@ -249,4 +270,4 @@ class ExecConfig(msgspec.Struct, frozen=True, rename="pascal"):
     attach_stdout: bool = False
     attach_stderr: bool = False
     detach_keys: str = ""
-    console_size: tuple[int, int] | None = None
+    console_size: tuple[Int64, Int64] | None = None

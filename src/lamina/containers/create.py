@@ -61,7 +61,7 @@ class Creator:
 
         Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
         """
-        checks.check_request(host, config)
+        checks.check_request(host, config, networking)
         image = self._image(config, platform)
         config = _completed(config, image)
         host = _with_defaults(host, self._defaults, self._rooms)

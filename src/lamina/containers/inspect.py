@@ -28,6 +28,7 @@ _NULL_WHEN_EMPTY = (
     "BlkioDeviceWriteIOps",
     "Ulimits",
     "DeviceCgroupRules",
+    "DeviceRequests",
 )
 _ABSENT_WHEN_EMPTY = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
 
