@@ -156,6 +156,13 @@ def test_cached_forms_live_as_long_as_their_layer(store: Store, add_layer: AddLa
     assert store.blobs.cached_forms(layer.diff_id) == ()
 
 
+def test_no_form_of_a_layer_that_is_gone_is_kept(store: Store, absent: Digest) -> None:
+    with store.lease():
+        form = store.blobs.put(b"compressed")
+        store.blobs.cache(form, absent)
+    assert not store.blobs.has(form)
+
+
 def test_the_cache_has_a_cap_and_drops_the_oldest_first(data_root: Path, add_layer: AddLayer) -> None:
     with Store.open(data_root, cache_bytes=250) as store:
         layer = add_layer(store, b"layer")

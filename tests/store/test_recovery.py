@@ -151,3 +151,56 @@ def test_a_damaged_database_is_said_to_be_damaged(data_root: Path) -> None:
     (data_root / "metadata.db").write_bytes(b"this is no database" * 1000)
     with pytest.raises(Corrupt):
         Store.open(data_root)
+
+
+class Flushes:
+    """What is flushed while the block runs, by path; `before` is called before each."""
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        self.paths: list[str] = []
+        self._before = before
+        self._fsync = os.fsync
+
+    def __call__(self, fd: int) -> None:
+        self._before()
+        self.paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+        self._fsync(fd)
+
+
+def test_content_that_came_again_during_a_flush_is_flushed_again(
+    data_root: Path, add_layer: AddLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(data_root) as store:
+        layer = add_layer(store, b"x")
+        with store.transaction() as tx:
+            tx.link("image:a", [layer.diff_id])
+
+        def come_again() -> None:
+            if flushes.paths:
+                return
+            with store.transaction() as tx:
+                tx.unlink("image:a")
+            assert tx.dropped
+            with store.lease():
+                again = add_layer(store, b"x")
+                with store.transaction() as tx:
+                    tx.link("image:a", [again.diff_id])
+
+        flushes = Flushes(come_again)
+        monkeypatch.setattr(os, "fsync", flushes)
+        store.sync()
+        first = len([path for path in flushes.paths if path.endswith(".tar")])
+        store.sync()
+        assert len([path for path in flushes.paths if path.endswith(".tar")]) == first + 1
+
+
+def test_a_sync_flushes_the_log_whoever_reads(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes = Flushes()
+    monkeypatch.setattr(os, "fsync", flushes)
+    with Store.open(data_root) as store:
+        with store.read() as view:
+            view.get("bucket", "key")
+            with store.transaction() as tx:
+                tx.put("bucket", "key", b"value")
+            store.sync()
+            assert f"{data_root}/metadata.db-wal" in flushes.paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -29,7 +30,7 @@ from lamina.engine.facts import Info, info
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.engine.usage import DiskUsage, disk_usage
-from lamina.errors import NotFound, Unsupported
+from lamina.errors import LaminaError, NotFound, Unsupported
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -49,6 +50,7 @@ from lamina.volumes.volumes import Volumes
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 _ENGINE = "engine"  # the bucket of what the engine remembers of itself
 
 
@@ -113,7 +115,10 @@ class Engine:
 
     def _tidy_layers(self) -> None:
         if "snapshots" in self._rooms:  # else they are tidied when they are opened
-            self.snapshots.collect()
+            try:
+                self.snapshots.collect()
+            except (LaminaError, OSError) as error:  # what was asked for is done; the next prune tries again
+                _log.warning("what snapshots kept of removed layers is still there: %s", error)
 
     def close(self) -> None:
         """Lets go of everything; running containers stay."""

@@ -16,6 +16,7 @@ from lamina.formats.digest import DEFAULT, Digest
 from lamina.store.collect import over_cap
 from lamina.store.content import ContentTable, Row
 from lamina.store.ingest import BlobIngest
+from lamina.store.layout import PARTIAL_PREFIX
 
 _DOCUMENT_LIMIT = 4 << 20  # bytes; what the distribution spec asks a registry to take as a manifest
 
@@ -84,11 +85,14 @@ class BlobStore:
         return BlobIngest(self._content, path, algorithm, lambda: self._release(ref), keep=True)
 
     def cache(self, digest: Digest, layer: Digest) -> None:
-        """Keep this blob, a compressed form of `layer`, as long as the layer is there and the cache has room."""
-        query = "INSERT OR REPLACE INTO cached VALUES (?, ?, ?)"
+        """Keep this blob, a compressed form of `layer`, as long as the layer is there and the cache has room.
+
+        Where the layer is gone already, nothing keeps the blob.
+        """
+        query = """INSERT OR REPLACE INTO cached SELECT ?, digest, ? FROM content WHERE digest = ? AND kind = 'layer'"""
 
         def change(connection: sqlite3.Connection, leased: set[str]) -> list[Row]:
-            connection.execute(query, (str(digest), str(layer), time.time_ns()))
+            connection.execute(query, (str(digest), time.time_ns(), str(layer)))
             return over_cap(connection, self._cache_bytes, leased)
 
         self._content.commit(change)
@@ -99,10 +103,13 @@ class BlobStore:
         with self._content.database.read() as connection:
             return tuple(Digest.parse(row[0]) for row in connection.execute(query, (str(layer),)))
 
-    def partials_in_use(self) -> set[Path]:
-        """The files of resumable ingests that are open now."""
-        with self._lock:
-            return {self._content.layout.partial(ref) for ref in self._open_partials}
+    def drop_partials(self) -> None:
+        """Delete what interrupted resumable ingests left; those that are open stay."""
+        with self._lock:  # so that none is opened meanwhile
+            in_use = {self._content.layout.partial(ref) for ref in self._open_partials}
+            for path in self._content.layout.ingest.iterdir():
+                if path.name.startswith(PARTIAL_PREFIX) and path not in in_use:
+                    path.unlink(missing_ok=True)
 
     def _release(self, ref: str) -> None:
         with self._lock:

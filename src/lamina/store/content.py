@@ -40,6 +40,7 @@ class ContentTable:
         self.database = database
         self.leases = Leases(self._present)
         self.reserve = Reserve(layout.reserve)
+        self.dropped: set[tuple[str, str]] = set()  # since the syncer began its pass; for who holds the writer's lock
         self.on_new: Callable[[], None] = lambda: None  # told after each publication: the syncer
 
     def find(self, digest: Digest, kind: str) -> Row | None:
@@ -65,6 +66,7 @@ class ContentTable:
         """Forget rows, inside the caller's transaction; gives the files that `discard` removes once it committed."""
         files: list[Path] = []
         for row in rows:
+            self.dropped.add((row.digest, row.kind))
             connection.execute("DELETE FROM content WHERE digest = ? AND kind = ?", (row.digest, row.kind))
             if row.kind == "blob":
                 connection.execute("DELETE FROM cached WHERE digest = ?", (row.digest,))
@@ -79,6 +81,9 @@ class ContentTable:
             try:
                 file.rename(target)
             except FileNotFoundError:
+                continue
+            except OSError:  # the disk is so full that not even a directory can grow
+                file.unlink(missing_ok=True)
                 continue
             moved.append(target)
         return moved

@@ -6,11 +6,12 @@ the next `checkpoint` (docs/adr: durability of the store). The database itself i
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -80,9 +81,15 @@ class Database:
         connection = self._borrow()
         try:
             with disk_errors():
+                self._flush_log()
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         finally:
             self._give_back(connection)
+
+    def _flush_log(self) -> None:
+        """SQLite flushes its log when it checkpoints, but does nothing at all where a reader is in the way."""
+        with suppress(FileNotFoundError), open(f"{self._path}-wal", "rb") as log:
+            os.fsync(log.fileno())
 
     def close(self) -> None:
         """Close all connections; second call is fine."""

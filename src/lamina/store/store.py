@@ -16,7 +16,7 @@ from lamina.store.content import ContentTable, Row
 from lamina.store.database import Database, transaction
 from lamina.store.failures import disk_errors
 from lamina.store.layers import LayerStore, hash_file
-from lamina.store.layout import PARTIAL_PREFIX, Layout
+from lamina.store.layout import Layout
 from lamina.store.leases import Lease
 from lamina.store.lock import RootLock
 from lamina.store.recovery import boot_id, recover
@@ -137,7 +137,7 @@ class Store:
 
         try:
             self._content.commit(change)
-            self._drop_partials()
+            self.blobs.drop_partials()
             self.on_collected()
         except _DryRun:
             pass
@@ -169,12 +169,6 @@ class Store:
         finally:
             self._database.close()
             self._lock.release()
-
-    def _drop_partials(self) -> None:
-        in_use = self.blobs.partials_in_use()
-        for path in self._layout.ingest.iterdir():
-            if path.name.startswith(PARTIAL_PREFIX) and path not in in_use:
-                path.unlink(missing_ok=True)
 
     def __enter__(self) -> Store:
         return self

@@ -42,7 +42,8 @@ class Syncer:
         """Return when all that was committed before the call survives a power cut. Raises NoSpace."""
         with self._pass, disk_errors():
             self.on_sync()
-            with self._content.database.read() as connection:
+            with self._content.database.write() as connection:
+                self._content.dropped.clear()
                 query = "SELECT digest, kind FROM content WHERE synced = 0"
                 rows = [(Digest.parse(digest), kind) for digest, kind in connection.execute(query)]
             directories: set[Path] = set()
@@ -55,7 +56,9 @@ class Syncer:
             if rows:
                 with self._content.database.write() as connection:
                     mark = "UPDATE content SET synced = 1 WHERE digest = ? AND kind = ?"
-                    connection.executemany(mark, [(str(digest), kind) for digest, kind in rows])
+                    marked = {(str(digest), kind) for digest, kind in rows}
+                    # What was dropped meanwhile may be here again, from other files than those that were flushed.
+                    connection.executemany(mark, sorted(marked - self._content.dropped))
             self._content.database.checkpoint()
 
     def close(self) -> None:
