@@ -86,6 +86,20 @@ def test_a_step_is_dated_by_its_newest_input_and_by_the_epoch(workshop: Workshop
     assert undated.created == undated.made
 
 
+def test_the_epoch_that_is_asked_for_is_the_one_in_the_image(workshop: Workshop) -> None:
+    def built(epoch: str, **options: tuple[str, ...]) -> str | None:
+        given = BuildOptions(build_args={"SOURCE_DATE_EPOCH": epoch}, tags=(Reference.parse("dated"),), **options)
+        return workshop.build("FROM scratch\nCOPY a.txt /new/\n", FILES, given).config.created
+
+    assert built("86400") == "1970-01-02T00:00:00Z"
+    assert built("86401", cache_from=("dated",)) == "1970-01-02T00:00:01Z"
+    assert built("86401") == "1970-01-02T00:00:01Z"
+    assert "Using cache" in workshop.said
+    for wrong in ("soon", "-1", "9" * 12):
+        with pytest.raises(InvalidInput, match="invalid SOURCE_DATE_EPOCH"):
+            built(wrong)
+
+
 @pytest.mark.parametrize("change", ["content", "mode", "name"])
 def test_what_reaches_the_image_decides_about_the_cache(workshop: Workshop, change: str) -> None:
     text = "FROM scratch\nCOPY src /app/\n"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.cli.arguments import filters, parse_bool
+from lamina.cli.commands.build import arguments
 from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
 from lamina.cli.names import split_reference
 from lamina.cli.run.endpoints import network_mode
@@ -225,3 +226,11 @@ def test_detaching_loses_no_other_key(pieces: list[bytes], keys: bytes) -> None:
     assert keys not in typed or keys == b"aab"  # "aaab" restarts at the second a, as Docker's own filter does
     assert typed.startswith(passed)
     assert len(typed) - len(passed) < len(keys)
+
+
+def test_build_arguments_and_the_epoch_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A", "from outside")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    given = {"A": "from outside", "B": "x=y", "C": None, "SOURCE_DATE_EPOCH": "86400"}
+    assert arguments(("A", "B=x=y", "C")) == given
+    assert arguments(("SOURCE_DATE_EPOCH=1",)) == {"SOURCE_DATE_EPOCH": "1"}

@@ -10,11 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lamina.errors import InvalidInput
 from lamina.formats.platform import Platform
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 BUILTIN = frozenset(PROXIES) | {name.lower() for name in PROXIES}
 EPOCH = "SOURCE_DATE_EPOCH"
+_DIGITS = 11  # of seconds: until the year 5138; RFC 3339 ends with 9999
+
+
+def epoch_ns(given: Mapping[str, str | None]) -> int | None:
+    """SOURCE_DATE_EPOCH in nanoseconds, None when it was not given or is empty. Raises InvalidInput for no time."""
+    text = given.get(EPOCH)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+        raise InvalidInput(f"invalid {EPOCH}: {text[:40]}", advice="Write seconds since 1970, as `date +%s` does.")
+    return int(text) * 10**9
 
 
 def platform_values(target: Platform, build: Platform) -> dict[str, str]:
@@ -92,6 +104,5 @@ class BuildArgs:
 
     @property
     def epoch_ns(self) -> int | None:
-        """SOURCE_DATE_EPOCH in nanoseconds, None when it was not given or is no number."""
-        text = self.given.get(EPOCH)
-        return int(text) * 10**9 if text and text.isdecimal() else None
+        """See the function of this name."""
+        return epoch_ns(self.given)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import msgspec
 
 from lamina.build import sums
-from lamina.build.arguments import BuildArgs, platform_values
+from lamina.build.arguments import BuildArgs, epoch_ns, platform_values
 from lamina.build.cache import StepCache
 from lamina.build.console import Console
 from lamina.build.context.source import BuildContext
@@ -70,6 +70,7 @@ def build(
 def _prepare(
     context: BuildContext, options: BuildOptions, rooms: BuildRooms, console: Console, cancelled: Callable[[], bool]
 ) -> Work:
+    epoch_ns(options.build_args)  # a bad one is refused before the first step
     file = parse(context.dockerfile)
     if context.identity and not context.sums.rows:
         context.sums = sums.load(rooms.store, context.identity)

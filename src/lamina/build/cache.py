@@ -17,6 +17,7 @@ from lamina.formats.platform import Platform
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.record import read_record
+from lamina.images.times import from_ns
 from lamina.store.store import Store
 
 BUCKET = "build-step"  # key → image ID
@@ -25,13 +26,17 @@ COPIES = "build-copy"  # a COPY --from as asked → what it came to (see copy.sh
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is looked up. `content` identifies files that come from outside, for steps that have them."""
+    """What is looked up. `content` identifies files that come from outside, for steps that have them.
+
+    `epoch_ns` is the time that was asked for: what an image says must not depend on what was built before.
+    """
 
     parent: Image | None
     created_by: str
     config: RunConfig
     platform: Platform
     content: str = ""
+    epoch_ns: int | None = None
 
     @property
     def key(self) -> str:
@@ -43,6 +48,8 @@ class Step:
             str(self.platform),
             msgspec.json.encode(self.config.to_json(), order="sorted").decode(),
         ]
+        if self.epoch_ns is not None:
+            parts.append(str(self.epoch_ns))
         return str(Digest.of(msgspec.json.encode(parts)))
 
 
@@ -84,6 +91,8 @@ class StepCache:
             if len(history) <= at or history[at].created_by != step.created_by:
                 continue
             if step.parent is not None and not _begins(source.config, step.parent.config):
+                continue
+            if step.epoch_ns is not None and history[at].created != from_ns(step.epoch_ns):
                 continue
             if len(history) > at + 1:
                 return self._restored(source, step, at)

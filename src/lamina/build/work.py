@@ -89,7 +89,7 @@ class Work:
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
         """What decides about a step, for the cache."""
-        return Step(state.image, created_by, config, state.platform, content)
+        return Step(state.image, created_by, config, state.platform, content, state.args.epoch_ns)
 
     def resolve(self, name: str, platform: Platform | None) -> Image:
         """The image behind a name, which from now on stays. Raises what `resolve_base` raises, NotFound where the

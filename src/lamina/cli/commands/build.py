@@ -109,7 +109,6 @@ def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
     from lamina.cli.run.limits import parse_ulimit, size
     from lamina.client.building import build_query
 
-    arguments = {name: value if equals else os.environ.get(name) for name, equals, value in _cut(flags["build_arg"])}
     limits: dict[str, object] = {
         "cgroupparent": flags["cgroup_parent"],
         "isolation": flags["isolation"],
@@ -129,7 +128,7 @@ def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
         limits["ulimits"] = dumps([parse_ulimit(spec) for spec in flags["ulimit"]])
     return build_query(
         tags=flags["tags"],
-        build_args=arguments,
+        build_args=arguments(flags["build_arg"]),
         labels=mapping(flags["labels"]),
         target=flags["target"],
         platform=flags["platform"] or None,
@@ -146,8 +145,16 @@ def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
     )
 
 
-def _cut(pairs: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+def arguments(pairs: tuple[str, ...]) -> dict[str, str | None]:
+    """The values of --build-arg; a name alone takes its value from the environment, and SOURCE_DATE_EPOCH always.
+
+    Raises InvalidInput for a value without a name.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    given: dict[str, str | None] = {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
     for pair in pairs:
-        if not pair.partition("=")[0]:
+        name, equals, value = pair.partition("=")
+        if not name:
             raise InvalidInput(f"invalid build argument {pair!r}", advice="Write it as NAME=VALUE, or NAME")
-        yield pair.partition("=")
+        given[name] = value if equals else os.environ.get(name)
+    return given
