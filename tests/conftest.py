@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import base
+from support.processes import processes_naming
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,19 +26,6 @@ def _mounts_below(root: str) -> set[str]:
     return {line.split()[4] for line in lines if line.split()[4].startswith(root)}
 
 
-def _processes_naming(root: str) -> set[str]:
-    found = set()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and process.name != str(os.getpid()):
-            try:
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if root in command:
-                found.add(f"{process.name}: {command}")
-    return found
-
-
 @pytest.fixture
 def data_root(tmp_path: Path) -> Iterator[Path]:
     """A private data root; the test fails if mounts or processes that name it are left when it ends."""
@@ -45,7 +33,7 @@ def data_root(tmp_path: Path) -> Iterator[Path]:
     root.mkdir()
     yield root
     assert not _mounts_below(str(root)), "mounts left behind"
-    assert not _processes_naming(str(root)), "processes left behind"
+    assert not processes_naming(str(root)), "processes left behind"
 
 
 @pytest.fixture

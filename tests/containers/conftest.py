@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from lamina.snapshots.choose import open_driver
 from lamina.snapshots.driver import Driver
 from lamina.store.store import Store
 from lamina.volumes.volumes import Volumes
+from support.processes import processes_naming
+from support.waiting import eventually
 
 IMAGE = "bb"
 
@@ -84,15 +85,6 @@ def open_rooms(root: Path, closing: ExitStack) -> Rooms:
     return rooms
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 15) -> Any:
-    """Polls until `holds()` is true, and gives what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.01)
-    return found
-
-
 @pytest.fixture
 def reopen(data_root: Path, busybox_tree: Path) -> Iterator[Callable[[], Rooms]]:
     """Opens the rooms, closing the ones opened before as an engine does that goes away; all is removed at the end."""
@@ -117,15 +109,7 @@ def reopen(data_root: Path, busybox_tree: Path) -> Iterator[Callable[[], Rooms]]
         with suppress(LaminaError):
             rooms.containers.remove(container.id, force=True, volumes=True)
     closing.close()
-    eventually(lambda: not _named(str(data_root)))
-
-
-def _named(root: str) -> bool:
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if root.encode() in process.read_bytes():
-                return True
-    return False
+    eventually(lambda: not processes_naming(str(data_root)))
 
 
 @pytest.fixture

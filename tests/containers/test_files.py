@@ -12,8 +12,9 @@ from lamina.containers.archive import go_mode
 from lamina.containers.config import HostConfig
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from support.tars import tar
+from support.waiting import eventually
 
-from .conftest import Rooms, eventually
+from .conftest import Rooms
 
 pytestmark = pytest.mark.root
 

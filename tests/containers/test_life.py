@@ -10,8 +10,9 @@ import pytest
 from lamina.containers.attach import AttachOptions, parse_keys
 from lamina.containers.config import Config, HostConfig, RestartPolicy, decode
 from lamina.errors import Conflict, InvalidInput, NotFound, NotModified
+from support.waiting import eventually
 
-from .conftest import Rooms, eventually
+from .conftest import Rooms
 
 pytestmark = pytest.mark.root
 

@@ -11,8 +11,9 @@ from lamina.containers.config import Config, EndpointConfig, EndpointIpam, HostC
 from lamina.containers.ports import parse, wanted
 from lamina.errors import Conflict, InvalidInput
 from lamina.network.model import Ipam, NetworkOptions, Subnet
+from support.waiting import eventually
 
-from .conftest import Rooms, eventually
+from .conftest import Rooms
 
 
 def test_ports_in_dockers_words() -> None:

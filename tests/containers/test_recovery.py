@@ -11,8 +11,9 @@ import pytest
 from lamina.containers.attach import AttachOptions
 from lamina.containers.catalog import BUCKET
 from lamina.containers.config import HostConfig, RestartPolicy
+from support.waiting import eventually
 
-from .conftest import Rooms, eventually
+from .conftest import Rooms
 
 pytestmark = pytest.mark.root
 

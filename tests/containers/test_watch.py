@@ -20,8 +20,9 @@ from lamina.containers.times import parse_rfc3339, parse_when
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime.monitor.jsonlog import JsonLog
+from support.waiting import eventually
 
-from .conftest import IMAGE, Rooms, eventually
+from .conftest import IMAGE, Rooms
 
 NONE = HostConfig(network_mode="none")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,8 @@ import pytest
 from lamina.errors import Conflict
 from lamina.runtime.runtime import LogSpec, Runtime, Task
 from lamina.runtime.spec import ContainerSpec, ProcessSpec
+from support.processes import processes_naming
+from support.waiting import eventually
 
 PROGRAMS = [name for name in ("crun", "runc") if shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin")]
 ENV = ("PATH=/bin",)
@@ -50,17 +51,7 @@ def frames(raw: bytes) -> dict[int, bytes]:
 def data_root(data_root: Path) -> Iterator[Path]:
     """The data root of every room, checked when monitors that end by themselves have had the time to."""
     yield data_root
-    deadline = time.monotonic() + 10
-    while named(str(data_root)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-def named(root: str) -> bool:
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if root.encode() in process.read_bytes():
-                return True
-    return False
+    eventually(lambda: not processes_naming(str(data_root)))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from lamina.linux.mounts import mountinfo
 from lamina.network.networks import bridge_name
 from lamina.store.store import Store
+from support.processes import processes_naming
 
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _HIERARCHIES = Path("/sys/fs/cgroup")
@@ -95,17 +95,3 @@ def damage(folder: Path) -> list[str]:
         found = [str(error) for error in store.verify()]
         with store.read() as view:
             return [*found, *map(str, store.lost), *view.broken_owners()]
-
-
-def processes_naming(text: str) -> list[str]:
-    """Command lines of other processes that have `text` in them."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and process.name != str(os.getpid()):
-            try:
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if text in command:
-                found.append(command)
-    return found
