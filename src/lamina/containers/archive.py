@@ -17,6 +17,9 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import msgspec
+
+from lamina.containers import parts
 from lamina.containers.container import Container
 from lamina.containers.files import NAMES
 from lamina.containers.record import MountPoint
@@ -59,7 +62,10 @@ def stat_path(container: Container, rooms: Rooms, path: str) -> dict[str, Any]:
         status = place.status
         target = ""
         if stat.S_ISLNK(status.st_mode):
-            written = os.readlink(place.name, dir_fd=place.directory)
+            try:
+                written = os.readlink(place.name, dir_fd=place.directory)
+            except OSError as error:  # the container put something else there since it was looked at
+                raise _unreachable(error, path) from None
             target = posixpath.normpath(posixpath.join("/", posixpath.dirname(path), written))
         return {
             "name": _base(path),
@@ -176,16 +182,31 @@ def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = F
     if writing and point is not None and not point.rw:
         raise Forbidden("mounted volume is marked read-only", path=path)
     with _root(container, rooms) as root:
-        base, below = str(root), clean
-        if point is not None and os.path.isdir(point.source):
-            base, below = point.source, "/" + posixpath.relpath(clean, point.destination)
-        elif point is not None:
-            base, below = posixpath.dirname(point.source), "/" + posixpath.basename(point.source)
-        root_fd = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            root_fd, below = _open_mounted(point, clean) if point is not None else (_open_path(root), clean)
+        except OSError as error:
+            raise _unreachable(error, path) from None
         try:
             yield from _open_place(root_fd, posixpath.normpath(below), whole, path)
         finally:
             os.close(root_fd)
+
+
+def _open_mounted(point: MountPoint, path: str) -> tuple[int, str]:
+    """The directory that `point` mounts, or the one its file is in, and where `path` is below it."""
+    source, subpath = point.source, point.subpath.strip("/")
+    mounted = parts.open_part(point, source) if subpath else os.open(source, os.O_PATH | os.O_CLOEXEC)
+    if stat.S_ISDIR(os.fstat(mounted).st_mode):
+        return mounted, "/" + posixpath.relpath(path, point.destination)
+    os.close(mounted)
+    if not subpath:
+        return _open_path(posixpath.dirname(source)), "/" + posixpath.basename(source)
+    parent = msgspec.structs.replace(point, subpath=posixpath.dirname(subpath))
+    return parts.open_part(parent, source), "/" + posixpath.basename(subpath)
+
+
+def _open_path(folder: str | Path) -> int:
+    return os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _open_place(root_fd: int, below: str, whole: bool, path: str) -> Iterator[_Place]:

@@ -29,7 +29,7 @@ from lamina.containers.specs import SpecMaker
 from lamina.containers.statistics import statistics
 from lamina.containers.stop import Stopper, parse_signal
 from lamina.containers.update import update
-from lamina.errors import Conflict, InvalidInput, LaminaError, NotModified
+from lamina.errors import Conflict, Internal, InvalidInput, LaminaError, NotModified
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.images.remove import ImageUser
@@ -306,15 +306,15 @@ class Containers:
             raise NotModified(f"container {container.name} is already running")
         try:
             self._launcher.launch(container)
-        except LaminaError as error:
+        except Exception as error:  # whatever it was: who waits for the container must be told
             self._not_started(container, error)
             raise
         self._publish(container, "start")
         self._health.begin(container)
 
-    def _not_started(self, container: Container, error: LaminaError) -> None:
-        code = error.facts.get("exit_code", 128)
-        container.set_state(exit_code=code, error=error.message)
+    def _not_started(self, container: Container, error: Exception) -> None:
+        known = error if isinstance(error, LaminaError) else Internal(str(error))
+        container.set_state(exit_code=known.facts.get("exit_code", 128), error=known.message)
         if container.record.host_config.auto_remove:
             threading.Thread(target=self._remover.take, args=(container,), daemon=True).start()
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import suppress
 
 from lamina.errors import InvalidInput
-from lamina.linux.openat2 import openat2
+from lamina.layers.parents import Parents
 
 
 def ensure_directory(root: str | os.PathLike[str], path: str) -> None:
-    """`mkdir -p` below `root`; symlinks on the way are followed inside it. Raises InvalidInput where a file is."""
+    """`mkdir -p` below `root`; symlinks on the way are followed inside it, and what they name is made where it is
+    missing. Raises InvalidInput where a file is in the way, or links lead in circles."""
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directories = Parents(root_fd, lambda directory, name: False)
     try:
-        done = "/"
-        for name in filter(None, os.path.normpath(path).split("/")):
-            parent = openat2(root_fd, done, os.O_PATH | os.O_DIRECTORY)
-            try:
-                with suppress(FileExistsError):
-                    os.mkdir(name, 0o755, dir_fd=parent)
-            finally:
-                os.close(parent)
-            done = os.path.join(done, name)
-        os.close(openat2(root_fd, done, os.O_PATH | os.O_DIRECTORY))
-    except NotADirectoryError:
+        directories.open(os.path.normpath(path).strip("/"))
+    except InvalidInput:
         raise InvalidInput(f"Cannot mkdir: {path} is not a directory", path=path) from None
-    except FileNotFoundError:
-        raise InvalidInput(f"Cannot mkdir: {path} leads through a link to nowhere", path=path) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise InvalidInput(f"Cannot mkdir: {path}: {error.strerror}", path=path) from None
+        raise
     finally:
+        directories.close()
         os.close(root_fd)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.containers import files, ports, shm
+from lamina.containers import files, parts, ports, shm
 from lamina.containers.config import LogConfig
 from lamina.containers.container import Container
 from lamina.containers.inside import ensure_directory
@@ -76,6 +76,7 @@ class Launcher:
         """Starts the process. After a failure nothing is held, and the state is as it was."""
         self._share_name(container)
         record = container.record
+        parts.clear(container)  # what an engine that died in the middle of a start left
         with ExitStack() as undo:
             undo.callback(self.release, container)
             self._specs.network(container)  # makes the sandbox, before two threads ask for it
@@ -94,6 +95,7 @@ class Launcher:
                 )
             pid = task.start()
             undo.pop_all()
+        parts.clear(container)
         container.set_state(
             status="running",
             pid=pid,
@@ -173,6 +175,7 @@ class Launcher:
         mode = container.record.host_config.network_mode
         if mode not in ("host", "none") and not mode.startswith("container:"):
             self._rooms.networks.leave(container.id)
+        parts.clear(container)
         for point in container.record.mounts:
             if point.type == "volume":
                 self._rooms.volumes.unmount(point.name, container.id)

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamina.containers import files, limits, security, shm
+from lamina.containers import files, limits, parts, security, shm
 from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
-from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from lamina.runtime import capabilities, defaults, users
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec, TmpfsMount
 
@@ -43,7 +42,7 @@ class SpecMaker:
             mounts=(
                 *self._files(container),
                 *self._shared_memory(container),
-                *self._mounts(record),
+                *(self._mount(point, container) for point in record.mounts),
                 *self._init(record),
             ),
             devices=limits.devices(host),
@@ -60,11 +59,6 @@ class SpecMaker:
             shm_size=host.shm_size,
             annotations=host.annotations,
         )
-
-    def _all_mounts(self, container: Container) -> tuple[AnyMount, ...]:
-        record = container.record
-        own = (*self._files(container), *self._shared_memory(container))
-        return (*own, *self._mounts(record), *self._init(record))
 
     def _process(self, record: Record, root: Path) -> ProcessSpec:
         host, config = record.host_config, record.config
@@ -160,17 +154,14 @@ class SpecMaker:
             )
         return donor
 
-    def _mounts(self, record: Record) -> tuple[AnyMount, ...]:
-        return tuple(self._mount(point, record.id) for point in record.mounts)
-
-    def _mount(self, point: MountPoint, id: str) -> AnyMount:
+    def _mount(self, point: MountPoint, container: Container) -> AnyMount:
         if point.type == "tmpfs":
             return TmpfsMount(point.destination, point.options)
         source = point.source
         if point.type == "volume":
-            source = str(self.rooms.volumes.mount(point.name, id))
+            source = str(self.rooms.volumes.mount(point.name, container.id))
             if point.subpath:
-                source = _part(point, source)
+                source = str(parts.stage(container, point, source))
         elif not os.path.lexists(source):
             _make_source(point)
         return BindMount(source, point.destination, not point.rw, point.propagation or "rprivate", point.recursive)
@@ -193,24 +184,6 @@ def init_program(wanted: str) -> str:
             if path:
                 return path
     raise Unavailable("no init program for containers is installed", advice="Install tini or catatonit")
-
-
-def _part(point: MountPoint, volume: str) -> str:
-    """The folder or file inside a volume that is to be mounted. Containers write there, so nothing on the way may be a
-    symlink or lead out. Raises InvalidInput."""
-    root = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    part = point.subpath.lstrip("/") or "."
-    try:
-        os.close(openat2(root, part, os.O_PATH, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInput(
-            f"cannot mount {point.subpath!r} of volume {point.name}: {reason}",
-            advice="A subpath names a folder or file inside the volume, without symlinks on the way",
-        ) from None
-    finally:
-        os.close(root)
-    return os.path.join(volume, part)
 
 
 def _make_source(point: MountPoint) -> None:

@@ -35,7 +35,7 @@ def write_directory(directory: int, name: str, sink: EntrySink) -> None:
         mtime_ns = status.st_mtime_ns // 1_000_000_000 * 1_000_000_000
         mode = stat.S_IMODE(status.st_mode)
         sink.add(Entry(name, EntryType.DIRECTORY, mode, status.st_uid, status.st_gid, mtime_ns=mtime_ns))
-    capture = Capture(_Below(sink, name))
+    capture = Capture(_Below(sink, name), live=True)
     with Directories(directory) as directories:
         for found in walk(directories):
             capture.add(found)
@@ -48,7 +48,7 @@ def write_file(parent: int, found_as: str, name: str, sink: EntrySink) -> None:
     except FileNotFoundError:
         raise NotFound(f"{found_as}: no such file or directory", path=found_as) from None
     renamed = _Renamed(sink, name)
-    Capture(renamed).add(Found(found_as, parent, found_as, status))
+    Capture(renamed, live=True).add(Found(found_as, parent, found_as, status))
 
 
 class _Renamed:

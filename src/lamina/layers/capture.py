@@ -19,6 +19,8 @@ _GRAIN = 64 * 1024
 _ZEROS = bytes(_GRAIN)
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ELSEWHERE = frozenset(("trusted.overlay.redirect", "trusted.overlay.metacopy"))
+_GONE = (errno.ENOENT,)
+_SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP)  # gone, or no more of the kind it was
 _NO_XATTRS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 
 
@@ -33,12 +35,17 @@ class Capture:
 
     Times are cut to whole seconds, as in Docker's layers: it keeps PAX headers out of the tar. Those later than
     `latest_ns` become it. `overlay` reads attributes as an upper directory keeps them, without overlayfs's own.
+    `live` is for files that somebody may swap meanwhile: what changes its kind is passed over, and no device or pipe
+    is ever opened.
     """
 
-    def __init__(self, builder: EntrySink, *, latest_ns: int | None = None, overlay: bool = False) -> None:
+    def __init__(
+        self, builder: EntrySink, *, latest_ns: int | None = None, overlay: bool = False, live: bool = False
+    ) -> None:
         self._builder = builder
         self._latest_ns = latest_ns
         self._overlay = overlay
+        self._live = live
         self._linked: dict[tuple[int, int], str] = {}
 
     def add(self, found: Found) -> bool:
@@ -57,7 +64,9 @@ class Capture:
                 self._add_regular(found)
             else:
                 self._add_other(found, kind)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in (_SWAPPED if self._live else _GONE):
+                raise
             self._linked.pop((status.st_dev, status.st_ino), None)
             return False
         return True
@@ -92,7 +101,7 @@ class Capture:
         )
 
     def _add_regular(self, found: Found) -> None:
-        file = _open(found.name, found.parent)
+        file = _open_live(found.name, found.parent) if self._live else _open(found.name, found.parent)
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
@@ -143,6 +152,17 @@ def _open(name: str, parent: int) -> int:
         return os.open(name, _READ | os.O_NOATIME, dir_fd=parent)
     except PermissionError:  # only the owner and root may ask for O_NOATIME
         return os.open(name, _READ, dir_fd=parent)
+
+
+def _open_live(name: str, parent: int) -> int:
+    """Opens a regular file only: to open a device may set off whatever it is for. OSError(ELOOP) for anything else."""
+    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if not stat.S_ISREG(os.fstat(held).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(held)
 
 
 def _pieces(file: int, status: os.stat_result) -> tuple[tuple[int, int], ...] | None:

@@ -26,13 +26,22 @@ def read_in_root(root: str | os.PathLike[str], path: str) -> bytes:
     """The content of a file as seen from inside `root`, links kept within; empty where there is no such file."""
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with open(openat2(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
-            # A FIFO or a device says nothing about users, and could keep us waiting.
-            return file.read(FILE_LIMIT) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+        found = openat2(root_fd, path, os.O_PATH)
     except OSError:
         return b""
     finally:
         os.close(root_fd)
+    try:
+        # Looked at before it is opened for reading: a FIFO could keep us waiting, and to open a device may set off
+        # whatever it is for.
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            return b""
+        with open(f"/proc/self/fd/{found}", "rb") as file:
+            return file.read(FILE_LIMIT)
+    except OSError:
+        return b""
+    finally:
+        os.close(found)
 
 
 def _rows(content: bytes, width: int) -> Iterator[list[str]]:

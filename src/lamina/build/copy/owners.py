@@ -12,6 +12,7 @@ from lamina.build.tree import Tree, find, read_all
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
 
+_DIGITS = 20  # more are no id, and int() refuses thousands of them with an error of its own
 _MAX_FILE = 16 << 20  # bytes of /etc/passwd or /etc/group that are looked at
 MAX_ID = 2**32 - 2
 
@@ -28,7 +29,7 @@ def parse_owner(text: str, image: Tree) -> Owner:
 def _number(name: str, kind: str, path: str, image: Tree) -> int:
     digits = name.removeprefix("-").removeprefix("+")
     if digits.isdecimal() and digits.isascii():
-        return _checked(int(name), name)
+        return _checked(int(name) if len(name) <= _DIGITS else -1, name)
     rows = dict(_rows(image, path))
     if name not in rows:
         wanted = "uid" if kind == "user" else "gid"
@@ -53,5 +54,5 @@ def _rows(image: Tree, path: str) -> Iterator[tuple[str, int]]:
     text = read_all(image, node, _MAX_FILE).decode("utf-8", "replace")
     for line in reversed(text.splitlines()):
         fields = line.strip().split(":")
-        if len(fields) > 2 and fields[2].isdecimal() and not line.startswith("#"):
+        if len(fields) > 2 and fields[2].isdecimal() and len(fields[2]) <= _DIGITS and not line.startswith("#"):
             yield fields[0], int(fields[2])

@@ -28,6 +28,7 @@ from lamina.dockerfile.position import Problem
 from lamina.errors import Cancelled, CommandFailed
 from lamina.images.changes import environment
 from lamina.layers.builder import LayerBuilder
+from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 from lamina.network.files import hostname, hosts, resolv_conf
@@ -212,7 +213,7 @@ class ContainerRunner:
 
 def _content(tree: Tree, path: str) -> bytes:
     node = find(tree, path)
-    return b"" if node is None or node.is_directory else read_all(tree, node, _MAX_ACCOUNTS)
+    return read_all(tree, node, _MAX_ACCOUNTS) if node is not None and node.entry.type is EntryType.REGULAR else b""
 
 
 def _workdir(state: StageState, root: Path) -> str:

@@ -72,8 +72,15 @@ class JsonLog:
             texts = [text.translate(_ESCAPES) for text in texts]
         encoded = [f'{{"log":{text}{tail}' for text in texts]
         for piece in self._pieces(encoded):
-            with suppress(OSError):
-                os.write(self._fd, piece)
+            with suppress(OSError):  # a full disk must not stop the container
+                self._put(piece)
+
+    def _put(self, piece: bytes) -> None:
+        """Appends whole lines. Of one that the disk has no room for nothing stays: the next would be joined to it."""
+        done = os.write(self._fd, piece)
+        if done < len(piece):
+            whole = piece.rfind(b"\n", 0, done) + 1
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - (done - whole))
 
     def _pieces(self, encoded: list[str]) -> Iterator[bytes]:
         if not self._max_size:

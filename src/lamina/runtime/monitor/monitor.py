@@ -238,7 +238,8 @@ class Monitor:
             self._input.close()
         self._output.close()
         assert self._exit is not None
-        protocol.write_atomically(self._path(protocol.EXIT_FILE), self._exit)
+        with suppress(OSError):  # on a full disk those who listen now are told all the same
+            protocol.write_atomically(self._path(protocol.EXIT_FILE), self._exit)
         self._peers.tell({"event": "exit", **self._exit})
         self._clean_up()
 

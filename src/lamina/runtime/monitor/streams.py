@@ -11,6 +11,7 @@ from lamina.runtime.monitor.jsonlog import JsonLog
 from lamina.runtime.monitor.loop import HANGUP, READ, WRITE, Loop
 
 CHUNK = 64 * 1024
+DRAIN_LIMIT = 2 << 20  # bytes: more than a pipe holds (fcntl(2), F_SETPIPE_SZ), so more comes from a live writer
 CLIENT_LIMIT = 1 << 20  # bytes a client may lag behind before the task's output waits for it, as with Docker
 INPUT_LIMIT = 64 * 1024
 
@@ -304,10 +305,12 @@ class Output:
         os.close(fd)
 
     def drain(self) -> None:
-        """Takes all that is there now, at the task's end, without waiting for slow clients."""
+        """Takes all that is there now, at the task's end, without waiting for slow clients. What processes that go on
+        write meanwhile comes later, as ever."""
         for fd in list(self._sources):
-            while self._read(fd):
-                pass
+            left = DRAIN_LIMIT
+            while left > 0 and self._read(fd):
+                left -= CHUNK
 
     def close(self) -> None:
         """Ends every stream: the log is completed, clients are closed once they have everything."""

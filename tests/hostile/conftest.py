@@ -1,0 +1,19 @@
+"""One daemon that all attacks go against, with an image to run; it must still answer when they are done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.hostile import Target, attacked
+
+
+@pytest.fixture(scope="session")
+def target(busybox_tar: Path) -> Iterator[Target]:
+    if os.geteuid() != 0:
+        pytest.skip("containers need root")
+    with attacked(busybox_tar) as target:
+        yield target

@@ -1,0 +1,158 @@
+"""What attacks need: a daemon to attack, raw requests to it, and images no builder would make."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import tarfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from support.clients import Client
+from support.daemons import Daemon, lamina_daemon
+from support.engines import LAMINA, Cli
+
+PATIENCE = 30  # seconds an answer may take before it counts as a hang
+OFF = ("--network", "none")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        """The one sentence of an error."""
+        said = str(self.json["message"])
+        assert said.count("\n") == 0
+        assert "Traceback" not in said
+        assert not said.startswith("internal error"), said
+        return said
+
+
+@dataclass(frozen=True)
+class Target:
+    """The daemon under attack: raw requests, and lamina's own command line."""
+
+    daemon: Daemon
+    base: Path
+
+    @property
+    def cli(self) -> Cli:
+        return Cli(self.daemon.host, self.daemon.folder)
+
+    @property
+    def client(self) -> Client:
+        return Client(tuple(LAMINA), self.daemon.host, self.daemon.folder)
+
+    def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Answer:
+        """One raw request; a body that is not bytes is sent as JSON."""
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(PATIENCE)
+        try:
+            connection.sock.connect(str(self.daemon.socket))
+            connection.request(method, path, raw, {"Content-Type": kind} if raw is not None else {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read())
+        finally:
+            connection.close()
+
+    def create(self, *command: str, image: str = "bb", host: dict[str, Any] | None = None, **config: Any) -> str:
+        """A new container without a network; its ID."""
+        given = {"NetworkMode": "none", **(host or {})}
+        answer = self.ask("POST", "/containers/create", {"Image": image, "Cmd": command, "HostConfig": given, **config})
+        assert answer.status == 201, answer.body
+        return str(answer.json["Id"])
+
+    def start(self, id: str) -> Answer:
+        return self.ask("POST", f"/containers/{id}/start")
+
+    def output(self, id: str) -> str:
+        """All that a container wrote, once it has ended."""
+        assert self.ask("POST", f"/containers/{id}/wait").status == 200
+        return self.cli(*("logs", id)).stdout.decode(errors="replace")
+
+    def remove(self, *ids: str) -> None:
+        for id in ids:
+            self.ask("DELETE", f"/containers/{id}?force=1&v=1")
+
+    @contextmanager
+    def running(self, script: str, *options: str, image: str = "bb") -> Iterator[str]:
+        """A container that runs a shell script, until the end of the block."""
+        id = self.cli.text("run", "-d", *OFF, *options, image, "sh", "-c", script).strip()
+        try:
+            yield id
+        finally:
+            self.remove(id)
+
+    def build(self, dockerfile: str, **files: bytes) -> str:
+        """What the build of a context answers."""
+        return self.build_tar(archive({"Dockerfile": dockerfile.encode(), **files}))
+
+    def build_tar(self, tar: bytes) -> str:
+        return self.ask("POST", "/build?networkmode=none", tar, "application/x-tar").body.decode()
+
+    def image(
+        self,
+        name: str,
+        *,
+        members: Sequence[tarfile.TarInfo] = (),
+        without: Collection[str] = (),
+        changes: Sequence[str] = (),
+    ) -> None:
+        """The base image with other members in the places of `without`, and with `changes` of its config."""
+        tar = BytesIO()
+        with tarfile.open(self.base) as base, tarfile.open(fileobj=tar, mode="w") as made:
+            for member in base:
+                if not any(f"{member.name}/".startswith(f"{gone}/") for gone in without):
+                    made.addfile(member, base.extractfile(member) if member.isreg() else None)
+            for member in members:
+                made.addfile(member)
+        flags = [flag for change in changes for flag in ("-c", change)]
+        self.cli("import", *flags, "-", name, stdin=tar.getvalue())
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """A tar of regular files."""
+    made = BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+    return made.getvalue()
+
+
+def link(name: str, target: str | Path) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, str(target)
+    return member
+
+
+def special(name: str, kind: bytes, major: int = 0, minor: int = 0) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.devmajor, member.devminor = kind, 0o666, major, minor
+    return member
+
+
+@contextmanager
+def attacked(base: Path, *flags: str) -> Iterator[Target]:
+    """A daemon that has the tar `base` as its image "bb", and must still be well when the attacks are over."""
+    with lamina_daemon(*flags) as daemon:
+        target = Target(daemon, base)
+        target.cli("import", "-c", 'CMD ["sh"]', str(base), "bb")
+        yield target
+        assert daemon.answers()
+        assert "Traceback" not in daemon.log
