@@ -71,7 +71,8 @@ def _check(work: Work, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
         if mount.type == "ssh":
             raise Unsupported("RUN --mount=type=ssh is not supported yet", advice="Use a secret.")
         if mount.type == "secret" and mount.required and secret_id(mount) not in work.options.secrets:
-            raise Problem(f"secret {secret_id(mount)}: not found", f"Give it with --secret id={secret_id(mount)},src=…")
+            advice = "Secrets come from programs that use lamina.Engine as yet; without required=true it is left out."
+            raise Problem(f"secret {secret_id(mount)}: not found", advice)
 
 
 def secret_id(mount: MountFlag) -> str:
