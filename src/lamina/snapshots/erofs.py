@@ -20,6 +20,7 @@ from lamina.snapshots.overlaymount import ShortNames
 from lamina.snapshots.records import NEW, sweep_directory
 from lamina.snapshots.trees import Trees
 
+_PATHS_KEPT = 10_000
 _ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID
 _DAMAGED = (errno.EINVAL, errno.EUCLEAN, errno.EBADMSG, errno.EIO, errno.ENOENT, errno.EOPNOTSUPP)
 
@@ -45,18 +46,26 @@ class MountedLayers:
         self._mounts = mounts
         self._linger = linger
         self._lock = threading.Lock()
+        self._paths: dict[str, Path] = {}
         self._users: dict[Path, set[str]] = {}
         self._idle: dict[Path, float] = {}
         self._tars: dict[Path, Path] = {}  # of what is mounted, the tar of the topmost layer
         self._timer: threading.Timer | None = None
 
     def path(self, group: Group) -> Path:
-        """See Lowers."""
-        return self._root / group.name
+        """See Lowers. Remembered, because a deep stack is asked for the same ones at each step of a build."""
+        name = group.name
+        path = self._paths.get(name)
+        if path is None:
+            if len(self._paths) >= _PATHS_KEPT:
+                self._paths = {}
+            path = self._paths[name] = self._root / name
+        return path
 
     def ensure(self, groups: Sequence[Group]) -> None:
         """See Lowers: looks whether the files are there, and merges what is to be mounted as one."""
-        for layer in (layer for group in groups for layer in group.layers):
+        absent = [group for group in groups if self.path(group) not in self._users]  # a mount holds its files
+        for layer in (layer for group in absent for layer in group.layers):
             if not (layer.index.exists() and layer.tar.exists()):
                 raise Corrupt(f"the files of layer {layer.diff_id} are missing", digest=layer.diff_id)
         for group in groups:
