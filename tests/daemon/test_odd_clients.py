@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -149,3 +150,45 @@ def test_deep_json_gets_a_400(http_: Http, opening: str) -> None:
 @pytest.mark.parametrize("server", ["container:m1", "http://[::1", "x:0", "x:99999999"])
 def test_a_login_to_no_address_gets_a_400(http_: Http, server: str) -> None:
     assert http_("POST", "/auth", {"username": "a", "password": "b", "serveraddress": server}).status == 400
+
+
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**30, "12", 1.5, 1e30, True, [], {}])
+@pytest.mark.parametrize("name", ["Memory", "ShmSize", "NanoCpus", "PidsLimit", "OomScoreAdj", "MemorySwappiness"])
+def test_limits_are_numbers_of_64_bits(http_: Http, sleeper: str, name: str, number: object) -> None:
+    answer = http_("POST", "/containers/create", {"Image": "odd:1", "Cmd": ["true"], "HostConfig": {name: number}})
+
+    assert answer.status == 400
+    assert f"$.{name}" in answer.message
+
+
+def test_one_word_is_taken_for_a_list_of_one(http_: Http, sleeper: str) -> None:
+    wish = {"Image": "odd:1", "Cmd": "true", "Entrypoint": "/bin/sh", "HostConfig": {"CapAdd": "NET_ADMIN"}}
+    made = http_("POST", "/containers/create", wish).json["Id"]
+
+    shown = http_("GET", f"/containers/{made}/json").json
+    assert (shown["Path"], shown["Args"], shown["HostConfig"]["CapAdd"]) == ("/bin/sh", ["true"], ["NET_ADMIN"])
+    assert http_("DELETE", f"/containers/{made}").status == 204
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"id": ["["]},
+        {"name": ["("]},
+        {"name": ["(a+)+$"]},
+        {"name": ["(a|a)*$"]},
+        {"name": [".*.*.*.*.*.*.*.*x"]},
+        {"exited": ["\u00b2"]},
+        {"exited": ["9" * 5000]},
+    ],
+)
+def test_filters_that_are_wrong_or_never_end_get_a_400(
+    http_: Http, sleeper: str, filters: dict[str, list[str]]
+) -> None:
+    assert http_("GET", f"/containers/json?filters={quote(json.dumps(filters))}").status == 400
+
+
+def test_a_filter_without_values_asks_for_nothing(http_: Http, sleeper: str) -> None:
+    filters = quote(json.dumps({"until": [], "label": ["nobody-has-this"]}))
+
+    assert http_("POST", f"/containers/prune?filters={filters}").status == 200

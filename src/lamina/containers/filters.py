@@ -19,6 +19,10 @@ Test = Callable[[Container], bool]
 
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_REPEAT = re.compile(r"[*+{]")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_MOST_WAYS = 10**8
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|ms)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -31,20 +35,21 @@ class FilterMaker:
         self._rooms = rooms
 
     def make(self, filters: Filters, allowed: Sequence[str]) -> list[Test]:
-        """All tests that `filters` ask for; each must pass."""
+        """All tests that `filters` ask for; each must pass. A filter without values asks for nothing."""
         tests = []
         for key, values in filters.items():
             if key not in allowed:
                 raise InvalidInput(f"invalid filter '{key}'", filter=key)
-            tests.append(self._one(key, values))
+            if values:
+                tests.append(self._one(key, values))
         return tests
 
     def _one(self, key: str, values: Sequence[str]) -> Test:
         match key:
             case "id":
-                return lambda c: any(re.search(value, c.id) for value in values)
+                return lambda c: any(_matches(key, value, c.id) for value in values)
             case "name":
-                return lambda c: any(_name_matches(value, c.name) for value in values)
+                return lambda c: any(_matches(key, value, c.name, f"/{c.name}") for value in values)
             case "label":
                 return lambda c: all(_has_label(c, value) for value in values)
             case "label!":
@@ -120,16 +125,23 @@ def _check(key: str, values: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _number(key: str, value: str) -> int:
-    if not value.lstrip("-").isdigit():
+    if not _NUMBER.fullmatch(value):
         raise InvalidInput(f"invalid filter '{key}={value}'", filter=key)
     return int(value)
 
 
-def _name_matches(pattern: str, name: str) -> bool:
+def _matches(key: str, pattern: str, *texts: str) -> bool:
+    """Whether the regular expression is found in a text. Raises InvalidInput for what is none, and for one that may
+    take long: Go's always end soon, Python's may try a number of ways that grows with every repetition."""
+    repeats = len(_REPEAT.findall(pattern))
+    if _REPEATED_GROUP.search(pattern) or max(map(len, texts)) ** repeats > _MOST_WAYS:
+        raise InvalidInput(
+            f"filter '{key}={pattern}' repeats too much", advice="Write fewer of *, + and {}", filter=key
+        )
     try:
-        return bool(re.search(pattern, name) or re.search(pattern, f"/{name}"))
-    except re.error:
-        raise InvalidInput(f"invalid filter 'name={pattern}'", filter="name") from None
+        return any(re.search(pattern, text) for text in texts)
+    except (re.error, RecursionError, OverflowError):
+        raise InvalidInput(f"invalid filter '{key}={pattern}'", filter=key) from None
 
 
 def _has_label(container: Container, wanted: str) -> bool:

@@ -135,7 +135,7 @@ def spelled(value: Any, kind: object) -> Any:
 
 def check_depth(value: Any, what: str) -> None:
     """Raises InvalidInput for what is nested deeper than MAX_DEPTH; `what` names the document."""
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
             inner

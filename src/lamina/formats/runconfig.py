@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # as the Engine API has them
 
 _NULL_WHEN_EMPTY = frozenset({"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"})
 _ABSENT_WHEN_EMPTY = frozenset(
@@ -29,11 +31,11 @@ class Healthcheck(msgspec.Struct, frozen=True, rename="pascal"):
     """
 
     test: tuple[str, ...] = ()
-    interval: int = 0
-    timeout: int = 0
-    start_period: int = 0
-    start_interval: int = 0
-    retries: int = 0
+    interval: Int64 = 0
+    timeout: Int64 = 0
+    start_period: Int64 = 0
+    start_interval: Int64 = 0
+    retries: Int64 = 0
 
     def to_json(self) -> dict[str, Any]:
         """Docker's object; empty members are left out."""
@@ -64,7 +66,7 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     on_build: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     stop_signal: str = ""
-    stop_timeout: int | None = None
+    stop_timeout: Int64 | None = None
     shell: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
