@@ -83,6 +83,19 @@ def test_a_missing_image_is_pulled_first(lamina: Cli) -> None:
     assert "Unable to find image 'localhost:1/nosuch:2' locally" in error
 
 
+def test_an_image_for_another_platform_is_pulled_too(lamina: Cli) -> None:
+    lamina("tag", "base", "localhost:1/other")
+    done = lamina(*RUN, "--platform", "linux/riscv64", "localhost:1/other", check=False)
+    assert done.returncode == 125
+    assert b"Unable to find image 'localhost:1/other:latest' locally" in done.stderr
+
+
+def test_proc_is_open_where_that_is_asked_for(lamina: Cli) -> None:
+    count = ("base", "sh", "-c", "grep -c ' /proc/' /proc/mounts || true")
+    assert lamina.text(*RUN, "--security-opt", "systempaths=unconfined", *count) == "0\n"
+    assert lamina.text(*RUN, *count) != "0\n"
+
+
 def test_input_reaches_the_container_whole(lamina: Cli) -> None:
     data = os.urandom(3_000_000)
     assert lamina(*RUN, "-i", "base", "cat", stdin=data).stdout == data

@@ -58,6 +58,8 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, "invalid size: 'much'"),
         ({"device_requests": (DeviceRequest(capabilities=(("gpu",),)),)}, {}, "could not select device driver"),
         ({"volume_driver": "cloud"}, {}, 'plugin "cloud" not found'),
+        ({"dns": ("1.1.1.1", "names")}, {}, "'names' is no IP address"),
+        ({"extra_hosts": ("alone",)}, {}, "bad format for add-host"),
         ({"storage_opt": {"size": "1m"}}, {}, "--storage-opt is not supported"),
         ({}, {"hostname": "h" * 65}, "too long"),
         ({}, {"env": ("=x",)}, "it has no name"),

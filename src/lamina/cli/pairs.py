@@ -31,6 +31,9 @@ def environment(files: Sequence[str], pairs: Sequence[str]) -> list[str]:
 
 def labels(files: Sequence[str], pairs: Sequence[str]) -> dict[str, str]:
     """Labels of `--label-file` and `--label` together. Raises InvalidInput."""
+    for pair in pairs:
+        if not pair.partition("=")[0]:
+            raise InvalidInput(f"invalid label {pair!r}: empty name")
     return mapping([*(entry for file in files for entry in read_pairs(file, inherit=False)), *pairs])
 
 

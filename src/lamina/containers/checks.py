@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def check(host: HostConfig, config: Config) -> None:
     _check_drivers(host)
     if len(os.fsencode(config.hostname)) > LONGEST_HOSTNAME:
         raise InvalidInput(f'hostname "{config.hostname}" is too long (maximum {LONGEST_HOSTNAME} bytes)')
+    _check_addresses(host)
     if any(not entry.partition("=")[0] for entry in config.env):
         raise InvalidInput("invalid environment variable: it has no name", env=config.env)
     parse_signal(config.stop_signal)
@@ -177,6 +179,18 @@ def _check_log(log: LogConfig) -> None:
     if unknown:
         raise InvalidInput(f"unknown log opt '{unknown[0]}' for {log.type} log driver", option=unknown[0])
     log_spec(log, Path())
+
+
+def _check_addresses(host: HostConfig) -> None:
+    for server in host.dns:
+        try:
+            ipaddress.ip_address(server.partition("%")[0])
+        except ValueError:
+            raise InvalidInput(f"bad nameserver address: {server!r} is no IP address", address=server) from None
+    for entry in host.extra_hosts:
+        name, separator, address = entry.replace("=", ":", 1).partition(":")
+        if not (name and separator and address):
+            raise InvalidInput(f'bad format for add-host: "{entry}"', entry=entry)
 
 
 def _check_drivers(host: HostConfig) -> None:

@@ -58,7 +58,7 @@ def _create_or_pull(session: Session, request: Request, wishes: Wishes) -> Any:
         return containers.create(*arguments)
     except NotFound:
         image = request.config["Image"]
-        if wishes.pull != "missing" or not _lacks(session, image):
+        if wishes.pull != "missing" or not _lacks(session, image, wishes.platform):
             raise
         if not wishes.quiet:
             repository, tag = split_reference(image)
@@ -67,12 +67,16 @@ def _create_or_pull(session: Session, request: Request, wishes: Wishes) -> Any:
         return containers.create(*arguments)
 
 
-def _lacks(session: Session, image: str) -> bool:
+def _lacks(session: Session, image: str, platform: str) -> bool:
+    """Whether there is no such image, or only one for another platform than was asked for."""
     try:
-        session.client.images.get(image)
+        found = session.client.images.get(image)
     except NotFound:
         return True
-    return False
+    from lamina.formats.platform import Platform
+
+    own = Platform(found.get("Os", ""), found.get("Architecture", ""), found.get("Variant") or "")
+    return bool(platform) and not own.matches(Platform.parse(platform))
 
 
 def pull_for(session: Session, image: str, wishes: Wishes) -> None:
