@@ -15,7 +15,6 @@ from lamina.formats.runconfig import Int64, RunConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
 _TEXT_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
-_TEXT_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
 
 
 def decode(document: Any, type: type[T]) -> T:
@@ -24,15 +23,6 @@ def decode(document: Any, type: type[T]) -> T:
         return msgspec.convert(_listed(spelled(without_nulls(document), type), type), type)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid container configuration: {error}") from error
-
-
-def _listed(document: Any, type: type[T]) -> Any:
-    """The document with a single text made a list where Docker takes both (its type StrSlice)."""
-    if not isinstance(document, dict) or not issubclass(type, RunConfig | Resources):
-        return document
-    return {
-        key: [value] if key in _TEXT_OR_LIST and isinstance(value, str) else value for key, value in document.items()
-    }
 
 
 def _listed(document: Any, type: type[T]) -> Any:
