@@ -171,14 +171,14 @@ def test_lamina(lamina: Daemon, place: Place, kind: str, tmp_path: Path) -> None
 
     if kind in GUARDED:
         call("login", "-u", USER, "--password-stdin", host(kind), stdin=PASSWORD)
-    call("tag", "base", f"{name}:1")
+    lamina.docker("tag", "base", f"{name}:1")
     pushed = DIGEST.findall(call("push", f"{name}:1"))[-1]
     insecure = [f"--insecure={host(one)}" for one in {kind, "plain"} & BARE]
     assert call("registry", "copy", *insecure, f"{name}:1", copied) == pushed
-    image = call("inspect", "-f", "{{.Id}}", "base")
-    call("rmi", f"{name}:1")
+    image = lamina.text("inspect", "-f", "{{.Id}}", "base")
+    lamina.docker("rmi", f"{name}:1")
     call("pull", f"{name}@{pushed}")
-    assert call("inspect", "-f", "{{.Id}}", f"{name}@{pushed}") == image
+    assert lamina.text("inspect", "-f", "{{.Id}}", f"{name}@{pushed}") == image
     if kind in GUARDED:
         call("logout", host(kind))
         assert lamina.docker("pull", f"{name}:1", check=False).returncode != 0

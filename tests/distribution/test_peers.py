@@ -141,6 +141,7 @@ def test_dockers_registry_takes_and_gives_what_lamina_does(
 
 @pytest.mark.peer
 @pytest.mark.root
+@pytest.mark.parametrize("guarded", ["token"], indirect=True)
 def test_docker_pushes_and_pulls(guarded: Running, store: Store, other_store: Store, busybox_tree: Path) -> None:
     with dockerd() as docker:
         tar = shutil.make_archive(str(docker.folder / "base"), "tar", busybox_tree)

@@ -90,7 +90,7 @@ class App:
             raise Unauthorized(error.message, **{"scope": scope, **error.facts}) from error
         if target.kind in (Kind.BASE, Kind.CATALOG):
             if not identity.name and identity.grants is None and gate.challenge(None, "") is not None:
-                raise Unauthorized("The registry asks who you are", scope=scope)
+                raise Unauthorized("Credentials are needed", scope=scope)
         elif route.action and not gate.allows(identity, target.repository, route.action):
             raise _refusal(identity, target, route, scope)
         if route.writes and self._registry.config.read_only:
