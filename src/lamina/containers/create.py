@@ -63,15 +63,8 @@ class Creator:
         """
         checks.check_request(host, config, networking)
         image = self._image(config, platform)
-        config = _completed(config, image)
-        host = _with_defaults(host, self._defaults, self._rooms)
-        checks.check(host, config)
-        checks.check_runtime(host.runtime, self._rooms.runtime.program.name, self._defaults.runtimes)
-        host, discarded = checks.within(host, abilities(self._rooms.runtime.layout))
         id = secrets.token_hex(32)
-        if not config.hostname:
-            shared = "host" in (host.network_mode, host.uts_mode)
-            config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
+        config, host, discarded = self._settled(config, host, image, id)
         with self._rooms.store.lease() as lease, ExitStack() as undo:
             if not all(lease.add(digest) for digest in (image.id, *image.config.diff_ids)):
                 raise no_such_image(config.image)  # it went just now
@@ -97,6 +90,20 @@ class Creator:
             self._catalog.add(record, [layer.diff_id for layer in layers], init.diff_id if init else None)
             undo.pop_all()
         return Created(id, (*discarded, *self._warnings(host, image, platform)))
+
+    def _settled(
+        self, config: Config, host: HostConfig, image: Image, id: str
+    ) -> tuple[Config, HostConfig, Sequence[str]]:
+        """What was asked for, checked, with all that it left open; and warnings of what this machine cannot do."""
+        config = _completed(config, image)
+        host = _with_defaults(host, self._defaults, self._rooms)
+        checks.check(host, config)
+        checks.check_runtime(host.runtime, self._rooms.runtime.program.name, self._defaults.runtimes)
+        host, discarded = checks.within(host, abilities(self._rooms.runtime.layout))
+        if not config.hostname:
+            shared = "host" in (host.network_mode, host.uts_mode)
+            config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
+        return config, host, discarded
 
     def _make_files(
         self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool

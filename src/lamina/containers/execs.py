@@ -95,31 +95,39 @@ class Execs:
                 word = "is already" if execution.running else "has already been"
                 raise Conflict(f"exec command {id} {word} running")
             execution.started = True
-        connection = None
         root = Path(f"/proc/{container.state.pid}/root")
         try:
-            task = _task(container)
-            spec = self._specs.exec(container, _sized(wish, size), root)
-            stdin = wish.attach_stdin and not detach
-            process = execution.process = task.exec(
-                id, spec, lambda status: self._ended(execution, status), stdin=stdin
-            )
-            if not detach:
-                keys = parse_keys(wish.detach_keys)
-                connection = process.attach(
-                    stdin=stdin, stdout=wish.attach_stdout, stderr=wish.attach_stderr, detach_keys=keys
-                )
-            execution.pid = process.start()
-            execution.begun.set()
+            connection = self._launch(execution, _sized(wish, size), root, detach)
         except BaseException as error:
             self._failed(execution, error)
-            if connection is not None:
-                connection.close()
             _task(container)  # where it has ended or been paused meanwhile, that is the reason
             if isinstance(error, OSError) and not root.exists():
                 raise Conflict(f"container {container.id} is not running", container=container.id) from error
             raise
         self._publish(container, f"exec_start: {' '.join(wish.cmd)}", execID=id)
+        return connection
+
+    def _launch(self, execution: Execution, wish: ExecConfig, root: Path, detach: bool) -> socket.socket | None:
+        """Has the container's monitor run it; gives its streams unless `detach`."""
+        task = _task(execution.container)
+        spec = self._specs.exec(execution.container, wish, root)
+        stdin = wish.attach_stdin and not detach
+        process = execution.process = task.exec(
+            execution.id, spec, lambda status: self._ended(execution, status), stdin=stdin
+        )
+        connection = None
+        if not detach:
+            keys = parse_keys(wish.detach_keys)
+            connection = process.attach(
+                stdin=stdin, stdout=wish.attach_stdout, stderr=wish.attach_stderr, detach_keys=keys
+            )
+        try:
+            execution.pid = process.start()
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        execution.begun.set()
         return connection
 
     def _failed(self, execution: Execution, error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -33,7 +34,6 @@ from lamina.cli.session import Session
 @click.pass_obj
 def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **flags: Any) -> int:
     """Execute COMMAND in a running container; its exit code becomes yours."""
-    from lamina.cli.pairs import environment
     from lamina.cli.run.attached import Attachment, attend, check_terminal
 
     tty, stdin, detach = flags["tty"], flags["interactive"], flags["detach"]
@@ -41,22 +41,7 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
         check_terminal(tty, stdin)
     keys = flags["detach_keys"] or session.settings.config.text("detachKeys")
     containers = session.client.containers
-    prepared = containers.exec_create(
-        container,
-        {
-            "Cmd": list(arguments),
-            "Tty": tty,
-            "AttachStdin": stdin and not detach,
-            "AttachStdout": not detach,
-            "AttachStderr": not detach,
-            "Detach": detach,
-            "DetachKeys": keys,
-            "Env": environment(flags["env_file"], flags["env"]),
-            "Privileged": flags["privileged"],
-            "User": flags["user"],
-            "WorkingDir": flags["workdir"],
-        },
-    )
+    prepared = containers.exec_create(container, {**_config(flags), "Cmd": list(arguments), "DetachKeys": keys})
     if detach:
         containers.exec_detached(prepared.id, tty=tty)
         return 0
@@ -71,3 +56,21 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
     if not attend(stream, attachment, lambda: None):
         return 0
     return int(containers.exec_inspect(prepared.id).get("ExitCode") or 0)
+
+
+def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Docker's ExecConfig, without the command."""
+    from lamina.cli.pairs import environment
+
+    attached = not flags["detach"]
+    return {
+        "Tty": flags["tty"],
+        "AttachStdin": flags["interactive"] and attached,
+        "AttachStdout": attached,
+        "AttachStderr": attached,
+        "Detach": flags["detach"],
+        "Env": environment(flags["env_file"], flags["env"]),
+        "Privileged": flags["privileged"],
+        "User": flags["user"],
+        "WorkingDir": flags["workdir"],
+    }
