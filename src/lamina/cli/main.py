@@ -27,7 +27,7 @@ def main() -> None:
 def run(args: Sequence[str]) -> int:
     """Run `lamina` with `args`; give the exit code. What goes wrong is told on stderr, never as a traceback."""
     try:
-        result = program.main(list(args), prog_name="lamina", standalone_mode=False)
+        result = program.main(_helped(args), prog_name="lamina", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
@@ -50,6 +50,11 @@ def run(args: Sequence[str]) -> int:
         _show_origin(error)
         return _say(f"a bug in lamina: {type(error).__name__}: {error}", "Run it again with -D to see where", 1)
     return result if isinstance(result, int) else 0
+
+
+def _helped(args: Sequence[str]) -> list[str]:
+    """`help COMMAND` means `COMMAND --help`, as it does for docker."""
+    return [*args[1:], "--help"] if list(args[:1]) == ["help"] else list(args)
 
 
 def _usage(error: click.UsageError) -> int:

@@ -133,14 +133,19 @@ def _start_failure(containers: Containers, identifier: str, removal: Waiting | N
 
 def _foreground(containers: Containers, identifier: str, request: Request, wishes: Wishes) -> int:
     config, removes = request.config, request.host_config.get("AutoRemove", False)
-    stream = containers.attach(
-        identifier,
-        stdin=config["AttachStdin"],
-        stdout=config["AttachStdout"],
-        stderr=config["AttachStderr"],
-        detach_keys=wishes.detach_keys or None,
-        tty=config["Tty"],
-    )
+    try:
+        stream = containers.attach(
+            identifier,
+            stdin=config["AttachStdin"],
+            stdout=config["AttachStdout"],
+            stderr=config["AttachStderr"],
+            detach_keys=wishes.detach_keys or None,
+            tty=config["Tty"],
+        )
+    except LaminaError:
+        if removes:  # it will never run, so nothing else would remove it
+            containers.remove(identifier)
+        raise
     attachment = Attachment(
         tty=config["Tty"],
         stdin=config["AttachStdin"],
