@@ -18,7 +18,7 @@ from lamina.containers.record import NEVER
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.containers.times import timestamp
-from lamina.errors import InvalidInput, LaminaError
+from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.network.model import Endpoint, EndpointOptions
 from lamina.runtime.runtime import LogSpec, Task
 from lamina.runtime.spec import ContainerSpec, Namespaces, ProcessSpec
@@ -174,7 +174,8 @@ class Launcher:
                 task.delete()
         mode = container.record.host_config.network_mode
         if mode not in ("host", "none") and not mode.startswith("container:"):
-            self._rooms.networks.leave(container.id)
+            with suppress(Unsupported):  # without privilege it never joined one
+                self._rooms.networks.leave(container.id)
         parts.clear(container)
         for point in container.record.mounts:
             if point.type == "volume":
