@@ -86,6 +86,16 @@ def test_a_step_is_dated_by_its_newest_input_and_by_the_epoch(workshop: Workshop
     assert undated.created == undated.made
 
 
+def test_directives_are_followed_told_or_refused(workshop: Workshop) -> None:
+    workshop.build("# syntax=mirror.example.com/docker/dockerfile:1.7-labs\n# check=skip=all\nFROM scratch\nENV A=1\n")
+    assert "WARNING" not in workshop.said
+    workshop.build("# syntax=example.com/other\n# check=error=true\nFROM scratch\nENV A=1\n")
+    assert "line 1: # syntax=example.com/other is not supported yet" in workshop.said
+    assert "line 2: # check=error=true is not supported yet" in workshop.said
+    with pytest.raises(InvalidInput, match="on line 1: invalid check option 'errr=true'"):
+        workshop.build("# check=errr=true\nFROM scratch\nENV A=1\n")
+
+
 def test_the_epoch_that_is_asked_for_is_the_one_in_the_image(workshop: Workshop) -> None:
     def built(epoch: str, **options: tuple[str, ...]) -> str | None:
         given = BuildOptions(build_args={"SOURCE_DATE_EPOCH": epoch}, tags=(Reference.parse("dated"),), **options)

@@ -15,6 +15,7 @@ from lamina.build.arguments import BuildArgs, epoch_ns, platform_values
 from lamina.build.cache import StepCache
 from lamina.build.console import Console
 from lamina.build.context.source import BuildContext
+from lamina.build.directives import not_followed
 from lamina.build.failure import failed, placed
 from lamina.build.options import BuildOptions, BuildResult
 from lamina.build.squash import squash
@@ -75,6 +76,9 @@ def _prepare(
     if context.identity and not context.sums.rows:
         context.sums = sums.load(rooms.store, context.identity)
     file = _with_labels(_up_to_target(file, options.target), options)
+    for directive in file.directives:
+        if (note := not_followed(directive)) is not None:
+            console.line(f"[WARNING]: {note}")
     for warning in file.warnings:
         console.line(f"[WARNING]: {warning.message}")
     if file.warnings:

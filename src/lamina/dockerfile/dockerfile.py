@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lamina.dockerfile.directives import Directive, check_options
 from lamina.dockerfile.instructions import Arg, From, Instruction
 from lamina.dockerfile.interpret import interpret
-from lamina.dockerfile.position import Problem, located
+from lamina.dockerfile.position import Lines, Problem, located
 from lamina.dockerfile.syntax import Node, Syntax, Warned, parse_syntax
 from lamina.errors import InvalidInput
 
@@ -34,6 +35,7 @@ class Dockerfile:
     escape: str
     warnings: tuple[Warned, ...]
     text: tuple[str, ...]
+    directives: tuple[Directive, ...] = ()
 
     def stage_index(self, target: str) -> int | None:
         """Where the stage with this name (case does not count) or number stands; the last of a repeated name."""
@@ -50,6 +52,7 @@ class Dockerfile:
 def parse(text: str) -> Dockerfile:
     """Parse a Dockerfile. Raises InvalidInput that names the line, shows it and says the likely fix."""
     syntax = parse_syntax(text)
+    _judge(syntax)
     arguments: list[Arg] = []
     stages: list[Stage] = []
     for node, instruction in _instructions(syntax):
@@ -64,7 +67,16 @@ def parse(text: str) -> Dockerfile:
             raise located(problem, syntax.text, node.lines)
     if not stages:
         raise InvalidInput("dockerfile parse error: no FROM in the file", advice="Add FROM image, or FROM scratch.")
-    return Dockerfile(tuple(arguments), tuple(stages), syntax.escape, syntax.warnings, syntax.text)
+    return Dockerfile(tuple(arguments), tuple(stages), syntax.escape, syntax.warnings, syntax.text, syntax.directives)
+
+
+def _judge(syntax: Syntax) -> None:
+    for directive in syntax.directives:
+        try:
+            if directive.name == "check":
+                check_options(directive.value)
+        except Problem as problem:
+            raise located(problem, syntax.text, Lines(directive.line, directive.line)) from None
 
 
 def parse_instructions(lines: Iterable[str]) -> tuple[Instruction, ...]:
