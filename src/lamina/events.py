@@ -37,9 +37,11 @@ class Subscription:
             yield event
 
     def push(self, event: Event) -> None:
+        """Put one event into the feed; never blocks."""
         self._queue.put(event)
 
     def close(self) -> None:
+        """End the feed, for whoever iterates it too."""
         self._on_close(self)
         self._queue.put(None)
 

@@ -49,6 +49,7 @@ class Client:
 
     @property
     def address(self) -> Address:
+        """Where the daemon is."""
         return self.transport.address
 
     @property
@@ -70,9 +71,11 @@ class Client:
         return self.transport.ping()
 
     def version(self) -> dict[str, Any]:
+        """The daemon's version and that of its parts, as Docker's JSON."""
         return dict(self.transport.json("GET", "/version"))
 
     def info(self) -> dict[str, Any]:
+        """What the daemon and its machine are, as Docker's JSON."""
         return dict(self.transport.json("GET", "/info"))
 
     def disk_usage(self, types: Sequence[str] = ()) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Containers:
         return Created(self._transport.json("POST", "/containers/create", query, json_body=body))
 
     def get(self, reference: str, *, size: bool = False) -> Container:
+        """What inspect tells; with `size` the bytes of its files too. Raises NotFound."""
         return Container(self._transport.json("GET", f"{_path(reference)}/json", {"size": size}))
 
     def list(
@@ -51,6 +52,7 @@ class Containers:
         return [Container(item) for item in self._transport.json("GET", "/containers/json", query)]
 
     def start(self, reference: str, *, detach_keys: str | None = None) -> None:
+        """Raises NotModified where it runs already."""
         self._post(reference, "start", {"detachKeys": detach_keys})
 
     def stop(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:
@@ -58,18 +60,23 @@ class Containers:
         self._post(reference, "stop", {"t": timeout, "signal": signal})
 
     def restart(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:
+        """Stop it as `stop` does, where it runs, and start it."""
         self._post(reference, "restart", {"t": timeout, "signal": signal})
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
+        """Send a signal, by name or number. Raises Conflict where it does not run."""
         self._post(reference, "kill", {"signal": signal})
 
     def pause(self, reference: str) -> None:
+        """Freeze all its processes."""
         self._post(reference, "pause")
 
     def unpause(self, reference: str) -> None:
+        """Let them go on."""
         self._post(reference, "unpause")
 
     def rename(self, reference: str, name: str) -> None:
+        """Give it another name. Raises Conflict for one that is taken."""
         self._post(reference, "rename", {"name": name})
 
     def update(self, reference: str, changes: Mapping[str, Any]) -> Created:
@@ -77,9 +84,11 @@ class Containers:
         return Created(self._transport.json("POST", f"{_path(reference)}/update", json_body=dict(changes)) or {})
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
+        """`force` kills it first; `volumes` takes its anonymous volumes along; `link` removes a link alone."""
         self._transport.json("DELETE", _path(reference), {"force": force, "v": volumes, "link": link})
 
     def resize(self, reference: str, height: int, width: int) -> None:
+        """Give its terminal another size, in characters."""
         self._post(reference, "resize", {"h": height, "w": width})
 
     def wait(self, reference: str, condition: str = "not-running") -> int:
@@ -140,9 +149,11 @@ class Containers:
         self._transport.json("POST", f"/exec/{exec_id}/start", json_body={"Detach": True, "Tty": tty})
 
     def exec_inspect(self, exec_id: str) -> dict[str, Any]:
+        """Docker's JSON of an exec: Running, ExitCode, Pid, ProcessConfig, …"""
         return dict(self._transport.json("GET", f"/exec/{exec_id}/json"))
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
+        """Give its terminal another size, in characters."""
         self._transport.json("POST", f"/exec/{exec_id}/resize", {"h": height, "w": width})
 
     def top(self, reference: str, ps_args: str = "") -> dict[str, Any]:

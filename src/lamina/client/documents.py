@@ -60,6 +60,7 @@ class Image(_Identified):
 
     @property
     def labels(self) -> Mapping[str, str]:
+        """Its labels; empty where it has none."""
         found = self.get("Labels") or (self.get("Config") or {}).get("Labels")
         return dict(found or {})
 
@@ -94,6 +95,7 @@ class Container(_Identified):
 
     @property
     def running(self) -> bool:
+        """Whether its process is there, paused or not."""
         return self.state in ("running", "paused")
 
     @property
@@ -148,10 +150,12 @@ class Created(Document):
 
     @property
     def id(self) -> str:
+        """The ID of what was made."""
         return str(self.get("Id") or self.get("ID"))
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """Sentences for people, about wishes that this daemon cannot fulfil."""
         return tuple(self.get("Warnings") or ())
 
 

@@ -26,6 +26,7 @@ class Images:
         self._transport = transport
 
     def get(self, reference: str) -> Image:
+        """What inspect tells. Raises NotFound."""
         return Image(self._transport.json("GET", f"/images/{_path(reference)}/json"))
 
     def list(self, *, all: bool = False, filters: Filters | None = None, digests: bool = False) -> list[Image]:
@@ -38,6 +39,7 @@ class Images:
         return list(self._transport.json("GET", f"/images/{_path(reference)}/history"))
 
     def tag(self, reference: str, repository: str, tag: str = "") -> None:
+        """Give the image another name; without `tag`, `latest`."""
         self._transport.json("POST", f"/images/{_path(reference)}/tag", {"repo": repository, "tag": tag or None})
 
     def remove(self, reference: str, *, force: bool = False, no_prune: bool = False) -> Sequence[dict[str, str]]:

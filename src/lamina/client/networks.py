@@ -22,15 +22,19 @@ class Networks:
         return Created(self._transport.json("POST", "/networks/create", json_body=body))
 
     def get(self, reference: str, *, verbose: bool = False) -> Network:
+        """What inspect tells. Raises NotFound."""
         return Network(self._transport.json("GET", f"/networks/{quote(reference, safe='')}", {"verbose": verbose}))
 
     def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Network]:
+        """All of them, or those that fit Docker's filters."""
         return [Network(item) for item in self._transport.json("GET", "/networks", {"filters": filters or None})]
 
     def remove(self, reference: str) -> None:
+        """Raises NotFound, and Forbidden for a predefined network or one that is in use."""
         self._transport.json("DELETE", f"/networks/{quote(reference, safe='')}")
 
     def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        """Remove networks that no container uses."""
         return Pruned(self._transport.json("POST", "/networks/prune", {"filters": filters or None}))
 
     def connect(self, reference: str, container: str, endpoint: Mapping[str, Any] | None = None) -> None:
@@ -39,5 +43,6 @@ class Networks:
         self._transport.json("POST", f"/networks/{quote(reference, safe='')}/connect", json_body=body)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
+        """Take a container out of the network; with `force` even one that is gone."""
         body = {"Container": container, "Force": force}
         self._transport.json("POST", f"/networks/{quote(reference, safe='')}/disconnect", json_body=body)

@@ -88,6 +88,7 @@ class Stream:
         return bool(self._ahead) or bool(getattr(self._sock, "pending", int)())
 
     def fileno(self) -> int:
+        """For select and poll: readable when the other side has sent something, or ended."""
         return self._sock.fileno()
 
     def receive(self) -> list[Piece] | None:
@@ -133,4 +134,5 @@ class Stream:
             self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
+        """Hang up; a second call does nothing."""
         self._sock.close()

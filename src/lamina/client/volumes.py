@@ -33,9 +33,11 @@ class Volumes:
         return Volume(self._transport.json("POST", "/volumes/create", json_body=body))
 
     def get(self, name: str) -> Volume:
+        """What inspect tells. Raises NotFound."""
         return Volume(self._transport.json("GET", f"/volumes/{quote(name, safe='')}"))
 
     def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Volume]:
+        """All of them, or those that fit Docker's filters."""
         answer = self._transport.json("GET", "/volumes", {"filters": filters or None})
         return [Volume(item) for item in answer.get("Volumes") or ()]
 
@@ -44,4 +46,5 @@ class Volumes:
         self._transport.json("DELETE", f"/volumes/{quote(name, safe='')}", {"force": force})
 
     def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        """Remove unused anonymous volumes; named ones too with the filter `{"all": ["true"]}`."""
         return Pruned(self._transport.json("POST", "/volumes/prune", {"filters": filters or None}))

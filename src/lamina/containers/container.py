@@ -52,18 +52,22 @@ class Container:
 
     @property
     def id(self) -> str:
+        """Its ID, 64 hexadecimal digits."""
         return self.record.id
 
     @property
     def name(self) -> str:
+        """Its name, without a slash."""
         return self.record.name
 
     @property
     def state(self) -> State:
+        """Its state as recorded; reading it takes no lock."""
         return self.record.state
 
     @property
     def log_path(self) -> Path:
+        """Where its log is, whether there is one or not."""
         return self.directory / f"{self.id}-json.log"
 
     def change(self, **fields: object) -> None:

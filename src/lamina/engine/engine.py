@@ -126,18 +126,22 @@ class Engine:
 
     @property
     def snapshots(self) -> Driver:
+        """The driver of snapshots; opened when it is first asked for, as the three below."""
         return self._room("snapshots", self._open_snapshots)
 
     @property
     def networks(self) -> Networks:
+        """The networks. Needs root."""
         return self._room("networks", self._open_networks)
 
     @property
     def runtime(self) -> Runtime:
+        """The OCI runtime. Raises Unavailable where none is installed."""
         return self._room("runtime", self._open_runtime)
 
     @property
     def containers(self) -> Containers:
+        """The containers, with those that outlived an earlier engine. Needs root."""
         return self._room("containers", self._open_containers)
 
     def _room(self, name: str, make: Callable[[], T]) -> T:
@@ -254,12 +258,15 @@ class Engine:
         self.registries.push(reference, credentials=credentials, all_tags=all_tags, report=report)
 
     def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]:
+        """See `Registries.search`."""
         return self.registries.search(term, limit=limit, credentials=credentials)
 
     def inspect_remote(self, reference: Reference, *, credentials: Credentials | None = None) -> Inspected:
+        """See `Registries.inspect`."""
         return self.registries.inspect(reference, credentials=credentials)
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
+        """See `Registries.login`."""
         return self.registries.login(server, credentials)
 
     def import_url(self, url: str, reference: Reference | None, *, report: Report = ignore, **options: Any) -> Image:

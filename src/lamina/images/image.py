@@ -39,6 +39,7 @@ class Image:
 
     @property
     def id(self) -> Digest:
+        """The digest of the config: the image's ID."""
         return self.config.digest
 
     @property
@@ -61,10 +62,12 @@ class Image:
 
     @property
     def platform(self) -> Platform:
+        """What it runs on."""
         return self.config.platform
 
     @property
     def labels(self) -> Mapping[str, str]:
+        """The config's labels."""
         return self.config.config.labels
 
     @property

@@ -42,6 +42,7 @@ class Catalog:
         return fitting[0]
 
     def find(self, name: str) -> Network | None:
+        """By name; None where there is none."""
         with self._lock:
             return next((network for network in self._networks.values() if network.name == name), None)
 
@@ -61,6 +62,7 @@ class Catalog:
             self._networks[network.id] = network
 
     def delete(self, network: Network) -> None:
+        """Forgets `network`; nothing happens where it is gone."""
         with self._lock:
             with self._store.transaction() as change:
                 change.delete(_BUCKET, network.id)

@@ -30,6 +30,7 @@ class Endpoints:
                 path.unlink(missing_ok=True)  # half written when the daemon died
 
     def put(self, endpoint: Endpoint) -> None:
+        """Keeps it, in place of what it was before; a crash leaves the one or the other."""
         path = self._directory / endpoint.id
         draft = path.with_suffix(".new")
         draft.write_bytes(msgspec.json.encode(endpoint))
@@ -44,15 +45,19 @@ class Endpoints:
             self._known.pop(endpoint.id, None)
 
     def get(self, identity: str) -> Endpoint | None:
+        """By its own id; None where it is not known."""
         with self._lock:
             return self._known.get(identity)
 
     def all(self) -> list[Endpoint]:
+        """All there are."""
         with self._lock:
             return list(self._known.values())
 
     def of_sandbox(self, sandbox_id: str) -> list[Endpoint]:
+        """Those of one sandbox."""
         return [endpoint for endpoint in self.all() if endpoint.sandbox_id == sandbox_id]
 
     def of_network(self, network_id: str) -> list[Endpoint]:
+        """Those in one network."""
         return [endpoint for endpoint in self.all() if endpoint.network_id == network_id]

@@ -71,6 +71,7 @@ class Firewall:
         self.table = table
 
     def open(self) -> None:
+        """Makes the table with its chains and rules, empty of networks and ports, in place of an earlier engine's."""
         self._nft.run(_RULES.format(table=self.table))
 
     def remove(self) -> None:

@@ -37,6 +37,7 @@ class Namespaces:
         self._maker.start()
 
     def path(self, name: str) -> Path:
+        """The file of that name, whether it is there or not."""
         return self._directory / name
 
     def exists(self, name: str) -> bool:
@@ -45,6 +46,7 @@ class Namespaces:
         return path.exists() and path.stat().st_dev != self._directory.stat().st_dev
 
     def names(self) -> list[str]:
+        """All names, in no order."""
         return [path.name for path in self._directory.iterdir()]
 
     def create(self, name: str) -> Path:

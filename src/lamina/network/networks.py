@@ -94,6 +94,7 @@ class Networks:
         return self._catalog.get(reference)
 
     def list(self) -> list[Network]:
+        """All networks, by name."""
         return self._catalog.list()
 
     def remove(self, reference: str) -> None:

@@ -222,6 +222,7 @@ class Task(Process):
         self._configured = spec, rootfs
 
     def start(self) -> int:
+        """See Process; what the runtime compiled for it is kept for the next."""
         pid = super().start()
         self._runtime.filters.learn(self._filter_key, self.id)
         return pid
@@ -231,6 +232,7 @@ class Task(Process):
         freeze(self._runtime.layout, self._cgroup, True)
 
     def resume(self) -> None:
+        """Lets them go on."""
         freeze(self._runtime.layout, self._cgroup, False)
 
     def stats(self) -> Stats:

@@ -19,6 +19,7 @@ class Collected:
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Collected:
+        """The sum of these rows."""
         found = list(rows)
         return cls(tuple(Digest.parse(row.digest) for row in found), sum(row.size + row.extra for row in found))
 

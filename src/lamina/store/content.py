@@ -44,6 +44,7 @@ class ContentTable:
         self.on_new: Callable[[], None] = lambda: None  # told after each publication: the syncer
 
     def find(self, digest: Digest, kind: str) -> Row | None:
+        """The row of a blob or layer, None where it is not there."""
         with self.database.read() as connection:
             return _row(connection, str(digest), kind)
 

@@ -21,14 +21,17 @@ class Layout:
 
     @property
     def lock(self) -> Path:
+        """Locked by the process that owns the root."""
         return self.root / "lock"
 
     @property
     def database(self) -> Path:
+        """The metadata (SQLite)."""
         return self.root / "metadata.db"
 
     @property
     def reserve(self) -> Path:
+        """Space held back for removals on a full disk."""
         return self.root / "reserve"
 
     @property
@@ -41,12 +44,15 @@ class Layout:
         return [self.root / kind / algorithm for kind in ("blobs", "layers") for algorithm in LENGTHS]
 
     def blob(self, digest: Digest) -> Path:
+        """The file of a blob."""
         return Path(f"{self.root}/blobs/{digest.algorithm}/{digest.encoded}")
 
     def tar(self, diff_id: Digest) -> Path:
+        """The tar of a layer."""
         return Path(f"{self.root}/layers/{diff_id.algorithm}/{diff_id.encoded}.tar")
 
     def index(self, diff_id: Digest) -> Path:
+        """The index of a layer, beside its tar."""
         return Path(f"{self.root}/layers/{diff_id.algorithm}/{diff_id.encoded}.erofs")
 
     def files(self, digest: Digest, kind: str) -> tuple[Path, ...]:

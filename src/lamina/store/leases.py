@@ -64,16 +64,19 @@ class Leases:
         self._live: set[Lease] = set()
 
     def admit(self, lease: Lease) -> None:
+        """Count a lease that has begun."""
         with self.lock:
             self._live.add(lease)
 
     def dismiss(self, lease: Lease, heir: Lease | None) -> None:
+        """Count a lease no more; what it held goes to `heir`, the lease around it, where there is one."""
         with self.lock:
             self._live.discard(lease)
             if heir is not None:
                 heir.digests |= lease.digests
 
     def hold(self, lease: Lease, digest: str) -> bool:
+        """Let `lease` hold a digest; tells whether the content is there."""
         with self.lock:
             lease.digests.add(digest)
             return self._present(digest)

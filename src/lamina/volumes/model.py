@@ -17,4 +17,5 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def anonymous(self) -> bool:
+        """Whether its name was made up, so that it goes with its container."""
         return ANONYMOUS_LABEL in self.labels

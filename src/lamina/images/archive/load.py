@@ -27,6 +27,7 @@ class Loaded:
 
     @property
     def id(self) -> Digest:
+        """The image's ID."""
         return self.image.id
 
 

@@ -47,6 +47,7 @@ class Pieces:
         self._bytes: list[bytes] = []
 
     def write(self, data: bytes) -> int:
+        """Let `data` come next; gives its length."""
         if data:
             self._bytes.append(data)
         return len(data)

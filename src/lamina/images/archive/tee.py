@@ -28,6 +28,7 @@ class Tee:
         self._copy = write
 
     def read(self, size: int, /) -> bytes:
+        """See Readable."""
         piece = self._stream.read(size)
         if piece:
             self.count += len(piece)
