@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from lamina.distribution.client.answers import failure, without_secrets
-from lamina.distribution.client.settings import Proxies, Settings, endpoints
+from lamina.distribution.client.registry import RegistryClient
+from lamina.distribution.client.settings import Proxies, Retry, Settings, endpoints
 from lamina.errors import Forbidden, InvalidInput, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
+from lamina.formats.reference import Reference
 
 
 def test_endpoints_of_hub_mirrors_and_insecure_registries() -> None:
@@ -75,3 +79,13 @@ def test_answers_have_kinds_codes_and_no_secrets(status: int, kind: type[Excepti
     assert error.facts["url"] == without_secrets(url) == "https://registry.example/v2/a"
     if kind is RateLimited:
         assert error.facts["retry_after"] == 9
+
+
+def test_who_never_answered_is_given_up_soon() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    pauses: list[float] = []
+    with RegistryClient(Settings(retry=Retry(sleep=pauses.append))) as client:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            client.repository(Reference.parse(f"{address}/a")).manifest("1")
+    assert len(pauses) == 1
