@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,21 @@ def test_pruning_the_cache_forgets_steps_whose_image_is_gone(engine: Engine, con
 def test_what_is_not_here_is_not_found(engine: Engine) -> None:
     with pytest.raises(NotFound):
         engine.images.get("app")
+
+
+def test_an_import_from_an_address(engine: Engine, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    with tarfile.open(served / "root.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("file"))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, ThreadPoolExecutor(1) as threads:
+        threads.submit(server.serve_forever)
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            image = engine.import_url(f"{address}/root.tar.gz", Reference.parse("fetched:1"))
+            assert image.comment == f"Imported from {address}/root.tar.gz"
+            with pytest.raises(NotFound, match=rf"cannot fetch {address}/none: status 404"):
+                engine.import_url(f"{address}/none", None)
+        finally:
+            server.shutdown()

@@ -22,6 +22,7 @@ from lamina.containers.catalog import BUCKET as CONTAINERS
 from lamina.containers.config import EndpointConfig
 from lamina.containers.containers import Containers
 from lamina.distribution.client import Credentials, Found
+from lamina.distribution.client.answers import without_secrets
 from lamina.distribution.client.inspect import Inspected
 from lamina.engine import joining
 from lamina.engine.builds import Builds
@@ -30,7 +31,7 @@ from lamina.engine.facts import Info, info
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.engine.usage import DiskUsage, disk_usage
-from lamina.errors import LaminaError, NotFound, Unsupported
+from lamina.errors import LaminaError, NotFound, Unavailable, Unsupported
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -273,8 +274,12 @@ class Engine:
         """`images.import_tar` of what `url` gives. Raises NotFound, Unavailable."""
         report(Status(f"Downloading from {url}"))
         options.setdefault("message", f"Imported from {url}")
-        with download(url) as answer:
-            return self.images.import_tar(cast(BinaryIO, answer), reference, **options)
+        try:
+            with download(url) as answer:
+                return self.images.import_tar(cast(BinaryIO, answer), reference, **options)
+        except (NotFound, Unavailable) as error:
+            message = f"cannot fetch {without_secrets(url)}: {error.message}"
+            raise type(error)(message, advice=error.advice, **error.facts) from error
 
     # builds
 
