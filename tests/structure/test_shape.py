@@ -17,14 +17,9 @@ LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b|# type: ignore|# noqa")
 WIDE = {"Exception", "BaseException", "LaminaError", "OSError", "RuntimeError"}
-BESIDE_ROOMS = {
-    "structure",
-    "support",
-    "e2e",
-    "crash",
-    "differential",
-    "hostile",
-}  # folders of tests that are about no one room
+LIBRARY = {"client", "engine", "events.py", "volumes"}  # what programs call: every method of it has a docstring
+# Folders of tests that are about no one room.
+BESIDE_ROOMS = {"structure", "support", "e2e", "crash", "differential", "hostile"}
 
 SOURCES = sorted(SOURCE.rglob("*.py"))
 BESIDE = sorted(path for folder in ("tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
@@ -84,6 +79,19 @@ def test_every_public_class_and_function_says_what_it_is() -> None:
         for path in SOURCES
         for node in tree_of(path).body
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    assert not silent, "\n".join(silent)
+
+
+def test_every_verb_of_the_library_says_what_it_does() -> None:
+    silent = [
+        f"{place(path, method.lineno)} {owner.name}.{method.name}"
+        for path in SOURCES
+        if path.relative_to(SOURCE).parts[0] in LIBRARY
+        for owner in tree_of(path).body
+        if isinstance(owner, ast.ClassDef) and not owner.name.startswith("_")
+        for method in owner.body
+        if isinstance(method, Function) and not method.name.startswith("_") and not ast.get_docstring(method)
     ]
     assert not silent, "\n".join(silent)
 
