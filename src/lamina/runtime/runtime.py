@@ -107,7 +107,7 @@ class Runtime:
             job = self._job(program, id, directory, spec, cgroup, log, stdin, stdin_once)
             protocol.write_atomically(str(directory / protocol.JOB_FILE), {"job": job.dump(), "cgroup": cgroup})
             task = Task(self, id, directory, cgroup, on_exit, on_oom)
-            self._fork(job, task)
+            self.fork(job, task)
             if rootfs is not None:
                 task.configure(spec, rootfs)
         except BaseException:
@@ -128,7 +128,8 @@ class Runtime:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(mode=0o700)
 
-    def _fork(self, job: Job, process: Process) -> None:
+    def fork(self, job: Job, process: Process) -> None:
+        """Starts the monitor that `job` tells about, and has `process` watch it. Raises Unavailable."""
         with protocol.listen(job.directory) as listener:
             self.spawner.monitor(job, listener)
         try:
@@ -287,7 +288,7 @@ class Task(Process):
         try:
             (directory / "process.json").write_bytes(msgspec.json.encode(bundle.process(spec)))
             process = Exec(self._runtime, self, directory, spec, on_exit)
-            self._runtime._fork(self._exec_job(program, directory, spec, stdin), process)
+            self._runtime.fork(self._exec_job(program, directory, spec, stdin), process)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise

@@ -46,12 +46,13 @@ _MAX_NS = 2**63 - 1
 class Member:
     """An entry and its data, valid until the next member is asked for."""
 
-    __slots__ = ("_end", "_source", "entry")
+    __slots__ = ("_source", "end", "entry")
 
     def __init__(self, entry: Entry, source: Source, end: int) -> None:
         self.entry = entry
         self._source = source
-        self._end = end
+        self.end = end
+        """Where its data ends in the stream, in bytes."""
 
     @property
     def data(self) -> MemberData:
@@ -59,7 +60,7 @@ class Member:
 
         It reads on from where an earlier reader of the same member stopped.
         """
-        return MemberData(self._source, self._end, self.entry.path)
+        return MemberData(self._source, self.end, self.entry.path)
 
 
 class MemberData(io.RawIOBase):
@@ -143,7 +144,7 @@ def _next_block(source: Source) -> bytes | None:
 
 
 def _pass_over(member: Member, source: Source) -> None:
-    end = member._end
+    end = member.end
     if source.skip(end - source.offset if end > source.offset else 0):
         raise _cut_short(member.entry.path, source.offset)
     source.skip(-end % BLOCK)
