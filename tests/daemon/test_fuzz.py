@@ -19,7 +19,7 @@ from daemon.fuzzing import Fuzzer
 from support.daemons import Daemon, lamina_daemon
 
 pytestmark = pytest.mark.root
-REQUESTS = 2000
+REQUESTS = 1500
 MOST_MEGABYTES = 60  # that the daemon may grow by
 
 

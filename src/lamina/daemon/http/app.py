@@ -49,11 +49,11 @@ class Api:
             return await match.handler(Call(request, match.places, version, self._workers))
         except asyncio.CancelledError:
             raise
-        except ConnectionError:
-            return Given()  # the client is gone
         except web.HTTPException:
             raise
         except Exception as error:  # the one table turns every error into an answer
+            if request.transport is None or request.transport.is_closing():
+                return Given()  # the client is gone
             _LOG.debug("%s %s: %s", request.method, request.path_qs, error)
             return error_response(error)
 

@@ -149,6 +149,10 @@ def _cut_short(pipe: Pipe) -> Iterator[None]:
     """Cuts the connection when the body raises in the middle of an answer."""
     try:
         yield
+    except (ConnectionError, Cancelled):  # the client has cut it
+        if pipe.response.prepared:
+            pipe.abort()
+        raise
     except Exception as error:
         if pipe.response.prepared:
             _LOG.warning("an answer was cut short: %s", message_of(error))
