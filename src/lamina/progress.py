@@ -26,9 +26,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Text to show as it is: a build's output; `{"stream": text}`. `text` carries its own line ends."""
+    """Text to show as it is: a build's output; `{"stream": text}`. `text` carries its own line ends.
+
+    `error` marks what a step's command wrote to its standard error: dockerd shows it red.
+    """
 
     text: str
+    error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,8 @@ def test_writing(rooms: Rooms, container: str) -> None:
     assert (rooms.volumes.path("vol") / "inside").read_bytes() == b"v"
     with pytest.raises(InvalidInput):
         rooms.containers.put_archive(container, "/d/f", archive(x=b""))
-    with pytest.raises(NotFound):
+    name = rooms.containers.get(container).name
+    with pytest.raises(NotFound, match=f"Could not find the file /nowhere/ in container {name}"):
         rooms.containers.put_archive(container, "/nowhere", archive(x=b""))
     assert any(change.path == "/d/new" or change.path == "d/new" for change in rooms.containers.changes(container))
 

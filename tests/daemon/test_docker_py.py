@@ -186,6 +186,13 @@ def test_build_commit_and_history(client: docker.DockerClient, busybox: str) -> 
     client.images.remove("py-built")
 
 
+def test_errors_of_a_step_come_in_red(client: docker.DockerClient, busybox: str) -> None:
+    script = io.BytesIO(f"FROM {busybox}\nRUN echo fine; echo bad >&2\n".encode())
+    lines = [line.get("stream") for line in client.api.build(fileobj=script, decode=True, nocache=True, rm=True)]
+    assert "fine\n" in lines
+    assert "\x1b[91mbad\n\x1b[0m" in lines
+
+
 def test_a_failing_build_tells_the_step(client: docker.DockerClient, busybox: str) -> None:
     with pytest.raises(docker.errors.BuildError, match="non-zero code: 5"):
         client.images.build(fileobj=io.BytesIO(f"FROM {busybox}\nRUN exit 5\n".encode()))

@@ -13,14 +13,14 @@ class Console:
     def __init__(self, report: Report, *, quiet: bool = False) -> None:
         self._report = report
         self._quiet = quiet
-        self._kept: list[str] = []
+        self._kept: list[Output] = []
 
-    def text(self, text: str) -> None:
-        """Show text as it is."""
+    def text(self, text: str, error: bool = False) -> None:
+        """Show text as it is; `error` says that a command wrote it to its standard error."""
         if self._quiet:
-            self._kept.append(text)
+            self._kept.append(Output(text, error))
         else:
-            self._report(Output(text))
+            self._report(Output(text, error))
 
     def line(self, text: str) -> None:
         self.text(f"{text}\n")
@@ -57,8 +57,8 @@ class Console:
     def failed(self) -> None:
         """Show what a quiet build kept back, so that its error makes sense."""
         if self._quiet:
-            for text in self._kept:
-                self._report(Output(text))
+            for output in self._kept:
+                self._report(output)
             self._kept.clear()
 
 

@@ -11,6 +11,7 @@ from lamina.errors import CommandFailed
 from lamina.progress import Aux, Message, Output, Status
 
 _STATUS = 256  # codes from here on are no exit codes: some daemons put an HTTP status there
+_RED, _PLAIN = "\x1b[91m", "\x1b[0m"
 
 Auth = Mapping[str, str]  # username and password, or identitytoken, and serveraddress
 
@@ -27,11 +28,18 @@ def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
             code = int(detail.get("code") or 1)
             raise CommandFailed(text, exit_code=code if code < _STATUS else 1, from_stream=True)
         if "stream" in line:
-            yield Output(str(line["stream"]))
+            yield _output(str(line["stream"]))
         elif "aux" in line:
             yield Aux(line["aux"])
         elif "status" in line:
             yield _status(line)
+
+
+def _output(text: str) -> Output:
+    """Errors of a build come in red, from dockerd too. Whether they are shown so is for whoever shows them."""
+    if text.startswith(_RED) and text.endswith(_PLAIN):
+        return Output(text[len(_RED) : -len(_PLAIN)], error=True)
+    return Output(text)
 
 
 def _status(line: Mapping[str, Any]) -> Status:

@@ -181,7 +181,7 @@ def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = F
         raise Forbidden("container rootfs is marked read-only", path=path)
     if writing and point is not None and not point.rw:
         raise Forbidden("mounted volume is marked read-only", path=path)
-    with _root(container, rooms) as root:
+    with _root(container, rooms) as root, _naming(container):
         try:
             root_fd, below = _open_mounted(point, clean) if point is not None else (_open_path(root), clean)
         except OSError as error:
@@ -190,6 +190,15 @@ def _located(container: Container, rooms: Rooms, path: str, *, writing: bool = F
             yield from _open_place(root_fd, posixpath.normpath(below), whole, path)
         finally:
             os.close(root_fd)
+
+
+@contextmanager
+def _naming(container: Container) -> Iterator[None]:
+    """What is not found inside is told with the container's name, as docker does."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(f"{error.message} {container.name}", **error.facts) from None
 
 
 def _open_mounted(point: MountPoint, path: str) -> tuple[int, str]:

@@ -31,7 +31,8 @@ class Display:
     def __call__(self, message: Message) -> None:
         if isinstance(message, Output):
             self._leave_block()
-            self._stream.write(message.text)
+            red = message.error and self._moves and not os.environ.get("NO_COLOR")
+            self._stream.write(f"\x1b[91m{message.text}\x1b[0m" if red else message.text)
         elif isinstance(message, Status):
             self._status(message)
         self._stream.flush()

@@ -8,12 +8,14 @@ from lamina.daemon.http.errors import message_of
 from lamina.errors import CommandFailed
 from lamina.progress import Aux, Message, Output, Status
 
+RED, PLAIN = "\x1b[91m", "\x1b[0m"  # around errors of a build, as dockerd sends them
+
 
 def message_line(message: Message) -> dict[str, Any]:
     """A message as Docker's jsonmessage."""
     match message:
-        case Output(text):
-            return {"stream": text}
+        case Output(text, error):
+            return {"stream": f"{RED}{text}{PLAIN}" if error else text}
         case Aux(value):
             return {"aux": value}
         case Status():
