@@ -49,6 +49,14 @@ def test_every_type_is_known(kind: bytes, fields: dict[str, bytes], expected: En
     assert (entry.major, entry.minor) == {EntryType.CHAR: (1, 3), EntryType.BLOCK: (7, 0)}.get(expected, (0, 0))
 
 
+@pytest.mark.parametrize("numbers", [(b"0010000\0", b"0000000\0"), (b"0000001\0", b"4000000\0"), (b"\xff" * 8, b"0\0")])
+def test_device_numbers_that_linux_does_not_have_are_refused(numbers: tuple[bytes, bytes]) -> None:
+    major, minor = numbers
+    with pytest.raises(InvalidInput, match="the device number"):
+        read(header(b"x", b"3", major=major, minor=minor) + END)
+    assert only(header(b"f", major=major, minor=minor) + END).major == 0
+
+
 def test_links_and_directories_have_no_data_whatever_their_size_field_says() -> None:
     members = read(header(b"d/", b"5", 99) + header(b"l", b"1", 99, link=b"f") + header(b"f") + END)
     assert [(entry.path, entry.size) for entry, _ in members] == [("d", 0), ("l", 0), ("f", 0)]

@@ -40,6 +40,7 @@ _TYPES = {
 }
 _NO_RECORDS: dict[bytes, bytes] = {}
 _MAX_ID = 2**32 - 2
+_MAJORS, _MINORS = 1 << 12, 1 << 20
 _MAX_NS = 2**63 - 1
 
 
@@ -202,8 +203,7 @@ def _member(header: Header, block: bytes, extended: _Extended, source: Source, l
         size,
         _time(records.get(b"mtime"), header.mtime),
         _target(kind, link, limits),
-        header.major if kind.is_device else 0,
-        header.minor if kind.is_device else 0,
+        *(_device(header) if kind.is_device else (0, 0)),
         pax.xattrs_of(records) if records else {},
         _text(records.get(b"uname") or header.uname),
         _text(records.get(b"gname") or header.gname),
@@ -264,6 +264,13 @@ def _identity(record: bytes | None, fallback: int) -> int:
     if not 0 <= value <= _MAX_ID:
         raise ValueError(f"the user or group id {value}")
     return value
+
+
+def _device(header: Header) -> tuple[int, int]:
+    """Linux has no other numbers (MINORBITS in linux/kdev_t.h); cut short, one could become overlay's whiteout, 0:0."""
+    if not (0 <= header.major < _MAJORS and 0 <= header.minor < _MINORS):
+        raise ValueError(f"the device number {header.major}:{header.minor}")
+    return header.major, header.minor
 
 
 def _time(record: bytes | None, seconds: int) -> int:
