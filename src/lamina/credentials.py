@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,6 +144,8 @@ class _HelperSaysNo(Exception):
 
 
 def _call(helper: str, action: str, text: str, secret: str = "") -> str:
+    import subprocess  # milliseconds that only those with a helper have to spend
+
     program = f"docker-credential-{helper}"
     if not helper or "/" in helper:
         raise InvalidInput(f"{helper!r} is not the name of a credential helper")
