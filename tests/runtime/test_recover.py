@@ -16,8 +16,8 @@ import pytest
 
 from lamina.errors import NotFound
 from lamina.runtime.monitor import protocol
+from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import Runtime
-from lamina.runtime.task import ExitStatus
 
 from .conftest import NAME, container, received
 
@@ -151,6 +151,13 @@ def test_a_start_that_an_engine_did_not_live_to_see(runtime: Runtime, busybox_tr
     task.delete()
     assert list(Path("/sys/fs/cgroup").glob(f"*/lamina/{NAME}")) == []
     assert not directory.exists()
+
+
+def test_of_a_task_that_was_half_made_or_half_deleted_nothing_stays(runtime: Runtime) -> None:
+    (runtime.exec_root / NAME / "execs").mkdir(parents=True)
+    with pytest.raises(NotFound):
+        runtime.recover(NAME)
+    assert not (runtime.exec_root / NAME).exists()
 
 
 def test_a_killed_spawner_is_replaced(runtime: Runtime, busybox_tree: Path) -> None:

@@ -182,6 +182,7 @@ class Runtime:
         try:
             cgroup = json.loads((directory / protocol.JOB_FILE).read_bytes())["cgroup"]
         except (OSError, ValueError, KeyError):
+            shutil.rmtree(directory, ignore_errors=True)  # half made, or half deleted: nothing of it runs
             raise NotFound(f"no task named {id}", id=id) from None
         task = Task(self, id, directory, cgroup, on_exit, on_oom)
         try:
