@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from lamina.errors import Conflict
-from lamina.runtime.runtime import LogSpec, Runtime, Task
+from lamina.runtime.runtime import LogSpec, Runtime
 from lamina.runtime.spec import ContainerSpec, ProcessSpec
+from lamina.runtime.task import Task
 from support.processes import processes_naming
 from support.waiting import eventually
 

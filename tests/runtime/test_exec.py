@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import Conflict, InvalidInput
-from lamina.runtime.runtime import Runtime, Task
+from lamina.runtime.runtime import Runtime
 from lamina.runtime.spec import ProcessSpec, User
+from lamina.runtime.task import Task
 
 from .conftest import ENV, NAME, PROGRAMS, container, frames, received
 

@@ -12,9 +12,10 @@ import pytest
 
 from lamina.errors import CommandFailed, Conflict, InvalidInput, Unavailable
 from lamina.runtime.failure import explain
-from lamina.runtime.runtime import Runtime, Task
+from lamina.runtime.process import ExitStatus
+from lamina.runtime.runtime import Runtime
 from lamina.runtime.spec import BindMount, ContainerSpec, Namespaces, ProcessSpec, Resources
-from lamina.runtime.task import ExitStatus
+from lamina.runtime.task import Task
 
 from .conftest import ENV, NAME, PROGRAMS, container, frames, received
 

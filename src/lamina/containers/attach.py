@@ -38,7 +38,7 @@ def parse_keys(text: str) -> bytes:
 
 
 def attach(container: Container, launcher: Launcher, options: AttachOptions) -> socket.socket:
-    """See `runtime.task.Process.attach`. Works on a container that runs or has yet to start.
+    """See `runtime.process.Process.attach`. Works on a container that runs or has yet to start.
 
     Raises Conflict for one that is paused, restarting or cannot take clients.
     """

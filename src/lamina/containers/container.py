@@ -12,7 +12,7 @@ import msgspec
 
 from lamina.containers.record import Record, State
 from lamina.errors import Conflict, InvalidInput
-from lamina.runtime.runtime import Task
+from lamina.runtime.task import Task
 
 
 @dataclass(frozen=True, slots=True)

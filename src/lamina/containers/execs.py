@@ -17,8 +17,8 @@ from lamina.containers.container import Container
 from lamina.containers.specs import SpecMaker
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.runtime.failure import NOT_EXECUTABLE, NOT_FOUND
-from lamina.runtime.runtime import Exec, Task
-from lamina.runtime.task import ExitStatus
+from lamina.runtime.process import ExitStatus
+from lamina.runtime.task import Exec, Task
 
 Publish = Callable[..., None]
 BEGIN_SECONDS = 10.0  # how long a resize waits for its exec to start, as dockerd does
@@ -83,7 +83,7 @@ class Execs:
     def start(
         self, id: str, *, detach: bool = False, tty: bool | None = None, size: tuple[int, int] | None = None
     ) -> socket.socket | None:
-        """Runs it; gives its streams, as `runtime.task.Process.attach` has them, unless `detach`.
+        """Runs it; gives its streams, as `runtime.process.Process.attach` has them, unless `detach`.
 
         Raises NotFound, Conflict when it was started before or its container does not run, and what
         `runtime.failure.explain` says when it cannot be run: its exit code is set then.

@@ -10,7 +10,7 @@ from lamina.containers.container import Container, Restarting
 from lamina.containers.launch import Launcher
 from lamina.containers.times import parse_rfc3339, timestamp
 from lamina.errors import LaminaError
-from lamina.runtime.task import ExitStatus
+from lamina.runtime.process import ExitStatus
 
 FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
 LONGEST_DELAY = 60.0

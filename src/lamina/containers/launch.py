@@ -20,9 +20,10 @@ from lamina.containers.specs import SpecMaker
 from lamina.containers.times import timestamp
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.network.model import Endpoint, EndpointOptions
-from lamina.runtime.runtime import LogSpec, Task
+from lamina.runtime.process import ExitStatus
+from lamina.runtime.runtime import LogSpec
 from lamina.runtime.spec import ContainerSpec, Namespaces, ProcessSpec
-from lamina.runtime.task import ExitStatus
+from lamina.runtime.task import Task
 
 OnExit = Callable[[Container, ExitStatus], None]
 OnOom = Callable[[Container], None]

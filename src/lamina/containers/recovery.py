@@ -11,8 +11,8 @@ from lamina.containers.container import Container
 from lamina.containers.exits import Exits
 from lamina.containers.rooms import Rooms
 from lamina.errors import LaminaError, NotFound
-from lamina.runtime.runtime import Task
-from lamina.runtime.task import ExitStatus
+from lamina.runtime.process import ExitStatus
+from lamina.runtime.task import Task
 
 _SECONDS = 10.0  # for a killed container to end
 UNKNOWN_EXIT = 255  # what dockerd reports for containers that died with the machine

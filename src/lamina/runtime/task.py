@@ -1,222 +1,221 @@
-"""A process that a monitor looks after: a container's first one, or one exec'd into a container."""
+"""The processes of a container: its first one, a task with a cgroup of its own, and those exec'd beside it."""
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import shutil
 import signal
-import socket
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lamina.errors import Conflict, Internal, LaminaError, NotFound, Unavailable
+import msgspec
+
+from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError
+from lamina.runtime import bundle
+from lamina.runtime.binary import Program
+from lamina.runtime.cgroups import layout as cgroup_layout
+from lamina.runtime.cgroups.freezer import freeze
+from lamina.runtime.cgroups.stats import Stats
+from lamina.runtime.cgroups.stats import read as read_stats
+from lamina.runtime.failure import explain, last_message
+from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
-from lamina.runtime.watcher import Watcher
-
-DELETE_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
-    """How a task ended. `code` is 128 + `signal` where a signal ended it; `finished_at` in nanoseconds since the
-    epoch. `lost` says that the monitor died, so the code is made up (137)."""
-
-    code: int
-    signal: int = 0
-    oom_killed: bool = False
-    finished_at: int = 0
-    lost: bool = False
+from lamina.runtime.monitor.protocol import Job
+from lamina.runtime.process import ExitStatus, OnExit, Process, ignore_exit, ignore_oom, read_exit
+from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
 
 
-OnExit = Callable[[ExitStatus], None]
+class Task(Process):
+    """A container's first process, with its cgroup. Made by `Runtime.create` or `Runtime.recover`."""
 
+    def __init__(
+        self,
+        launcher: Launcher,
+        id: str,
+        directory: Path,
+        cgroup: str,
+        on_exit: OnExit,
+        on_oom: Callable[[], None],
+    ) -> None:
+        super().__init__(directory, launcher.watcher, on_exit, on_oom)
+        self.id = id
+        self._launcher = launcher
+        self._cgroup = cgroup
+        self._configured: tuple[ContainerSpec, Path] | None = None
+        self._filter_key = ""
 
-def read_exit(directory: Path) -> ExitStatus | None:
-    """The exit status that a monitor left in `directory`."""
-    try:
-        return _status(json.loads((directory / protocol.EXIT_FILE).read_bytes()))
-    except (OSError, ValueError):
-        return None
-
-
-def _status(message: dict[str, Any]) -> ExitStatus:
-    return ExitStatus(message["code"], message["signal"], message["oom"], message["time_ns"])
-
-
-class Process:
-    """What tasks and execs share. Made by Runtime; thread-safe.
-
-    `on_exit` is called once, in a thread of its own, when a process that had started ends; not when it was found
-    ended by `Runtime.recover`.
-    """
-
-    def __init__(self, directory: Path, watcher: Watcher, on_exit: OnExit, on_oom: Callable[[], None]) -> None:
-        self._directory = directory
-        self._watcher = watcher
-        self._on_exit = on_exit
-        self._on_oom = on_oom
-        self._pid = 0
-        self._started = False
-        self._status: ExitStatus | None = None
-        self._ended = threading.Event()
-        self._lingers = False  # the monitor still serves clients that lag behind
-        self._monitor = 0  # its process id
-        self._watching: socket.socket | None = None
-        self._forgotten = threading.Event()  # the runtime program has let go of it
-
-    @property
-    def pid(self) -> int:
-        """The process id in the host's namespace; 0 before the start and after the end."""
-        return self._pid if self._status is None else 0
-
-    @property
-    def status(self) -> ExitStatus | None:
-        """How it ended, or None while it has not."""
-        return self._status
-
-    def watch(self) -> None:
-        """Connects to the monitor. Raises OSError where there is none."""
-        connection = protocol.connect(str(self._directory))
-        connection.sendall(protocol.encode({"op": "watch"}))
-        state = json.loads(protocol.read_line(connection) or b"{}")
-        self._pid = state.get("pid") or 0
-        self._monitor = state.get("monitor") or 0
-        self._started = bool(self._pid)
-        if state.get("exit"):
-            self._settle(_status(state["exit"]), tell=False)
-        self._watching = connection
-        self._watcher.add(connection, self._told, self._gone)
+    def configure(self, spec: ContainerSpec, rootfs: Path) -> None:
+        """Says what the task is to be, in place of what was said before; to be called before the start."""
+        launcher = self._launcher
+        document = bundle.render(spec, rootfs, self._cgroup, cgroup_v2=launcher.layout.v2)
+        self._filter_key = launcher.filters.apply(document)
+        (self._directory / "config.json").write_bytes(msgspec.json.encode(document))
+        self._configured = spec, rootfs
 
     def start(self) -> int:
-        """Starts the process and gives its id. Raises Conflict when it was started before, CommandFailed or
-        InvalidInput (see `failure.explain`) when it cannot be started: then it has ended for good."""
-        self._started = True  # before the monitor can tell of the end
-        try:
-            answer = self._ask({"op": "start"}, timeout=None)
-        except LaminaError:
-            self._started = False
-            raise
-        if "error" in answer:
-            self._started = False
-            if "gone" in answer:
-                raise Unavailable("the container's monitor has died")
-            if "status" not in answer:
-                raise Conflict("it has already been started")
-            self._forgotten.wait(DELETE_SECONDS)
-            raise self._explain()
-        self._pid = answer["pid"]
-        return self._pid
+        """See Process; what the runtime compiled for it is kept for the next."""
+        pid = super().start()
+        self._launcher.filters.learn(self._filter_key, self.id)
+        return pid
 
-    def _explain(self) -> LaminaError:
-        return Internal("the process did not start")
+    def pause(self) -> None:
+        """Freezes every process of the container."""
+        freeze(self._launcher.layout, self._cgroup, True)
 
-    def attach(
-        self, *, stdin: bool = True, stdout: bool = True, stderr: bool = True, detach_keys: bytes = b""
-    ) -> socket.socket:
-        """A stream socket: output comes as Docker's 8-byte frames (as it is with a terminal), what is sent goes to
-        the process, and shutting down the sending side ends its input. Output is complete when the socket ends.
+    def resume(self) -> None:
+        """Lets them go on."""
+        freeze(self._launcher.layout, self._cgroup, False)
 
-        Works before the start, so nothing is missed. With a terminal the typed `detach_keys` close the socket.
+    def stats(self) -> Stats:
+        """What the container has used so far."""
+        return read_stats(self._launcher.layout, self._cgroup)
+
+    def processes(self) -> list[int]:
+        """Ids in the host's namespace of all processes in the container."""
+        layout = self._launcher.layout
+        found = (cgroup_layout.processes(directory) for directory in layout.directories(self._cgroup).values())
+        return next((pids for pids in found if pids), [])
+
+    def update(self, limits: Resources) -> None:
+        """Sets the limits that are not None. Raises CommandFailed with the runtime's words when one is refused,
+        Conflict when the container has ended."""
+        program = self._launcher.program
+        command = self._launcher.command(program, self._directory, "update", "--resources", "-", self.id)
+        done = self._launcher.spawner.run(command, program.hide, msgspec.json.encode(bundle.resources(limits)))
+        if done.exit_code:
+            self.check_alive()
+            log = self._log_text()
+            message = last_message(log) or done.stderr.decode(errors="replace").strip()
+            raise CommandFailed(f"cannot update the container's limits: {message}", exit_code=done.exit_code)
+
+    def check_alive(self) -> None:
+        """Raises Conflict when the container has ended, which is seen here before its monitor tells of it."""
+        if not self.processes():
+            raise Conflict("the container has ended")
+
+    def expect_exec(self) -> None:
+        """Says that an exec is about to come, which makes its start quicker (see `monitor.warmth`); costs little."""
+        with suppress(LaminaError):  # only a hint
+            self._ask({"op": "warm"})
+
+    def exec(
+        self,
+        exec_id: str,
+        spec: ProcessSpec,
+        on_exit: OnExit = ignore_exit,
+        *,
+        stdin: bool = False,
+    ) -> Exec:
+        """Prepares another process in the running container; its `start` runs it. It has a monitor of its own.
+
+        Raises Conflict when the container does not run.
         """
-        request = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
-        connection = self._connect()
-        connection.sendall(protocol.encode({**request, "detach_keys": detach_keys.hex()}))
-        protocol.read_line(connection)
-        return connection
-
-    def resize(self, height: int, width: int) -> None:
-        """Tells the terminal its size in characters; nothing happens without one."""
-        self._ask({"op": "resize", "height": height, "width": width})
-
-    def kill(self, number: int = signal.SIGKILL, *, all: bool = False) -> None:
-        """Sends a signal to the process, or to all in its cgroup. Raises Conflict when it does not run."""
-        if self._status is not None or "error" in self._ask({"op": "kill", "signal": int(number), "all": all}):
-            raise Conflict("it is not running")
-
-    def wait(self, timeout: float | None = None) -> ExitStatus | None:
-        """Waits for the end, at most `timeout` seconds; None when it still runs."""
-        self._ended.wait(timeout)
-        return self._status
-
-    def _connect(self) -> socket.socket:
+        if not self.pid:
+            raise Conflict("the container is not running")
+        program = self._launcher.program
+        directory = self._directory / f"exec-{exec_id}"
+        directory.mkdir(mode=0o700)
         try:
-            return protocol.connect(str(self._directory))
-        except FileNotFoundError:
-            raise NotFound("the process is gone") from None
-        except OSError as error:
-            raise Conflict(f"the process has ended: {error.strerror}") from None
+            (directory / "process.json").write_bytes(msgspec.json.encode(bundle.process(spec)))
+            process = Exec(self._launcher, self, directory, spec, on_exit)
+            self._launcher.fork(self._exec_job(program, directory, spec, stdin), process)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return process
 
-    def _ask(self, request: dict[str, Any], timeout: float | None = 10.0) -> dict[str, Any]:
-        with self._connect() as connection:
-            connection.settimeout(timeout)
-            try:
-                connection.sendall(protocol.encode(request))
-                line = protocol.read_line(connection)
-            except (ConnectionResetError, BrokenPipeError):
-                line = b""
-            except OSError as error:
-                raise Unavailable(f"the container's monitor does not answer: {error}") from None
-        if not line:
-            return {"error": "the monitor is gone", "gone": True}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+    def _exec_job(self, program: Program, directory: Path, spec: ProcessSpec, stdin: bool) -> Job:
+        terminal = ("--tty", "--console-socket", "{console}") if spec.terminal else ()
+        files = ("--pid-file", str(directory / protocol.PID_FILE), "--process", str(directory / "process.json"))
+        run = self._launcher.command(program, directory, "exec", "--detach", *files, *terminal, self.id)
+        return Job(
+            directory=str(directory),
+            run=run,
+            hide=program.hide,
+            terminal=spec.terminal,
+            console=spec.console_size,
+            stdin=stdin,
+            hierarchies=self._launcher.layout.hierarchies,
+        )
 
-    def _told(self, message: dict[str, Any]) -> None:
-        match message.get("event"):
-            case "oom":
-                threading.Thread(target=self._on_oom, daemon=True).start()
-            case "exit":
-                self._settle(_status(message), tell=True)
-            case "deleted":
-                self._lingers = bool(message.get("clients"))
-                self._forgotten.set()
+    def delete(self) -> None:
+        """Forgets an ended or never started task; a second call does nothing. Raises Conflict while it runs."""
+        if self.pid:
+            raise Conflict("the task still runs", id=self.id)
+        if self._status is None and not self._forgotten.is_set():
+            self._quit()
+        self._await_monitor()
+        self._remove_directory()
 
-    def _gone(self) -> None:
-        """The monitor is no more; when it had not told of the end, it was killed."""
-        if self._started and self._status is None and not self._forgotten.is_set():
-            status = read_exit(self._directory) or self._lost()
-            self._settle(status, tell=True)
+    def find_ended(self) -> None:
+        """Settles a task that has no monitor any more."""
+        with suppress(OSError, ValueError):  # it never ran
+            self._pid = int((self._directory / protocol.PID_FILE).read_text())
+            self._started = True
+        status = read_exit(self._directory)
+        if status is None and self._started:
+            status = self._lost()
+        if status is not None:
+            self._settle(status, tell=False)
+        self._clear_state()
         self._forgotten.set()
 
     def _lost(self) -> ExitStatus:
-        """Makes sure that nothing is left of a process whose monitor was killed."""
-        with suppress(ProcessLookupError, PermissionError):
-            if self._pid:
-                os.kill(self._pid, signal.SIGKILL)
-        return ExitStatus(128 + signal.SIGKILL, signal.SIGKILL, False, time.time_ns(), lost=True)
-
-    def _settle(self, status: ExitStatus, *, tell: bool) -> None:
-        if self._status is None:
-            self._status = status
-            self._ended.set()
-            if tell:
-                threading.Thread(target=self._on_exit, args=(status,), daemon=True).start()
-
-    def _quit(self) -> None:
-        """Ends the monitor of a process that never started. It is told over the connection that is open, since the
-        directory with its socket may be gone already."""
-        with suppress(OSError):  # it has ended by itself
-            if self._watching is not None:
-                self._watching.sendall(protocol.encode({"op": "quit"}))
-        self._await_monitor()
-
-    def _await_monitor(self) -> None:
-        """Waits until the monitor has let go of the task, and is gone unless it still serves clients."""
-        self._forgotten.wait(DELETE_SECONDS)
-        if self._monitor and not self._lingers:
+        for pid in self.processes():
             with suppress(ProcessLookupError):
-                pidfd = os.pidfd_open(self._monitor)
-                try:
-                    select.select([pidfd], [], [], DELETE_SECONDS)
-                finally:
-                    os.close(pidfd)
+                os.kill(pid, signal.SIGKILL)
+        self._pid = 0  # it may be anybody's by now
+        status = super()._lost()
+        self._clear_state()
+        return status
 
-    def _remove_directory(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def _clear_state(self) -> None:
+        program = self._launcher.program
+        command = self._launcher.command(program, self._directory, "delete", "--force", self.id)
+        self._launcher.spawner.run(command, program.hide)
+        for directory in self._launcher.layout.everywhere(self._cgroup):
+            cgroup_layout.remove(directory)
+
+    def _log_text(self) -> str:
+        try:
+            return (self._directory / protocol.RUNTIME_LOG).read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def _explain(self) -> LaminaError:
+        if self._configured is None:
+            return InvalidInput("the task was not configured")
+        spec, rootfs = self._configured
+        return explain(spec.process, rootfs, spec.mounts, self._log_text())
+
+
+class Exec(Process):
+    """A process exec'd into a container. Its directory goes away with it."""
+
+    def __init__(self, launcher: Launcher, task: Task, directory: Path, spec: ProcessSpec, on_exit: OnExit) -> None:
+        super().__init__(directory, launcher.watcher, on_exit, ignore_oom)
+        self._task = task
+        self._spec = spec
+
+    def _gone(self) -> None:
+        super()._gone()
+        if self._started:
+            self._remove_directory()
+
+    def delete(self) -> None:
+        """Drops an exec that was never started; does nothing to others."""
+        if not self._started:
+            self._quit()
+            self._remove_directory()
+
+    def _explain(self) -> LaminaError:
+        root = Path(f"/proc/{self._task.pid}/root")
+        log = self._directory / protocol.RUNTIME_LOG
+        text = log.read_text(errors="replace") if log.exists() else ""
+        self._remove_directory()
+        try:
+            self._task.check_alive()
+        except Conflict as ended:
+            return ended
+        return explain(self._spec, root, (), text)

@@ -34,8 +34,9 @@ from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.networks import Networks
 from lamina.runtime import users
-from lamina.runtime.runtime import Runtime, Task
+from lamina.runtime.runtime import Runtime
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
+from lamina.runtime.task import Task
 from lamina.snapshots.driver import Driver, Snapshot
 
 _MAX_ACCOUNTS = 4 << 20  # bytes of passwd or group that are looked at
