@@ -49,7 +49,7 @@ def placing(path: str) -> Iterator[None]:
 
 def _explained(path: str, error: OSError) -> LaminaError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace(f"no space left on the disk to unpack {path!r}", path=path)
+        return NoSpace(f"cannot unpack {path!r}: no space left on device", path=path)
     if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
         return Forbidden(f"may not unpack {path!r}: {error.strerror}", path=path)
     if error.errno in (errno.ENAMETOOLONG, errno.EFBIG, errno.E2BIG, errno.EMLINK):

@@ -25,7 +25,7 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace("no space left on the disk", advice="Free some, for example with a prune") from error
+            raise NoSpace("no space left on device", advice="Free some, for example with a prune") from error
         raise
 
 

@@ -31,4 +31,4 @@ def disk_errors() -> Iterator[None]:
 
 
 def _no_space() -> NoSpace:
-    return NoSpace("no space left on the disk that holds the store", advice="Free some, for example with a prune")
+    return NoSpace("no space left on device that holds the store", advice="Free some, for example with a prune")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from lamina.errors import Corrupt, Internal
+from lamina.errors import Corrupt, Internal, NoSpace
 from lamina.formats.digest import Digest, new_hasher
 from lamina.store.content import ContentTable
 from lamina.store.failures import disk_errors
@@ -16,7 +16,8 @@ _CHUNK = 1 << 20
 
 
 class BlobIngest:
-    """A blob being written. Leaving the block without `commit` drops it, or keeps it for later if it has a `ref`."""
+    """A blob being written. Leaving the block without `commit` drops it, or keeps it for later if it has a `ref`: not
+    on a full disk, which what is kept would leave full."""
 
     def __init__(
         self, content: ContentTable, path: Path, algorithm: str, on_close: Callable[[], None], *, keep: bool
@@ -91,6 +92,6 @@ class BlobIngest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._fd)
-        if not self._done and not self._keep:
+        if not self._done and (not self._keep or isinstance(error, NoSpace)):
             self._path.unlink(missing_ok=True)
         self._on_close()

@@ -7,13 +7,14 @@ import logging
 
 from aiohttp import web
 
-from lamina.errors import LaminaError, outcome
+from lamina.errors import LaminaError, outcome, recognised
 
 _LOG = logging.getLogger("lamina.daemon")
 
 
 def message_of(error: BaseException) -> str:
     """The sentence for people. What is no error on purpose is logged with its trace, and named shortly."""
+    error = recognised(error)
     if isinstance(error, LaminaError):
         return str(error)
     _LOG.error("unexpected error", exc_info=error)
@@ -22,7 +23,7 @@ def message_of(error: BaseException) -> str:
 
 def error_response(error: BaseException) -> web.Response:
     """The answer for an error; one without a body for "not modified"."""
-    status = outcome(error).http_status
+    status = outcome(recognised(error)).http_status
     if status == 304:
         return web.Response(status=304)
     body = json.dumps({"message": message_of(error)}).encode() + b"\n"
