@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,23 @@ def test_a_part_of_a_volume_stays_inside_it(rooms: Rooms) -> None:
     for way in ("link", "out", "../..", "none"):
         with pytest.raises(InvalidInput):
             rooms.containers.start(using(way))
+
+
+@pytest.mark.root
+def test_no_prune_takes_a_volume_from_a_container_in_the_making(rooms: Rooms) -> None:
+    ending = threading.Event()
+
+    def prune() -> None:
+        while not ending.is_set():
+            rooms.volumes.prune()
+
+    pruning = threading.Thread(target=prune)
+    pruning.start()
+    try:
+        made = [rooms.create("true", volumes={"/v": {}}) for _ in range(15)]
+    finally:
+        ending.set()
+        pruning.join()
+    for id in made:
+        (point,) = rooms.containers.get(id).record.mounts
+        assert rooms.volumes.path(point.name).is_dir()

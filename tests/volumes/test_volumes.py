@@ -151,3 +151,17 @@ def test_a_volume_may_be_made_again_while_it_is_removed(volumes: Volumes) -> Non
         removing.result()
 
     assert list(volumes.path("data").iterdir()) == []
+
+
+def test_what_is_promised_to_a_container_in_the_making_stays(volumes: Volumes) -> None:
+    volumes.create("old")
+    volumes.promise("old", "c0ffee")
+    fresh = volumes.create(promised="c0ffee").name
+    assert volumes.prune()[0] == []
+    with pytest.raises(Conflict, match="c0ffee"):
+        volumes.remove("old")
+    volumes.settle("c0ffee")
+    volumes.settle("c0ffee")
+    assert set(volumes.prune()[0]) == {"old", fresh}
+    with pytest.raises(NotFound):
+        volumes.promise("old", "c0ffee")

@@ -70,8 +70,9 @@ class Creator:
                 raise no_such_image(config.image)  # it went just now
             taken = self._catalog.reserve(check_name(name) if name else None, id)
             undo.callback(self._catalog.release, taken)
+            undo.callback(self._rooms.volumes.settle, id)
             points = mount_rules.resolve(config, host, lambda other: self._catalog.get(other).record.mounts)
-            points = tuple(self._volume(point, host, undo) for point in points)
+            points = tuple(self._volume(point, host, id, undo) for point in points)
             init = self._init_layers.of(image, lease)
             layers = (*image.layers, init) if init else image.layers
             self._make_files(id, layers, points, undo, durable=not host.auto_remove)
@@ -89,6 +90,7 @@ class Creator:
             )
             self._catalog.add(record, [layer.diff_id for layer in layers], init.diff_id if init else None)
             undo.pop_all()
+        self._rooms.volumes.settle(id)
         return Created(id, (*discarded, *self._warnings(host, image, platform)))
 
     def _settled(
@@ -134,8 +136,8 @@ class Creator:
             raise Unsupported(f"cannot run {image.platform} images: only Linux ones run here", image=config.image)
         return image
 
-    def _volume(self, point: MountPoint, host: HostConfig, undo: ExitStack) -> MountPoint:
-        """Makes the volume of a mount point, where it is one."""
+    def _volume(self, point: MountPoint, host: HostConfig, id: str, undo: ExitStack) -> MountPoint:
+        """Makes the volume of a mount point, where it is one; nobody removes it while the container is made."""
         if point.type != "volume":
             return point
         volumes = self._rooms.volumes
@@ -143,15 +145,17 @@ class Creator:
         options = spec.volume_options if spec else None
         driver = options.driver_config if options else None
         try:
-            volumes.get(point.name)
+            volumes.promise(point.name, id)
         except LaminaError:
             made = volumes.create(
                 point.name or None,
                 dict(options.labels) if options else None,
                 dict(driver.options) if driver else None,
+                promised=id,
             )
             if not point.name:
                 undo.callback(volumes.remove, made.name, force=True)
+                undo.callback(volumes.settle, id)
             point = msgspec.structs.replace(point, name=made.name)
         return msgspec.structs.replace(point, source=str(volumes.path(point.name)))
 

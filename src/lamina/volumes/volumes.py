@@ -44,6 +44,7 @@ class Volumes:
         self._events = events
         self._lock = threading.RLock()
         self._mounted: dict[str, set[str]] = {}
+        self._promised: dict[str, set[str]] = {}  # to containers in the making, which `users` does not know yet
         self.users: Users = lambda name: ()
         with store.read() as view:
             found = [msgspec.json.decode(raw, type=Volume) for _, raw in view.items(_BUCKET)]
@@ -51,9 +52,16 @@ class Volumes:
         self._sweep()
 
     def create(
-        self, name: str | None = None, labels: dict[str, str] | None = None, driver_opts: dict[str, str] | None = None
+        self,
+        name: str | None = None,
+        labels: dict[str, str] | None = None,
+        driver_opts: dict[str, str] | None = None,
+        *,
+        promised: str = "",
     ) -> Volume:
         """Makes a volume, or gives the one of that name. Without a name it is anonymous and gets 64 hex digits.
+
+        With `promised`, the ID of a container that is being made, nobody removes it before `settle`.
 
         Raises InvalidInput for a bad name or option, Conflict where the name is taken with other options.
         """
@@ -72,9 +80,28 @@ class Volumes:
         volume_mount(options)
         with self._lock:
             present = self._volumes.get(name)
-            if present is not None:
-                return _same(present, options)
-            return self._make(Volume(name=name, created=_now(), labels=given, options=options))
+            if present is None:
+                found = self._make(Volume(name=name, created=_now(), labels=given, options=options))
+            else:
+                found = _same(present, options)
+            if promised:
+                self._promised.setdefault(name, set()).add(promised)
+            return found
+
+    def promise(self, name: str, container: str) -> Volume:
+        """Gives the volume, which nobody removes before `settle`. Raises NotFound."""
+        with self._lock:
+            volume = self.get(name)
+            self._promised.setdefault(name, set()).add(container)
+        return volume
+
+    def settle(self, container: str) -> None:
+        """What was promised to `container` is: it is among the `users` by now, or will never be. Again is fine."""
+        with self._lock:
+            for name in [name for name, promised in self._promised.items() if container in promised]:
+                self._promised[name].discard(container)
+                if not self._promised[name]:
+                    del self._promised[name]
 
     def get(self, name: str) -> Volume:
         """Raises NotFound."""
@@ -126,7 +153,7 @@ class Volumes:
             if force and name not in self._volumes:
                 return
             self.get(name)
-            users = self.users(name)
+            users = sorted({*self.users(name), *self._promised.get(name, ())})
             if users:
                 listed = ", ".join(users)
                 raise Conflict(f"remove {name}: volume is in use - [{listed}]", containers=list(users))
