@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from lamina.errors import Conflict, NotFound
 from lamina.events import EventBus
@@ -197,8 +197,9 @@ class Images:
         `created` is an RFC 3339 time, by default now. Publishes `import`. Raises InvalidInput, TooLarge, NoSpace.
         """
         tag = check_tag(reference) if reference else None
-        options: dict[str, Any] = {"message": message, "changes": changes, "platform": platform, "created": created}
-        image = import_tar(self.catalog, stream, tag, **options)
+        image = import_tar(
+            self.catalog, stream, tag, message=message, changes=changes, platform=platform, created=created
+        )
         if tag:
             self.publish("tag", image, tag.familiar())
         self.publish("import", image, str(image.id))
