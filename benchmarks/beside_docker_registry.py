@@ -41,6 +41,13 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
 
+    def settled(self) -> None:
+        """Return once it neither reads nor writes files any more, so that it does not disturb the other's turn."""
+        before = None
+        while (now := Path(f"/proc/{self.process.pid}/io").read_text()) != before:
+            before = now
+            time.sleep(0.1)  # there is no event for "idle now"
+
     def cpu(self) -> float:
         """Seconds of CPU time it took so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -238,7 +245,10 @@ def measure(rounds: int, seconds: float, size: int) -> dict[str, list[list[Figur
         for number in range(rounds):
             for name, (turn, _) in ROWS.items():
                 order = (0, 1) if number % 2 == 0 else (1, 0)
-                figures = {place: turn(benches[place]) for place in order}
+                figures = {}
+                for place in order:
+                    figures[place] = turn(benches[place])
+                    servers[place].settled()
                 found[name].append([figures[0], figures[1]])
             for path in folder.glob("**/blobs/**/*"):
                 if path.is_file() and path.stat().st_size == size:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import itertools
+import mmap
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from lamina.distribution.server.storage.files import write_block
 from lamina.distribution.server.storage.local import LocalStorage
 from lamina.formats.digest import Digest
+from support.waiting import eventually
 
 MIB = 1 << 20
 CONTENT = random.Random(3).randbytes(9 * MIB + 77)
@@ -57,3 +61,29 @@ def test_what_cannot_be_written_directly_is_written_all_the_same(tmp_path: Path)
         write_block(file.fileno(), crooked, 0)
         write_block(file.fileno(), crooked, 99_999)
         assert file.read() == bytes(crooked) * 2
+
+
+def test_what_was_pushed_is_in_the_page_cache_soon(tmp_path: Path) -> None:
+    async def push() -> Path:
+        storage = LocalStorage(tmp_path)
+        upload = await storage.create("a", "sha256")
+        await storage.append("a", upload, 0, pieces(CONTENT, MIB))
+        placed = await storage.finish("a", upload, Digest.of(CONTENT))
+        path = storage.file(placed.location)
+        assert path is not None
+        with path.open("rb") as file:
+            eventually(lambda: cached(file))
+        await storage.close()
+        return path
+
+    assert asyncio.run(push()).stat().st_size == len(CONTENT)
+
+
+def cached(file: BinaryIO) -> bool:
+    """Whether all of the file is in memory (mincore(2)); asking reads nothing."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
+        pages = (ctypes.c_ubyte * (-(-len(mapped) // mmap.PAGESIZE)))()
+        view = (ctypes.c_char * len(mapped)).from_buffer(mapped)
+        assert ctypes.CDLL(None).mincore(view, ctypes.c_size_t(len(mapped)), pages) == 0
+        del view
+        return all(page & 1 for page in pages)

@@ -30,7 +30,7 @@ def work(address: str, seed: int, promises: Promises, stop: threading.Event) -> 
     source = random.Random(seed)
     with suppress(OSError, HTTPException), closing(Raw(address)) as raw:
         while not stop.is_set():
-            sizes = (source.randrange(10), source.choice([100, 20_000, 300_000]))
+            sizes = (source.randrange(10), source.choice([100, 20_000, 300_000, 5_000_000]))
             parts = [b"{}" + b" " * sizes[0], source.randbytes(sizes[1])]
             for part in parts:
                 raw.push_blob("load/x", part)

@@ -20,6 +20,7 @@ from lamina.errors import NotFound
 from lamina.formats.digest import Digest
 from support.registries import Raw, Running, Start
 from support.seaweed import SeaweedServer
+from support.waiting import eventually
 
 CONTENT = bytes(range(256)) * 400
 DIGEST = Digest.of(CONTENT)
@@ -31,13 +32,6 @@ RIVALS = [
     ("finish", "finish"),
     ("cancel", "expire"),
 ]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def begun(raw: Raw) -> str:
@@ -87,7 +81,7 @@ def test_one_has_an_upload_on_replicas(
         with held(postgres) as waiting:
             for replica, kind in zip(replicas, rivals, strict=True):
                 running.append(threads.submit(attempt, replica, kind, place))
-                wait_until(lambda: waiting(len(running)))
+                eventually(lambda: waiting(len(running)))
         winners = [kind for kind, result in zip(rivals, running, strict=True) if result.result()]
         assert len(winners) == 1
         answer = raw("GET", f"/v2/a/blobs/{DIGEST}")

@@ -12,7 +12,7 @@ from lamina.distribution.server.storage.files import write_at, write_block
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-_BLOCK = 2 << 20  # bytes handed to threads at a time
+BLOCK = 2 << 20  # bytes written at a time, past the page cache
 _INLINE = 64 << 10  # bytes that are cheaper to write on the spot
 
 
@@ -63,7 +63,7 @@ class Growing:
 
     async def _fill(self, left: memoryview) -> None:
         while left:
-            room = _BLOCK - self.size % _BLOCK - self._waiting
+            room = BLOCK - self.size % BLOCK - self._waiting
             part, left = left[:room], left[room:]
             self._block[self._waiting : self._waiting + len(part)] = part
             self._waiting += len(part)
@@ -79,7 +79,7 @@ class Growing:
         """Have the block written and hashed; the other one, which is free by now, is filled meanwhile."""
         loop = asyncio.get_running_loop()
         filled = self._block[: self._waiting]
-        write = write_block if len(filled) == _BLOCK else _write
+        write = write_block if len(filled) == BLOCK else _write
         jobs = [loop.run_in_executor(self._threads, write, self._fd, filled, self.size)]
         if self._hasher is not None:
             jobs.append(loop.run_in_executor(self._threads, self._hasher.update, filled))
@@ -90,7 +90,7 @@ class Growing:
 
 def _new_block() -> memoryview:
     """Memory that begins at a page, as direct writing needs it; it goes when nothing refers to it any more."""
-    return memoryview(mmap.mmap(-1, _BLOCK))
+    return memoryview(mmap.mmap(-1, BLOCK))
 
 
 def _write(fd: int, piece: memoryview, offset: int) -> None:

@@ -26,8 +26,9 @@ from lamina.distribution.server.storage.files import (
     settle,
     unknown_files,
 )
-from lamina.distribution.server.storage.growing import Growing
+from lamina.distribution.server.storage.growing import BLOCK, Growing
 from lamina.distribution.server.storage.protocol import SMALL, Body, busy, out_of_order, upload_unknown, wrong_digest
+from lamina.distribution.server.storage.warming import Warmer
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
 
@@ -51,6 +52,7 @@ class LocalStorage:
         for folder in (self._uploads, self._blobs):
             folder.mkdir(parents=True, exist_ok=True)
         self._threads = ThreadPoolExecutor(8, "registry-files")
+        self._warmer = Warmer()
         self._hashers: OrderedDict[str, tuple[_Hash, int]] = OrderedDict()
 
     async def create(self, repository: str, algorithm: str) -> str:
@@ -104,6 +106,8 @@ class LocalStorage:
                 return Placed("", size, content)
             location = f"{digest.algorithm}/{digest.encoded[:2]}/{digest.encoded}.{upload}"
             await self._in_thread(settle, fd, source, self._blobs / location)
+            if size >= BLOCK:
+                self._warmer.warm(self._blobs / location, size)
             return Placed(location, size)
         except FileNotFoundError as error:  # cancelled or expired meanwhile
             raise upload_unknown(upload) from error
@@ -148,6 +152,7 @@ class LocalStorage:
             raise Unavailable("The registry's directory cannot be written to")
 
     async def close(self) -> None:
+        self._warmer.close()
         self._threads.shutdown()
 
     def _open_upload(self, repository: str, upload: str) -> int:
