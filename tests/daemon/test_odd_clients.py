@@ -7,6 +7,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -192,3 +193,21 @@ def test_a_filter_without_values_asks_for_nothing(http_: Http, sleeper: str) -> 
     filters = quote(json.dumps({"until": [], "label": ["nobody-has-this"]}))
 
     assert http_("POST", f"/containers/prune?filters={filters}").status == 200
+
+
+def test_clients_that_listen_for_ever_take_nothing_from_others(http_: Http, sleeper: str) -> None:
+    targets = ["/events"] * 550 + [f"/containers/{sleeper}/logs?stdout=1&follow=1&tail=1"] * 140
+    with ExitStack() as closing:
+        listening = []
+        for target in targets:
+            connection = http_.connect()
+            closing.callback(connection.close)
+            connection.request("GET", target)
+            listening.append(connection)
+        answers = [connection.getresponse() for connection in listening]
+
+        assert {answer.status for answer in answers} == {200}
+        assert answers[-1].readline().endswith(b"b\n")
+        assert http_("POST", "/volumes/create", {"Name": "v-heard"}).status == 201
+        assert json.loads(answers[0].readline())["Actor"]["ID"] == "v-heard"
+    assert http_("DELETE", "/volumes/v-heard").status == 204

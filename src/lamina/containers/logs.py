@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +18,8 @@ from lamina.containers.times import parse_rfc3339
 from lamina.linux.inotify import Watch
 
 IDLE = 0.5  # seconds between two looks at whether the container has ended
+
+GLANCE = 0.2  # seconds between two looks at a log that cannot be watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,25 @@ def read(
     `running` says whether more may come. Lines that cannot be read are passed over.
     """
     with ExitStack() as closing:
-        watch = closing.enter_context(Watch(path.parent)) if options.follow else None
+        watch = _watch(path.parent, closing) if options.follow else None
         current = _open(path)
         follower = _Follower(path, current, watch, running, cancelled)
         closing.callback(follower.close)
         yield from _selected(_present(path, current), options)
-        if watch is None:
+        if not options.follow:
             return
         bounds = LogOptions(options.stdout, options.stderr, True, options.since, options.until)
         yield from _selected(follower.lines(), bounds)
+
+
+def _watch(folder: Path, closing: ExitStack) -> Watch | None:
+    """None where the kernel gives no more instances (128 for a user): then the log is looked at again and again."""
+    try:
+        return closing.enter_context(Watch(folder))
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENOSPC):
+            raise
+        return None
 
 
 def _open(path: Path) -> BinaryIO | None:
@@ -138,8 +150,9 @@ class _Follower:
             if not more:
                 return
             if self._watch is not None:
-                select.select([self._watch], [], [], IDLE)
-                self._watch.drain()
+                self._watch.wait(IDLE)
+            else:
+                time.sleep(GLANCE)
 
     def _read(self) -> Iterator[bytes]:
         if self._file is not None:

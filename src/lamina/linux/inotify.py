@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from contextlib import suppress
 from types import TracebackType
 
@@ -27,6 +28,13 @@ class Watch:
 
     def fileno(self) -> int:
         return self._fd
+
+    def wait(self, seconds: float) -> None:
+        """Until something was told, at most so long; forgets it."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        poll.poll(seconds * 1000)
+        self.drain()
 
     def drain(self) -> None:
         """Forgets what has been told so far."""

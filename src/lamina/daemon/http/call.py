@@ -8,8 +8,10 @@ import pwd
 import re
 import socket
 import struct
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from concurrent.futures import Future as ConcurrentFuture
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -46,6 +48,21 @@ class Call:
         """Runs a blocking verb in a worker thread. A client that goes away does not stop it."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.workers, lambda: work(*args, **kwargs))
+
+    def alone(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Runs `work` in a thread of its own: it may take as long as its client likes, and must not keep one from
+        others. What it raises, the future raises; nobody waits for it when the daemon stops."""
+        ended: ConcurrentFuture[T] = ConcurrentFuture()
+        ended.set_running_or_notify_cancel()
+
+        def whole() -> None:
+            try:
+                ended.set_result(work())
+            except BaseException as error:  # it belongs to who waits
+                ended.set_exception(error)
+
+        threading.Thread(target=whole, name="lamina-stream", daemon=True).start()
+        return asyncio.wrap_future(ended)
 
     def text(self, name: str, default: str = "") -> str:
         return self.request.query.get(name, default)

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -206,7 +207,7 @@ async def bytes_response(call: Call, work: Callable[[Sink], None], content_type:
 async def _past_the_loop(call: Call, pipe: Pipe, connection: socket.socket, work: Callable[[Sink], None]) -> None:
     sink = DirectSink(connection)
     lazy = _HeadFirst(pipe, sink)
-    working = asyncio.ensure_future(call.run(work, lazy))
+    working = call.alone(partial(work, lazy))
     try:
         await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -301,7 +302,7 @@ async def together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
         finally:
             pipe.end()
 
-    working = asyncio.ensure_future(call.run(until_end))
+    working = call.alone(until_end)
     try:
         await pipe.send()
     finally:
