@@ -90,3 +90,12 @@ def test_an_import_from_an_address(engine: Engine, tmp_path: Path) -> None:
                 engine.import_url(f"{address}/none", None)
         finally:
             server.shutdown()
+
+
+def test_a_start_removes_what_dead_builds_left(engine: Engine) -> None:
+    """Clones of repositories and the like; the folder of a RUN step stays until its container has been ended."""
+    for name in ("git-clone/.git", "build-step"):
+        (engine.root / "temporary" / name).mkdir(parents=True)
+    engine.close()
+    with Engine(engine.root, engine.exec_root) as again:
+        assert [path.name for path in (again.root / "temporary").iterdir()] == ["build-step"]
