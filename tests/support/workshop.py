@@ -17,6 +17,9 @@ from lamina.images.images import Images
 from lamina.progress import Aux, Message, Output
 from support.context import File, write_context
 
+FILES: dict[str, File | str] = {"a.txt": "alpha\n", "run.sh": File("#!\n", mode=0o755), "dir/one": "1", "dir/two": "2"}
+"""A small context."""
+
 
 @dataclass
 class Workshop:
