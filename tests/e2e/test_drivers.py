@@ -1,4 +1,4 @@
-"""Row 17 of the walkthrough: drivers are exchangeable. One data root is served under each of them in turn."""
+"""Drivers are exchangeable: one data root is served under each of them in turn."""
 
 from __future__ import annotations
 

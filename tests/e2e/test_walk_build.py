@@ -1,4 +1,4 @@
-"""What the introductions to images say about building: rows 1 to 11, 21 and 27 of the walkthrough."""
+"""What the introductions to images say about building, done from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the introductions to images say about running and keeping: rows 12 to 20 and 22 to 27 of the walkthrough."""
+"""What the introductions to images say about running and keeping, done from the command line."""
 
 from __future__ import annotations
 

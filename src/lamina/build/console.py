@@ -1,4 +1,4 @@
-"""Docker's classic build output, line by line (WALKTHROUGH row 21: scripts read these lines)."""
+"""Docker's classic build output, line by line: scripts read these lines."""
 
 from __future__ import annotations
 
