@@ -8,6 +8,7 @@ from lamina.errors import InvalidInput, NotFound
 from lamina.formats.config import ImageConfig
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
+from lamina.formats.runconfig import RunConfig
 from support.gallery import Gallery
 
 
@@ -112,6 +113,20 @@ def test_an_image_needs_its_layers(gallery: Gallery) -> None:
         gallery.images.create(ImageConfig.build(diff_ids=[Digest.of(b"no layer")]))
     assert gallery.content() == before
     assert gallery.images.list(all_images=True) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (RunConfig(working_dir="/a\0b"), "config.WorkingDir"),
+        (RunConfig(env=("A=1", "B=\0")), r"config.Env\[1\]"),
+        (RunConfig(volumes={"/\0": {}}), "config.Volumes"),
+    ],
+)
+def test_a_config_with_a_nul_never_gets_in(gallery: Gallery, config: RunConfig, field: str) -> None:
+    with pytest.raises(InvalidInput, match=f"'{field}': it holds a NUL"):
+        gallery.images.create(ImageConfig.build(config=config))
+    assert gallery.names(all_images=True) == []
 
 
 def test_the_manifest_of_an_image_made_here(gallery: Gallery) -> None:

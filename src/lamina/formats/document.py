@@ -133,6 +133,19 @@ def spelled(value: Any, kind: object) -> Any:
     return {name: value[key] for key, name in other.items() if key == name or name not in value}
 
 
+def refuse_nul(value: Any, what: str, field: str) -> None:
+    """Raises InvalidInput for a string with a NUL, which no path, name or variable can hold, anywhere in `value`."""
+    if isinstance(value, str) and "\0" in value:
+        raise bad_field(what, field, "it holds a NUL")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            refuse_nul(key, what, field)
+            refuse_nul(item, what, f"{field}.{key}")
+    if isinstance(value, list):
+        for position, item in enumerate(value):
+            refuse_nul(item, what, f"{field}[{position}]")
+
+
 def check_depth(value: Any, what: str) -> None:
     """Raises InvalidInput for what is nested deeper than MAX_DEPTH; `what` names the document."""
     level = [value] if isinstance(value, dict | list) else []

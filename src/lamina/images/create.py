@@ -10,6 +10,7 @@ import msgspec
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.digest import Digest
+from lamina.formats.document import refuse_nul
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
@@ -43,8 +44,11 @@ def create(catalog: Catalog, images: Sequence[NewImage]) -> Created:
     """Make these images, all or none.
 
     An image that exists keeps its names and gets the new ones. Raises NotFound for a layer that is not here,
-    InvalidInput for a manifest that is of another image, NoSpace.
+    InvalidInput for a manifest that is of another image and for a config no container can have, NoSpace.
     """
+    for image in images:
+        if b"\\u0000" in image.config.raw:  # JSON has no other way to write it
+            refuse_nul(image.config.document.get("config"), "image config", "config")
     blobs = catalog.store.blobs
     taken: dict[str, Digest] = {}
     with catalog.store.lease():
