@@ -41,8 +41,10 @@ class CommandRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One RUN step: what to run, the container's ID, and the flags of the instruction,
-    expanded; `files` are seen in the container, executable, at their paths."""
+    """One RUN step: the container's ID, what to run in it, and the flags of the instruction, expanded.
+
+    `files` are seen in the container, executable, at their paths.
+    """
 
     container_id: str
     arguments: tuple[str, ...]
@@ -54,10 +56,12 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuildRooms:
-    """What a build needs from the engine. `resolve_base` gives the image behind a name as a Dockerfile has it, pulling
-    it when it is not here, or always when its last argument says so. `runner` is asked for at the first RUN only, so
-    that other builds need neither mounts nor privileges; without one RUN is refused. `temporary` is a folder on the
-    data root's file system."""
+    """What a build needs from the engine.
+
+    `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
+    its last argument says so. `runner` is asked for at the first RUN only, so that other builds need neither mounts nor
+    privileges; without one RUN is refused. `temporary` is a folder on the data root's file system.
+    """
 
     store: Store
     images: Images
