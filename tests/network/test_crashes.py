@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from lamina.network.bridges import Unsettled
 from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks, bridge_name
 from lamina.store.store import Store
@@ -116,3 +118,23 @@ def test_bip_moves_the_default_bridge(machine: None, store: Store, exec_root: Pa
     assert endpoint.ip.startswith("10.99.0.")
     networks.leave("one")
     networks.close()
+
+
+def test_a_bridge_that_was_being_made_goes_and_others_stay(machine: None, store: Store, exec_root: Path) -> None:
+    """The engine died when the interface was there and no record of the network yet, or no more."""
+    networks = Networks.open(store, exec_root)
+    kept, half = networks.create("kept"), networks.create("half")
+    subprocess.run(["ip", "link", "add", "foreign", "type", "bridge"], check=True)
+    _die(networks)
+    with store.transaction() as change:
+        assert change.delete("networks", half.id)
+    unsettled = Unsettled(exec_root / "bridges")
+    with ExitStack() as dying:
+        for bridge in (kept.bridge, half.bridge):
+            dying.enter_context(unsettled.noted(bridge))
+        again = Networks.open(store, exec_root)
+    assert half.bridge not in _links()
+    assert kept.bridge in _links()
+    assert "foreign" in _links()
+    assert list((exec_root / "bridges").iterdir()) == []
+    again.close()

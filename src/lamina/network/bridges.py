@@ -6,10 +6,11 @@ import fcntl
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -18,6 +19,8 @@ from lamina.network.addresses import DEFAULT_POOLS, complete, free_subnet, mac_o
 from lamina.network.firewall import Firewall
 from lamina.network.links import Links
 from lamina.network.model import Ipam, Network, Subnet
+
+_NOTE = "bridge-"
 
 
 class Bridges:
@@ -81,6 +84,33 @@ class Bridges:
         with suppress(LaminaError):  # the rules are gone already
             self._firewall.remove_network(network)
         self._links.remove(network.bridge)
+
+
+class Unsettled:
+    """Bridges that are being made or removed, each a file in `directory`, below the exec root: when the engine dies in
+    between, the interface may be there, and no network tells of it. After a reboot both are gone."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._directory = directory
+
+    @contextmanager
+    def noted(self, bridge: str) -> Iterator[None]:
+        """While the block runs, `bridge` may be there or not."""
+        note = self._directory / f"{_NOTE}{quote(bridge, safe='')}"
+        note.touch(mode=0o400)
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+    def sweep(self, known: Container[str], remove: Callable[[str], None]) -> None:
+        """Has `remove` take away the bridges that an engine which died was at, but for those that are `known`."""
+        for note in list(self._directory.iterdir()):
+            bridge = unquote(note.name.removeprefix(_NOTE))
+            if bridge not in known:
+                remove(bridge)
+            note.unlink(missing_ok=True)
 
 
 def allow_forwarding() -> None:

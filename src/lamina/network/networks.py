@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
-from lamina.network.bridges import Bridges
+from lamina.network.bridges import Bridges, Unsettled
 from lamina.network.catalog import Catalog, check_removable, default_options, new_network, predefined
 from lamina.network.endpoints import Endpoints
 from lamina.network.firewall import Firewall
@@ -65,6 +65,7 @@ class Networks:
         self._links = Links()
         self._firewall = Firewall(open_nft(), f"lamina-{bridge}")
         self._bridges = Bridges(self._links, self._firewall, pools)
+        self._unsettled = Unsettled(exec_root / "bridges")
         self._namespaces = Namespaces(exec_root / "netns")
         self._endpoints = Endpoints(exec_root / "endpoints")
         self._ports = Ports(Proxy())
@@ -80,12 +81,14 @@ class Networks:
         network = new_network(name, options or NetworkOptions())
         if self._catalog.find(name) is not None:
             raise Conflict(f"network with name {name} already exists")
-        made = self._bridges.make(network, self._catalog.list())
-        try:
-            self._catalog.put(made)
-        except BaseException:
-            self._bridges.remove(made)
-            raise
+        present = self._links.index(network.bridge) is not None  # somebody's own: it stays whatever happens
+        with nullcontext() if present else self._unsettled.noted(network.bridge):
+            made = self._bridges.make(network, self._catalog.list())
+            try:
+                self._catalog.put(made)
+            except BaseException:
+                self._bridges.remove(made)
+                raise
         self._tell("create", made)
         return made
 
@@ -102,6 +105,11 @@ class Networks:
         network = self._catalog.get(reference)
         check_removable(network)
         self._settle()
+        with self._unsettled.noted(network.bridge):
+            self._remove(network)
+        self._tell("destroy", network)
+
+    def _remove(self, network: Network) -> None:
         with self._lock:
             users = self._endpoints.of_network(network.id)
             if users:
@@ -111,7 +119,6 @@ class Networks:
                 )
             self._catalog.delete(network)
         self._bridges.remove(network)
-        self._tell("destroy", network)
 
     def prune(self, keep: Callable[[Network], bool] = lambda network: False) -> Sequence[str]:
         """Removes user networks without endpoints, but for those that `keep`; gives their names."""
@@ -210,6 +217,7 @@ class Networks:
             if not endpoint.sandbox_id or not self._namespaces.exists(endpoint.sandbox_id):
                 self._endpoints.delete(endpoint)  # being left when the daemon died, or from before a reboot
         self._start_default(bip)
+        self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
         for network in self._catalog.list():
             if network.driver == "bridge":
                 self._restore(network)
