@@ -211,3 +211,42 @@ def test_clients_that_listen_for_ever_take_nothing_from_others(http_: Http, slee
         assert http_("POST", "/volumes/create", {"Name": "v-heard"}).status == 201
         assert json.loads(answers[0].readline())["Actor"]["ID"] == "v-heard"
     assert http_("DELETE", "/volumes/v-heard").status == 204
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "bogus"])
+def test_bodies_are_what_they_are_whatever_their_encoding_is_said_to_be(http_: Http, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+
+    assert http_("POST", "/volumes/create", b'{"Name": "v-encoded"}', headers).status == 201
+    assert http_("DELETE", "/volumes/v-encoded").status == 204
+    assert (
+        http_("POST", "/images/load", b"no tar at all", headers | {"Content-Type": "application/x-tar"}).status == 400
+    )
+
+
+def test_a_compressed_context_may_say_so(http_: Http) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        member = tarfile.TarInfo("Dockerfile")
+        member.size = len(b"FROM scratch\nENV A=1\n")
+        archive.addfile(member, io.BytesIO(b"FROM scratch\nENV A=1\n"))
+    headers = {"Content-Type": "application/x-tar", "Content-Encoding": "gzip"}
+
+    assert "Successfully built" in http_("POST", "/build", content.getvalue(), headers).lines[-1]["stream"]
+
+
+@pytest.mark.parametrize(("target", "kind"), [("/volumes/create", "json"), ("/images/load", "x-tar")])
+def test_a_body_that_breaks_on_its_way_gets_a_400(http_: Http, target: str, kind: str) -> None:
+    head = f"POST {target} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nContent-Type: application/{kind}\r\n"
+    connection = http_.connect()
+    connection.sock.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+    heard = connection.sock.recv(65536)
+    assert heard.startswith(b"HTTP/1.1 100 ")
+
+    connection.sock.sendall(b"2\r\n{}\r\nzz\r\n")
+    while more := connection.sock.recv(65536):
+        heard += more
+
+    connection.close()
+    assert re.findall(rb"HTTP/1.. (4\d+)", heard)
+    assert http_("GET", "/_ping").status == 200

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from lamina import __version__
 from lamina.daemon.http.call import Call
@@ -54,6 +55,8 @@ class Api:
         except Exception as error:  # the one table turns every error into an answer
             if request.transport is None or request.transport.is_closing():
                 return Given()  # the client is gone
+            if isinstance(error, web.RequestPayloadError | HttpProcessingError):
+                error = InvalidInput(f"the request's body cannot be read: {error}")
             _LOG.debug("%s %s: %s", request.method, request.path_qs, error)
             return error_response(error)
 

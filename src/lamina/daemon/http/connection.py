@@ -17,7 +17,8 @@ _SILENT.disabled = True
 
 
 class Handler(web.RequestHandler):
-    """Parses requests and has them answered one after another."""
+    """Parses requests and has them answered one after another. Bodies are taken as they come, as dockerd takes them:
+    whatever `Content-Encoding` says, archives tell by themselves how they are compressed."""
 
     __slots__ = ("half_closed",)
 
@@ -26,9 +27,23 @@ class Handler(web.RequestHandler):
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, *, read_buffer: int, head: int) -> None:
         """`read_buffer` and `head` are bytes: of bodies received ahead of who reads them, and of a line of a head."""
         super().__init__(
-            server, loop=loop, access_log=_SILENT, read_bufsize=read_buffer, max_line_size=head, max_field_size=head
+            server,
+            loop=loop,
+            access_log=_SILENT,
+            read_bufsize=read_buffer,
+            max_line_size=head,
+            max_field_size=head,
+            auto_decompress=False,
         )
         self.half_closed = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        asked = self._current_request
+        if asked is not None and self._messages and not asked.content.is_eof():
+            # What comes behind half a body is the parser's complaint of it: who reads the body must hear of it too.
+            asked.content.set_exception(web.RequestPayloadError("its chunks are malformed"))
+            asked.content.feed_eof()
 
     def finish(self) -> bool:
         """No more comes. True where whole requests wait for their answers."""
