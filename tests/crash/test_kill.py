@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from crash.work import CGROUP, KINDS, Work
+from crash.work import BRIDGE_NAME, BRIDGES, CGROUP, KINDS, Work
 from lamina.client import Client, connect
 from support import traces
 from support.daemons import Daemon, lamina_daemon
@@ -56,6 +56,7 @@ class Trial:
         with connect(self.daemon.host) as client:
             self.ledger.check(client)
             self._look(client)
+            client.networks.prune()
 
     def _work_and_kill(self, number: int, aim: str) -> None:
         killed = threading.Event()
@@ -97,6 +98,8 @@ class Trial:
         listed = client.containers.list(all=True)
         running = {container.id for container in listed if container["State"] == "running"}
         found = traces.strangers(self.daemon.folder, {container.id for container in listed}, running, CGROUP)
+        bridges = {network["Options"].get(BRIDGE_NAME) for network in client.networks.list()}
+        found += [f"interface {name}" for name in traces.interfaces(BRIDGES) - bridges]
         return found + traces.unfinished(self.daemon.folder)
 
 

@@ -22,6 +22,9 @@ from support.ledger import Ledger
 
 CGROUP = f"/lamina-crash-{os.getpid()}"
 """The parent of all cgroups of the test, below each hierarchy."""
+BRIDGES = f"c{os.getpid() % 10_000}w"
+"""How the names of its networks' interfaces begin."""
+BRIDGE_NAME = "com.docker.network.bridge.name"
 PASSING = "passing"
 """The label of containers that may be pruned."""
 KINDS = (
@@ -34,6 +37,7 @@ KINDS = (
     "run_and_leave",
     "stay",
     "end",
+    "network",
     "tag",
     "remove",
     "prune",
@@ -52,6 +56,7 @@ class Work:
         self._random = random.Random(seed)
         self._seed = seed
         self._count = 0
+        self._bridges = 0
         self._next = first
         self.begun = threading.Event()
         self.took: dict[str, float] = {}
@@ -165,6 +170,13 @@ class Work:
         with self._ledger.ending() as container:
             if container is not None:
                 client.containers.remove(container, force=True, volumes=True)
+
+    def network(self, client: Client, tag: str) -> None:
+        self._bridges += 1
+        name = f"{BRIDGES}{self._seed.replace('-', 'w')}n{self._bridges}"
+        client.networks.create(tag, Options={BRIDGE_NAME: name})
+        with suppress(NotFound):  # another has pruned it
+            client.networks.remove(tag)
 
     def tag(self, client: Client, tag: str) -> None:
         known = next(iter(client.images.list(filters={"reference": ["image-*"]})), None)

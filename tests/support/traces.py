@@ -89,6 +89,11 @@ def on_the_machine(folder: Path) -> list[str]:
     return found + [line for line in tables.splitlines() if line.endswith(f"lamina-{bridge}")]
 
 
+def interfaces(prefix: str) -> set[str]:
+    """The names of network interfaces that begin with `prefix`."""
+    return {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith(prefix)}
+
+
 def damage(folder: Path) -> list[str]:
     """Content of a stopped engine that is not what its digest says, and owners of what is not there."""
     with Store.open(folder / "d") as store:
