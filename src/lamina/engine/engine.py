@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,7 @@ from lamina.engine.facts import Info, info
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.engine.usage import DiskUsage, disk_usage
-from lamina.errors import LaminaError, NotFound, Unavailable, Unsupported
+from lamina.errors import LaminaError, NotFound, NotModified, Unavailable, Unsupported
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -104,10 +104,15 @@ class Engine:
             self.networks.sweep(running)
 
     def stop_containers(self, timeout: int) -> None:
-        """Stops all that run, at once, each with `timeout` seconds before it is killed."""
+        """Stops all that run, at once, each with `timeout` seconds before it is killed.
+
+        All of them are tried; then what went wrong first is raised.
+        """
         with ThreadPoolExecutor(16) as threads:
-            for container in self.containers.list():
-                threads.submit(self.containers.stop, container.id, timeout)
+            stops = [threads.submit(self.containers.stop, found.id, timeout) for found in self.containers.list()]
+        for stop in stops:
+            with suppress(NotFound, NotModified):  # it has ended by itself meanwhile
+                stop.result()
 
     def _tidy(self) -> None:
         """After a prune: lets other rooms drop what they keep of images that are gone."""
@@ -146,7 +151,14 @@ class Engine:
         return self._room("containers", self._open_containers)
 
     def _room(self, name: str, make: Callable[[], T]) -> T:
-        """The room of that name, made when it is first asked for; closed in the opposite order."""
+        """The room of that name, made when it is first asked for; closed in the opposite order.
+
+        One that is open is given without the lock: while the containers open, they start what is due, and the threads
+        that help them with it need the other rooms.
+        """
+        known: T | None = self._rooms.get(name)
+        if known is not None:
+            return known
         with self._opening:
             if name not in self._rooms:
                 room: Any = make()
