@@ -155,4 +155,4 @@ def attacked(base: Path, *flags: str) -> Iterator[Target]:
         target.cli("import", "-c", 'CMD ["sh"]', str(base), "bb")
         yield target
         assert daemon.answers()
-        assert "Traceback" not in daemon.log
+        assert "Traceback" not in daemon.log, daemon.log[-4000:]

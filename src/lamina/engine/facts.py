@@ -13,6 +13,7 @@ from pathlib import Path
 from lamina import __version__
 from lamina.containers.rooms import Rooms
 from lamina.engine.settings import EngineSettings
+from lamina.errors import Unavailable
 from lamina.formats.platform import Platform
 from lamina.network.addresses import DEFAULT_POOLS
 
@@ -60,7 +61,7 @@ class Info:
 
 def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, states: Sequence[str]) -> Info:
     """What an engine is at this moment; `states` are those of all its containers. Opens the rooms that need root."""
-    runtime = rooms.runtime.program
+    runtime, runtime_version, lacking = _runtime(rooms, settings)
     found = controllers()
     return Info(
         id=identity,
@@ -69,9 +70,9 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         root=root,
         driver=rooms.snapshots.name,
         driver_reason=rooms.snapshots.reason,
-        runtime=runtime.name,
-        runtime_version=version_of(runtime.path),
-        runtimes=tuple(dict.fromkeys((runtime.name, *settings.runtimes))),
+        runtime=runtime,
+        runtime_version=runtime_version,
+        runtimes=tuple(dict.fromkeys((runtime, *settings.runtimes))),
         running=sum(status in ("running", "restarting") for status in states),
         paused=states.count("paused"),
         stopped=sum(status not in ("running", "restarting", "paused") for status in states),
@@ -81,9 +82,18 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         insecure_registries=settings.insecure_registries,
         labels=settings.labels,
         pools=settings.pools or DEFAULT_POOLS,
-        warnings=missing(found),
+        warnings=(*missing(found), *lacking),
         controllers=found,
     )
+
+
+def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, str, tuple[str, ...]]:
+    """The OCI runtime's name and version, and a warning where there is none: images can be had all the same."""
+    try:
+        program = rooms.runtime.program
+    except Unavailable as error:
+        return settings.runtime or "", "", (f"WARNING: No container can run: {error}",)
+    return program.name, version_of(program.path), ()
 
 
 def machine() -> Machine:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lamina.build.context.ignored import IgnoringTree
 from lamina.build.sums import Sums
 from lamina.build.tree import Tree, find, read_all
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
+from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.errors import InvalidInput, LaminaError, NotFound
 from lamina.layers.decompress import decompressed
@@ -52,6 +54,16 @@ def from_dockerfile(raw: bytes) -> BuildContext:
     return BuildContext(_checked(raw, DEFAULT_NAME))
 
 
+@contextmanager
+def _located() -> Iterator[None]:
+    """Makes what is wrong with the files of a context, such as links in circles, an error of whoever sent it."""
+    try:
+        yield
+    except Problem as problem:
+        raise InvalidInput(f"the build context cannot be read: {problem.message}", advice=problem.advice) from None
+
+
+@_located()
 def from_directory(
     root: Path, dockerfile: str = "", *, raw_dockerfile: bytes | None = None, caller: Caller | None = None
 ) -> BuildContext:
@@ -71,6 +83,7 @@ def from_directory(
         raise
 
 
+@_located()
 def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
     """A context sent as a tar, compressed or not; its sender left out what is ignored.
 
