@@ -16,7 +16,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 from lamina.images.images import Images
-from lamina.images.record import read_record
+from lamina.images.record import IMAGES
 from lamina.images.times import from_ns
 from lamina.store.store import Store
 
@@ -128,7 +128,7 @@ def _begins(whole: ImageConfig, part: ImageConfig) -> bool:
 def forget_lost(store: Store) -> int:
     """Drop the records whose image is gone, and all shortcuts, as `prune` does; tells how many steps were forgotten."""
     with store.transaction() as tx:
-        lost = [key for key, raw in tx.items(BUCKET) if read_record(tx, Digest.parse(raw.decode())) is None]
+        lost = [key for key, raw in tx.items(BUCKET) if tx.get(IMAGES, raw.decode()) is None]
         for key in lost:
             tx.delete(BUCKET, key)
         for key, _ in tx.items(COPIES):
