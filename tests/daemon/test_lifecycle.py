@@ -52,6 +52,21 @@ def test_a_graceful_stop_leaves_nothing_but_data() -> None:
         assert daemon.text("network", "ls", "--format", "{{.Name}}").split() == ["bridge", "host", "none"]
 
 
+def test_what_is_always_to_run_comes_back_with_the_daemon(busybox_tar: Path) -> None:
+    """They start while the engine opens its containers, and in networks, which it opens for them."""
+    with lamina_daemon() as daemon:
+        daemon.text("import", str(busybox_tar), "base")
+        for name, policy in (("one", "always"), ("two", "always"), ("rest", "unless-stopped")):
+            daemon.text("run", "-d", "--restart", policy, "--name", name, "base", "sleep", "1000")
+        daemon.text("stop", "-t", "0", "one", "two", "rest")
+        daemon.stop()
+
+        daemon.start()
+
+        running = daemon.text("ps", "--format", "{{.Names}}").split()
+        assert sorted(running) == ["one", "two"]
+
+
 def test_a_killed_daemon_starts_again_with_all_it_had() -> None:
     with lamina_daemon() as daemon:
         daemon.text("volume", "create", "kept")
