@@ -7,7 +7,7 @@ import pytest
 from lamina.build.builder import build
 from lamina.build.context.source import from_directory
 from lamina.build.options import BuildOptions
-from lamina.errors import Cancelled, InvalidInput, LaminaError, Unsupported
+from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.reference import Reference
 from support.workshop import FILES, Workshop, listing
 
@@ -37,6 +37,17 @@ def test_classic_output_first_and_cached(workshop: Workshop) -> None:
     assert again.id == image.id
     assert workshop.said.count(" ---> Using cache\n") == 2
     assert [step.id for step in workshop.images.history("my-app")] == [str(image.id), str(copied)]
+
+
+def test_a_base_that_is_nowhere_gets_near_misses(workshop: Workshop) -> None:
+    workshop.build("FROM scratch\nENV A=1\n", options=BuildOptions(tags=(Reference.parse("python-app"),)))
+    with pytest.raises(NotFound, match=r"Did you mean python-app\?"):
+        workshop.build("FROM pyton-app\nENV A=1\n")
+    with pytest.raises(NotFound, match=r"Did you mean builder\?"):
+        workshop.build("FROM scratch AS builder\nENV A=1\nFROM scratch\nCOPY --from=bulder /a /b\n")
+    with pytest.raises(NotFound) as raised:
+        workshop.build("FROM quite-another\nENV A=1\n")
+    assert "Did you mean" not in str(raised.value)
 
 
 def test_directives_are_followed_told_or_refused(workshop: Workshop) -> None:

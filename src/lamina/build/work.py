@@ -17,6 +17,8 @@ from lamina.build.stage import Files, StageState
 from lamina.build.sums import Sums
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.mounts import MountFlag
+from lamina.dockerfile.suggest import did_you_mean
+from lamina.errors import Forbidden, NotFound, Unauthorized, Unavailable
 from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -98,10 +100,24 @@ class Work:
     def resolve(self, name: str, platform: Platform | None) -> Image:
         """The image behind a name, which from now on stays. Raises what `resolve_base` raises, NotFound where the
         image was removed this very moment."""
-        image = self.rooms.resolve_base(name, platform, self.options.pull)
+        try:
+            image = self.rooms.resolve_base(name, platform, self.options.pull)
+        except (NotFound, Unavailable, Unauthorized, Forbidden) as error:
+            near = self._near(name)
+            if near is None:
+                raise
+            advice = f"{near} {error.advice}" if error.advice else near
+            raise type(error)(error.message, advice=advice, **error.facts) from error
         if not self._hold(image):
             raise no_such_image(name)
         return image
+
+    def _near(self, name: str) -> str | None:
+        """What may have been meant by a name that leads nowhere: a stage, or an image that is here."""
+        images = [reference for listed in self.rooms.images.list() for reference in listed.references]
+        known = [state.name for state in self.done if state.name]
+        known += [form for reference in images for form in (reference.familiar(), reference.familiar_name)]
+        return did_you_mean(name, [other for other in known if other != name])
 
     def _hold(self, image: Image) -> bool:
         """Keeps the image's content until the end of the build, whoever removes the image; False where it is gone."""
