@@ -16,7 +16,6 @@ from lamina.errors import Internal, InvalidInput, LaminaError
 _log = logging.getLogger(__name__)
 _IDLE = 75.0  # seconds between two requests on one connection
 _LINGER = 2.0  # seconds in which the rest of a refused body is read, so that the client sees the answer
-_AHEAD = 1 << 20  # bytes of a body that may wait to be handled: enough that reading need not stop and go all the time
 TIMEOUT = "TIMEOUT"
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -30,12 +29,7 @@ class Edge(web.Server):
 
     def __init__(self, handler: Handle, head_timeout: float, stall_timeout: float) -> None:
         super().__init__(
-            handler,
-            access_log=None,
-            keepalive_timeout=_IDLE,
-            lingering_time=_LINGER,
-            read_bufsize=_AHEAD,
-            auto_decompress=False,
+            handler, access_log=None, keepalive_timeout=_IDLE, lingering_time=_LINGER, auto_decompress=False
         )
         self._head_timeout = head_timeout
         self._stall_timeout = stall_timeout
