@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import termios
@@ -20,42 +18,6 @@ pytestmark = pytest.mark.root
 
 RUN = ("run", "--rm", "--network", "none")
 PATIENCE = 30.0  # seconds until something that must happen has not
-
-
-class Terminal:
-    """A command of ours on a terminal of its own, typed at by a test."""
-
-    def __init__(self, cli: Cli, *arguments: str) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update(LAMINA_HOST=cli.host, DOCKER_CONFIG=str(cli.config), TERM="xterm")
-            os.execv(LAMINA[0], [*LAMINA, *arguments])
-        self.seen = b""
-
-    def until(self, text: bytes) -> None:
-        """Read until `text` was shown."""
-        deadline = time.monotonic() + PATIENCE
-        while text not in self.seen:
-            assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], self.seen
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                data = b""
-            assert data, f"ended before it showed {text!r}: {self.seen!r}"
-            self.seen += data
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.fd, keys)
-
-    def end(self) -> int:
-        """Wait for the command's end; its exit code."""
-        try:
-            while data := os.read(self.fd, 65536):
-                self.seen += data
-        except OSError:
-            pass  # a pty says so when its other side is closed
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def test_output_and_errors_keep_apart_and_the_exit_code_is_the_commands(lamina: Cli) -> None:
@@ -190,7 +152,7 @@ def test_signals_go_to_the_container(lamina: Cli) -> None:
 
 
 def test_a_terminal_is_raw_sized_and_given_back(lamina: Cli) -> None:
-    terminal = Terminal(lamina, *RUN, "-it", "-e", "PS1=> ", "base", "sh")
+    terminal = lamina.terminal(*RUN, "-it", "-e", "PS1=> ", "base", "sh")
     termios.tcsetwinsize(terminal.fd, (31, 97))
     os.kill(terminal.pid, signal.SIGWINCH)
     terminal.until(b"> ")
@@ -203,24 +165,24 @@ def test_a_terminal_is_raw_sized_and_given_back(lamina: Cli) -> None:
 
 
 def test_ctrl_d_leaves_the_shell(lamina: Cli) -> None:
-    terminal = Terminal(lamina, *RUN, "-it", "-e", "PS1=> ", "base", "sh")
+    terminal = lamina.terminal(*RUN, "-it", "-e", "PS1=> ", "base", "sh")
     terminal.until(b"> ")
     terminal.type(b"\x04")
     assert terminal.end() == 0
 
 
 def test_detach_keys_leave_it_running_and_attach_returns(lamina: Cli) -> None:
-    terminal = Terminal(lamina, "run", "-it", "-e", "PS1=> ", "--network", "none", "--name", "kept", "base", "sh")
+    terminal = lamina.terminal("run", "-it", "-e", "PS1=> ", "--network", "none", "--name", "kept", "base", "sh")
     terminal.until(b"> ")
     terminal.type(b"\x10\x11")
     assert terminal.end() == 0
     assert lamina.text("inspect", "-f", "{{.State.Status}}", "kept") == "running\n"
-    again = Terminal(lamina, "attach", "--detach-keys", "ctrl-x,z", "kept")
+    again = lamina.terminal("attach", "--detach-keys", "ctrl-x,z", "kept")
     again.type(b"echo ba''ck\n")
     again.until(b"back")
     again.type(b"\x18z")
     assert again.end() == 0
-    third = Terminal(lamina, "exec", "-it", "-e", "PS1=> ", "kept", "sh")
+    third = lamina.terminal("exec", "-it", "-e", "PS1=> ", "kept", "sh")
     third.until(b"> ")
     third.type(b"exit 3\n")
     assert third.end() == 3

@@ -162,13 +162,13 @@ def test_json_is_one_object_a_line(lamina: Cli) -> None:
     rows = [json.loads(line) for line in lamina.text("images", "--format", "json").splitlines()]
     assert {"base", "again"} <= {row["Repository"] for row in rows}
     assert json.loads(lamina.text("inspect", "--format", "json", "base"))[0]["RepoTags"]
-
-
     usage = json.loads(lamina.text("system", "df", "-v", "--format", "json"))
     assert list(usage) == ["Images", "Containers", "Volumes", "BuildCache"]
     assert "again" in {row["Repository"] for row in usage["Images"]}
     form = "{{range .Images}}{{.Repository}}:{{.Tag}} {{.Containers}};{{end}}"
     assert "again:1 0;" in lamina.text("system", "df", "-v", "--format", form)
+
+
 def test_events_tell_what_happened(lamina: Cli) -> None:
     lamina("tag", "base", "eventful:1")
     shown = lamina.text("events", "--since", "10s", "--until", "0s", "--filter", "event=tag")

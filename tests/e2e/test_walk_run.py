@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.clients import PATIENCE, Client, Typed
+from support.clients import PATIENCE, Client
 from support.daemons import Daemon
 
 pytestmark = pytest.mark.root
@@ -34,18 +34,18 @@ def test_row_12_run_detached_follow_the_logs_and_remove(client: Client, app: Pat
 
 
 def test_row_13_an_interactive_shell(client: Client) -> None:
-    typed = Typed(client, "run", "-it", "--rm", "--network", "none", "-e", "PS1=> ", "busybox")
+    typed = client.terminal("run", "-it", "--rm", "--network", "none", "-e", "PS1=> ", "busybox")
     typed.until(b"> ")
     typed.type(b"echo $((20 + 22)); tty\n")
     typed.until(b"42\r\n/dev/pts/0")
     typed.type(b"exit 7\n")
     assert typed.end() == 7
-    left = Typed(client, "run", "-it", "--name", "left", "--network", "none", "-e", "PS1=> ", "busybox")
+    left = client.terminal("run", "-it", "--name", "left", "--network", "none", "-e", "PS1=> ", "busybox")
     left.until(b"> ")
     left.type(b"\x10\x11")
     assert left.end() == 0
     assert client.text("inspect", "-f", "{{.State.Running}}", "left") == "true"
-    again = Typed(client, "attach", "left")
+    again = client.terminal("attach", "left")
     again.type(b"echo still $((1 + 1)) here\n")
     again.until(b"still 2 here")
     again.type(b"\x04")

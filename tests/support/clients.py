@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 
 from support.engines import LAMINA
 from support.programs import CLIENT_20, CLIENT_28, need
+from support.terminal import Terminal
 
 PATIENCE = 60.0  # seconds until what must happen has not
 
@@ -57,6 +55,10 @@ class Client:
         """Standard output of a command that must go well, without white space at its end."""
         return self(*arguments, cwd=cwd).stdout.decode().rstrip()
 
+    def terminal(self, *arguments: str) -> Terminal:
+        """A command on a terminal."""
+        return Terminal([*self.command, *arguments], self.environment)
+
     def error(self, *arguments: str) -> str:
         """Standard error of a command that must fail."""
         done = self(*arguments, check=False)
@@ -76,40 +78,3 @@ class Client:
         )
         assert done.returncode == 0, f"{line}:\n{done.stdout.decode()}{done.stderr.decode()}"
         return done.stdout.decode().rstrip()
-
-
-class Typed:
-    """A command on a terminal of its own, typed at by a test."""
-
-    def __init__(self, client: Client, *arguments: str) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execvpe(client.command[0], [*client.command, *arguments], client.environment)
-        self.seen = b""
-
-    def until(self, text: bytes) -> None:
-        """Read until `text` was shown."""
-        deadline = time.monotonic() + PATIENCE
-        while text not in self.seen:
-            ready = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]
-            assert ready, f"{text!r} was never shown: {self.seen!r}"
-            data = self._read()
-            assert data, f"ended before it showed {text!r}: {self.seen!r}"
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.fd, keys)
-
-    def end(self) -> int:
-        """Wait for the command's end; its exit code."""
-        while self._read():
-            pass
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def _read(self) -> bytes:
-        try:
-            data = os.read(self.fd, 65536)
-        except OSError:
-            return b""  # a pty says so when its other side is closed
-        self.seen += data
-        return data

@@ -18,6 +18,7 @@ import pytest
 
 from lamina.cli.main import main
 from support.daemons import Daemon, dockerd, lamina_daemon
+from support.terminal import Terminal
 
 ENGINES = [
     pytest.param("lamina", marks=pytest.mark.root),
@@ -83,6 +84,11 @@ class Cli:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+    def terminal(self, *arguments: str) -> Terminal:
+        """A command of a process of its own on a terminal."""
+        own = {"LAMINA_HOST": self.host, "DOCKER_CONFIG": str(self.config), "TERM": "xterm"}
+        return Terminal([*LAMINA, *arguments], {**os.environ, **own})
 
     def text(self, *arguments: str, cwd: Path | None = None) -> str:
         """Standard output of a command that must go well."""

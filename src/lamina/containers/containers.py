@@ -176,7 +176,7 @@ class Containers:
         self._publish(container, "restart")
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Raises Conflict when it does not run, InvalidInput for an unknown signal."""
+        """See `Stopper.kill`. Raises InvalidInput for an unknown signal."""
         self._stopper.kill(self.get(reference), parse_signal(signal))
 
     def pause(self, reference: str) -> None:
