@@ -47,7 +47,7 @@ def test_row_13_an_interactive_shell(client: Client) -> None:
     assert client.text("inspect", "-f", "{{.State.Running}}", "left") == "true"
     again = client.terminal("attach", "left")
     again.type(b"echo still $((1 + 1)) here\n")
-    again.until(b"still 2 here")
+    again.until(b"still 2 here\r\n> ")  # the shell edits its next line: before, the terminal itself would eat a Ctrl-D
     again.type(b"\x04")
     assert again.end() == 0
     assert client.text("inspect", "-f", "{{.State.Running}} {{.State.ExitCode}}", "left") == "false 0"
