@@ -54,6 +54,9 @@ def test_layouts(tmp_path: Path) -> None:
     assert hybrid.mode == "hybrid"
     assert Path("/sys/fs/cgroup/unified/a") in hybrid.everywhere("/a")
     assert detected(tmp_path, "").mode == "none"
+    elsewhere = V2.replace(" /sys/fs/cgroup", " /host/sys/fs/cgroup/unified")
+    assert detected(tmp_path, elsewhere + V1).controllers == v1.controllers
+    assert detected(tmp_path, elsewhere + V2).unified == Path("/sys/fs/cgroup")
 
 
 def test_counters_of_v2(layout: Layout, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -60,25 +60,29 @@ class Layout:
 
 @cache
 def detect(mountinfo: str = "/proc/self/mountinfo") -> Layout:
-    """Reads the mount table (proc(5)). Mounts outside /sys/fs/cgroup count as well, v1's first one wins."""
+    """Reads the mount table (proc(5)). Of two mounts of one hierarchy, the one below /sys/fs/cgroup counts, where
+    runtimes look too; else the first."""
     controllers: dict[str, Path] = {}
     unified: Path | None = None
-    for line in Path(mountinfo).read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        type, _, options = after.split(" ", 2)
-        where = Path(before.split(" ")[4])
+    for where, type, options in sorted(_mounts(mountinfo), key=lambda mount: not mount[0].is_relative_to(ROOT)):
         if type == "cgroup2":
             unified = unified or where
         elif type == "cgroup":
-            for word in options.split(","):
-                if (word not in ("rw", "ro", "xattr", "clone_children") and "=" not in word) or word.startswith(
-                    "name="
-                ):
+            for word in options:
+                if word.startswith("name=") or (word not in _FLAGS and "=" not in word):
                     controllers.setdefault(word, where)
     if unified and controllers:
         return Layout("hybrid", controllers, unified)
     mode: Mode = "v2" if unified else "v1" if controllers else "none"
     return Layout(mode, controllers, unified)
+
+
+def _mounts(mountinfo: str) -> Iterator[tuple[Path, str, list[str]]]:
+    """Of every mount: where it is, its type, and its file system's options."""
+    for line in Path(mountinfo).read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        type, _, options = after.split(" ", 2)
+        yield Path(before.split(" ")[4]), type, options.split(",")
 
 
 def processes(directory: Path) -> list[int]:
