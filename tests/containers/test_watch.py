@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -44,11 +46,47 @@ def test_reading_logs(tmp_path: Path) -> None:
     everything = list(read(path, LogOptions(), ended))
     assert texts(everything) == [f"{n}\n" for n in range(8)]
     assert texts(list(read(path, LogOptions(tail=2), ended))) == ["6\n", "7\n"]
-    assert texts(list(read(path, LogOptions(stderr=False, tail=1), ended))) == ["6\n"]
+    assert texts(list(read(path, LogOptions(tail=0), ended))) == []
+    assert [texts(list(read(path, LogOptions(tail=n), ended))) for n in range(9)] == [
+        [f"{number}\n" for number in range(8 - n, 8)] for n in range(9)
+    ]
+    assert texts(list(read(path, LogOptions(stderr=False, tail=3), ended))) == ["6\n"]
     middle = parse_rfc3339(everything[4].time)
     assert texts(list(read(path, LogOptions(since=middle), ended)))[0] == "4\n"
     assert texts(list(read(path, LogOptions(until=middle), ended)))[-1] == "4\n"
     assert list(read(tmp_path / "none", LogOptions(), ended)) == []
+
+
+def test_the_end_of_a_long_log_costs_no_more_than_that_of_a_short_one(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    line = '{"log":"%d\\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}\n'
+    path.write_text("".join(line % number for number in range(40_000)) + '{"log":"half')
+
+    def taken() -> int:
+        counters = dict(entry.split(": ") for entry in Path("/proc/thread-self/io").read_text().splitlines())
+        return int(counters["rchar"])
+
+    before = taken()
+    assert texts(list(read(path, LogOptions(tail=2), lambda: False))) == ["39998\n", "39999\n"]
+    assert taken() - before < 200_000 < path.stat().st_size
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read(path, LogOptions(tail=30_000), lambda: False)) == 30_000
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_reading_the_present_ends_beside_a_busy_writer(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = JsonLog(str(path))
+    log.write("stdout", b"1\n2\n3\n")
+    seen = []
+    for record in islice(read(path, LogOptions(), lambda: False), 10):
+        seen.append(record.data)
+        log.write("stdout", b"more\n" * 10_000)
+    log.close()
+    assert seen == [b"1\n", b"2\n", b"3\n"]
 
 
 def test_following_over_rotations(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from lamina.containers.tail import begin_last
 from lamina.containers.times import parse_rfc3339
 from lamina.linux.inotify import Watch
 
@@ -24,7 +24,10 @@ GLANCE = 0.2  # seconds between two looks at a log that cannot be watched
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """What to read. Times in nanoseconds since the epoch, 0 for no bound; `tail` None for everything."""
+    """What to read. Times in nanoseconds since the epoch, 0 for no bound; `tail` None for everything.
+
+    The `tail` last lines are taken first, and of them what the other options let through, as dockerd does it.
+    """
 
     stdout: bool = True
     stderr: bool = True
@@ -64,11 +67,10 @@ def read(
         current = _open(path)
         follower = _Follower(path, current, watch, running, cancelled)
         closing.callback(follower.close)
-        yield from _selected(_present(path, current), options)
+        yield from _selected(_present(path, current, options.tail), options)
         if not options.follow:
             return
-        bounds = LogOptions(options.stdout, options.stderr, True, options.since, options.until)
-        yield from _selected(follower.lines(), bounds)
+        yield from _selected(follower.lines(), options)
 
 
 def _watch(folder: Path, closing: ExitStack) -> Watch | None:
@@ -88,34 +90,57 @@ def _open(path: Path) -> BinaryIO | None:
         return None
 
 
-def _present(path: Path, current: BinaryIO | None) -> Iterator[bytes]:
-    """Whole lines of the rotated files, oldest first, then of the current one."""
-    rotated = [p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")]
-    for number in sorted((int(suffix) for suffix in rotated if suffix.isdigit()), reverse=True):
-        old = _open(Path(f"{path}.{number}"))
-        if old is not None:
-            with old:
-                yield from old
+def _present(path: Path, current: BinaryIO | None, tail: int | None) -> Iterator[bytes]:
+    """Whole lines of the rotated files, oldest first, then of the current one; the last `tail` of them all.
+
+    What is written meanwhile is left for who follows: a reader must come to its end beside a busy writer.
+    """
+    left = tail
+    end = os.fstat(current.fileno()).st_size if current is not None else 0
+    if current is not None and left is not None:
+        left -= begin_last(current, left)
+    with ExitStack() as closing:
+        files = []
+        for file in _rotated(path, current, closing):
+            if left is not None:
+                if left <= 0:
+                    break
+                left -= begin_last(file, left)
+            files.append(file)
+        for file in reversed(files):
+            yield from _whole_lines(file)
     if current is not None:
-        yield from _whole_lines(current)
+        yield from _whole_lines(current, end)
 
 
-def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines up to the end; a half-written one is left for later."""
-    while line := file.readline():
+def _rotated(path: Path, current: BinaryIO | None, closing: ExitStack) -> Iterator[BinaryIO]:
+    """The rotated files, newest first; each once, even if all move on by one meanwhile."""
+    seen = {os.fstat(current.fileno()).st_ino} if current is not None else set()
+    numbers = (p.suffix[1:] for p in path.parent.glob(f"{path.name}.*"))
+    for number in sorted(int(suffix) for suffix in numbers if suffix.isdigit()):
+        file = _open(Path(f"{path}.{number}"))
+        if file is not None:
+            closing.enter_context(file)
+            inode = os.fstat(file.fileno()).st_ino
+            if inode not in seen:
+                seen.add(inode)
+                yield file
+
+
+def _whole_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
+    """Lines up to the end, or the first that begins at `end` or behind it; a half-written one is left for later."""
+    at = file.tell()
+    while end is None or at < end:
+        line = file.readline()
         if not line.endswith(b"\n"):
-            file.seek(-len(line), os.SEEK_CUR)
+            file.seek(at)
             return
+        at += len(line)
         yield line
 
 
 def _selected(lines: Iterator[bytes], options: LogOptions) -> Iterator[LogRecord]:
     wanted = {name for name in ("stdout", "stderr") if getattr(options, name)}
-    records = _within(lines, wanted, options)
-    return iter(deque(records, options.tail)) if options.tail is not None else records
-
-
-def _within(lines: Iterator[bytes], wanted: set[str], options: LogOptions) -> Iterator[LogRecord]:
     for raw in lines:
         try:
             line = _DECODER.decode(raw)
