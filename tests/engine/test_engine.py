@@ -13,6 +13,7 @@ import pytest
 
 from lamina.build.cache import BUCKET
 from lamina.build.options import BuildOptions
+from lamina.containers.config import Config, HostConfig, NetworkingConfig
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound
 from lamina.formats.reference import Reference
@@ -99,3 +100,18 @@ def test_a_start_removes_what_dead_builds_left(engine: Engine) -> None:
     engine.close()
     with Engine(engine.root, engine.exec_root) as again:
         assert [path.name for path in (again.root / "temporary").iterdir()] == ["build-step"]
+
+
+@pytest.mark.root
+def test_volumes_of_containers_are_in_use_before_the_containers_are_opened(engine: Engine, context: Path) -> None:
+    image = engine.build(context).image
+    host = HostConfig(network_mode="none", binds=("data:/data",))
+    config = Config(image=str(image.id), cmd=("none",))
+    id = engine.containers.create(None, config, host, NetworkingConfig()).id
+    engine.close()
+    with Engine(engine.root, engine.exec_root) as again:
+        with pytest.raises(Conflict, match=id):
+            again.volumes.remove("data", force=True)
+        assert again.volumes.prune() == ([], 0)
+        again.containers.remove(id)
+        again.volumes.remove("data")

@@ -165,3 +165,12 @@ def test_what_is_promised_to_a_container_in_the_making_stays(volumes: Volumes) -
     assert set(volumes.prune()[0]) == {"old", fresh}
     with pytest.raises(NotFound):
         volumes.promise("old", "c0ffee")
+
+
+def test_what_is_removed_while_it_is_listed_takes_nothing(volumes: Volumes) -> None:
+    volume = volumes.create("data")
+    (volumes.path("data") / "file").write_bytes(bytes(5000))
+    assert volumes.usage(volume) >= 5000
+    path = volumes.mountpoint(volume)
+    volumes.remove("data")
+    assert (volumes.usage(volume), volumes.mountpoint(volume)) == (0, path)

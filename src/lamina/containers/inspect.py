@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -69,12 +70,13 @@ def inspect(container: Container, rooms: Rooms, execs: Sequence[str], *, size: b
 
 
 def sizes(container: Container, rooms: Rooms) -> tuple[int, int]:
-    """Bytes of the files that the container changed, and of its image."""
-    try:
+    """Bytes of the files that the container changed, and of its image; of what is removed meanwhile none."""
+    own = below = 0
+    with suppress(NotFound):
         below = rooms.images.get(container.record.image).size
-    except NotFound:
-        below = 0
-    return rooms.snapshots.get(container.id).usage(), below
+    with suppress(NotFound):
+        own = rooms.snapshots.get(container.id).usage()
+    return own, below
 
 
 def state(record: Record) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Engine:
         self.images = Images(self.store, self.events)
         self.images.users = self._image_users
         self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.events)
+        self.volumes.users = self._volume_users
         self.registries = Registries(self.store, self.images, self.settings.registries())
         self.temporary = self.root / "temporary"
         self.temporary.mkdir(exist_ok=True, mode=0o700)
@@ -189,12 +190,20 @@ class Engine:
         return Containers(self, self.root / "containers", self.settings.containers)
 
     def _image_users(self, image_id: Digest) -> Sequence[ImageUser]:
-        """Until the containers are open. Where there are none, they need not be."""
+        """Until the containers are open."""
+        return self.images.users(image_id) if self._opened_containers() else ()
+
+    def _volume_users(self, name: str) -> Sequence[str]:
+        """Until the containers are open."""
+        return self.volumes.users(name) if self._opened_containers() else ()
+
+    def _opened_containers(self) -> bool:
+        """Open, they answer for themselves whose they use. Where there are none, they need not be."""
         with self.store.read() as view:
             if not any(True for _ in view.items(CONTAINERS)):
-                return ()
-        self.containers.list()  # open, they answer for themselves
-        return self.images.users(image_id)
+                return False
+        self.containers.list()
+        return True
 
     # containers
 

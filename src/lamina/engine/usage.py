@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lamina.containers.container import Container
 from lamina.containers.rooms import Rooms
+from lamina.errors import NotFound
 from lamina.images.listing import ImagesUsage
 
 
@@ -21,8 +23,12 @@ class DiskUsage:
 
 def disk_usage(rooms: Rooms, containers: Sequence[Container]) -> DiskUsage:
     """Looks at every container's and volume's files: this takes as long as there are many."""
+    changed: dict[str, int] = {}
+    for container in containers:
+        with suppress(NotFound):  # it is removed just now
+            changed[container.id] = rooms.snapshots.get(container.id).usage()
     return DiskUsage(
         images=rooms.images.usage(),
-        containers={container.id: rooms.snapshots.get(container.id).usage() for container in containers},
-        volumes={volume.name: rooms.volumes.usage(volume.name) for volume in rooms.volumes.list()},
+        containers=changed,
+        volumes={volume.name: rooms.volumes.usage(volume) for volume in rooms.volumes.list()},
     )

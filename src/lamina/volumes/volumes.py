@@ -118,7 +118,11 @@ class Volumes:
 
     def path(self, name: str) -> Path:
         """Where the volume's data is. Raises NotFound."""
-        return self._root / self.get(name).name / "_data"
+        return self.mountpoint(self.get(name))
+
+    def mountpoint(self, volume: Volume) -> Path:
+        """Where the volume's data is, or was until it was removed."""
+        return self._root / volume.name / "_data"
 
     def mount(self, name: str, user: str) -> Path:
         """Makes the volume's data reachable for `user` (a container's id) and gives its path; again is fine.
@@ -143,12 +147,13 @@ class Volumes:
                 _unmount(self._root / name / "_data")
                 self._mounted.pop(name, None)
 
-    def usage(self, name: str) -> int:
+    def usage(self, volume: Volume) -> int:
         """Bytes of the files in the volume; one that is removed meanwhile counts as far as it went."""
-        return _tree_size(str(self.path(name)))
+        return _tree_size(str(self.mountpoint(volume)))
 
     def remove(self, name: str, force: bool = False) -> None:
         """Deletes a volume and its data. Raises NotFound (unless `force`), Conflict naming the users."""
+        self.users(name)  # the first time that opens the containers: those that start then take their volumes
         with self._lock:
             if force and name not in self._volumes:
                 return
@@ -172,7 +177,7 @@ class Volumes:
         for volume in self.list():
             if keep(volume) or self.users(volume.name):
                 continue
-            size = self.usage(volume.name)
+            size = self.usage(volume)
             with suppress(NotFound, Conflict):
                 self.remove(volume.name)
                 removed.append(volume.name)

@@ -20,6 +20,7 @@ from lamina.daemon.routes.volumes import render as render_volume
 from lamina.engine import Engine
 from lamina.events import Event, Subscription
 from lamina.images.filters import moment
+from lamina.volumes.model import Volume
 
 _PING_HEADERS = {
     "Api-Version": dotted(NEWEST),
@@ -100,15 +101,15 @@ class SystemRoutes:
             containers = self._engine.containers
             found["Containers"] = [containers.summary(item, size=True) for item in containers.list(all=True)]
         if "volume" in wanted:
-            found["Volumes"] = [self._volume(volume.name) for volume in self._engine.volumes.list()]
+            found["Volumes"] = [self._volume(volume) for volume in self._engine.volumes.list()]
         if "build-cache" in wanted:
             found["BuildCache"] = []
         return found | ({"BuilderSize": 0} if version < (1, 42) else {})
 
-    def _volume(self, name: str) -> dict[str, Any]:
+    def _volume(self, volume: Volume) -> dict[str, Any]:
         volumes = self._engine.volumes
-        usage = {"RefCount": len(volumes.users(name)), "Size": volumes.usage(name)}
-        return render_volume(volumes.get(name), volumes) | {"UsageData": usage}
+        usage = {"RefCount": len(volumes.users(volume.name)), "Size": volumes.usage(volume)}
+        return render_volume(volume, volumes) | {"UsageData": usage}
 
 
 def _lines(feed: list[Event] | Subscription, filters: Filters) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ def render(volume: Volume, volumes: Volumes) -> dict[str, Any]:
         "CreatedAt": volume.created,
         "Driver": "local",
         "Labels": volume.labels or None,
-        "Mountpoint": str(volumes.path(volume.name)),
+        "Mountpoint": str(volumes.mountpoint(volume)),
         "Name": volume.name,
         "Options": volume.options or None,
         "Scope": "local",
