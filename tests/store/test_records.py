@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -121,3 +121,15 @@ def test_use_after_close_is_a_bug(data_root: Path) -> None:
     store.close()
     with pytest.raises(Internal), store.read():
         pass
+
+
+def test_many_readers_at_once_leave_few_descriptors(store: Store) -> None:
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = opened()
+    with ExitStack() as readers:
+        for view in [readers.enter_context(store.read()) for _ in range(100)]:
+            assert view.get("box", "key") is None
+        assert opened() > before + 100
+    assert opened() < before + 40

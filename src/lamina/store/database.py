@@ -19,6 +19,7 @@ from lamina.errors import Internal, Unsupported
 from lamina.store.failures import disk_errors
 
 _BUSY_SECONDS = 30.0
+_KEPT = 8  # idle connections for the next readers; each has two descriptors, and hundreds may read at once
 
 
 class Database:
@@ -115,7 +116,7 @@ class Database:
             return self._connect()
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
-        if self._closed:
+        if self._closed or self._idle.qsize() >= _KEPT:
             connection.close()
         else:
             self._idle.put(connection)
