@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -123,13 +124,13 @@ def test_use_after_close_is_a_bug(data_root: Path) -> None:
         pass
 
 
-def test_many_readers_at_once_leave_few_descriptors(store: Store) -> None:
-    def opened() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
+def test_many_readers_at_once_leave_few_connections(store: Store) -> None:
+    def connected() -> int:
+        """By the log, which each has open; of the database itself SQLite keeps descriptors for the next ones."""
+        return sum(os.readlink(fd).endswith("metadata.db-wal") for fd in Path("/proc/self/fd").iterdir() if fd.exists())
 
-    before = opened()
     with ExitStack() as readers:
         for view in [readers.enter_context(store.read()) for _ in range(100)]:
             assert view.get("box", "key") is None
-        assert opened() > before + 100
-    assert opened() < before + 40
+        assert connected() >= 100
+    assert connected() < 20

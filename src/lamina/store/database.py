@@ -19,7 +19,7 @@ from lamina.errors import Internal, Unsupported
 from lamina.store.failures import disk_errors
 
 _BUSY_SECONDS = 30.0
-_KEPT = 8  # idle connections for the next readers; each has two descriptors, and hundreds may read at once
+_KEPT = 8  # idle connections for the next readers; each has pages in memory, and hundreds may read at once
 
 
 class Database:
