@@ -99,9 +99,12 @@ def test_groups_and_unknown_commands(capfd: pytest.CaptureFixture[str]) -> None:
         assert run(["help", group]) == 0
     assert [run(words) for words in (["nonsense"], ["run"], ["tag", "a"], ["info", "x"])] == [1, 1, 1, 1]
     assert [run(words) for words in (["rm", "--bogus"], ["stop", "-t", "x", "y"], ["--bogus"])] == [125, 125, 125]
+    for words in (["run", "--rm=maybe", "x"], ["create", "--init=", "x"], ["exec", "-t=2", "x", "y"], ["ps", "-a=yes"]):
+        assert run(words) == 125
     assert run(["--version"]) == 0
     shown = capfd.readouterr()
     assert "nonsense" in shown.err
+    assert "Invalid value for '--rm': 'maybe' is not a boolean" in shown.err
     assert "lamina version" in shown.out
 
 

@@ -62,22 +62,26 @@ class Command(click.Command):
                 if word == "--" or not self.allow_interspersed_args:
                     break
                 continue
-            result += _flag(word, options)
+            result += _flag(word, options, ctx)
             if rest and _wants_value(word, options):
                 result.append(rest.pop(0))
         return result + rest
 
 
-def _flag(word: str, options: dict[str, click.Option]) -> list[str]:
+def _flag(word: str, options: dict[str, click.Option], ctx: click.Context) -> list[str]:
     name, equals, value = word.partition("=")
     option = options.get(name)
     if not equals or option is None:
         return [word]
     if not option.is_flag:
         return [word] if name.startswith("--") else [name + value] if value else [name, value]
-    if option.secondary_opts and not parse_bool(value):
-        return [option.secondary_opts[0]]
-    return [name] if parse_bool(value) else []
+    try:
+        wanted = parse_bool(value)
+    except InvalidInput as error:
+        raise click.BadParameter(error.message, ctx, option) from error
+    if not wanted:
+        return option.secondary_opts[:1]
+    return [name]
 
 
 def _wants_value(word: str, options: dict[str, click.Option]) -> bool:
