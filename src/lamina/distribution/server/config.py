@@ -88,6 +88,8 @@ class Config(Struct, frozen=True):
     """All settings. Sizes are in bytes, times in seconds.
 
     `sparse` says what may be missing when a manifest is pushed: `all`, only `children` of an index, or `none`.
+    With `redirect` clients get large blobs from the object store itself, whose answers lack Docker-Content-Digest: only
+    the redirect has it.
     """
 
     listen: str = "127.0.0.1:5000"
