@@ -12,10 +12,11 @@ import platform
 import shutil
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamina.errors import Unavailable
+from lamina.runtime import account_files
 from lamina.runtime.cgroups.layout import Layout
 from lamina.runtime.spawner import Spawner
 
@@ -30,12 +31,14 @@ _EXIT = {
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A runtime program that works. `hide` names mounts it must not see; `reason` says why it was chosen."""
+    """A runtime program that works. `hide` names mounts it must not see; `reason` says why it was chosen;
+    `opens_accounts` whether it opens the image's files of users, see `account_files`."""
 
     name: str
     path: str
     hide: tuple[str, ...]
     reason: str
+    opens_accounts: bool = False
 
 
 def choose(wanted: str | None, layout: Layout, spawner: Spawner, scratch: Path) -> Program:
@@ -48,7 +51,8 @@ def choose(wanted: str | None, layout: Layout, spawner: Spawner, scratch: Path) 
         problem = _try(program, spawner, scratch)
         if not problem:
             reason = f"{program.reason}; passed over: {'; '.join(tried)}" if tried else program.reason
-            return Program(program.name, program.path, program.hide, reason)
+            version = spawner.run((program.path, "--version"), program.hide).stdout.decode(errors="replace")
+            return replace(program, reason=reason, opens_accounts=account_files.opens_them(version))
         tried.append(f"{program.name} does not work here: {problem}")
     if wanted and not tried:
         raise Unavailable(f"the OCI runtime {wanted!r} is not installed", program=wanted)

@@ -25,7 +25,7 @@ def explain(process: ProcessSpec, root: Path, mounts: Sequence[AnyMount], runtim
     (docker-run(1)); the wording carries what Docker's clients look for.
     """
     command = process.args[0] if process.args else ""
-    found = [_inspect(path, root, mounts) for path in _candidates(command, process)]
+    found = [inspect(path, root, mounts) for path in _candidates(command, process)]
     if not any(info is not None for info in found):
         searched = "stat " + command + ": no such file or directory" if "/" in command else _NOT_IN_PATH
         return _error(f'exec: "{command}": {searched}', NOT_FOUND, command)
@@ -64,8 +64,9 @@ def _executable(info: os.stat_result) -> bool:
     return stat.S_ISREG(info.st_mode) and bool(info.st_mode & 0o111)
 
 
-def _inspect(path: str, root: Path, mounts: Sequence[AnyMount]) -> os.stat_result | None:
-    """What is at `path` as seen from inside; a bind mount that covers it is looked into."""
+def inspect(path: str, root: Path, mounts: Sequence[AnyMount]) -> os.stat_result | None:
+    """What is at `path` as seen from inside, links followed; a bind mount that covers it is looked into. None where
+    there is nothing."""
     covering = [m for m in mounts if isinstance(m, BindMount) and _below(path, m.destination)]
     base, below = os.fspath(root), path
     if covering:

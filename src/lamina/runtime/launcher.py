@@ -20,16 +20,21 @@ from lamina.runtime.watcher import Watcher
 class Launcher:
     """Starts monitors below `exec_root`, with the OCI runtime `binary` (a name or path), or the best one found.
 
+    A start that takes the program longer than `start_seconds` is ended.
+
     Thread-safe. `close` lets go of everything and leaves running tasks alone; it may be called twice.
     """
 
-    def __init__(self, exec_root: Path, binary: str | None = None) -> None:
+    def __init__(
+        self, exec_root: Path, binary: str | None = None, start_seconds: float = protocol.START_SECONDS
+    ) -> None:
         exec_root.mkdir(parents=True, exist_ok=True, mode=0o711)
         self.exec_root = exec_root
         self._scratch = exec_root / "probe"
         shutil.rmtree(self._scratch, ignore_errors=True)  # of an engine that died while it tried programs
         self.layout = cgroup_layout.detect()
         self._binary = binary
+        self.start_seconds = start_seconds
         self._program: Program | None = None
         self._filters: FilterCache | None = None
         self._lock = threading.Lock()

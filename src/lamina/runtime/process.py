@@ -21,6 +21,7 @@ from lamina.runtime.monitor import protocol
 from lamina.runtime.watcher import Watcher
 
 DELETE_SECONDS = 20.0
+_ANSWER_SECONDS = protocol.START_SECONDS + 30  # the monitor ends a start that takes longer, and must clear up
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,12 @@ def read_exit(directory: Path) -> ExitStatus | None:
         return _status(json.loads((directory / protocol.EXIT_FILE).read_bytes()))
     except (OSError, ValueError):
         return None
+
+
+def _cut_off(why: str) -> LaminaError:
+    if why == "asked":
+        return Unavailable("the start was ended before the OCI runtime had finished it", exit_code=128)
+    return Unavailable("the OCI runtime took too long to start the process and was ended", exit_code=128)
 
 
 def _status(message: dict[str, Any]) -> ExitStatus:
@@ -104,10 +111,11 @@ class Process:
 
     def start(self) -> int:
         """Starts the process and gives its id. Raises Conflict when it was started before, CommandFailed or
-        InvalidInput (see `failure.explain`) when it cannot be started: then it has ended for good."""
+        InvalidInput (see `failure.explain`) when it cannot be started, or Unavailable when that takes too long or is
+        ended by `abort`: then it has ended for good."""
         self._started = True  # before the monitor can tell of the end
         try:
-            answer = self._ask({"op": "start"}, timeout=None)
+            answer = self._ask({"op": "start"}, timeout=_ANSWER_SECONDS)
         except LaminaError:
             self._started = False
             raise
@@ -118,9 +126,13 @@ class Process:
             if "status" not in answer:
                 raise Conflict("it has already been started")
             self._forgotten.wait(DELETE_SECONDS)
-            raise self._explain()
+            raise _cut_off(answer["cut"]) if answer.get("cut") else self._explain()
         self._pid = answer["pid"]
         return self._pid
+
+    def abort(self) -> bool:
+        """Ends a start that is on its way in another thread, which fails then; False when there is none."""
+        return bool(self._ask({"op": "abort"}).get("ended"))
 
     def _explain(self) -> LaminaError:
         return Internal("the process did not start")

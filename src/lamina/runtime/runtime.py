@@ -106,6 +106,7 @@ class Runtime(Launcher):
             kill_rest=spec.namespaces.pid != "private",
             hierarchies=self.layout.hierarchies,
             state=str(self.exec_root / "state" / id),
+            start_seconds=self.start_seconds,
         )
 
     def recover(self, id: str, on_exit: OnExit = ignore_exit, *, on_oom: Callable[[], None] = ignore_oom) -> Task:

@@ -16,7 +16,7 @@ from typing import Any
 
 import lamina
 from lamina.errors import Unavailable
-from lamina.runtime.monitor.protocol import Job
+from lamina.runtime.monitor.protocol import START_SECONDS, Job
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from lamina.runtime.monitor.server import main; main({fd})"
 
@@ -52,13 +52,16 @@ class Spawner:
         """Forks a monitor that serves `listener`; gives its process id."""
         return self._request({"op": "monitor", "job": job.dump()}, [listener.fileno()])
 
-    def run(self, command: Sequence[str], hide: Sequence[str] = (), input: bytes = b"") -> Completed:
-        """Runs a command to its end, without the mounts in `hide`, and gives what it printed."""
+    def run(
+        self, command: Sequence[str], hide: Sequence[str] = (), input: bytes = b"", seconds: float = START_SECONDS
+    ) -> Completed:
+        """Runs a command to its end, without the mounts in `hide`, and gives what it printed. One that takes longer
+        than `seconds` is killed, with all that it started."""
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
         ends = [pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]]
         ours = [pipes[0][1], pipes[1][0], pipes[2][0], pipes[3][0]]
         try:
-            self._request({"op": "command", "command": list(command), "hide": list(hide)}, ends)
+            self._request({"op": "command", "command": list(command), "hide": list(hide), "seconds": seconds}, ends)
         except BaseException:
             for fd in ours:
                 os.close(fd)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError
-from lamina.runtime import bundle
+from lamina.runtime import account_files, bundle
 from lamina.runtime.binary import Program
 from lamina.runtime.cgroups import layout as cgroup_layout
 from lamina.runtime.cgroups.freezer import freeze
@@ -54,7 +54,11 @@ class Task(Process):
         self._configured = spec, rootfs
 
     def start(self) -> int:
-        """See Process; what the runtime compiled for it is kept for the next."""
+        """See Process; what the runtime compiled for it is kept for the next. Raises what `account_files.check` does,
+        too."""
+        if self._configured is not None and self._launcher.program.opens_accounts:
+            spec, rootfs = self._configured
+            account_files.check(rootfs, spec.mounts)
         pid = super().start()
         self._launcher.filters.learn(self._filter_key, self.id)
         return pid
@@ -137,6 +141,7 @@ class Task(Process):
             console=spec.console_size,
             stdin=stdin,
             hierarchies=self._launcher.layout.hierarchies,
+            start_seconds=self._launcher.start_seconds,
         )
 
     def delete(self) -> None:
@@ -195,8 +200,15 @@ class Exec(Process):
 
     def __init__(self, launcher: Launcher, task: Task, directory: Path, spec: ProcessSpec, on_exit: OnExit) -> None:
         super().__init__(directory, launcher.watcher, on_exit, ignore_oom)
+        self._launcher = launcher
         self._task = task
         self._spec = spec
+
+    def start(self) -> int:
+        """See Process. Raises what `account_files.check` does."""
+        if self._launcher.program.opens_accounts:
+            account_files.check(Path(f"/proc/{self._task.pid}/root"), ())
+        return super().start()
 
     def _gone(self) -> None:
         super()._gone()

@@ -16,6 +16,7 @@ from typing import Any
 
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
+from lamina.runtime.monitor.ending import end_descendants, wait_at_most
 from lamina.runtime.monitor.jsonlog import JsonLog
 from lamina.runtime.monitor.launch import Console, spawn
 from lamina.runtime.monitor.loop import READ, Loop
@@ -25,7 +26,9 @@ from lamina.runtime.monitor.streams import Input, Output
 from lamina.runtime.monitor.warmth import Warmth, own_cgroup
 
 DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from processes that inherited it (as Docker)
+UNWANTED_SECONDS = 3.0  # how long a start that nobody wants any more may go on
 UNUSED_SECONDS = 60.0  # how long an exec may wait for its start
+DELETE_SECONDS = 10.0  # how long the runtime program may take to forget a task
 LINGER_SECONDS = 30.0  # how long slow clients may take to fetch the rest
 
 Answer = Callable[[dict[str, Any]], None]
@@ -46,6 +49,7 @@ class Monitor:
         self._master = -1
         self._launching = 0
         self._unwanted = False
+        self._cut = ""  # why the start was ended: "late" or "asked"
         self._pid = 0
         self._ended: dict[int, int] = {}  # wait statuses of adopted processes seen before the task's pid was known
         self._answer: Answer | None = None
@@ -100,7 +104,24 @@ class Monitor:
             self._loop.watch(console.fileno(), READ, lambda events: self._take_terminal(console))
             command = [part.replace("{console}", console.path) for part in command]
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
-        self._launching = spawn(command, self._job.directory, self._job.hide, stdio)
+        launched = self._launching = spawn(command, self._job.directory, self._job.hide, stdio)
+        self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
+
+    def abort(self) -> bool:
+        """Ends a start that is on its way, with everything it made; False when there is none."""
+        if self._launching:
+            self._cut_off("asked")
+        return bool(self._cut)
+
+    def _overdue(self, launched: int, why: str) -> None:
+        if launched == self._launching:
+            self._cut_off(why)
+
+    def _cut_off(self, why: str) -> None:
+        """The runtime program does not come to an end: that of its killed process leads on to `_launched`."""
+        self._cut = self._cut or why
+        kill_all(self._job.cgroups, signal.SIGKILL)
+        end_descendants()
 
     def resize(self, height: int, width: int) -> None:
         if self._master >= 0:
@@ -125,6 +146,8 @@ class Monitor:
         its way, or run by now: it is ended first."""
         if self._launching:
             self._unwanted = True
+            launched = self._launching
+            self._loop.later(UNWANTED_SECONDS, lambda: self._overdue(launched, "asked"))
         elif self._pid and not self._exit:
             self.kill(signal.SIGKILL, bool(self._job.delete))
         elif not self._pid:
@@ -169,7 +192,7 @@ class Monitor:
             os.close(fd)
         self._given.clear()
         if status != 0:
-            self._failed({"error": "runtime failed", "status": os.waitstatus_to_exitcode(status)})
+            self._failed({"error": "runtime failed", "status": os.waitstatus_to_exitcode(status), "cut": self._cut})
             return
         try:
             with open(self._path(protocol.PID_FILE)) as file:
@@ -206,6 +229,9 @@ class Monitor:
             self._input.connect(os.dup(self._master))
 
     def _failed(self, message: dict[str, Any]) -> None:
+        if message["status"] < 0:  # killed, by us or somebody else, it could not clear up after itself
+            kill_all(self._job.cgroups, signal.SIGKILL)
+            end_descendants()
         if self._pid:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -250,7 +276,8 @@ class Monitor:
         if self._job.delete and not self._forget():
             pid = spawn(self._job.delete, self._job.directory, self._job.hide, (-1, -1, -1))
             with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+                wait_at_most(pid, DELETE_SECONDS)
+            remove(self._job.cgroups)  # which a runtime that was killed early does not know of
         self._output.on_idle = self._end
         self._peers.tell({"event": "deleted", "clients": len(self._output.clients)})
         self._loop.later(LINGER_SECONDS, self._end)

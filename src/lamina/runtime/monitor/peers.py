@@ -28,6 +28,7 @@ class Served(Protocol):
     def resize(self, height: int, width: int) -> None: ...
     def kill(self, number: int, all: bool) -> bool: ...
     def warm(self) -> None: ...
+    def abort(self) -> bool: ...
     def quit(self) -> None: ...
 
 
@@ -118,6 +119,8 @@ class Peers:
             case "warm":
                 self._monitor.warm()
                 self._answer(connection, {})
+            case "abort":
+                self._answer(connection, {"ended": self._monitor.abort()})
             case "quit":
                 self._answer(connection, {})
                 self._monitor.quit()

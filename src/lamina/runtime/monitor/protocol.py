@@ -8,6 +8,8 @@ A connection begins with one line from the engine, `{"op": …}`:
 - `watch`: answered by the present state; later come `{"event": "oom"}`, `{"event": "exit", …}`,
   `{"event": "deleted"}`.
 - `start`, `resize` {height, width}, `kill` {signal, all}, `warm`, `quit`: answered by one line each.
+- `abort`: ends a start that is on its way; answered {"ended": whether there was one}. The start itself is answered by
+  an error with `cut` "asked"; "late" when it took longer than `start_seconds`.
 
 An answer with a key `error` tells of a failure.
 """
@@ -27,6 +29,9 @@ PID_FILE = "init.pid"
 JOB_FILE = "job.json"
 RUNTIME_LOG = "runtime.log"
 
+START_SECONDS = 120.0  # how long the runtime program may take for a start: a thousand times what it needs; as much as
+# Kubernetes' agents give a runtime for any request (kubelet --runtime-request-timeout)
+
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
@@ -45,7 +50,7 @@ class Job:
     the directories of the task's cgroup, for out-of-memory counts and for killing what is left; `kill_rest` says
     that processes may outlive the first one (a shared PID namespace). `state` is the
     runtime program's own directory for the task. `hierarchies` are the machine's cgroup mounts as
-    "controller=directory".
+    "controller=directory". `start_seconds` is how long the start may take before it is ended.
     """
 
     directory: str
@@ -61,6 +66,7 @@ class Job:
     kill_rest: bool = False
     state: str = ""
     hierarchies: tuple[str, ...] = ()
+    start_seconds: float = START_SECONDS
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from lamina.linux.processes import become_subreaper, name_process
 from lamina.runtime.monitor import protocol
+from lamina.runtime.monitor.ending import wait_at_most
 from lamina.runtime.monitor.launch import spawn
 from lamina.runtime.monitor.monitor import Monitor
 from lamina.runtime.monitor.peers import ignore_signals
@@ -71,12 +72,13 @@ def _monitor(request: dict[str, Any], fds: list[int]) -> None:
 
 
 def _command(request: dict[str, Any], fds: list[int]) -> None:
-    """Runs one command with the descriptors given (stdin, stdout, stderr) and writes its exit code to the fourth."""
+    """Runs one command with the descriptors given (stdin, stdout, stderr), for at most the seconds asked for, and
+    writes its exit code to the fourth."""
+    become_subreaper()
     pid = spawn(request["command"], "/", request["hide"], (fds[0], fds[1], fds[2]))
     for fd in fds[:3]:
         os.close(fd)
-    _, status = os.waitpid(pid, 0)
-    os.write(fds[3], str(os.waitstatus_to_exitcode(status)).encode())
+    os.write(fds[3], str(wait_at_most(pid, request["seconds"])).encode())
 
 
 def _note(request: dict[str, Any], text: str) -> None:
