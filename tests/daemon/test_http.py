@@ -54,6 +54,43 @@ def test_unknown_paths_are_not_found(http_: Http, target: str) -> None:
     assert http_("GET", target).status == 404
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("a=%zz", 'invalid URL escape "%zz"'),
+        ("a=1&%g=1", 'invalid URL escape "%g"'),
+        ("a=%", 'invalid URL escape "%"'),
+        ("a=1;b=2", "invalid semicolon separator in query"),
+    ],
+)
+def test_malformed_queries_are_refused(http_: Http, query: str, message: str) -> None:
+    answer = http_("GET", f"/images/json?{query}")
+
+    assert (answer.status, answer.message) == (400, message)
+    assert http_("GET", f"/nosuch?{query}").status == 404
+    assert http_("GET", "/images/json?a=%3B%25&b=%ff&&=").status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (b"NONSENSE\r\n\r\n", "Invalid method encountered"),
+        (b"GET /_ping HTTP/1.1\r\n\r\n", "Missing 'Host' header in request"),
+        (b"GET /_ping HTTP/1.1\r\nHost: d\r\nbad header\r\n\r\n", "Invalid header token"),
+        (
+            b"GET /_ping HTTP/1.1\r\nHost: d\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+            "Got more than 65536 bytes when reading",
+        ),
+    ],
+)
+def test_what_is_no_http_is_told_so_as_json(http_: Http, request_: bytes, told: str) -> None:
+    head, _, body = http_.raw(request_).partition(b"\r\n\r\n")
+
+    assert b" 400 Bad Request\r\n" in head
+    assert b"Content-Type: application/json\r\n" in head
+    assert json.loads(body) == {"message": f"malformed request: {told}"}
+
+
 def test_another_method_is_not_allowed(http_: Http) -> None:
     assert http_("PUT", "/version").status == 405
 

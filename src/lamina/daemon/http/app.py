@@ -14,6 +14,7 @@ from lamina import __version__
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.errors import error_response
 from lamina.daemon.http.given import Given
+from lamina.daemon.http.query import check_query
 from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
 from lamina.errors import InvalidInput
 
@@ -47,6 +48,7 @@ class Api:
             if "\0" in path or any("\0" in value for value in request.query.values()):
                 raise InvalidInput("the request's address holds a NUL character")
             match = self._router.match(request.method, path)
+            check_query(request.rel_url.raw_query_string)
             return await match.handler(Call(request, match.places, version, self._workers))
         except asyncio.CancelledError:
             raise

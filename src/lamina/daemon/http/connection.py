@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import select
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_request import BaseRequest
+
+from lamina.daemon.http.errors import error_response
+from lamina.errors import InvalidInput
 
 _GLANCE = 0.5  # seconds between looks whether a client that has said everything is still there
 _GONE = select.POLLHUP | select.POLLERR
+_RAW = re.compile(r""":?\s*\bb["'].*""", re.DOTALL)
 _SILENT = logging.getLogger("lamina.daemon.access")
 _SILENT.disabled = True
 
@@ -20,7 +27,7 @@ class Handler(web.RequestHandler):
     """Parses requests and has them answered one after another. Bodies are taken as they come, as dockerd takes them:
     whatever `Content-Encoding` says, archives tell by themselves how they are compressed."""
 
-    __slots__ = ("half_closed",)
+    __slots__ = ("_malformed", "half_closed")
 
     half_closed: bool
 
@@ -36,9 +43,23 @@ class Handler(web.RequestHandler):
             auto_decompress=False,
         )
         self.half_closed = False
+        self._malformed = False
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What is no HTTP gets its 400 in the form of every other error, without the bytes that were wrong."""
+        answer = super().handle_error(request, status, exc, message)
+        if status == 400:
+            told = " ".join(_RAW.sub("", message or "").split()).rstrip(".")
+            answer = error_response(InvalidInput(f"malformed request: {told}"))
+            answer.force_close()
+        return answer
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._malformed = True
         asked = self._current_request
         if asked is not None and self._messages and not asked.content.is_eof():
             # What comes behind half a body is the parser's complaint of it: who reads the body must hear of it too.
@@ -63,6 +84,8 @@ class Handler(web.RequestHandler):
         return self._waiter is not None and not self._messages
 
     def _has_whole_body(self) -> bool:
+        if self._malformed:
+            return True  # the answer says so
         try:
             if self._parser is not None:
                 self._parser.feed_eof()
