@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import resource
 import signal
 import socket
 import subprocess
@@ -50,6 +51,20 @@ def test_a_graceful_stop_leaves_nothing_but_data() -> None:
         assert len(_machine()) < len(during)
         daemon.start()
         assert daemon.text("network", "ls", "--format", "{{.Name}}").split() == ["bridge", "host", "none"]
+
+
+def test_the_daemon_may_open_more_than_its_containers(busybox_tar: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (700, hard))
+    try:
+        with lamina_daemon() as daemon:
+            assert daemon.process is not None
+            assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+            daemon.text("import", str(busybox_tar), "base")
+            script = ("sh", "-c", "ulimit -Sn; ulimit -Hn")
+            assert daemon.text("run", "--rm", "--net", "none", "base", *script) == f"700\n{hard}"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_what_is_always_to_run_comes_back_with_the_daemon(busybox_tar: Path) -> None:

@@ -24,6 +24,7 @@ from lamina.daemon.routes.all import all_routes
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
+from lamina.linux.descriptors import raise_limit
 
 _LOG = logging.getLogger("lamina.daemon")
 _READ_BUFFER = 1 << 20  # bytes of a request's body received ahead of who reads it
@@ -34,6 +35,7 @@ def serve(options: Options) -> None:
     """Runs a daemon until SIGTERM or SIGINT. Raises what starting meets: Conflict for a data root, socket or pid file
     in use, InvalidInput, Unavailable. Containers keep running afterwards, unless live-restore is off."""
     _log(options)
+    raise_limit()
     with ExitStack() as end:
         end.enter_context(_pidfile(options.pidfile))
         listeners = [listener for host in listen_on(options) for listener in listen(host, options)]

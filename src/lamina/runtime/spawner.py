@@ -16,9 +16,13 @@ from typing import Any
 
 import lamina
 from lamina.errors import Unavailable
+from lamina.linux.descriptors import limit_for_children
 from lamina.runtime.monitor.protocol import START_SECONDS, Job
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from lamina.runtime.monitor.server import main; main({fd})"
+_PROGRAM = """import sys
+sys.path.insert(0, sys.argv[1])
+from lamina.runtime.monitor.server import main
+main({fd}, {limit})"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Spawner:
         if self._socket is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             package_root = str(Path(lamina.__file__).parent.parent)
-            program = _PROGRAM.format(fd=theirs.fileno())
+            program = _PROGRAM.format(fd=theirs.fileno(), limit=limit_for_children())
             command = [sys.executable, "-I", "-S", "-c", program, package_root, f"lamina {self._root}"]
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"

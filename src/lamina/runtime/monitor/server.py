@@ -15,6 +15,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from lamina.linux.descriptors import set_limit
 from lamina.linux.processes import become_subreaper, name_process
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.ending import wait_at_most
@@ -25,8 +26,9 @@ from lamina.runtime.monitor.peers import ignore_signals
 MESSAGE_LIMIT = 1 << 18
 
 
-def main(fd: int) -> None:
-    """Serves the socket `fd` until the other end closes."""
+def main(fd: int, descriptors: int) -> None:
+    """Serves the socket `fd` until the other end closes. All that it starts may have so many `descriptors` open."""
+    set_limit(descriptors)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forked monitors are not waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     name_process("lamina-spawner")
