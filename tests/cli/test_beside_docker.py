@@ -66,6 +66,11 @@ inspect -f '{{index .Config.Labels "team"}} {{printf "%.5s" .Id}}' same-one
 inspect -f '{{join .Config.Cmd ", "}}' same-one
 image inspect -f '{{.RootFS.Type}} {{len .RootFS.Layers}} {{.Config.Volumes}} {{.Config.ExposedPorts}}' same
 image inspect -f '{{.Os}}/{{.Architecture}} {{.RepoTags}}' same
+image inspect -f '{{.OsVersion}}|{{.Variant}}|{{.Container}}|{{.Config.ArgsEscaped}}|{{.Config.StopSignal}}' same
+image inspect -f '{{.Config.Healthcheck}} {{.VirtualSize}} {{.GraphDriver.Name}} {{.RootFS.Type}}' same
+inspect -f '{{.HostConfig.LogConfig}} {{.HostConfig.RestartPolicy}} {{.HostConfig.Ulimits}} {{.ExecIDs}}' same-one
+inspect -f '{{.HostConfig.KernelMemory}}|{{.Config.MacAddress}}|{{.Config.StopTimeout}}|{{.State.Health}}' same-one
+volume inspect -f '{{.Status}} {{.Options}}' same-volume
 volume ls
 volume ls -q
 volume inspect same-volume

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -28,27 +29,14 @@ template_option = click.option(
 )
 size_option = switch("-s", "--size", help="Tell file sizes of containers")
 
-# Keys that Docker leaves out of its JSON while they are empty: a template may ask for them all the same.
-OPTIONAL = {
-    "Health", "Healthcheck", "MacAddress", "NetworkDisabled", "StopTimeout", "StopSignal", "Annotations", "Init",
-    "Runtime", "Parent", "Comment", "Container", "Variant", "SizeRw", "SizeRootFs", "Status", "UsageData",
-    "GraphDriver",
-    "Size", "Platform", "Peers", "ArgsEscaped", "Isolation", "Author", "Created", "DockerVersion", "Identity",
-    "ImageManifestDescriptor",
-}  # fmt: skip
-LISTS = {"Cmd", "Entrypoint", "Env", "OnBuild", "Shell", "Mounts", "Aliases", "Binds", "CapAdd", "CapDrop", "RepoTags"}
-MAPS = {"Labels", "Volumes", "ExposedPorts", "Tmpfs", "Sysctls", "StorageOpt", "Options"}
-
-
-def _optional(name: str) -> object:
-    """What a key that is not there is worth in a template. Raises KeyError where Docker has no such key."""
-    if name in LISTS:
-        return []
-    if name in MAPS:
-        return {}
-    if name not in OPTIONAL:
-        raise KeyError(name)
-    return None
+# Objects that are structs in Docker's client, with the JSON's order of fields in Go.
+STRUCTS = {
+    "LogConfig": ("Type", "Config"),
+    "RestartPolicy": ("Name", "MaximumRetryCount"),
+    "GraphDriver": ("Data", "Name"),
+    "RootFS": ("Type", "Layers"),
+    "ConfigFrom": ("Network",),
+}
 
 
 def _with_empties(value: Any) -> Any:
@@ -59,10 +47,14 @@ def _with_empties(value: Any) -> Any:
 
 
 def _as_in_go(name: str, value: Any) -> Any:
+    from lamina.cli.show.absent import MAPS, empty_value
     from lamina.cli.template.values import Struct
 
-    if value is None and name in LISTS | MAPS:
-        return _optional(name)
+    if value is None:
+        with suppress(KeyError):
+            return empty_value(name)
+    if name in STRUCTS and isinstance(value, Mapping):
+        return Struct({field: _as_in_go(field, value[field]) for field in STRUCTS[name] if field in value})
     if name in ("Volumes", "ExposedPorts") and value:
         return {key: Struct(item) for key, item in value.items()}
     if name in MAPS and isinstance(value, Mapping):
@@ -102,11 +94,12 @@ def _print_json(found: list[Mapping[str, Any]], compact: bool) -> None:
 
 
 def _print_template(found: list[Mapping[str, Any]], form: str) -> None:
+    from lamina.cli.show.absent import empty_value
     from lamina.cli.template import Template
 
     template = Template.parse(form)
     for document in found:
-        sys.stdout.write(template.render(_with_empties(document), _optional) + "\n")
+        sys.stdout.write(template.render(_with_empties(document), empty_value) + "\n")
 
 
 @command("""
