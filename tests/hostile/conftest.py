@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.hostile import Target, attacked
+from support.programs import need
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +17,13 @@ def target(busybox_tar: Path) -> Iterator[Target]:
     if os.geteuid() != 0:
         pytest.skip("containers need root")
     with attacked(busybox_tar) as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def runc_target(busybox_tar: Path) -> Iterator[Target]:
+    """The same with runc, which opens more of what an image has."""
+    if os.geteuid() != 0:
+        pytest.skip("containers need root")
+    with attacked(busybox_tar, "--default-runtime", need("runc")) as target:
         yield target

@@ -42,7 +42,8 @@ class Containers:
     """Containers over the rooms of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
 
     Making it finds the containers that an earlier engine left, running or ended. Every verb raises NotFound for an
-    unknown container. `close` lets go of all; running containers stay, and it may be called twice.
+    unknown container. `close` lets go of all; running containers stay, starts are waited for (those that hang are
+    ended), and it may be called twice.
     """
 
     def __init__(self, rooms: Rooms, root: Path, defaults: Defaults | None = None) -> None:
@@ -73,6 +74,10 @@ class Containers:
         for container in self._catalog.all():
             container.stop_health()
             container.restarting.cancelled.set()
+        self._execs.close()
+        for container in self._catalog.all():
+            if container.task is not None and container.state.status != "running":  # it may be on its way
+                self._stopper.end_start(container)
         self._launcher.close()
 
     # making and removing

@@ -170,6 +170,15 @@ class Execs:
             for id in [id for id, execution in self._known.items() if execution.container is container]:
                 del self._known[id]
 
+    def close(self) -> None:
+        """Ends those that are about to start: who waits for them would wait for the runtime program."""
+        with self._lock:
+            starting = [execution.process for execution in self._known.values() if not execution.begun.is_set()]
+        for process in starting:
+            if process is not None:
+                with contextlib.suppress(LaminaError):  # it has just failed by itself
+                    process.abort()
+
     def inspect(self, id: str) -> dict[str, Any]:
         """As `GET /exec/{id}/json` has it."""
         execution = self.get(id)

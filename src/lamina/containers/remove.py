@@ -29,8 +29,11 @@ class Remover:
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
         """Removes the container; with `force` a running one, with `volumes` also its anonymous volumes.
 
-        Raises Conflict for a running one, and when it is being removed by somebody else.
+        With `force` a start that hangs is ended, too. Raises Conflict for a running one, and when it is being removed
+        by somebody else.
         """
+        if force:
+            self._stopper.end_start(container)
         if container.state.running:
             if not force:
                 raise Conflict(self._refusal(container), container=container.id)

@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from lamina.containers.container import Container, WaitResult
-from lamina.errors import Conflict, InvalidInput, Unavailable
+from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
 
 STOP_SECONDS = 10  # between the stop signal and SIGKILL, where nobody says otherwise
 KILL_SECONDS = 10.0  # how long a killed process may take to go
+START_PATIENCE = 1.0  # how long a start may go on that somebody wants ended: many times what one takes
 _LONGEST = 1e9  # seconds that can be waited
 
 Publish = Callable[..., None]
@@ -43,7 +44,9 @@ class Stopper:
 
     def kill(self, container: Container, number: int) -> None:
         """Sends a signal, and after SIGKILL waits for the end. Raises Conflict when the container does not run,
-        Unavailable when it survives."""
+        Unavailable when it survives. A start that hangs is ended by SIGKILL, too."""
+        if number == signal.SIGKILL and self.end_start(container):
+            return
         ended = container.wait("not-running")
         self.send(container, number)
         if number == signal.SIGKILL:
@@ -70,8 +73,10 @@ class Stopper:
     def stop(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> bool:
         """The stop signal, SIGKILL after `timeout` seconds (-1: never), and the end of it; False when it was stopped.
 
-        Raises Unavailable when the process survives SIGKILL.
+        A start that hangs is ended. Raises Unavailable when the process survives SIGKILL.
         """
+        if self.end_start(container):
+            return True
         if not container.state.running:
             return False
         self._mark(container)
@@ -95,6 +100,18 @@ class Stopper:
             self._await(container, ended)  # it has just ended by itself
         self._publish(container, "stop")
         return True
+
+    def end_start(self, container: Container) -> bool:
+        """Waits until nobody changes the container's state, and ends a start that does not get done: it holds the lock
+        while it waits for the runtime program. Gives whether there was one."""
+        ended = False
+        while not container.lock.acquire(timeout=START_PATIENCE):
+            task = container.task
+            if task is not None:
+                with suppress(LaminaError):  # it is not there yet, or gone: the lock tells
+                    ended = task.abort() or ended
+        container.lock.release()
+        return ended
 
     def end(self, container: Container) -> None:
         """SIGKILL, and waits for the end. Raises Unavailable when it does not come."""

@@ -1,0 +1,103 @@
+"""What holds the OCI runtime up: runc opens the files of users before it starts anything."""
+
+from __future__ import annotations
+
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.hostile import OFF, Answer, Target, attacked, link, special
+from support.processes import processes_naming
+from support.runtimes import unaware
+from support.waiting import eventually
+
+pytestmark = [pytest.mark.root, pytest.mark.peer]
+
+PLACES = ("etc/passwd", "etc/group")
+REFUSED = "is not a regular file"
+CHANGES = "rm /etc/passwd; mkfifo /etc/passwd; echo ready; exec sleep 300"
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "odd",
+    [lambda place: special(place, tarfile.FIFOTYPE), lambda place: link(place, "/dev/zero")],
+    ids=["fifo", "link"],
+)
+def test_images_whose_users_are_no_files_are_refused(runc_target: Target, place: str, odd: object) -> None:
+    assert callable(odd)
+    runc_target.image("odd", members=[odd(place)], without=[place])
+    id = runc_target.create("true", image="odd")
+    answer = runc_target.start(id)
+    assert (answer.status, REFUSED in answer.message) == (400, True)
+    runc_target.remove(id)
+    assert REFUSED in runc_target.build("FROM odd\nRUN true\n")
+    assert runc_target.cli.text("run", "--rm", *OFF, "bb", "echo", "well") == "well\n"
+
+
+def test_a_container_that_changes_its_users_takes_no_exec(runc_target: Target) -> None:
+    with runc_target.running(CHANGES) as id:
+        eventually(lambda: runc_target.cli("logs", id).stdout == b"ready\n")
+        done = runc_target.cli("exec", id, "true", check=False)
+        assert (done.returncode, REFUSED in (done.stdout + done.stderr).decode()) == (126, True)
+
+
+@pytest.fixture(scope="module")
+def stuck(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A daemon whose runtime hangs on the image "odd"."""
+    with attacked(busybox_tar, "--default-runtime", unaware(tmp_path_factory.mktemp("unaware"))) as target:
+        target.image("odd", members=[special("etc/passwd", tarfile.FIFOTYPE)], without=["etc/passwd"])
+        yield target
+
+
+def _hanging(target: Target) -> tuple[str, list[Answer], threading.Thread]:
+    id = target.create("true", image="odd")
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(target.start(id)))
+    thread.start()
+    eventually(lambda: [line for line in processes_naming(id) if "run --bundle" in line])
+    return id, answers, thread
+
+
+def test_a_start_that_hangs_is_ended_by_who_asks(stuck: Target) -> None:
+    for method, path in (("POST", "stop"), ("POST", "kill"), ("DELETE", "?force=1")):
+        id, answers, thread = _hanging(stuck)
+        answer = stuck.ask(method, f"/containers/{id}{'' if path[0] == '?' else '/'}{path}")
+        thread.join(10)
+        assert (answer.status, [each.status for each in answers]) == (204, [503]), path
+        assert "was ended" in answers[0].message
+        stuck.remove(id)
+        assert stuck.ask("GET", f"/containers/{id}/json").status == 404
+        eventually(lambda id=id: not processes_naming(id))
+
+
+def test_a_container_with_an_exec_that_hangs_is_removed(stuck: Target) -> None:
+    with stuck.running(CHANGES) as id:
+        eventually(lambda: stuck.cli("logs", id).stdout == b"ready\n")
+        exec_id = stuck.ask("POST", f"/containers/{id}/exec", {"Cmd": ["true"]}).json["Id"]
+        answers: list[Answer] = []
+        thread = threading.Thread(
+            target=lambda: answers.append(stuck.ask("POST", f"/exec/{exec_id}/start", {"Detach": True}))
+        )
+        thread.start()
+        eventually(lambda: [line for line in processes_naming(id) if "exec --detach" in line])
+        assert stuck.ask("DELETE", f"/containers/{id}?force=1").status == 204
+        thread.join(10)
+        assert [answer.status for answer in answers] == [409]
+
+
+def test_the_daemon_stops_while_a_start_hangs(stuck: Target) -> None:
+    id = stuck.create("true", image="odd")
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(stuck.daemon.socket))
+        asking.sendall(f"POST /containers/{id}/start HTTP/1.1\r\nHost: l\r\nContent-Length: 0\r\n\r\n".encode())
+        eventually(lambda: [line for line in processes_naming(id) if "run --bundle" in line])
+        stuck.daemon.stop(20)
+    stuck.daemon.start()
+    assert stuck.ask("GET", f"/containers/{id}/json").json["State"]["Status"] == "created"
+    assert not processes_naming(id)
+    stuck.remove(id)
