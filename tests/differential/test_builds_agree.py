@@ -87,3 +87,19 @@ def test_same_image(engines: tuple[Daemon, Daemon], case: Case, tmp_path: Path) 
     expected, got = (read_saved(e.docker("save", f"case-{case.name}").stdout) for e in (reference, lamina))
     assert comparable_config(got) == comparable_config(expected)
     assert got.tree == expected.tree
+
+
+def test_sizes_agree(engines: tuple[Daemon, Daemon], tmp_path: Path) -> None:
+    """Of what is imported, and of what steps add: links and files named twice among them."""
+    (tmp_path / "Dockerfile").write_text(
+        "FROM base\nRUN ln -s /a/long/way /link && echo text > /a && ln /a /b\nCOPY . /c\n"
+    )
+    (tmp_path / "to").symlink_to("/nowhere/at/all")
+    (tmp_path / "file").write_bytes(bytes(5000))
+    shown = []
+    for engine in engines:
+        engine.docker("build", "--network", "none", "-t", "sized", str(tmp_path))
+        history = engine.text("history", "--human=false", "--format", "{{.Size}}", "sized").split()
+        shown.append((engine.text("images", "--format", "{{.Size}}", "base"), history))
+    assert shown[0] == shown[1]
+    assert int(shown[1][1][0]) > 5000

@@ -29,7 +29,7 @@ class LayerBuilder:
         self.entries = 0
         """Members written so far."""
         self.file_bytes = 0
-        """Bytes of the files written so far, holes included."""
+        """Bytes of the files written so far, holes and the texts of symlinks included."""
 
     def add(self, entry: Entry, data: Readable | bytes | None = None) -> None:
         """Put `entry` into the layer; `data` holds its `stored_size` bytes, as TarWriter.add takes them.
@@ -39,7 +39,7 @@ class LayerBuilder:
         start = self._writer.add(entry, data)
         self._index.add(entry if start == entry.data_offset else _placed(entry, start))
         self.entries += 1
-        self.file_bytes += entry.size
+        self.file_bytes += entry.told_size
 
     def whiteout(self, path: str, mtime_ns: int = 0) -> None:
         """Say that `path` of the layers below is gone."""

@@ -29,7 +29,7 @@ def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | 
         for member in read_tar(copy, limits):
             index.add(member.entry)
             entries += 1
-            file_bytes += member.entry.size
+            file_bytes += member.entry.told_size
         copy.drain(limits)
         diff_id = kept.finish()
     with disk_errors():

@@ -30,4 +30,4 @@ class Ingested:
     entries: int
     """Members of the tar, whiteouts among them."""
     file_bytes: int = 0
-    """Bytes of all files in it, holes included: what Docker calls the size of a layer."""
+    """Bytes of all files in it, holes and the texts of symlinks included: what Docker calls the size of a layer."""
