@@ -31,8 +31,10 @@ def _monitors(target: Target) -> dict[int, int]:
 
 
 def test_a_line_without_an_end_needs_no_memory(target: Target) -> None:
-    with target.running("dd if=/dev/zero bs=1M count=48 2>/dev/null | tr '\\0' x; echo end; exec sleep 300") as id:
-        target.cli("exec", id, "sh", "-c", "while pgrep tr >/dev/null; do :; done")
+    with target.running(
+        "dd if=/dev/zero bs=1M count=48 2>/dev/null | tr '\\0' x; echo end; touch /end; exec sleep 300"
+    ) as id:
+        target.cli("exec", id, "sh", "-c", "until test -e /end; do :; done")
         assert max(_monitors(target).values()) < 64 << 10
         assert target.client("logs", id).stdout.count(b"x") > 40 << 20
     assert target.daemon.answers()
@@ -76,7 +78,8 @@ def test_a_container_full_of_processes_can_be_seen_and_ended(target: Target) -> 
 
 def test_a_container_that_kills_its_monitor_ends(target: Target) -> None:
     """With the host's processes in sight, as only somebody who may do anything can have it."""
-    script = "until test -e /go; do :; done; kill -9 $PPID; sleep 300"
+    parent = "$(cut -d' ' -f4 /proc/$$/stat)"  # not $PPID: at the shell's start that may still be the runtime
+    script = f"until test -e /go; do :; done; kill -9 {parent}; sleep 300"
     with target.running(script, "--pid", "host") as id:
         target.cli("exec", id, "touch", "/go", check=False)
         assert target.ask("POST", f"/containers/{id}/wait").json["StatusCode"] == 137
