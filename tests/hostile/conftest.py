@@ -27,3 +27,10 @@ def runc_target(busybox_tar: Path) -> Iterator[Target]:
         pytest.skip("containers need root")
     with attacked(busybox_tar, "--default-runtime", need("runc")) as target:
         yield target
+
+
+@pytest.fixture(params=["target", "runc_target"], ids=["crun", "runc"])
+def either(request: pytest.FixtureRequest) -> Target:
+    """For what the runtime program itself opens or mounts on."""
+    found: Target = request.getfixturevalue(request.param)
+    return found

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.root, pytest.mark.peer]
 
 PLACES = ("etc/passwd", "etc/group")
 REFUSED = "is not a regular file"
-CHANGES = "rm /etc/passwd; mkfifo /etc/passwd; echo ready; exec sleep 300"
+CHANGES = "rm -f /etc/group; {}; echo ready; exec sleep 300"
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -39,11 +39,23 @@ def test_images_whose_users_are_no_files_are_refused(runc_target: Target, place:
     assert runc_target.cli.text("run", "--rm", *OFF, "bb", "echo", "well") == "well\n"
 
 
-def test_a_container_that_changes_its_users_takes_no_exec(runc_target: Target) -> None:
-    with runc_target.running(CHANGES) as id:
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        ("mkfifo {0}", True),
+        ("mknod {0} c 1 5", True),
+        ("mkdir {0}", True),
+        ("truncate -s 900G {0}", True),
+        ("ln -s {0} {0}", False),
+        ("true", False),
+    ],
+)
+def test_a_container_that_changes_its_users_takes_no_exec(runc_target: Target, made: str, refused: bool) -> None:
+    with runc_target.running(CHANGES.format(made.format("/etc/group"))) as id:
         eventually(lambda: runc_target.cli("logs", id).stdout == b"ready\n")
-        done = runc_target.cli("exec", id, "true", check=False)
-        assert (done.returncode, REFUSED in (done.stdout + done.stderr).decode()) == (126, True)
+        done = runc_target.cli("exec", "-u", "7", id, "true", check=False)
+        assert done.returncode == (126 if refused else 0)
+        assert (REFUSED in (done.stdout + done.stderr).decode()) is refused
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +88,7 @@ def test_a_start_that_hangs_is_ended_by_who_asks(stuck: Target) -> None:
 
 
 def test_a_container_with_an_exec_that_hangs_is_removed(stuck: Target) -> None:
-    with stuck.running(CHANGES) as id:
+    with stuck.running(CHANGES.format("mkfifo /etc/group")) as id:
         eventually(lambda: stuck.cli("logs", id).stdout == b"ready\n")
         exec_id = stuck.ask("POST", f"/containers/{id}/exec", {"Cmd": ["true"]}).json["Id"]
         answers: list[Answer] = []

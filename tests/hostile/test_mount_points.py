@@ -45,9 +45,9 @@ def _run(target: Target, members: Sequence[tarfile.TarInfo], *options: str, with
 
 
 @pytest.mark.parametrize("place", ["proc", "dev", "sys", "etc", "dev/shm", "dev/pts", "dev/console", "proc/sys"])
-def test_places_of_the_engines_own_mounts(target: Target, host: str, place: str) -> None:
+def test_places_of_the_engines_own_mounts(either: Target, host: str, place: str) -> None:
     without = [place] if "/" not in place else []
-    _run(target, [link(place, f"{host}/{place}")], "-t", without=without)
+    _run(either, [link(place, f"{host}/{place}")], "-t", without=without)
 
 
 def test_files_that_the_engine_writes(target: Target, host: str) -> None:
@@ -57,11 +57,11 @@ def test_files_that_the_engine_writes(target: Target, host: str) -> None:
 
 @pytest.mark.parametrize("inside", ["", "/etc/sub"])
 @pytest.mark.parametrize("kind", ["folder", "file", "tmpfs"])
-def test_targets_of_mounts(target: Target, host: str, tmp_path: Path, kind: str, inside: str) -> None:
+def test_targets_of_mounts(either: Target, host: str, tmp_path: Path, kind: str, inside: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mounted")
     mount = ("--tmpfs", f"/data{inside}") if kind == "tmpfs" else ("-v", f"{tmp_path / kind}:/data{inside}")
-    _run(target, [link("data", host)], *mount)
+    _run(either, [link("data", host)], *mount)
 
 
 def test_volumes_and_working_directories_of_images(target: Target, host: str) -> None:
