@@ -76,6 +76,7 @@ def test_an_exec_hears_that_its_client_has_nothing_more_to_say(http_: Http, slee
         ({"Cmd": ["true"], "WorkingDir": "/nosuch"}, 126),
         ({"Cmd": ["/etc"]}, 126),
         ({"Cmd": ["nosuch"]}, 127),
+        ({"Cmd": [""]}, 127),
         ({"Cmd": ["sh", "-c", "kill -9 $$"]}, 137),
     ],
 )
@@ -222,6 +223,17 @@ def test_bodies_are_what_they_are_whatever_their_encoding_is_said_to_be(http_: H
     assert (
         http_("POST", "/images/load", b"no tar at all", headers | {"Content-Type": "application/x-tar"}).status == 400
     )
+
+
+def test_an_archive_of_no_images_is_empty(http_: Http) -> None:
+    answer = http_("GET", "/images/get")
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/x-tar")
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
+        listed = archive.extractfile("manifest.json")
+        assert listed is not None
+        assert not json.load(listed)
+    assert http_("POST", "/images/load", answer.body, {"Content-Type": "application/x-tar"}).status == 200
 
 
 def test_a_compressed_context_may_say_so(http_: Http) -> None:

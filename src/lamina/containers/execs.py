@@ -56,7 +56,7 @@ class Execs:
     def create(self, container: Container, wish: ExecConfig) -> str:
         """Notes what is to be run; gives its ID. Raises Conflict when the container does not run or is paused."""
         task = _task(container)
-        if not wish.cmd or not wish.cmd[0]:
+        if not wish.cmd:
             raise InvalidInput("No exec command specified")
         parse_keys(wish.detach_keys)
         task.expect_exec()

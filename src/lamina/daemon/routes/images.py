@@ -141,8 +141,6 @@ class ImageRoutes:
 
     async def save(self, call: Call) -> web.StreamResponse:
         names = (call.places["name"],) if "name" in call.places else call.texts("names")
-        if not names:
-            raise InvalidInput("no image was named")
 
         def work(sink: Sink) -> None:
             with self._engine.images.archive(names) as pieces:

@@ -15,10 +15,8 @@ from lamina.images.record import REFERENCES
 def images_to_save(catalog: Catalog, names: Sequence[str]) -> list[SavedImage]:
     """A repository means all its tags; a tag itself; an ID or a digest the image without a name.
 
-    Each image comes once, in the order it was first named. Raises NotFound, InvalidInput.
+    Each image comes once, in the order it was first named; no names give none. Raises NotFound, InvalidInput.
     """
-    if not names:
-        raise InvalidInput("no image was named to save")
     chosen: dict[Digest, list[Reference]] = {}
     for name in names:
         found = _of_repository(catalog, name) or [(catalog.find(name), _tag(catalog, name))]

@@ -41,7 +41,7 @@ def load(catalog: Catalog, stream: BinaryIO, platform: Platform | None, report: 
     with store.lease() as lease:
         intake = take_in(store, lease, stream, report)
         planned = _plan(intake, platform)
-        if not planned:
+        if not planned and platform is not None:
             raise NotFound(f"the archive holds no image for platform {platform}", platform=str(platform))
         for image in planned:
             check_layers(store, lease, intake, image)
