@@ -60,7 +60,6 @@ BAD: list[tuple[str, bytes, type[LaminaError], str]] = [
     ("manifest no JSON", archive({"manifest.json": b"{"}), InvalidInput, "manifest.json"),
     ("manifest an object", archive(manifest({"Config": "c"})), InvalidInput, "manifest.json"),
     ("manifest with a number", archive(manifest([{"Config": 1}])), InvalidInput, "Config"),
-    ("manifest empty", archive(manifest([])), NotFound, ""),
     ("config missing", archive(without="config.json"), NotFound, "config.json"),
     ("config no JSON", archive({"config.json": b"[]"}), InvalidInput, "config"),
     ("config without rootfs", archive({"config.json": b"{}"}), InvalidInput, "rootfs"),
