@@ -85,11 +85,13 @@ class LayerTree:
         if inode is None:
             return None
         clean = "/".join(parts)
-        node = self._node(clean, inode)
+        return self._keep(inode, self._node(clean, inode))
+
+    def _keep(self, inode: RawInode, node: Node) -> Node:
         if node.is_directory:
             if len(self._directories) >= _MAX_DIRECTORIES:
                 self._directories = {}
-            self._directories[clean] = (inode, node)
+            self._directories[node.entry.path] = (inode, node)
         return node
 
     def children(self, path: str) -> Iterator[Node]:
@@ -106,7 +108,7 @@ class LayerTree:
             inode = self._image.inode(nid)
             if stat.S_ISDIR(inode.mode):
                 self._check_child(directory, inode, below)
-            yield self._node(prefix + os.fsdecode(name), inode)
+            yield self._keep(inode, self._node(prefix + os.fsdecode(name), inode))
 
     def read(self, node: Node) -> BinaryIO:
         """See Tree."""
@@ -139,10 +141,8 @@ class LayerTree:
         below.add(child.nid)
 
     def _walk(self, parts: Sequence[str]) -> RawInode | None:
-        inode = self._image.inode(self._image.root)
-        if not stat.S_ISDIR(inode.mode):
-            self._image.damaged("its root is not a directory")
-        for part in parts:
+        inode, rest = self._nearest(parts)
+        for part in rest:
             if not stat.S_ISDIR(inode.mode) or part in (".", ".."):
                 return None
             nid = self._entries(inode).get(os.fsencode(part))
@@ -150,6 +150,17 @@ class LayerTree:
                 return None
             inode = self._image.inode(nid)
         return inode
+
+    def _nearest(self, parts: Sequence[str]) -> tuple[RawInode, Sequence[str]]:
+        """Where to begin, and what is left to go: a tree walked in its order is never walked from its root."""
+        for count in (len(parts), len(parts) - 1):
+            known = self._directories.get("/".join(parts[:count])) if count > 0 else None
+            if known is not None:
+                return known[0], parts[count:]
+        root = self._image.inode(self._image.root)
+        if not stat.S_ISDIR(root.mode):
+            self._image.damaged("its root is not a directory")
+        return root, parts
 
     def _entries(self, directory: RawInode) -> dict[bytes, int]:
         found = self._names.get(directory.nid)
