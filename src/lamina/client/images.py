@@ -57,11 +57,15 @@ class Images:
         tag: str = "",
         *,
         platform: str | None = None,
+        all_platforms: bool = False,
         auth: Auth | None = None,
         report: Report = ignore,
     ) -> None:
-        """Bring an image from a registry; `tag` may be a digest; without one, every tag of the name comes."""
-        query = {"fromImage": name, "tag": tag or None, "platform": platform}
+        """Bring an image from a registry; `tag` may be a digest; without one, every tag of the name comes.
+
+        With `all_platforms` (a daemon of lamina's) the images for other platforms come too, each named by its digest.
+        """
+        query = {"fromImage": name, "tag": tag or None, "platform": platform, "allPlatforms": all_platforms or None}
         self._follow(self._transport.lines("POST", "/images/create", query, headers=auth_header(auth)), report)
 
     def push(

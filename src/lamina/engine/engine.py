@@ -261,11 +261,17 @@ class Engine:
         platform: Platform | None = None,
         credentials: Credentials | None = None,
         all_tags: bool = False,
+        all_platforms: bool = False,
         report: Report = ignore,
     ) -> Sequence[Image]:
         """See `Registries.pull`."""
         return self.registries.pull(
-            reference, platform=platform, credentials=credentials, all_tags=all_tags, report=report
+            reference,
+            platform=platform,
+            credentials=credentials,
+            all_tags=all_tags,
+            all_platforms=all_platforms,
+            report=report,
         )
 
     def push(

@@ -9,14 +9,14 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from lamina.credentials import HUB_KEY, Credentials, registry_key
-from lamina.distribution.client import Found, PulledImage, RegistryClient, Settings
+from lamina.distribution.client import Found, PulledImage, RegistryClient, Settings, pull_all
 from lamina.distribution.client import pull as pull_content
 from lamina.distribution.client import push as push_content
 from lamina.distribution.client import search as search_registry
 from lamina.distribution.client.inspect import Inspected
 from lamina.distribution.client.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound
-from lamina.formats.platform import Platform
+from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
@@ -39,38 +39,45 @@ class Registries:
         platform: Platform | None = None,
         credentials: Credentials | None = None,
         all_tags: bool = False,
+        all_platforms: bool = False,
         report: Report = ignore,
         cancelled: threading.Event | None = None,
     ) -> Sequence[Image]:
         """Brings in the image `reference` names, or with `all_tags` every tag of its repository.
 
+        With `all_platforms` the images for other platforms than `platform` (this machine's) come as well, after it,
+        each under the digest of its manifest; where none is for `platform`, the first one gets the name.
         Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
         """
         with self._client(reference, credentials) as client:
-            if not all_tags:
-                return [self._pull_one(client, reference, platform, report, cancelled)]
-            tags = client.repository(reference).tags()
-            return [self._pull_one(client, reference.with_tag(t), platform, report, cancelled) for t in tags]
+            tags = client.repository(reference).tags() if all_tags else ()
+            images: list[Image] = []
+            for one in [reference.with_tag(tag) for tag in tags] if all_tags else [reference.with_default_tag()]:
+                with self._store.lease(keep=True):
+                    if all_platforms:
+                        whole = pull_all(one, self._store, report, client=client, cancelled=cancelled)
+                        found = _first_for(platform or Platform.host(), whole)
+                    else:
+                        found = [pull_content(one, platform, self._store, report, client=client, cancelled=cancelled)]
+                    images += self._enter(one, found, report)
+            return images
 
-    def _pull_one(
-        self,
-        client: RegistryClient,
-        reference: Reference,
-        platform: Platform | None,
-        report: Report,
-        cancelled: threading.Event | None,
-    ) -> Image:
-        reference = reference.with_default_tag()
+    def _enter(self, reference: Reference, found: Sequence[PulledImage], report: Report) -> list[Image]:
+        """Makes images of what was pulled; the first one gets the name."""
         before = self._images.find(str(reference))
-        with self._store.lease(keep=True):
-            pulled = pull_content(reference, platform, self._store, report, client=client, cancelled=cancelled)
-            image = self._images.create(pulled.config, manifest=pulled.manifest, references=_names(reference, pulled))
+        names = [_names(reference, found[0])]
+        names += [[replace(reference, tag=None, digest=one.manifest.digest)] for one in found[1:]]
+        images = [
+            self._images.create(one.config, manifest=one.manifest, references=called)
+            for one, called in zip(found, names, strict=True)
+        ]
+        image = images[0]
         fresh = before is None or before.id != image.id
         report(
             Status(f"Status: {'Downloaded newer image' if fresh else 'Image is up to date'} for {reference.familiar()}")
         )
         self._images.publish("pull", image, reference.familiar())
-        return image
+        return images
 
     def push(
         self,
@@ -151,6 +158,12 @@ def credentials_for(reference: Reference, known: Mapping[str, Credentials]) -> C
     """Those of the reference's registry, among several by registry as `X-Registry-Config` names them."""
     wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
     return next((found for name, found in known.items() if registry_key(name) == wanted), None)
+
+
+def _first_for(platform: Platform, found: Sequence[PulledImage]) -> list[PulledImage]:
+    """The one that suits `platform` best, then the others in their order."""
+    position = choose(platform, [one.config.platform for one in found]) or 0
+    return [found[position], *found[:position], *found[position + 1 :]]
 
 
 def _names(reference: Reference, pulled: PulledImage) -> list[Reference]:

@@ -38,12 +38,19 @@ def _report(quiet: bool) -> Report:
 """)
 @click.argument("reference", metavar="NAME[:TAG|@DIGEST]")
 @switch("-a", "--all-tags", help="Download every tag of the name")
+@switch("--all-platforms", help="Download the images for other platforms too, each named by its digest")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
 @click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform, such as linux/arm64")
 @switch("-q", "--quiet", help="Only print the image's name")
 @click.pass_obj
 def pull(
-    session: Session, reference: str, all_tags: bool, disable_content_trust: bool, platform: str | None, quiet: bool
+    session: Session,
+    reference: str,
+    all_tags: bool,
+    all_platforms: bool,
+    disable_content_trust: bool,
+    platform: str | None,
+    quiet: bool,
 ) -> None:
     """Download an image from a registry."""
     from lamina.formats.reference import Reference
@@ -52,7 +59,9 @@ def pull(
     known = Reference.parse(reference)
     tag = _chosen_tag(tag, all_tags, quiet)
     auth = auth_for(session.settings.config, repository)
-    session.client.images.pull(repository, tag, platform=platform, auth=auth, report=_report(quiet))
+    session.client.images.pull(
+        repository, tag, platform=platform, all_platforms=all_platforms, auth=auth, report=_report(quiet)
+    )
     named = known.name if all_tags else f"{known.name}{'@' if ':' in tag else ':'}{tag}"
     print(named)
 

@@ -102,11 +102,12 @@ class ImageRoutes:
         reference = named(name, tag) or Reference.parse(name)
         whole = reference.tag is None and reference.digest is None
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
-        wanted = platform(call)
+        options: dict[str, Any] = {"platform": platform(call), "all_tags": whole}
+        options["all_platforms"] = call.flag("allPlatforms")  # lamina's own; Docker's clients do not send it
 
         def work(report: Report) -> None:
             with without_prompts():
-                self._engine.pull(reference, platform=wanted, credentials=credentials, all_tags=whole, report=report)
+                self._engine.pull(reference, credentials=credentials, report=report, **options)
 
         return await progress_response(call, work)
 
