@@ -48,7 +48,7 @@ class SeaweedServer:
         arguments = [f"-{name}={port}" for name, port in ports.items()]
         arguments += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self._folder}", "-master.volumeSizeLimitMB=64"]
         arguments += [
-            "-volume.max=64",
+            "-volume.max=1000",
             "-master.telemetry=false",
             "-s3",
             "-s3.port.lance=0",
