@@ -16,6 +16,7 @@ from lamina.distribution.client import search as search_registry
 from lamina.distribution.client.inspect import Inspected
 from lamina.distribution.client.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.images.image import Image
@@ -50,9 +51,12 @@ class Registries:
         Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
         """
         with self._client(reference, credentials) as client:
-            tags = client.repository(reference).tags() if all_tags else ()
+            if all_tags:
+                wanted = [reference.with_tag(tag) for tag in client.repository(reference).tags()]
+            else:
+                wanted = [reference.with_default_tag()]
             images: list[Image] = []
-            for one in [reference.with_tag(tag) for tag in tags] if all_tags else [reference.with_default_tag()]:
+            for one in wanted:
                 with self._store.lease(keep=True):
                     if all_platforms:
                         whole = pull_all(one, self._store, report, client=client, cancelled=cancelled)
@@ -65,12 +69,10 @@ class Registries:
     def _enter(self, reference: Reference, found: Sequence[PulledImage], report: Report) -> list[Image]:
         """Makes images of what was pulled; the first one gets the name."""
         before = self._images.find(str(reference))
-        names = [_names(reference, found[0])]
-        names += [[replace(reference, tag=None, digest=one.manifest.digest)] for one in found[1:]]
-        images = [
-            self._images.create(one.config, manifest=one.manifest, references=called)
-            for one, called in zip(found, names, strict=True)
-        ]
+        first, *others = found
+        named = [(first, _names(reference, first))]
+        named += [(one, [_by_digest(reference, one.manifest.digest)]) for one in others]
+        images = [self._images.create(one.config, manifest=one.manifest, references=names) for one, names in named]
         image = images[0]
         fresh = before is None or before.id != image.id
         report(
@@ -169,5 +171,9 @@ def _first_for(platform: Platform, found: Sequence[PulledImage]) -> list[PulledI
 def _names(reference: Reference, pulled: PulledImage) -> list[Reference]:
     """The name that was asked for, and the digest under which the registry has it."""
     top = pulled.index or pulled.manifest
-    digest = replace(reference, tag=None, digest=None).with_digest(top.digest)
+    digest = _by_digest(reference, top.digest)
     return [digest] if reference.tag is None else [reference if reference.digest is None else digest, digest]
+
+
+def _by_digest(reference: Reference, digest: Digest) -> Reference:
+    return replace(reference, tag=None, digest=None).with_digest(digest)
