@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.conftest import Http
+from support.api import Http
 from support.daemons import Daemon
 
 pytestmark = pytest.mark.root

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.conftest import Answer, Http
 from daemon.fuzzing import Fuzzer
+from support.api import Answer, Http
 from support.daemons import Daemon, lamina_daemon
 
 pytestmark = pytest.mark.root

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from daemon.conftest import Http
+from support.api import Http
 from support.daemons import Daemon
 
 pytestmark = pytest.mark.root

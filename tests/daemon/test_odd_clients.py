@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from daemon.conftest import Http
+from support.api import Http
 
 pytestmark = pytest.mark.root
 PING = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
 import tarfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,27 +10,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from support import api
 from support.clients import Client
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA, Cli
 
-PATIENCE = 30  # seconds an answer may take before it counts as a hang
 OFF = ("--network", "none")
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
+class Answer(api.Answer):
     @property
     def message(self) -> str:
         """The one sentence of an error."""
-        said = str(self.json["message"])
+        said = super().message
         assert said.count("\n") == 0
         assert "Traceback" not in said
         assert not said.startswith("internal error"), said
@@ -57,17 +46,9 @@ class Target:
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Answer:
         """One raw request; a body that is not bytes is sent as JSON."""
-        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(PATIENCE)
-        try:
-            connection.sock.connect(str(self.daemon.socket))
-            connection.request(method, path, raw, {"Content-Type": kind} if raw is not None else {})
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.read())
-        finally:
-            connection.close()
+        headers = {"Content-Type": kind} if body is not None else {}
+        found = api.Http(str(self.daemon.socket))(method, path, body, headers)
+        return Answer(found.status, found.headers, found.body)
 
     def create(self, *command: str, image: str = "bb", host: dict[str, Any] | None = None, **config: Any) -> str:
         """A new container without a network; its ID."""
