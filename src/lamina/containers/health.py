@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import threading
@@ -16,7 +17,7 @@ from lamina.containers.container import Container
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.specs import SpecMaker
 from lamina.containers.times import timestamp
-from lamina.errors import LaminaError
+from lamina.errors import Conflict, LaminaError
 from lamina.formats.runconfig import Healthcheck
 
 _SECOND = 1_000_000_000
@@ -96,7 +97,8 @@ class HealthChecks:
             raise
         status = process.wait(max(0.0, deadline - time.monotonic()))
         if status is None:
-            process.kill()
+            with contextlib.suppress(Conflict):  # it has just ended by itself
+                process.kill()
             process.wait(5)
             return None, output
         return status.code, output
@@ -127,10 +129,14 @@ def judged(before: Health, result: HealthResult, retries: int, *, starting: bool
 
 
 def _read(connection: socket.socket, deadline: float) -> str:
-    """The output until its end or the deadline, without the frames around it."""
-    kept = bytearray()
-    raw = bytearray()
-    while (left := deadline - time.monotonic()) > 0:
+    """Return the first `OUTPUT` bytes of the output until its end or the deadline, without the frames around them.
+
+    A command that says more is not heard any further, so its output never piles up here; once the caller closes the
+    connection, the monitor drops the rest. "..." then marks the cut, as in moby (daemon/health.go, limitedBuffer).
+    """
+    output = bytearray()
+    raw = bytearray()  # less than a frame; the monitor's frames hold at most 64 KiB
+    while len(output) <= OUTPUT and (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)
         try:
             data = connection.recv(65536)
@@ -140,6 +146,7 @@ def _read(connection: socket.socket, deadline: float) -> str:
             break
         raw += data
         while len(raw) >= 8 and len(raw) >= (end := 8 + int.from_bytes(raw[4:8])):
-            kept += raw[8:end]
+            output += raw[8:end]
             del raw[:end]
-    return bytes(kept[:OUTPUT]).decode(errors="replace")
+    text = bytes(output[:OUTPUT]).decode(errors="replace")
+    return f"{text}..." if len(output) > OUTPUT else text
