@@ -7,7 +7,6 @@ never by the text.
 
 from __future__ import annotations
 
-import errno
 from typing import Any, NamedTuple
 
 
@@ -117,14 +116,6 @@ OUTCOMES: dict[type[LaminaError], Outcome] = {
     Cancelled: Outcome(499, 130),
     Internal: Outcome(500, 125),
 }
-
-
-def recognised(error: BaseException) -> BaseException:
-    """`error`, or the kind it stands for: a full disk may show wherever a file is written (errno(3))."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "Free some, for example with a prune"
-        return NoSpace("no space left on device", advice=advice, path=error.filename)
-    return error
 
 
 def outcome(error: BaseException) -> Outcome:

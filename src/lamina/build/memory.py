@@ -10,6 +10,7 @@ from pathlib import Path
 from lamina.build.context.archive import SpooledData, nameless_file
 from lamina.build.tree import Data, Node
 from lamina.layers.entry import Entry, EntryType
+from lamina.linux.writing import write_all
 
 
 class MemoryTree:
@@ -42,10 +43,8 @@ class DownloadTree:
 
     def write(self, data: bytes, /) -> None:
         """Take more bytes."""
-        view = memoryview(data)
+        write_all(self._fd, data)
         self._size += len(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
 
     def finish(self, name: str, *, mode: int = 0o600, mtime_ns: int = 0) -> Node:
         """The bytes so far are the file `name`."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import IO
 
 from lamina.errors import Unavailable
+from lamina.linux.writing import write_all
 
 _PIPE = 1 << 20  # bytes of the pipe; what an unprivileged process may ask for
 
@@ -54,9 +55,7 @@ class Splice:
 
     def write(self, data: bytes) -> None:
         """Bytes that were read from the socket before."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._target, view) :]
+        write_all(self._target, data)
 
     def _from_pipe(self, most: int) -> int:
         try:

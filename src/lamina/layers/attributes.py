@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NoSpace, TooLarge
+from lamina.linux.writing import is_disk_full
 
 _UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -48,7 +49,7 @@ def placing(path: str) -> Iterator[None]:
 
 
 def _explained(path: str, error: OSError) -> LaminaError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return NoSpace(f"cannot unpack {path!r}: no space left on device", path=path)
     if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
         return Forbidden(f"may not unpack {path!r}: {error.strerror}", path=path)

@@ -6,11 +6,12 @@ from pathlib import Path
 from types import TracebackType
 
 from lamina.layers.entry import Entry, opaque_entry, whiteout_entry
-from lamina.layers.hashedfile import HashedFile, disk_errors
+from lamina.layers.hashedfile import HashedFile
 from lamina.layers.index.writer import IndexWriter
 from lamina.layers.layer import Ingested
 from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
+from lamina.linux.writing import full_disk_as_no_space
 
 
 class LayerBuilder:
@@ -54,7 +55,7 @@ class LayerBuilder:
         self._writer.close()
         with self._kept:
             diff_id = self._kept.finish()
-        with disk_errors():
+        with full_disk_as_no_space():
             self._index.write(self._index_path, self._kept.size, tars=[self._tar_path])
         return Ingested(diff_id, self._kept.size, self.entries, self.file_bytes)
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from lamina.errors import NoSpace
 from lamina.formats.digest import Digest, new_hasher
 from lamina.layers.tar.source import CHUNK
+from lamina.linux.writing import full_disk_as_no_space, write_all
 
 _AHEAD = 8
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Raise NoSpace for a full disk or quota; let everything else through."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace("no space left on device", advice="Free some, for example with a prune") from error
-        raise
 
 
 class HashedFile:
@@ -79,13 +65,11 @@ class HashedFile:
 
     def _store(self, piece: bytes) -> None:
         self._hasher.update(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(self._file, view) :]
+        write_all(self._file, piece)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            with disk_errors():
+            with full_disk_as_no_space():
                 raise self._failure
 
     def _join(self) -> None:
@@ -98,7 +82,7 @@ class HashedFile:
         """Write what is left and give the digest of it all. The file is not synced."""
         self._join()
         self._raise_failure()
-        with disk_errors():
+        with full_disk_as_no_space():
             self._store(self._take() if self._pending else b"")
         return Digest.from_hasher(self._hasher)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lamina.layers.hashedfile import HashedFile, disk_errors
+from lamina.layers.hashedfile import HashedFile
 from lamina.layers.index.writer import IndexWriter
 from lamina.layers.layer import Ingested
 from lamina.layers.limits import Limits
 from lamina.layers.tar.reader import read_tar
 from lamina.layers.tar.source import CHUNK, Readable
+from lamina.linux.writing import full_disk_as_no_space
 
 __all__ = ["Ingested", "ingest"]
 
@@ -32,7 +33,7 @@ def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | 
             file_bytes += member.entry.told_size
         copy.drain(limits)
         diff_id = kept.finish()
-    with disk_errors():
+    with full_disk_as_no_space():
         index.write(index_path, kept.size, tars=[tar_path])
     return Ingested(diff_id, kept.size, entries, file_bytes)
 

@@ -14,6 +14,7 @@ from lamina.layers.attributes import set_xattrs
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tar.reader import MemberData
 from lamina.layers.tar.source import CHUNK
+from lamina.linux.writing import write_all
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -85,10 +86,9 @@ class Placer:
 
 def _write(file: int, data: MemberData, size: int) -> None:
     while size:
-        view = memoryview(data.read(min(size, CHUNK)))
-        size -= len(view)
-        while view:
-            view = view[os.write(file, view) :]
+        piece = data.read(min(size, CHUNK))
+        size -= len(piece)
+        write_all(file, piece)
 
 
 def _write_pieces(file: int, entry: Entry, data: MemberData) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 
 from lamina.linux.syscalls import Path, libc
+from lamina.linux.writing import write_all
 
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
@@ -58,7 +59,5 @@ def _by_sendfile(source: int, target: int, offset: int, size: int) -> int:
 
 def _by_hand(source: int, target: int, offset: int, size: int) -> int:
     data = os.pread(source, min(size, _BUFFER), offset)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
+    write_all(target, data)
     return len(data)

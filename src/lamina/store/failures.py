@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lamina.errors import Corrupt, NoSpace
+from lamina.linux.writing import ADVICE, MESSAGE, is_disk_full, no_space
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_MESSAGE = f"{MESSAGE} that holds the store"
 
 
 @contextmanager
@@ -18,17 +18,13 @@ def disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise _no_space() from error
+        if is_disk_full(error):
+            raise no_space(error, _MESSAGE) from error
         raise
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary result code
         if code == sqlite3.SQLITE_FULL:
-            raise _no_space() from error
+            raise NoSpace(_MESSAGE, advice=ADVICE) from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise Corrupt(f"the store's database is damaged: {error}") from error
         raise
-
-
-def _no_space() -> NoSpace:
-    return NoSpace("no space left on device that holds the store", advice="Free some, for example with a prune")

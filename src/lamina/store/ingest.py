@@ -9,6 +9,7 @@ from types import TracebackType
 
 from lamina.errors import Corrupt, Internal, NoSpace
 from lamina.formats.digest import Digest, new_hasher
+from lamina.linux.writing import write_all
 from lamina.store.content import ContentTable
 from lamina.store.failures import disk_errors
 
@@ -40,10 +41,8 @@ class BlobIngest:
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append; gives the number of bytes, always all of them. Raises NoSpace."""
         self._hasher.update(data)
-        view = memoryview(data).cast("B")
         with disk_errors():
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
         count = memoryview(data).nbytes
         self.size += count
         return count

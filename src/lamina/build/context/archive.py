@@ -19,6 +19,7 @@ from lamina.layers.entry import Entry, EntryType
 from lamina.layers.limits import Limits
 from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Readable
+from lamina.linux.writing import write_all
 
 _CHUNK = 1 << 20
 
@@ -37,9 +38,7 @@ class _Spool:
 
     def read(self, size: int, /) -> bytes:
         piece = self._stream.read(size)
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        write_all(self._fd, piece)
         return piece
 
 

@@ -106,8 +106,8 @@ def _line(event: Mapping[str, Any]) -> str:
 @click.pass_obj
 def dial_stdio(session: Session) -> None:
     """Connect stdin and stdout with the daemon: the far end of an ssh:// host."""
-    from lamina.cli.terminal.pump import write_all
     from lamina.client.dial import dial
+    from lamina.linux.writing import write_all
 
     settings = session.settings
     session.client.ping()  # starts the default daemon where it is down

@@ -11,6 +11,7 @@ from contextlib import suppress
 from lamina.cli.terminal.detach import DetachFilter
 from lamina.cli.terminal.signals import Signals
 from lamina.client.stream import STDERR, Stream
+from lamina.linux.writing import write_all
 
 PIECE = 32 * 1024
 READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -105,13 +106,3 @@ class Pump:
         for channel, data in pieces or ():
             write_all(2 if channel == STDERR else 1, data)
         return pieces is not None
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write every byte. Raises BrokenPipeError where nobody reads."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:  # a terminal that somebody made non-blocking
-            select.select([], [fd], [])

@@ -7,14 +7,20 @@ import logging
 
 from aiohttp import web
 
-from lamina.errors import LaminaError, outcome, recognised
+from lamina.errors import LaminaError, outcome
+from lamina.linux.writing import is_disk_full, no_space
 
 _LOG = logging.getLogger("lamina.daemon")
 
 
+def _recognised(error: BaseException) -> BaseException:
+    """Return `error`, or NoSpace in its place: a full disk may show wherever a file is written."""
+    return no_space(error) if is_disk_full(error) else error
+
+
 def message_of(error: BaseException) -> str:
     """The sentence for people. What is no error on purpose is logged with its trace, and named shortly."""
-    error = recognised(error)
+    error = _recognised(error)
     if isinstance(error, LaminaError):
         return str(error)
     _LOG.error("unexpected error", exc_info=error)
@@ -23,7 +29,7 @@ def message_of(error: BaseException) -> str:
 
 def error_response(error: BaseException) -> web.Response:
     """The answer for an error; one without a body for "not modified"."""
-    status = outcome(recognised(error)).http_status
+    status = outcome(_recognised(error)).http_status
     if status == 304:
         return web.Response(status=304)
     body = json.dumps({"message": message_of(error)}).encode() + b"\n"

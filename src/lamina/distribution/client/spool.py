@@ -14,6 +14,7 @@ from lamina.distribution.client.tail import Tail
 from lamina.errors import Corrupt
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
+from lamina.linux.writing import write_all
 
 
 class Spool:
@@ -68,9 +69,7 @@ class _Temporary:
         self.size = 0
 
     def write(self, data: bytes, /) -> int:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        write_all(self._fd, data)
         self._hasher.update(data)
         self.size += len(data)
         return len(data)

@@ -5,36 +5,24 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamina.errors import NoSpace
 from lamina.formats.digest import new_hasher
+from lamina.linux.writing import full_disk_as_no_space
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 _CHUNK = 1 << 20
 _MOST_PIECES = 1024  # IOV_MAX
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Turn a full disk into NoSpace."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise NoSpace("The registry's disk is full") from error
-        raise
+_FULL = "The registry's disk is full"
 
 
 def open_file(path: Path, flags: int) -> int:
     """A file descriptor that no child inherits. Raises NoSpace, FileNotFoundError."""
-    with disk_errors():
+    with full_disk_as_no_space(_FULL, advice=None):
         return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
 
 
@@ -42,7 +30,7 @@ def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
     """Write `pieces` behind each other from `offset` on; gives the offset behind them."""
     for start in range(0, len(pieces), _MOST_PIECES):
         views = [memoryview(piece) for piece in pieces[start : start + _MOST_PIECES]]
-        with disk_errors():
+        with full_disk_as_no_space(_FULL, advice=None):
             while views:
                 written = os.pwritev(fd, views, offset)
                 offset += written
@@ -59,7 +47,7 @@ def write_block(fd: int, block: memoryview, offset: int) -> None:
     written = 0
     try:
         fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
-        with disk_errors():
+        with full_disk_as_no_space(_FULL, advice=None):
             written = os.pwrite(fd, block, offset)
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -91,7 +79,7 @@ def hash_file(fd: int, algorithm: str) -> _Hash:
 
 def settle(fd: int, source: Path, target: Path) -> None:
     """Rename `source`, open as `fd`, to `target`, and flush it; the flush takes the rename with it to the journal."""
-    with disk_errors():
+    with full_disk_as_no_space(_FULL, advice=None):
         try:
             source.rename(target)
         except FileNotFoundError:
