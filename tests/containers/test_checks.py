@@ -61,6 +61,8 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"dns": ("1.1.1.1", "names")}, {}, "'names' is no IP address"),
         ({"extra_hosts": ("alone",)}, {}, "bad format for add-host"),
         ({"storage_opt": {"size": "1m"}}, {}, "--storage-opt is not supported"),
+        ({"security_opt": ("label=type:t",)}, {}, "label=type:t cannot be applied"),
+        ({"security_opt": ("systempaths=unconfined",)}, {}, "invalid --security-opt"),
         ({}, {"hostname": "h" * 65}, "too long"),
         ({}, {"env": ("=x",)}, "it has no name"),
         ({}, {"stop_signal": "SIGNOTHING"}, "Invalid signal: SIGNOTHING"),

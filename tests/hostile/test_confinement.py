@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lamina.runtime.apparmor import AppArmor
 from support.hostile import OFF, Target
 
 pytestmark = pytest.mark.root
@@ -153,3 +154,33 @@ def test_a_profile_of_the_user_counts_in_execs_too(target: Target, tmp_path: Pat
     with target.running("exec sleep 300", "--security-opt", f"seccomp={profile}") as id:
         assert b"not permitted" in target.cli("exec", id, "mkdir", "/x", check=False).stderr
     assert target.cli.text("run", "--rm", *OFF, "bb", "mkdir", "/x") == ""
+
+
+def test_a_profile_of_the_user_counts_for_the_privileged_too(either: Target, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.json"
+    profile.write_text('{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_ERRNO"}]}')
+    options = ("--privileged", "--security-opt", f"seccomp={profile}")
+    refused = either.cli("run", "--rm", *OFF, *options, "bb", "mkdir", "/x", check=False)
+    assert b"not permitted" in refused.stderr
+    with either.running("exec sleep 300", *options) as id:
+        for privilege in ((), ("--privileged",)):
+            assert b"not permitted" in either.cli("exec", *privilege, id, "mkdir", "/x", check=False).stderr
+    assert either.cli.text("run", "--rm", *OFF, "--privileged", "bb", "mkdir", "/x") == ""
+
+
+@pytest.mark.skipif(
+    AppArmor().enabled or Path("/sys/fs/selinux/enforce").exists(), reason="this host can apply such options"
+)
+def test_confinement_that_the_host_cannot_give_is_refused_in_words(target: Target) -> None:
+    for option, words in (
+        ("apparmor=mine", "apparmor=mine cannot be applied: this host has no AppArmor"),
+        ("apparmor=docker-default", "this host has no AppArmor"),
+        ("label=type:container_t", "label=type:container_t cannot be applied"),
+    ):
+        host = {"SecurityOpt": [option]}
+        answer = target.ask("POST", "/containers/create", {"Image": "bb", "HostConfig": host})
+        assert (answer.status, words in answer.message) == (400, True), answer.body
+    lifted = ("--security-opt", "apparmor=unconfined", "--security-opt", "label=disable")
+    assert target.cli.text("run", "--rm", *OFF, *lifted, "bb", "echo", "runs") == "runs\n"
+    told = target.ask("GET", "/info").json["SecurityOptions"]
+    assert not [option for option in told if option.startswith(("name=apparmor", "name=selinux"))]

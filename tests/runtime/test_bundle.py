@@ -55,6 +55,19 @@ def test_privileged_lifts_everything() -> None:
     assert "ro" not in options_of(document, "/sys")
 
 
+@pytest.mark.parametrize("chosen", ["builtin", {"defaultAction": "SCMP_ACT_ALLOW"}])
+def test_privilege_drops_no_seccomp_profile_that_was_asked_for(chosen: Any) -> None:
+    assert rendered(privileged=True, seccomp=chosen)["linux"]["seccomp"]["defaultAction"]
+
+
+def test_writable_cgroups() -> None:
+    assert "ro" not in options_of(rendered(writable_cgroups=True), "/sys/fs/cgroup")
+    assert "ro" in options_of(rendered(writable_cgroups=True), "/sys")
+    assert "ro" in options_of(rendered(writable_cgroups=False, privileged=True), "/sys/fs/cgroup")
+    read_only = rendered(writable_cgroups=True, read_only_root=True)
+    assert "ro" not in options_of(read_only, "/sys/fs/cgroup")
+
+
 def test_other_users_have_no_effective_capabilities() -> None:
     document = process(ProcessSpec(args=("x",), user=User(5, 6, (7, 6))))
     assert document["capabilities"]["effective"] == []

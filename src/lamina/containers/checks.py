@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.containers import ports, security
+from lamina.containers import ports
 from lamina.containers.config import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.containers.launch import log_spec
 from lamina.containers.stop import parse_signal
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
-from lamina.runtime import capabilities
+from lamina.runtime import capabilities, security
 from lamina.runtime.cgroups.abilities import Abilities
 
 MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
@@ -90,7 +90,7 @@ def check(host: HostConfig, config: Config) -> None:
     parse_signal(config.stop_signal)
     _check_health(config.healthcheck)
     ports.wanted(config, host)
-    security.parse(host.security_opt)
+    security.check_labels(security.parse(host.security_opt))
     capabilities.tweak(host.cap_add, host.cap_drop)
 
 

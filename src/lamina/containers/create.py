@@ -28,6 +28,7 @@ from lamina.images.catalog import no_such_image
 from lamina.images.image import Image
 from lamina.images.inherit import inherit
 from lamina.layers.layer import Layer
+from lamina.runtime import security
 from lamina.runtime.cgroups.abilities import abilities
 
 
@@ -100,8 +101,10 @@ class Creator:
         config = _completed(config, image)
         host = _with_defaults(host, self._defaults, self._rooms)
         checks.check(host, config)
-        checks.check_runtime(host.runtime, self._rooms.runtime.program.name, self._defaults.runtimes)
-        host, discarded = checks.within(host, abilities(self._rooms.runtime.layout))
+        runtime = self._rooms.runtime
+        checks.check_runtime(host.runtime, runtime.program.name, self._defaults.runtimes)
+        runtime.apparmor.check(security.parse(host.security_opt).apparmor)
+        host, discarded = checks.within(host, abilities(runtime.layout))
         if not config.hostname:
             shared = "host" in (host.network_mode, host.uts_mode)
             config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])

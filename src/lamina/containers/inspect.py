@@ -13,6 +13,8 @@ from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound, Unsupported
 from lamina.network.model import Endpoint
+from lamina.runtime import security
+from lamina.runtime.apparmor import DEFAULT
 
 _NULL_WHEN_EMPTY = (
     "Binds",
@@ -55,7 +57,7 @@ def inspect(container: Container, rooms: Rooms, execs: Sequence[str], *, size: b
         "Platform": record.platform,
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": _apparmor(record, rooms),
         "ExecIDs": list(execs) or None,
         "HostConfig": host_config(record),
         "GraphDriver": graph_driver(container, rooms),
@@ -67,6 +69,15 @@ def inspect(container: Container, rooms: Rooms, execs: Sequence[str], *, size: b
         own, below = sizes(container, rooms)
         shown |= {"SizeRw": own, "SizeRootFs": own + below}
     return shown
+
+
+def _apparmor(record: Record, rooms: Rooms) -> str:
+    """Return the profile that the container starts with, "" on a host without AppArmor."""
+    host, apparmor = record.host_config, rooms.runtime.apparmor
+    if not apparmor.enabled:
+        return ""
+    default = DEFAULT if apparmor.in_force else ""
+    return security.parse(host.security_opt).profile(privileged=host.privileged) or default
 
 
 def sizes(container: Container, rooms: Rooms) -> tuple[int, int]:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamina.containers import files, limits, parts, security, shm
+from lamina.containers import files, limits, parts, shm
 from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
-from lamina.runtime import capabilities, defaults, users
+from lamina.runtime import capabilities, defaults, security, users
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec, TmpfsMount
 
 INIT = "/sbin/docker-init"  # where Docker puts it inside
@@ -34,7 +34,7 @@ class SpecMaker:
         record = container.record
         host, config = record.host_config, record.config
         spaces = self._namespaces(container)
-        opened = security.parse(host.security_opt)
+        options = security.parse(host.security_opt)
         return ContainerSpec(
             process=self._process(record, root),
             hostname=config.hostname,
@@ -54,7 +54,8 @@ class SpecMaker:
             readonly_paths=host.readonly_paths,
             read_only_root=host.readonly_rootfs,
             privileged=host.privileged,
-            seccomp=opened.seccomp,
+            seccomp=options.seccomp,
+            writable_cgroups=options.writable_cgroups,
             cgroup_parent=host.cgroup_parent or self.defaults.cgroup_parent,
             shm_size=host.shm_size,
             annotations=host.annotations,
@@ -63,6 +64,7 @@ class SpecMaker:
     def _process(self, record: Record, root: Path) -> ProcessSpec:
         host, config = record.host_config, record.config
         account = resolve_user(root, config.user, host.group_add)
+        options = security.parse(host.security_opt)
         size = host.console_size
         return ProcessSpec(
             args=(*((INIT, "--") if self._wants_init(record) else ()), *record.command),
@@ -72,10 +74,11 @@ class SpecMaker:
             terminal=config.tty,
             console_size=size if size != (0, 0) else None,
             capabilities=capabilities.tweak(host.cap_add, host.cap_drop, privileged=host.privileged),
-            no_new_privileges=security.parse(host.security_opt).no_new_privileges,
+            no_new_privileges=options.no_new_privileges,
             rlimits=limits.rlimits(host.ulimits, self.defaults.ulimits),
             oom_score_adj=host.oom_score_adj or None,
             privileged=host.privileged,
+            apparmor=options.profile(privileged=host.privileged),
         )
 
     def exec(self, container: Container, wish: ExecConfig, root: Path) -> ProcessSpec:
@@ -84,6 +87,7 @@ class SpecMaker:
         host = record.host_config
         account = resolve_user(root, wish.user or record.config.user, host.group_add)
         privileged = wish.privileged or host.privileged
+        options = security.parse(host.security_opt)
         return ProcessSpec(
             args=wish.cmd,
             env=overlaid(environment(record, account.home, tty=wish.tty), wish.env),
@@ -92,8 +96,9 @@ class SpecMaker:
             terminal=wish.tty,
             console_size=wish.console_size,
             capabilities=capabilities.tweak(host.cap_add, host.cap_drop, privileged=privileged),
-            no_new_privileges=security.parse(host.security_opt).no_new_privileges,
+            no_new_privileges=options.no_new_privileges,
             rlimits=limits.rlimits(host.ulimits, self.defaults.ulimits),
+            apparmor=options.profile(privileged=host.privileged),  # as moby: not lifted by `exec --privileged`
         )
 
     def _namespaces(self, container: Container) -> Namespaces:

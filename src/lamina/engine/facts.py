@@ -16,6 +16,7 @@ from lamina.engine.settings import EngineSettings
 from lamina.errors import Unavailable
 from lamina.formats.platform import Platform
 from lamina.network.addresses import DEFAULT_POOLS
+from lamina.runtime.apparmor import AppArmor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
     return Info(
         id=identity,
         version=__version__,
-        machine=machine(),
+        machine=machine(rooms.runtime.apparmor),
         root=root,
         driver=rooms.snapshots.name,
         driver_reason=rooms.snapshots.reason,
@@ -96,8 +97,8 @@ def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, str, tuple[st
     return program.name, version_of(program.path), ()
 
 
-def machine() -> Machine:
-    """What this machine is."""
+def machine(apparmor: AppArmor) -> Machine:
+    """Return what this machine is."""
     named = platform.uname()
     return Machine(
         name=named.node,
@@ -108,7 +109,7 @@ def machine() -> Machine:
         cpus=os.cpu_count() or 1,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         cgroup_version="2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
-        security=_security(),
+        security=_security(apparmor),
     )
 
 
@@ -134,15 +135,14 @@ def _system() -> str:
         return "Linux"
 
 
-def _security() -> tuple[str, ...]:
-    found = []
-    if Path("/sys/kernel/security/apparmor").exists():
-        found.append("name=apparmor")
+def _security(apparmor: AppArmor) -> tuple[str, ...]:
+    """Return what containers are confined by here, in Docker's words."""
+    options = ["name=apparmor"] if apparmor.in_force else []
     if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
-        found.append("name=seccomp,profile=builtin")
+        options.append("name=seccomp,profile=builtin")
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        found.append("name=cgroupns")
-    return tuple(found)
+        options.append("name=cgroupns")
+    return tuple(options)
 
 
 @cache

@@ -72,6 +72,8 @@ def process(spec: ProcessSpec, *, privileged: bool = False) -> dict[str, Any]:
         document["consoleSize"] = {"height": spec.console_size[0], "width": spec.console_size[1]}
     if spec.rlimits:
         document["rlimits"] = [{"type": r.name, "soft": _limit(r.soft), "hard": _limit(r.hard)} for r in spec.rlimits]
+    if spec.apparmor:
+        document["apparmorProfile"] = spec.apparmor
     if spec.oom_score_adj is not None:
         document["oomScoreAdj"] = spec.oom_score_adj
     return document
@@ -97,10 +99,10 @@ def _linux(spec: ContainerSpec, held: tuple[str, ...], cgroups_path: str, cgroup
     propagation = _root_propagation(spec.mounts)
     if propagation:
         linux["rootfsPropagation"] = propagation
-    if not spec.privileged and spec.seccomp != "unconfined":
-        chosen = spec.seccomp
+    if spec.seccomp != "unconfined" and not (spec.privileged and spec.seccomp == "default"):
+        profile = spec.seccomp
         linux["seccomp"] = (
-            seccomp.default(frozenset(held)) if isinstance(chosen, str) else seccomp.resolve(chosen, held)
+            seccomp.default(frozenset(held)) if isinstance(profile, str) else seccomp.resolve(profile, held)
         )
     return linux
 
@@ -124,16 +126,13 @@ def _namespaces(chosen: Namespaces, cgroup_v2: bool) -> Iterator[dict[str, str]]
 def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
     """Docker's mounts, but where the user mounts something else there; parents come before what lies in them."""
     taken = {os.path.normpath(mount.destination) for mount in spec.mounts}
-    base = defaults.mounts(spec.shm_size, spec.privileged, spec.privileged)
+    writable_cgroups = spec.privileged if spec.writable_cgroups is None else spec.writable_cgroups
+    base = defaults.mounts(spec.shm_size, spec.privileged, writable_cgroups)
     kept = [entry for entry in base if entry["destination"] not in taken]
     if "/dev" in taken:
         kept = [entry for entry in kept if not entry["destination"].startswith("/dev/")]
     if spec.namespaces.ipc == "host":
         kept = [_host_ipc(entry) for entry in kept]
-    if spec.read_only_root:
-        for entry in kept:
-            if entry["destination"].startswith("/sys") and "ro" not in entry["options"]:
-                entry["options"].append("ro")
     users = sorted(spec.mounts, key=lambda mount: os.path.normpath(mount.destination).count("/"))
     return kept + [_mount(mount) for mount in users]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from lamina.errors import Unavailable
+from lamina.runtime.apparmor import AppArmor
 from lamina.runtime.binary import Program, choose
 from lamina.runtime.cgroups import layout as cgroup_layout
 from lamina.runtime.filters import FilterCache
@@ -14,6 +16,7 @@ from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.process import Process
 from lamina.runtime.spawner import Spawner
+from lamina.runtime.spec import ProcessSpec
 from lamina.runtime.watcher import Watcher
 
 
@@ -33,6 +36,7 @@ class Launcher:
         self._scratch = exec_root / "probe"
         shutil.rmtree(self._scratch, ignore_errors=True)  # of an engine that died while it tried programs
         self.layout = cgroup_layout.detect()
+        self.apparmor = AppArmor()
         self._binary = binary
         self.start_seconds = start_seconds
         self._program: Program | None = None
@@ -55,6 +59,10 @@ class Launcher:
         if self._filters is None:
             self._filters = FilterCache(self.exec_root / "seccomp", self.program.path, self.exec_root / "state")
         return self._filters
+
+    def confined(self, spec: ProcessSpec) -> ProcessSpec:
+        """Return `spec` with the AppArmor profile that it starts with. Raises what `AppArmor.resolve` does."""
+        return replace(spec, apparmor=self.apparmor.resolve(spec.apparmor))
 
     def fork(self, job: Job, process: Process) -> None:
         """Starts the monitor that `job` tells about, and has `process` watch it. Raises Unavailable."""

@@ -29,8 +29,8 @@ class Rlimit:
 class ProcessSpec:
     """One process: the container's first, or one exec'd into it.
 
-    `capabilities` None means Docker's defaults; `privileged` gives all of them and lifts seccomp for it.
-    `console_size` is (height, width) in characters.
+    `capabilities` None means Docker's defaults; `privileged` gives all of them. `apparmor` is a profile's name, ""
+    for the default where the host has AppArmor. `console_size` is (height, width) in characters.
     """
 
     args: tuple[str, ...]
@@ -44,6 +44,7 @@ class ProcessSpec:
     rlimits: tuple[Rlimit, ...] = ()
     oom_score_adj: int | None = None
     privileged: bool = False
+    apparmor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,9 @@ class Resources:
 class ContainerSpec:
     """A whole container. None for masked or read-only paths means Docker's lists.
 
-    `seccomp` is "default", "unconfined", or a profile in Docker's JSON shape. `cgroup_parent` is a path below each
-    hierarchy's root.
+    `seccomp` is "default" (Docker's profile, which privilege drops), "builtin" (the same, kept by the privileged),
+    "unconfined", or a profile in Docker's JSON shape. `writable_cgroups` None follows `privileged`. `cgroup_parent` is
+    a path below each hierarchy's root.
     """
 
     process: ProcessSpec
@@ -165,6 +167,7 @@ class ContainerSpec:
     read_only_root: bool = False
     privileged: bool = False
     seccomp: str | Mapping[str, Any] = "default"
+    writable_cgroups: bool | None = None
     cgroup_parent: str = "/lamina"
     shm_size: int = 64 << 20
     annotations: Mapping[str, str] = field(default_factory=dict)

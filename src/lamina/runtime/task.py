@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -46,8 +47,12 @@ class Task(Process):
         self._filter_key = ""
 
     def configure(self, spec: ContainerSpec, rootfs: Path) -> None:
-        """Says what the task is to be, in place of what was said before; to be called before the start."""
+        """Say what the task is to be, in place of what was said before; to be called before the start.
+
+        Raises what `Launcher.confined` does.
+        """
         launcher = self._launcher
+        spec = replace(spec, process=launcher.confined(spec.process))
         document = bundle.render(spec, rootfs, self._cgroup, cgroup_v2=launcher.layout.v2)
         self._filter_key = launcher.filters.apply(document)
         (self._directory / "config.json").write_bytes(msgspec.json.encode(document))
@@ -113,10 +118,11 @@ class Task(Process):
     ) -> Exec:
         """Prepares another process in the running container; its `start` runs it. It has a monitor of its own.
 
-        Raises Conflict when the container does not run.
+        Raises Conflict when the container does not run, and what `Launcher.confined` does.
         """
         if not self.pid:
             raise Conflict("the container is not running")
+        spec = self._launcher.confined(spec)
         program = self._launcher.program
         directory = self._directory / f"exec-{exec_id}"
         directory.mkdir(mode=0o700)

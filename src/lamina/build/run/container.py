@@ -33,7 +33,7 @@ from lamina.layers.layer import Layer
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.networks import Networks
-from lamina.runtime import users
+from lamina.runtime import security, users
 from lamina.runtime.runtime import Runtime
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
 from lamina.runtime.task import Task
@@ -103,6 +103,7 @@ class ContainerRunner:
         closing: ExitStack,
     ) -> None:
         workdir = _workdir(state, root)
+        options = security.parse(work.options.security_opt)
         volumes = self._volumes(state, request, root, binds, closing)
         spec = ContainerSpec(
             process=self._process(work, state, request, binds, workdir),
@@ -112,7 +113,8 @@ class ContainerRunner:
             resources=work.options.resources,
             cgroup_parent=work.options.cgroup_parent or "/lamina",
             shm_size=work.options.shm_size or 64 << 20,
-            seccomp=_seccomp(work.options.security_opt),
+            seccomp=options.seccomp,
+            writable_cgroups=options.writable_cgroups,
         )
         task = self.runtime.create(request.container_id, spec, root)
         try:
@@ -135,6 +137,7 @@ class ContainerRunner:
     def _process(self, work: Work, state: StageState, request: RunRequest, binds: Binds, workdir: str) -> ProcessSpec:
         below = state.files.tree
         account = users.resolve(state.config.user, _content(below, "etc/passwd"), _content(below, "etc/group"))
+        options = security.parse(work.options.security_opt)
         given = environment(state.config)
         env = [f"HOSTNAME={short(request.container_id)}", *request.environment, *binds.environment]
         if "HOME" not in given and not any(entry.startswith("HOME=") for entry in request.environment):
@@ -145,7 +148,8 @@ class ContainerRunner:
             cwd=workdir,
             user=account.user,
             rlimits=work.options.rlimits,
-            no_new_privileges="no-new-privileges" in work.options.security_opt,
+            no_new_privileges=options.no_new_privileges,
+            apparmor=options.apparmor,
         )
 
     def _network(self, work: Work, request: RunRequest) -> str:
@@ -251,7 +255,3 @@ def _make_inside(root: Path, path: str) -> None:
             parent = f"{parent}/{name}"
     finally:
         os.close(root_fd)
-
-
-def _seccomp(security_opt: tuple[str, ...]) -> str:
-    return "unconfined" if "seccomp=unconfined" in security_opt else "default"
