@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamina.dockerfile import instructions as say
-from lamina.dockerfile.duration import format_duration
 from lamina.formats.config import RunConfig
+from lamina.formats.durations import format_duration
 from lamina.images.changes import DEFAULT_SHELL
 
 _ESCAPES = {

@@ -19,6 +19,7 @@ from lamina.containers.rooms import Defaults, Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.containers.times import timestamp
 from lamina.errors import InvalidInput, LaminaError, Unsupported
+from lamina.formats.sizes import parse_size
 from lamina.network.model import Endpoint, EndpointOptions
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import LogSpec
@@ -195,20 +196,9 @@ def log_spec(config: LogConfig, path: Path) -> LogSpec | None:
     count = config.config.get("max-file", "1")
     if not count.isdigit() or int(count) < 1:
         raise InvalidInput(f"max-file: {count!r} is not a number of files", option="max-file")
-    return LogSpec(str(path), size_of(config.config.get("max-size", "0")), int(count))
+    return LogSpec(str(path), _max_size(config.config.get("max-size", "0")), int(count))
 
 
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-
-
-def size_of(text: str) -> int:
-    """Bytes of a size such as "10m" or "512kb"; -1 and 0 mean no limit. Raises InvalidInput."""
-    lowered = text.strip().lower()
-    if lowered == "-1":
-        return 0
-    number = lowered.rstrip("bkmgti")
-    unit = lowered[len(number) :].removesuffix("b").removesuffix("i") or ""
-    try:
-        return int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError):
-        raise InvalidInput(f"invalid size: {text!r}", value=text) from None
+def _max_size(text: str) -> int:
+    """Return the bytes after which a log is rotated; 0 for never, which "-1" means too."""
+    return 0 if text.strip() == "-1" else parse_size(text, "max-size")

@@ -13,6 +13,7 @@ from lamina.containers.inspect import mount, network_settings, sizes
 from lamina.containers.rooms import Rooms
 from lamina.containers.times import parse_rfc3339
 from lamina.errors import NotFound
+from lamina.formats.durations import human_duration
 
 _KNOWN = (
     "ancestor",
@@ -121,25 +122,3 @@ def status(container: Container) -> str:
 def ago(moment: str) -> str:
     """How long ago a time was, in words (docker/go-units duration.go)."""
     return human_duration(time.time() - parse_rfc3339(moment) / 1e9)
-
-
-# (unit, its hours, the number of hours from which the next unit is used)
-_UNITS = (("hours", 1, 48), ("days", 24, 24 * 14), ("weeks", 24 * 7, 24 * 60), ("months", 24 * 30, 24 * 730))
-
-
-def human_duration(seconds: float) -> str:
-    """A duration in seconds in the words of `ps`, such as "3 hours"."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole < 60:
-        return "1 second" if whole == 1 else f"{whole} seconds"
-    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
-    if minutes < 60:
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    if hours == 1:
-        return "About an hour"
-    for unit, length, limit in _UNITS:
-        if hours < limit:
-            return f"{hours // length} {unit}"
-    return f"{int(hours / 24 / 365)} years"

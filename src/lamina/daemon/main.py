@@ -14,7 +14,6 @@ from typing import cast
 from aiohttp import web
 
 from lamina.containers.config import LogConfig, Ulimit
-from lamina.containers.launch import size_of
 from lamina.containers.rooms import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.app import Api
@@ -24,6 +23,7 @@ from lamina.daemon.routes.all import all_routes
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
+from lamina.formats.sizes import parse_size
 from lamina.linux.descriptors import raise_limit
 
 _LOG = logging.getLogger("lamina.daemon")
@@ -101,7 +101,7 @@ def engine_settings(options: Options) -> EngineSettings:
             ),
             init=options.init,
             init_path=options.init_path,
-            shm_size=size_of(options.default_shm_size or "0") or DEFAULT_SHM,
+            shm_size=parse_size(options.default_shm_size or "0", "default-shm-size") or DEFAULT_SHM,
             cgroup_parent=options.cgroup_parent or DEFAULT_CGROUP,
             runtimes=(options.default_runtime,) if options.default_runtime else (),
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lamina.dockerfile.duration import parse_duration
 from lamina.dockerfile.flags import Flags, Kind, parse_flags
 from lamina.dockerfile.instructions import Cmd, CommandLine, Entrypoint, Healthcheck, InlineFile, Origin, Run, Shell
 from lamina.dockerfile.mounts import parse_device, parse_mount
@@ -11,6 +10,8 @@ from lamina.dockerfile.spaces import SPACES
 from lamina.dockerfile.split import json_array
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.dockerfile.syntax import Node
+from lamina.errors import InvalidInput
+from lamina.formats.durations import parse_duration
 
 RUN_FLAGS = {"mount": Kind.TEXTS, "network": Kind.TEXT, "security": Kind.TEXT, "device": Kind.TEXTS}
 _DURATIONS = ("interval", "timeout", "start-period", "start-interval")
@@ -104,7 +105,10 @@ def read_healthcheck(node: Node, origin: Origin) -> Healthcheck:
 
 
 def _interval(flags: Flags, name: str) -> int:
-    value = parse_duration(flags.text(name)) if flags.text(name) else 0
+    try:
+        value = parse_duration(flags.text(name) or "0")
+    except InvalidInput as error:
+        raise Problem(error.message, error.advice) from None
     if value != 0 and value < _MILLISECOND:
         raise Problem(f'Interval "{name}" cannot be less than 1ms', "Write 1ms or more, or 0 for the default.")
     return value

@@ -6,12 +6,13 @@ Rule: Dockerfile reference, "RUN --mount".
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
+from lamina.errors import InvalidInput
+from lamina.formats.sizes import parse_size
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARING = ("shared", "private", "locked")
@@ -24,7 +25,6 @@ _ALIASES = {
 }
 _NUMBERS = ("size", "mode", "uid", "gid")
 _KEYS = ("type", "from", "source", "target", "readonly", "readwrite", "required", "id", "sharing", "env", *_NUMBERS)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 Expander = Callable[[str], str]
 
@@ -145,7 +145,7 @@ def _built(kind: str, values: Mapping[str, str]) -> MountFlag:
         id=values.get("id", ""),
         sharing=sharing,
         required=boolean("required", values.get("required", "false")),
-        size=parse_size(values.get("size", "0")),
+        size=_size(values.get("size", "0")),
         mode=_number("mode", values, 8),
         uid=_number("uid", values, 10),
         gid=_number("gid", values, 10),
@@ -163,12 +163,11 @@ def _number(key: str, values: Mapping[str, str], base: int) -> int | None:
     return int(value, base)
 
 
-def parse_size(text: str) -> int:
-    """Bytes of `64m`, `1.5GiB`, `4096`; units are powers of 1024. Raises Problem for anything else."""
-    match = _SIZE.match(text.strip())
-    if match is None:
-        raise Problem(f"invalid value for size: {text}", "Write a number with a unit, such as 64m.")
-    return int(float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " "))
+def _size(text: str) -> int:
+    try:
+        return parse_size(text, "value for size:")
+    except InvalidInput as error:
+        raise Problem(error.message, error.advice) from None
 
 
 def parse_device(text: str) -> DeviceFlag:

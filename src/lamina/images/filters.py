@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lamina.dockerfile.duration import parse_duration
 from lamina.dockerfile.gomatch import compile_match
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
+from lamina.formats.durations import parse_duration
 from lamina.images.times import to_ns, unix_ns
 
 Filters = Mapping[str, Sequence[str]]
@@ -61,7 +61,7 @@ def moment(text: str) -> int:
     """
     try:
         return time.time_ns() - parse_duration(text)
-    except Problem:
+    except InvalidInput:
         pass
     try:
         if (unix := unix_ns(text)) is not None:

@@ -10,8 +10,8 @@ import click
 
 from lamina.cli.arguments import command, filters, many, switch
 from lamina.cli.session import Session
-from lamina.cli.show.units import human_size
 from lamina.client.client import Client
+from lamina.formats.sizes import human_size
 
 filter_option = many("--filter", "filter_", metavar="KEY=VALUE", help="Only what matches, such as until=24h")
 force_option = switch("-f", "--force", help="Do not ask")

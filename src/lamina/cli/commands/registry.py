@@ -56,8 +56,8 @@ def serve(config_file: str, root: str, listen: str) -> None:
 @click.option("--grace", type=float, default=None, metavar="SECONDS", help="How long deleted content stays")
 def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
     """Remove what no image refers to; the registry may be running."""
-    from lamina.cli.show.units import human_size
     from lamina.distribution.server import admin
+    from lamina.formats.sizes import human_size
 
     swept = admin.gc(_config(config_file, root), grace=grace, dry_run=dry_run)
     print(f"Manifests: {swept.manifests}\nBlobs: {swept.blobs}\nUploads: {swept.uploads}\nOrphans: {swept.orphans}")
@@ -74,8 +74,8 @@ def ls(repository: str, config_file: str, root: str) -> None:
     """List the repositories of a registry's store, or the tags of one."""
     from lamina.cli.show.table import aligned, write_lines
     from lamina.cli.show.times import ago
-    from lamina.cli.show.units import human_size
     from lamina.distribution.server import admin
+    from lamina.formats.sizes import human_size
 
     config = _config(config_file, root)
     if repository:
@@ -90,8 +90,8 @@ def ls(repository: str, config_file: str, root: str) -> None:
 @store_options
 def verify(config_file: str, root: str) -> int:
     """Read everything in a registry's store and check it against its digest."""
-    from lamina.cli.show.units import human_size
     from lamina.distribution.server import admin
+    from lamina.formats.sizes import human_size
 
     found = admin.verify(_config(config_file, root))
     for problem in found.damaged:

@@ -10,7 +10,7 @@ import click
 from lamina.cli.arguments import command, format_option, switch
 from lamina.cli.session import Session
 from lamina.cli.show.rows import Column, short_id
-from lamina.cli.show.units import human_size
+from lamina.formats.sizes import human_size
 
 Document = Mapping[str, Any]
 

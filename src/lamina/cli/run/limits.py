@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lamina.cli.show.units import parse_size
 from lamina.errors import InvalidInput
+from lamina.formats.sizes import parse_size
 
 Flags = Mapping[str, Any]
 RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")

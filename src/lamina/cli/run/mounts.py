@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina.cli.arguments import parse_bool
-from lamina.cli.show.units import parse_size
 from lamina.errors import InvalidInput
+from lamina.formats.sizes import parse_size
 
 ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 SECTIONS = {

@@ -11,8 +11,8 @@ from lamina.cli.run.limits import resources, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount, tmpfs_map
 from lamina.cli.run.ports import exposed, parse_publish
 from lamina.cli.run.security import restart_policy, security_options
-from lamina.cli.show.times import parse_duration
 from lamina.errors import InvalidInput
+from lamina.formats.durations import parse_duration
 
 Flags = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lamina.cli.show.rows import LABELS, Column, ellipsis, short_id
 from lamina.cli.show.times import ago, created_at
-from lamina.cli.show.units import human_size
+from lamina.formats.sizes import human_size
 
 Document = Mapping[str, Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamina.cli.show.rows import LABELS, Column, short_id
-from lamina.cli.show.units import human_size
+from lamina.formats.sizes import human_size
 
 NETWORKS = {
     "ID": Column("NETWORK ID", lambda d, trunc: short_id(d["Id"]) if trunc else str(d["Id"])),

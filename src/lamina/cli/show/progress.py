@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from lamina.cli.show.units import human_size
+from lamina.formats.sizes import human_size
 from lamina.progress import Message, Output, Status
 
 BAR = 50  # characters of a bar on a wide terminal

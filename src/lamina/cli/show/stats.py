@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamina.cli.show.rows import Column, short_id
-from lamina.cli.show.units import binary_size, human_size
+from lamina.formats.sizes import binary_size, human_size
 
 Sample = Mapping[str, Any]
 

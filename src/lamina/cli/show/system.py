@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lamina.cli.show.units import binary_size
+from lamina.formats.sizes import binary_size
 
 Document = Mapping[str, Any]
 

@@ -6,46 +6,11 @@ import re
 import time
 
 from lamina.errors import InvalidInput
+from lamina.formats.durations import human_duration, parse_duration
 
-DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-NANOSECONDS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "μs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-}
 RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
 )
-
-
-def human_duration(seconds: float) -> str:
-    """About how long, in words: "2 hours", "About a minute"."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    if whole < 60:
-        return f"{whole} seconds"
-    minutes = whole // 60
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
-    hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    for limit, divisor, unit in ((48, 1, "hours"), (24 * 7 * 2, 24, "days"), (24 * 30 * 2, 24 * 7, "weeks")):
-        if hours < limit:
-            return f"{hours // divisor} {unit}"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{int(seconds / 3600) // 24 // 365} years"
 
 
 def ago(epoch: float) -> str:
@@ -90,17 +55,6 @@ def parse_time(text: str) -> float:
     return timegm((year, month, day, hour, minute, second, 0, 0, 0)) - offset * 60 + fraction
 
 
-def parse_duration(text: str, what: str = "duration") -> int:
-    """Nanoseconds of Go's "1h30m", "500ms". Raises InvalidInput."""
-    sign, body = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if body == "0":
-        return 0
-    parts = DURATION_PART.findall(body)
-    if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise InvalidInput(f"{text!r} is not a {what}", advice="Write it like 30s, 1m30s or 500ms")
-    return sign * int(sum(float(number) * NANOSECONDS[unit] for number, unit in parts))
-
-
 def moment(text: str) -> str | None:
     """What `--since` and `--until` take, as the API wants it: seconds since the epoch, with a fraction.
 
@@ -110,6 +64,7 @@ def moment(text: str) -> str | None:
         return None
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return text
-    if DURATION_PART.match(text):
+    try:
         return f"{time.time() - parse_duration(text) / 10**9:.9f}"
-    return f"{parse_time(text):.9f}"
+    except InvalidInput:
+        return f"{parse_time(text):.9f}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from lamina.daemon.http.errors import message_of
 from lamina.errors import CommandFailed
+from lamina.formats.sizes import human_size
 from lamina.progress import Aux, Message, Output, Status
 
 RED, PLAIN = "\x1b[91m", "\x1b[0m"  # around errors of a build, as dockerd sends them
@@ -39,18 +40,10 @@ def _status_line(status: Status) -> dict[str, Any]:
 def _bar(current: int, total: int | None) -> str:
     """The bar that Docker's clients print where they do not draw their own."""
     if not total:
-        return _size(current)
+        return human_size(current)
     filled = min(50, current * 50 // total)
     arrow = "=" * filled + (">" if filled < 50 else "")
-    return f"[{arrow:<50}] {_size(current):>8}/{_size(total)}"
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.4g}{unit}"
-        number /= 1000
-    return f"{number:.4g}TB"
+    return f"[{arrow:<50}] {human_size(current):>8}/{human_size(total)}"
 
 
 def error_line(error: BaseException) -> dict[str, Any]:
