@@ -122,6 +122,27 @@ def link(name: str, target: str | Path) -> tarfile.TarInfo:
     return member
 
 
+def folder(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode = tarfile.DIRTYPE, 0o755
+    return member
+
+
+def folders(*paths: Path) -> list[tarfile.TarInfo]:
+    """Directories for an image, with all that lead to them, where the host has them."""
+    needed = {str(part).lstrip("/") for path in paths for part in (path, *path.parents)} - {""}
+    return [folder(name) for name in sorted(needed)]
+
+
+def written(top: Path) -> dict[str, tuple[int, ...]]:
+    """What shows whether anything at or below `top` was written or replaced since."""
+    status = {path: path.lstat() for path in (top, *top.rglob("*"))}
+    return {
+        str(path): (info.st_ino, info.st_mode, info.st_rdev, info.st_uid, info.st_size, info.st_mtime_ns)
+        for path, info in status.items()
+    }
+
+
 def special(name: str, kind: bytes, major: int = 0, minor: int = 0) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.mode, member.devmajor, member.devminor = kind, 0o666, major, minor

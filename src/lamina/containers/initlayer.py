@@ -1,8 +1,4 @@
-"""What the image lacks of the places a container mounts things on, as a layer between the image and its changes.
-
-Rule: dockerd's init layer (moby daemon/initlayer/setup_unix.go). So mounting /etc/hosts and the like changes nothing
-that `diff` and `commit` would see.
-"""
+"""The init layers of images (see `layers.initlayer`), each made once and kept in the store."""
 
 from __future__ import annotations
 
@@ -16,14 +12,12 @@ from lamina.images.image import Image
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.tree import LayerTree
+from lamina.layers.initlayer import init_entries
 from lamina.layers.layer import Layer
 from lamina.layers.union import UnionTree
 from lamina.store.leases import Lease
 from lamina.store.store import Store
 
-DIRECTORIES = ("dev", "dev/pts", "dev/shm", "proc", "sys", "etc")
-FILES = (".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
-MTAB = "etc/mtab"
 KEPT = 256  # images whose layer is remembered
 
 
@@ -70,35 +64,14 @@ class InitLayers:
 
 
 def lacking(tree: UnionTree) -> list[Entry]:
-    """What an image's tree lacks, with the directories it has on the way as they are; none where something else is
-    in the way. Symlinked directories are followed inside the image."""
-    added: dict[str, Entry] = {}
-    for path in DIRECTORIES:
-        if tree.lookup(path) is None and (place := _place(tree, added, path)):
-            added[place] = Entry(place, EntryType.DIRECTORY, 0o755)
-    for path in FILES:
-        place = _place(tree, added, path)
-        if place and tree.lookup(place) is None:
-            added[place] = Entry(place, EntryType.REGULAR, 0o755)
-    place = _place(tree, added, MTAB)
-    if place and tree.lookup(place) is None:
-        added[place] = Entry(place, EntryType.SYMLINK, 0o777, target="/proc/mounts")
-    parents = {parent for path in added for parent in _parents(path) if parent not in added}
-    existing = [node.entry for path in parents if (node := tree.lookup(path)) is not None]
-    return sorted([*added.values(), *(replace(entry, data_offset=-1) for entry in existing)], key=lambda e: e.path)
+    """Return the init layer's entries for an image's tree, with the directories that it has on the way as they are."""
+    entries = init_entries(lambda path: _entry(tree, path))
+    new = {entry.path for entry in entries}
+    parents = {parent for path in new if (parent := posixpath.dirname(path)) and parent not in new}
+    existing = [entry for path in parents if (entry := _entry(tree, path)) is not None]
+    return sorted([*entries, *(replace(entry, data_offset=-1) for entry in existing)], key=lambda entry: entry.path)
 
 
-def _place(tree: UnionTree, added: dict[str, Entry], path: str) -> str:
-    """Where `path` really is: its directory's own path, and the name; "" when that is no directory."""
-    head, name = posixpath.split(path)
-    if not head or head in added:
-        return path
-    parent = tree.resolve(head)
-    if parent is None or not parent.is_directory:
-        return ""
-    return f"{parent.entry.path}/{name}" if parent.entry.path else name
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+def _entry(tree: UnionTree, path: str) -> Entry | None:
+    node = tree.lookup(path)
+    return node.entry if node is not None else None

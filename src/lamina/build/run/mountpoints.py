@@ -1,7 +1,5 @@
-"""The places a container mounts things on, as a read-only layer of their own, so that they never count as changes.
-
-Rule: dockerd's init layer: what the image lacks of /proc, /sys, /dev, /etc/hosts and the like stands between the image
-and the container's own layer.
+"""The places that a step mounts things on, as a read-only layer of their own, so that they never count as changes:
+the init layer (see `layers.initlayer`), and the targets of `RUN --mount`.
 """
 
 from __future__ import annotations
@@ -18,12 +16,10 @@ from lamina.dockerfile.position import Problem
 from lamina.formats.digest import Digest
 from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.initlayer import init_entries
 from lamina.layers.layer import Layer
 from lamina.store.store import Store
 
-DIRECTORIES = ("dev", "dev/pts", "dev/shm", "proc", "sys")
-FILES = (".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
-_MTAB = "etc/mtab"
 _PLACES = (".dockerenv", "dev", "etc", "proc", "sys")
 
 
@@ -45,17 +41,17 @@ class MountPoints:
 
 
 def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], files: Iterable[str]) -> Layer | None:
-    """The layer that gives `image` what it lacks of Docker's mount points and the named ones; None for nothing.
+    """Return the layer that gives `image` its init layer's entries and the named mount points; None for nothing.
 
     Raises Problem where a file of the image is in the way.
     """
     draft = Draft(image)
-    for path in (*DIRECTORIES, *directories):
+    for entry in init_entries(draft.lookup):
+        draft.put(Planned(entry, content=b"" if entry.type is EntryType.REGULAR else None))
+    for path in directories:
         draft.make_directories(draft.resolve(path))
-    for path in (*FILES, *files):
+    for path in files:
         _make_file(draft, path)
-    if draft.lookup(_MTAB) is None:
-        draft.put(Planned(Entry(_MTAB, EntryType.SYMLINK, 0o777, target="/proc/mounts")))
     if not len(draft):
         return None
     with store.layers.create() as making:
@@ -63,10 +59,10 @@ def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], file
 
 
 def _make_file(draft: Draft, path: str) -> None:
-    at = draft.resolve(path)
-    there = draft.lookup(at)
-    if there is None:
-        draft.make_directories(posixpath.dirname(at))
-        draft.put(Planned(Entry(at, EntryType.REGULAR, 0o755), content=b""))
-    elif there.type is EntryType.DIRECTORY:
+    resolved = draft.resolve(path)
+    entry = draft.lookup(resolved)
+    if entry is None:
+        draft.make_directories(posixpath.dirname(resolved))
+        draft.put(Planned(Entry(resolved, EntryType.REGULAR, 0o755), content=b""))
+    elif entry.type is EntryType.DIRECTORY:
         raise Problem(f"/{path} of the image is a directory", "A file has to be mounted there.")
