@@ -26,7 +26,7 @@ from lamina.build.layering import write_layer
 from lamina.build.options import BuildOptions
 from lamina.build.tree import find, walk
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
-from lamina.images.times import to_ns
+from lamina.formats.times import parse_time
 from lamina.linux.identity import Caller
 from support.context import File, write_context
 from support.workshop import Workshop, kinds, listing
@@ -287,7 +287,7 @@ def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
     digest = subprocess.run(log, cwd=work, check=True, capture_output=True, text=True).stdout.strip()
     added = workshop.build(f"FROM scratch\nADD --checksum={digest} {address}/r.git#main:sub /src\n")
     assert sorted(listing(added)) == ["src", "src/.dockerignore", "src/Dockerfile", "src/a", "src/skip"]
-    assert to_ns(added.config.created or "") == to_ns(image.config.created or "") == to_ns(old)
+    assert parse_time(added.config.created or "") == parse_time(image.config.created or "") == parse_time(old)
     with pytest.raises(InvalidInput, match="expected checksum"):
         workshop.build(f"FROM scratch\nADD --checksum={'0' * 40} {address}/r.git#main /src\n")
 

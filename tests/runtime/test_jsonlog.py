@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from lamina.runtime.monitor.jsonlog import MESSAGE_LIMIT, JsonLog, timestamp
+from lamina.runtime.monitor.jsonlog import MESSAGE_LIMIT, JsonLog
 
 
 def lines(path: Path) -> list[dict[str, str]]:
@@ -52,11 +50,3 @@ def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
     texts = [line["log"] for file in kept for line in lines(file)]
     assert texts == [f"line {number}\n" for number in range(20 - len(texts), 20)]
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [(0, "1970-01-01T00:00:00Z"), (1_500_000_000, "1970-01-01T00:00:01.5Z"), (1, "1970-01-01T00:00:00.000000001Z")],
-)
-def test_time_as_go_prints_it(nanoseconds: int, text: str) -> None:
-    assert timestamp(nanoseconds) == text

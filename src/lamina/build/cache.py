@@ -14,10 +14,10 @@ import msgspec
 from lamina.formats.config import ImageConfig, RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
+from lamina.formats.times import format_time
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.record import IMAGES
-from lamina.images.times import from_ns
 from lamina.store.store import Store
 
 BUCKET = "build-step"  # key → image ID
@@ -92,7 +92,7 @@ class StepCache:
                 continue
             if step.parent is not None and not _begins(source.config, step.parent.config):
                 continue
-            if step.epoch_ns is not None and history[at].created != from_ns(step.epoch_ns):
+            if step.epoch_ns is not None and history[at].created != format_time(step.epoch_ns):
                 continue
             if len(history) > at + 1:
                 return self._restored(source, step, at)

@@ -11,9 +11,9 @@ from lamina.build.imagetree import tree_of
 from lamina.build.tree import Tree
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
+from lamina.formats.times import format_time, parse_time
 from lamina.images.changes import environment
 from lamina.images.image import Image
-from lamina.images.times import from_ns, to_ns
 from lamina.layers.layer import Layer
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,7 +68,7 @@ class StageState:
             config=with_path(config),
             platform=base.platform if base else platform,
             args=args,
-            time_ns=epoch if epoch is not None else max(to_ns(created), 0) if created else 0,
+            time_ns=epoch if epoch is not None else max(parse_time(created), 0) if created else 0,
             base=base,
             files=Files(base),
         )
@@ -94,7 +94,7 @@ class StageState:
     def child(self, config: RunConfig, created_by: str, layer: Layer | None, time_ns: int) -> ImageConfig:
         """The config of the image that a step makes of this one."""
         before = self.image.config if self.image else None
-        created = from_ns(time_ns) if time_ns else None
+        created = format_time(time_ns) if time_ns else None
         entry = History(created, created_by, "", self.author, layer is None)
         return ImageConfig.build(
             platform=self.platform,
@@ -112,7 +112,7 @@ class StageState:
         self.image = image
         self.config = config
         if self.args.epoch_ns is None and image.config.created:
-            self.time_ns = max(self.time_ns, to_ns(image.config.created))
+            self.time_ns = max(self.time_ns, parse_time(image.config.created))
 
 
 def with_path(config: RunConfig) -> RunConfig:

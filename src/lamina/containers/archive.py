@@ -26,8 +26,8 @@ from lamina.containers.record import MountPoint
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import resolve_user
 from lamina.containers.tarring import write_directory, write_file
-from lamina.containers.times import timestamp
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
+from lamina.formats.times import format_time
 from lamina.layers.decompress import decompressed
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
@@ -71,7 +71,7 @@ def stat_path(container: Container, rooms: Rooms, path: str) -> dict[str, Any]:
             "name": _base(path),
             "size": status.st_size,
             "mode": go_mode(status.st_mode),
-            "mtime": timestamp(status.st_mtime_ns),
+            "mtime": format_time(status.st_mtime_ns),
             "linkTarget": target,
         }
 

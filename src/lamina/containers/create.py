@@ -21,9 +21,9 @@ from lamina.containers.initlayer import InitLayers
 from lamina.containers.names import check_name
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
-from lamina.containers.times import now
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
+from lamina.formats.times import now
 from lamina.images.catalog import no_such_image
 from lamina.images.image import Image
 from lamina.images.inherit import inherit

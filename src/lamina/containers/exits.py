@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from lamina.containers.container import Container, Restarting
 from lamina.containers.launch import Launcher
-from lamina.containers.times import parse_rfc3339, timestamp
 from lamina.errors import LaminaError
+from lamina.formats.times import format_time, parse_time
 from lamina.runtime.process import ExitStatus
 
 FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
@@ -62,7 +62,7 @@ class Exits:
     def _settle(self, container: Container, status: ExitStatus) -> float:
         """Records the end and gives everything back; gives how long the process ran, in seconds."""
         container.stop_health()
-        began = parse_rfc3339(container.state.started_at)
+        began = parse_time(container.state.started_at)
         ran = max(0.0, (status.finished_at - began) / 1e9)
         self._launcher.release(container)
         container.set_state(
@@ -70,7 +70,7 @@ class Exits:
             pid=0,
             exit_code=status.code,
             oom_killed=status.oom_killed,
-            finished_at=timestamp(status.finished_at),
+            finished_at=format_time(status.finished_at),
             error="the container's monitor was killed" if status.lost else "",
         )
         self._publish(container, "die", exitCode=str(status.code), execDuration=str(int(ran)))
@@ -103,5 +103,5 @@ class Exits:
         except LaminaError as error:
             with container.lock:
                 container.restarting = Restarting()
-                container.set_state(status="exited", error=str(error), finished_at=timestamp(time.time_ns()))
+                container.set_state(status="exited", error=str(error), finished_at=format_time(time.time_ns()))
                 container.tell_ended()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
 from lamina.containers.ports import parse
 from lamina.containers.rooms import Rooms
-from lamina.containers.times import parse_rfc3339, parse_when
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.times import parse_moment, parse_time
 
 Filters = Mapping[str, Sequence[str]]
 Test = Callable[[Container], bool]
@@ -23,8 +22,6 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _REPEAT = re.compile(r"[*+{]")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
 _MOST_WAYS = 10**8
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|m|s|ms)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class FilterMaker:
@@ -74,8 +71,8 @@ class FilterMaker:
                     return lambda c: all(c.record.created < moment for moment in moments)
                 return lambda c: all(c.record.created > moment for moment in moments)
             case "until":
-                bound = max(_until(value) for value in values)
-                return lambda c: parse_rfc3339(c.record.created) < bound
+                bound = max(parse_moment(value) for value in values)
+                return lambda c: parse_time(c.record.created) < bound
             case "ancestor":
                 images = self._ancestors(values)
                 return lambda c: bool(images & self._line(c)) or c.record.config.image in values
@@ -154,11 +151,3 @@ def _ports(container: Container, *, published: bool) -> set[tuple[int, str]]:
     record = container.record
     bound = {parse(port) for port in record.host_config.port_bindings}
     return bound if published else bound | {parse(port) for port in record.config.exposed_ports}
-
-
-def _until(value: str) -> int:
-    """A time, or how long ago ("24h", "1h30m"), in nanoseconds since the epoch."""
-    parts = _DURATION.findall(value)
-    if parts and "".join(number + unit for number, unit in parts) == value:
-        return time.time_ns() - int(sum(float(number) * _SECONDS[unit] for number, unit in parts) * 1e9)
-    return parse_when(value)

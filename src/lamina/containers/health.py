@@ -16,9 +16,9 @@ from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.specs import SpecMaker
-from lamina.containers.times import timestamp
 from lamina.errors import Conflict, LaminaError
 from lamina.formats.runconfig import Healthcheck
+from lamina.formats.times import format_time
 
 _SECOND = 1_000_000_000
 _LONGEST = 1e9  # seconds that can be waited
@@ -78,7 +78,7 @@ class HealthChecks:
             code, output = -1, str(error)
         if code is None:
             code, output = -1, f"Health check exceeded timeout ({timeout:g}s)"
-        return HealthResult(timestamp(start), timestamp(time.time_ns()), code, output)
+        return HealthResult(format_time(start), format_time(time.time_ns()), code, output)
 
     def _execute(self, container: Container, check: Healthcheck, timeout: float) -> tuple[int | None, str]:
         """(exit code, output); the code is None when the check took too long."""

@@ -17,9 +17,9 @@ from lamina.containers.inside import ensure_directory
 from lamina.containers.record import NEVER
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.containers.specs import SpecMaker
-from lamina.containers.times import timestamp
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.formats.sizes import parse_size
+from lamina.formats.times import format_time
 from lamina.network.model import Endpoint, EndpointOptions
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import LogSpec
@@ -104,7 +104,7 @@ class Launcher:
             exit_code=0,
             error="",
             oom_killed=False,
-            started_at=timestamp(time.time_ns()),
+            started_at=format_time(time.time_ns()),
             finished_at=record.state.finished_at if record.state.finished_at != NEVER else NEVER,
             health=None,
             stopped_by_user=False,

@@ -11,9 +11,9 @@ from lamina.containers.container import Container
 from lamina.containers.filters import FilterMaker, Filters
 from lamina.containers.inspect import mount, network_settings, sizes
 from lamina.containers.rooms import Rooms
-from lamina.containers.times import parse_rfc3339
 from lamina.errors import NotFound
 from lamina.formats.durations import human_duration
+from lamina.formats.times import parse_time
 
 _KNOWN = (
     "ancestor",
@@ -56,7 +56,7 @@ def summary(container: Container, rooms: Rooms, *, size: bool = False) -> dict[s
         "Image": image_name(container, rooms),
         "ImageID": record.image,
         "Command": command(record.command),
-        "Created": parse_rfc3339(record.created) // 1_000_000_000,
+        "Created": parse_time(record.created) // 1_000_000_000,
         "Ports": _ports(settings["Ports"]),
         "Labels": dict(record.config.labels),
         "State": record.state.status,
@@ -121,4 +121,4 @@ def status(container: Container) -> str:
 
 def ago(moment: str) -> str:
     """How long ago a time was, in words (docker/go-units duration.go)."""
-    return human_duration(time.time() - parse_rfc3339(moment) / 1e9)
+    return human_duration(time.time() - parse_time(moment) / 1e9)

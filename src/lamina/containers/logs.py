@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from lamina.containers.tail import begin_last
-from lamina.containers.times import parse_rfc3339
+from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
 
 IDLE = 0.5  # seconds between two looks at whether the container has ended
@@ -144,7 +144,7 @@ def _selected(lines: Iterator[bytes], options: LogOptions) -> Iterator[LogRecord
     for raw in lines:
         try:
             line = _DECODER.decode(raw)
-            moment = parse_rfc3339(line.time) if options.since or options.until else 0
+            moment = parse_time(line.time) if options.since or options.until else 0
         except (msgspec.DecodeError, ValueError):
             continue
         if options.until and moment > options.until:

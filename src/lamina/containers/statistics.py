@@ -8,7 +8,7 @@ from typing import Any
 
 from lamina.containers.container import Container
 from lamina.containers.record import NEVER
-from lamina.containers.times import timestamp
+from lamina.formats.times import format_time
 from lamina.runtime.cgroups.stats import BlockIo, Stats
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -35,7 +35,7 @@ def statistics(container: Container) -> dict[str, Any]:
         return shown
     stats = task.stats()
     shown |= {
-        "read": timestamp(stats.time_ns),
+        "read": format_time(stats.time_ns),
         "pids_stats": {"current": stats.pids} | ({"limit": stats.pids_limit} if stats.pids_limit > 0 else {}),
         "cpu_stats": cpu(stats),
         "memory_stats": memory(stats),

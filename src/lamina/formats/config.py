@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -25,11 +23,11 @@ from lamina.formats.document import (
 )
 from lamina.formats.platform import Platform
 from lamina.formats.runconfig import Healthcheck, RunConfig
+from lamina.formats.times import parse_time
 
 __all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_id", "chain_ids"]
 
 WHAT = "image config"
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +184,13 @@ def _run_config(document: dict[str, Any]) -> RunConfig:
 def _time(value: Any, name: str) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not _TIME.fullmatch(value) or not _exists(value):
-        raise bad_field(WHAT, name, "a time such as 2024-01-31T12:00:00Z is needed")
-    return value
-
-
-def _exists(written: str) -> bool:
-    """Whether the calendar has this time: one that nobody can reckon with must not get into a store."""
     try:
-        datetime.fromisoformat(written.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return False
-    return True
+        if isinstance(value, str):
+            parse_time(value)
+            return value
+    except ValueError:
+        pass
+    raise bad_field(WHAT, name, "a time such as 2024-01-31T12:00:00Z is needed")
 
 
 def _diff_ids(written: tuple[str, ...]) -> tuple[Digest, ...]:

@@ -9,12 +9,12 @@ from typing import Protocol
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.formats.times import now
 from lamina.images.catalog import Catalog
 from lamina.images.changes import apply_changes
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
 from lamina.images.inherit import inherit
-from lamina.images.times import now
 from lamina.layers.builder import LayerBuilder
 
 

@@ -13,11 +13,11 @@ from lamina.formats.digest import Digest
 from lamina.formats.document import refuse_nul
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
+from lamina.formats.times import now
 from lamina.images.catalog import Catalog
 from lamina.images.image import Image
 from lamina.images.names import add_names
 from lamina.images.record import ImageRecord, owner, read_record, write_record
-from lamina.images.times import now
 from lamina.store.transaction import Transaction
 
 

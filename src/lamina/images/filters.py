@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from lamina.dockerfile.gomatch import compile_match
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
-from lamina.formats.durations import parse_duration
-from lamina.images.times import to_ns, unix_ns
+from lamina.formats.times import parse_moment
 
 Filters = Mapping[str, Sequence[str]]
 LIST_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
@@ -44,7 +41,7 @@ class ImageFilters:
             without_labels=tuple(filters.get("label!", ())),
             before=tuple(filters.get("before", ())),
             since=tuple(filters.get("since", ())),
-            until=min((moment(text) for text in filters.get("until", ())), default=None),
+            until=min((parse_moment(text) for text in filters.get("until", ())), default=None),
             references=tuple(_pattern(text) for text in filters.get("reference", ())),
         )
 
@@ -53,26 +50,6 @@ class ImageFilters:
         if not all(_has(labels, wanted) for wanted in self.labels):
             return False
         return not self.without_labels or not all(_has(labels, unwanted) for unwanted in self.without_labels)
-
-
-def moment(text: str) -> int:
-    """Nanoseconds since the epoch of Docker's time forms: a Go duration back from now, Unix seconds, RFC 3339 or a
-    part of it in local time. Raises InvalidInput.
-    """
-    try:
-        return time.time_ns() - parse_duration(text)
-    except InvalidInput:
-        pass
-    try:
-        if (unix := unix_ns(text)) is not None:
-            return unix
-        if "T" in text and (text[-1] in "Zz" or text[-6:-5] in ("+", "-")):
-            return to_ns(text)
-        return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 10**9)
-    except (ValueError, OverflowError) as error:
-        raise InvalidInput(
-            f"invalid time {text!r}", advice="Write 10m, 1h30m, Unix seconds or 2024-01-31T12:00:00Z."
-        ) from error
 
 
 def _boolean(values: Sequence[str]) -> bool | None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
-from lamina.images.image import Image
+from lamina.images.image import Image, usable_time
 from lamina.images.record import read_record
-from lamina.images.times import shown
 from lamina.store.transaction import ReadTransaction
 
 MISSING = "<missing>"  # Docker's ID for a step whose image is not here
@@ -36,7 +35,7 @@ def history(catalog: Catalog, tx: ReadTransaction, image: Image) -> list[History
         steps.append(
             HistoryStep(
                 id=str(current.id) if current else MISSING,
-                created=shown(step.created, image.made),
+                created=usable_time(step.created, image.made),
                 created_by=step.created_by,
                 references=current.references if current else (),
                 size=size,

@@ -12,8 +12,10 @@ from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.times import shown, to_ns
+from lamina.formats.times import parse_time
 from lamina.layers.layer import Layer
+
+_MEANINGLESS = ("0001-", "1970-01-01T")  # Go's zero time, and the epoch of reproducible builds
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Image:
     @property
     def created(self) -> str:
         """When the image was made: what the config says, unless it says nothing of use; then when we first saw it."""
-        return shown(self.config.created, self.made)
+        return usable_time(self.config.created, self.made)
 
     @property
     def dated_ns(self) -> int:
@@ -58,7 +60,7 @@ class Image:
 
         A build writes the time of its newest input, which may be years ago.
         """
-        return max(to_ns(self.created), to_ns(self.built) if self.built else 0)
+        return max(parse_time(self.created), parse_time(self.built) if self.built else 0)
 
     @property
     def platform(self) -> Platform:
@@ -83,3 +85,8 @@ def plain_manifest(image: Image) -> Manifest:
     """An OCI manifest that names the image's layers uncompressed: always the same for one image."""
     layers = [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size) for layer in image.layers]
     return Manifest.build(Descriptor(media.OCI_CONFIG, image.id, len(image.config.raw)), layers)
+
+
+def usable_time(written: str | None, fallback: str) -> str:
+    """Return the time to show to people: `written`, unless it is missing or stands for "no time"."""
+    return fallback if not written or written.startswith(_MEANINGLESS) else written

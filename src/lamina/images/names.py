@@ -9,8 +9,8 @@ import msgspec
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.digest import LENGTHS, Digest
 from lamina.formats.reference import Reference
+from lamina.formats.times import now
 from lamina.images.record import REFERENCES, read_record, write_record
-from lamina.images.times import now
 from lamina.store.transaction import Transaction
 
 

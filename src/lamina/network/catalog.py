@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 import threading
-from datetime import UTC, datetime
 
 import msgspec
 
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
+from lamina.formats.times import now
 from lamina.network.model import HOST, NONE, PREDEFINED, Network, NetworkOptions
 from lamina.store.store import Store
 
@@ -93,7 +93,7 @@ def new_network(name: str, options: NetworkOptions) -> Network:
         id=identity,
         name=name,
         driver=driver,
-        created=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        created=now(),
         internal=options.internal,
         attachable=options.attachable,
         enable_ipv6=options.enable_ipv6,

@@ -7,15 +7,16 @@ import re
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
+from lamina.formats.times import format_time
 from lamina.linux.syscalls import libc
 from lamina.store.store import Store
 from lamina.volumes.model import ANONYMOUS_LABEL, Volume
@@ -81,7 +82,9 @@ class Volumes:
         with self._lock:
             present = self._volumes.get(name)
             if present is None:
-                found = self._make(Volume(name=name, created=_now(), labels=given, options=options))
+                found = self._make(
+                    Volume(name=name, created=format_time(time.time_ns(), digits=0), labels=given, options=options)
+                )
             else:
                 found = _same(present, options)
             if promised:
@@ -239,7 +242,3 @@ def _tree_size(folder: str) -> int:
                 if entry.is_dir(follow_symlinks=False):
                     total += _tree_size(entry.path)
     return total
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

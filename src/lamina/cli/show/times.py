@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 
-from lamina.errors import InvalidInput
-from lamina.formats.durations import human_duration, parse_duration
-
-RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
-)
+from lamina.formats.durations import human_duration
+from lamina.formats.times import parse_moment
 
 
 def ago(epoch: float) -> str:
@@ -36,35 +31,9 @@ def rfc3339_nano(nanoseconds: int) -> str:
     return f"{base[:19]}.{nanoseconds % 10**9:09d}{base[19:]}"
 
 
-def parse_time(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 date or date and time; local where no zone is given.
-
-    Raises InvalidInput.
-    """
-    match = RFC3339.fullmatch(text.strip())
-    if match is None:
-        raise InvalidInput(f"{text!r} is not a time", advice="Write it like 2026-05-07T20:33:45Z")
-    year, month, day, hour, minute, second = (int(match[number] or 0) for number in range(1, 7))
-    fraction = float(match[7] or 0)
-    zone = match[8]
-    if zone is None:
-        return time.mktime((year, month, day, hour, minute, second, 0, 0, -1)) + fraction
-    from calendar import timegm
-
-    offset = 0 if zone in "Zz" else int(zone[:3]) * 60 + int(zone[0] + zone[-2:])
-    return timegm((year, month, day, hour, minute, second, 0, 0, 0)) - offset * 60 + fraction
-
-
 def moment(text: str) -> str | None:
-    """What `--since` and `--until` take, as the API wants it: seconds since the epoch, with a fraction.
+    """Return what `--since` and `--until` mean as the API takes it: Unix seconds with a fraction; None for "".
 
-    A number stays as it is, "10m" is so long ago, anything else is a date. None for an empty text. Raises InvalidInput.
+    The client reads it, because a time without a zone is meant in the client's. Raise InvalidInput.
     """
-    if not text:
-        return None
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return text
-    try:
-        return f"{time.time() - parse_duration(text) / 10**9:.9f}"
-    except InvalidInput:
-        return f"{parse_time(text):.9f}"
+    return "{}.{:09d}".format(*divmod(parse_moment(text), 10**9)) if text else None

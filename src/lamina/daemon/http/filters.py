@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from lamina.errors import InvalidInput
-from lamina.images.filters import moment
+from lamina.formats.times import parse_moment
 
 Filters = Mapping[str, Sequence[str]]
 
@@ -64,4 +64,4 @@ def until(filters: Filters) -> int | None:
     given = filters.get("until", ())
     if len(given) > 1:
         raise InvalidInput("more than one until filter specified")
-    return moment(given[0]) if given else None
+    return parse_moment(given[0]) if given else None

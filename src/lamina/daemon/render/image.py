@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lamina.formats.reference import Reference
+from lamina.formats.times import parse_time
 from lamina.images.history import HistoryStep
 from lamina.images.image import Image
 from lamina.images.listing import ListedImage
 from lamina.images.remove import Deleted, Removal
-from lamina.images.times import to_ns
 
 Version = tuple[int, int]
 _NO_TIME = "0001-01-01T00:00:00Z"
@@ -83,7 +83,7 @@ def listed(item: ListedImage, version: Version) -> dict[str, Any]:
         tags, digests = ["<none>:<none>"], ["<none>@<none>"]
     shown = {
         "Containers": item.containers if item.shared_size is not None else -1,
-        "Created": to_ns(image.created) // 10**9,
+        "Created": parse_time(image.created) // 10**9,
         "Id": str(image.id),
         "Labels": dict(image.labels) or None,
         "ParentId": str(image.parent or ""),
@@ -101,7 +101,7 @@ def history_step(step: HistoryStep) -> dict[str, Any]:
     """One step of `GET /images/{name}/history`."""
     return {
         "Comment": step.comment,
-        "Created": to_ns(step.created) // 10**9 if step.created else 0,
+        "Created": parse_time(step.created) // 10**9 if step.created else 0,
         "CreatedBy": step.created_by,
         "Id": step.id,
         "Size": step.size,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform as python_platform
 import threading
-from datetime import UTC, datetime
 from typing import Any
 
 from lamina.daemon.http.routing import NEWEST, OLDEST, dotted
 from lamina.engine.facts import Info
+from lamina.formats.times import now
 
 BUILT = "2024-01-01T00:00:00Z"  # clients print a build time; lamina has none
 
@@ -57,7 +57,7 @@ def info(info: Info, listeners: int, debug: bool) -> dict[str, Any]:
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": threading.active_count(),
         "NEventsListener": listeners,
-        "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "SystemTime": now(),
         "ServerVersion": info.version,
         "ExperimentalBuild": True,
         "LiveRestoreEnabled": info.live_restore,

@@ -15,7 +15,7 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
 from lamina.engine import Engine
 from lamina.errors import NotFound
-from lamina.images.times import to_ns
+from lamina.formats.times import parse_time
 from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
@@ -143,7 +143,7 @@ class NetworkRoutes:
         before = until(filters)
 
         def keep(item: Network) -> bool:
-            return not labels_fit(item.labels, filters) or (before is not None and to_ns(item.created) > before)
+            return not labels_fit(item.labels, filters) or (before is not None and parse_time(item.created) > before)
 
         return reply({"NetworksDeleted": list(await call.run(self._engine.networks.prune, keep)) or None})
 

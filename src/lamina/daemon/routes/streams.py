@@ -18,7 +18,6 @@ from aiohttp import web
 from lamina.containers.attach import AttachOptions
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.record import NEVER
-from lamina.containers.times import parse_when
 from lamina.daemon.http.call import Call, dump, empty
 from lamina.daemon.http.frames import STDERR, STDOUT, frame
 from lamina.daemon.http.hijack import FRAMED, RAW, hijack
@@ -27,6 +26,7 @@ from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
 from lamina.engine import Engine
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.times import parse_moment
 
 _SECOND = 1.0
 _PIECE = 1 << 17  # bytes
@@ -92,8 +92,8 @@ class StreamRoutes:
             stdout=call.flag("stdout"),
             stderr=call.flag("stderr"),
             follow=call.flag("follow"),
-            since=parse_when(call.text("since")),
-            until=parse_when(call.text("until")),
+            since=_moment(call.text("since")),
+            until=_moment(call.text("until")),
             tail=_tail(call.text("tail")),
         )
         records = self._engine.containers.logs(container.id, options, gone.is_set)
@@ -183,6 +183,11 @@ def _path(call: Call) -> str:
 def _tail(text: str) -> int | None:
     """How many lines from the end; None for all: what is no number means all, as for dockerd."""
     return int(text) if _TAIL.fullmatch(text) else None
+
+
+def _moment(text: str) -> int:
+    """Return a bound of the log in nanoseconds since the epoch; 0 for none."""
+    return parse_moment(text) if text else 0
 
 
 def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> bytes:

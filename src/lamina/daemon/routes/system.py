@@ -19,7 +19,7 @@ from lamina.daemon.render.image import listed
 from lamina.daemon.routes.volumes import render as render_volume
 from lamina.engine import Engine
 from lamina.events import Event, Subscription
-from lamina.images.filters import moment
+from lamina.formats.times import parse_moment
 from lamina.volumes.model import Volume
 
 _PING_HEADERS = {
@@ -66,8 +66,8 @@ class SystemRoutes:
     async def events(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
         check_names(filters, events.FILTERS)
-        since = moment(call.text("since")) if call.text("since") else None
-        until = moment(call.text("until")) if call.text("until") else None
+        since = parse_moment(call.text("since")) if call.text("since") else None
+        until = parse_moment(call.text("until")) if call.text("until") else None
         if until is not None and until <= time.time_ns():
             past = self._engine.events.past(since or 0, until)
             return web.Response(body=b"".join(_lines(past, filters)), content_type="application/json")

@@ -11,13 +11,13 @@ import json
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from lamina.credentials import Credentials
 from lamina.distribution.headers import Challenge
 from lamina.errors import Unauthorized, Unavailable
+from lamina.formats.times import parse_time
 
 CLIENT_ID = "lamina"
 SHORTEST_LIFE = 60.0  # seconds a token lives at least, by the token specification
@@ -142,7 +142,7 @@ def _issued(written: Any) -> float:
     if not isinstance(written, str) or not written:
         return now
     try:
-        stamp = datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
+        stamp = parse_time(written) / 10**9
     except ValueError:
         return now
     return now if abs(now - stamp) > SHORTEST_LIFE / 2 else stamp

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 from lamina.distribution.server.config import Config
 from lamina.formats.document import encode
+from lamina.formats.times import format_time
 
 _log = logging.getLogger(__name__)
 Write = Callable[[dict[str, Any]], None]
@@ -29,7 +30,7 @@ class AccessLog:
         self._fd = self._open()
 
     def __call__(self, record: dict[str, Any]) -> None:
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        stamp = format_time(time.time_ns(), digits=3)
         os.write(self._fd, encode({"time": stamp} | record) + b"\n")
 
     def reopen(self) -> None:

@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -17,6 +17,7 @@ import aiohttp
 from lamina.distribution.server.config import Config, Hook
 from lamina.errors import InvalidInput
 from lamina.formats.document import encode
+from lamina.formats.times import format_time
 
 Notify = Callable[[str, Mapping[str, Any]], None]
 
@@ -47,7 +48,7 @@ async def open_hooks(config: Config, closing: AsyncExitStack) -> Notify:
         wanting = [queue for hook, queue in queues if event in hook.events]
         if not wanting:
             return
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        stamp = format_time(time.time_ns(), digits=3)
         body = encode({"id": uuid.uuid4().hex, "timestamp": stamp, "action": event, **fields})
         for queue in wanting:
             if queue.full():

@@ -8,18 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from json.encoder import encode_basestring
 
+from lamina.formats.times import format_time
+
 MESSAGE_LIMIT = 16 * 1024  # bytes; longer lines are split, the parts but the last without a line end (moby copier.go)
 
 _ESCAPED = "<>&\u2028\u2029"  # what Go's encoder escapes beyond JSON's own rules
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-
-
-def timestamp(time_ns: int) -> str:
-    """RFC3339Nano in UTC, as Go prints it: trailing zeros of the fraction are cut."""
-    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    fraction = f"{nanoseconds:09d}".rstrip("0")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
 def messages(data: bytes) -> Iterator[bytes]:
@@ -65,7 +59,7 @@ class JsonLog:
             self._append(stream, lines)
 
     def _append(self, stream: str, lines: list[bytes]) -> None:
-        tail = f',"stream":"{stream}","time":"{timestamp(time.time_ns())}"}}\n'
+        tail = f',"stream":"{stream}","time":"{format_time(time.time_ns())}"}}\n'
         texts = [encode_basestring(line.decode("utf-8", "replace")) for line in lines]
         whole = "".join(texts)
         if any(character in whole for character in _ESCAPED):

@@ -22,6 +22,7 @@ from lamina.distribution.server.auth.htpasswd import Htpasswd
 from lamina.distribution.server.call import Identity
 from lamina.errors import InvalidInput, Unauthorized
 from lamina.formats.reference import is_path
+from lamina.formats.times import format_time
 
 _ALGORITHM = "ES256"
 _SCOPE = re.compile(r"repository(?:\([a-z0-9]+\))?:([^:]+):([a-z,*]*)")
@@ -48,7 +49,7 @@ class Signer:
         claims = {"iss": self.service, "aud": self.service, "sub": user, "iat": now, "nbf": now - _LEEWAY}
         claims |= {"exp": now + self.lifetime, "jti": uuid.uuid4().hex, "access": access}
         token = jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=self._headers)
-        issued = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        issued = format_time(int(now) * 10**9)
         return {"token": token, "access_token": token, "expires_in": self.lifetime, "issued_at": issued}
 
     def read(self, token: str) -> Identity:
