@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lamina.api.containers import DeviceMapping, RestartPolicy, TmpfsOptions, Ulimit, encode
 from lamina.cli.arguments import filters, parse_bool
 from lamina.cli.commands.build import arguments
 from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
@@ -44,20 +45,20 @@ def test_times_are_read_and_shown() -> None:
 @pytest.mark.parametrize(
     ("spec", "bindings"),
     [
-        ("80", {"80/tcp": [{"HostIp": "", "HostPort": ""}]}),
-        ("8080:80/udp", {"80/udp": [{"HostIp": "", "HostPort": "8080"}]}),
-        ("127.0.0.1::53", {"53/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}),
+        ("80", {"80/tcp": [{}]}),
+        ("8080:80/udp", {"80/udp": [{"HostPort": "8080"}]}),
+        ("127.0.0.1::53", {"53/tcp": [{"HostIp": "127.0.0.1"}]}),
         ("[::1]:80:80", {"80/tcp": [{"HostIp": "::1", "HostPort": "80"}]}),
         (
             "8000-8001:80-81",
-            {"80/tcp": [{"HostIp": "", "HostPort": "8000"}], "81/tcp": [{"HostIp": "", "HostPort": "8001"}]},
+            {"80/tcp": [{"HostPort": "8000"}], "81/tcp": [{"HostPort": "8001"}]},
         ),
-        ("8000-9000:80", {"80/tcp": [{"HostIp": "", "HostPort": "8000-9000"}]}),
-        ("target=80,published=8080,protocol=udp", {"80/udp": [{"HostIp": "", "HostPort": "8080"}]}),
+        ("8000-9000:80", {"80/tcp": [{"HostPort": "8000-9000"}]}),
+        ("target=80,published=8080,protocol=udp", {"80/udp": [{"HostPort": "8080"}]}),
     ],
 )
 def test_published_ports(spec: str, bindings: object) -> None:
-    assert parse_publish([spec]) == bindings
+    assert {port: [encode(host) for host in hosts] for port, hosts in parse_publish([spec]).items()} == bindings
 
 
 @pytest.mark.parametrize("spec", ["", "x", "0", "70000", "1:2:3", "80:x", "9-8:9-8", "1-3:1-2", "80/icmp"])
@@ -78,17 +79,16 @@ def test_exposed_and_displayed_ports() -> None:
 
 
 def test_volumes_and_mounts() -> None:
-    assert binds_and_volumes(["/a", "name:/b:ro", "/x:/c"]) == (["name:/b:ro", "/x:/c"], {"/a": {}})
-    assert parse_mount("type=bind,src=/a,dst=/b,ro,bind-propagation=rslave") == {
+    assert binds_and_volumes(["/a", "name:/b:ro", "/x:/c"]) == (("name:/b:ro", "/x:/c"), {"/a": {}})
+    assert encode(parse_mount("type=bind,src=/a,dst=/b,ro,bind-propagation=rslave")) == {
         "Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": {"Propagation": "rslave"},
     }  # fmt: skip
-    assert parse_mount("target=/t,volume-opt=a=b,volume-label=x=y,volume-nocopy") == {
+    assert encode(parse_mount("target=/t,volume-opt=a=b,volume-label=x=y,volume-nocopy")) == {
         "Type": "volume", "Target": "/t",
         "VolumeOptions": {"DriverConfig": {"Options": {"a": "b"}}, "Labels": {"x": "y"}, "NoCopy": True},
     }  # fmt: skip
-    assert parse_mount('type=tmpfs,"dst=/a,b",tmpfs-size=1m,tmpfs-mode=1777')["TmpfsOptions"] == {
-        "SizeBytes": 1 << 20, "Mode": 0o1777,
-    }  # fmt: skip
+    tmpfs = parse_mount('type=tmpfs,"dst=/a,b",tmpfs-size=1m,tmpfs-mode=1777').tmpfs_options
+    assert tmpfs == TmpfsOptions(size_bytes=1 << 20, mode=0o1777)
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,12 @@ def test_wrong_mounts_are_said(spec: str) -> None:
 
 def test_limits_and_devices() -> None:
     assert nano_cpus("1.5") == 1_500_000_000
-    assert parse_device("/dev/a:/dev/b:r") == {
-        "PathOnHost": "/dev/a",
-        "PathInContainer": "/dev/b",
-        "CgroupPermissions": "r",
-    }
-    assert parse_device("/dev/a:rw")["PathInContainer"] == "/dev/a"
-    assert parse_ulimit("nofile=10:20") == {"Name": "nofile", "Soft": 10, "Hard": 20}
-    assert parse_ulimit("core=-1") == {"Name": "core", "Soft": -1, "Hard": -1}
-    assert gpu_requests("all")[0]["Count"] == -1
-    assert gpu_requests('"device=0,1"')[0]["DeviceIDs"] == ["0", "1"]
+    assert parse_device("/dev/a:/dev/b:r") == DeviceMapping("/dev/a", "/dev/b", "r")
+    assert parse_device("/dev/a:rw").path_in_container == "/dev/a"
+    assert parse_ulimit("nofile=10:20") == Ulimit(name="nofile", soft=10, hard=20)
+    assert parse_ulimit("core=-1") == Ulimit(name="core", soft=-1, hard=-1)
+    assert gpu_requests("all")[0].count == -1
+    assert gpu_requests('"device=0,1"')[0].device_ids == ("0", "1")
     for text in ("nofile", "nofile=x", "nofile=20:10", "nofil=10"):
         with pytest.raises(InvalidInput, match="ulimit"):
             parse_ulimit(text)
@@ -128,10 +124,12 @@ def test_limits_and_devices() -> None:
 
 
 def test_policies_and_options() -> None:
-    assert restart_policy("on-failure:3") == {"Name": "on-failure", "MaximumRetryCount": 3}
+    assert restart_policy("on-failure:3") == RestartPolicy("on-failure", 3)
     assert security_options(["no-new-privileges", "systempaths=unconfined"]) == {
-        "SecurityOpt": ["no-new-privileges"], "MaskedPaths": [], "ReadonlyPaths": [],
-    }  # fmt: skip
+        "security_opt": ("no-new-privileges",),
+        "masked_paths": (),
+        "readonly_paths": (),
+    }
     assert network_mode(["name=web,alias=db"]) == "web"
     assert parse_bool("T") is True
     assert filters(["label=a=b", "label=c"]) == {"label": ["a=b", "c"]}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import lamina
+from lamina.api.build import BuildRequest
+from lamina.api.containers import Config, ExecConfig, HostConfig
 from lamina.client import Client
 from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError, NotFound
 from lamina.progress import Message, Output, Status
@@ -16,7 +18,7 @@ from support.daemons import Daemon
 
 pytestmark = pytest.mark.root
 
-NO_NETWORK = {"NetworkMode": "none"}
+NO_NETWORK = HostConfig(network_mode="none")
 
 
 def test_the_engine_tells_about_itself(client: Client, engine: Daemon) -> None:
@@ -44,7 +46,7 @@ def test_a_directory_is_built(client: Client, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM base\nARG V\nCOPY word /word\nLABEL v=$V\n")
     (tmp_path / "word").write_text("hello")
     said: list[Message] = []
-    image = client.build(tmp_path, tags=["built"], build_args={"V": "7"}, report=said.append)
+    image = client.build(tmp_path, BuildRequest(tags=("built",), build_args={"V": "7"}), report=said.append)
     assert image.labels == {"v": "7"}
     assert image.tags == ("built:latest",)
     assert any(isinstance(message, Output) and "Step 1/4" in message.text for message in said)
@@ -56,7 +58,7 @@ def test_a_directory_is_built(client: Client, tmp_path: Path) -> None:
 
 def test_a_container_lives_and_ends(client: Client) -> None:
     made = client.containers.create(
-        "life", {"Image": "base", "Cmd": ["sh", "-c", "echo out; echo err >&2; exit 3"]}, NO_NETWORK
+        "life", Config(image="base", cmd=("sh", "-c", "echo out; echo err >&2; exit 3")), NO_NETWORK
     )
     with client.containers.attach("life") as stream, client.containers.waiting("life", "next-exit") as waiting:
         client.containers.start("life")
@@ -73,7 +75,7 @@ def test_a_container_lives_and_ends(client: Client) -> None:
     assert sorted(client.containers.logs("life")) == [(1, b"out\n"), (2, b"err\n")]
     assert [c.id for c in client.containers.list(all=True, filters={"name": ["life"]})] == [made.id]
     with pytest.raises(Conflict):
-        client.containers.create("life", {"Image": "base"})
+        client.containers.create("life", Config(image="base"))
     client.containers.rename("life", "death")
     client.containers.remove("death")
     with pytest.raises(NotFound):
@@ -81,10 +83,10 @@ def test_a_container_lives_and_ends(client: Client) -> None:
 
 
 def test_commands_run_beside(client: Client) -> None:
-    client.containers.create("host", {"Image": "base", "Cmd": ["sleep", "1000"]}, NO_NETWORK)
+    client.containers.create("host", Config(image="base", cmd=("sleep", "1000")), NO_NETWORK)
     client.containers.start("host")
     client.containers.start("host")  # running already: nothing to do
-    prepared = client.containers.exec_create("host", {"Cmd": ["cat"], "AttachStdin": True, "AttachStdout": True})
+    prepared = client.containers.exec_create("host", ExecConfig(cmd=("cat",), attach_stdin=True, attach_stdout=True))
     with client.containers.exec_start(prepared.id) as stream:
         stream.send(b"typed")
         stream.close_write()
@@ -101,7 +103,7 @@ def test_commands_run_beside(client: Client) -> None:
 
 
 def test_files_go_in_and_out(client: Client) -> None:
-    client.containers.create("files", {"Image": "base", "Cmd": ["sleep", "1000"]}, NO_NETWORK)
+    client.containers.create("files", Config(image="base", cmd=("sleep", "1000")), NO_NETWORK)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         member = tarfile.TarInfo("note")
@@ -119,7 +121,7 @@ def test_files_go_in_and_out(client: Client) -> None:
 
 
 def test_images_leave_and_return(client: Client) -> None:
-    client.containers.create("made", {"Image": "base", "Cmd": ["sh", "-c", "echo new > /new"]}, NO_NETWORK)
+    client.containers.create("made", Config(image="base", cmd=("sh", "-c", "echo new > /new")), NO_NETWORK)
     client.containers.start("made")
     client.containers.wait("made")
     image = client.images.commit("made", "kept", "1", message="why", author="Ada", changes=["ENV A=b"])

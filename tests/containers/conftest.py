@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lamina.containers.config import Config, HostConfig, NetworkingConfig
+from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.containers.containers import Containers
 from lamina.errors import LaminaError
 from lamina.events import Event, EventBus

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lamina.containers.checks import check, check_request, check_runtime, within
-from lamina.containers.config import (
+from lamina.api.containers import (
     Config,
     DeviceRequest,
     EndpointConfig,
@@ -19,6 +18,7 @@ from lamina.containers.config import (
     RestartPolicy,
     decode,
 )
+from lamina.containers.checks import check, check_request, check_runtime, within
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime.cgroups.abilities import Abilities

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lamina.api.containers import HostConfig
 from lamina.containers.archive import go_mode
-from lamina.containers.config import HostConfig
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from support.tars import tar
 from support.waiting import eventually

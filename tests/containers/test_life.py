@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
+from lamina.api.containers import Config, HostConfig, RestartPolicy, decode
 from lamina.containers.attach import AttachOptions, parse_keys
-from lamina.containers.config import Config, HostConfig, RestartPolicy, decode
 from lamina.errors import Conflict, InvalidInput, NotFound, NotModified
 from support.waiting import eventually
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lamina.containers.config import (
+from lamina.api.containers import (
     BindOptions,
     Config,
     HostConfig,

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lamina.containers.config import Config, EndpointConfig, EndpointIpam, HostConfig, NetworkingConfig, PortHost
+from lamina.api.containers import Config, EndpointConfig, EndpointIpam, HostConfig, NetworkingConfig, PortHost
 from lamina.containers.ports import parse, wanted
 from lamina.errors import Conflict, InvalidInput
 from lamina.network.model import Ipam, NetworkOptions, Subnet

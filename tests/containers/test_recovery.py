@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from lamina.api.containers import HostConfig, RestartPolicy
 from lamina.containers.attach import AttachOptions
 from lamina.containers.catalog import BUCKET
-from lamina.containers.config import HostConfig, RestartPolicy
 from support.waiting import eventually
 
 from .conftest import Rooms

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lamina.containers.config import Config, ExecConfig, HostConfig, LogConfig, UpdateConfig
+from lamina.api.containers import Config, ExecConfig, HostConfig, LogConfig, UpdateConfig
 from lamina.containers.health import judged
 from lamina.containers.listing import command
 from lamina.containers.logs import LogOptions, LogRecord, read

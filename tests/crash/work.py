@@ -15,6 +15,8 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from lamina.api.build import BuildRequest
+from lamina.api.containers import Config, HostConfig
 from lamina.client import Client, connect
 from lamina.errors import LaminaError, NotFound, Unavailable
 from support.daemons import Daemon
@@ -113,8 +115,8 @@ class Work:
             (context / f"file{number}").write_bytes(self._bytes()[:50_000])
         (context / "Dockerfile").write_text(f"FROM base\nCOPY . /data\n{steps}LABEL tag={tag}\n")
         network = self._random.choice(["none", "bridge"])
-        options = {"network": network, "limits": {"cgroupparent": CGROUP}}
-        self._ledger.made(tag, client.build(context, tags=[tag], **options).id)
+        request = BuildRequest(tags=(tag,), network=network, cgroup_parent=CGROUP)
+        self._ledger.made(tag, client.build(context, request).id)
 
     def load(self, client: Client, tag: str) -> None:
         archive, image = docker_archive(tag, self._bytes())
@@ -143,11 +145,10 @@ class Work:
 
     def _container(self, client: Client, name: str, command: str, *, label: str = "", remove: bool = False) -> str:
         network = self._random.choice(["none", "bridge"])
-        config = {"Image": "base", "Cmd": ["sh", "-c", command], "Volumes": {"/volume": {}}}
-        config |= {"Labels": {label: "yes"}} if label else {}
-        return client.containers.create(
-            name, config, {"NetworkMode": network, "AutoRemove": remove, "CgroupParent": CGROUP}
-        ).id
+        labels = {label: "yes"} if label else {}
+        config = Config(image="base", cmd=("sh", "-c", command), volumes={"/volume": {}}, labels=labels)
+        host_config = HostConfig(network_mode=network, auto_remove=remove, cgroup_parent=CGROUP)
+        return client.containers.create(name, config, host_config).id
 
     def run_and_remove(self, client: Client, tag: str) -> None:
         container = self._container(client, tag, "echo passing > /volume/said", remove=True)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec.inspect as types
 
-from lamina.containers.config import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.daemon.routes.networks import Connection, CreateBody
 from lamina.daemon.routes.volumes import CreateBody as VolumeBody
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.build.cache import BUCKET
 from lamina.build.options import BuildOptions
-from lamina.containers.config import Config, HostConfig, NetworkingConfig
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound
 from lamina.formats.reference import Reference

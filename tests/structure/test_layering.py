@@ -18,6 +18,7 @@ ORDER = [
     "formats",
     "credentials",
     "dockerfile",
+    "api",
     "linux",
     "layers",
     "store",
@@ -35,8 +36,8 @@ ORDER = [
 
 # The edges: they know only the words, the system calls and each other, never the engine's rooms.
 EDGES = {
-    "client": {"errors", "progress", "formats", "dockerfile", "linux"},
-    "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "linux", "client"},
+    "client": {"errors", "progress", "formats", "dockerfile", "api", "linux"},
+    "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "api", "linux", "client"},
 }
 
 # Narrower than the order: what these must not know although it lies below them.

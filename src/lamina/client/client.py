@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina.client.address import Address, default_socket, parse_address
 from lamina.client.containers import Containers
@@ -17,6 +17,10 @@ from lamina.client.networks import Networks
 from lamina.client.transport import Transport
 from lamina.client.volumes import Volumes
 from lamina.progress import Report, ignore
+
+if TYPE_CHECKING:
+    from lamina.api.build import BuildRequest
+    from lamina.api.containers import EndpointConfig
 
 
 class Client:
@@ -96,23 +100,23 @@ class Client:
     def build(
         self,
         context: str | os.PathLike[str],
+        request: BuildRequest | None = None,
         *,
-        dockerfile: str = "",
         report: Report = ignore,
         auths: Mapping[str, Auth] | None = None,
-        **options: Any,
     ) -> Image:
-        """Build the directory `context` with the classic builder; give the image.
+        """Build the directory `context` with the classic builder, and return the image.
 
-        `options` are those of `lamina.client.building.build_query`: tags, build_args, labels, target, no_cache, …
-        Raises CommandFailed where a step fails, InvalidInput for a wrong Dockerfile.
+        Raise CommandFailed when a step fails, InvalidInput for a wrong Dockerfile.
         """
-        from lamina.client.building import build_query, run_build
+        from lamina.api.build import BuildRequest
+        from lamina.client.building import run_build
         from lamina.client.context import directory_context, in_place_context
 
         make = in_place_context if self.reads_in_place else directory_context
-        sent = make(os.fspath(context), dockerfile)
-        image = run_build(self.images, sent, build_query(**options), report=report, auths=lambda: auths or {})
+        chosen = request or BuildRequest()
+        sent = make(os.fspath(context), chosen.dockerfile)
+        image = run_build(self.images, sent, chosen, report=report, auths=lambda: auths or {})
         return self.images.get(image)
 
     def pull(self, reference: str, **options: Any) -> Image:
@@ -146,9 +150,9 @@ class Client:
         """Images that a registry has, as `images.search` gives them."""
         return self.images.search(term, limit=limit)
 
-    def connect(self, network: str, container: str, wanted: Mapping[str, Any] | None = None) -> None:
+    def connect(self, network: str, container: str, endpoint: EndpointConfig | None = None) -> None:
         """Let a container join a network. See `networks.connect`."""
-        self.networks.connect(network, container, wanted)
+        self.networks.connect(network, container, endpoint)
 
     def disconnect(self, network: str, container: str, *, force: bool = False) -> None:
         """Let a container leave a network. See `networks.disconnect`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lamina.client.documents import Container, Created, Pruned
@@ -12,6 +12,9 @@ from lamina.client.stream import Piece, Stream, deframed
 from lamina.client.transport import Transport, decode
 from lamina.client.wire import Reply
 from lamina.errors import CommandFailed, NotModified
+
+if TYPE_CHECKING:
+    from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 
 Filters = Mapping[str, Sequence[str]]
 TAR = {"Content-Type": "application/x-tar"}
@@ -30,13 +33,17 @@ class Containers:
     def create(
         self,
         name: str | None,
-        config: Mapping[str, Any],
-        host_config: Mapping[str, Any] | None = None,
-        networking: Mapping[str, Any] | None = None,
+        config: Config,
+        host_config: HostConfig | None = None,
+        networking: NetworkingConfig | None = None,
         platform: str | None = None,
     ) -> Created:
-        """Make a container. The mappings have Docker's keys (`{"Image": "busybox", "Cmd": ["date"]}`)."""
-        body = {**config, "HostConfig": dict(host_config or {}), "NetworkingConfig": dict(networking or {})}
+        """Create a container, and return its ID and warnings."""
+        from lamina.api.containers import encode
+
+        body = encode(config)
+        body["HostConfig"] = encode(host_config) if host_config else {}
+        body["NetworkingConfig"] = encode(networking) if networking else {}
         query = {"name": name, "platform": platform}
         return Created(self._transport.json("POST", "/containers/create", query, json_body=body))
 
@@ -79,9 +86,11 @@ class Containers:
         """Give it another name. Raises Conflict for one that is taken."""
         self._post(reference, "rename", {"name": name})
 
-    def update(self, reference: str, changes: Mapping[str, Any]) -> Created:
-        """Change limits and the restart policy of a container; Docker's HostConfig keys. Gives warnings."""
-        return Created(self._transport.json("POST", f"{_path(reference)}/update", json_body=dict(changes)) or {})
+    def update(self, reference: str, changes: UpdateConfig) -> Created:
+        """Change limits and the restart policy of a container, and return warnings."""
+        from lamina.api.containers import encode
+
+        return Created(self._transport.json("POST", f"{_path(reference)}/update", json_body=encode(changes)) or {})
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         """`force` kills it first; `volumes` takes its anonymous volumes along; `link` removes a link alone."""
@@ -135,9 +144,11 @@ class Containers:
         query = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "logs": logs, "stream": stream}
         return self._transport.hijack(f"{_path(reference)}/attach", query | {"detachKeys": detach_keys}, framed=framed)
 
-    def exec_create(self, reference: str, config: Mapping[str, Any]) -> Created:
-        """`config` has Docker's keys: Cmd, Tty, AttachStdin, AttachStdout, AttachStderr, Env, User, WorkingDir, …"""
-        return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=dict(config)))
+    def exec_create(self, reference: str, config: ExecConfig) -> Created:
+        """Prepare a command in a running container, and return its ID."""
+        from lamina.api.containers import encode
+
+        return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=encode(config)))
 
     def exec_start(self, exec_id: str, *, tty: bool = False) -> Stream:
         """Start a prepared command and take its standard files."""

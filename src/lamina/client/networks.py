@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lamina.client.documents import Created, Network, Pruned
 from lamina.client.transport import Transport
+
+if TYPE_CHECKING:
+    from lamina.api.containers import EndpointConfig
 
 
 class Networks:
@@ -37,9 +40,11 @@ class Networks:
         """Remove networks that no container uses."""
         return Pruned(self._transport.json("POST", "/networks/prune", {"filters": filters or None}))
 
-    def connect(self, reference: str, container: str, endpoint: Mapping[str, Any] | None = None) -> None:
-        """`endpoint` is Docker's EndpointConfig: Aliases, IPAMConfig, Links, DriverOpts."""
-        body = {"Container": container, "EndpointConfig": dict(endpoint or {})}
+    def connect(self, reference: str, container: str, endpoint: EndpointConfig | None = None) -> None:
+        """Let a container join the network, with the addresses and names that `endpoint` asks for."""
+        from lamina.api.containers import encode
+
+        body = {"Container": container, "EndpointConfig": encode(endpoint) if endpoint else {}}
         self._transport.json("POST", f"/networks/{quote(reference, safe='')}/connect", json_body=body)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:

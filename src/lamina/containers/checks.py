@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.containers import ports
-from lamina.containers.config import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.containers.launch import log_spec
 from lamina.containers.stop import parse_signal
 from lamina.errors import InvalidInput

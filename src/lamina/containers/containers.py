@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.containers import archive, listing, logs, prune, top
 from lamina.containers.attach import AttachOptions, attach
 from lamina.containers.catalog import Catalog
-from lamina.containers.config import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.containers.container import Container, WaitResult
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import Execs

@@ -12,10 +12,10 @@ from typing import cast
 
 import msgspec
 
+from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers import checks
 from lamina.containers import mounts as mount_rules
 from lamina.containers.catalog import Catalog
-from lamina.containers.config import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers.copyup import copy_up
 from lamina.containers.initlayer import InitLayers
 from lamina.containers.names import check_name

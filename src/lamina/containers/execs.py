@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lamina.api.containers import ExecConfig
 from lamina.containers.attach import parse_keys
-from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.specs import SpecMaker
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.containers.config import ExecConfig
+from lamina.api.containers import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.specs import SpecMaker

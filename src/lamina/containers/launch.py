@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from lamina.api.containers import LogConfig
 from lamina.containers import files, parts, ports, shm
-from lamina.containers.config import LogConfig
 from lamina.containers.container import Container
 from lamina.containers.inside import ensure_directory
 from lamina.containers.record import NEVER

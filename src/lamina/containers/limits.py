@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lamina.containers.config import DeviceMapping, RateDevice, Resources, Ulimit, WeightDevice
+from lamina.api.containers import DeviceMapping, RateDevice, Resources, Ulimit, WeightDevice
 from lamina.errors import InvalidInput, NotFound
 from lamina.runtime import bundle
 from lamina.runtime.spec import Device, DeviceRule, Rlimit, ThrottleDevice

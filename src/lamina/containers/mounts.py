@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lamina.containers.config import Config, HostConfig, MountSpec
+from lamina.api.containers import Config, HostConfig, MountSpec
 from lamina.containers.record import MountPoint
 from lamina.errors import InvalidInput
 

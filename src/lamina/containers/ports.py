@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.containers.config import Config, HostConfig
+from lamina.api.containers import Config, HostConfig
 from lamina.errors import InvalidInput
 from lamina.network.model import PortBinding
 

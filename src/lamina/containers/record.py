@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lamina.containers.config import Config, EndpointConfig, HostConfig
+from lamina.api.containers import Config, EndpointConfig, HostConfig
 
 NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Docker's clients know
 

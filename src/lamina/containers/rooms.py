@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from lamina.containers.config import LogConfig, Ulimit
+from lamina.api.containers import LogConfig, Ulimit
 from lamina.events import EventBus
 from lamina.images.images import Images
 from lamina.network.networks import Networks

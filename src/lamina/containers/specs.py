@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamina.api.containers import ExecConfig
 from lamina.containers import files, limits, parts, shm
-from lamina.containers.config import ExecConfig
 from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms

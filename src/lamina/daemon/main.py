@@ -13,7 +13,7 @@ from typing import cast
 
 from aiohttp import web
 
-from lamina.containers.config import LogConfig, Ulimit
+from lamina.api.containers import LogConfig, Ulimit
 from lamina.containers.rooms import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.app import Api

@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, cast
 
 from lamina import __version__
+from lamina.api.containers import EndpointConfig
 from lamina.build.context.source import BuildContext
 from lamina.build.download import download
 from lamina.build.options import BuildOptions, BuildResult
 from lamina.containers.catalog import BUCKET as CONTAINERS
-from lamina.containers.config import EndpointConfig
 from lamina.containers.containers import Containers
 from lamina.distribution.client import Credentials, Found
 from lamina.distribution.client.answers import without_secrets

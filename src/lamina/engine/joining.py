@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.containers.config import EndpointConfig
+from lamina.api.containers import EndpointConfig
 from lamina.containers.container import Container
 from lamina.errors import Conflict, Forbidden, InvalidInput
 from lamina.network.files import hosts

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
 from lamina.errors import InvalidInput
 from lamina.progress import ignore
+
+if TYPE_CHECKING:
+    from lamina.api.build import BuildRequest
 
 REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -70,13 +73,13 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
     if iidfile:
         with suppress(FileNotFoundError):
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
-    remote = context if context.startswith(REMOTE) else None
+    remote = context if context.startswith(REMOTE) else ""
     sent = None if remote else _context(session, context, dockerfile)
-    query = {**_query(flags, quiet), "dockerfile": dockerfile or None, "remote": remote}
+    request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote)
     config = session.settings.config
     with Display() as display:
         report = ignore if quiet else display
-        image = run_build(session.client.images, sent, query, report=report, auths=lambda: all_auths(config))
+        image = run_build(session.client.images, sent, request, report=report, auths=lambda: all_auths(config))
     if quiet:
         print(image)
     if iidfile:
@@ -104,44 +107,38 @@ def _rest(head: bytes) -> Iterator[bytes]:
     return chain([head], iter(lambda: sys.stdin.buffer.read(PIECE), b""))
 
 
-def _query(flags: dict[str, Any], quiet: bool) -> dict[str, object]:
+def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
+    from lamina.api.build import BuildRequest
     from lamina.cli.pairs import mapping
     from lamina.cli.run.limits import parse_ulimit, size
-    from lamina.client.building import build_query
 
-    limits: dict[str, object] = {
-        "cgroupparent": flags["cgroup_parent"],
-        "isolation": flags["isolation"],
-        "cpuperiod": flags["cpu_period"],
-        "cpuquota": flags["cpu_quota"],
-        "cpusetcpus": flags["cpuset_cpus"],
-        "cpusetmems": flags["cpuset_mems"],
-        "cpushares": flags["cpu_shares"],
-        "memory": size(flags["memory"], "--memory"),
-        "memswap": size(flags["memory_swap"], "--memory-swap"),
-        "shmsize": size(flags["shm_size"], "--shm-size"),
-        "securityopt": list(flags["security_opt"]),
-    }
-    if flags["ulimit"]:
-        from json import dumps
-
-        limits["ulimits"] = dumps([parse_ulimit(spec) for spec in flags["ulimit"]])
-    return build_query(
+    return BuildRequest(
         tags=flags["tags"],
         build_args=arguments(flags["build_arg"]),
         labels=mapping(flags["labels"]),
         target=flags["target"],
-        platform=flags["platform"] or None,
+        platform=flags["platform"],
         network=flags["network"],
-        cache_from=[name for text in flags["cache_from"] for name in text.split(",")],
+        cache_from=tuple(name for text in flags["cache_from"] for name in text.split(",")),
         no_cache=flags["no_cache"],
         pull=flags["pull"],
         squash=flags["squash"],
         remove=flags["rm"],
         force_remove=flags["force_rm"],
-        quiet=quiet,
         extra_hosts=flags["add_host"],
-        limits={name: value for name, value in limits.items() if value},
+        memory=size(flags["memory"], "--memory"),
+        memory_swap=size(flags["memory_swap"], "--memory-swap"),
+        shm_size=size(flags["shm_size"], "--shm-size"),
+        cpu_period=flags["cpu_period"],
+        cpu_quota=flags["cpu_quota"],
+        cpu_shares=flags["cpu_shares"],
+        cpuset_cpus=flags["cpuset_cpus"],
+        cpuset_mems=flags["cpuset_mems"],
+        cgroup_parent=flags["cgroup_parent"],
+        ulimits=tuple(parse_ulimit(spec) for spec in flags["ulimit"]),
+        security_options=flags["security_opt"],
+        isolation=flags["isolation"],
+        **more,
     )
 
 

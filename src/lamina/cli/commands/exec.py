@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lamina.cli import completing
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.session import Session
+
+if TYPE_CHECKING:
+    from lamina.api.containers import ExecConfig
 
 
 @command(
@@ -41,7 +44,7 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
         check_terminal(tty, stdin)
     keys = flags["detach_keys"] or session.settings.config.text("detachKeys")
     containers = session.client.containers
-    prepared = containers.exec_create(container, {**_config(flags), "Cmd": list(arguments), "DetachKeys": keys})
+    prepared = containers.exec_create(container, _config(arguments, flags, keys))
     if detach:
         containers.exec_detached(prepared.id, tty=tty)
         return 0
@@ -58,19 +61,20 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
     return int(containers.exec_inspect(prepared.id).get("ExitCode") or 0)
 
 
-def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Docker's ExecConfig, without the command."""
+def _config(arguments: tuple[str, ...], flags: Mapping[str, Any], keys: str) -> ExecConfig:
+    from lamina.api.containers import ExecConfig
     from lamina.cli.pairs import environment
 
     attached = not flags["detach"]
-    return {
-        "Tty": flags["tty"],
-        "AttachStdin": flags["interactive"] and attached,
-        "AttachStdout": attached,
-        "AttachStderr": attached,
-        "Detach": flags["detach"],
-        "Env": environment(flags["env_file"], flags["env"]),
-        "Privileged": flags["privileged"],
-        "User": flags["user"],
-        "WorkingDir": flags["workdir"],
-    }
+    return ExecConfig(
+        cmd=arguments,
+        tty=flags["tty"],
+        attach_stdin=flags["interactive"] and attached,
+        attach_stdout=attached,
+        attach_stderr=attached,
+        env=tuple(environment(flags["env_file"], flags["env"])),
+        privileged=flags["privileged"],
+        user=flags["user"],
+        working_dir=flags["workdir"],
+        detach_keys=keys,
+    )

@@ -130,13 +130,16 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 @click.pass_obj
 def connect(session: Session, /, network: str, container: str, **flags: Any) -> None:
     """Connect a container to a network."""
-    endpoint: dict[str, Any] = {"Aliases": list(flags["aliases"]), "Links": list(flags["links"])}
-    endpoint["DriverOpts"] = mapping(flags["driver_opts"])
-    addresses = {"IPv4Address": flags["ip"], "IPv6Address": flags["ip6"], "LinkLocalIPs": list(flags["link_local_ips"])}
-    endpoint["IPAMConfig"] = {name: value for name, value in addresses.items() if value}
-    if flags["gw_priority"]:
-        endpoint["GwPriority"] = flags["gw_priority"]
-    session.client.networks.connect(network, container, {name: value for name, value in endpoint.items() if value})
+    from lamina.api.containers import EndpointConfig, EndpointIpam
+
+    endpoint = EndpointConfig(
+        ipam=EndpointIpam(ipv4_address=flags["ip"], ipv6_address=flags["ip6"], link_local_ips=flags["link_local_ips"]),
+        aliases=flags["aliases"],
+        links=flags["links"],
+        driver_opts=mapping(flags["driver_opts"]),
+        gw_priority=flags["gw_priority"],
+    )
+    session.client.networks.connect(network, container, endpoint)
 
 
 @command("lamina network disconnect web database")

@@ -41,7 +41,7 @@ def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: An
 
     request, wishes = _request(image, arguments, flags), _wishes(session, flags)
     if wishes.detach:
-        request.config.update({"AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "StdinOnce": False})
+        request = request.detached()
     return execute(session, request, wishes)
 
 

@@ -47,18 +47,17 @@ def _limits(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_obj
 def update(session: Session, /, names: tuple[str, ...], **flags: Any) -> int:
     """Change the limits or the restart policy of containers."""
+    from lamina.api.containers import RestartPolicy, UpdateConfig
     from lamina.cli.run.limits import changeable
     from lamina.cli.run.security import restart_policy
 
-    changes: dict[str, Any] = {
-        "BlkioWeight": flags["blkio_weight"],
-        "CpuRealtimePeriod": flags["cpu_rt_period"],
-        "CpuRealtimeRuntime": flags["cpu_rt_runtime"],
+    changes = UpdateConfig(
+        blkio_weight=flags["blkio_weight"],
+        cpu_realtime_period=flags["cpu_rt_period"],
+        cpu_realtime_runtime=flags["cpu_rt_runtime"],
+        restart_policy=restart_policy(flags["restart"]) if flags["restart"] else RestartPolicy(),
         **changeable(flags),
-    }
-    changes = {name: value for name, value in changes.items() if value}
-    if flags["restart"]:
-        changes["RestartPolicy"] = restart_policy(flags["restart"])
+    )
 
     def change(name: str) -> None:
         for warning in session.client.containers.update(name, changes).warnings:

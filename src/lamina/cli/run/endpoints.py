@@ -6,11 +6,14 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
+from lamina.api.containers import EndpointConfig, EndpointIpam, NetworkingConfig
 from lamina.errors import InvalidInput
 
 Flags = Mapping[str, Any]
 NOT_USER_DEFINED = ("default", "bridge", "host", "none", "")
-ADDRESSES = {"ip": "IPv4Address", "ip6": "IPv6Address"}
+ADDRESSES = {"ip": "ipv4_address", "ip6": "ipv6_address"}
 
 
 def network_mode(specs: Sequence[str]) -> str:
@@ -18,35 +21,35 @@ def network_mode(specs: Sequence[str]) -> str:
     return _parse(specs[0])[0] if specs else "default"
 
 
-def networking(flags: Flags) -> dict[str, Any]:
-    """The NetworkingConfig of a create request. Raises InvalidInput for what does not fit together."""
-    endpoints: dict[str, dict[str, Any]] = {}
+def networking(flags: Flags) -> NetworkingConfig:
+    """Return the endpoints of a create request. Raise InvalidInput for flags that do not fit together."""
+    endpoints: dict[str, EndpointConfig] = {}
     specs = flags["network"] or ("default",)
-    for at, spec in enumerate(specs):
+    for position, spec in enumerate(specs):
         name, endpoint = _parse(spec)
         if name in endpoints:
             raise InvalidInput(f"network {name!r} is specified multiple times")
-        if at == 0:
-            _add_flags(name, endpoint, flags)
-        if not _user_defined(name) and (endpoint.get("Aliases") or endpoint.get("Links")):
+        if position == 0:
+            endpoint = _with_flags(name, endpoint, flags)
+        if not _user_defined(name) and (endpoint.aliases or endpoint.links):
             raise InvalidInput("network-scoped aliases and links are only supported for user-defined networks")
-        if endpoint or len(specs) > 1:
+        if endpoint != EndpointConfig() or len(specs) > 1:
             endpoints[name] = endpoint
     kinds = {_user_defined(name) for name in endpoints}
     if len(kinds) > 1:
         raise InvalidInput("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
-    return {"EndpointsConfig": endpoints} if endpoints else {}
+    return NetworkingConfig(endpoints_config=endpoints)
 
 
 def _user_defined(name: str) -> bool:
     return name not in NOT_USER_DEFINED and not name.startswith("container:")
 
 
-def _parse(spec: str) -> tuple[str, dict[str, Any]]:
-    """ "web", or "name=web,alias=db,ip=10.0.0.2"."""
+def _parse(spec: str) -> tuple[str, EndpointConfig]:
+    """Return the network and the endpoint of "web", or of "name=web,alias=db,ip=10.0.0.2"."""
     if "=" not in spec:
-        return spec, {}
-    name, endpoint = "", dict[str, Any]()
+        return spec, EndpointConfig()
+    name, addresses, members = "", dict[str, Any](), dict[str, Any]()
     for field in next(csv.reader([spec]), []):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
@@ -55,23 +58,23 @@ def _parse(spec: str) -> tuple[str, dict[str, Any]]:
         if key == "name":
             name = value
         elif key == "alias":
-            endpoint.setdefault("Aliases", []).append(value)
+            members["aliases"] = (*members.get("aliases", ()), value)
         elif key in ADDRESSES:
-            endpoint.setdefault("IPAMConfig", {})[ADDRESSES[key]] = value
+            addresses[ADDRESSES[key]] = value
         elif key == "link-local-ip":
-            endpoint.setdefault("IPAMConfig", {}).setdefault("LinkLocalIPs", []).append(value)
+            addresses["link_local_ips"] = (*addresses.get("link_local_ips", ()), value)
         elif key == "mac-address":
-            endpoint["MacAddress"] = value
+            members["mac_address"] = value
         elif key == "gw-priority":
-            endpoint["GwPriority"] = _number(value)
+            members["gw_priority"] = _number(value)
         elif key == "driver-opt":
             option, _, text = value.partition("=")
-            endpoint.setdefault("DriverOpts", {})[option] = text
+            members["driver_opts"] = {**members.get("driver_opts", {}), option: text}
         else:
             raise InvalidInput(f"unexpected key {key!r} in --network")
     if not name:
         raise InvalidInput(f"--network {spec!r} names no network", advice="Add name=NETWORK")
-    return name, endpoint
+    return name, EndpointConfig(ipam=EndpointIpam(**addresses), **members)
 
 
 def _number(text: str) -> int:
@@ -80,17 +83,19 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _add_flags(name: str, endpoint: dict[str, Any], flags: Flags) -> None:
-    """The older flags speak of the first network."""
-    addresses = {"IPv4Address": flags["ip"], "IPv6Address": flags["ip6"], "LinkLocalIPs": list(flags["link_local_ip"])}
-    given = {key: value for key, value in addresses.items() if value}
-    more = {"Aliases": list(flags["network_alias"]), "MacAddress": flags["mac_address"]}
+def _with_flags(name: str, endpoint: EndpointConfig, flags: Flags) -> EndpointConfig:
+    """Return the endpoint with the older flags, which speak of the first network."""
+    members = {"aliases": flags["network_alias"], "mac_address": flags["mac_address"]}
     if _user_defined(name):
-        more["Links"] = list(flags["link"])
-    for key, value in more.items():
-        if value and endpoint.get(key):
-            raise InvalidInput(f"conflicting options: {key} is given by --network and by a flag of its own")
-        if value:
-            endpoint[key] = value
-    if given:
-        endpoint["IPAMConfig"] = {**endpoint.get("IPAMConfig", {}), **given}
+        members["links"] = flags["link"]
+    members = {member: value for member, value in members.items() if value}
+    for member in members:
+        if getattr(endpoint, member):
+            raise InvalidInput(f"conflicting options: {member} is given by --network and by a flag of its own")
+    addresses = {
+        "ipv4_address": flags["ip"],
+        "ipv6_address": flags["ip6"],
+        "link_local_ips": flags["link_local_ip"],
+    }
+    ipam = replace(endpoint.ipam, **{member: value for member, value in addresses.items() if value})
+    return replace(endpoint, ipam=ipam, **members)

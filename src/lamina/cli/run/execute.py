@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from lamina.cli.names import split_reference
 from lamina.cli.run.attached import Attachment, attend, check_terminal, signal_name
 from lamina.cli.run.request import Request
@@ -39,7 +41,7 @@ def create(session: Session, request: Request, wishes: Wishes) -> str:
         raise InvalidInput(f"invalid pull option {wishes.pull!r}", advice=f"Give one of {', '.join(PULL)}")
     if wishes.cidfile and os.path.exists(wishes.cidfile):
         raise Conflict(f"the file {wishes.cidfile} exists", advice="Remove it, or the container it names may be in use")
-    image = request.config["Image"]
+    image = request.config.image
     if wishes.pull == "always":
         pull_for(session, image, wishes)
     made = _create_or_pull(session, request, wishes)
@@ -57,7 +59,7 @@ def _create_or_pull(session: Session, request: Request, wishes: Wishes) -> Any:
     try:
         return containers.create(*arguments)
     except NotFound:
-        image = request.config["Image"]
+        image = request.config.image
         if wishes.pull != "missing" or not _lacks(session, image, wishes.platform):
             raise
         if not wishes.quiet:
@@ -95,13 +97,14 @@ def run(session: Session, request: Request, wishes: Wishes) -> int:
     """`run`: the exit code is the container's own, or 125, 126, 127 where it could not be started."""
     config = request.config
     if not wishes.detach:
-        check_terminal(config["Tty"], config["AttachStdin"])
-        if config["Tty"] and (size := terminal_size(sys.stdout.fileno())):
-            request.host_config["ConsoleSize"] = list(size)  # or the process would start with a size of nothing
+        check_terminal(config.tty, config.attach_stdin)
+        if config.tty and (size := terminal_size(sys.stdout.fileno())):
+            # Without it the process would start with a terminal of no size.
+            request = request._replace(host_config=replace(request.host_config, console_size=size))
     try:
         identifier = create(session, request, wishes)
         if wishes.detach:
-            _start(session.client.containers, identifier, removes=request.host_config.get("AutoRemove", False))
+            _start(session.client.containers, identifier, removes=request.host_config.auto_remove)
             print(identifier)
             return 0
         return _foreground(session.client.containers, identifier, request, wishes)
@@ -132,23 +135,23 @@ def _start_failure(containers: Containers, identifier: str, removal: Waiting | N
 
 
 def _foreground(containers: Containers, identifier: str, request: Request, wishes: Wishes) -> int:
-    config, removes = request.config, request.host_config.get("AutoRemove", False)
+    config, removes = request.config, request.host_config.auto_remove
     try:
         stream = containers.attach(
             identifier,
-            stdin=config["AttachStdin"],
-            stdout=config["AttachStdout"],
-            stderr=config["AttachStderr"],
+            stdin=config.attach_stdin,
+            stdout=config.attach_stdout,
+            stderr=config.attach_stderr,
             detach_keys=wishes.detach_keys or None,
-            tty=config["Tty"],
+            tty=config.tty,
         )
     except LaminaError:
         if removes:  # it will never run, so nothing else would remove it
             containers.remove(identifier)
         raise
     attachment = Attachment(
-        tty=config["Tty"],
-        stdin=config["AttachStdin"],
+        tty=config.tty,
+        stdin=config.attach_stdin,
         detach_keys=wishes.detach_keys,
         resize=lambda rows, columns: containers.resize(identifier, rows, columns),
         kill=(lambda number: containers.kill(identifier, signal_name(number))) if wishes.sig_proxy else None,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lamina.api.containers import DeviceMapping, DeviceRequest, RateDevice, Ulimit, WeightDevice
 from lamina.errors import InvalidInput
 from lamina.formats.sizes import parse_size
 
@@ -26,48 +27,43 @@ def size(text: str, what: str = "size") -> int:
 
 
 def resources(flags: Flags) -> dict[str, Any]:
-    """The limits among HostConfig's keys, those that were given. Raises InvalidInput."""
+    """Return the attributes of `api.Resources` that the flags set. Raise InvalidInput."""
     swappiness = flags["memory_swappiness"]
     if not -1 <= swappiness <= 100:
         raise InvalidInput(f"memory swappiness {swappiness} is not between 0 and 100")
-    given: dict[str, Any] = {
-        "BlkioWeight": flags["blkio_weight"],
-        "BlkioWeightDevice": [_rate(spec, "Weight", "--blkio-weight-device") for spec in flags["blkio_weight_device"]],
-        "CgroupParent": flags["cgroup_parent"],
-        "CpuCount": flags["cpu_count"],
-        "CpuPercent": flags["cpu_percent"],
-        "CpuRealtimePeriod": flags["cpu_rt_period"],
-        "CpuRealtimeRuntime": flags["cpu_rt_runtime"],
-        "DeviceCgroupRules": [_rule(text) for text in flags["device_cgroup_rule"]],
-        "DeviceRequests": gpu_requests(flags["gpus"]),
-        "Devices": [parse_device(spec) for spec in flags["device"]],
-        "OomKillDisable": flags["oom_kill_disable"] or None,
-        "OomScoreAdj": flags["oom_score_adj"],
-        "Ulimits": [parse_ulimit(spec) for spec in flags["ulimit"]],
+    return {
+        "blkio_weight": flags["blkio_weight"],
+        "blkio_weight_device": tuple(_weight(spec) for spec in flags["blkio_weight_device"]),
+        "blkio_device_read_bps": _rates(flags, "device_read_bps", sized=True),
+        "blkio_device_write_bps": _rates(flags, "device_write_bps", sized=True),
+        "blkio_device_read_iops": _rates(flags, "device_read_iops"),
+        "blkio_device_write_iops": _rates(flags, "device_write_iops"),
+        "cgroup_parent": flags["cgroup_parent"],
+        "cpu_realtime_period": flags["cpu_rt_period"],
+        "cpu_realtime_runtime": flags["cpu_rt_runtime"],
+        "device_cgroup_rules": tuple(_rule(text) for text in flags["device_cgroup_rule"]),
+        "device_requests": gpu_requests(flags["gpus"]),
+        "devices": tuple(parse_device(spec) for spec in flags["device"]),
+        "memory_swappiness": swappiness if swappiness >= 0 else None,
+        "oom_kill_disable": flags["oom_kill_disable"] or None,
+        "ulimits": tuple(parse_ulimit(spec) for spec in flags["ulimit"]),
         **changeable(flags),
     }
-    for flag, key in (("read_bps", "ReadBps"), ("write_bps", "WriteBps")):
-        given[f"BlkioDevice{key}"] = [_rate(s, "Rate", flag, sized=True) for s in flags[f"device_{flag}"]]
-    for flag, key in (("read_iops", "ReadIOps"), ("write_iops", "WriteIOps")):
-        given[f"BlkioDevice{key}"] = [_rate(s, "Rate", flag) for s in flags[f"device_{flag}"]]
-    if swappiness >= 0:
-        given["MemorySwappiness"] = swappiness
-    return {name: value for name, value in given.items() if value or (name == "MemorySwappiness")}
 
 
 def changeable(flags: Flags) -> dict[str, Any]:
-    """The limits that `update` can change too; 0 or empty where they were not given."""
+    """Return the attributes that `update` can change too; 0 or empty when a flag was left out."""
     return {
-        "CpuPeriod": flags["cpu_period"],
-        "CpuQuota": flags["cpu_quota"],
-        "CpuShares": flags["cpu_shares"],
-        "CpusetCpus": flags["cpuset_cpus"],
-        "CpusetMems": flags["cpuset_mems"],
-        "Memory": size(flags["memory"], "--memory"),
-        "MemoryReservation": size(flags["memory_reservation"], "--memory-reservation"),
-        "MemorySwap": size(flags["memory_swap"], "--memory-swap"),
-        "NanoCpus": nano_cpus(flags["cpus"]),
-        "PidsLimit": flags["pids_limit"],
+        "cpu_period": flags["cpu_period"],
+        "cpu_quota": flags["cpu_quota"],
+        "cpu_shares": flags["cpu_shares"],
+        "cpuset_cpus": flags["cpuset_cpus"],
+        "cpuset_mems": flags["cpuset_mems"],
+        "memory": size(flags["memory"], "--memory"),
+        "memory_reservation": size(flags["memory_reservation"], "--memory-reservation"),
+        "memory_swap": size(flags["memory_swap"], "--memory-swap"),
+        "nano_cpus": nano_cpus(flags["cpus"]),
+        "pids_limit": flags["pids_limit"] or None,
     }
 
 
@@ -80,7 +76,7 @@ def nano_cpus(text: str) -> int:
     return round(float(text) * 10**9)
 
 
-def parse_device(spec: str) -> dict[str, str]:
+def parse_device(spec: str) -> DeviceMapping:
     """HOST[:CONTAINER][:PERMISSIONS]. Raises InvalidInput."""
     host, *rest = spec.split(":")
     permissions = "rwm"
@@ -89,10 +85,10 @@ def parse_device(spec: str) -> dict[str, str]:
     if len(rest) > 1 or not host:
         raise InvalidInput(f"invalid device {spec!r}", advice="Write it as PATH[:PATH_INSIDE[:rwm]]")
     inside = rest[0] if rest and rest[0] else host
-    return {"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": permissions}
+    return DeviceMapping(path_on_host=host, path_in_container=inside, cgroup_permissions=permissions)
 
 
-def parse_ulimit(spec: str) -> dict[str, Any]:
+def parse_ulimit(spec: str) -> Ulimit:
     """NAME=SOFT[:HARD]; -1 is no limit. Raises InvalidInput."""
     name, equals, limits = spec.partition("=")
     soft, colon, hard = limits.partition(":")
@@ -104,14 +100,15 @@ def parse_ulimit(spec: str) -> dict[str, Any]:
         raise InvalidInput(f"invalid ulimit type: {name}", advice=f"Known are {', '.join(ULIMITS)}")
     if not equals or (values[1] != -1 and (values[0] > values[1] or values[0] == -1)):
         raise InvalidInput(f"invalid ulimit {spec!r}: the soft limit is above the hard one")
-    return {"Name": name, "Soft": values[0], "Hard": values[1]}
+    return Ulimit(name=name, soft=values[0], hard=values[1])
 
 
-def gpu_requests(spec: str) -> list[dict[str, Any]]:
-    """HostConfig.DeviceRequests of `--gpus`: "all", a number, or `device=…,capabilities=…`. Raises InvalidInput."""
+def gpu_requests(spec: str) -> tuple[DeviceRequest, ...]:
+    """Return what `--gpus` asks for: "all", a number, or `device=…,capabilities=…`. Raise InvalidInput."""
     if not spec:
-        return []
-    request: dict[str, Any] = {"Driver": "", "Count": 0, "DeviceIDs": [], "Capabilities": [["gpu"]], "Options": {}}
+        return ()
+    driver, count, devices = "", 0, tuple[str, ...]()
+    capabilities: tuple[str, ...] = ("gpu",)
     for field in next(csv.reader([spec]), []):
         key, equals, value = field.partition("=")
         if not equals:
@@ -119,25 +116,35 @@ def gpu_requests(spec: str) -> list[dict[str, Any]]:
         if key == "count":
             if value != "all" and not value.isdecimal():
                 raise InvalidInput(f"invalid number of GPUs {value!r}", advice="Give a whole number, or all")
-            request["Count"] = -1 if value == "all" else int(value)
+            count = -1 if value == "all" else int(value)
         elif key == "device":
-            request["DeviceIDs"] = value.split(",")
+            devices = tuple(value.split(","))
         elif key == "driver":
-            request["Driver"] = value
+            driver = value
         elif key == "capabilities":
-            request["Capabilities"] = [[*value.split(","), "gpu"]]
+            capabilities = (*value.split(","), "gpu")
         else:
             raise InvalidInput(f"unexpected key {key!r} in --gpus")
-    if not request["Count"] and not request["DeviceIDs"]:
-        request["Count"] = 1
-    return [request]
+    count = count or (0 if devices else 1)
+    return (DeviceRequest(driver=driver, count=count, device_ids=devices, capabilities=(capabilities,)),)
 
 
-def _rate(spec: str, key: str, flag: str, sized: bool = False) -> dict[str, Any]:
+def _weight(spec: str) -> WeightDevice:
+    path, number = _device_and_number(spec, "--blkio-weight-device", sized=False)
+    return WeightDevice(path=path, weight=number)
+
+
+def _rates(flags: Flags, name: str, sized: bool = False) -> tuple[RateDevice, ...]:
+    flag = f"--{name.replace('_', '-')}"
+    parts = (_device_and_number(spec, flag, sized) for spec in flags[name])
+    return tuple(RateDevice(path=path, rate=number) for path, number in parts)
+
+
+def _device_and_number(spec: str, flag: str, sized: bool) -> tuple[str, int]:
     path, colon, value = spec.rpartition(":")
     if not colon or not path.startswith("/dev/") or not (sized or value.isdecimal()):
         raise InvalidInput(f"invalid value {spec!r} of {flag}", advice="Write it as /dev/NAME:NUMBER")
-    return {"Path": path, key: parse_size(value, "rate") if sized else int(value)}
+    return path, parse_size(value, "rate") if sized else int(value)
 
 
 def _rule(text: str) -> str:

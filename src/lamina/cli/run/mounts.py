@@ -7,35 +7,36 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from lamina.api.containers import BindOptions, DriverConfig, ImageOptions, MountSpec, TmpfsOptions, VolumeOptions
 from lamina.cli.arguments import parse_bool
 from lamina.errors import InvalidInput
 from lamina.formats.sizes import parse_size
 
 ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-SECTIONS = {
-    "bind-propagation": ("BindOptions", "Propagation"),
-    "volume-driver": ("VolumeOptions", "DriverConfig"),
-    "volume-subpath": ("VolumeOptions", "Subpath"),
-    "image-subpath": ("ImageOptions", "Subpath"),
+OPTIONS: dict[str, Any] = {
+    "bind": BindOptions,
+    "volume": VolumeOptions,
+    "tmpfs": TmpfsOptions,
+    "image": ImageOptions,
 }
 TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 
 
-def binds_and_volumes(specs: Sequence[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
+def binds_and_volumes(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """`-v` values as HostConfig.Binds (those with a source) and Config.Volumes (those without).
 
     A source that begins with a dot is made absolute. Raises InvalidInput.
     """
-    binds, volumes = [], {}
+    binds, volumes = list[str](), dict[str, dict[str, Any]]()
     for spec in dict.fromkeys(specs):
         source, colon, rest = spec.partition(":")
         if not spec or (colon and not (source and rest)):
             raise InvalidInput(f"invalid volume {spec!r}", advice="Write it as [SOURCE:]DIRECTORY[:OPTIONS]")
         if not colon:
-            volumes[source] = dict[str, str]()
+            volumes[source] = {}
             continue
         binds.append(f"{os.path.abspath(source)}:{rest}" if source.startswith(".") else spec)
-    return binds, volumes
+    return tuple(binds), volumes
 
 
 def tmpfs_map(specs: Sequence[str]) -> dict[str, str]:
@@ -43,73 +44,81 @@ def tmpfs_map(specs: Sequence[str]) -> dict[str, str]:
     return {path: options for path, _, options in (spec.partition(":") for spec in specs)}
 
 
-def parse_mount(spec: str) -> dict[str, Any]:
-    """One `--mount` value, comma-separated `key=value` in CSV's quoting, as Docker's Mount. Raises InvalidInput."""
-    mount: dict[str, Any] = {"Type": "volume"}
+def parse_mount(spec: str) -> MountSpec:
+    """Return one `--mount` value, comma-separated `key=value` in CSV's quoting. Raise InvalidInput."""
+    mount, options = dict[str, Any](type="volume"), dict[str, dict[str, Any]]()
     for field in next(csv.reader([spec]), []):
         key, equals, value = field.partition("=")
         key = ALIASES.get(key.strip().lower(), key.strip().lower())
         if not equals and key not in ("readonly", "volume-nocopy", "bind-nonrecursive"):
             raise InvalidInput(f"invalid field {field!r} in --mount", advice="Write fields as key=value")
-        _set(mount, key, value if equals else "true", field)
-    if not mount.get("Target") and mount["Type"] != "cluster":
+        if not _set(mount, key, value if equals else "true"):
+            _set_option(options, key, value if equals else "true", field)
+    if not mount.get("target") and mount["type"] != "cluster":
         raise InvalidInput(f"--mount {spec!r} names no target", advice="Add target=DIRECTORY")
-    if mount["Type"] == "bind" and str(mount.get("Source", "")).startswith("."):
-        mount["Source"] = os.path.abspath(mount["Source"])
-    _check_sections(mount)
-    return mount
+    if mount["type"] == "bind" and mount.get("source", "").startswith("."):
+        mount["source"] = os.path.abspath(mount["source"])
+    for kind in options:
+        if kind != mount["type"]:
+            raise InvalidInput(f"cannot mix {kind}-* options with mount type {mount['type']!r}")
+    return MountSpec(**mount, **{f"{kind}_options": OPTIONS[kind](**values) for kind, values in options.items()})
 
 
-def _set(mount: dict[str, Any], key: str, value: str, field: str) -> None:
+def _set(mount: dict[str, Any], key: str, value: str) -> bool:
+    """Set what every type of mount has; False when `key` is an option of one type."""
     if key == "type":
         if value.lower() not in TYPES:
             raise InvalidInput(f"{value!r} is not a type of mount", advice=f"Types are {', '.join(TYPES)}")
-        mount["Type"] = value.lower()
+        mount["type"] = value.lower()
     elif key in ("source", "target", "consistency"):
-        mount[key.title()] = value
+        mount[key] = value
     elif key == "readonly":
-        mount["ReadOnly"] = parse_bool(value)
-    elif key in SECTIONS:
-        section, name = SECTIONS[key]
-        mount.setdefault(section, {})[name] = {"Name": value} if key == "volume-driver" else value
-    elif key in ("volume-label", "volume-opt"):
-        _set_pair(mount.setdefault("VolumeOptions", {}), key, value)
-    elif key in ("volume-nocopy", "bind-nonrecursive"):
-        section, name = ("VolumeOptions", "NoCopy") if key == "volume-nocopy" else ("BindOptions", "NonRecursive")
-        mount.setdefault(section, {})[name] = parse_bool(value)
+        mount["read_only"] = parse_bool(value)
+    else:
+        return False
+    return True
+
+
+def _set_option(options: dict[str, dict[str, Any]], key: str, value: str, field: str) -> None:
+    kind, _, name = key.partition("-")
+    section = options.setdefault(kind, {})
+    if key in ("bind-propagation", "volume-subpath", "image-subpath"):
+        section[name] = value
     elif key == "bind-recursive":
-        mount.setdefault("BindOptions", {}).update(_recursion(value))
+        section.update(_recursion(value))
+    elif key == "bind-nonrecursive":
+        section["non_recursive"] = parse_bool(value)
+    elif key == "volume-nocopy":
+        section["no_copy"] = parse_bool(value)
+    elif key == "volume-label":
+        label, _, text = value.partition("=")
+        section["labels"] = {**section.get("labels", {}), label: text}
+    elif key in ("volume-driver", "volume-opt"):
+        section["driver_config"] = _driver(section.get("driver_config") or DriverConfig(), name, value)
     elif key == "tmpfs-size":
-        mount.setdefault("TmpfsOptions", {})["SizeBytes"] = parse_size(value, "tmpfs-size")
+        section["size_bytes"] = parse_size(value, "tmpfs-size")
     elif key == "tmpfs-mode":
         if not value or set(value) - set("01234567"):
             raise InvalidInput(f"{value!r} is not an octal mode")
-        mount.setdefault("TmpfsOptions", {})["Mode"] = int(value, 8)
+        section["mode"] = int(value, 8)
     else:
         raise InvalidInput(f"unexpected key {key!r} in {field!r} of --mount")
 
 
-def _set_pair(options: dict[str, Any], key: str, value: str) -> None:
+def _driver(driver: DriverConfig, key: str, value: str) -> DriverConfig:
+    if key == "driver":
+        return DriverConfig(name=value, options=driver.options)
     name, _, text = value.partition("=")
-    if key == "volume-label":
-        options.setdefault("Labels", {})[name] = text
-    else:
-        options.setdefault("DriverConfig", {}).setdefault("Options", {})[name] = text
+    return DriverConfig(name=driver.name, options={**driver.options, name: text})
 
 
 def _recursion(value: str) -> dict[str, bool]:
     choices: dict[str, dict[str, bool]] = {
         "enabled": {},
-        "disabled": {"NonRecursive": True},
-        "writable": {"ReadOnlyNonRecursive": True},
-        "readonly": {"ReadOnlyForceRecursive": True},
+        "disabled": {"non_recursive": True},
+        "writable": {"read_only_non_recursive": True},
+        "readonly": {"read_only_force_recursive": True},
     }
     if value not in choices:
         raise InvalidInput(f"{value!r} is not valid for bind-recursive", advice=f"Give one of {', '.join(choices)}")
     return choices[value]
-
-
-def _check_sections(mount: dict[str, Any]) -> None:
-    for section, kind in (("BindOptions", "bind"), ("VolumeOptions", "volume"), ("TmpfsOptions", "tmpfs")):
-        if mount.get(section) and mount["Type"] != kind:
-            raise InvalidInput(f"cannot mix {kind}-* options with mount type {mount['Type']!r}")

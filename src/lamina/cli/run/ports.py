@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from lamina.api.containers import PortHost
 from lamina.errors import InvalidInput
 
 PUBLISH = re.compile(
@@ -13,7 +14,7 @@ PUBLISH = re.compile(
     re.IGNORECASE,
 )
 ADVICE = "Write it as [IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL]"
-Bindings = dict[str, list[dict[str, str]]]
+Bindings = dict[str, tuple[PortHost, ...]]
 
 
 def parse_publish(specs: Sequence[str]) -> Bindings:
@@ -21,7 +22,7 @@ def parse_publish(specs: Sequence[str]) -> Bindings:
     bindings: Bindings = {}
     for spec in specs:
         for port, ip, host_port in _publish(_plain(spec)):
-            bindings.setdefault(port, []).append({"HostIp": ip, "HostPort": host_port})
+            bindings[port] = (*bindings.get(port, ()), PortHost(host_ip=ip, host_port=host_port))
     return bindings
 
 

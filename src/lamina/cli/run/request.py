@@ -5,130 +5,139 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
+from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.cli.pairs import environment, labels, mapping
 from lamina.cli.run.endpoints import network_mode, networking
 from lamina.cli.run.limits import resources, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount, tmpfs_map
-from lamina.cli.run.ports import exposed, parse_publish
+from lamina.cli.run.ports import Bindings, exposed, parse_publish
 from lamina.cli.run.security import restart_policy, security_options
 from lamina.errors import InvalidInput
 from lamina.formats.durations import parse_duration
+from lamina.formats.runconfig import Healthcheck
 
 Flags = Mapping[str, Any]
 
 
 class Request(NamedTuple):
-    """The three parts of a create request, with Docker's keys."""
+    """The three parts of a create request."""
 
-    config: dict[str, Any]
-    host_config: dict[str, Any]
-    networking: dict[str, Any]
+    config: Config
+    host_config: HostConfig
+    networking: NetworkingConfig
+
+    def detached(self) -> Request:
+        """Return the request of a container that nobody attaches to."""
+        nothing = dict.fromkeys(("attach_stdin", "attach_stdout", "attach_stderr", "stdin_once"), False)
+        return self._replace(config=replace(self.config, **nothing))
 
 
 def build_request(image: str, arguments: Sequence[str], flags: Flags) -> Request:
-    """Raises InvalidInput for a flag that cannot be understood, or two that contradict each other."""
+    """Return the request. Raise InvalidInput for a flag that makes no sense, or two that contradict each other."""
     bindings = parse_publish(flags["publish"])
     binds, volumes = binds_and_volumes(flags["volume"])
-    config = _config(image, arguments, flags, volumes)
-    config["ExposedPorts"] = {port: {} for port in [*bindings, *exposed(flags["expose"])]}
-    host_config = _host_config(flags) | {"Binds": binds, "PortBindings": bindings}
-    if flags["rm"] and host_config["RestartPolicy"]["Name"] not in ("", "no"):
+    ports: dict[str, dict[str, Any]] = {port: {} for port in [*bindings, *exposed(flags["expose"])]}
+    config = _config(image, arguments, flags, volumes, ports)
+    host_config = _host_config(flags, binds, bindings)
+    if flags["rm"] and host_config.restart_policy.name not in ("", "no"):
         raise InvalidInput("conflicting options: cannot specify both --restart and --rm")
     return Request(config, host_config, networking(flags))
 
 
-def _config(image: str, arguments: Sequence[str], flags: Flags, volumes: Mapping[str, Any]) -> dict[str, Any]:
+def _config(
+    image: str,
+    arguments: Sequence[str],
+    flags: Flags,
+    volumes: dict[str, dict[str, Any]],
+    ports: dict[str, dict[str, Any]],
+) -> Config:
     attached = {name.lower() for name in flags["attach"]}
     if unknown := attached - {"stdin", "stdout", "stderr"}:
         raise InvalidInput(f"cannot attach to {min(unknown)!r}", advice="Name STDIN, STDOUT or STDERR")
     interactive = flags["interactive"]
-    config: dict[str, Any] = {
-        "Image": image,
-        "Hostname": flags["hostname"],
-        "Domainname": flags["domainname"],
-        "User": flags["user"],
-        "WorkingDir": flags["workdir"],
-        "AttachStdin": interactive or "stdin" in attached,
-        "AttachStdout": not attached or "stdout" in attached,
-        "AttachStderr": not attached or "stderr" in attached,
-        "Tty": flags["tty"],
-        "OpenStdin": interactive,
-        "StdinOnce": interactive,
-        "Env": environment(flags["env_file"], flags["env"]),
-        "Labels": labels(flags["label_file"], flags["label"]),
-        "Cmd": list(arguments) or None,
-        "Volumes": dict(volumes) or None,
-        "Healthcheck": _healthcheck(flags),
-        "StopTimeout": flags["stop_timeout"],
-    }
-    if flags["stop_signal"]:
-        config["StopSignal"] = flags["stop_signal"]
-    if flags["entrypoint"] is not None:
-        config["Entrypoint"] = [flags["entrypoint"]]  # [""] resets the image's
-    if flags["mac_address"]:
-        config["MacAddress"] = flags["mac_address"]
-    return {name: value for name, value in config.items() if value is not None}
+    return Config(
+        image=image,
+        hostname=flags["hostname"],
+        domainname=flags["domainname"],
+        user=flags["user"],
+        working_dir=flags["workdir"],
+        attach_stdin=interactive or "stdin" in attached,
+        attach_stdout=not attached or "stdout" in attached,
+        attach_stderr=not attached or "stderr" in attached,
+        tty=flags["tty"],
+        open_stdin=interactive,
+        stdin_once=interactive,
+        env=tuple(environment(flags["env_file"], flags["env"])),
+        labels=labels(flags["label_file"], flags["label"]),
+        cmd=tuple(arguments) or None,
+        entrypoint=None if flags["entrypoint"] is None else (flags["entrypoint"],),  # ("",) resets the image's
+        exposed_ports=ports,
+        volumes=volumes,
+        healthcheck=_healthcheck(flags),
+        stop_signal=flags["stop_signal"],
+        stop_timeout=flags["stop_timeout"],
+        mac_address=flags["mac_address"],
+    )
 
 
-def _healthcheck(flags: Flags) -> dict[str, Any] | None:
+def _healthcheck(flags: Flags) -> Healthcheck | None:
     names = ("interval", "timeout", "start_period", "start_interval")
     times = {
         name: parse_duration(flags[f"health_{name}"] or "0", f"--health-{name.replace('_', '-')}") for name in names
     }
-    found: dict[str, Any] = {
-        "".join(part.title() for part in name.split("_")): time for name, time in times.items() if time
-    }
-    if flags["health_retries"]:
-        found["Retries"] = flags["health_retries"]
-    if any(value < 0 for value in found.values()):
+    retries, command = flags["health_retries"] or 0, flags["health_cmd"]
+    check = Healthcheck(test=("CMD-SHELL", command) if command else (), retries=retries, **times)
+    if any(value < 0 for value in (retries, *times.values())):
         raise InvalidInput("the numbers of --health-* options cannot be negative")
-    if flags["health_cmd"]:
-        found["Test"] = ["CMD-SHELL", flags["health_cmd"]]
     if not flags["no_healthcheck"]:
-        return found or None
-    if found:
+        return check if check != Healthcheck() else None
+    if check != Healthcheck():
         raise InvalidInput("--no-healthcheck conflicts with --health-* options")
-    return {"Test": ["NONE"]}
+    return Healthcheck(test=("NONE",))
 
 
-def _host_config(flags: Flags) -> dict[str, Any]:
-    config: dict[str, Any] = {
+def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> HostConfig:
+    return HostConfig(
         **resources(flags),
-        "Annotations": mapping(flags["annotation"]),
-        "AutoRemove": flags["rm"],
-        "CapAdd": list(flags["cap_add"]),
-        "CapDrop": list(flags["cap_drop"]),
-        "CgroupnsMode": flags["cgroupns"],
-        "ContainerIDFile": flags["cidfile"],
-        "Dns": list(flags["dns"]),
-        "DnsOptions": list(flags["dns_option"]),
-        "DnsSearch": list(flags["dns_search"]),
-        "ExtraHosts": [_extra_host(entry) for entry in flags["add_host"]],
-        "GroupAdd": list(flags["group_add"]),
-        "Init": flags["init"],
-        "IpcMode": flags["ipc"],
-        "Isolation": flags["isolation"],
-        "Links": list(flags["link"]),
-        "LogConfig": {"Type": flags["log_driver"], "Config": mapping(flags["log_opt"])},
-        "Mounts": [parse_mount(spec) for spec in flags["mount"]],
-        "NetworkMode": network_mode(flags["network"]),
-        "PidMode": flags["pid"],
-        "Privileged": flags["privileged"],
-        "PublishAllPorts": flags["publish_all"],
-        "ReadonlyRootfs": flags["read_only"],
-        "RestartPolicy": restart_policy(flags["restart"]),
-        "Runtime": flags["runtime"],
-        "ShmSize": size(flags["shm_size"]),
-        "StorageOpt": mapping(flags["storage_opt"]),
-        "Sysctls": mapping(flags["sysctl"]),
-        "Tmpfs": tmpfs_map(flags["tmpfs"]),
-        "UTSMode": flags["uts"],
-        "UsernsMode": flags["userns"],
-        "VolumeDriver": flags["volume_driver"],
-        "VolumesFrom": list(flags["volumes_from"]),
-    }
-    given = {name: value for name, value in config.items() if value not in (None, "", {}, [])}
-    return given | security_options(flags["security_opt"])  # its empty lists of paths mean: none
+        **security_options(flags["security_opt"]),
+        annotations=mapping(flags["annotation"]),
+        auto_remove=flags["rm"],
+        binds=binds,
+        cap_add=flags["cap_add"],
+        cap_drop=flags["cap_drop"],
+        cgroupns_mode=flags["cgroupns"],
+        container_id_file=flags["cidfile"],
+        dns=flags["dns"],
+        dns_options=flags["dns_option"],
+        dns_search=flags["dns_search"],
+        extra_hosts=tuple(_extra_host(entry) for entry in flags["add_host"]),
+        group_add=flags["group_add"],
+        init=flags["init"],
+        ipc_mode=flags["ipc"],
+        isolation=flags["isolation"],
+        links=flags["link"],
+        log_config=LogConfig(type=flags["log_driver"], config=mapping(flags["log_opt"])),
+        mounts=tuple(parse_mount(spec) for spec in flags["mount"]),
+        network_mode=network_mode(flags["network"]),
+        oom_score_adj=flags["oom_score_adj"],
+        pid_mode=flags["pid"],
+        port_bindings=bindings,
+        privileged=flags["privileged"],
+        publish_all_ports=flags["publish_all"],
+        readonly_rootfs=flags["read_only"],
+        restart_policy=restart_policy(flags["restart"]),
+        runtime=flags["runtime"],
+        shm_size=size(flags["shm_size"]),
+        storage_opt=mapping(flags["storage_opt"]),
+        sysctls=mapping(flags["sysctl"]),
+        tmpfs=tmpfs_map(flags["tmpfs"]),
+        uts_mode=flags["uts"],
+        userns_mode=flags["userns"],
+        volume_driver=flags["volume_driver"],
+        volumes_from=flags["volumes_from"],
+    )
 
 
 def _extra_host(text: str) -> str:

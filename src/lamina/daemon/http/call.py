@@ -12,11 +12,13 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from concurrent.futures import Future as ConcurrentFuture
+from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from lamina.api.query import Query, parse_flag, parse_json, parse_number
 from lamina.daemon.http.filters import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
 from lamina.formats.document import check_depth, spelled, without_nulls
@@ -26,10 +28,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 BODY_LIMIT = 8 << 20  # bytes of a JSON body; tars come as streams
-_FALSE = frozenset({"", "no", "false", "none", "0"})
 _NUL = re.compile(rb"\0|(?<!\\)(?:\\\\)*\\u0000")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
-_SHOWN = 40  # characters of a bad value that an error repeats
 _PEER = struct.Struct("3i")
 
 
@@ -64,6 +63,12 @@ class Call:
         threading.Thread(target=whole, name="lamina-stream", daemon=True).start()
         return asyncio.wrap_future(ended)
 
+    @cached_property
+    def query(self) -> Query:
+        """Every value of every parameter."""
+        sent = self.request.query
+        return {name: sent.getall(name) for name in sent}
+
     def text(self, name: str, default: str = "") -> str:
         return self.request.query.get(name, default)
 
@@ -74,24 +79,18 @@ class Call:
     def flag(self, name: str, default: bool = False) -> bool:
         """Docker's booleans: everything but "", 0, no, false and none is true."""
         value = self.request.query.get(name)
-        return default if value is None else value.strip().lower() not in _FALSE
+        return default if value is None else parse_flag(value)
 
     def number(self, name: str) -> int | None:
         """None for an empty one. Raises InvalidInput for what is no whole number of 64 bits."""
-        value = self.request.query.get(name, "")
-        if not value:
-            return None
-        if not _NUMBER.fullmatch(value) or not -(1 << 63) <= (found := int(value)) < 1 << 63:
-            raise InvalidInput(f"{name}: {value[:_SHOWN]!r} is not a number")
-        return found
+        return parse_number(name, self.request.query.get(name, ""))
 
     def filters(self) -> dict[str, list[str]]:
         return parse_filters(self.text("filters"))
 
     def json_parameter(self, name: str, type: type[T], default: T) -> T:
         """A parameter that holds JSON, `default` where it is missing, empty or null. Raises InvalidInput."""
-        value = self.request.query.get(name, "")
-        return default if value in ("", "null") else decode(value.encode(), type, name)
+        return parse_json(name, self.request.query.get(name, ""), type, default)
 
     async def body(self) -> bytes:
         """The whole body. Raises TooLarge past `BODY_LIMIT`, InvalidInput for a NUL, as itself or as JSON writes it."""

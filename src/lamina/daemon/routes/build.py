@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-import msgspec
 from aiohttp import web
 
+from lamina.api.build import BuildRequest
 from lamina.build.context.source import BuildContext, from_archive, from_directory
 from lamina.build.options import BuildOptions, BuildResult
 from lamina.daemon.http.auth import config_header
@@ -17,9 +17,9 @@ from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Telling, progress_response
 from lamina.daemon.http.upload import Upload, receiving
-from lamina.daemon.routes.images import platform
 from lamina.engine import Engine
 from lamina.errors import Forbidden, InvalidInput, Unsupported
+from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
@@ -28,14 +28,6 @@ from lamina.runtime.spec import Resources, Rlimit
 # A client on the same machine may name the directory instead of sending it. The path is percent-encoded UTF-8; a body,
 # where there is one, is the Dockerfile to use.
 CONTEXT_HEADER = "X-Lamina-Context"
-
-
-class Ulimit(msgspec.Struct, rename="pascal"):
-    """A limit of setrlimit(2) by its name without RLIMIT_."""
-
-    name: str
-    soft: int = 0
-    hard: int = 0
 
 
 class BuildRoutes:
@@ -54,11 +46,12 @@ class BuildRoutes:
         ]
 
     async def build(self, call: Call) -> web.StreamResponse:
-        options = build_options(call)
+        request = BuildRequest.from_query(call.query)
+        options = build_options(request)
         credentials = config_header(call.request.headers.get("X-Registry-Config", ""))
 
         async with receiving(call) as upload:
-            body_opener = self._opener(call, upload)
+            body_opener = self._opener(call, upload, request)
 
             def work(telling: Telling) -> BuildResult:
                 with body_opener(telling) as context:
@@ -68,9 +61,9 @@ class BuildRoutes:
 
             return await progress_response(call, work)
 
-    def _opener(self, call: Call, upload: Upload) -> Any:
+    def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Any:
         """How the worker thread gets at the context: from the caller's directory, a URL, or the body."""
-        dockerfile, remote = call.text("dockerfile"), call.text("remote")
+        dockerfile, remote = request.dockerfile, request.remote
         named = call.request.headers.get(CONTEXT_HEADER)
         if named is not None:
             caller = call.caller()
@@ -109,49 +102,47 @@ class BuildRoutes:
         )
 
 
-def build_options(call: Call) -> BuildOptions:
-    """The query parameters of a build. Raises InvalidInput, Unsupported."""
-    if call.text("version", "1") == "2":
+def build_options(request: BuildRequest) -> BuildOptions:
+    """Return what the builder is asked for. Raise InvalidInput, Unsupported."""
+    if request.version == "2":
         raise Unsupported(
             "this daemon does not build with BuildKit yet", advice="Build with DOCKER_BUILDKIT=0 (version=1)"
         )
-    if call.text("version", "1") not in ("", "1"):
-        raise InvalidInput(f'invalid version "{call.text("version")}"')
-    if call.text("isolation") not in ("", "default"):
-        raise InvalidInput(f'Unsupported isolation: "{call.text("isolation")}"', advice="Leave it out on Linux.")
-    if call.texts("securityopt"):
+    if request.version not in ("", "1"):
+        raise InvalidInput(f'invalid version "{request.version}"')
+    if request.isolation not in ("", "default"):
+        raise InvalidInput(f'Unsupported isolation: "{request.isolation}"', advice="Leave it out on Linux.")
+    if request.security_options:
         raise InvalidInput("security options are not supported on linux")
-    ulimits = call.json_parameter("ulimits", list[Ulimit], [])
-    hosts = [host for text in call.texts("extrahosts") for host in text.split(",") if host]
     return BuildOptions(
-        tags=tuple(Reference.parse(text).with_default_tag() for text in call.texts("t") if text),
-        target=call.text("target"),
-        build_args=call.json_parameter("buildargs", dict[str, str | None], {}),
-        labels=call.json_parameter("labels", dict[str, str], {}),
-        no_cache=call.flag("nocache"),
-        pull=call.flag("pull"),
-        squash=call.flag("squash"),
-        remove=call.flag("rm", True) if call.text("rm") else True,
-        force_remove=call.flag("forcerm"),
-        quiet=call.flag("q"),
-        platform=platform(call),
-        cache_from=tuple(call.json_parameter("cachefrom", list[str], [])),
-        network=call.text("networkmode") or "default",
-        extra_hosts=tuple(hosts),
-        resources=_resources(call),
-        rlimits=tuple(Rlimit(f"RLIMIT_{item.name.upper()}", item.soft, item.hard) for item in ulimits),
-        cgroup_parent=call.text("cgroupparent"),
-        shm_size=call.number("shmsize") or 64 << 20,
+        tags=tuple(Reference.parse(text).with_default_tag() for text in request.tags),
+        target=request.target,
+        build_args=request.build_args,
+        labels=request.labels,
+        no_cache=request.no_cache,
+        pull=request.pull,
+        squash=request.squash,
+        remove=request.remove,
+        force_remove=request.force_remove,
+        quiet=request.quiet,
+        platform=Platform.parse(request.platform) if request.platform else None,
+        cache_from=request.cache_from,
+        network=request.network or "default",
+        extra_hosts=request.extra_hosts,
+        resources=_resources(request),
+        rlimits=tuple(Rlimit(f"RLIMIT_{item.name.upper()}", item.soft, item.hard) for item in request.ulimits),
+        cgroup_parent=request.cgroup_parent,
+        shm_size=request.shm_size or 64 << 20,
     )
 
 
-def _resources(call: Call) -> Resources:
+def _resources(request: BuildRequest) -> Resources:
     return Resources(
-        memory=call.number("memory") or None,
-        memory_swap=call.number("memswap") or None,
-        cpu_shares=call.number("cpushares") or None,
-        cpu_period=call.number("cpuperiod") or None,
-        cpu_quota=call.number("cpuquota") or None,
-        cpuset_cpus=call.text("cpusetcpus") or None,
-        cpuset_mems=call.text("cpusetmems") or None,
+        memory=request.memory or None,
+        memory_swap=request.memory_swap or None,
+        cpu_shares=request.cpu_shares or None,
+        cpu_period=request.cpu_period or None,
+        cpu_quota=request.cpu_quota or None,
+        cpuset_cpus=request.cpuset_cpus or None,
+        cpuset_mems=request.cpuset_mems or None,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lamina.containers.config import decode as convert
+from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.images import named

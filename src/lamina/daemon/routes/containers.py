@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lamina.containers.config import Config, HostConfig, NetworkingConfig, UpdateConfig
-from lamina.containers.config import decode as convert
+from lamina.api.containers import Config, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.images import platform

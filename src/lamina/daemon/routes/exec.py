@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lamina.containers.config import ExecConfig
-from lamina.containers.config import decode as convert
+from lamina.api.containers import ExecConfig
+from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.frames import Unframed, framed
 from lamina.daemon.http.hijack import Translate, hijack_first

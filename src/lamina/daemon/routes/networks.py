@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lamina.containers.config import EndpointConfig
-from lamina.containers.config import decode as convert
+from lamina.api.containers import EndpointConfig
+from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit, until
 from lamina.daemon.http.routing import Route

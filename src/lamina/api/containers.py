@@ -1,6 +1,6 @@
 """What the Engine API says about a container to be made: Config, HostConfig and NetworkingConfig, by Docker's names.
 
-Decode requests with `decode`: clients send null for whatever they leave out.
+`decode` reads requests, in which clients send null for whatever they leave out; `encode` writes them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,25 @@ def decode(document: Any, type: type[T]) -> T:
         return msgspec.convert(_listed(spelled(without_nulls(document), type), type), type)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid container configuration: {error}") from error
+
+
+def encode(value: msgspec.Struct) -> dict[str, Any]:
+    """Return the JSON object of a request: what says something else than its default, by Docker's names."""
+    members = {}
+    for field in msgspec.structs.fields(value):
+        member = getattr(value, field.name)
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        if member != default:
+            members[field.encode_name] = _plain(member)
+    return members
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return encode(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _listed(document: Any, type: type[T]) -> Any:
@@ -130,6 +149,12 @@ class TmpfsOptions(msgspec.Struct, frozen=True, rename="pascal"):
     options: tuple[tuple[str, ...], ...] = ()
 
 
+class ImageOptions(msgspec.Struct, frozen=True, rename="pascal"):
+    """The part of an image's files that is mounted; "" for all of them."""
+
+    subpath: str = ""
+
+
 class MountSpec(msgspec.Struct, frozen=True, rename="pascal"):
     """One `--mount`: `type` is bind, volume, tmpfs or image."""
 
@@ -141,6 +166,7 @@ class MountSpec(msgspec.Struct, frozen=True, rename="pascal"):
     bind_options: BindOptions | None = None
     volume_options: VolumeOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
+    image_options: ImageOptions | None = None
 
 
 class DeviceRequest(msgspec.Struct, frozen=True, rename="pascal"):
@@ -239,6 +265,7 @@ class EndpointIpam(msgspec.Struct, frozen=True, rename="pascal"):
 
     ipv4_address: str = msgspec.field(name="IPv4Address", default="")
     ipv6_address: str = msgspec.field(name="IPv6Address", default="")
+    link_local_ips: tuple[str, ...] = msgspec.field(name="LinkLocalIPs", default=())
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, rename="pascal"):
@@ -249,6 +276,7 @@ class EndpointConfig(msgspec.Struct, frozen=True, rename="pascal"):
     links: tuple[str, ...] = ()
     mac_address: str = ""
     driver_opts: dict[str, str] = {}
+    gw_priority: Int64 = 0
 
 
 class NetworkingConfig(msgspec.Struct, frozen=True, rename="pascal"):

@@ -1,0 +1,121 @@
+"""What `POST /build` is asked for: one value for the command line, the client and the daemon, and its query."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lamina.api.containers import Ulimit
+from lamina.api.query import Query, parse_flag, parse_json, parse_number, write_json
+from lamina.formats.runconfig import Int64
+
+# Attributes whose parameter has another name. All others are called alike, without the underscores.
+_NAMES = {
+    "tags": "t",
+    "remove": "rm",
+    "force_remove": "forcerm",
+    "quiet": "q",
+    "network": "networkmode",
+    "memory_swap": "memswap",
+    "cpuset_cpus": "cpusetcpus",
+    "cpuset_mems": "cpusetmems",
+    "security_options": "securityopt",
+}
+_JSON: dict[str, Any] = {
+    "build_args": dict[str, str | None],
+    "labels": dict[str, str],
+    "cache_from": tuple[str, ...],
+    "ulimits": tuple[Ulimit, ...],
+}
+_REPEATED = frozenset({"tags", "security_options"})
+_COMMAS = frozenset({"extra_hosts"})  # clients repeat it, or join the hosts by commas
+
+
+class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices of a build, as `docker build` names them.
+
+    `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
+    daemon fetches. Memory and `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
+    """
+
+    tags: tuple[str, ...] = ()
+    dockerfile: str = ""
+    remote: str = ""
+    target: str = ""
+    build_args: dict[str, str | None] = {}
+    labels: dict[str, str] = {}
+    no_cache: bool = False
+    pull: bool = False
+    squash: bool = False
+    remove: bool = True
+    force_remove: bool = False
+    quiet: bool = False
+    platform: str = ""
+    cache_from: tuple[str, ...] = ()
+    network: str = "default"
+    extra_hosts: tuple[str, ...] = ()
+    memory: Int64 = 0
+    memory_swap: Int64 = 0
+    cpu_shares: Int64 = 0
+    cpu_period: Int64 = 0
+    cpu_quota: Int64 = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    cgroup_parent: str = ""
+    shm_size: Int64 = 0
+    ulimits: tuple[Ulimit, ...] = ()
+    security_options: tuple[str, ...] = ()
+    isolation: str = ""
+    version: str = ""
+
+    def to_query(self) -> dict[str, str | list[str]]:
+        """Return the parameters that say something else than their default."""
+        query: dict[str, str | list[str]] = {}
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if value != getattr(_DEFAULTS, field.name):
+                query[_parameter(field.name)] = _write(field.name, value)
+        return query
+
+    @classmethod
+    def from_query(cls, query: Query) -> BuildRequest:
+        """Return the request in `query`; parameters of other names are ignored.
+
+        Raise InvalidInput for a value that cannot be understood.
+        """
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(cls):
+            sent = query.get(_parameter(field.name), ())
+            if any(sent):
+                values[field.name] = _read(field, sent)
+        return cls(**values)
+
+
+_DEFAULTS = BuildRequest()
+
+
+def _parameter(attribute: str) -> str:
+    return _NAMES.get(attribute) or attribute.replace("_", "")
+
+
+def _write(attribute: str, value: Any) -> str | list[str]:
+    if attribute in _JSON:
+        return write_json(value)
+    if attribute in _REPEATED:
+        return list(value)
+    if attribute in _COMMAS:
+        return ",".join(value)
+    return str(int(value)) if isinstance(value, bool | int) else str(value)
+
+
+def _read(field: msgspec.structs.FieldInfo, sent: Any) -> Any:
+    if field.name in _JSON:
+        return parse_json(_parameter(field.name), sent[0], _JSON[field.name], getattr(_DEFAULTS, field.name))
+    if field.name in _REPEATED:
+        return tuple(text for text in sent if text)
+    if field.name in _COMMAS:
+        return tuple(text for texts in sent for text in texts.split(",") if text)
+    if field.type is bool:
+        return parse_flag(sent[0])
+    return sent[0] if field.type is str else parse_number(_parameter(field.name), sent[0])
