@@ -51,7 +51,7 @@ def listens(path: str) -> bool:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("a") as file:
+    with os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -34,6 +34,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.images.remove import ImageUser
 from lamina.layers.changes import Change
+from lamina.linux.privacy import private_directory
 
 __all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "WaitResult"]
 
@@ -48,7 +49,7 @@ class Containers:
 
     def __init__(self, rooms: Rooms, root: Path, defaults: Defaults | None = None) -> None:
         """`root` is where each container's own files are (log, hosts, resolv.conf, hostname)."""
-        root.mkdir(parents=True, exist_ok=True, mode=0o710)
+        private_directory(root)
         self._rooms = rooms
         chosen = defaults or Defaults()
         self._catalog = Catalog(rooms.store, root)

@@ -121,7 +121,7 @@ class Creator:
         self._rooms.snapshots.prepare(id, layers, durable=durable)
         undo.callback(self._rooms.snapshots.remove, id)
         directory = self._root / id
-        directory.mkdir(parents=True, mode=0o710)
+        directory.mkdir(mode=0o700)
         undo.callback(directory.rmdir)
         copy_up(self._rooms, id, points)
 

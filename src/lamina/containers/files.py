@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lamina.containers.record import Record
 from lamina.containers.rooms import Defaults
+from lamina.linux.privacy import write_for_containers
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.model import Endpoint
 
@@ -23,7 +24,7 @@ def write(
     """Writes the three files into `directory`. `linked` are further entries of hosts: (address, names)."""
     host = record.host_config
     on_host = host.network_mode == "host"
-    (directory / "hostname").write_text(hostname(record.config.hostname))
+    write_for_containers(directory / "hostname", hostname(record.config.hostname))
     resolv = resolv_conf(
         _read(defaults.host_resolv_conf),
         servers=host.dns or defaults.dns,
@@ -31,11 +32,11 @@ def write(
         options=host.dns_options or defaults.dns_options,
         keep_local=on_host,
     )
-    (directory / "resolv.conf").write_text(resolv)
+    write_for_containers(directory / "resolv.conf", resolv)
     gateway = next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), "")
     own = [(endpoint.ip, _own_names(record)) for endpoint in endpoints]
     text = hosts([*linked, *own], extra=host.extra_hosts, gateway=gateway)
-    (directory / "hosts").write_text(_read(Path("/etc/hosts")) if on_host and not host.extra_hosts else text)
+    write_for_containers(directory / "hosts", _read(Path("/etc/hosts")) if on_host and not host.extra_hosts else text)
 
 
 def _own_names(record: Record) -> str:

@@ -14,6 +14,7 @@ from lamina.containers.container import Container
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
+from lamina.linux.privacy import usual_directory
 from lamina.runtime import capabilities, defaults, security, users
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec, TmpfsMount
 
@@ -196,7 +197,7 @@ def _make_source(point: MountPoint) -> None:
         raise InvalidInput(
             f'invalid mount config for type "bind": bind source path does not exist: {point.source}', path=point.source
         )
-    os.makedirs(point.source, mode=0o755, exist_ok=True)
+    usual_directory(Path(point.source))
 
 
 def resolve_user(root: Path, user: str, groups: tuple[str, ...]) -> users.Account:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lamina.daemon.config import Options
 from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
+from lamina.linux.privacy import usual_directory
 
 _SOCKET_MODE = 0o660
 BACKLOG = 1024  # connections that wait to be taken
@@ -54,7 +55,7 @@ def _unix(path: Path, group: str) -> Listener:
     if not path.is_absolute():
         raise InvalidInput(f"the socket path {path} is not absolute")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        usual_directory(path.parent)
         _remove_stale(path)
         bound = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)  # nobody may connect before the group is set

@@ -25,6 +25,7 @@ from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
 from lamina.formats.sizes import parse_size
 from lamina.linux.descriptors import raise_limit
+from lamina.linux.privacy import make_private_by_default, usual_directory
 
 _LOG = logging.getLogger("lamina.daemon")
 _READ_BUFFER = 1 << 20  # bytes of a request's body received ahead of who reads it
@@ -34,6 +35,7 @@ _HEAD_LIMIT = 64 << 10  # bytes of a request line or header: `buildargs` and `X-
 def serve(options: Options) -> None:
     """Runs a daemon until SIGTERM or SIGINT. Raises what starting meets: Conflict for a data root, socket or pid file
     in use, InvalidInput, Unavailable. Containers keep running afterwards, unless live-restore is off."""
+    make_private_by_default()
     _log(options)
     raise_limit()
     with ExitStack() as end:
@@ -134,7 +136,7 @@ class _pidfile:
             raise Conflict(
                 f"pid file found, ensure lamina is not running or delete {self._path} (process {pid} is running)"
             )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        usual_directory(self._path.parent)
         self._path.write_text(str(os.getpid()))
 
     def _owner(self) -> int:

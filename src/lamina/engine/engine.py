@@ -40,6 +40,7 @@ from lamina.formats.runconfig import RunConfig
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.remove import ImageUser
+from lamina.linux.privacy import private_directory
 from lamina.network.networks import Networks
 from lamina.progress import Report, Status, ignore
 from lamina.runtime.runtime import Runtime
@@ -80,7 +81,7 @@ class Engine:
         self.volumes.users = self._volume_users
         self.registries = Registries(self.store, self.images, self.settings.registries())
         self.temporary = self.root / "temporary"
-        self.temporary.mkdir(exist_ok=True, mode=0o700)
+        private_directory(self.temporary)
         self.builds = Builds(self, self.registries, self.temporary, self.root / "build-mounts")
         self.builds.sweep_files()
         self.store.on_dropped = self._tidy_layers
@@ -179,12 +180,18 @@ class Engine:
         if os.geteuid() != 0:
             advice = "Images, and builds without RUN, need no privilege"
             raise Unsupported("networks of containers need root, which this engine has not", advice=advice)
+        self._make_exec_root()
         return Networks.open(
             self.store, self.exec_root, given.bip, bridge=given.bridge, pools=given.pools, events=self.events
         )
 
     def _open_runtime(self) -> Runtime:
+        self._make_exec_root()
         return Runtime(self.exec_root / "tasks", self.settings.runtime)
+
+    def _make_exec_root(self) -> None:
+        """Others may pass through it, not list it: the API's socket, which has a group, is in it by default."""
+        private_directory(self.exec_root, 0o711)
 
     def _open_containers(self) -> Containers:
         return Containers(self, self.root / "containers", self.settings.containers)

@@ -92,6 +92,7 @@ class OverlayMarks(PlainNames):
             return False
         os.unlink(name, dir_fd=parent)
         os.mkdir(name, 0o755, dir_fd=parent)
+        os.chmod(name, 0o755, dir_fd=parent)  # whatever the umask
         self.replaced(parent, name)
         return True
 

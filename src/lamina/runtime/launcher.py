@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lamina.errors import Unavailable
+from lamina.linux.privacy import private_directory
 from lamina.runtime.apparmor import AppArmor
 from lamina.runtime.binary import Program, choose
 from lamina.runtime.cgroups import layout as cgroup_layout
@@ -31,7 +32,7 @@ class Launcher:
     def __init__(
         self, exec_root: Path, binary: str | None = None, start_seconds: float = protocol.START_SECONDS
     ) -> None:
-        exec_root.mkdir(parents=True, exist_ok=True, mode=0o711)
+        private_directory(exec_root)
         self.exec_root = exec_root
         self._scratch = exec_root / "probe"
         shutil.rmtree(self._scratch, ignore_errors=True)  # of an engine that died while it tried programs

@@ -10,6 +10,7 @@ from pathlib import Path
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.layers.entry import Entry, EntryType, whiteout_entry
 from lamina.layers.index.writer import IndexWriter
+from lamina.linux.privacy import private_directory
 from lamina.snapshots.copy import CopyDriver
 from lamina.snapshots.driver import Driver
 from lamina.snapshots.erofs import MountedLayers, mount_index
@@ -32,7 +33,7 @@ def open_driver(root: Path, name: str | None = None) -> Driver:
     `reason` tell. Each driver has a directory of its own: another one does not see its snapshots. Raises InvalidInput
     for an unknown name, Unsupported when the one asked for does not work here.
     """
-    root.mkdir(mode=0o710, parents=True, exist_ok=True)
+    private_directory(root)
     root = Path(os.path.realpath(root))
     _sweep_probes(root)
     if name is not None and name not in NAMES:
@@ -60,7 +61,7 @@ def _reason(name: str, refused: list[str], *, asked: bool) -> str:
 
 def _make(root: Path, name: str, reason: str) -> Driver:
     home = root / name
-    home.mkdir(mode=0o710, exist_ok=True)
+    private_directory(home)
     if name == "copy":
         return CopyDriver(home, reason)
     mounts, trees = MountRoot(home), Trees()

@@ -13,6 +13,7 @@ from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
+from lamina.linux.privacy import usual_directory
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_all
@@ -99,7 +100,7 @@ class CopyDriver:
         """See Driver: a plain directory waits for the disk whenever it is told to."""
         made = self._records.begin(key)
         try:
-            (made / _FILES).mkdir(mode=0o755)
+            usual_directory(made / _FILES)
             root = os.open(made / _FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 for layer in layers:

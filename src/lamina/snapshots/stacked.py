@@ -14,6 +14,7 @@ from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
+from lamina.linux.privacy import usual_directory
 from lamina.snapshots import rootattributes
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
@@ -120,7 +121,7 @@ class StackedDriver:
         self.lowers = lowers
         self.records = Records(root / "snapshots")
         self.empty = root / "empty"
-        self.empty.mkdir(mode=0o755, exist_ok=True)
+        usual_directory(self.empty)
         self.trees = trees
         self._mounts = mounts
         self._locks = KeyLocks()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lamina.errors import Corrupt
 from lamina.layers.unpack import Style, unpack
+from lamina.linux.privacy import usual_directory
 from lamina.snapshots.groups import Group
 from lamina.snapshots.locks import KeyLocks
 from lamina.snapshots.records import NEW, delete_tree, discard, flush_all, sweep_directory
@@ -69,7 +70,7 @@ class UnpackedLayers:
 
     def _fill(self, made: Path, group: Group) -> None:
         files = made / _FILES
-        files.mkdir(mode=0o755)
+        usual_directory(files)
         root = os.open(files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for layer in group.layers:

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from lamina.errors import Internal, Unsupported
+from lamina.linux.privacy import private_database
 from lamina.store.failures import disk_errors
 
 _BUSY_SECONDS = 30.0
@@ -32,6 +33,7 @@ class Database:
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._closed = False
         with disk_errors():
+            private_database(path)
             self._writer = self._connect()
             self._writer.execute("PRAGMA journal_mode=WAL")
             _migrate(self._writer)

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from lamina.formats.digest import LENGTHS, Digest
+from lamina.linux.privacy import private_directory
 
 PARTIAL_PREFIX = "partial-"
 
@@ -69,6 +70,6 @@ class Layout:
 
     def make(self) -> None:
         """Create the directories, private to the owner: layers hold other people's set-uid files."""
-        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for directory in [self.ingest, *self.content_directories()]:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = self.content_directories()
+        for directory in [self.root, self.ingest, *(each.parent for each in content), *content]:
+            private_directory(directory)

@@ -17,6 +17,7 @@ import msgspec
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.formats.times import format_time
+from lamina.linux.privacy import private_directory, usual_directory
 from lamina.linux.syscalls import libc
 from lamina.store.store import Store
 from lamina.volumes.model import ANONYMOUS_LABEL, Volume
@@ -39,7 +40,7 @@ class Volumes:
         return Volumes(store, root, events or EventBus())
 
     def __init__(self, store: Store, root: Path, events: EventBus) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o701)
+        private_directory(root)  # or other users could run the set-uid programs that containers leave in volumes
         self._store = store
         self._root = root.absolute()
         self._events = events
@@ -188,8 +189,8 @@ class Volumes:
         return removed, freed
 
     def _make(self, volume: Volume) -> Volume:
-        (self._root / volume.name / "_data").mkdir(parents=True, exist_ok=True, mode=0o755)
-        (self._root / volume.name).chmod(0o701)
+        private_directory(self._root / volume.name)
+        usual_directory(self._root / volume.name / "_data")
         with self._store.transaction() as change:
             change.put(_BUCKET, volume.name, msgspec.json.encode(volume))
         self._volumes[volume.name] = volume

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.errors import InvalidInput, Unavailable
+from lamina.linux.privacy import USUAL_UMASK
 
 _GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")
 _SECONDS = 600  # for one git command
@@ -97,7 +98,9 @@ def _git(root: Path, *arguments: str) -> str:
     }
     command = ["git", "-c", "protocol.file.allow=never", "-c", "core.hooksPath=/dev/null", *arguments]
     try:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, timeout=_SECONDS, check=False, umask=USUAL_UMASK
+        )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"git {arguments[0]} took more than {_SECONDS} seconds") from error
     if done.returncode != 0:

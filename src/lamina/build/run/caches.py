@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.formats.digest import DEFAULT, Digest
+from lamina.linux.privacy import private_directory
 from lamina.snapshots.records import discard, sweep_directory
 from lamina.snapshots.unpacked import tree_bytes
 from lamina.store.collect import Collected
@@ -49,7 +50,7 @@ class CacheMounts:
             os.close(fd)
 
     def _make(self, path: Path, owner: tuple[int, int], mode: int) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
+        private_directory(self.root)
         try:
             path.mkdir()
         except FileExistsError:

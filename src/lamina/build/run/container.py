@@ -31,6 +31,7 @@ from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from lamina.linux.privacy import write_for_containers
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.networks import Networks
 from lamina.runtime import security, users
@@ -204,7 +205,7 @@ class ContainerRunner:
             "hostname": hostname(name),
         }
         for file, text in texts.items():
-            (folder / file).write_text(text)
+            write_for_containers(folder / file, text)
         return tuple(BindMount(str(folder / file), f"/etc/{file}") for file in texts)
 
     def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
@@ -248,6 +249,7 @@ def _make_inside(root: Path, path: str) -> None:
             fd = openat2(root_fd, parent or "/", os.O_RDONLY | os.O_DIRECTORY, resolve=RESOLVE_IN_ROOT)
             try:
                 os.mkdir(name, 0o755, dir_fd=fd)
+                os.chmod(name, 0o755, dir_fd=fd)  # whatever the umask
             except FileExistsError:
                 pass
             finally:

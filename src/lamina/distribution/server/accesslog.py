@@ -50,7 +50,7 @@ class AccessLog:
     def _open(self) -> int:
         if self._place == "-":
             return sys.stderr.fileno()
-        return os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        return os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def _drop(self, fd: int) -> None:
         if fd >= 0 and self._place != "-":

@@ -31,6 +31,7 @@ from lamina.distribution.server.storage.objects import ObjectStorage
 from lamina.distribution.server.storage.protocol import Storage
 from lamina.distribution.server.through import Through
 from lamina.errors import InvalidInput, Unavailable
+from lamina.linux.privacy import make_private_by_default, private_directory
 
 DATABASE = "registry.sqlite"  # below the root
 _log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def serve(config: Config, ready: Callable[[str], None] | None = None) -> None:
 
     Raises InvalidInput for a configuration that does not hold together, Unavailable where the address cannot be had.
     """
+    make_private_by_default()
     asyncio.run(_serve(config, ready or (lambda address: None)))
 
 
@@ -99,7 +101,7 @@ def _root(config: Config) -> Path:
     if config.root is None:
         raise InvalidInput("The registry needs a place", advice="Give --root DIR, or both --storage and --database.")
     root = Path(config.root)
-    root.mkdir(parents=True, exist_ok=True)
+    private_directory(root)
     return root
 
 

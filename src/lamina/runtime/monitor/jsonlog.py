@@ -48,7 +48,7 @@ class JsonLog:
         self._size = os.fstat(self._fd).st_size
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def write(self, stream: str, data: bytes) -> None:
         """Takes output of `stream` ("stdout" or "stderr") as it came."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
 from lamina.linux.namespaces import CLONE_NEWNS, unshare
+from lamina.linux.privacy import USUAL_UMASK
 
 
 def hide_mounts(paths: Sequence[str]) -> None:
@@ -52,6 +53,7 @@ def _become(command: Sequence[str], directory: str, hide: Sequence[str], stdio: 
     for number, copy in enumerate(copies):
         os.dup2(copy, number)
     os.chdir(directory)
+    os.umask(USUAL_UMASK)  # of the mount points the program makes, and of processes in containers
     if hide:
         hide_mounts(hide)
     os.execvp(command[0], list(command))

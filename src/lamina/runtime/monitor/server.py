@@ -16,6 +16,7 @@ import traceback
 from typing import Any, NoReturn
 
 from lamina.linux.descriptors import set_limit
+from lamina.linux.privacy import make_private_by_default
 from lamina.linux.processes import become_subreaper, name_process
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.ending import wait_at_most
@@ -28,6 +29,7 @@ MESSAGE_LIMIT = 1 << 18
 
 def main(fd: int, descriptors: int) -> None:
     """Serves the socket `fd` until the other end closes. All that it starts may have so many `descriptors` open."""
+    make_private_by_default()
     set_limit(descriptors)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forked monitors are not waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -14,6 +14,7 @@ from typing import Any, Concatenate
 
 from lamina.distribution.server.metadata.database import SCHEMA_VERSION, P, Row, T, schema
 from lamina.errors import NoSpace, Unsupported
+from lamina.linux.privacy import private_database
 
 MOST_AT_ONCE = 64  # writes in one commit
 
@@ -40,6 +41,7 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        private_database(path)
         self._writer = _connect(path)
         with_schema(self._writer)
         self._reader = _connect(path)

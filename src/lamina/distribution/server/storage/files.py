@@ -23,7 +23,7 @@ _FULL = "The registry's disk is full"
 def open_file(path: Path, flags: int) -> int:
     """A file descriptor that no child inherits. Raises NoSpace, FileNotFoundError."""
     with full_disk_as_no_space(_FULL, advice=None):
-        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:

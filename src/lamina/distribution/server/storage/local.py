@@ -31,6 +31,7 @@ from lamina.distribution.server.storage.protocol import SMALL, Body, busy, out_o
 from lamina.distribution.server.storage.warming import Warmer
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
+from lamina.linux.privacy import private_directory
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -50,7 +51,7 @@ class LocalStorage:
         self._uploads = root / "uploads"
         self._blobs = root / "blobs"
         for folder in (self._uploads, self._blobs):
-            folder.mkdir(parents=True, exist_ok=True)
+            private_directory(folder)
         self._threads = ThreadPoolExecutor(8, "registry-files")
         self._warmer = Warmer()
         self._hashers: OrderedDict[str, tuple[_Hash, int]] = OrderedDict()
