@@ -55,7 +55,7 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"restart_policy": RestartPolicy("on-failure", -3)}, {}, "cannot be negative"),
         ({"log_config": LogConfig("syslog")}, {}, "no log driver named 'syslog' is registered"),
         ({"log_config": LogConfig("json-file", {"colour": "red"})}, {}, "unknown log opt 'colour' for json-file"),
-        ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, "invalid size: 'much'"),
+        ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, 'invalid max-size "much"'),
         ({"device_requests": (DeviceRequest(capabilities=(("gpu",),)),)}, {}, "could not select device driver"),
         ({"volume_driver": "cloud"}, {}, 'plugin "cloud" not found'),
         ({"dns": ("1.1.1.1", "names")}, {}, "'names' is no IP address"),
