@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lamina.client.address import parse_address
-from lamina.client.stream import Deframer, deframed
 from lamina.client.transport import Transport, encode_query
 from lamina.errors import (
     Conflict,
@@ -184,20 +181,3 @@ def test_wrong_addresses(text: str) -> None:
 
 def test_queries_leave_out_nothing_that_counts() -> None:
     assert encode_query({"a": 0, "b": "", "c": ["x", "y"], "d": None}) == "a=0&b=&c=x&c=y"
-
-
-frames = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40)))
-
-
-@given(frames, st.integers(1, 9))
-def test_frames_survive_any_cut(pieces: list[tuple[int, bytes]], cut: int) -> None:
-    data = b"".join(bytes([channel, 0, 0, 0]) + len(text).to_bytes(4, "big") + text for channel, text in pieces)
-    got = list(deframed((data[at : at + cut] for at in range(0, len(data), cut)), framed=True))
-    for channel in (1, 2):
-        sent, received = (b"".join(text for c, text in found if c == channel) for found in (pieces, got))
-        assert received == sent
-
-
-def test_what_is_not_framed_is_said() -> None:
-    with pytest.raises(Corrupt):
-        Deframer().feed(b"hello, world")

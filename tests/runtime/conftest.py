@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from lamina.errors import Conflict
+from lamina.formats.frames import Deframer
 from lamina.runtime.runtime import LogSpec, Runtime
 from lamina.runtime.spec import ContainerSpec, ProcessSpec
 from lamina.runtime.task import Task
@@ -41,10 +41,8 @@ def received(connection: socket) -> bytes:
 def frames(raw: bytes) -> dict[int, bytes]:
     """Output by stream number, from Docker's frames."""
     found: dict[int, bytes] = {}
-    while raw:
-        stream, size = struct.unpack(">BxxxI", raw[:8])
-        found[stream] = found.get(stream, b"") + raw[8 : 8 + size]
-        raw = raw[8 + size :]
+    for stream, data in Deframer().feed(raw):
+        found[stream] = found.get(stream, b"") + data
     return found
 
 

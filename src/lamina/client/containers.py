@@ -8,10 +8,11 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lamina.client.documents import Container, Created, Pruned
-from lamina.client.stream import Piece, Stream, deframed
+from lamina.client.stream import Stream, deframed
 from lamina.client.transport import Transport, decode
 from lamina.client.wire import Reply
 from lamina.errors import CommandFailed, NotModified
+from lamina.formats.frames import Piece
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig

@@ -1,4 +1,4 @@
-"""Streams of a container's standard files: the taken-over connection, and Docker's 8-byte frames."""
+"""Streams of a container's standard files: the taken-over connection."""
 
 from __future__ import annotations
 
@@ -6,46 +6,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from lamina.errors import Corrupt
-
-STDIN, STDOUT, STDERR, SYSTEM_ERROR = 0, 1, 2, 3
-HEADER = 8
-MAX_FRAME = 1 << 30  # bytes; a longer frame means that the stream is not framed
-
-Piece = tuple[int, bytes]
-
-
-class Deframer:
-    """Splits framed bytes into (channel, data), however they were cut. Feed it what arrives."""
-
-    def __init__(self) -> None:
-        self._pending = bytearray()
-        self._channel = STDOUT
-        self._left = 0
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """The pieces that `data` brings; a frame may come out in several pieces. Raises Corrupt for a bad header."""
-        self._pending += data
-        pieces: list[Piece] = []
-        while self._pending:
-            if self._left == 0 and not self._header():
-                break
-            piece = bytes(self._pending[: self._left])
-            del self._pending[: self._left]
-            self._left -= len(piece)
-            if piece:
-                pieces.append((self._channel, piece))
-        return pieces
-
-    def _header(self) -> bool:
-        if len(self._pending) < HEADER:
-            return False
-        header = bytes(self._pending[:HEADER])
-        del self._pending[:HEADER]
-        self._channel, self._left = header[0], int.from_bytes(header[4:], "big")
-        if self._channel > SYSTEM_ERROR or header[1:4] != b"\0\0\0" or self._left > MAX_FRAME:
-            raise Corrupt("the daemon's output is not in Docker's stream format", got=header)
-        return True
+from lamina.formats.frames import STDOUT, Deframer, Piece
 
 
 def deframed(chunks: Iterable[bytes], framed: bool) -> Iterator[Piece]:

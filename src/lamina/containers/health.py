@@ -17,6 +17,7 @@ from lamina.containers.container import Container
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.specs import SpecMaker
 from lamina.errors import Conflict, LaminaError
+from lamina.formats.frames import unframer
 from lamina.formats.runconfig import Healthcheck
 from lamina.formats.times import format_time
 
@@ -135,7 +136,7 @@ def _read(connection: socket.socket, deadline: float) -> str:
     connection, the monitor drops the rest. "..." then marks the cut, as in moby (daemon/health.go, limitedBuffer).
     """
     output = bytearray()
-    raw = bytearray()  # less than a frame; the monitor's frames hold at most 64 KiB
+    unframed = unframer()
     while len(output) <= OUTPUT and (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)
         try:
@@ -144,9 +145,6 @@ def _read(connection: socket.socket, deadline: float) -> str:
             break
         if not data:
             break
-        raw += data
-        while len(raw) >= 8 and len(raw) >= (end := 8 + int.from_bytes(raw[4:8])):
-            output += raw[8:end]
-            del raw[:end]
+        output += unframed(data)
     text = bytes(output[:OUTPUT]).decode(errors="replace")
     return f"{text}..." if len(output) > OUTPUT else text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import socket
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-_HEADER = struct.Struct(">BxxxL")
+from lamina.formats.frames import STDERR, STDOUT, Deframer
+
 _CHUNK = 64 * 1024
 _LOOK_SECONDS = 0.25  # how often a silent command's build is asked whether it was cancelled
 
@@ -19,8 +19,8 @@ def follow(source: socket.socket, show: Callable[[str, bool], None], cancelled: 
     Bytes that are no UTF-8 show as the replacement character; a character may be cut between two frames.
     """
     source.settimeout(_LOOK_SECONDS)
-    decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
-    pending = b""
+    decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (STDOUT, STDERR)}
+    deframer = Deframer()
     while True:
         try:
             piece = source.recv(_CHUNK)
@@ -30,19 +30,6 @@ def follow(source: socket.socket, show: Callable[[str, bool], None], cancelled: 
             continue
         if not piece:
             return True
-        pending = _frames(pending + piece, decoders, show)
-
-
-def _frames(data: bytes, decoders: Mapping[int, codecs.IncrementalDecoder], show: Callable[[str, bool], None]) -> bytes:
-    """Show every whole frame in `data`, and give back what is left."""
-    at = 0
-    while len(data) - at >= _HEADER.size:
-        stream, size = _HEADER.unpack_from(data, at)
-        end = at + _HEADER.size + size
-        if end > len(data):
-            break
-        text = decoders[2 if stream == 2 else 1].decode(data[at + _HEADER.size : end])
-        if text:
-            show(text, stream == 2)
-        at = end
-    return data[at:]
+        for stream, data in deframer.feed(piece):
+            if text := decoders[STDERR if stream == STDERR else STDOUT].decode(data):
+                show(text, stream == STDERR)

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from lamina.cli.terminal.detach import DetachFilter
 from lamina.cli.terminal.signals import Signals
-from lamina.client.stream import STDERR, Stream
+from lamina.client.stream import Stream
+from lamina.formats.frames import STDERR
 from lamina.linux.writing import write_all
 
 PIECE = 32 * 1024

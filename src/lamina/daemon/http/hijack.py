@@ -17,9 +17,9 @@ from aiohttp import web
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.connection import Handler
 from lamina.daemon.http.errors import message_of
-from lamina.daemon.http.frames import STDOUT, frame
 from lamina.daemon.http.given import Given
 from lamina.errors import LaminaError
+from lamina.formats.frames import STDOUT, frame
 
 Translate = Callable[[bytes], bytes]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,12 +12,12 @@ from aiohttp import web
 from lamina.api.containers import ExecConfig
 from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.frames import Unframed, framed
 from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.containers import size_of
 from lamina.engine import Engine
 from lamina.errors import Internal
+from lamina.formats.frames import STDOUT, frame, unframer
 
 SETTLE_SECONDS = 1.0  # for a process that closes its output and goes on
 
@@ -67,7 +68,9 @@ class ExecRoutes:
 
         # A command that cannot be run is told in the stream. Clients ask for the exit code (126 or 127 then) as soon
         # as the stream ends: it must be known by that time.
-        translate: Translate = bytes if terminal == body.tty else framed if terminal else Unframed()
+        translate: Translate = bytes
+        if terminal != body.tty:
+            translate = partial(frame, STDOUT) if terminal else unframer()
         return await hijack_first(call, started, framed=not body.tty, settled=settled, translate=translate)
 
     async def resize(self, call: Call) -> web.StreamResponse:

@@ -19,13 +19,13 @@ from lamina.containers.attach import AttachOptions
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.record import NEVER
 from lamina.daemon.http.call import Call, dump, empty
-from lamina.daemon.http.frames import STDERR, STDOUT, frame
 from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
 from lamina.engine import Engine
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.frames import STDERR, STDOUT, frame
 from lamina.formats.times import parse_moment
 
 _SECOND = 1.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Callable
 
+from lamina.formats.frames import STDERR, STDOUT, frame_head
 from lamina.runtime.monitor.jsonlog import JsonLog
 from lamina.runtime.monitor.loop import HANGUP, READ, WRITE, Loop
 
@@ -15,7 +15,7 @@ DRAIN_LIMIT = 2 << 20  # bytes: more than a pipe holds (fcntl(2), F_SETPIPE_SZ),
 CLIENT_LIMIT = 1 << 20  # bytes a client may lag behind before the task's output waits for it, as with Docker
 INPUT_LIMIT = 64 * 1024
 
-_NUMBERS = {"stdout": 1, "stderr": 2}
+_NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 class Input:
@@ -109,7 +109,7 @@ class Client:
     def send(self, stream: str, data: bytes) -> None:
         if self.closed or stream not in self.streams:
             return
-        head = b"" if self._raw else struct.pack(">BxxxI", _NUMBERS[stream], len(data))
+        head = b"" if self._raw else frame_head(_NUMBERS[stream], len(data))
         if not self._pending:
             data, head = self._send_now(head, data), b""
             if self.closed or not data:
