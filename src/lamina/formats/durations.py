@@ -19,7 +19,7 @@ _UNITS = {
 _PART = r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)"
 _WHOLE = r"[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)"
 _LONGEST = 128  # characters: more digits than any duration has
-_ADVICE = "Write a number with a unit, such as 30s, 1m30s or 500ms."
+_ADVICE = "Write a number with a unit, such as 30s or 1m30s."
 
 
 def parse_duration(text: str, what: str = "duration") -> int:
