@@ -13,11 +13,11 @@ from lamina.client.transport import Transport, decode
 from lamina.client.wire import Reply
 from lamina.errors import CommandFailed, NotModified
 from lamina.formats.frames import Piece
+from lamina.formats.labelfilters import Filters
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 
-Filters = Mapping[str, Sequence[str]]
 TAR = {"Content-Type": "application/x-tar"}
 
 

@@ -10,9 +10,8 @@ from lamina.client.documents import Created, Image, Pruned
 from lamina.client.messages import Auth, auth_header, encode_auth, messages
 from lamina.client.transport import Transport
 from lamina.client.wire import Reply
+from lamina.formats.labelfilters import Filters
 from lamina.progress import Message, Output, Report, ignore
-
-Filters = Mapping[str, Sequence[str]]
 
 
 class Images:

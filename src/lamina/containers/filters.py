@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
 from lamina.containers.ports import parse
 from lamina.containers.rooms import Rooms
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.labelfilters import Filters, labels_match
 from lamina.formats.times import parse_moment, parse_time
 
-Filters = Mapping[str, Sequence[str]]
 Test = Callable[[Container], bool]
 
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -47,10 +47,8 @@ class FilterMaker:
                 return lambda c: any(_matches(key, value, c.id) for value in values)
             case "name":
                 return lambda c: any(_matches(key, value, c.name, f"/{c.name}") for value in values)
-            case "label":
-                return lambda c: all(_has_label(c, value) for value in values)
-            case "label!":
-                return lambda c: not any(_has_label(c, value) for value in values)
+            case "label" | "label!":
+                return lambda c: labels_match(c.record.config.labels, {key: values})
             case "status":
                 _check(key, values, STATUSES)
                 return lambda c: c.state.status in values
@@ -139,12 +137,6 @@ def _matches(key: str, pattern: str, *texts: str) -> bool:
         return any(re.search(pattern, text) for text in texts)
     except (re.error, RecursionError, OverflowError):
         raise InvalidInput(f"invalid filter '{key}={pattern}'", filter=key) from None
-
-
-def _has_label(container: Container, wanted: str) -> bool:
-    key, sign, value = wanted.partition("=")
-    labels = container.record.config.labels
-    return key in labels and (not sign or labels[key] == value)
 
 
 def _ports(container: Container, *, published: bool) -> set[tuple[int, str]]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
-from lamina.containers.filters import FilterMaker, Filters
+from lamina.containers.filters import FilterMaker
 from lamina.containers.inspect import mount, network_settings, sizes
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound
 from lamina.formats.durations import human_duration
+from lamina.formats.labelfilters import Filters
 from lamina.formats.times import parse_time
 
 _KNOWN = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from lamina.containers.catalog import Catalog
-from lamina.containers.filters import FilterMaker, Filters
+from lamina.containers.filters import FilterMaker
 from lamina.containers.remove import Remover
 from lamina.containers.rooms import Rooms
 from lamina.errors import Conflict, NotFound
+from lamina.formats.labelfilters import Filters
 
 _FILTERS = ("until", "label", "label!")
 

@@ -12,6 +12,7 @@ from lamina.errors import Conflict, NotFound
 from lamina.events import EventBus
 from lamina.formats.config import ImageConfig
 from lamina.formats.digest import Digest
+from lamina.formats.labelfilters import Filters
 from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -24,7 +25,7 @@ from lamina.images.archive.save import Sink, pieces
 from lamina.images.catalog import Catalog, no_such_image
 from lamina.images.commit import Changed, CommitOptions, commit
 from lamina.images.create import NewImage
-from lamina.images.filters import LIST_FILTERS, PRUNE_FILTERS, Filters, ImageFilters
+from lamina.images.filters import LIST_FILTERS, PRUNE_FILTERS, ImageFilters
 from lamina.images.history import HistoryStep, history
 from lamina.images.image import Image
 from lamina.images.importing import import_tar

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lamina.dockerfile.gomatch import compile_match
 from lamina.formats.digest import Digest
+from lamina.formats.labelfilters import labels_match
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog
 from lamina.images.filters import ImageFilters
@@ -56,7 +57,7 @@ def list_images(
         dated = image.dated_ns
         if (newest is not None and dated >= newest) or (oldest is not None and dated <= oldest):
             continue
-        if not filters.labels_match(image.labels):
+        if not labels_match(image.labels, filters.labels):
             continue
         if (names := _names(image, filters, all_images, str(image.id) in everything.parents)) is None:
             continue

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lamina.errors import Conflict, NotFound
+from lamina.formats.labelfilters import labels_match
 from lamina.images.catalog import Catalog
 from lamina.images.filters import ImageFilters
 from lamina.images.image import Image
@@ -50,7 +51,7 @@ def _fits(image: Image, filters: ImageFilters, has_children: bool) -> bool:
         return False
     if filters.until is not None and image.dated_ns > filters.until:
         return False
-    return filters.labels_match(image.labels)
+    return labels_match(image.labels, filters.labels)
 
 
 def _names(image: Image, *, dangling_only: bool) -> list[str]:

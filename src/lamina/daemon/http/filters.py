@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from lamina.errors import InvalidInput
+from lamina.formats.labelfilters import Filters
 from lamina.formats.times import parse_moment
-
-Filters = Mapping[str, Sequence[str]]
 
 
 def parse_filters(text: str) -> dict[str, list[str]]:
@@ -40,18 +39,6 @@ def flag(filters: Filters, name: str, default: bool) -> bool:
     if words <= {"0", "false"}:
         return False
     raise InvalidInput(f"invalid filter '{name}={sorted(words)}'")
-
-
-def labels_fit(labels: Mapping[str, str], filters: Filters) -> bool:
-    """Whether labels have all that `label` asks for, and nothing of what `label!` asks."""
-    return all(_has(labels, wanted) for wanted in filters.get("label", ())) and not any(
-        _has(labels, unwanted) for unwanted in filters.get("label!", ())
-    )
-
-
-def _has(labels: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
 
 
 def any_fits(values: Iterable[str], texts: Sequence[str]) -> bool:

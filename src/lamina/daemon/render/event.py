@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamina.daemon.http.filters import Filters
 from lamina.events import Event
+from lamina.formats.labelfilters import Filters, labels_match
 
 # Filters that name an object: they fit events of that type about it.
 _OBJECTS = frozenset(
@@ -41,7 +41,7 @@ def fits(item: Event, filters: Filters) -> bool:
         return False
     if scopes and "local" not in scopes:
         return False
-    if not all(_has_label(item, label) for label in filters.get("label", ())):
+    if not labels_match(item.attributes, {"label": filters.get("label", ())}):
         return False
     named = [(kind, filters[kind]) for kind in _OBJECTS if filters.get(kind)]
     return not named or any(item.type == kind and _is_about(item, texts) for kind, texts in named)
@@ -50,8 +50,3 @@ def fits(item: Event, filters: Filters) -> bool:
 def _is_about(item: Event, texts: Sequence[str]) -> bool:
     names = (item.attributes.get("name"), item.attributes.get("image"))
     return any(item.actor_id.startswith(text) or text in names for text in texts)
-
-
-def _has_label(item: Event, wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in item.attributes and (not equals or item.attributes[key] == value)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from lamina.daemon.http.auth import auth_header, without_prompts
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.filters import Filters, flag
+from lamina.daemon.http.filters import flag
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
@@ -17,6 +17,7 @@ from lamina.distribution.client import Found
 from lamina.engine import Engine
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
+from lamina.formats.labelfilters import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image

@@ -10,11 +10,12 @@ from aiohttp import web
 from lamina.api.containers import EndpointConfig
 from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit, until
+from lamina.daemon.http.filters import any_fits, check_names, flag, until
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
 from lamina.engine import Engine
 from lamina.errors import NotFound
+from lamina.formats.labelfilters import Filters, labels_match
 from lamina.formats.times import parse_time
 from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
 
@@ -143,7 +144,7 @@ class NetworkRoutes:
         before = until(filters)
 
         def keep(item: Network) -> bool:
-            return not labels_fit(item.labels, filters) or (before is not None and parse_time(item.created) > before)
+            return not labels_match(item.labels, filters) or (before is not None and parse_time(item.created) > before)
 
         return reply({"NetworksDeleted": list(await call.run(self._engine.networks.prune, keep)) or None})
 
@@ -167,4 +168,4 @@ class NetworkRoutes:
             if unused != flag(filters, "dangling", False):
                 return False
         ids, names = filters.get("id", ()), filters.get("name", ())
-        return any_fits([item.id], ids) and any_fits([item.name], names) and labels_fit(item.labels, filters)
+        return any_fits([item.id], ids) and any_fits([item.name], names) and labels_match(item.labels, filters)

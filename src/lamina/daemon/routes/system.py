@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from lamina.daemon.http.call import Call, dump, reply
-from lamina.daemon.http.filters import Filters, check_names
+from lamina.daemon.http.filters import check_names
 from lamina.daemon.http.routing import NEWEST, Route, dotted
 from lamina.daemon.http.stream import feed_response
 from lamina.daemon.render import event as events
@@ -19,6 +19,7 @@ from lamina.daemon.render.image import listed
 from lamina.daemon.routes.volumes import render as render_volume
 from lamina.engine import Engine
 from lamina.events import Event, Subscription
+from lamina.formats.labelfilters import Filters
 from lamina.formats.times import parse_moment
 from lamina.volumes.model import Volume
 

@@ -8,10 +8,11 @@ import msgspec
 from aiohttp import web
 
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.filters import Filters, any_fits, check_names, flag, labels_fit
+from lamina.daemon.http.filters import any_fits, check_names, flag
 from lamina.daemon.http.routing import Route
 from lamina.engine import Engine
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.labelfilters import Filters, labels_match
 from lamina.volumes.model import Volume
 from lamina.volumes.volumes import Volumes
 
@@ -90,7 +91,7 @@ class VolumeRoutes:
         everything = call.version < (1, 42) or flag(filters, "all", False)
 
         def keep(volume: Volume) -> bool:
-            return not labels_fit(volume.labels, filters) or not (everything or volume.anonymous)
+            return not labels_match(volume.labels, filters) or not (everything or volume.anonymous)
 
         names, freed = await call.run(self._engine.volumes.prune, keep)
         return reply({"VolumesDeleted": list(names) or None, "SpaceReclaimed": freed})
@@ -102,4 +103,4 @@ class VolumeRoutes:
             unused = not self._engine.volumes.users(volume.name)
             if unused != flag(filters, "dangling", False):
                 return False
-        return any_fits([volume.name], filters.get("name", ())) and labels_fit(volume.labels, filters)
+        return any_fits([volume.name], filters.get("name", ())) and labels_match(volume.labels, filters)
