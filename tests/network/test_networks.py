@@ -109,16 +109,6 @@ def test_bridges_are_closed_to_each_other(networks: Networks) -> None:
             in_namespace(networks.sandbox("two"), lambda: ask(endpoint.ip, 80, timeout=0.3))
 
 
-def test_containers_cannot_reach_the_loopback_of_the_host(networks: Networks) -> None:
-    endpoint = networks.join("one", "bridge")
-    path = networks.sandbox("one")
-    _command("nsenter", f"--net={path}", "ip", "route", "add", "127.0.0.9/32", "via", endpoint.gateway)
-
-    with echo_server(None, "127.0.0.9", 8080):
-        with pytest.raises(OSError):
-            in_namespace(path, lambda: ask("127.0.0.9", 8080, timeout=0.3))
-
-
 def test_a_port_belongs_to_one_container(networks: Networks) -> None:
     port = networks.join("one", "bridge", _port(80)).ports[0].host_port
 

@@ -7,14 +7,14 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import msgspec
 
-from lamina.errors import InvalidInput, LaminaError, Unsupported
+from lamina.errors import InvalidInput, Unsupported
 from lamina.network.addresses import DEFAULT_POOLS, complete, free_subnet, mac_of, parse_subnet
 from lamina.network.firewall import Firewall
 from lamina.network.links import Links
@@ -40,7 +40,11 @@ class Bridges:
         """
         with self._lock, _choosing():
             chosen = self.choose(network, others)
-            self.restore(chosen)
+            try:
+                self.restore(chosen)
+            except BaseException:
+                self._firewall.remove_network(chosen)
+                raise
         return chosen
 
     def choose(self, network: Network, others: Sequence[Network]) -> Network:
@@ -65,14 +69,14 @@ class Bridges:
         return any(_overlaps(network, other) for other in routed)
 
     def restore(self, network: Network) -> None:
-        """Makes the bridge and its rules as `network` says; what is there already stays."""
+        """Make the rules of `network`, and then its bridge; what is there already stays."""
+        self._firewall.add_network(network)
         subnet = network.ipam.subnets[0]
         prefix = parse_subnet(subnet.subnet).prefixlen
         self._links.ensure_bridge(network.bridge, subnet.gateway, prefix, mac_of(subnet.gateway), self.mtu_of(network))
         allow_forwarding()
         # Connections from the host's own 127.0.0.1 are translated to go out here; see the table's `raw` chain.
         Path(f"/proc/sys/net/ipv4/conf/{network.bridge}/route_localnet").write_text("1")
-        self._firewall.add_network(network)
 
     def mtu_of(self, network: Network) -> int:
         """The network's MTU in bytes: what its options say, else the default route's."""
@@ -80,10 +84,9 @@ class Bridges:
         return int(text) if text.isdigit() and int(text) else self.mtu
 
     def remove(self, network: Network) -> None:
-        """Takes the bridge and its rules away; parts that are gone already are fine."""
-        with suppress(LaminaError):  # the rules are gone already
-            self._firewall.remove_network(network)
+        """Remove the bridge, and then its rules; parts that are gone already are ignored."""
         self._links.remove(network.bridge)
+        self._firewall.remove_network(network)
 
 
 class Unsettled:

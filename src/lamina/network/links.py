@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,11 +74,15 @@ class Links:
             return None
 
     def ensure_bridge(self, name: str, gateway: str, prefix: int, mac: str, mtu: int) -> None:
-        """The bridge `name`, up and with the one IPv4 address; made where it is missing."""
+        """Make the bridge `name` where it is missing, give it the one IPv4 address, and set it up.
+
+        The rules that isolate it must be there already.
+        """
 
         def make(route: Any) -> None:
             if self.index(name) is None:
                 route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
+                _distrust(name)
             index = socket.if_nametoindex(name)
             route.flush_addr(index=index, family=2)
             broadcast = _broadcast(gateway, prefix)
@@ -97,6 +101,7 @@ class Links:
 
         def make(route: Any) -> None:
             route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
+            _distrust(name)
             index = socket.if_nametoindex(name)
             route.link("set", index=index, state="up")
             # A container may reach its own published port: back out by the port it came in, where the bridge
@@ -143,6 +148,20 @@ class Links:
             return _MTU
 
         return self._do("reading the default route", read) or _MTU
+
+
+def _distrust(interface: str) -> None:
+    """Keep containers behind a new interface, which is not up yet, from configuring the host through it.
+
+    The kernel's defaults would take addresses and routes from router advertisements (CVE-2020-13401) and redirects.
+    """
+    for setting, value in (
+        ("ipv6/{}/accept_ra", "0"),
+        ("ipv6/{}/disable_ipv6", "1"),
+        ("ipv4/{}/accept_redirects", "0"),
+    ):
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            Path("/proc/sys/net", setting.format(f"conf/{interface}")).write_text(value)
 
 
 def _set_up(namespace: Path, peer: Peer) -> None:

@@ -211,11 +211,12 @@ class Networks:
         self._links.close()
 
     def _start(self, bip: str | None) -> None:
-        self._firewall.open()
         predefined(self._catalog)
         for endpoint in self._endpoints.all():
             if not endpoint.sandbox_id or not self._namespaces.exists(endpoint.sandbox_id):
                 self._endpoints.delete(endpoint)  # being left when the daemon died, or from before a reboot
+        bridges = [network for network in self._catalog.list() if network.driver == "bridge"]
+        self._firewall.replace(bridges, self._endpoints.all())
         self._start_default(bip)
         self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
         for network in self._catalog.list():
@@ -230,12 +231,10 @@ class Networks:
         fresh = new_network(DEFAULT, options)
         if present is not None:
             fresh = msgspec.structs.replace(fresh, id=present.id, created=present.created)
-            self._links.remove(present.bridge)
+            self._bridges.remove(present)
         ipam = Ipam(subnets=(_bip_subnet(bip),)) if bip else Ipam()
         fresh = msgspec.structs.replace(fresh, ipam=ipam)
-        made = self._bridges.make(fresh, self._catalog.list())
-        self._firewall.remove_network(made)  # `_restore` adds it again, with all others
-        self._catalog.put(made)
+        self._catalog.put(self._bridges.make(fresh, self._catalog.list()))
 
     def _must_change(self, present: Network, bip: str | None) -> bool:
         if self._endpoints.of_network(present.id):
@@ -256,7 +255,6 @@ class Networks:
         for endpoint in known:
             with suppress(Conflict):  # another program took the port meanwhile: translation works all the same
                 self._ports.reserve(endpoint.ports, endpoint.ip)
-            self._firewall.publish(endpoint.ip, endpoint.ports)
 
     def _claim(self, network: Network, sandbox_id: str, wanted: EndpointOptions) -> Endpoint:
         """An endpoint with an address of its own, recorded before anything of it exists."""
@@ -319,16 +317,16 @@ class Networks:
 
     def _abandon(self, endpoint: Endpoint) -> None:
         """Leaves for good: the slow part, deleting the interface, happens later; the address stays taken until then."""
-        self._firewall.unpublish(endpoint.ports)
-        self._ports.release(endpoint.ports)
         nobodys = msgspec.structs.replace(endpoint, sandbox_id="", ports=())
-        self._endpoints.put(nobodys)
+        self._endpoints.put(nobodys)  # first: a crash must not leave two endpoints with one port
+        self._firewall.unpublish(endpoint.ip, endpoint.ports)
+        self._ports.release(endpoint.ports)
         self._cleaner.submit(self._undo, nobodys)
 
     def _undo(self, endpoint: Endpoint) -> None:
         """Takes away whatever there is of an endpoint; its record last, so that a crash leaves it to be found."""
         current = self._endpoints.get(endpoint.id) or endpoint
-        self._firewall.unpublish(current.ports)
+        self._firewall.unpublish(current.ip, current.ports)
         self._ports.release(current.ports)
         self._links.remove(current.host_interface)
         self._endpoints.delete(current)
