@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "events",
     "progress",
+    "lru",
     "formats",
     "credentials",
     "dockerfile",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterator
-from threading import Lock
 
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.config import ImageConfig
@@ -14,6 +12,7 @@ from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.images.image import Image, plain_manifest
 from lamina.images.record import IMAGES, REFERENCES, ImageRecord, decode, delete_record, read_record
+from lamina.lru import LruCache
 from lamina.store.store import Store
 from lamina.store.transaction import ReadTransaction
 
@@ -26,8 +25,7 @@ class Catalog:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._configs: OrderedDict[Digest, ImageConfig] = OrderedDict()
-        self._lock = Lock()
+        self._configs: LruCache[Digest, ImageConfig] = LruCache(_CONFIGS_KEPT)
 
     def find(self, name: str) -> Digest:
         """The ID behind a tag, `name@digest`, full ID or unique prefix of one.
@@ -52,20 +50,15 @@ class Catalog:
 
     def config(self, image_id: Digest) -> ImageConfig:
         """The parsed config. Raises NotFound, Corrupt."""
-        with self._lock:
-            if (known := self._configs.get(image_id)) is not None:
-                self._configs.move_to_end(image_id)
-                return known
+        if (config := self._configs.get(image_id)) is not None:
+            return config
         config = ImageConfig.parse(self.store.blobs.read(image_id))
         self.remember(config)
         return config
 
     def remember(self, config: ImageConfig) -> None:
         """Keep a parsed config in memory."""
-        with self._lock:
-            self._configs[config.digest] = config
-            while len(self._configs) > _CONFIGS_KEPT:
-                self._configs.popitem(last=False)
+        self._configs.put(config.digest, config)
 
     def drop_broken(self) -> tuple[Digest, ...]:
         """Forget images whose content a power cut took; gives their IDs."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Callable
 
 from lamina.errors import InvalidInput
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from lamina.lru import LruCache
 
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_AT_ONCE = 32
@@ -26,7 +26,7 @@ class Parents:
     def __init__(self, root: int, make_way: Callable[[int, str], bool]) -> None:
         self._root = root
         self._make_way = make_way
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: LruCache[str, int] = LruCache(_OPEN_AT_ONCE, os.close)
 
     def open(self, path: str) -> int:
         """A descriptor of the directory `path` ("" is the root), which belongs to this object and lives until a few
@@ -34,25 +34,20 @@ class Parents:
 
         Raises InvalidInput when the way leads over a file or in circles, and OSError.
         """
-        known = self._open.get(path)
-        if known is not None:
-            self._open.move_to_end(path)
-            return known
+        if (directory := self._open.get(path)) is not None:
+            return directory
         if not path:
             return self._root
         try:
-            found = openat2(self._root, path, _PATH, resolve=RESOLVE_IN_ROOT)
+            directory = openat2(self._root, path, _PATH, resolve=RESOLVE_IN_ROOT)
         except (FileNotFoundError, NotADirectoryError):
-            found = self._walk(path)
-        self._open[path] = found
-        if len(self._open) > _OPEN_AT_ONCE:
-            os.close(self._open.popitem(last=False)[1])
-        return found
+            directory = self._walk(path)
+        self._open.put(path, directory)
+        return directory
 
     def forget(self) -> None:
         """Close what is open, because a directory or symlink was taken away and paths may mean something else now."""
-        while self._open:
-            os.close(self._open.popitem()[1])
+        self._open.clear()
 
     def _walk(self, path: str) -> int:
         stack = [os.dup(self._root)]

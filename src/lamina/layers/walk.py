@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from lamina.lru import LruCache
 
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_AT_ONCE = 16
@@ -35,19 +35,15 @@ class Directories:
 
     def __init__(self, root: int) -> None:
         self._root = root
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: LruCache[str, int] = LruCache(_OPEN_AT_ONCE, os.close)
 
     def open(self, path: str) -> int:
         """A descriptor that belongs to this object. Raises OSError; ELOOP or ENOTDIR for what is no directory."""
-        known = self._open.get(path)
-        if known is not None:
-            self._open.move_to_end(path)
-            return known
-        opened = openat2(self._root, path or ".", _READ, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-        self._open[path] = opened
-        if len(self._open) > _OPEN_AT_ONCE:
-            os.close(self._open.popitem(last=False)[1])
-        return opened
+        if (directory := self._open.get(path)) is not None:
+            return directory
+        directory = openat2(self._root, path or ".", _READ, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        self._open.put(path, directory)
+        return directory
 
     def names(self, path: str) -> list[str]:
         """What is in a directory, sorted by the bytes of the names."""
@@ -64,8 +60,7 @@ class Directories:
 
     def close(self) -> None:
         """Close everything; a second call does nothing."""
-        while self._open:
-            os.close(self._open.popitem()[1])
+        self._open.clear()
 
     def __enter__(self) -> Directories:
         return self

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from lamina.errors import Corrupt
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
 from lamina.layers.union import UnionTree
+from lamina.lru import LruCache
 
 _KEPT = 1024
 
@@ -22,8 +21,7 @@ class Trees:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Path, LayerTree] = OrderedDict()
+        self._trees: LruCache[Path, LayerTree] = LruCache(_KEPT)
 
     def of(self, layers: Sequence[Layer]) -> list[LayerTree]:
         """The tree of each layer, the bottom one first. Raises Corrupt for missing or damaged ones."""
@@ -34,18 +32,12 @@ class Trees:
         return UnionTree(self.of(layers))
 
     def _open(self, layer: Layer) -> LayerTree:
-        with self._lock:
-            kept = self._kept.get(layer.index)
-            if kept is not None:
-                self._kept.move_to_end(layer.index)
-                return kept
+        if (tree := self._trees.get(layer.index)) is not None:
+            return tree
         try:
             tree = LayerTree.open(layer.index, layer.tar)
         except FileNotFoundError as error:
             raise Corrupt(f"the files of layer {layer.diff_id} are missing", digest=layer.diff_id) from error
         if tree.in_memory:
-            with self._lock:
-                self._kept[layer.index] = tree
-                if len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
+            self._trees.put(layer.index, tree)
         return tree

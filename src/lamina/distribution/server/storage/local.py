@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +31,7 @@ from lamina.distribution.server.storage.warming import Warmer
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
 from lamina.linux.privacy import private_directory
+from lamina.lru import LruCache
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -54,7 +54,7 @@ class LocalStorage:
             private_directory(folder)
         self._threads = ThreadPoolExecutor(8, "registry-files")
         self._warmer = Warmer()
-        self._hashers: OrderedDict[str, tuple[_Hash, int]] = OrderedDict()
+        self._hashers: LruCache[str, tuple[_Hash, int]] = LruCache(_REMEMBERED)
 
     async def create(self, repository: str, algorithm: str) -> str:
         upload = uuid.uuid4().hex
@@ -75,7 +75,7 @@ class LocalStorage:
             if start is not None and start != size:
                 raise out_of_order(start, size)
             hasher = self._recall(upload, size)
-            self._hashers.pop(upload, None)
+            self._hashers.pop(upload)
             growing = Growing(self._threads, fd, hasher, size)
             try:
                 async for piece in body:
@@ -96,7 +96,7 @@ class LocalStorage:
             if hasher is None or hasher.name != digest.algorithm:
                 hasher = await self._in_thread(hash_file, fd, digest.algorithm)
             source = self._path(repository, upload)
-            self._hashers.pop(upload, None)
+            self._hashers.pop(upload)
             found = Digest.from_hasher(hasher)
             if found != digest:
                 source.unlink(missing_ok=True)
@@ -116,7 +116,7 @@ class LocalStorage:
             os.close(fd)
 
     async def cancel(self, repository: str, upload: str) -> None:
-        self._hashers.pop(upload, None)
+        self._hashers.pop(upload)
         try:
             self._path(repository, upload).unlink()
         except FileNotFoundError as error:
@@ -182,13 +182,11 @@ class LocalStorage:
         return self._uploads / f"{upload}-{hashlib.sha256(repository.encode()).hexdigest()[:16]}"
 
     def _remember(self, upload: str, hasher: _Hash, size: int) -> None:
-        self._hashers[upload] = (hasher, size)
-        if len(self._hashers) > _REMEMBERED:
-            self._hashers.popitem(last=False)
+        self._hashers.put(upload, (hasher, size))
 
     def _recall(self, upload: str, size: int) -> _Hash | None:
         """The running hash, if it covers what the file holds; an empty upload has the default's. None: hash anew."""
-        hasher, covered = self._hashers.get(upload, (None, -1))
+        hasher, covered = self._hashers.get(upload) or (None, -1)
         if covered == size:
             return hasher
         return new_hasher(DEFAULT) if size == 0 else None

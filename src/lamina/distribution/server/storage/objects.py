@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +33,7 @@ from lamina.distribution.server.storage.segments import cut, decode, encode
 from lamina.distribution.server.storage.sending import SegmentWriter, trouble
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
+from lamina.lru import LruCache
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -54,7 +54,7 @@ class ObjectStorage:
     def __init__(self, store: ObjectStore, database: Database) -> None:
         self._store = store
         self._database = database
-        self._hashers: OrderedDict[str, tuple[_Hash, int]] = OrderedDict()
+        self._hashers: LruCache[str, tuple[_Hash, int]] = LruCache(_REMEMBERED)
 
     async def create(self, repository: str, algorithm: str) -> str:
         upload = uuid.uuid4().hex
@@ -69,7 +69,7 @@ class ObjectStorage:
         before = await self._find(repository, upload)
         if start is not None and start != before.size:
             raise out_of_order(start, before.size)
-        hasher, covered = self._hashers.pop(upload, (new_hasher(DEFAULT), 0))
+        hasher, covered = self._hashers.pop(upload) or (new_hasher(DEFAULT), 0)
         key = f"{upload[:2]}/{upload}/{before.size:020d}-{uuid.uuid4().hex[:8]}"
         writer = SegmentWriter(self._store, key, hasher)
         try:
@@ -89,7 +89,7 @@ class ObjectStorage:
     async def finish(self, repository: str, upload: str, digest: Digest) -> Placed:
         state = await self._find(repository, upload)
         segments = decode(state.segments)
-        hasher, covered = self._hashers.pop(upload, (None, -1))
+        hasher, covered = self._hashers.pop(upload) or (None, -1)
         if hasher is None or covered != state.size or hasher.name != digest.algorithm:
             hasher = await self._hash_again(repository, upload, state, digest.algorithm)
         found = Digest.from_hasher(hasher)
@@ -102,7 +102,7 @@ class ObjectStorage:
 
     async def cancel(self, repository: str, upload: str) -> None:
         await self._find(repository, upload)
-        self._hashers.pop(upload, None)
+        self._hashers.pop(upload)
         segments = await self._database.write(unfinished.drop, upload)
         if segments is None:
             raise upload_unknown(upload)
@@ -195,6 +195,4 @@ class ObjectStorage:
         return hasher
 
     def _remember(self, upload: str, hasher: _Hash, size: int) -> None:
-        self._hashers[upload] = (hasher, size)
-        if len(self._hashers) > _REMEMBERED:
-            self._hashers.popitem(last=False)
+        self._hashers.put(upload, (hasher, size))
