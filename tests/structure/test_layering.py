@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "events",
     "progress",
+    "keylocks",
     "lru",
     "formats",
     "credentials",

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lamina.errors import Corrupt
+from lamina.keylocks import KeyLocks
 from lamina.linux.mounts import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, mount_filesystem
 from lamina.snapshots.groups import Group
-from lamina.snapshots.locks import KeyLocks
 from lamina.snapshots.merge import merge_layers, merged_devices
 from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import ShortNames
@@ -42,7 +42,7 @@ class MountedLayers:
         for directory in (root, merged):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._trees = trees
-        self._locks = KeyLocks()
+        self._locks: KeyLocks[str] = KeyLocks()
         self._mounts = mounts
         self._linger = linger
         self._lock = threading.Lock()

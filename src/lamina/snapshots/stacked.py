@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lamina.errors import NotFound
+from lamina.keylocks import KeyLocks
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, upper_changes, write_upper_diff
 from lamina.layers.index.tree import LayerTree
@@ -19,7 +20,6 @@ from lamina.snapshots import rootattributes
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
 from lamina.snapshots.groups import arrange
-from lamina.snapshots.locks import KeyLocks
 from lamina.snapshots.lowers import Lowers
 from lamina.snapshots.mountroot import MountRoot, unmount_all
 from lamina.snapshots.overlaymount import Overlay, mount_overlay
@@ -124,7 +124,7 @@ class StackedDriver:
         usual_directory(self.empty)
         self.trees = trees
         self._mounts = mounts
-        self._locks = KeyLocks()
+        self._locks: KeyLocks[str] = KeyLocks()
         self._counts: dict[str, int] = {}
 
     def prepare(

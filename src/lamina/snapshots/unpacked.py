@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lamina.errors import Corrupt
+from lamina.keylocks import KeyLocks
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.privacy import usual_directory
 from lamina.snapshots.groups import Group
-from lamina.snapshots.locks import KeyLocks
 from lamina.snapshots.records import NEW, delete_tree, discard, flush_all, sweep_directory
 
 _FILES = "diff"
@@ -35,7 +35,7 @@ class UnpackedLayers:
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._locks = KeyLocks()
+        self._locks: KeyLocks[str] = KeyLocks()
         self._boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
     def path(self, group: Group) -> Path:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from lamina.errors import Corrupt, NotFound
 from lamina.formats.digest import Digest, new_hasher
+from lamina.keylocks import KeyLocks
 from lamina.layers.ingest import Ingested
 from lamina.layers.layer import Layer
 from lamina.store.content import ContentTable
@@ -31,6 +32,8 @@ class LayerStore:
 
     def __init__(self, content: ContentTable) -> None:
         self._content = content
+        self.arrivals: KeyLocks[Digest] = KeyLocks()
+        """Held by whoever brings a layer from elsewhere, so that it is brought once however many pulls need it."""
         self._values: dict[Digest, Layer] = {}  # made once: the images of a deep build name each layer many times
 
     def has(self, diff_id: Digest) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from lamina.distribution.client.download import download
 from lamina.distribution.client.foreign import download_foreign
-from lamina.distribution.client.inflight import only_one
 from lamina.distribution.client.meter import Meter
 from lamina.distribution.client.registry import Repository
 from lamina.distribution.client.tail import BegunAnew, Tail
@@ -43,7 +42,7 @@ class LayerFetch:
         Raises Corrupt where blob or layer are not what their digests say, Cancelled, and the kinds of downloading.
         """
         meter = Meter(self.report, blob.digest, blob.size)
-        with only_one(self.store, diff_id):
+        with self.store.layers.arrivals.hold(diff_id):
             if self.store.layers.has(diff_id):
                 meter.say("Already exists")
                 return self.store.layers.get(diff_id)

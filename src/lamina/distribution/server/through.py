@@ -25,6 +25,7 @@ from lamina.distribution.server.storage.protocol import Storage
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unavailable
 from lamina.formats.digest import Digest
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
+from lamina.keylocks import InUse
 
 
 class Through:
@@ -37,7 +38,7 @@ class Through:
         self._clients = {upstream.domain: _client(upstream) for upstream in self._upstreams}
         for client in self._clients.values():
             closing.callback(client.close)
-        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns: InUse[str, asyncio.Lock] = InUse(asyncio.Lock)
 
     def covers(self, repository: str) -> bool:
         """Whether a repository is a cache of another registry, which nobody pushes to."""
@@ -107,15 +108,9 @@ class Through:
 
     @asynccontextmanager
     async def _turn(self, key: str) -> AsyncIterator[None]:
-        lock, waiting = self._turns.get(key, (asyncio.Lock(), 0))
-        self._turns[key] = (lock, waiting + 1)
-        try:
-            async with lock:
+        with self._turns.use(key) as turn:
+            async with turn:
                 yield
-        finally:
-            lock, waiting = self._turns.pop(key)
-            if waiting > 1:
-                self._turns[key] = (lock, waiting - 1)
 
 
 async def _pieces(spool: Spool) -> AsyncIterator[bytes]:

@@ -1,0 +1,53 @@
+"""Locks by key, so that work on one thing never waits for work on another."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class InUse(Generic[K, V]):
+    """Values by key, each made for the first of its users and forgotten with the last. Thread-safe."""
+
+    def __init__(self, make: Callable[[], V]) -> None:
+        self._make = make
+        self._guard = threading.Lock()
+        self._values: dict[K, tuple[V, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @contextlib.contextmanager
+    def use(self, key: K) -> Iterator[V]:
+        """Give the value of `key`, the same to everybody who uses it at that time."""
+        with self._guard:
+            value, users = self._values[key] if key in self._values else (self._make(), 0)
+            self._values[key] = (value, users + 1)
+        try:
+            yield value
+        finally:
+            with self._guard:
+                value, users = self._values.pop(key)
+                if users > 1:
+                    self._values[key] = (value, users - 1)
+
+
+class KeyLocks(Generic[K]):
+    """A reentrant lock per key, which exists only while somebody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: InUse[K, threading.RLock] = InUse(threading.RLock)
+
+    def __len__(self) -> int:
+        return len(self._locks)
+
+    @contextlib.contextmanager
+    def hold(self, key: K) -> Iterator[None]:
+        """Hold the lock of `key` for the block."""
+        with self._locks.use(key) as lock, lock:
+            yield
