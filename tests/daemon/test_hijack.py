@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.hijack import hijack
@@ -25,7 +26,7 @@ def serving(path: Path, *routes: Route) -> Iterator[None]:
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def main() -> None:
-        api = Api(routes)
+        api = Api(routes, Gates(1000))
         runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
         await web.UnixSite(runner, str(path)).start()

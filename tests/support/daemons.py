@@ -126,10 +126,14 @@ def running(daemon: Daemon) -> Iterator[Daemon]:
 
 
 @contextlib.contextmanager
-def lamina_daemon(*flags: str, driver: str | None = None) -> Iterator[Daemon]:
-    """lamina's daemon as a user would start it, with everything below one temporary folder."""
+def lamina_daemon(*flags: str, driver: str | None = None, descriptors: int = 0) -> Iterator[Daemon]:
+    """lamina's daemon as a user would start it, with everything below one temporary folder.
+
+    `descriptors` bounds how many it may have open; 0 leaves the machine's limit.
+    """
     with short_folder("lam-") as folder:
         command = [
+            *(("prlimit", f"--nofile={descriptors}") if descriptors else ()),
             sys.executable,
             "-m",
             "lamina",

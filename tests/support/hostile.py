@@ -150,9 +150,12 @@ def special(name: str, kind: bytes, major: int = 0, minor: int = 0) -> tarfile.T
 
 
 @contextmanager
-def attacked(base: Path, *flags: str) -> Iterator[Target]:
-    """A daemon that has the tar `base` as its image "bb", and must still be well when the attacks are over."""
-    with lamina_daemon(*flags) as daemon:
+def attacked(base: Path, *flags: str, descriptors: int = 0) -> Iterator[Target]:
+    """A daemon that has the tar `base` as its image "bb", and must still be well when the attacks are over.
+
+    `descriptors` bounds how many it may have open; 0 leaves the machine's limit.
+    """
+    with lamina_daemon(*flags, descriptors=descriptors) as daemon:
         target = Target(daemon, base)
         target.cli("import", "-c", 'CMD ["sh"]', str(base), "bb")
         yield target

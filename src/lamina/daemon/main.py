@@ -16,6 +16,7 @@ from aiohttp import web
 from lamina.api.containers import LogConfig, Ulimit
 from lamina.containers.rooms import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 from lamina.daemon.config import Options, listen_on
+from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
 from lamina.daemon.http.connection import Connection, Handler
 from lamina.daemon.listen import BACKLOG, Listener, listen
@@ -24,11 +25,12 @@ from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
 from lamina.formats.sizes import parse_size
-from lamina.linux.descriptors import raise_limit
+from lamina.linux.descriptors import limit, raise_limit
 from lamina.linux.privacy import make_private_by_default, usual_directory
 
 _LOG = logging.getLogger("lamina.daemon")
 _READ_BUFFER = 1 << 20  # bytes of a request's body received ahead of who reads it
+_TAKEN = 8  # connections that asyncio takes (as many as `backlog`) before any of them can be refused
 _HEAD_LIMIT = 64 << 10  # bytes of a request line or header: `buildargs` and `X-Registry-Config` are long
 
 
@@ -55,18 +57,20 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    api = Api(all_routes(engine, options))
+    gates = Gates(limit())
+    api = Api(all_routes(engine, options), gates)
     runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     server = cast(web.Server, runner.server)
 
     def connection() -> Connection:
-        return Connection(Handler(server, loop, read_buffer=_READ_BUFFER, head=_HEAD_LIMIT), loop)
+        return Connection(Handler(server, loop, read_buffer=_READ_BUFFER, head=_HEAD_LIMIT), loop, gates.connections)
 
     doors: list[asyncio.Server] = []
     try:
         for listener in listeners:
-            doors.append(await loop.create_server(connection, sock=listener.socket, ssl=listener.tls, backlog=BACKLOG))
+            doors.append(await loop.create_server(connection, sock=listener.socket, ssl=listener.tls, backlog=_TAKEN))
+            listener.socket.listen(BACKLOG)
         _LOG.info("API listen on %s", ", ".join(listen_on(options)))
         _tell_systemd("READY=1")
         await stopped.wait()

@@ -18,6 +18,11 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def limit() -> int:
+    """Return the soft limit of this process."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def limit_for_children() -> int:
     """The soft limit that this process was started with."""
     return _before[0] if _before else resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -11,7 +11,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from lamina import __version__
+from lamina.daemon.http.admission import Gates, Kind
 from lamina.daemon.http.call import Call
+from lamina.daemon.http.connection import Handler
 from lamina.daemon.http.errors import error_response
 from lamina.daemon.http.given import Given
 from lamina.daemon.http.query import check_query
@@ -19,7 +21,7 @@ from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_vers
 from lamina.errors import InvalidInput
 
 _LOG = logging.getLogger("lamina.daemon")
-_WORKERS = 512  # threads; most of them wait: for containers, logs, clients
+_WORKERS = 128  # threads for queries, none of which waits for anybody outside
 _HEADERS = {
     "Api-Version": dotted(NEWEST),
     "Docker-Experimental": "true",
@@ -29,10 +31,12 @@ _HEADERS = {
 
 
 class Api:
-    """The routes of all groups behind one door. `close` ends the worker threads."""
+    """The routes of all groups behind one door, which lets in as much as `gates` say. `close` ends the worker
+    threads."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], gates: Gates) -> None:
         self._router = Router(routes)
+        self._gates = gates
         self._workers = ThreadPoolExecutor(_WORKERS, "lamina-api")
 
     def application(self) -> web.Application:
@@ -49,7 +53,10 @@ class Api:
                 raise InvalidInput("the request's address holds a NUL character")
             match = self._router.match(request.method, path)
             check_query(request.rel_url.raw_query_string)
-            return await match.handler(Call(request, match.places, version, self._workers))
+            with self._gates.enter(match.kind) as slot:
+                if match.kind in (Kind.STREAM, Kind.PROCESS) and isinstance(request.protocol, Handler):
+                    request.protocol.listened = True
+                return await match.handler(Call(request, match.places, version, self._workers, slot))
         except asyncio.CancelledError:
             raise
         except web.HTTPException:

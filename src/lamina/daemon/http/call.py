@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from lamina.api.query import Query, parse_flag, parse_json, parse_number
+from lamina.daemon.http.admission import Slot
 from lamina.daemon.http.filters import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
 from lamina.formats.document import check_depth, spelled, without_nulls
@@ -33,32 +34,41 @@ _PEER = struct.Struct("3i")
 
 
 class Call:
-    """A matched request. `version` is the API version the client speaks, `places` what stands in the path."""
+    """A matched request. `version` is the API version the client speaks, `places` what stands in the path, `slot` its
+    place among the streams or the work of all clients."""
 
     def __init__(
-        self, request: web.Request, places: Mapping[str, str], version: tuple[int, int], workers: Executor
+        self, request: web.Request, places: Mapping[str, str], version: tuple[int, int], workers: Executor, slot: Slot
     ) -> None:
         self.request = request
         self.places = places
         self.version = version
         self.workers = workers
+        self._slot = slot
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a blocking verb in a worker thread. A client that goes away does not stop it."""
+        """Run a blocking verb: a query's in a worker thread, others `alone`. A client that goes away does not stop
+        it."""
+        if self._slot.bounded:
+            return await self.alone(lambda: work(*args, **kwargs))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.workers, lambda: work(*args, **kwargs))
 
     def alone(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Runs `work` in a thread of its own: it may take as long as its client likes, and must not keep one from
-        others. What it raises, the future raises; nobody waits for it when the daemon stops."""
+        """Run `work` in a thread of its own: it may take as long as its client likes, and must not keep one from
+        others. The request's place is taken until it ends. What it raises, the future raises; nobody waits for it when
+        the daemon stops."""
         ended: ConcurrentFuture[T] = ConcurrentFuture()
         ended.set_running_or_notify_cancel()
+        self._slot.hold()
 
         def whole() -> None:
             try:
                 ended.set_result(work())
             except BaseException as error:  # it belongs to who waits
                 ended.set_exception(error)
+            finally:
+                self._slot.release()
 
         threading.Thread(target=whole, name="lamina-stream", daemon=True).start()
         return asyncio.wrap_future(ended)

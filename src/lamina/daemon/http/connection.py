@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import select
+import socket
 from typing import cast
 
 from aiohttp import web
@@ -13,11 +14,13 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
-from lamina.daemon.http.errors import error_response
-from lamina.errors import InvalidInput
+from lamina.daemon.http.admission import Gate, Slot
+from lamina.daemon.http.errors import error_response, raw_refusal
+from lamina.errors import InvalidInput, Unavailable
 
-_GLANCE = 0.5  # seconds between looks whether a client that has said everything is still there
+GLANCE = 0.5  # seconds between looks whether a client that has said everything is still there
 _GONE = select.POLLHUP | select.POLLERR
+_KEEPALIVE = 15  # seconds between probes of a silent TCP client, as Go's servers have it
 _RAW = re.compile(r""":?\s*\bb["'].*""", re.DOTALL)
 _SILENT = logging.getLogger("lamina.daemon.access")
 _SILENT.disabled = True
@@ -27,9 +30,10 @@ class Handler(web.RequestHandler):
     """Parses requests and has them answered one after another. Bodies are taken as they come, as dockerd takes them:
     whatever `Content-Encoding` says, archives tell by themselves how they are compressed."""
 
-    __slots__ = ("_malformed", "half_closed")
+    __slots__ = ("_malformed", "_slot", "half_closed", "listened")
 
     half_closed: bool
+    listened: bool
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, *, read_buffer: int, head: int) -> None:
         """`read_buffer` and `head` are bytes: of bodies received ahead of who reads them, and of a line of a head."""
@@ -43,7 +47,18 @@ class Handler(web.RequestHandler):
             auto_decompress=False,
         )
         self.half_closed = False
+        self.listened = False  # whether the present answer goes on while the client listens
         self._malformed = False
+        self._slot = Slot()
+
+    def enter(self, gate: Gate) -> None:
+        """Count this connection until it is lost. Raises Unavailable when there are too many."""
+        self._slot = gate.enter()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        slot, self._slot = self._slot, Slot()
+        slot.release()
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -98,30 +113,44 @@ class Connection(asyncio.Protocol):
     """`printf 'GET …' | socat - UNIX:…` shuts its sending side down and then waits for what comes: whole requests are
     answered, and then the connection is closed. Half a request counts as a client that went away.
 
-    Behind the end nothing is read, so that the event loop does not see such a client leave: it is looked for.
+    Behind the end nothing is read, so that the event loop does not see such a client leave: it is looked for. Over TCP
+    an end cannot be told from half of one: there, as for dockerd, it ends what would go on without end.
     """
 
-    def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:
         self._handler = handler
         self._loop = loop
+        self._gate = gate
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        transport = cast(asyncio.Transport, transport)
+        try:
+            self._handler.enter(self._gate)
+        except Unavailable as error:
+            transport.write(raw_refusal(error))
+            transport.close()
+            return
+        self._transport = transport
+        _probe(transport)
         self._handler.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._handler.connection_lost(exc)
+        if self._transport is not None:
+            self._transport = None
+            self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._handler.pause_writing()
+        if self._transport is not None:
+            self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        self._handler.resume_writing()
+        if self._transport is not None:
+            self._handler.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self._handler.data_received(data)
+        if self._transport is not None:
+            self._handler.data_received(data)
 
     def eof_received(self) -> bool:
         """True where there is still something to answer; TLS knows no half of a connection."""
@@ -134,10 +163,28 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        poll = select.poll()
-        poll.register(transport.get_extra_info("socket").fileno(), 0)
-        if any(event & _GONE for _, event in poll.poll(0)):
+        if has_left(transport) or (self._handler.listened and not _is_local(transport)):
             transport.abort()
         else:
             self._handler.close_behind()
-            self._loop.call_later(_GLANCE, self._look)
+            self._loop.call_later(GLANCE, self._look)
+
+
+def has_left(transport: asyncio.Transport) -> bool:
+    """Return whether a client that has said everything has closed its connection altogether. Only Unix sockets tell
+    that before something is written."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), 0)
+    return any(event & _GONE for _, event in poll.poll(0))
+
+
+def _is_local(transport: asyncio.Transport) -> bool:
+    return bool(transport.get_extra_info("socket").family == socket.AF_UNIX)
+
+
+def _probe(transport: asyncio.Transport) -> None:
+    """Have the kernel find out when a silent TCP client is no more."""
+    if not _is_local(transport):
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE)

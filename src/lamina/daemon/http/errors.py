@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import json
 import logging
 
@@ -25,6 +26,14 @@ def message_of(error: BaseException) -> str:
         return str(error)
     _LOG.error("unexpected error", exc_info=error)
     return f"internal error: {type(error).__name__}: {error}"
+
+
+def raw_refusal(error: LaminaError) -> bytes:
+    """Return a whole answer for a connection that no request is read from."""
+    body = json.dumps({"message": str(error)}).encode() + b"\n"
+    status = http.HTTPStatus(outcome(error).http_status)
+    head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n" + body
 
 
 def error_response(error: BaseException) -> web.Response:

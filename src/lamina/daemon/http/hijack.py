@@ -15,7 +15,7 @@ from typing import cast
 from aiohttp import web
 
 from lamina.daemon.http.call import Call
-from lamina.daemon.http.connection import Handler
+from lamina.daemon.http.connection import GLANCE, Handler, has_left
 from lamina.daemon.http.errors import message_of
 from lamina.daemon.http.given import Given
 from lamina.errors import LaminaError
@@ -122,7 +122,7 @@ async def _join(
 ) -> None:
     """Until the output ends, or the client is gone."""
     loop = asyncio.get_running_loop()
-    sending = asyncio.ensure_future(_send(reader, inner, loop))
+    sending = asyncio.ensure_future(_send(reader, cast(asyncio.Transport, writer.transport), inner, loop))
     try:
         while data := await loop.sock_recv(inner, _CHUNK):
             writer.write(translate(data))
@@ -140,8 +140,16 @@ async def _join(
             await sending
 
 
-async def _send(reader: asyncio.StreamReader, inner: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+async def _send(
+    reader: asyncio.StreamReader, client: asyncio.Transport, inner: socket.socket, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Hand on what the client says. One that has said everything may still listen; when it leaves, which nothing tells
+    as long as there is no output, the request ends."""
     with suppress(OSError):  # the process stopped reading
         while data := await reader.read(_CHUNK):
             await loop.sock_sendall(inner, data)
         inner.shutdown(socket.SHUT_WR)
+    while not client.is_closing():
+        if has_left(client):
+            client.abort()
+        await asyncio.sleep(GLANCE)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from lamina.daemon.http.admission import Kind
 from lamina.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ _PLACE = re.compile(r"\{(\w+)(\*?)\}")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. In `path`, `{name}` stands for one segment and `{name*}` for one or more (image names)."""
+    """One endpoint. In `path`, `{name}` stands for one segment and `{name*}` for one or more (image names).
+
+    Without a `kind`, GET and HEAD are queries and everything else is work.
+    """
 
     method: str
     path: str
     handler: Handler
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Match:
 
     handler: Handler
     places: Mapping[str, str]
+    kind: Kind
 
 
 class Router:
@@ -56,11 +62,16 @@ class Router:
         for route, pattern in self._by_head.get(head, ()):
             if found := pattern.fullmatch(path):
                 if route.method == method:
-                    return Match(route.handler, {name: unquote(text) for name, text in found.groupdict().items()})
+                    places = {name: unquote(text) for name, text in found.groupdict().items()}
+                    return Match(route.handler, places, route.kind or _usual(method))
                 other_method = True
         if other_method:
-            return Match(_other_method, {})
+            return Match(_other_method, {}, Kind.QUERY)
         raise NotFound("page not found", path=path)
+
+
+def _usual(method: str) -> Kind:
+    return Kind.QUERY if method in ("GET", "HEAD") else Kind.WORK
 
 
 async def _other_method(call: Call) -> web.StreamResponse:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.auth import AuthConfig, auth_header
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.routing import Route
@@ -22,7 +23,7 @@ class DistributionRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/distribution/{name*}/json", self.inspect),
+            Route("GET", "/distribution/{name*}/json", self.inspect, Kind.WORK),
             Route("POST", "/auth", self.login),
         ]
 

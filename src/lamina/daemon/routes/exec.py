@@ -11,6 +11,7 @@ from aiohttp import web
 
 from lamina.api.containers import ExecConfig
 from lamina.api.containers import decode as convert
+from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
@@ -39,7 +40,7 @@ class ExecRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/containers/{id}/exec", self.create),
-            Route("POST", "/exec/{id}/start", self.start),
+            Route("POST", "/exec/{id}/start", self.start, Kind.PROCESS),
             Route("POST", "/exec/{id}/resize", self.resize),
             Route("GET", "/exec/{id}/json", self.inspect),
         ]

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, cast
 
 from aiohttp import web
 
+from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.auth import auth_header, without_prompts
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import flag
@@ -36,12 +37,12 @@ class ImageRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/images/json", self.list),
-            Route("GET", "/images/search", self.search),
-            Route("GET", "/images/get", self.save),
+            Route("GET", "/images/search", self.search, Kind.WORK),
+            Route("GET", "/images/get", self.save, Kind.WORK),
             Route("POST", "/images/load", self.load),
             Route("POST", "/images/create", self.create),
             Route("POST", "/images/prune", self.prune),
-            Route("GET", "/images/{name*}/get", self.save),
+            Route("GET", "/images/{name*}/get", self.save, Kind.WORK),
             Route("GET", "/images/{name*}/history", self.history),
             Route("GET", "/images/{name*}/json", self.inspect),
             Route("POST", "/images/{name*}/push", self.push),

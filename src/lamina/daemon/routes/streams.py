@@ -10,25 +10,26 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import aclosing
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from aiohttp import web
 
 from lamina.containers.attach import AttachOptions
 from lamina.containers.logs import LogOptions, LogRecord
-from lamina.containers.record import NEVER
-from lamina.daemon.http.call import Call, dump, empty
+from lamina.daemon.http.admission import Kind
+from lamina.daemon.http.call import Call, dump, empty, reply
 from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
+from lamina.daemon.sampling import Samplers
 from lamina.engine import Engine
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput
 from lamina.formats.frames import STDERR, STDOUT, frame
 from lamina.formats.times import parse_moment
 
-_SECOND = 1.0
 _PIECE = 1 << 17  # bytes
 _TAIL = re.compile("[0-9]{1,18}")
 _TAR = "application/x-tar"
@@ -40,17 +41,18 @@ class StreamRoutes:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._samplers = Samplers()
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/containers/{id}/attach", self.attach),
-            Route("POST", "/containers/{id}/wait", self.wait),
-            Route("GET", "/containers/{id}/logs", self.logs),
-            Route("GET", "/containers/{id}/stats", self.stats),
+            Route("POST", "/containers/{id}/attach", self.attach, Kind.PROCESS),
+            Route("POST", "/containers/{id}/wait", self.wait, Kind.PROCESS),
+            Route("GET", "/containers/{id}/logs", self.logs, Kind.STREAM),
+            Route("GET", "/containers/{id}/stats", self.stats, Kind.STREAM),
             Route("HEAD", "/containers/{id}/archive", self.stat_path),
-            Route("GET", "/containers/{id}/archive", self.get_archive),
+            Route("GET", "/containers/{id}/archive", self.get_archive, Kind.WORK),
             Route("PUT", "/containers/{id}/archive", self.put_archive),
-            Route("GET", "/containers/{id}/export", self.export),
+            Route("GET", "/containers/{id}/export", self.export, Kind.WORK),
         ]
 
     async def attach(self, call: Call) -> web.StreamResponse:
@@ -103,27 +105,23 @@ class StreamRoutes:
         return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.set)
 
     async def stats(self, call: Call) -> web.StreamResponse:
-        container = self._engine.containers.get(call.places["id"])
-        gone = threading.Event()
-        stream = call.flag("stream", True)
-        samples = self._samples(container.id, stream, call.flag("one-shot"), gone)
-        return await feed_response(call, (dump(s) for s in samples), "application/json", stop=gone.set)
-
-    def _samples(self, id: str, stream: bool, one_shot: bool, gone: threading.Event) -> Iterator[dict[str, Any]]:
-        """One a second until the container is removed. A single one takes a second, for something to compare with."""
-        containers = self._engine.containers
-        before = None if stream or one_shot else containers.stats(id)
-        if before is not None and before["read"] != NEVER:
-            gone.wait(_SECOND)
-        with suppress(NotFound):  # it was removed: the end
-            while not gone.is_set():
-                now = containers.stats(id)
-                compared = {"preread": before["read"], "precpu_stats": before["cpu_stats"]} if before else {}
-                yield now | compared
-                before = now
-                if not stream:
-                    return
-                gone.wait(_SECOND)
+        """A single reading takes a second, for something to compare it with, unless it is to be made at once."""
+        container, stream = self._engine.containers.get(call.places["id"]), call.flag("stream", True)
+        read = partial(self._engine.containers.stats, container.id)
+        if not stream and call.flag("one-shot"):
+            return reply(await call.run(read))
+        loop, workers = asyncio.get_running_loop(), call.workers
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        async with aclosing(self._samplers.watch(container.id, lambda: loop.run_in_executor(workers, read))) as samples:
+            async for sample in samples:
+                if stream or sample.compared:
+                    await response.prepare(call.request)
+                    await response.write(sample.line)
+                    if not stream:
+                        break
+        await response.prepare(call.request)
+        await response.write_eof()
+        return response
 
     async def stat_path(self, call: Call) -> web.StreamResponse:
         found = await call.run(self._engine.containers.stat_path, call.places["id"], _path(call))

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, reply
 from lamina.daemon.http.filters import check_names
 from lamina.daemon.http.routing import NEWEST, Route, dotted
@@ -50,7 +51,7 @@ class SystemRoutes:
             Route("HEAD", "/_ping", self.ping),
             Route("GET", "/version", self.version),
             Route("GET", "/info", self.info),
-            Route("GET", "/events", self.events),
+            Route("GET", "/events", self.events, Kind.STREAM),
             Route("GET", "/system/df", self.usage),
         ]
 

@@ -1,0 +1,112 @@
+"""How much may be open at once: connections, streams to clients, and long work for them.
+
+Every stream and every long work has a thread and some descriptors of its own. Their numbers are bounded so that
+ordinary requests always find what they need, whatever clients leave open. Who comes too late is refused in words.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum, auto
+from types import TracebackType
+
+from lamina.errors import Unavailable
+
+_MOST_CONNECTIONS, _MOST_STREAMS, _MOST_WORK = 16384, 4096, 1024
+
+
+class Kind(Enum):
+    """What a request asks of the daemon."""
+
+    QUERY = auto()
+    """It reads what is there, and never waits for a container, a client or a registry."""
+    STREAM = auto()
+    """It tells of what happens for as long as its client listens."""
+    PROCESS = auto()
+    """It goes along with a container's process: attach, exec, wait."""
+    WORK = auto()
+    """It may take as long as a container, a client or a registry likes."""
+
+
+class Gate:
+    """Lets at most `limit` holders in at once. Thread-safe."""
+
+    def __init__(self, limit: int, refusal: str) -> None:
+        """`refusal` says what there is too much of; the error adds the limit."""
+        self.limit = limit
+        self._refusal = refusal
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    def enter(self) -> Slot:
+        """Take a place. Raises Unavailable when there is none left."""
+        with self._lock:
+            if self._inside >= self.limit:
+                raise Unavailable(
+                    f"{self._refusal} (the limit is {self.limit})", advice="Try again when some have ended."
+                )
+            self._inside += 1
+        return Slot(self)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+
+
+class Slot:
+    """A place behind a gate, or behind none. It is free again when everyone who holds it has released it: the request
+    that took it, and threads that work on behind the back of a client that left. A context manager."""
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        self._gate = gate
+        self._holders = 1
+        self._lock = threading.Lock()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a gate."""
+        return self._gate is not None
+
+    def hold(self) -> None:
+        """Keep the place for one holder more."""
+        with self._lock:
+            self._holders += 1
+
+    def release(self) -> None:
+        """Let go of the place; to be called once by each holder."""
+        with self._lock:
+            self._holders -= 1
+            last = self._holders == 0
+        if last and self._gate is not None:
+            self._gate._leave()
+
+    def __enter__(self) -> Slot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Gates:
+    """The bounds of one daemon: on its connections, and on requests of each kind but queries."""
+
+    def __init__(self, descriptors: int) -> None:
+        """`descriptors` is how many the process may have open. Beside its connection a stream may have two (a log and
+        a watch on it), what goes along with a process one, and work about four: a part is left for everything else."""
+
+        def gate(share: int, most: int, refusal: str) -> Gate:
+            return Gate(max(4, min(most, descriptors // share)), refusal)
+
+        self.connections = gate(3, _MOST_CONNECTIONS, "too many connections are open")
+        self._by_kind = {
+            Kind.STREAM: gate(12, _MOST_STREAMS, "too many streams of logs, events and statistics are open"),
+            Kind.PROCESS: gate(8, _MOST_STREAMS, "too many clients are attached to processes or wait for them"),
+            Kind.WORK: gate(20, _MOST_WORK, "too many requests are being worked on"),
+        }
+
+    def enter(self, kind: Kind) -> Slot:
+        """Take a place for a request. Raises Unavailable."""
+        gate = self._by_kind.get(kind)
+        return gate.enter() if gate else Slot()
