@@ -57,6 +57,36 @@ def test_images_go_up_come_down_and_are_copied(lamina: Cli, registry: tuple[str,
 
 
 @pytest.mark.root
+def test_rules_delete_what_can_be_brought_back(lamina: Cli, registry: tuple[str, Path], tmp_path: Path) -> None:
+    address, root = registry
+    for tag in ("v1", "nightly"):
+        lamina("tag", "base", f"{address}/kept/app:{tag}")
+        lamina("push", "-q", f"{address}/kept/app:{tag}")
+    assert "There are no retention rules" in lamina.fails("registry", "retain", "--root", str(root), code=1)
+    rules = tmp_path / "registry.toml"
+    rules.write_text(f'root = "{root}"\n[[retention]]\nrepositories = ["kept/*"]\nkeep-tags = ["v2"]\n')
+    planned = lamina.text("registry", "retain", "--config", str(rules), "--dry-run").split()
+    assert lamina.text("registry", "retain", "--config", str(rules)).split() == planned
+    assert planned[:6] == ["REPOSITORY", "TAGS", "DIGEST", "kept/app", "nightly", "v1"]
+    digest = planned[6]
+    assert lamina.fails("pull", f"{address}/kept/app:v1", code=1)
+    restored = lamina.text("registry", "undelete", "--root", str(root), "kept/app", digest).split()
+    assert restored == [f"kept/app@{digest}", "kept/app:nightly", "kept/app:v1"]
+    assert digest in lamina.text("pull", f"{address}/kept/app:v1")
+    assert "has no deleted manifest" in lamina.fails(
+        "registry", "undelete", "--root", str(root), "kept/app", digest, code=1
+    )
+
+
+def test_serving_without_a_place_tells_how_to_name_one(lamina: Cli, tmp_path: Path) -> None:
+    told = lamina.fails("registry", "serve", code=1)
+    assert "--root DIR" in told
+    assert "--storage" not in told  # it is no flag
+    (tmp_path / "typo.toml").write_text('root = "/x"\naccess_log = "-"\n')
+    told = lamina.fails("registry", "serve", "--config", str(tmp_path / "typo.toml"), code=1)
+    assert "there is no key 'access_log'\nDid you mean access-log? The keys are access-log, auth, " in told
+
+
 @pytest.mark.parametrize("engine", ["lamina"], indirect=True)  # Docker's has no such pull
 def test_all_platforms_come_where_asked_for(lamina: Cli, registry: tuple[str, Path], busybox_tar: Path) -> None:
     address, _ = registry

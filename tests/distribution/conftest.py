@@ -75,10 +75,15 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres(postgres_server: str) -> str:
     """A fresh database."""
+    return fresh_database(postgres_server)
+
+
+def fresh_database(server: str) -> str:
+    """Make a database in a server, and return its URL."""
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{postgres_server}/{name}"
+    return f"{server}/{name}"
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +99,19 @@ def bucket(seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in seaweed.environment.items():
         monkeypatch.setenv(name, value)
     return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["files", pytest.param("objects", marks=pytest.mark.peer)])
+def anywhere(request: pytest.FixtureRequest, start: Start) -> Start:
+    """As `start`, on SQLite with files, and on PostgreSQL with S3."""
+    if request.param == "files":
+        return start
+    seaweed: SeaweedServer = request.getfixturevalue("seaweed")
+    postgres_server: str = request.getfixturevalue("postgres_server")
+    request.getfixturevalue("bucket")
+
+    def start_one(**settings: object) -> Running:
+        bucket = f"test-{uuid.uuid4().hex}"
+        return start(root=None, storage=seaweed.url(bucket), database=fresh_database(postgres_server), **settings)
+
+    return start_one

@@ -11,7 +11,7 @@ import bcrypt
 import pytest
 
 from lamina.distribution.client import Credentials, RegistryClient, pull, push
-from lamina.errors import Forbidden, LaminaError, Unauthorized
+from lamina.errors import Forbidden, InvalidInput, LaminaError, Unauthorized
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
@@ -55,8 +55,8 @@ def test_each_user_may_do_what_is_granted(guarded: Running, store: Store, other_
     with as_user("ann", "a") as ann, as_user("bob", "b") as bob, as_user("", "") as nobody, store.lease():
         assert try_push(ann, "public/x") is None
         assert try_push(bob, "team/x") is None
-        assert try_push(bob, "public/x") in (Unauthorized, Forbidden)
-        assert try_push(bob, "team/deep/x") in (Unauthorized, Forbidden)
+        assert try_push(bob, "public/x") is Forbidden
+        assert try_push(bob, "team/deep/x") is Forbidden
         assert try_push(nobody, "public/x") is Unauthorized
         with other_store.lease():
             public = Reference.parse(f"{guarded.address}/public/x:1")
@@ -64,8 +64,8 @@ def test_each_user_may_do_what_is_granted(guarded: Running, store: Store, other_
             with pytest.raises(Unauthorized, match="Pull access denied"):
                 pull(Reference.parse(f"{guarded.address}/team/x:1"), None, other_store, ignore, client=nobody)
         repository = bob.repository(Reference.parse(f"{guarded.address}/team/x"))
-        with pytest.raises((Unauthorized, Forbidden)):
-            repository.delete_manifest("1")
+        with pytest.raises(Forbidden, match="bob may not delete team/x"):
+            repository.transport.request("DELETE", repository.url("manifests", "1"), repository.pushing)
         assert list(bob.catalog(guarded.address)) == ["public/x", "team/x"]
 
 
@@ -154,3 +154,22 @@ def test_the_catalog_shows_what_a_user_may_see_page_by_page(start: Start, htpass
             seen.append(json.loads(page.body)["repositories"])
             path = page.headers.get("Link", "").partition(">")[0].removeprefix("<")
     assert seen == [["team/a"], ["team/b"], ["team/c"]]
+
+
+@pytest.mark.parametrize("mode", ["basic", "token"])
+def test_metrics_are_for_whom_the_settings_say(start: Start, htpasswd: Path, mode: str) -> None:
+    ann = {"Authorization": "Basic YW5uOmE="}
+
+    def statuses(**settings: str) -> tuple[int, int]:
+        running = start(auth={"htpasswd": str(htpasswd), "mode": mode}, **settings)
+        with closing(Raw(running.address)) as raw:
+            known = ann
+            if mode == "token":
+                known = {"Authorization": f"Bearer {json.loads(raw('GET', '/token', **ann).body)['token']}"}
+            return raw("GET", "/metrics").status, raw("GET", "/metrics", **known).status
+
+    assert statuses() == statuses(metrics="anyone") == (200, 200)
+    assert statuses(metrics="users") == (401, 200)
+    assert statuses(metrics="nobody") == (404, 404)
+    with pytest.raises(InvalidInput, match="there are no users without it"):
+        start(metrics="users")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from support.waiting import eventually
 
 CONTENT = bytes(range(256)) * 400
 DIGEST = Digest.of(CONTENT)
+LARGE = 64 << 20  # bytes that take longer to read than a file takes to unlink
 RIVALS = [
     ("finish", "cancel"),
     ("cancel", "finish"),
@@ -118,7 +120,9 @@ def test_a_file_that_goes_while_it_is_verified(registry: Running, kind: str) -> 
 
     async def meet() -> None:
         upload = await prepared(parts.storage)
-        other = Digest.of(CONTENT, "sha512")  # no running hash fits: a thread reads the file once more
+        assert parts.config.root is not None
+        os.truncate(next((parts.config.root / "uploads").iterdir()), LARGE)
+        other = Digest.of(CONTENT + bytes(LARGE - len(CONTENT)), "sha512")  # no running hash fits: it is read once more
         finishing = asyncio.create_task(parts.storage.finish("a", upload, other))
         await asyncio.sleep(0)
         assert await ended(parts, kind, upload)
@@ -133,8 +137,8 @@ def test_a_refused_push_leaves_neither_bytes_nor_an_upload(start: Start, tmp_pat
     for number, storage in enumerate((None, f"file://{store}")):
         running = start(root=tmp_path / f"root{number}", storage=storage, quotas={"a": 1000})
         with closing(Raw(running.address)) as raw:
-            place = begun(raw)
-            assert raw("PUT", f"{place}?digest={DIGEST}", b"").status == 403
+            place = raw("POST", "/v2/a/blobs/uploads/", b"").headers["Location"]
+            assert raw("PATCH", place, CONTENT).status == 403
             assert raw("GET", place).status == 404
         assert [path for path in (tmp_path / f"root{number}/blobs").rglob("*") if path.is_file()] == []
     assert [path for path in store.rglob("*") if path.is_file()] == []

@@ -141,7 +141,9 @@ COMMANDS: dict[str, Entry] = {
     "registry copy": Entry("registry", "copy", "Copy images between registries"),
     "registry gc": Entry("registry", "gc", "Remove what no image refers to"),
     "registry ls": Entry("registry", "ls", "List the repositories of a registry's store"),
+    "registry undelete": Entry("registry", "undelete", "Bring back a deleted image"),
     "registry verify": Entry("registry", "verify", "Check every blob against its digest"),
+    "registry retain": Entry("registry", "retain", "Delete what the retention rules let go"),
     "registry serve": Entry("registry", "serve", "Serve a registry"),
 }
 

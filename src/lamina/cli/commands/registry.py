@@ -11,6 +11,7 @@ import click
 from lamina.cli.arguments import FC, command, many, switch
 from lamina.cli.session import Session
 from lamina.credentials import CredentialFile
+from lamina.errors import InvalidInput
 
 if TYPE_CHECKING:
     from lamina.distribution.server.config import Config
@@ -98,6 +99,39 @@ def verify(config_file: str, root: str) -> int:
         print(problem.message, file=sys.stderr)
     print(f"{found.blobs} blobs with {human_size(found.bytes)}: {len(found.damaged) or 'none'} damaged")
     return 1 if found.damaged else 0
+
+
+@command("""
+    lamina registry retain --config registry.toml --dry-run
+    lamina registry retain --config registry.toml
+""")
+@store_options
+@switch("--dry-run", help="Only tell what would go")
+def retain(config_file: str, root: str, dry_run: bool) -> None:
+    """Delete the images that the [[retention]] rules let go; a running registry does so by itself."""
+    from lamina.cli.show.table import aligned, write_lines
+    from lamina.distribution.server import admin
+
+    config = _config(config_file, root)
+    if not config.retention:
+        raise InvalidInput("There are no retention rules", advice="Write [[retention]] into the file of --config.")
+    deleted = admin.retain(config, dry_run=dry_run)
+    rows = [[manifest.repository, " ".join(manifest.tags) or "<none>", manifest.digest] for manifest in deleted]
+    write_lines(aligned([["REPOSITORY", "TAGS", "DIGEST"], *rows]))
+
+
+@command("lamina registry undelete --root /srv/registry team/app sha256:c0ffee…")
+@click.argument("repository")
+@click.argument("digest")
+@store_options
+def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
+    """Bring back a deleted image with its tags; that works until it is collected."""
+    from lamina.distribution.server import admin
+    from lamina.formats.digest import Digest
+
+    restored = Digest.parse(digest)
+    tags = admin.undelete(_config(config_file, root), repository, restored)
+    print(f"{repository}@{restored}", *(f"{repository}:{tag}" for tag in tags), sep="\n")
 
 
 @command("lamina registry copy registry.example.com/team/app:1 127.0.0.1:5000/mirror/app:1")

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from lamina.distribution import faults
 from lamina.distribution.server.accesslog import nothing
+from lamina.distribution.server.auth.gate import Gate
 from lamina.distribution.server.call import Call, Identity, Kind, Target
 from lamina.distribution.server.edge import too_slow
 from lamina.distribution.server.pages import PAGES, serve_page
@@ -92,7 +93,7 @@ class App:
             if not identity.name and identity.grants is None and gate.challenge(None, "") is not None:
                 raise Unauthorized("Credentials are needed", scope=scope)
         elif route.action and not gate.allows(identity, target.repository, route.action):
-            raise _refusal(identity, target, route, scope)
+            raise _refusal(gate, identity, target, route.action, scope)
         if route.writes and self._registry.config.read_only:
             raise Unsupported("The registry is read-only")
         if route.action == PUSH and self._registry.through and self._registry.through.covers(target.repository):
@@ -153,9 +154,10 @@ def _scope(target: Target, route: Route, method: str) -> str | None:
     return f"repository:{target.repository}:{actions}"
 
 
-def _refusal(identity: Identity, target: Target, route: Route, scope: str | None) -> LaminaError:
-    what = f"{route.action} {target.repository}"
-    if identity.name and identity.grants is None:
+def _refusal(gate: Gate, identity: Identity, target: Target, action: str, scope: str | None) -> LaminaError:
+    """The error for an action that is not allowed: 401 where other credentials would help, else 403."""
+    what = f"{action} {target.repository}"
+    if identity.name and not gate.allows(Identity(identity.name), target.repository, action):
         return Forbidden(f"{identity.name} may not {what}")
     problem = "insufficient_scope" if identity.grants is not None else ""
     return Unauthorized(f"Credentials that allow to {what} are needed", scope=scope, problem=problem)

@@ -8,6 +8,8 @@ import logging
 from lamina.distribution.server.metadata import garbage
 from lamina.distribution.server.metadata.garbage import BATCH, Swept
 from lamina.distribution.server.registry import Registry
+from lamina.distribution.server.retention import apply
+from lamina.distribution.server.upload_quota import forget_ended
 from lamina.errors import LaminaError
 
 _log = logging.getLogger(__name__)
@@ -38,15 +40,18 @@ async def collect(
     await database.exclusive(garbage.purge_empty_repositories)
     await _empty_trash(registry)
     swept.uploads = await registry.storage.expire(now - registry.config.upload_seconds)
+    await forget_ended(registry, now - registry.config.upload_seconds)
     swept.orphans = await _drop_orphans(registry, now - orphan_age)
     return swept
 
 
 async def collect_forever(registry: Registry) -> None:
-    """Collect every `collect-every` seconds, until cancelled."""
+    """Apply the retention rules and collect, every `collect-every` seconds, until cancelled."""
     while True:
         await asyncio.sleep(registry.config.collect_every)
         try:
+            if deleted := await apply(registry):
+                _log.info("retention deleted %d manifests", len(deleted))
             swept = await collect(registry)
             _log.info("collected %s", swept)
         except (LaminaError, OSError) as error:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, get_args
 
 import msgspec
 
+from lamina.distribution.server.globs import matches
+from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import InvalidInput
 
 DAY = 86400.0
@@ -89,7 +93,7 @@ class Config(Struct, frozen=True):
 
     `sparse` says what may be missing when a manifest is pushed: `all`, only `children` of an index, or `none`.
     With `redirect` clients get large blobs from the object store itself, whose answers lack Docker-Content-Digest: only
-    the redirect has it.
+    the redirect has it. `metrics` says who may read /metrics: `anyone`, `users` with credentials, or `nobody`.
     """
 
     listen: str = "127.0.0.1:5000"
@@ -113,6 +117,18 @@ class Config(Struct, frozen=True):
     head_timeout: float = 30.0
     body_timeout: float = 60.0
     access_log: str | None = None
+    metrics: str = "anyone"
+
+    def quota(self, repository: str) -> int | None:
+        """Return the bytes a repository may have, or None for any number. The first pattern that fits counts."""
+        return next((limit for pattern, limit in self.quotas.items() if matches(pattern, repository)), None)
+
+    def is_immutable(self, repository: str, tag: str) -> bool:
+        """Return whether a tag must stay with the manifest it has."""
+        return any(
+            matches(pattern, repository) and any(fnmatchcase(tag, immutable) for immutable in tags)
+            for pattern, tags in self.immutable_tags.items()
+        )
 
 
 def load(path: Path) -> Config:
@@ -125,22 +141,52 @@ def load(path: Path) -> Config:
         raise InvalidInput(f"{path} is not valid TOML: {error}") from error
 
 
-def _decode(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str | Path):
-        return Path(value)
-    raise ValueError("a path is needed")
-
-
 def parse(document: dict[str, Any], where: str) -> Config:
-    """The configuration in a decoded document; `where` names it in errors."""
+    """Return the configuration in a decoded document; `where` names it in errors."""
+    _refuse_unknown(document, Config, where, "")
     try:
         config = msgspec.convert(document, Config, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"{where} is not a good configuration: {error}") from error
-    if config.sparse not in ("all", "children", "none"):
-        raise InvalidInput(f"{where}: sparse must be all, children or none, not {config.sparse!r}")
-    if config.auth.mode not in ("basic", "token"):
-        raise InvalidInput(f"{where}: auth.mode must be basic or token, not {config.auth.mode!r}")
+    for name, value, choices in (
+        ("sparse", config.sparse, ("all", "children", "none")),
+        ("auth.mode", config.auth.mode, ("basic", "token")),
+        ("metrics", config.metrics, ("anyone", "users", "nobody")),
+    ):
+        if value not in choices:
+            raise InvalidInput(f"{where}: {name} must be {_listed(choices, 'or')}, not {value!r}")
+    if config.metrics == "users" and config.auth.htpasswd is None:
+        raise InvalidInput(f'{where}: metrics = "users" needs auth.htpasswd, for there are no users without it')
     if unknown := {event for hook in config.hooks for event in hook.events} - EVENTS:
         raise InvalidInput(f"{where}: hooks tell of push, delete and pull, not of {sorted(unknown)[0]!r}")
     return config
+
+
+def _refuse_unknown(document: dict[str, Any], kind: type[Struct], where: str, path: str) -> None:
+    """Raise InvalidInput for the first key that a part of the configuration does not have, with what was meant."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in document.items():
+        if key not in fields:
+            place = f"{where}, {path}" if path else where
+            keys = f"The keys are {_listed(sorted(fields), 'and')}."
+            near = did_you_mean(key, fields)
+            raise InvalidInput(f"{place}: there is no key {key!r}", advice=f"{near} {keys}" if near else keys)
+        parts = value if isinstance(value, list | tuple) else [value]
+        for inner in filter(_is_part, (fields[key], *get_args(fields[key]))):
+            for part in parts:
+                if isinstance(part, dict):
+                    _refuse_unknown(part, inner, where, f"{path}.{key}" if path else key)
+
+
+def _is_part(kind: Any) -> TypeGuard[type[Struct]]:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _listed(words: Sequence[str], last: str) -> str:
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise ValueError("a path is needed")

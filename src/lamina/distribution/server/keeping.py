@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 
-from lamina.distribution.server.metadata import repositories
+from lamina.distribution.server.metadata import quotas, repositories
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metadata.repositories import Placed
 from lamina.distribution.server.storage.protocol import Storage, busy
-from lamina.errors import LaminaError
+from lamina.errors import InvalidInput, LaminaError
 from lamina.formats.digest import Digest
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,11 @@ async def keep(
     finished by someone else, RangeInvalid where it grew meanwhile, InvalidInput where it does not have the digest,
     NoSpace beyond the quota; the last two end the upload.
     """
-    placed = await storage.finish(repository, upload, digest)
+    try:
+        placed = await storage.finish(repository, upload, digest)
+    except InvalidInput:
+        await database.write(quotas.forget, upload)
+        raise
     try:
         kept = await database.write(repositories.add_blob, repository, str(digest), placed, upload, now, quota)
     except LaminaError:

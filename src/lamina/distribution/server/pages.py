@@ -11,7 +11,7 @@ from aiohttp import web
 from lamina.distribution.server.call import Call, Identity, Kind, Target
 from lamina.distribution.server.handlers.answers import document
 from lamina.distribution.server.metadata import repositories
-from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.errors import InvalidInput, NotFound, Unauthorized, Unsupported
 from lamina.formats.document import encode
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ async def ready(registry: Registry, request: web.BaseRequest) -> web.StreamRespo
 
 
 async def metrics(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Prometheus' text format."""
+    """Prometheus' text format, for whom the configuration says."""
+    readers = registry.config.metrics
+    if readers == "nobody":
+        raise NotFound("This registry shows no metrics", code="NOT_FOUND")
+    if readers == "users" and not (await registry.gate.identify(request.headers)).name:
+        raise Unauthorized("Credentials are needed")
     return document(registry.metrics.render(), "text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from lamina.distribution.server.accesslog import Write, nothing
 from lamina.distribution.server.config import Config
-from lamina.distribution.server.globs import matches
 from lamina.distribution.server.hooks import Notify, silent
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.metrics import Metrics
@@ -38,15 +36,3 @@ class Registry:
     through: Through | None = None
     notify: Notify = silent
     now: Callable[[], float] = time.time
-
-    def quota(self, repository: str) -> int | None:
-        """The bytes a repository may have, or None for any number; the first pattern that fits counts."""
-        fitting = (limit for pattern, limit in self.config.quotas.items() if matches(pattern, repository))
-        return next(fitting, None)
-
-    def is_immutable(self, repository: str, tag: str) -> bool:
-        """Whether a tag may not be moved once it is there."""
-        return any(
-            matches(pattern, repository) and any(fnmatchcase(tag, wanted) for wanted in tags)
-            for pattern, tags in self.config.immutable_tags.items()
-        )

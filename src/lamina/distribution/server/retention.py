@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 from lamina.distribution.server.config import DAY, Retention
 from lamina.distribution.server.globs import matches
 from lamina.distribution.server.metadata import inventory, manifests
 from lamina.distribution.server.metadata.inventory import ListedManifest
 from lamina.distribution.server.registry import Registry
+from lamina.errors import Forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +25,18 @@ class Planned:
 
 
 async def plan(registry: Registry) -> list[Planned]:
-    """What the rules would delete now. The first rule whose patterns fit a repository counts for it."""
+    """Return what the rules would delete now. The first rule whose patterns fit a repository counts for it.
+
+    What has an immutable tag stays, whatever the rules say.
+    """
     found = []
     for repository in await registry.database.read(inventory.repositories):
         rule = next((r for r in registry.config.retention if _covers(r, repository.name)), None)
         if rule is not None:
             listed = await registry.database.read(inventory.manifests, repository.name)
-            found += [Planned(repository.name, m.digest, m.tags) for m in doomed(rule, listed, registry.now())]
+            immutable = partial(registry.config.is_immutable, repository.name)
+            going = [m for m in doomed(rule, listed, registry.now()) if not any(map(immutable, m.tags))]
+            found += [Planned(repository.name, m.digest, m.tags) for m in going]
     return found
 
 
@@ -36,8 +44,11 @@ async def apply(registry: Registry) -> list[Planned]:
     """Delete what the rules let go; gives what was deleted."""
     done = []
     for planned in await plan(registry):
-        if await registry.database.write(manifests.delete, planned.repository, planned.digest, registry.now()):
-            done.append(planned)
+        immutable = partial(registry.config.is_immutable, planned.repository)
+        query, now = manifests.delete, registry.now()
+        with suppress(Forbidden):  # it got an immutable tag since the plan was made
+            if await registry.database.write(query, planned.repository, planned.digest, immutable, now):
+                done.append(planned)
     return done
 
 

@@ -99,7 +99,8 @@ def _storage(config: Config, database: Database) -> Storage:
 
 def _root(config: Config) -> Path:
     if config.root is None:
-        raise InvalidInput("The registry needs a place", advice="Give --root DIR, or both --storage and --database.")
+        advice = "Give --root DIR, or name storage and database in the file of --config."
+        raise InvalidInput("The registry needs a place", advice=advice)
     root = Path(config.root)
     private_directory(root)
     return root

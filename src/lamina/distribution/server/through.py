@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from lamina.credentials import Credentials
@@ -19,10 +19,11 @@ from lamina.distribution.client.spool import Spool
 from lamina.distribution.server.config import Config, Upstream
 from lamina.distribution.server.description import describe
 from lamina.distribution.server.keeping import keep
-from lamina.distribution.server.metadata import manifests, repositories, tags
+from lamina.distribution.server.metadata import manifests, repositories
+from lamina.distribution.server.metadata import tags as tag_queries
 from lamina.distribution.server.metadata.database import Database
 from lamina.distribution.server.storage.protocol import Storage
-from lamina.errors import InvalidInput, LaminaError, NotFound, Unavailable
+from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound, Unavailable
 from lamina.formats.digest import Digest
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.keylocks import InUse
@@ -32,6 +33,7 @@ class Through:
     """Fetches from the configured upstreams. One fetch at a time for each piece of content in this process."""
 
     def __init__(self, config: Config, database: Database, storage: Storage, closing: AsyncExitStack) -> None:
+        self._config = config
         self._database = database
         self._storage = storage
         self._upstreams = sorted(config.upstreams, key=lambda upstream: len(upstream.prefix), reverse=True)
@@ -62,8 +64,11 @@ class Through:
                     return
                 raise
             new = describe(found.raw, found.media_type, found.digest, "all")
-            wanted = [] if isinstance(reference, Digest) else [reference]
-            await self._database.write(manifests.put, repository, new, wanted, (), now)
+            tags = [] if isinstance(reference, Digest) else [reference]
+            immutable = [tag for tag in tags if self._config.is_immutable(repository, tag)]
+            with suppress(Conflict):  # another replica was first, and the tag stays with what that one fetched
+                quota = self._config.quota(repository)
+                await self._database.write(manifests.put, repository, new, tags, immutable, quota, now)
 
     async def blob(self, repository: str, digest: Digest, namespace: str | None, now: float) -> None:
         """See that the blob is here; silent where upstream does not have it. Raises the kinds of downloading."""
@@ -80,7 +85,7 @@ class Through:
             upload = await self._storage.create(repository, digest.algorithm)
             with Spool(origin, described, threading.Event()) as spool:
                 await self._storage.append(repository, upload, 0, _pieces(spool))
-            await keep(self._database, self._storage, repository, digest, upload, now, None)
+            await keep(self._database, self._storage, repository, digest, upload, now, self._config.quota(repository))
 
     def _find(self, repository: str, namespace: str | None) -> Upstream | None:
         for upstream in self._upstreams:
@@ -103,8 +108,10 @@ class Through:
     async def _is_fresh(self, repository: str, reference: Digest | str, upstream: Upstream, now: float) -> bool:
         if isinstance(reference, Digest):
             return await self._known(repository, reference)
-        updated = await self._database.read(tags.updated, repository, reference)
-        return updated is not None and now - updated < upstream.fresh_seconds
+        updated = await self._database.read(tag_queries.updated, repository, reference)
+        if updated is None:
+            return False
+        return now - updated < upstream.fresh_seconds or self._config.is_immutable(repository, reference)
 
     @asynccontextmanager
     async def _turn(self, key: str) -> AsyncIterator[None]:
@@ -123,13 +130,17 @@ async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
         raise Unavailable("The upstream registry did not send all of it")
 
 
-def _client(upstream: Upstream) -> RegistryClient:
+def upstream_settings(upstream: Upstream) -> Settings:
+    """Return the settings of the client that fetches from an upstream."""
     retry = Retry(attempts=2)  # a client is waiting, and has patience of its own
-    settings = Settings(insecure=(upstream.domain,) if upstream.insecure else (), retry=retry)
+    return Settings(insecure=(upstream.domain,) if upstream.insecure else (), retry=retry)
+
+
+def _client(upstream: Upstream) -> RegistryClient:
     credentials = None
     if upstream.username:
         credentials = Credentials(upstream.username, _read_secret(upstream.password_file))
-    return RegistryClient(settings, lambda key: credentials)
+    return RegistryClient(upstream_settings(upstream), lambda key: credentials)
 
 
 def _read_secret(path: Path | None) -> str:

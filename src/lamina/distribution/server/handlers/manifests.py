@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from lamina.distribution.server.description import describe
 from lamina.distribution.server.handlers.answers import content_headers, empty, not_modified
 from lamina.distribution.server.metadata import manifests, repositories, tags
 from lamina.distribution.server.metadata.manifests import Found
-from lamina.errors import Forbidden, InvalidInput, NotFound
+from lamina.errors import InvalidInput, NotFound
 from lamina.formats.digest import Digest
 from lamina.formats.reference import is_tag
 
@@ -51,8 +52,9 @@ async def put(registry: Registry, call: Call) -> web.StreamResponse:
     raw = await call.whole(registry.config.manifest_limit)
     expected = reference if isinstance(reference, Digest) else _stated_digest(call)
     new = describe(raw, call.request.headers.get("Content-Type"), expected, registry.config.sparse)
-    immutable = [tag for tag in asked if registry.is_immutable(call.repository, tag)]
-    await registry.database.write(manifests.put, call.repository, new, asked, immutable, registry.now())
+    immutable = [tag for tag in asked if registry.config.is_immutable(call.repository, tag)]
+    quota = registry.config.quota(call.repository)
+    await registry.database.write(manifests.put, call.repository, new, asked, immutable, quota, registry.now())
     fields = {"repository": call.repository, "digest": new.digest, "mediaType": new.media_type, "tags": list(asked)}
     registry.notify("push", fields | {"size": len(raw), "user": call.identity.name})
     headers = {"Location": f"/v2/{call.repository}/manifests/{new.digest}", "Docker-Content-Digest": new.digest}
@@ -67,10 +69,12 @@ async def delete(registry: Registry, call: Call) -> web.StreamResponse:
     """DELETE of a tag, or of a manifest with all its tags."""
     reference = call.reference()
     if isinstance(reference, Digest):
-        gone = await registry.database.write(manifests.delete, call.repository, str(reference), registry.now())
+        immutable = partial(registry.config.is_immutable, call.repository)
+        query, now = manifests.delete, registry.now()
+        gone = await registry.database.write(query, call.repository, str(reference), immutable, now)
     else:
-        if registry.is_immutable(call.repository, reference):
-            raise Forbidden(f"The tag {reference} of {call.repository} is immutable", code=faults.TAG_IMMUTABLE)
+        if registry.config.is_immutable(call.repository, reference):
+            raise manifests.tag_immutable(call.repository, reference)
         gone = await registry.database.write(tags.delete_tag, call.repository, reference) is not None
     if not gone:
         raise await manifest_unknown(registry, call.repository, str(reference))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from lamina.distribution import faults
+from lamina.distribution.server import upload_quota
 from lamina.distribution.server.call import Call, parse_digest, parse_name
 from lamina.distribution.server.handlers.answers import empty
 from lamina.distribution.server.keeping import keep
-from lamina.distribution.server.metadata import repositories
+from lamina.distribution.server.metadata import quotas, repositories
 from lamina.errors import InvalidInput
 from lamina.formats.digest import DEFAULT, LENGTHS, Digest
 
@@ -28,7 +29,11 @@ async def start(registry: Registry, call: Call) -> web.StreamResponse:
     if whole is not None and mount is None:
         digest = parse_digest(whole)
         upload = await registry.storage.create(call.repository, digest.algorithm)
-        await registry.storage.append(call.repository, upload, 0, call.pieces())
+        try:
+            await upload_quota.append(registry, call, upload, 0)
+        except BaseException:
+            await upload_quota.drop(registry, call.repository, upload)  # the client has no name for it
+            raise
         return await _commit(registry, call, upload, digest)
     algorithm = call.query("digest-algorithm") or DEFAULT
     if algorithm not in LENGTHS:
@@ -46,7 +51,7 @@ async def status(registry: Registry, call: Call) -> web.StreamResponse:
 async def append(registry: Registry, call: Call) -> web.StreamResponse:
     """PATCH: the next chunk, or a stream."""
     upload = call.target.reference
-    size = await registry.storage.append(call.repository, upload, call.chunk_start(), call.pieces())
+    size = await upload_quota.append(registry, call, upload, call.chunk_start())
     return _accepted(registry, call, upload, size, 202)
 
 
@@ -57,13 +62,14 @@ async def finish(registry: Registry, call: Call) -> web.StreamResponse:
         raise InvalidInput("The digest parameter is missing", code=faults.DIGEST_INVALID)
     digest, upload = parse_digest(written), call.target.reference
     if call.request.body_exists:
-        await registry.storage.append(call.repository, upload, call.chunk_start(), call.pieces())
+        await upload_quota.append(registry, call, upload, call.chunk_start())
     return await _commit(registry, call, upload, digest)
 
 
 async def cancel(registry: Registry, call: Call) -> web.StreamResponse:
     """DELETE: forget an upload."""
     await registry.storage.cancel(call.repository, call.target.reference)
+    await registry.database.write(quotas.forget, call.target.reference)
     return empty(204)
 
 
@@ -77,14 +83,14 @@ async def _mount(registry: Registry, call: Call, digest: Digest) -> bool:
     allowed = [holder for holder in holders if registry.gate.allows(call.identity, holder, "pull")]
     if not allowed:
         return False
-    quota = registry.quota(call.repository)
+    quota = registry.config.quota(call.repository)
     return await registry.database.write(
         repositories.mount, call.repository, str(digest), allowed, registry.now(), quota
     )
 
 
 async def _commit(registry: Registry, call: Call, upload: str, digest: Digest) -> web.StreamResponse:
-    quota, now = registry.quota(call.repository), registry.now()
+    quota, now = registry.config.quota(call.repository), registry.now()
     await keep(registry.database, registry.storage, call.repository, digest, upload, now, quota)
     return _created(call, digest)
 

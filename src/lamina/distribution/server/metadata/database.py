@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from lamina.errors import Unsupported
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -21,7 +23,11 @@ class Session(Protocol):
     def all(self, sql: str, *parameters: Any) -> list[Row]: ...
     def one(self, sql: str, *parameters: Any) -> Row | None: ...
     def run(self, sql: str, *parameters: Any) -> int:
-        """Execute, and give the number of rows changed."""
+        """Execute, and return the number of rows changed."""
+        ...
+
+    def lock(self, name: str) -> None:
+        """Keep other transactions that lock the same name waiting until this one ends."""
         ...
 
 
@@ -56,12 +62,33 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = Path(__file__).with_name("schema.sql")
+_UPGRADES = {  # by the version they lead to
+    2: "UPDATE repositories SET bytes = bytes "
+    "+ (SELECT COALESCE(SUM(size), 0) FROM manifests WHERE repository = repositories.name)",
+}
 
 
-def schema(text_type: str) -> list[str]:
-    """The statements that make the tables where they are missing; `text_type` must sort by bytes."""
+def prepare(session: Session, text_type: str) -> None:
+    """Make the tables, or bring older ones up to date; `text_type` must sort by bytes.
+
+    Raises Unsupported where a newer lamina made them.
+    """
+    for statement in _statements(text_type):
+        session.run(statement)
+    row = session.one("SELECT version FROM schema_version")
+    if row is None:
+        session.run("INSERT INTO schema_version VALUES (?)", SCHEMA_VERSION)
+        return
+    if row[0] > SCHEMA_VERSION:
+        raise Unsupported(f"The registry's database has schema {row[0]}, and this lamina knows {SCHEMA_VERSION}")
+    for version in range(row[0] + 1, SCHEMA_VERSION + 1):
+        session.run(_UPGRADES[version])
+    session.run("UPDATE schema_version SET version = ?", SCHEMA_VERSION)
+
+
+def _statements(text_type: str) -> list[str]:
     script = _SCHEMA.read_text().replace("{text}", text_type)
     without_comments = "\n".join(line for line in script.splitlines() if not line.startswith("--"))
     return [statement.strip() for statement in without_comments.split(";") if statement.strip()]

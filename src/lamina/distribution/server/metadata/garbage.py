@@ -62,6 +62,13 @@ def purge_manifests(session: Session, before: float) -> int:
     dead = dead_manifests(session, before, BATCH)
     for repository, digest in dead:
         session.run("DELETE FROM refs WHERE repository = ? AND manifest = ?", repository, digest)
+        session.run(
+            "UPDATE repositories SET bytes = bytes - (SELECT size FROM manifests WHERE repository = ? AND digest = ?) "
+            "WHERE name = ?",
+            repository,
+            digest,
+            repository,
+        )
         session.run("DELETE FROM manifests WHERE repository = ? AND digest = ?", repository, digest)
         _purge_document(session, digest)
     return len(dead)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lamina.distribution.faults import MANIFEST_BLOB_UNKNOWN, TAG_IMMUTABLE
+from lamina.distribution.server.metadata import quotas
 from lamina.distribution.server.metadata.database import Session
-from lamina.errors import Conflict, NotFound
+from lamina.errors import Conflict, Forbidden, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +68,28 @@ def find_by_tag(session: Session, repository: str, tag: str, with_raw: bool) -> 
 
 
 def put(
-    session: Session, repository: str, new: NewManifest, tags: Sequence[str], immutable: Sequence[str], now: float
+    session: Session,
+    repository: str,
+    new: NewManifest,
+    tags: Sequence[str],
+    immutable: Sequence[str],
+    quota: int | None,
+    now: float,
 ) -> None:
     """Store a manifest and point `tags` at it, all or nothing.
 
-    Raises NotFound where something it needs is missing, Conflict where a tag among `immutable` names another one.
+    Raises NotFound where something it needs is missing, Conflict where a tag among `immutable` names another one,
+    NoSpace beyond `quota` bytes.
     """
+    if quota is not None:
+        quotas.lock(session, repository)
     session.run("INSERT INTO repositories VALUES (?, 0, ?) ON CONFLICT (name) DO NOTHING", repository, now)
     _check_needs(session, repository, new)
     session.run("INSERT INTO documents VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", new.digest, new.raw)
-    session.run(
-        "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '') ON CONFLICT (repository, digest) "
-        "DO UPDATE SET media_type = excluded.media_type, pushed = excluded.pushed, pulled = excluded.pulled, "
-        "deleted = NULL, lost_tags = ''",
-        repository,
-        new.digest,
-        new.media_type,
-        len(new.raw),
-        new.artifact_type,
-        new.subject,
-        new.descriptor,
-        now,
-        now,
-    )
+    if _insert(session, repository, new, now):
+        session.run("UPDATE repositories SET bytes = bytes + ? WHERE name = ?", len(new.raw), repository)
+        if quota is not None:
+            quotas.check(session, repository, quota)
     kinds = [("blob", new.blobs), ("child", new.children), ("subject", (new.subject,) if new.subject else ())]
     for kind, digests in kinds:
         for digest in dict.fromkeys(digests):
@@ -100,21 +100,26 @@ def put(
         _tag(session, repository, tag, new.digest, tag in immutable, now)
 
 
-def delete(session: Session, repository: str, digest: str, now: float) -> bool:
-    """Take a manifest and its tags away; they can be brought back until collected. False where there was none."""
-    tags = [
-        row[0] for row in session.all("SELECT name FROM tags WHERE repository = ? AND digest = ?", repository, digest)
-    ]
-    changed = session.run(
-        "UPDATE manifests SET deleted = ?, lost_tags = ? WHERE repository = ? AND digest = ? AND deleted IS NULL",
-        now,
-        json.dumps(tags) if tags else "",
-        repository,
-        digest,
-    )
-    if changed:
-        session.run("DELETE FROM tags WHERE repository = ? AND digest = ?", repository, digest)
-    return bool(changed)
+def delete(session: Session, repository: str, digest: str, immutable: Callable[[str], bool], now: float) -> bool:
+    """Delete a manifest with its tags, and return False where there was none. `undelete` works until it is collected.
+
+    Raises Forbidden where one of the tags is `immutable`: it could name another manifest afterwards.
+    """
+    update = "UPDATE manifests SET deleted = ? WHERE repository = ? AND digest = ? AND deleted IS NULL"
+    if not session.run(update, now, repository, digest):  # from here on, nobody else can give it a tag
+        return False
+    rows = session.all("DELETE FROM tags WHERE repository = ? AND digest = ? RETURNING name", repository, digest)
+    tags = sorted(row[0] for row in rows)
+    if fixed := [tag for tag in tags if immutable(tag)]:
+        raise tag_immutable(repository, fixed[0])
+    update = "UPDATE manifests SET lost_tags = ? WHERE repository = ? AND digest = ?"
+    session.run(update, json.dumps(tags) if tags else "", repository, digest)
+    return True
+
+
+def tag_immutable(repository: str, tag: str) -> Forbidden:
+    """Return the error for deleting a tag, or what it names, that must stay."""
+    return Forbidden(f"The tag {tag} of {repository} is immutable", code=TAG_IMMUTABLE, detail={"tag": tag})
 
 
 def undelete(session: Session, repository: str, digest: str, now: float) -> list[str] | None:
@@ -164,6 +169,27 @@ def note_pulls(session: Session, pulls: Sequence[tuple[str, str, float]]) -> Non
             digest,
             when,
         )
+
+
+def _insert(session: Session, repository: str, new: NewManifest, now: float) -> bool:
+    """Store a manifest's row; return whether it is new. A deleted one comes back, without its tags."""
+    inserted = session.run(
+        "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '') "
+        "ON CONFLICT (repository, digest) DO NOTHING",
+        repository,
+        new.digest,
+        new.media_type,
+        len(new.raw),
+        new.artifact_type,
+        new.subject,
+        new.descriptor,
+        now,
+        now,
+    )
+    if not inserted:
+        update = "UPDATE manifests SET media_type = ?, pushed = ?, pulled = ?, deleted = NULL, lost_tags = '' "
+        session.run(f"{update}WHERE repository = ? AND digest = ?", new.media_type, now, now, repository, new.digest)
+    return bool(inserted)
 
 
 def _check_needs(session: Session, repository: str, new: NewManifest) -> None:

@@ -12,11 +12,12 @@ from typing import Any, Concatenate
 
 import psycopg
 
-from lamina.distribution.server.metadata.database import SCHEMA_VERSION, P, Row, T, schema
-from lamina.errors import Unavailable, Unsupported
+from lamina.distribution.server.metadata.database import P, Row, T, prepare
+from lamina.errors import Unavailable
 
 CONNECTIONS = 12
 _LOCK = 0x6C616D696E61  # the advisory lock that sets collections apart from pushes
+_NAMED_LOCKS = 1  # the first key of all locks by name, which keeps them apart from `_LOCK`
 _ATTEMPTS = 30
 _COLLISIONS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 
@@ -35,6 +36,9 @@ class PostgresSession:
 
     def run(self, sql: str, *parameters: Any) -> int:
         return self._connection.execute(_translated(sql), parameters).rowcount
+
+    def lock(self, name: str) -> None:
+        self._connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_NAMED_LOCKS, name))
 
 
 class PostgresDatabase:
@@ -110,14 +114,8 @@ class PostgresDatabase:
         with connection.transaction():
             session = PostgresSession(connection)
             session.run("SELECT pg_advisory_xact_lock(?)", _LOCK)
-            for statement in schema('TEXT COLLATE "C"'):
-                session.run(statement)
-            row = session.one("SELECT version FROM schema_version")
-            if row is None:
-                session.run("INSERT INTO schema_version VALUES (?)", SCHEMA_VERSION)
+            prepare(session, 'TEXT COLLATE "C"')
         self._discard(connection)
-        if row is not None and row[0] > SCHEMA_VERSION:
-            raise Unsupported(f"The registry's database has schema {row[0]}, and this lamina knows {SCHEMA_VERSION}")
 
 
 def _translated(sql: str) -> Any:

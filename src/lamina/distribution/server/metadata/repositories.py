@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lamina.distribution.faults import BLOB_UNKNOWN
-from lamina.distribution.server.metadata import unfinished
+from lamina.distribution.server.metadata import quotas, unfinished
 from lamina.distribution.server.metadata.database import Session
-from lamina.errors import NoSpace, NotFound
+from lamina.errors import NotFound
 
 
 class Placed(NamedTuple):
@@ -71,6 +71,9 @@ def add_blob(
     """
     if placed.segments is not None and not unfinished.take(session, upload, placed.segments):
         return None
+    if quota is not None:
+        quotas.lock(session, repository)
+        quotas.forget(session, upload)
     insert = "INSERT INTO blobs VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING"
     session.run(insert, digest, placed.size, placed.location, now)
     if placed.content is not None:
@@ -83,6 +86,7 @@ def add_blob(
 
 def abandon(session: Session, digest: str, placed: Placed, upload: str) -> bool:
     """End an upload whose push was refused; gives whether its bytes are to go, for none else has them."""
+    quotas.forget(session, upload)
     if placed.segments is not None:
         return unfinished.take(session, upload, placed.segments)
     row = session.one("SELECT location FROM blobs WHERE digest = ?", digest)
@@ -91,6 +95,8 @@ def abandon(session: Session, digest: str, placed: Placed, upload: str) -> bool:
 
 def link(session: Session, repository: str, digest: str, now: float, quota: int | None) -> None:
     """Give a repository a blob that the registry has. Raises NotFound, NoSpace beyond `quota` bytes."""
+    if quota is not None:
+        quotas.lock(session, repository)
     session.run("INSERT INTO repositories VALUES (?, 0, ?) ON CONFLICT (name) DO NOTHING", repository, now)
     row = session.one("SELECT size FROM blobs WHERE digest = ?", digest)
     if row is None:
@@ -102,7 +108,7 @@ def link(session: Session, repository: str, digest: str, now: float, quota: int 
     else:
         session.run("UPDATE repositories SET bytes = bytes + ? WHERE name = ?", row[0], repository)
         if quota is not None:
-            _keep_quota(session, repository, quota)
+            quotas.check(session, repository, quota)
 
 
 def mount(
@@ -138,11 +144,3 @@ def unlink_blob(session: Session, repository: str, digest: str, now: float) -> b
             digest,
         )
     )
-
-
-def _keep_quota(session: Session, repository: str, quota: int) -> None:
-    row = session.one("SELECT bytes FROM repositories WHERE name = ?", repository)
-    if row and row[0] > quota:
-        raise NoSpace(
-            f"{repository} would have {row[0]} bytes, more than its quota of {quota}", status=403, code="DENIED"
-        )

@@ -1,5 +1,6 @@
 -- Times are seconds since the epoch. A row with `deleted` set is gone for clients and can be brought back until it is
--- collected. `refs` says what keeps what: rows of a manifest stay as long as the manifest's row does.
+-- collected. `refs` says what keeps what: rows of a manifest stay as long as the manifest's row does. The `bytes` of a
+-- repository are those of its blobs and manifests.
 
 CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL);
 
@@ -78,6 +79,16 @@ CREATE TABLE IF NOT EXISTS uploads (
     size BIGINT NOT NULL,
     updated DOUBLE PRECISION NOT NULL
 );
+
+-- Bytes of unfinished uploads in repositories with a quota, counted before they are stored.
+CREATE TABLE IF NOT EXISTS reservations (
+    upload {text} PRIMARY KEY,
+    repository {text} NOT NULL,
+    bytes BIGINT NOT NULL,
+    updated DOUBLE PRECISION NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS reservations_by_repository ON reservations (repository);
 
 CREATE TABLE IF NOT EXISTS trash (
     location {text} PRIMARY KEY,

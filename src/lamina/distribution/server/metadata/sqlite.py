@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Concatenate
 
-from lamina.distribution.server.metadata.database import SCHEMA_VERSION, P, Row, T, schema
-from lamina.errors import NoSpace, Unsupported
+from lamina.distribution.server.metadata.database import P, Row, T, prepare
+from lamina.errors import NoSpace
 from lamina.linux.privacy import private_database
 
 MOST_AT_ONCE = 64  # writes in one commit
@@ -35,6 +35,9 @@ class SQLiteSession:
     def run(self, sql: str, *parameters: Any) -> int:
         return self._connection.execute(sql, parameters).rowcount
 
+    def lock(self, name: str) -> None:
+        return  # a write has the whole file for itself
+
 
 class SQLiteDatabase:
     """One file, in WAL mode. Reads take microseconds and happen in the caller; a write costs one flush for a batch."""
@@ -43,7 +46,7 @@ class SQLiteDatabase:
         self._path = path
         private_database(path)
         self._writer = _connect(path)
-        with_schema(self._writer)
+        _prepare(self._writer)
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -150,17 +153,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def with_schema(connection: sqlite3.Connection) -> None:
-    """Make the tables. Raises Unsupported where a newer lamina made them."""
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    for statement in schema("TEXT"):
-        connection.execute(statement)
-    row = connection.execute("SELECT version FROM schema_version").fetchone()
-    if row is None:
-        connection.execute("INSERT INTO schema_version VALUES (?)", (SCHEMA_VERSION,))
+    try:
+        prepare(SQLiteSession(connection), "TEXT")
+    except BaseException:
+        connection.close()
+        raise
     connection.execute("COMMIT")
-    if row is not None and row[0] > SCHEMA_VERSION:
-        raise Unsupported(f"The registry's database has schema {row[0]}, and this lamina knows {SCHEMA_VERSION}")
 
 
 def _as_no_space(error: sqlite3.Error) -> Exception:

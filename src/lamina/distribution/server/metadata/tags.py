@@ -21,8 +21,5 @@ def updated(session: Session, repository: str, tag: str) -> float | None:
 
 def delete_tag(session: Session, repository: str, tag: str) -> str | None:
     """Take a tag away; gives the digest it had, None where there was none."""
-    row = session.one("SELECT digest FROM tags WHERE repository = ? AND name = ?", repository, tag)
-    if row is None:
-        return None
-    session.run("DELETE FROM tags WHERE repository = ? AND name = ?", repository, tag)
-    return str(row[0])
+    rows = session.all("DELETE FROM tags WHERE repository = ? AND name = ? RETURNING digest", repository, tag)
+    return str(rows[0][0]) if rows else None

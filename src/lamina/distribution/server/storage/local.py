@@ -84,6 +84,9 @@ class LocalStorage:
                 await growing.end()
                 if hasher is not None:
                     self._remember(upload, hasher, growing.size)
+            if not os.fstat(fd).st_nlink:  # cancelled or expired meanwhile
+                self._hashers.pop(upload)
+                raise upload_unknown(upload)
             return growing.size
         finally:
             os.close(fd)
