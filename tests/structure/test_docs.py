@@ -61,6 +61,7 @@ def test_the_readme_shows_the_same_rooms() -> None:
         "errors",
         "events",
         "progress",
+        "cancellation",
         "keylocks",
         "lru",
         "credentials",

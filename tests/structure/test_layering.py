@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "events",
     "progress",
+    "cancellation",
     "keylocks",
     "lru",
     "formats",

@@ -1,0 +1,110 @@
+"""One way to stop long work: a token that its caller cancels and that the work checks, waits on, or is woken by."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from lamina.errors import Cancelled, Internal
+
+
+class Cancellation:
+    """A request to stop, which is never taken back. Any thread and any signal handler may make it.
+
+        cancellation = Cancellation()
+        engine.pull(reference, cancellation=cancellation)  # another thread calls cancellation.cancel()
+
+    Nothing here takes a lock, so `cancel` in a signal handler cannot wait for the thread that it interrupted.
+    """
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._callbacks: dict[object, Callable[[], object]] = {}
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has asked to stop."""
+        return self._reason is not None
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ask to stop and call what waits for that. `reason` is a sentence for people; only the first one counts."""
+        if self._reason is None:
+            self._reason = reason
+        while self._callbacks:
+            try:
+                _, callback = self._callbacks.popitem()
+            except KeyError:  # the last one has just been taken by its own thread
+                return
+            callback()
+
+    @property
+    def reason(self) -> str:
+        """Why to stop; "" as long as nobody has asked."""
+        return self._reason or ""
+
+    def check(self) -> None:
+        """Raise Cancelled once somebody has asked to stop."""
+        if self._reason is not None:
+            raise Cancelled(self._reason)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for `timeout` seconds, or for ever, and return whether somebody has asked to stop."""
+        gate = threading.Lock()
+        gate.acquire()
+        with self.on_cancel(gate.release):
+            gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+        return self.cancelled
+
+    @contextmanager
+    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Have `callback` called if somebody asks to stop while the block runs, or has asked before; once at most.
+
+        It runs in the thread that cancels, where it must not raise or wait, and may still run when the block has ended:
+        shut a socket down, never close a descriptor by its number.
+        """
+        key = object()
+        self._callbacks[key] = callback
+        if self.cancelled and self._callbacks.pop(key, None) is not None:
+            callback()
+        try:
+            yield
+        finally:
+            self._callbacks.pop(key, None)
+
+    def child(self) -> Child:
+        """Return a token for a part of the work, to be entered with `with`: see Child."""
+        return Child(self)
+
+
+class Child(Cancellation):
+    """A token that is cancelled with its parent, by itself, or when its block is left by an exception.
+
+    So the threads of a verb stop when one of them fails, and at Ctrl-C as well.
+    """
+
+    def __init__(self, parent: Cancellation) -> None:
+        super().__init__()
+        self._parent = parent
+        self._following = parent.on_cancel(lambda: self.cancel(parent.reason))
+
+    def __enter__(self) -> Child:
+        self._following.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._following.__exit__(None, None, None)
+        if error is not None:
+            self.cancel("other work that belongs to this has failed")
+
+
+class _Never(Cancellation):
+    def cancel(self, reason: str = "cancelled") -> None:
+        raise Internal("the token of work that nobody stops was cancelled")
+
+
+NEVER: Cancellation = _Never()
+"""For callers that will not stop the work."""
