@@ -9,7 +9,7 @@ import pytest
 
 from lamina.cli.config import ConfigFile
 from lamina.cli.contexts import ContextStore
-from lamina.cli.credentials import registry_of, to_auth
+from lamina.cli.credentials import auth_for, registry_of, to_auth
 from lamina.cli.main import run
 from lamina.cli.pairs import environment, labels
 from lamina.cli.settings import read_settings
@@ -55,9 +55,28 @@ def test_contradictions_are_said(clean: Path) -> None:
         read_settings({"hosts": ("a",), "context": "b"})
     with pytest.raises(NotFound, match="nosuch"):
         read_settings({"context": "nosuch"})
-    (clean / "config.json").write_text("{")
-    with pytest.raises(InvalidInput, match=r"config\.json"):
-        read_settings({})
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, "\udcff", None])
+def test_a_config_that_cannot_be_read_is_a_warning(
+    clean: Path, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    """It does not count, and what would write into it refuses to: its owner may still mend it."""
+    path = clean / "config.json"
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text, errors="surrogateescape")
+    assert run(["context", "show"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "default\n"
+    assert printed.err.startswith(f"WARNING: Error loading config file: {path}")
+    assert len(printed.err.splitlines()) == 1
+    assert auth_for(ConfigFile(clean), "registry.example/image") is None
+    ContextStore(clean).create("box", "tcp://box:1", "", None)
+    assert run(["context", "use", "box"]) == 1
+    assert "Mend or remove the file first" in capsys.readouterr().err
+    assert text is None or path.read_text(errors="surrogateescape") == text
 
 
 def test_contexts_are_kept_as_docker_keeps_them(clean: Path) -> None:

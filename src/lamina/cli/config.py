@@ -12,21 +12,30 @@ from lamina.errors import InvalidInput
 
 
 class ConfigFile:
-    """The user's `config.json` in `folder`; an empty one where there is none. Raises InvalidInput for a broken one."""
+    """The user's `config.json` in `folder`; an empty one where there is none.
+
+    `problem` tells why a file that is there could not be read: the commands go on without it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "config.json"
         self.document: dict[str, Any] = {}
+        self.problem = ""
         try:
-            loaded = json.loads(self.path.read_text())
-        except FileNotFoundError:
+            document = json.loads(self.path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
             return
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"cannot read {self.path} ({error})") from error
-        if not isinstance(loaded, dict):
-            raise InvalidInput(f"{self.path} holds no JSON object")
-        self.document = loaded
+        except OSError as error:
+            self.problem = f"{self.path}: {error.strerror}"
+            return
+        except (ValueError, RecursionError) as error:
+            self.problem = f"{self.path} is not valid JSON: {error}"
+            return
+        if isinstance(document, dict):
+            self.document = document
+        else:
+            self.problem = f"{self.path} holds no JSON object"
 
     def text(self, key: str) -> str:
         """A value that is a string; "" where it is missing or something else."""
@@ -39,7 +48,12 @@ class ConfigFile:
         return value if isinstance(value, dict) else {}
 
     def save(self) -> None:
-        """Replace the file at once, readable by its owner only: it may hold credentials."""
+        """Replace the file at once, readable by its owner only: it may hold credentials.
+
+        Raise InvalidInput where it could not be read: what is in it would be lost.
+        """
+        if self.problem:
+            raise InvalidInput(self.problem, advice="Mend or remove the file first")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self.path.with_name(f"config.json.{os.getpid()}")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -16,14 +16,21 @@ def registry_of(reference: str) -> str:
 
 
 def auth_for(config: ConfigFile, reference: str) -> Auth | None:
-    """What is known for the registry of a reference; None where nothing is. Raises InvalidInput, Unavailable."""
+    """Return what is known for the registry of a reference; None where nothing is, or config.json cannot be read.
+
+    Raise InvalidInput for damaged credentials, Unavailable for a helper that does not work.
+    """
+    if config.problem:
+        return None
     registry = registry_of(reference)
     known = CredentialFile(config.path).get(registry)
     return to_auth(registry, known) if known else None
 
 
 def all_auths(config: ConfigFile) -> dict[str, Auth]:
-    """All that is known, for a build that may pull from any registry."""
+    """Return all that is known, for a build that may pull from any registry."""
+    if config.problem:
+        return {}
     return {name: to_auth(name, known) for name, known in CredentialFile(config.path).all().items()}
 
 

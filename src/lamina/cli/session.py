@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,16 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """From flags, environment and config.json. Raises InvalidInput where they contradict each other."""
+        """From flags, environment and config.json. Raise InvalidInput where they contradict each other.
+
+        A config.json that cannot be read is told on stderr, and does not count.
+        """
         from lamina.cli.settings import read_settings
 
-        return read_settings(self._flags)
+        settings = read_settings(self._flags)
+        if settings.config.problem:
+            print(f"WARNING: Error loading config file: {settings.config.problem}", file=sys.stderr)
+        return settings
 
     @property
     def is_up(self) -> bool:
