@@ -151,6 +151,21 @@ def test_signals_go_to_the_container(lamina: Cli) -> None:
     assert process.returncode == 9
 
 
+def test_the_third_request_to_end_ends_the_client_alone(lamina: Cli) -> None:
+    script = "trap 'echo still here' INT; echo ready; while true; do sleep 0.05; done"
+    environment = {**os.environ, "LAMINA_HOST": lamina.host, "DOCKER_CONFIG": str(lamina.config)}
+    command = [*LAMINA, "run", "--network", "none", "--name", "deaf", "base", "sh", "-c", script]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment, **pipes)
+    assert process.stdout is not None
+    for line in (b"ready\n", b"still here\n", b"still here\n"):
+        assert process.stdout.readline() == line
+        process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=PATIENCE)[1]
+    assert (process.returncode, error) == (1, b"\ngot 3 SIGTERM/SIGINTs, forcefully exiting\n")
+    assert lamina.text("ps", "-q", "--filter", "name=deaf")
+
+
 def test_a_terminal_is_raw_sized_and_given_back(lamina: Cli) -> None:
     terminal = lamina.terminal(*RUN, "-it", "-e", "PS1=> ", "base", "sh")
     termios.tcsetwinsize(terminal.fd, (31, 97))
