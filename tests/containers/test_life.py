@@ -159,6 +159,13 @@ def test_auto_remove(rooms: Rooms) -> None:
     assert rooms.actions()[-2:] == ["die", "destroy"]
 
 
+def test_a_forced_removal_does_not_mind_that_the_container_removes_itself(rooms: Rooms) -> None:
+    id = rooms.run("sleep 100", host=HostConfig(network_mode="none", auto_remove=True))
+    rooms.containers.remove(id, force=True)
+    assert rooms.containers.list(all=True) == []
+    assert rooms.actions().count("destroy") == 1
+
+
 def test_restart_policies(rooms: Rooms) -> None:
     policy = HostConfig(network_mode="none", restart_policy=RestartPolicy("on-failure", 2))
     id = rooms.run("exit 1", host=policy)

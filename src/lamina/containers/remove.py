@@ -27,10 +27,11 @@ class Remover:
         self._publish = publish
 
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
-        """Removes the container; with `force` a running one, with `volumes` also its anonymous volumes.
+        """Remove the container; with `force` a running one, with `volumes` also its anonymous volumes.
 
-        With `force` a start that hangs is ended, too. Raises Conflict for a running one, and when it is being removed
-        by somebody else.
+        With `force` a start that hangs is ended, too, and it does not matter who removes the container first: one that
+        was run with `--rm` removes itself when it is killed. Raise Conflict for a running one, NotFound for one that
+        somebody else removed meanwhile.
         """
         if force:
             self._stopper.end_start(container)
@@ -40,6 +41,8 @@ class Remover:
             self._stopper.end(container)
         with container.lock:
             if container.removed:
+                if force:
+                    return
                 raise NotFound(f"No such container: {container.id}", container=container.id)
             if container.state.running:
                 raise Conflict(self._refusal(container), container=container.id)
