@@ -152,10 +152,11 @@ def test_names_come_apart() -> None:
 def test_copies_find_their_place() -> None:
     folder, file, nothing = (Target("/d", True, True), Target("/d/f", True, False), Target("/d/new", False, False))
     assert place(Source("a", False), folder) == Placement("/d", "a")
-    assert place(Source("a", True, contents=True), folder) == Placement("/d", ".")
+    assert place(Source("", True), folder) == Placement("/d", "")
     assert place(Source("a", False), file) == Placement("/d", "f")
     assert place(Source("a", True), nothing) == Placement("/d", "new")
-    assert place(Source("a", True, contents=True), Target("/d/new/", False, False)) == Placement("/d", "new")
+    assert place(Source("", True), Target("/d/new/", False, False)) == Placement("/d", "new")
+    assert place(Source("", True), Target("new/.", False, False)) == Placement("new", ".")
     for source, target, kind in (
         (Source("a", True), file, InvalidInput),
         (Source("a", False), Target("/d/new/", False, False), NotFound),
@@ -164,7 +165,12 @@ def test_copies_find_their_place() -> None:
             place(source, target)
     assert renamed("a/b/c", "a", "x") == "x/b/c"
     assert renamed("a", "a", "x") == "x"
-    assert renamed("a/b", "a", ".") == "b"
+    assert renamed("a/b", "a", "") == "b"
+    assert renamed("a", "a", "") == ""
+    assert renamed("a/b", "", "x") == "x/a/b"
+    assert renamed("", "", "x") == "x"
+    assert renamed("ab/c", "a", "x") == "x/ab/c"
+    assert renamed(".a", "", "") == ".a"
     assert split_argument("c:/x") == ("c", "/x")
     assert split_argument("./c:x") == ("", "./c:x")
 

@@ -78,6 +78,26 @@ def test_writing(rooms: Rooms, container: str) -> None:
     assert any(change.path == "/d/new" or change.path == "d/new" for change in rooms.containers.changes(container))
 
 
+def test_links_lead_where_the_container_sees_them_lead(rooms: Rooms, container: str) -> None:
+    """Into a volume and out of it, through directories that are links themselves, or to nothing."""
+    links = {"to-vol": "/vol", "around": "to-vol/out/../d", "loop": "loop", "nowhere": "to-vol/none/x"}
+    rooms.containers.put_archive(container, "/", io.BytesIO(tar({}, **links)))
+    rooms.containers.put_archive(container, "/vol", io.BytesIO(tar({"f": b"v"}, out="/d", up="../d/f")))
+    assert fetched(rooms, container, "/to-vol/f") == {"f": b"v"}
+    assert fetched(rooms, container, "/to-vol/out/f") == {"f": b"one\n"}
+    assert fetched(rooms, container, "/around/f") == {"f": b"one\n"}
+    targets = {"/to-vol/up": "/d/f", "/to-vol": "/vol", "/nowhere": "/vol/none/x", "/to-vol/out": "/d"}
+    for path, target in targets.items():
+        assert rooms.containers.stat_path(container, path)["linkTarget"] == target
+    rooms.containers.put_archive(container, "/to-vol/", archive(new=b"n"))
+    assert (rooms.volumes.path("vol") / "new").read_bytes() == b"n"
+    for path in ("/loop", "/loop/"):
+        with pytest.raises(InvalidInput, match="too many levels"):
+            rooms.containers.stat_path(container, path)
+    with pytest.raises(InvalidInput, match="not a directory"):
+        rooms.containers.stat_path(container, "/d/f/")
+
+
 def test_export_leaves_mounts_out(rooms: Rooms, container: str, tmp_path: Path) -> None:
     with (tmp_path / "x.tar").open("wb", buffering=0) as file:
         rooms.containers.export(container, file)

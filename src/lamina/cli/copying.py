@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 from typing import NamedTuple
 
 from lamina.errors import InvalidInput, NotFound
 
 GO_DIRECTORY = 1 << 31  # bits of Go's os.FileMode, which the API sends
 GO_SYMLINK = 1 << 27
+GO_IRREGULAR = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19  # devices, pipes, sockets
+LINKS = 10  # symlinks that are followed from a destination, as many as docker follows
 
 
 class Source(NamedTuple):
-    """What is copied. `contents` means the directory's entries, not the directory."""
+    """What is copied, by the name it has in a directory that takes it: "" for what a directory holds (`DIR/.`)."""
 
     name: str
     is_dir: bool
-    contents: bool = False
 
 
 class Target(NamedTuple):
@@ -33,41 +35,93 @@ class Target(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Unpack into `folder`, which exists; the first name of every entry becomes `name`."""
+    """Unpack into `folder`, and call the source `name` there; "" puts what it holds into the folder itself."""
 
     folder: str
     name: str
 
 
 def place(source: Source, target: Target) -> Placement:
-    """Raises NotFound where a directory that was insisted on is not there, InvalidInput for a directory onto a file."""
-    insists = target.path.endswith(("/", "/."))
-    path = target.path.rstrip("/") or "/"
+    """Raise NotFound where a directory that was insisted on is not there, InvalidInput for a directory onto a file."""
     if target.exists and target.is_dir:
-        return Placement(target.path, "." if source.contents else source.name)
-    if target.exists:
-        if source.is_dir:
-            raise InvalidInput(f"cannot copy a directory to the file {target.path}")
-        if insists:
-            raise InvalidInput(f"{target.path} is not a directory")
-    elif insists and not source.is_dir:
-        raise NotFound(
-            f"the directory {target.path} does not exist", advice="Make it first, or leave out the last slash"
-        )
-    path = path.removesuffix("/.") or "/"
-    return Placement(posixpath.dirname(path) or ".", posixpath.basename(path))
+        return Placement(target.path, source.name)
+    if target.exists and source.is_dir:
+        raise InvalidInput(f"cannot copy a directory to the file {target.path}")
+    if insists_on_directory(target.path) and not (source.is_dir or target.exists):
+        advice = "Make it first, or leave out the last slash"
+        raise NotFound(f"the directory {target.path} does not exist", advice=advice)
+    return Placement(*split_entry(target.path))
 
 
-def renamed(entry: str, source: str, name: str) -> str:
-    """An entry's path with its first name, which is `source`, made `name`."""
-    first, slash, rest = entry.strip("/").partition("/")
-    if first not in (source, "."):
-        return entry
-    return posixpath.normpath(f"{name}{slash}{rest}")
+def renamed(entry: str, top: str, name: str) -> str:
+    """Return the path of an archive's entry with the archive's own top directory or file called `name`.
+
+    Both may be "", which stands for the folder that is unpacked into. Paths are clean: "a/b", without a dot. What is
+    not below `top` is put below `name` as well.
+    """
+    below = entry[len(top) :].lstrip("/") if entry == top or entry.startswith(f"{top}/") or not top else entry
+    return posixpath.join(name, below).rstrip("/")
+
+
+def names_contents(path: str) -> bool:
+    """Return whether a path stands for what its directory holds: its last part is "."."""
+    return path == "." or path.endswith("/.")
+
+
+def insists_on_directory(path: str) -> bool:
+    """Return whether a path can name nothing but a directory."""
+    return path.endswith("/") or names_contents(path)
+
+
+def split_entry(path: str) -> tuple[str, str]:
+    """Return the directory of a path and its last part, which may be "." (`SplitPathDirEntry` of moby)."""
+    clean = posixpath.normpath(path)
+    if names_contents(path):
+        return clean, "."
+    return posixpath.dirname(clean) or ".", posixpath.basename(clean)
+
+
+def absolute(path: str) -> str:
+    """Return a path of this machine from its root on, with the slash or dot at its end left there."""
+    ending = "/." if names_contents(path) else "/" if path.endswith("/") else ""
+    return os.path.abspath(path).rstrip("/") + ending or "/"
+
+
+def local_source(path: str, follow: bool) -> tuple[str, Source]:
+    """Return the absolute path of a source on this machine, and what it is. Raise OSError where it is not there.
+
+    A symbolic link is itself, unless `follow` or the path's end insists on a directory.
+    """
+    path = absolute(path)
+    status = os.stat(path) if follow or insists_on_directory(path) else os.lstat(path)
+    name = "" if names_contents(path) else os.path.basename(os.path.normpath(path))
+    return path, Source(name, stat.S_ISDIR(status.st_mode))
+
+
+def local_target(path: str) -> Target:
+    """Return what is at a destination on this machine; a symbolic link is followed, also to where nothing is yet.
+
+    Raise NotFound where the directory of a new file is not there, InvalidInput for a device, and OSError.
+    """
+    path = absolute(path)
+    for _ in range(LINKS):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            break
+        if not stat.S_ISLNK(status.st_mode):
+            if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+                raise InvalidInput(f"{path} is no directory and no regular file", advice="Name another destination")
+            return Target(path, True, stat.S_ISDIR(status.st_mode))
+        path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    folder = split_entry(path)[0]
+    if not os.path.isdir(folder):
+        raise NotFound(f"the directory {folder} does not exist")
+    return Target(path, False, False)
 
 
 def split_argument(text: str) -> tuple[str, str]:
-    """("container", "path") of CONTAINER:PATH; a local path has "" for the container."""
+    """Return ("container", "path") of CONTAINER:PATH; a local path has "" for the container."""
     if os.path.isabs(text):
         return "", text
     container, colon, path = text.partition(":")

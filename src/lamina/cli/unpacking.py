@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lamina.cli.copying import Placement, renamed
+from lamina.errors import NotFound
 from lamina.layers.unpack import Style
 from lamina.layers.unpack import unpack as unpack_below
 
@@ -38,20 +39,25 @@ class ChunkReader(io.RawIOBase):
         return count
 
 
-def unpack(chunks: Iterator[bytes], source: str, placement: Placement, *, keep_owner: bool) -> None:
-    """Unpack a tar whose entries begin with `source` as `placement` says. Files are ours unless `keep_owner`.
+def unpack(chunks: Iterator[bytes], top: str, placement: Placement, *, keep_owner: bool) -> None:
+    """Unpack a tar whose names begin with `top` as `placement` says. Files are ours unless `keep_owner`.
 
-    Raises what `lamina.layers.unpack` does: InvalidInput for a damaged archive, Forbidden, NoSpace.
+    Raise what `lamina.layers.unpack` does: InvalidInput for a damaged archive, Conflict for a directory in a file's
+    place or the other way round, Forbidden, NoSpace; and NotFound where there is nothing in the archive.
     """
-
-    def rename(path: str) -> str:
-        path = renamed(path, source, placement.name)
-        return "" if path == "." else path
-
     folder = os.open(placement.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         owner = None if keep_owner else (os.geteuid(), os.getegid())
         stream = io.BufferedReader(ChunkReader(chunks), 1 << 20)
-        unpack_below(stream, folder, Style.PLAIN, owner=owner, rename=rename)
+        unpacked = unpack_below(
+            stream,
+            folder,
+            Style.PLAIN,
+            owner=owner,
+            keep_kinds=True,
+            rename=lambda path: renamed(path, top, placement.name) or None,  # the folder itself stays as it is
+        )
     finally:
         os.close(folder)
+    if not unpacked.entries:  # dockerd does this to names that are no UTF-8
+        raise NotFound("the daemon found the path and then sent nothing of it")

@@ -62,15 +62,15 @@ def unpack(
     *,
     owner: tuple[int, int] | None = None,
     keep_kinds: bool = False,
-    rename: Callable[[str], str] | None = None,
+    rename: Callable[[str], str | None] | None = None,
 ) -> Unpacked:
     """Unpack the plain tar `source` (a stream, or a file) below the directory that the descriptor `root` holds open.
 
     Restores owner (root only), mode, times, extended attributes, capabilities, devices and holes. `owner` is given to
     every file in place of its own. `keep_kinds` refuses, with Conflict, to put a directory where something else is, or
-    the other way round. `rename` says where a member goes: it takes and gives paths as `Entry.path` has them. Raises
-    InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden, NoSpace; what was unpacked before stays, and
-    it is the caller's to remove. Nothing is synced.
+    the other way round. `rename` says where a member goes: it takes and gives paths as `Entry.path` has them, or None
+    for a member that is left out. Raises InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden,
+    NoSpace; what was unpacked before stays, and it is the caller's to remove. Nothing is synced.
     """
     if isinstance(source, Path):
         with source.open("rb", buffering=0) as file:
@@ -80,11 +80,14 @@ def unpack(
     entries = size = 0
     try:
         for member in read_tar(source, limits):
+            entries += 1
             if rename is not None:
-                member.entry = _renamed(member.entry, rename)
+                renamed = _renamed(member.entry, rename)
+                if renamed is None:
+                    continue
+                member.entry = renamed
             with placing(member.entry.path):
                 unpacking.put(member)
-            entries += 1
             size += member.entry.size
         unpacking.finish()
     finally:
@@ -92,9 +95,10 @@ def unpack(
     return Unpacked(entries, size)
 
 
-def _renamed(entry: Entry, rename: Callable[[str], str]) -> Entry:
-    is_link = entry.type is EntryType.HARDLINK
-    return replace(entry, path=rename(entry.path), target=rename(entry.target) if is_link else entry.target)
+def _renamed(entry: Entry, rename: Callable[[str], str | None]) -> Entry | None:
+    path = rename(entry.path)
+    target = rename(entry.target) if entry.type is EntryType.HARDLINK else entry.target
+    return None if path is None or target is None else replace(entry, path=path, target=target)
 
 
 def _whiteouts(style: Style, root: int) -> Whiteouts:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from lamina.cli import completing
 from lamina.cli.arguments import command, switch
-from lamina.cli.copying import GO_DIRECTORY, GO_SYMLINK, Source, Target, place, renamed, split_argument
+from lamina.cli.copying import (
+    GO_DIRECTORY,
+    GO_IRREGULAR,
+    GO_SYMLINK,
+    Source,
+    Target,
+    insists_on_directory,
+    local_source,
+    local_target,
+    names_contents,
+    place,
+    split_argument,
+    split_entry,
+)
 from lamina.cli.session import Session
 from lamina.client.containers import Containers
 from lamina.client.pack import Packed, pack
@@ -45,61 +58,72 @@ def cp(session: Session, source: str, target: str, archive: bool, follow_link: b
 
 
 def _from_container(containers: Containers, name: str, path: str, target: str, keep_owner: bool, follow: bool) -> None:
+    asked = path
     if follow:
         path = _followed(containers, name, path)[0]
-    found, chunks = containers.get_archive(name, path)
+    stat, chunks = containers.get_archive(name, path)
     if target == "-":
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
         return
     from lamina.cli.unpacking import unpack
 
-    contents = path.endswith("/.")
-    entry = posixpath.basename(posixpath.normpath(path.removesuffix("/."))) or "/"
-    source = Source(entry, bool(found["mode"] & GO_DIRECTORY), contents)
-    placement = place(source, Target(target, os.path.exists(target), os.path.isdir(target)))
-    if not os.path.isdir(placement.folder):
-        raise NotFound(f"the directory {placement.folder} does not exist")
-    unpack(chunks, entry, placement, keep_owner=keep_owner)
+    source = Source(_top(asked), bool(stat["mode"] & GO_DIRECTORY))
+    unpack(chunks, _top(path), place(source, local_target(target)), keep_owner=keep_owner)
+
+
+def _top(path: str) -> str:
+    """How the names in the archive of a path in a container begin; "" for what a directory, or the root, holds."""
+    return "" if names_contents(path) else posixpath.basename(posixpath.normpath(posixpath.join("/", path)))
 
 
 def _to_container(containers: Containers, path: str, name: str, target: str, keep_owner: bool, follow: bool) -> None:
-    target, at_target = _followed(containers, name, target)
+    destination = _destination(containers, name, target)
     if path == "-":
-        if not at_target.is_dir:
+        if not destination.is_dir:
             raise InvalidInput(f'destination "{name}:{target}" must be a directory')
         chunks = iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
-        containers.put_archive(name, target, chunks, archive_mode=keep_owner)
+        containers.put_archive(name, destination.path, chunks, archive_mode=keep_owner)
         return
-    found = os.stat(path) if follow or path.endswith("/") else os.lstat(path)
-    contents = path.endswith("/.") or path == "."
-    entry = os.path.basename(os.path.abspath(path))
-    placement = place(Source(entry, stat.S_ISDIR(found.st_mode), contents), at_target)
-    entries = _local_entries(os.path.abspath(path), entry, placement.name, follow)
+    path, source = local_source(path, follow)
+    placement = place(source, destination)
+    entries = _local_entries(path, placement.name, follow or insists_on_directory(path))
     containers.put_archive(name, placement.folder, pack(entries), archive_mode=keep_owner)
 
 
-def _followed(containers: Containers, name: str, path: str) -> tuple[str, Target]:
-    """A path in a container with a link at its end followed once, and what is there."""
-    try:
-        found = containers.stat_path(name, path)
-        if found["mode"] & GO_SYMLINK and found["linkTarget"]:
-            path = posixpath.join(posixpath.dirname(path.rstrip("/")), found["linkTarget"])
-            found = containers.stat_path(name, path)
-    except NotFound:
+def _destination(containers: Containers, name: str, path: str) -> Target:
+    """What is at a path in a container to copy to. Raise InvalidInput for a device, NotFound for no container."""
+    path, stat = _followed(containers, name, path)
+    if stat is None:
         containers.get(name)  # an unknown container is an error, a path that is not there may be made
-        return path, Target(path, False, False)
-    return path, Target(path, True, bool(found["mode"] & GO_DIRECTORY))
+        return Target(path, False, False)
+    if stat["mode"] & GO_IRREGULAR:
+        raise InvalidInput(f'"{name}:{path}" is no directory and no regular file')
+    return Target(path, True, bool(stat["mode"] & GO_DIRECTORY))
 
 
-def _local_entries(path: str, source: str, name: str, follow: bool) -> Iterator[Packed]:
-    yield Packed(renamed(source, source, name), path, follow=follow)
+def _followed(containers: Containers, name: str, path: str) -> tuple[str, dict[str, Any] | None]:
+    """Where a path in a container leads when a symbolic link at its end is followed, and its stat; None for nothing."""
+    try:
+        stat = containers.stat_path(name, path)
+        if stat["mode"] & GO_SYMLINK and stat["linkTarget"]:
+            path = posixpath.join("/", split_entry(path)[0], stat["linkTarget"])
+            stat = containers.stat_path(name, path)
+    except NotFound:
+        return path, None
+    return path, stat
+
+
+def _local_entries(path: str, name: str, follow: bool) -> Iterator[Packed]:
+    """The file or directory `path` of this machine under `name`, with all it holds."""
+    if name:
+        yield Packed(name, path, follow=follow)
     if not os.path.isdir(path) or (os.path.islink(path) and not follow):
         return
     for folder, directories, files in os.walk(path):
-        below = posixpath.join(source, os.path.relpath(folder, path))
+        below = posixpath.normpath(posixpath.join(name, os.path.relpath(folder, path)))
         for child in sorted(directories + files):
-            yield Packed(renamed(posixpath.normpath(f"{below}/{child}"), source, name), os.path.join(folder, child))
+            yield Packed(posixpath.join(below, child), os.path.join(folder, child))
 
 
 @command("lamina export -o rootfs.tar app1")

@@ -110,7 +110,7 @@ def _head(entry: Entry, stored: int) -> bytes:
     """The header blocks of one member: its ustar header, behind an extended header where that does not suffice."""
     name = entry.path.encode("utf-8", "surrogateescape")
     if entry.type is EntryType.DIRECTORY:
-        name = name + b"/" if name else b"./"
+        name = name.removesuffix(b"/") + b"/" if name else b"./"
     if len(name) <= 100:
         prefix, short = b"", name
     else:
