@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from lamina.errors import InvalidInput
+from lamina.formats.document import encode_json
 
 T = TypeVar("T")
 Query = Mapping[str, Sequence[str]]  # every value of every parameter, in the order sent
@@ -53,4 +54,4 @@ def parse_json(name: str, value: str, type: type[T], default: T) -> T:
 
 def write_json(value: Any) -> str:
     """Return `value` as compact JSON text."""
-    return msgspec.json.encode(value).decode()
+    return encode_json(value).decode()

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from lamina.formats.config import ImageConfig, RunConfig
 from lamina.formats.digest import Digest
+from lamina.formats.document import encode_key
 from lamina.formats.platform import Platform
 from lamina.formats.times import format_time
 from lamina.images.image import Image
@@ -46,11 +45,11 @@ class Step:
             self.created_by,
             self.content,
             str(self.platform),
-            msgspec.json.encode(self.config.to_json(), order="sorted").decode(),
+            encode_key(self.config.to_json()).decode(),
         ]
         if self.epoch_ns is not None:
             parts.append(str(self.epoch_ns))
-        return str(Digest.of(msgspec.json.encode(parts)))
+        return str(Digest.of(encode_key(parts)))
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ The memory of a directory context lies in the store, so that the next build of t
 
 from __future__ import annotations
 
+import os
 import time
 
 import msgspec
@@ -25,7 +26,7 @@ class _Kept(msgspec.Struct):
     """What the store holds for one context."""
 
     used: float  # when a build last used it, seconds since the epoch
-    rows: dict[str, Row]
+    rows: dict[bytes, Row]  # by path
 
 
 class Sums:
@@ -89,7 +90,8 @@ def load(store: Store, identity: str) -> Sums:
     if raw is None:
         return Sums()
     try:
-        return Sums(rows=msgspec.msgpack.decode(raw, type=_Kept).rows)
+        rows = msgspec.msgpack.decode(raw, type=_Kept).rows
+        return Sums(rows={os.fsdecode(path): row for path, row in rows.items()})
     except msgspec.DecodeError:
         return Sums()
 
@@ -102,7 +104,7 @@ def save(store: Store, identity: str, sums: Sums) -> None:
     if not sums.changed:
         return
     limit = time.time_ns() - _SETTLED_NS
-    rows = {path: row for path, row in sums.rows.items() if row[0][-1] < limit}
+    rows = {os.fsencode(path): row for path, row in sums.rows.items() if row[0][-1] < limit}
     raw = msgspec.msgpack.encode(_Kept(time.time(), rows))
     with store.transaction() as tx:
         tx.put(BUCKET, identity, raw)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from lamina.client.documents import Container, Created, Pruned
 from lamina.client.stream import Stream, deframed
-from lamina.client.transport import Transport, decode
+from lamina.client.transport import Transport, decode, encode_name
 from lamina.client.wire import Reply
 from lamina.errors import CommandFailed, NotModified
 from lamina.formats.frames import Piece
@@ -253,7 +252,7 @@ class Waiting:
 
 
 def _path(reference: str) -> str:
-    return f"/containers/{quote(reference, safe='')}"
+    return f"/containers/{encode_name(reference)}"
 
 
 def _chunks(reply: Reply) -> Iterator[bytes]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
-from urllib.parse import quote
 
 from lamina.client.documents import Created, Image, Pruned
 from lamina.client.messages import Auth, auth_header, encode_auth, messages
-from lamina.client.transport import Transport
+from lamina.client.transport import Transport, encode_name
 from lamina.client.wire import Reply
 from lamina.formats.labelfilters import Filters
 from lamina.progress import Message, Output, Report, ignore
@@ -182,4 +181,4 @@ class Images:
 
 
 def _path(reference: str) -> str:
-    return quote(reference, safe="/:@")
+    return encode_name(reference, safe="/:@")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from lamina.client.documents import Created, Network, Pruned
-from lamina.client.transport import Transport
+from lamina.client.transport import Transport, encode_name
 
 if TYPE_CHECKING:
     from lamina.api.containers import EndpointConfig
@@ -26,7 +25,7 @@ class Networks:
 
     def get(self, reference: str, *, verbose: bool = False) -> Network:
         """What inspect tells. Raises NotFound."""
-        return Network(self._transport.json("GET", f"/networks/{quote(reference, safe='')}", {"verbose": verbose}))
+        return Network(self._transport.json("GET", f"/networks/{encode_name(reference)}", {"verbose": verbose}))
 
     def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Network]:
         """All of them, or those that fit Docker's filters."""
@@ -34,7 +33,7 @@ class Networks:
 
     def remove(self, reference: str) -> None:
         """Raises NotFound, and Forbidden for a predefined network or one that is in use."""
-        self._transport.json("DELETE", f"/networks/{quote(reference, safe='')}")
+        self._transport.json("DELETE", f"/networks/{encode_name(reference)}")
 
     def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
         """Remove networks that no container uses."""
@@ -45,9 +44,9 @@ class Networks:
         from lamina.api.containers import encode
 
         body = {"Container": container, "EndpointConfig": encode(endpoint) if endpoint else {}}
-        self._transport.json("POST", f"/networks/{quote(reference, safe='')}/connect", json_body=body)
+        self._transport.json("POST", f"/networks/{encode_name(reference)}/connect", json_body=body)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Take a container out of the network; with `force` even one that is gone."""
         body = {"Container": container, "Force": force}
-        self._transport.json("POST", f"/networks/{quote(reference, safe='')}/disconnect", json_body=body)
+        self._transport.json("POST", f"/networks/{encode_name(reference)}/disconnect", json_body=body)

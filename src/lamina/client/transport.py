@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from lamina.client.address import Address
 from lamina.client.dial import Tls, dial
@@ -13,6 +14,7 @@ from lamina.client.sending import Body
 from lamina.client.stream import Stream
 from lamina.client.wire import Reply, Wire
 from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
+from lamina.formats.unicode import valid_unicode
 
 NEWEST = (1, 48)  # the newest API this client knows how to speak
 OLDEST = (1, 24)
@@ -78,7 +80,7 @@ class Transport:
         """
         extra = dict(headers or {})
         if json_body is not None:
-            body = json.dumps(json_body).encode()
+            body = encode(json_body)
             extra["Content-Type"] = "application/json"
         reply = self._exchange(method, self._target(path, query), extra, body)
         if reply.status >= 400 or reply.status == 304:
@@ -104,7 +106,7 @@ class Transport:
         body = None
         if json_body is not None:
             extra["Content-Type"] = "application/json"
-            body = json.dumps(json_body).encode()
+            body = encode(json_body)
         wire = self._fresh()
         reply = wire.exchange("POST", self._target(path, query), {**self._headers, **extra}, body)
         if reply.status not in (101, 200):
@@ -164,16 +166,24 @@ class Transport:
 
 def encode_query(query: Query) -> str:
     """A query string; see `Transport.call` for how values are written."""
-    from urllib.parse import quote_plus
-
     pairs: list[str] = []
     for name, value in query.items():
         for item in value if isinstance(value, list | tuple) else [value]:
             if item is None or item is False:
                 continue
-            text = "1" if item is True else json.dumps(item) if isinstance(item, Mapping) else str(item)
+            text = "1" if item is True else encode(item).decode() if isinstance(item, Mapping) else str(item)
             pairs.append(f"{name}={quote_plus(text, errors='surrogateescape')}")
     return "&".join(pairs)
+
+
+def encode(value: object) -> bytes:
+    """Return JSON for the daemon; bytes of names that are no UTF-8 become U+FFFD, as Docker's client sends them."""
+    return valid_unicode(json.dumps(value, ensure_ascii=False)).encode()
+
+
+def encode_name(name: str, safe: str = "") -> str:
+    """Return what stands for a name in the path of a request."""
+    return quote(valid_unicode(name), safe=safe)
 
 
 def decode(data: bytes) -> Any:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
 
 from lamina.client.documents import Pruned, Volume
-from lamina.client.transport import Transport
+from lamina.client.transport import Transport, encode_name
 
 
 class Volumes:
@@ -34,7 +33,7 @@ class Volumes:
 
     def get(self, name: str) -> Volume:
         """What inspect tells. Raises NotFound."""
-        return Volume(self._transport.json("GET", f"/volumes/{quote(name, safe='')}"))
+        return Volume(self._transport.json("GET", f"/volumes/{encode_name(name)}"))
 
     def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Volume]:
         """All of them, or those that fit Docker's filters."""
@@ -43,7 +42,7 @@ class Volumes:
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """With `force` a volume that does not exist is no error."""
-        self._transport.json("DELETE", f"/volumes/{quote(name, safe='')}", {"force": force})
+        self._transport.json("DELETE", f"/volumes/{encode_name(name)}", {"force": force})
 
     def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
         """Remove unused anonymous volumes; named ones too with the filter `{"all": ["true"]}`."""

@@ -5,13 +5,15 @@ A field is named by its path from the top of its document, such as `layers[2].di
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
 from lamina.errors import InvalidInput
+from lamina.formats.unicode import valid_unicode
 
 MAX_DEPTH = 100  # objects and lists inside each other; real documents stay below 20
 
@@ -34,8 +36,32 @@ def decode_object(raw: bytes, what: str) -> dict[str, Any]:
 
 
 def encode(value: Any) -> bytes:
-    """`value` as JSON, always the same bytes for the same value: keys sorted, no white space."""
-    return msgspec.json.encode(value, order="sorted")
+    """Return `value` as JSON, always the same bytes for the same value: keys sorted, no white space."""
+    return encode_json(value, order="sorted")
+
+
+def encode_json(value: Any, *, order: Literal["sorted"] | None = None) -> bytes:
+    """Return `value` as JSON; names that are not UTF-8 are shown as Docker shows them (`valid_unicode`)."""
+    try:
+        return msgspec.json.encode(value, order=order)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_valid(msgspec.to_builtins(value)), order=order)
+
+
+def encode_key(value: Any) -> bytes:
+    """Return bytes that stand for `value`: as `encode_json` where all of it is UTF-8, and never the same for others."""
+    try:
+        return msgspec.json.encode(value, order="sorted")
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), sort_keys=True).encode()
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, str):
+        return valid_unicode(value)
+    if isinstance(value, dict):
+        return {_valid(key): _valid(member) for key, member in value.items()}
+    return [_valid(member) for member in value] if isinstance(value, list | tuple) else value
 
 
 def bad_field(what: str, field: str, problem: str) -> InvalidInput:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError
+from lamina.formats.document import encode_json
 from lamina.runtime import account_files, bundle
 from lamina.runtime.binary import Program
 from lamina.runtime.cgroups import layout as cgroup_layout
@@ -55,7 +56,7 @@ class Task(Process):
         spec = replace(spec, process=launcher.confined(spec.process))
         document = bundle.render(spec, rootfs, self._cgroup, cgroup_v2=launcher.layout.v2)
         self._filter_key = launcher.filters.apply(document)
-        (self._directory / "config.json").write_bytes(msgspec.json.encode(document))
+        (self._directory / "config.json").write_bytes(encode_json(document))
         self._configured = spec, rootfs
 
     def start(self) -> int:
@@ -127,7 +128,7 @@ class Task(Process):
         directory = self._directory / f"exec-{exec_id}"
         directory.mkdir(mode=0o700)
         try:
-            (directory / "process.json").write_bytes(msgspec.json.encode(bundle.process(spec)))
+            (directory / "process.json").write_bytes(encode_json(bundle.process(spec)))
             process = Exec(self._launcher, self, directory, spec, on_exit)
             self._launcher.fork(self._exec_job(program, directory, spec, stdin), process)
         except BaseException:

@@ -9,6 +9,8 @@ from lamina.build.stage import StageState
 from lamina.build.work import Work
 from lamina.dockerfile.instructions import Copy
 from lamina.formats.digest import Digest
+from lamina.formats.document import encode_key
+from lamina.formats.unicode import valid_unicode
 from lamina.images.image import Image
 
 
@@ -29,7 +31,7 @@ def _key(state: StageState, instruction: Copy, origin: Image) -> str:
         state.config.shell,
         [(file.name, file.text) for file in instruction.inline],
     ]
-    return str(Digest.of(msgspec.json.encode(asked)))
+    return str(Digest.of(encode_key(asked)))
 
 
 def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) -> Step | None:
@@ -44,6 +46,6 @@ def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) 
 
 def remember(work: Work, state: StageState, instruction: Copy, origin: Image, step: Step) -> None:
     """Keep what a COPY came to; `state` as it was before the step."""
-    raw = msgspec.msgpack.encode(_Known(step.created_by, step.content))
+    raw = msgspec.msgpack.encode(_Known(valid_unicode(step.created_by), step.content))
     with work.rooms.store.transaction() as tx:
         tx.put(COPIES, _key(state, instruction, origin), raw)

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from concurrent.futures import Future as ConcurrentFuture
 from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
@@ -22,7 +23,8 @@ from lamina.api.query import Query, parse_flag, parse_json, parse_number
 from lamina.daemon.http.admission import Slot
 from lamina.daemon.http.filters import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
-from lamina.formats.document import check_depth, spelled, without_nulls
+from lamina.formats.document import check_depth, encode_json, spelled, without_nulls
+from lamina.formats.unicode import valid_unicode
 from lamina.linux.identity import Caller
 
 T = TypeVar("T")
@@ -74,33 +76,42 @@ class Call:
         return asyncio.wrap_future(ended)
 
     @cached_property
+    def _sent(self) -> dict[str, list[str]]:
+        """The parameters as they were sent; bytes that are no UTF-8 survive as surrogates."""
+        return parse_qs(self.request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
+
+    @cached_property
     def query(self) -> Query:
         """Every value of every parameter."""
-        sent = self.request.query
-        return {name: sent.getall(name) for name in sent}
+        return {valid_unicode(name): [valid_unicode(value) for value in values] for name, values in self._sent.items()}
 
     def text(self, name: str, default: str = "") -> str:
-        return self.request.query.get(name, default)
+        """Return a parameter's first value."""
+        return self.query.get(name, [default])[0]
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """All values of a parameter that may be repeated."""
-        return tuple(self.request.query.getall(name, ()))
+        """Return all values of a parameter that may be repeated."""
+        return tuple(self.query.get(name, ()))
+
+    def file_name(self, name: str) -> str:
+        """Return a parameter that names a file, whose bytes need not be UTF-8 (os.fsdecode)."""
+        return self._sent.get(name, [""])[0]
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Docker's booleans: everything but "", 0, no, false and none is true."""
-        value = self.request.query.get(name)
-        return default if value is None else parse_flag(value)
+        values = self.query.get(name)
+        return parse_flag(values[0]) if values else default
 
     def number(self, name: str) -> int | None:
         """None for an empty one. Raises InvalidInput for what is no whole number of 64 bits."""
-        return parse_number(name, self.request.query.get(name, ""))
+        return parse_number(name, self.text(name))
 
     def filters(self) -> dict[str, list[str]]:
         return parse_filters(self.text("filters"))
 
     def json_parameter(self, name: str, type: type[T], default: T) -> T:
         """A parameter that holds JSON, `default` where it is missing, empty or null. Raises InvalidInput."""
-        return parse_json(name, self.request.query.get(name, ""), type, default)
+        return parse_json(name, self.text(name), type, default)
 
     async def body(self) -> bytes:
         """The whole body. Raises TooLarge past `BODY_LIMIT`, InvalidInput for a NUL, as itself or as JSON writes it."""
@@ -152,14 +163,23 @@ def _groups(uid: int, gid: int) -> tuple[int, ...]:
 def decode(raw: bytes, type: type[T], what: str) -> T:
     """JSON as `type`. Raises InvalidInput naming the field."""
     try:
-        return msgspec.json.decode(raw, type=type)
+        return msgspec.json.decode(_replaced(raw), type=type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid JSON in {what}: {error}") from error
 
 
+def _replaced(raw: bytes) -> bytes:
+    """JSON with U+FFFD for each byte that is no UTF-8, as Go's decoder reads it."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return valid_unicode(raw.decode("utf-8", "surrogateescape")).encode()
+    return raw
+
+
 def dump(value: Any) -> bytes:
     """JSON as the daemon writes it: one line, with an end."""
-    return msgspec.json.encode(value) + b"\n"
+    return encode_json(value) + b"\n"
 
 
 def reply(value: Any, status: int = 200) -> web.Response:

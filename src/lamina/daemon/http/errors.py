@@ -9,6 +9,7 @@ import logging
 from aiohttp import web
 
 from lamina.errors import LaminaError, outcome
+from lamina.formats.document import encode_json
 from lamina.linux.writing import is_disk_full, no_space
 
 _LOG = logging.getLogger("lamina.daemon")
@@ -41,6 +42,6 @@ def error_response(error: BaseException) -> web.Response:
     status = outcome(_recognised(error)).http_status
     if status == 304:
         return web.Response(status=304)
-    body = json.dumps({"message": message_of(error)}).encode() + b"\n"
+    body = encode_json({"message": message_of(error)}) + b"\n"
     # As bytes, so that no charset is added: Docker's client reads the message of exactly this type only.
     return web.Response(status=status, body=body, content_type="application/json")

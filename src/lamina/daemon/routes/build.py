@@ -63,7 +63,7 @@ class BuildRoutes:
 
     def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Any:
         """How the worker thread gets at the context: from the caller's directory, a URL, or the body."""
-        dockerfile, remote = request.dockerfile, request.remote
+        dockerfile, remote = call.file_name("dockerfile"), request.remote
         named = call.request.headers.get(CONTEXT_HEADER)
         if named is not None:
             caller = call.caller()

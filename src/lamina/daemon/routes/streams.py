@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import re
 import socket
 import threading
@@ -27,6 +26,7 @@ from lamina.daemon.http.upload import receiving
 from lamina.daemon.sampling import Samplers
 from lamina.engine import Engine
 from lamina.errors import InvalidInput
+from lamina.formats.document import encode_json
 from lamina.formats.frames import STDERR, STDOUT, frame
 from lamina.formats.times import parse_moment
 
@@ -172,7 +172,7 @@ def _several(lines: Iterator[bytes]) -> bytes:
 
 
 def _path(call: Call) -> str:
-    path = call.text("path")
+    path = call.file_name("path")
     if not path:
         raise InvalidInput("missing parameter: path")
     return path
@@ -196,4 +196,4 @@ def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> by
 
 def _stat_header(found: dict[str, Any]) -> str:
     """What `docker cp` wants to know before it copies."""
-    return base64.b64encode(json.dumps(found).encode()).decode()
+    return base64.b64encode(encode_json(found)).decode()
