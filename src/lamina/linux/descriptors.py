@@ -7,8 +7,8 @@ import resource
 _before: list[int] = []  # of this process, as its environment gave it; children are to have it
 
 
-def raise_limit() -> None:
-    """Raises the soft limit of this process to its hard one, as Go's runtime does; a second call does nothing.
+def raise_limit() -> int:
+    """Raise the soft limit of this process to its hard one, as Go's runtime does, and return it.
 
     The soft one is low for the sake of programs that call select(2). This one does not; those that it starts may.
     """
@@ -16,6 +16,7 @@ def raise_limit() -> None:
     if not _before:
         _before.append(soft)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def limit() -> int:

@@ -24,7 +24,7 @@ from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Ipam, Netwo
 from lamina.network.namespaces import Namespaces
 from lamina.network.nftables import open_nft
 from lamina.network.ports import Ports
-from lamina.network.proxy import Proxy
+from lamina.network.proxy.proxy import Proxy
 from lamina.store.store import Store
 
 
@@ -68,7 +68,8 @@ class Networks:
         self._unsettled = Unsettled(exec_root / "bridges")
         self._namespaces = Namespaces(exec_root / "netns")
         self._endpoints = Endpoints(exec_root / "endpoints")
-        self._ports = Ports(Proxy())
+        self._proxy = Proxy(exec_root)
+        self._ports = Ports(self._proxy)
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-links")
         self._lock = threading.Lock()  # over the choice of addresses, and over whether a network is used
         self._last: dict[str, str] = {}  # the address given out last, by network
@@ -217,6 +218,7 @@ class Networks:
                 self._endpoints.delete(endpoint)  # being left when the daemon died, or from before a reboot
         bridges = [network for network in self._catalog.list() if network.driver == "bridge"]
         self._firewall.replace(bridges, self._endpoints.all())
+        self._proxy.settle()
         self._start_default(bip)
         self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
         for network in self._catalog.list():

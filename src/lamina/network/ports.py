@@ -16,7 +16,7 @@ import msgspec
 
 from lamina.errors import Conflict, InvalidInput
 from lamina.network.model import PortBinding
-from lamina.network.proxy import Proxy
+from lamina.network.proxy.proxy import Proxy
 
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 _TRIES = 16
