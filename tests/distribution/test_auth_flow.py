@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lamina.credentials import Credentials
-from lamina.distribution.client.auth import Authorization, TokenAnswer, TokenRequest, authorize
+from lamina.distribution.auth import Authorization, TokenAnswer, TokenRequest, authorize
 from lamina.distribution.headers import parse_challenges
 from lamina.errors import Unauthorized, Unavailable
 

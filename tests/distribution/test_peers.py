@@ -15,12 +15,12 @@ from typing import NamedTuple
 import bcrypt
 import pytest
 
-from lamina.distribution.client import Credentials, RegistryClient, Settings, pull, push
-from lamina.distribution.client.copy import copy
-from lamina.distribution.server.auth.tokens import signing_key
+from lamina.distribution import Credentials, RegistryClient, Settings, pull, push
+from lamina.distribution.copy import copy
 from lamina.errors import Unauthorized
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
+from lamina.registry.auth.tokens import signing_key
 from lamina.store.store import Store
 from support.daemons import dockerd
 from support.programs import need

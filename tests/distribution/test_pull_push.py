@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lamina.distribution.client import RegistryClient, Retry, inspect, pull, pull_all, push, push_index, search
-from lamina.distribution.client.copy import copy
+from lamina.distribution import RegistryClient, Retry, inspect, pull, pull_all, push, push_index, search
+from lamina.distribution.copy import copy
 from lamina.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
 from lamina.formats import media
 from lamina.formats.config import ImageConfig

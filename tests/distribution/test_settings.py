@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from lamina.distribution.client.answers import failure, without_secrets
-from lamina.distribution.client.registry import RegistryClient
-from lamina.distribution.client.settings import Proxies, Retry, Settings, endpoints
+from lamina.distribution.answers import failure, without_secrets
+from lamina.distribution.registry import RegistryClient
+from lamina.distribution.settings import Proxies, Retry, Settings, endpoints
 from lamina.errors import Forbidden, InvalidInput, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
 from lamina.formats.reference import Reference
 

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def rooms_in_table(page: Path) -> list[str]:
 
 
 def requirements() -> dict[str, list[str]]:
-    """Names of the packages of pyproject, without versions: for running, and for development."""
-    listed = {"run": PROJECT["dependencies"], "dev": PROJECT["optional-dependencies"]["dev"]}
+    """Names of the packages of pyproject, without versions: for running, for the registry, and for development."""
+    listed = {"run": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
     return {kind: [re.split(r"[<>=~!]", text)[0] for text in texts] for kind, texts in listed.items()}
 
 
@@ -41,9 +42,9 @@ def packages_with_a_reason() -> list[str]:
     return [name for cell in cells for name in cell.split(", ") if name != "package"]
 
 
-def imported_by_the_sources() -> set[str]:
+def imported_by(paths: Iterable[Path]) -> set[str]:
     found: set[str] = set()
-    for path in (ROOT / "src").rglob("*.py"):
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
@@ -88,7 +89,10 @@ def test_every_dependency_has_its_reason_and_nothing_else_has_one() -> None:
 
 
 def test_every_dependency_is_imported_and_every_import_is_one() -> None:
-    assert {MODULES.get(name, name) for name in requirements()["run"]} == imported_by_the_sources()
+    sources, registry = set((ROOT / "src").rglob("*.py")), set((ROOT / "src/lamina/registry").rglob("*.py"))
+    light, extra = ({MODULES.get(name, name) for name in requirements()[kind]} for kind in ("run", "registry"))
+    assert imported_by(sources - registry) == light
+    assert imported_by(registry) - light == extra
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

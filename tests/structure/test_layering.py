@@ -39,6 +39,7 @@ ORDER = [
 
 # The edges: they know only the words, the system calls and each other, never the engine's rooms.
 EDGES = {
+    "registry": {"errors", "formats", "keylocks", "lru", "credentials", "dockerfile", "linux", "distribution"},
     "client": {"errors", "progress", "formats", "dockerfile", "api", "linux"},
     "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "api", "linux", "client"},
 }
@@ -57,6 +58,7 @@ ENTRIES = {
     ("cli/commands/daemon.py", "daemon"),
     ("cli/commands/manifest.py", "distribution"),
     ("cli/commands/registry.py", "distribution"),
+    ("cli/commands/registry.py", "registry"),
     ("cli/unpacking.py", "layers"),  # what containers send is as hostile as what images hold
 }
 

@@ -20,10 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamina.distribution.client import Retry, Settings
-from lamina.distribution.server.config import Config
-from lamina.distribution.server.registry import Registry
-from lamina.distribution.server.serve import assemble, listen
+from lamina.distribution import Retry, Settings
 from lamina.formats import media
 from lamina.formats.config import ImageConfig, RunConfig
 from lamina.formats.descriptor import Descriptor
@@ -34,6 +31,9 @@ from lamina.layers.entry import Entry, EntryType
 from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
 from lamina.layers.tar.writer import TarWriter
+from lamina.registry.config import Config
+from lamina.registry.registry import Registry
+from lamina.registry.serve import assemble, listen
 from lamina.store.store import Store
 
 Start = Callable[..., "Running"]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import bcrypt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamina.distribution.server.auth.tokens import signing_key
+from lamina.registry.auth.tokens import signing_key
 from support.enclave import ADDRESS, Enclave, enclave
 from support.programs import need
 from support.registries import certify, make_certificate

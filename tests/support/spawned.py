@@ -12,8 +12,8 @@ from types import TracebackType
 
 _PROGRAM = """
 import json, sys
-from lamina.distribution.server import serve
-from lamina.distribution.server.config import parse
+from lamina.registry import serve
+from lamina.registry.config import parse
 serve(parse(json.loads(sys.argv[1]), "the test"), lambda address: print(address, flush=True))
 """
 

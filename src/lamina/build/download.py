@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import urllib3
 
-from lamina.distribution.client.answers import connection_failure
-from lamina.distribution.client.pools import Pools
-from lamina.distribution.client.settings import Proxies, Settings
+from lamina.distribution.answers import connection_failure
+from lamina.distribution.pools import Pools
+from lamina.distribution.settings import Proxies, Settings
 from lamina.errors import NotFound, Unavailable
 
 _REDIRECTS = 10  # as many as Go's http.Get follows

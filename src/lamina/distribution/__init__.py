@@ -1,1 +1,27 @@
-"""The registry protocol (OCI distribution-spec 1.1): words both sides use, `client/` to pull and push, `server/`."""
+"""The client side of registries: `pull` and `push` work with a store, `RegistryClient` speaks the protocol."""
+
+from lamina.credentials import Credentials
+from lamina.distribution.inspect import inspect
+from lamina.distribution.pull import PulledImage, pull, pull_all
+from lamina.distribution.push import Pushed, push, push_index
+from lamina.distribution.registry import RegistryClient, Repository
+from lamina.distribution.search import Found, search
+from lamina.distribution.settings import Proxies, Retry, Settings
+
+__all__ = [
+    "Credentials",
+    "Found",
+    "Proxies",
+    "PulledImage",
+    "Pushed",
+    "RegistryClient",
+    "Repository",
+    "Retry",
+    "Settings",
+    "inspect",
+    "pull",
+    "pull_all",
+    "push",
+    "push_index",
+    "search",
+]

@@ -16,7 +16,7 @@ from lamina.build.run.container import ContainerRunner
 from lamina.build.run.leftovers import sweep, sweep_files
 from lamina.build.work import BuildRooms
 from lamina.containers.rooms import Rooms
-from lamina.distribution.client import Credentials
+from lamina.distribution import Credentials
 from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import NotFound
 from lamina.formats.platform import Platform

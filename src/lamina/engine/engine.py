@@ -21,9 +21,9 @@ from lamina.build.download import download
 from lamina.build.options import BuildOptions, BuildResult
 from lamina.containers.catalog import BUCKET as CONTAINERS
 from lamina.containers.containers import Containers
-from lamina.distribution.client import Credentials, Found
-from lamina.distribution.client.answers import without_secrets
-from lamina.distribution.client.inspect import Inspected
+from lamina.distribution import Credentials, Found
+from lamina.distribution.answers import without_secrets
+from lamina.distribution.inspect import Inspected
 from lamina.engine import joining
 from lamina.engine.builds import Builds
 from lamina.engine.committing import commit

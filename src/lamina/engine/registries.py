@@ -9,12 +9,12 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from lamina.credentials import HUB_KEY, Credentials, registry_key
-from lamina.distribution.client import Found, PulledImage, RegistryClient, Settings, pull_all
-from lamina.distribution.client import pull as pull_content
-from lamina.distribution.client import push as push_content
-from lamina.distribution.client import search as search_registry
-from lamina.distribution.client.inspect import Inspected
-from lamina.distribution.client.inspect import inspect as inspect_remote
+from lamina.distribution import Found, PulledImage, RegistryClient, Settings, pull_all
+from lamina.distribution import pull as pull_content
+from lamina.distribution import push as push_content
+from lamina.distribution import search as search_registry
+from lamina.distribution.inspect import Inspected
+from lamina.distribution.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform, choose

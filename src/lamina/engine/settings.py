@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamina.containers.rooms import Defaults
-from lamina.distribution.client import Proxies
-from lamina.distribution.client import Settings as RegistrySettings
+from lamina.distribution import Proxies
+from lamina.distribution import Settings as RegistrySettings
 from lamina.formats.reference import DEFAULT_DOMAIN
 
 

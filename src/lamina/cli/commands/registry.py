@@ -11,10 +11,10 @@ import click
 from lamina.cli.arguments import FC, command, many, switch
 from lamina.cli.session import Session
 from lamina.credentials import CredentialFile
-from lamina.errors import InvalidInput
+from lamina.errors import InvalidInput, Unsupported
 
 if TYPE_CHECKING:
-    from lamina.distribution.server.config import Config
+    from lamina.registry.config import Config
 
 config_option = click.option(
     "--config", "config_file", default="", metavar="FILE", help="The registry's settings, as TOML"
@@ -28,9 +28,13 @@ def store_options(function: FC) -> FC:
 
 
 def _config(config_file: str, root: str, listen: str = "") -> Config:
+    """Return the settings. Raises Unsupported where the registry is not installed."""
     from msgspec.structs import replace
 
-    from lamina.distribution.server.config import Config, load
+    try:
+        from lamina.registry import Config, load
+    except ModuleNotFoundError as error:
+        raise Unsupported(str(error)) from error
 
     config = load(Path(config_file)) if config_file else Config()
     given = {"listen": listen, "root": Path(root) if root else None}
@@ -45,9 +49,9 @@ def _config(config_file: str, root: str, listen: str = "") -> Config:
 @click.option("--listen", default="", metavar="HOST:PORT", help="Where to listen (default 127.0.0.1:5000)")
 def serve(config_file: str, root: str, listen: str) -> None:
     """Serve a registry until SIGTERM, with the protocol that docker, podman and others push to and pull from."""
-    from lamina.distribution.server.serve import serve as run
-
     config = _config(config_file, root, listen)
+    from lamina.registry import serve as run
+
     run(config, ready=lambda address: print(f"listening on {address}", file=sys.stderr, flush=True))
 
 
@@ -57,10 +61,12 @@ def serve(config_file: str, root: str, listen: str) -> None:
 @click.option("--grace", type=float, default=None, metavar="SECONDS", help="How long deleted content stays")
 def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
     """Remove what no image refers to; the registry may be running."""
-    from lamina.distribution.server import admin
     from lamina.formats.sizes import human_size
 
-    swept = admin.gc(_config(config_file, root), grace=grace, dry_run=dry_run)
+    config = _config(config_file, root)
+    from lamina.registry import admin
+
+    swept = admin.gc(config, grace=grace, dry_run=dry_run)
     print(f"Manifests: {swept.manifests}\nBlobs: {swept.blobs}\nUploads: {swept.uploads}\nOrphans: {swept.orphans}")
     print(f"Total reclaim{'able' if dry_run else 'ed'} space: {human_size(swept.bytes)}")
 
@@ -75,10 +81,11 @@ def ls(repository: str, config_file: str, root: str) -> None:
     """List the repositories of a registry's store, or the tags of one."""
     from lamina.cli.show.table import aligned, write_lines
     from lamina.cli.show.times import ago
-    from lamina.distribution.server import admin
     from lamina.formats.sizes import human_size
 
     config = _config(config_file, root)
+    from lamina.registry import admin
+
     if repository:
         tags = [[tag.name, tag.digest, ago(tag.updated)] for tag in admin.ls_tags(config, repository)]
         write_lines(aligned([["TAG", "DIGEST", "PUSHED"], *tags]))
@@ -91,10 +98,12 @@ def ls(repository: str, config_file: str, root: str) -> None:
 @store_options
 def verify(config_file: str, root: str) -> int:
     """Read everything in a registry's store and check it against its digest."""
-    from lamina.distribution.server import admin
     from lamina.formats.sizes import human_size
 
-    found = admin.verify(_config(config_file, root))
+    config = _config(config_file, root)
+    from lamina.registry import admin
+
+    found = admin.verify(config)
     for problem in found.damaged:
         print(problem.message, file=sys.stderr)
     print(f"{found.blobs} blobs with {human_size(found.bytes)}: {len(found.damaged) or 'none'} damaged")
@@ -110,9 +119,10 @@ def verify(config_file: str, root: str) -> int:
 def retain(config_file: str, root: str, dry_run: bool) -> None:
     """Delete the images that the [[retention]] rules let go; a running registry does so by itself."""
     from lamina.cli.show.table import aligned, write_lines
-    from lamina.distribution.server import admin
 
     config = _config(config_file, root)
+    from lamina.registry import admin
+
     if not config.retention:
         raise InvalidInput("There are no retention rules", advice="Write [[retention]] into the file of --config.")
     deleted = admin.retain(config, dry_run=dry_run)
@@ -126,11 +136,13 @@ def retain(config_file: str, root: str, dry_run: bool) -> None:
 @store_options
 def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
     """Bring back a deleted image with its tags; that works until it is collected."""
-    from lamina.distribution.server import admin
     from lamina.formats.digest import Digest
 
+    config = _config(config_file, root)
+    from lamina.registry import admin
+
     restored = Digest.parse(digest)
-    tags = admin.undelete(_config(config_file, root), repository, restored)
+    tags = admin.undelete(config, repository, restored)
     print(f"{repository}@{restored}", *(f"{repository}:{tag}" for tag in tags), sep="\n")
 
 
@@ -143,8 +155,8 @@ def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
 def copy(session: Session, source: str, target: str, insecure: tuple[str, ...], no_referrers: bool) -> None:
     """Copy an image with all its platforms between registries, without a daemon and without changing a byte."""
     from lamina.cli.show.progress import Display
-    from lamina.distribution.client import RegistryClient, Settings
-    from lamina.distribution.client.copy import copy as run
+    from lamina.distribution import RegistryClient, Settings
+    from lamina.distribution.copy import copy as run
     from lamina.formats.reference import Reference
 
     credentials = CredentialFile(session.settings.config.path)

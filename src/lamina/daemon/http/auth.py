@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from lamina.daemon.http.call import decode
-from lamina.distribution.client import Credentials
+from lamina.distribution import Credentials
 from lamina.errors import Forbidden, InvalidInput, Unauthorized
 
 

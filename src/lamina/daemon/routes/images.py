@@ -14,7 +14,7 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
-from lamina.distribution.client import Found
+from lamina.distribution import Found
 from lamina.engine import Engine
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest

@@ -1,0 +1,80 @@
+"""Blobs on their way in: connections may break, finished bytes are never fetched twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import urllib3
+
+from lamina.distribution.answers import connection_failure
+from lamina.distribution.headers import parse_offsets
+from lamina.distribution.registry import Repository
+from lamina.distribution.transport import Answer, drain
+from lamina.errors import Cancelled, Corrupt, Unavailable
+from lamina.formats.descriptor import Descriptor
+
+CHUNK = 256 << 10
+Progress = Callable[[int], None]  # is told how many bytes are here now
+
+
+class Partial(Protocol):
+    """Where the bytes go: a store's resumable ingest."""
+
+    size: int
+
+    def write(self, data: bytes, /) -> int: ...
+    def restart(self) -> None: ...
+
+
+def download(
+    repository: Repository, blob: Descriptor, into: Partial, progress: Progress, cancelled: threading.Event
+) -> None:
+    """Fetch what `into` does not have yet of `blob`. Goes on after broken connections as long as bytes keep coming.
+
+    The caller checks the digest. Raises Unavailable when `Retry.attempts` connections in a row brought nothing,
+    Corrupt where the registry sends more than there should be, Cancelled, and the kinds of `answers`.
+    """
+    fruitless = 0
+    if into.size > blob.size:
+        into.restart()
+    while into.size < blob.size:
+        before = into.size
+        answer = _from_where_we_are(repository, blob, into)
+        try:
+            _copy(answer, into, blob, progress, cancelled)
+            broken: Exception = Unavailable(f"The connection ended {blob.size - into.size} bytes early")
+        except urllib3.exceptions.HTTPError as error:
+            broken = connection_failure(repository.transport.endpoint.base, error)
+        finally:
+            drain(answer)
+        fruitless = 0 if into.size > before else fruitless + 1
+        patience = repository.transport.settings.retry
+        if fruitless >= patience.attempts:
+            raise broken
+        if into.size < blob.size and fruitless:
+            patience.pause(fruitless)
+
+
+def _from_where_we_are(repository: Repository, blob: Descriptor, into: Partial) -> Answer:
+    answer = repository.open_blob(blob.digest, into.size)
+    if into.size:
+        offsets = parse_offsets(answer.headers.get("Content-Range"))
+        if answer.status == 200 or offsets is None or offsets[0] != into.size:
+            into.restart()
+            if answer.status != 200:
+                drain(answer)
+                answer = repository.open_blob(blob.digest)
+    return answer
+
+
+def _copy(answer: Answer, into: Partial, blob: Descriptor, progress: Progress, cancelled: threading.Event) -> None:
+    while piece := answer.read1(CHUNK):
+        if cancelled.is_set():
+            raise Cancelled("The download was stopped")
+        if into.size + len(piece) > blob.size:
+            into.restart()
+            raise Corrupt(f"{blob.digest} has more than the {blob.size} bytes its manifest says", expected=blob.digest)
+        into.write(piece)
+        progress(into.size)

@@ -1,0 +1,36 @@
+"""What a registry says of an image, without pulling it (`distribution inspect`, `manifest inspect`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lamina.distribution.registry import RegistryClient
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.index import Index
+from lamina.formats.manifest import Manifest
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The manifest or index that a reference names, how a registry describes it, and its platforms."""
+
+    document: Manifest | Index
+    descriptor: Descriptor
+    platforms: tuple[Platform, ...]
+
+
+def inspect(client: RegistryClient, reference: Reference) -> Inspected:
+    """Ask the registry itself. Raises NotFound and the kinds of `answers`."""
+    reference = reference.with_default_tag()
+    repository = client.repository(reference)
+    document = repository.manifest(reference.digest or reference.tag or "")
+    if isinstance(document, Index):
+        platforms = tuple(entry.platform for entry in document.images if entry.platform is not None)
+    elif document.is_image:
+        platforms = (ImageConfig.parse(repository.small_blob(document.config)).platform,)
+    else:
+        platforms = ()
+    return Inspected(document, Descriptor(document.media_type, document.digest, len(document.raw)), platforms)

@@ -1,0 +1,61 @@
+"""Lists of images for several platforms, made by hand: what an image says of itself, and pushing the list with all
+that it names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lamina.distribution.answers import told_access
+from lamina.distribution.copy import bring
+from lamina.distribution.registry import RegistryClient
+from lamina.errors import InvalidInput
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.index import Index
+from lamina.formats.manifest import Manifest
+from lamina.formats.reference import Reference
+from lamina.progress import Report
+
+Source = tuple[Reference, Manifest]  # an image, and where it is
+
+
+def read(reference: Reference, client: RegistryClient) -> Manifest | Index:
+    """What `reference` names in its registry. Raises NotFound, Unauthorized, Forbidden, Unavailable."""
+    with told_access("Pull", reference):
+        return client.repository(reference).manifest(reference.digest or reference.tag or "")
+
+
+def describe(reference: Reference, manifest: Manifest, client: RegistryClient) -> Descriptor:
+    """How a list refers to an image: with the platform of its config, where that is a config of an image."""
+    described = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+    if not manifest.is_image:
+        return described
+    config = ImageConfig.parse(client.repository(reference).small_blob(manifest.config))
+    return replace(described, platform=config.platform)
+
+
+def push_list(
+    target: Reference,
+    index: Index,
+    sources: Sequence[Source],
+    report: Report,
+    *,
+    client: RegistryClient,
+    cancelled: threading.Event | None = None,
+) -> None:
+    """Push `index` under the tag of `target`, after the images among `sources` that its repository lacks.
+
+    Blobs are mounted where both repositories are in one registry. Raises InvalidInput where the list names what is
+    not among the sources, and the kinds of pull and push.
+    """
+    known = {manifest.digest for _, manifest in sources}
+    if missing := [entry.digest for entry in index.manifests if entry.digest not in known]:
+        raise InvalidInput(f"{missing[0]} is in the list, and nobody knows where")
+    goal = client.repository(target)
+    with told_access("Push", target):
+        for reference, manifest in sources:
+            if reference.name != target.name:
+                bring(manifest, client.repository(reference), goal, report, cancelled)
+        goal.put_manifest(index, target.tag)

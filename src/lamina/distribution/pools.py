@@ -1,0 +1,99 @@
+"""Connections: one pool for each endpoint's trust settings, with certs.d, insecure registries and proxies."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+
+from lamina.distribution.settings import Settings
+from lamina.errors import InvalidInput
+
+_CONNECTIONS = 16
+
+
+class Pools:
+    """Gives the urllib3 manager for a URL. Thread-safe; `close` ends idle connections and may be called twice."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+
+    def for_url(self, url: str) -> urllib3.PoolManager:
+        """The manager that trusts, proves and proxies as the settings say for this URL's host."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        proxy = self._settings.proxies.for_url(parts.scheme, host, parts.port)
+        domain = parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""
+        with self._lock:
+            if (domain, proxy) not in self._managers:
+                self._managers[domain, proxy] = self._make(domain, proxy)
+            return self._managers[domain, proxy]
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            for manager in self._managers.values():
+                for pool in map(manager.pools.get, manager.pools.keys()):
+                    if pool is not None:
+                        pool.close()
+                manager.clear()
+            self._managers.clear()
+
+    def _make(self, domain: str, proxy: str | None) -> urllib3.PoolManager:
+        timeout = urllib3.Timeout(connect=self._settings.connect_timeout, read=self._settings.read_timeout)
+        context = tls_context(domain, self._settings) if domain else None
+        if proxy is None:
+            return urllib3.PoolManager(
+                num_pools=8, maxsize=_CONNECTIONS, timeout=timeout, retries=False, ssl_context=context
+            )
+        parts = urlsplit(proxy)
+        headers = None
+        if parts.username:
+            secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers = urllib3.make_headers(proxy_basic_auth=secret)
+        bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return urllib3.ProxyManager(
+            bare, proxy_headers=headers, maxsize=_CONNECTIONS, timeout=timeout, retries=False, ssl_context=context
+        )
+
+
+def tls_context(domain: str, settings: Settings) -> ssl.SSLContext:
+    """The TLS settings for `domain`: its CAs (`*.crt`) and client certificates (`*.cert` with `*.key`) from certs.d.
+
+    Raises InvalidInput, naming the file, for one that cannot be used.
+    """
+    context = ssl.create_default_context()
+    files = _certificate_files(domain, settings.certificates)
+    if settings.is_insecure(domain) and not any(file.suffix == ".crt" for file in files):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for, by name or address
+    for file in files:
+        try:
+            if file.suffix == ".crt":
+                context.load_verify_locations(cafile=file)
+            else:
+                context.load_cert_chain(file, file.with_suffix(".key"))
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidInput(
+                f"The certificate {file} cannot be used", advice="Beside NAME.cert there must be NAME.key, both in PEM."
+            ) from error
+    return context
+
+
+def _certificate_files(domain: str, directories: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for directory in directories:
+        try:
+            found += sorted(f for f in (directory / domain).iterdir() if f.suffix in (".crt", ".cert"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise InvalidInput(f"The certificates in {directory / domain} cannot be read: {error.strerror}") from error
+    return found

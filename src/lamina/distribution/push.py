@@ -1,0 +1,111 @@
+"""Pushing: the parts of an image go to a registry; only what it does not have is sent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from lamina.distribution.answers import told_access
+from lamina.distribution.inflight import Either
+from lamina.distribution.known import remember
+from lamina.distribution.registry import RegistryClient
+from lamina.distribution.send import BytesSource, LayerPush
+from lamina.distribution.upload import upload
+from lamina.errors import Cancelled
+from lamina.formats import media
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.index import Index
+from lamina.formats.manifest import Manifest
+from lamina.formats.reference import Reference
+from lamina.layers.layer import Layer
+from lamina.progress import Aux, Report, Status
+from lamina.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What the registry has now: the manifest's or index's digest, type and size in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+
+
+def push(
+    reference: Reference,
+    config: ImageConfig,
+    layers: Sequence[Layer],
+    store: Store,
+    report: Report,
+    *,
+    client: RegistryClient,
+    manifest: Manifest | None = None,
+    media_type: str = media.DOCKER_MANIFEST,
+    cancelled: threading.Event | None = None,
+) -> Pushed:
+    """Push one image under the tag of `reference`, or under its digest alone where that has none.
+
+    `manifest` is the one the image came with: it is pushed byte for byte as long as its very blobs can be had, so
+    digests do not change on the way. Else a manifest of `media_type` is made, with gzip layers. Blobs that the registry
+    has are not sent, those it has elsewhere are mounted. Raises Unauthorized, Forbidden, RateLimited, Unavailable, …
+    """
+    repository = client.repository(reference)
+    report(Status(f"The push refers to repository [{reference.name}]"))
+    wanted: Sequence[Descriptor | None] = [None] * len(layers)
+    family = media_type
+    if manifest is not None and len(manifest.layers) == len(layers):
+        wanted, family = manifest.layers, manifest.media_type
+    stop = cancelled or threading.Event()
+    with told_access("Push", reference), store.lease():
+        work = LayerPush(repository, store, report, family, stop)
+        blobs = _all_layers(work, layers, wanted, client.settings.max_uploads)
+    config_type = media.DOCKER_CONFIG if family == media.DOCKER_MANIFEST else media.OCI_CONFIG
+    final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
+    if manifest is not None and [b.digest for b in blobs] == [b.digest for b in manifest.layers]:
+        final = manifest
+    with told_access("Push", reference):
+        if not repository.has_blob(final.config.digest):
+            upload(repository, BytesSource(config.raw, final.config.digest), lambda done: None, stop)
+        repository.put_manifest(final, reference.tag)
+    remember(store, reference, zip((layer.diff_id for layer in layers), final.layers, strict=True))
+    return _told(reference, final, report)
+
+
+def push_index(reference: Reference, index: Index, report: Report, *, client: RegistryClient) -> Pushed:
+    """Push an index's own bytes; the manifests it lists must have been pushed to the same repository before."""
+    client.repository(reference).put_manifest(index, reference.tag)
+    return _told(reference, index, report)
+
+
+def _told(reference: Reference, pushed: Manifest | Index, report: Report) -> Pushed:
+    size = len(pushed.raw)
+    if reference.tag:
+        report(Status(f"{reference.tag}: digest: {pushed.digest} size: {size}"))
+        report(Aux({"Tag": reference.tag, "Digest": str(pushed.digest), "Size": size}))
+    return Pushed(pushed.media_type, pushed.digest, size)
+
+
+def _all_layers(
+    work: LayerPush, layers: Sequence[Layer], wanted: Sequence[Descriptor | None], at_once: int
+) -> list[Descriptor]:
+    stop = Either(work.stop)
+    work = replace(work, stop=stop)
+    with ExitStack() as cleanup:
+        threads = ThreadPoolExecutor(at_once, "push")
+        cleanup.callback(threads.shutdown, wait=True, cancel_futures=True)
+        first = {layer.diff_id: at for at, layer in reversed(list(enumerate(layers)))}
+        started = {
+            diff_id: threads.submit(work.push, layers[at], wanted[at])
+            for diff_id, at in sorted(first.items(), key=lambda item: item[1])
+        }
+        done, _ = wait(started.values(), return_when=FIRST_EXCEPTION)
+        failed = [future.exception() for future in done if future.exception()]
+        if failed:
+            stop.set()
+            raise next((e for e in failed if e and not isinstance(e, Cancelled)), failed[0] or Cancelled("stopped"))
+        return [started[layer.diff_id].result() for layer in layers]

@@ -1,0 +1,66 @@
+"""Searching a registry: Docker Hub's and others' search API, and the catalog where a registry has no search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from urllib.parse import urlencode
+
+from lamina.distribution.registry import RegistryClient, is_hub
+from lamina.distribution.settings import Endpoint
+from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.formats.document import decode_object, objects
+from lamina.formats.reference import DEFAULT_DOMAIN
+
+SEARCH_HOST = "index.docker.io"
+MAX_RESULTS = 100
+CATALOG_READ = 10_000  # names of a catalog that are looked through at most
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One repository that a search found."""
+
+    name: str
+    description: str = ""
+    stars: int = 0
+    official: bool = False
+    automated: bool = False
+
+
+def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
+    """Repositories that match `term`, which may begin with a registry: `registry.example/term`.
+
+    Raises InvalidInput for a limit beyond 1..100, and the kinds of `answers`.
+    """
+    if not 1 <= limit <= MAX_RESULTS:
+        raise InvalidInput(f"The limit {limit} is not between 1 and {MAX_RESULTS}")
+    first, slash, rest = term.partition("/")
+    named = slash and ("." in first or ":" in first or first == "localhost")
+    domain, wanted = (first, rest) if named else (DEFAULT_DOMAIN, term)
+    try:
+        return _by_search(client, domain, wanted, limit)
+    except (NotFound, Unsupported):
+        matching = (name for name in client.catalog(domain, limit=CATALOG_READ) if wanted in name)
+        return [Found(f"{domain}/{name}") for name in islice(matching, limit)]
+
+
+def _by_search(client: RegistryClient, domain: str, wanted: str, limit: int) -> list[Found]:
+    transport = client.registry(domain)
+    path = f"/v1/search?{urlencode({'q': wanted, 'n': limit})}"
+    url = Endpoint(f"https://{SEARCH_HOST}", SEARCH_HOST, False).base + path if is_hub(domain) else path
+    _, raw = transport.document("GET", url)
+    results = objects(decode_object(raw, "search result"), "results", "search result")
+    return [_found(result) for result in results][:limit]
+
+
+def _found(result: dict[str, Any]) -> Found:
+    stars = result.get("star_count")
+    return Found(
+        str(result.get("name") or ""),
+        str(result.get("description") or ""),
+        stars if isinstance(stars, int) else 0,
+        result.get("is_official") is True,
+        result.get("is_automated") is True,
+    )

@@ -1,0 +1,187 @@
+"""One layer from the store to a registry: found there, mounted, sent from the cache, or compressed while it is sent."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lamina.distribution.known import form, sources
+from lamina.distribution.meter import Meter
+from lamina.distribution.registry import Repository
+from lamina.distribution.tail import Tail
+from lamina.distribution.upload import mount, upload
+from lamina.errors import Cancelled, LaminaError, NotFound
+from lamina.formats import media
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.layers.compress import compressor
+from lamina.layers.compression import Compression, detect
+from lamina.layers.layer import Layer
+from lamina.progress import Report
+from lamina.store.store import Store
+
+_CHUNK = 1 << 20
+_TYPES = {
+    media.DOCKER_MANIFEST: {Compression.NONE: media.DOCKER_LAYER, Compression.GZIP: media.DOCKER_LAYER_GZIP},
+    media.OCI_MANIFEST: {
+        Compression.NONE: media.OCI_LAYER,
+        Compression.GZIP: media.OCI_LAYER_GZIP,
+        Compression.ZSTD: media.OCI_LAYER_ZSTD,
+    },
+}
+
+
+class BytesSource:
+    """A small blob to upload."""
+
+    def __init__(self, content: bytes, digest: Digest) -> None:
+        self._content = content
+        self._digest = digest
+
+    def wait(self, beyond: int) -> int:
+        return len(self._content)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._content[offset : offset + size]
+
+    def finished(self) -> Digest | None:
+        return self._digest
+
+
+class FileSource:
+    """A blob in a file to upload."""
+
+    def __init__(self, file: BinaryIO, digest: Digest) -> None:
+        self._fd = file.fileno()
+        self._size = os.fstat(self._fd).st_size
+        self._digest = digest
+
+    def wait(self, beyond: int) -> int:
+        return self._size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._fd, size, offset)
+
+    def finished(self) -> Digest | None:
+        return self._digest
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPush:
+    """What the layers of one push share. `family` is the media type of the manifest that will list them."""
+
+    repository: Repository
+    store: Store
+    report: Report
+    family: str
+    stop: threading.Event
+
+    def push(self, layer: Layer, wanted: Descriptor | None) -> Descriptor:
+        """Make the registry have this layer, as the blob `wanted` if that can be; gives the blob it has."""
+        if wanted is not None and wanted.media_type in media.FOREIGN_LAYERS:
+            return wanted
+        if self.stop.is_set():
+            raise Cancelled("The push was stopped")
+        meter = Meter(self.report, layer.diff_id, wanted.size if wanted else None)
+        meter.say("Preparing")
+        for blob, paths in self._forms(layer, wanted):
+            if self._is_there(blob, paths, meter) or self._send_cached(blob, meter):
+                return blob
+        return self._compress_and_send(layer, meter)
+
+    def _forms(self, layer: Layer, wanted: Descriptor | None) -> Iterator[tuple[Descriptor, list[str]]]:
+        """Blobs that stand for the layer, best first, each with the repositories that had it."""
+        found: dict[Digest, tuple[Descriptor, list[str]]] = {}
+        if wanted is not None:
+            found[wanted.digest] = (wanted, [])
+        for source in sources(self.store, layer.diff_id, self.repository.reference.domain):
+            blob = self._in_family(source.descriptor)
+            if blob is not None:
+                found.setdefault(blob.digest, (blob, []))[1].append(source.path)
+        for digest in self.store.blobs.cached_forms(layer.diff_id):
+            blob = self._in_family(form(self.store, layer.diff_id, digest) or self._described(digest))
+            if blob is not None:
+                found.setdefault(digest, (blob, []))
+        yield from found.values()
+
+    def _in_family(self, blob: Descriptor | None) -> Descriptor | None:
+        """The same blob with the media type of this manifest's family, where that has one for it."""
+        if blob is None or blob.media_type in media.FOREIGN_LAYERS:
+            return None
+        ending = blob.media_type.rpartition("tar")[2].strip("+.") or Compression.NONE.value
+        media_type = _TYPES[self.family].get(Compression(ending))
+        return Descriptor(media_type, blob.digest, blob.size) if media_type else None
+
+    def _described(self, digest: Digest) -> Descriptor | None:
+        try:
+            with self.store.blobs.open(digest) as file:
+                kind, size = detect(file.read(8)), os.fstat(file.fileno()).st_size
+        except NotFound:
+            return None
+        media_type = _TYPES[media.OCI_MANIFEST].get(Compression(kind.value))
+        return Descriptor(media_type, digest, size) if media_type else None
+
+    def _is_there(self, blob: Descriptor, paths: list[str], meter: Meter) -> bool:
+        if self.repository.has_blob(blob.digest):
+            meter.say("Layer already exists")
+            return True
+        for path in paths:
+            if path != self.repository.path and self._mounts(blob, path):
+                meter.say(f"Mounted from {path}")
+                return True
+        return False
+
+    def _mounts(self, blob: Descriptor, path: str) -> bool:
+        try:
+            return mount(self.repository, blob.digest, path)
+        except LaminaError:
+            return False  # we may not read that repository any more: the bytes will be sent
+
+    def _send_cached(self, blob: Descriptor, meter: Meter) -> bool:
+        try:
+            with self.store.blobs.open(blob.digest) as file:
+                upload(self.repository, FileSource(file, blob.digest), self._progress(meter), self.stop)
+        except NotFound:
+            if self.store.blobs.has(blob.digest):
+                raise
+            return False
+        meter.say("Pushed")
+        return True
+
+    def _compress_and_send(self, layer: Layer, meter: Meter) -> Descriptor:
+        with self.store.blobs.ingest() as kept:
+            tail = Tail(kept)
+            with ThreadPoolExecutor(1, "compress") as side:
+                compressed = side.submit(_compress, layer, tail, kept.commit, self.stop)
+                try:
+                    upload(self.repository, tail, self._progress(meter), self.stop)
+                except BaseException:
+                    self.stop.set()
+                    raise
+                digest = compressed.result()
+            size = kept.size
+        self.store.blobs.cache(digest, layer.diff_id)
+        meter.say("Pushed")
+        return Descriptor(_TYPES[self.family][Compression.GZIP], digest, size)
+
+    def _progress(self, meter: Meter) -> Callable[[int], None]:
+        return lambda done: meter.at("Pushing", done)
+
+
+def _compress(layer: Layer, tail: Tail, commit: Callable[[], Digest], stop: threading.Event) -> Digest:
+    try:
+        with layer.tar.open("rb") as tar, compressor(Compression.GZIP, tail) as sink:
+            while piece := tar.read(_CHUNK):
+                if stop.is_set():
+                    raise Cancelled("The push was stopped")
+                sink.write(piece)
+        digest = commit()
+        tail.finish(digest)
+        return digest
+    except BaseException as error:
+        tail.fail(error)
+        raise

@@ -1,0 +1,108 @@
+"""Manifests: GET, HEAD, PUT with tags, DELETE of manifests and tags."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from lamina.errors import InvalidInput, NotFound
+from lamina.formats.digest import Digest
+from lamina.formats.reference import is_tag
+from lamina.registry import faults
+from lamina.registry.call import Call, parse_digest
+from lamina.registry.description import describe
+from lamina.registry.handlers.answers import content_headers, empty, not_modified
+from lamina.registry.metadata import manifests, repositories, tags
+from lamina.registry.metadata.manifests import Found
+
+if TYPE_CHECKING:
+    from lamina.registry.registry import Registry
+
+MOST_TAGS = 100  # in one request
+
+
+async def get(registry: Registry, call: Call) -> web.StreamResponse:
+    """GET and HEAD of a manifest by tag or digest."""
+    reference = call.reference()
+    with_raw = call.request.method == "GET"
+    if registry.through is not None:
+        await registry.through.manifest(call.repository, reference, call.query("ns"), registry.now())
+    query = manifests.find_by_digest if isinstance(reference, Digest) else manifests.find_by_tag
+    found = await registry.database.read(query, call.repository, str(reference), with_raw)
+    if found is None:
+        raise await manifest_unknown(registry, call.repository, str(reference))
+    if with_raw:
+        _note_pull(registry, call, found)
+    headers = content_headers(found.digest, found.media_type)
+    if not_modified(call, found.digest):
+        return empty(304, headers)
+    return _served(found, headers)
+
+
+async def put(registry: Registry, call: Call) -> web.StreamResponse:
+    """PUT of a manifest under a tag, or under its digest with any number of `tag` parameters."""
+    reference = call.reference()
+    asked = call.request.rel_url.query.getall("tag", []) if isinstance(reference, Digest) else [reference]
+    if len(asked) > MOST_TAGS:
+        raise InvalidInput(f"More than {MOST_TAGS} tags at once", code=faults.TAG_INVALID, status=414)
+    if wrong := [tag for tag in asked if not is_tag(tag)]:
+        raise InvalidInput(f"{wrong[0][:130]!r} is not a tag", code=faults.TAG_INVALID)
+    raw = await call.whole(registry.config.manifest_limit)
+    expected = reference if isinstance(reference, Digest) else _stated_digest(call)
+    new = describe(raw, call.request.headers.get("Content-Type"), expected, registry.config.sparse)
+    immutable = [tag for tag in asked if registry.config.is_immutable(call.repository, tag)]
+    quota = registry.config.quota(call.repository)
+    await registry.database.write(manifests.put, call.repository, new, asked, immutable, quota, registry.now())
+    fields = {"repository": call.repository, "digest": new.digest, "mediaType": new.media_type, "tags": list(asked)}
+    registry.notify("push", fields | {"size": len(raw), "user": call.identity.name})
+    headers = {"Location": f"/v2/{call.repository}/manifests/{new.digest}", "Docker-Content-Digest": new.digest}
+    if new.subject:
+        headers["OCI-Subject"] = new.subject
+    if isinstance(reference, Digest) and asked:
+        headers["OCI-Tag"] = ", ".join(asked)
+    return empty(201, headers)
+
+
+async def delete(registry: Registry, call: Call) -> web.StreamResponse:
+    """DELETE of a tag, or of a manifest with all its tags."""
+    reference = call.reference()
+    if isinstance(reference, Digest):
+        immutable = partial(registry.config.is_immutable, call.repository)
+        query, now = manifests.delete, registry.now()
+        gone = await registry.database.write(query, call.repository, str(reference), immutable, now)
+    else:
+        if registry.config.is_immutable(call.repository, reference):
+            raise manifests.tag_immutable(call.repository, reference)
+        gone = await registry.database.write(tags.delete_tag, call.repository, reference) is not None
+    if not gone:
+        raise await manifest_unknown(registry, call.repository, str(reference))
+    fields = {"repository": call.repository, "reference": str(reference), "user": call.identity.name}
+    registry.notify("delete", fields)
+    return empty(202)
+
+
+async def manifest_unknown(registry: Registry, repository: str, reference: str) -> NotFound:
+    """The error for a manifest or tag that is not there; it tells whether the repository is."""
+    if await registry.database.read(repositories.exists, repository):
+        return NotFound(f"{repository} has no manifest {reference}", code=faults.MANIFEST_UNKNOWN)
+    return NotFound(f"There is no repository {repository}", code=faults.NAME_UNKNOWN)
+
+
+def _stated_digest(call: Call) -> Digest | None:
+    written = call.query("digest")
+    return parse_digest(written) if written else None
+
+
+def _note_pull(registry: Registry, call: Call, found: Found) -> None:
+    """A GET is a pull; a HEAD only asks whether there is something new."""
+    registry.pulls.note(call.repository, found.digest, registry.now())
+    fields = {"repository": call.repository, "digest": found.digest, "mediaType": found.media_type}
+    registry.notify("pull", fields | {"reference": call.target.reference, "user": call.identity.name})
+
+
+def _served(found: Found, headers: dict[str, str]) -> web.Response:
+    if found.raw is None:
+        return empty(200, headers | {"Content-Length": str(found.size)})
+    return web.Response(body=bytes(found.raw), headers=headers)

@@ -1,0 +1,38 @@
+"""The registry's parts, put together: what every handler works with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lamina.registry.accesslog import Write, nothing
+from lamina.registry.config import Config
+from lamina.registry.hooks import Notify, silent
+from lamina.registry.metadata.database import Database
+from lamina.registry.metrics import Metrics
+from lamina.registry.pulls import Pulls
+from lamina.registry.storage.protocol import Storage
+
+if TYPE_CHECKING:
+    from lamina.registry.auth.gate import Gate
+    from lamina.registry.auth.tokens import TokenEndpoint
+    from lamina.registry.through import Through
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything that requests share."""
+
+    config: Config
+    database: Database
+    storage: Storage
+    gate: Gate
+    pulls: Pulls
+    tokens: TokenEndpoint | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    log: Write = nothing
+    through: Through | None = None
+    notify: Notify = silent
+    now: Callable[[], float] = time.time
