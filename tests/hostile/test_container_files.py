@@ -10,7 +10,7 @@ import pytest
 
 from lamina.errors import InvalidInput
 from lamina.runtime import users
-from support.hostile import OFF, Target, special
+from support.hostile import OFF, Answer, Target, special
 
 pytestmark = pytest.mark.root
 
@@ -120,7 +120,7 @@ def test_what_is_no_file_of_users_makes_nobody_wait(target: Target, made: str) -
         target.cli("exec", "-u", "7", id, *UNTIL_READY)
         target.cli("exec", "-u", "7:8", id, *IS_SEVEN)
         named = target.cli("exec", "-u", "nobody", id, "true", check=False)
-        assert (named.returncode, b"unable to find user nobody" in named.stdout + named.stderr) == (126, True)
+        assert (named.returncode, b"unable to find user nobody" in named.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
@@ -146,3 +146,40 @@ def test_files_of_users_with_endless_numbers_build(target: Target, owner: str) -
     said = target.build(f"FROM scratch\nCOPY passwd /etc/\nCOPY --chown={owner} passwd /\n", passwd=odd.encode())
     assert "errorDetail" in said
     assert "internal error" not in said
+
+
+def _exec_as(target: Target, id: str, user: str) -> Answer:
+    return target.ask("POST", f"/containers/{id}/exec", {"Cmd": ["touch", "/ran"], "User": user})
+
+
+def test_an_exec_as_nobody_in_particular_is_refused_before_it_runs(either: Target) -> None:
+    user, group = "no matching entries in passwd file", "no matching entries in group file"
+    with either.running("exec sleep 300") as id:
+        for name, words in (
+            ("ghost", f"unable to find user ghost: {user}"),
+            ("ghost:0", f"unable to find user ghost: {user}"),
+            ("0:ghost", f"Unable to find group ghost: {group}"),
+        ):
+            answer = _exec_as(either, id, name)
+            assert (answer.status, answer.message) == (400, words)
+        assert _exec_as(either, id, "4711:4712").status == 201
+        assert either.cli("exec", id, "rm", "/etc/passwd", "/etc/group").returncode == 0
+        assert _exec_as(either, id, "root").status == 400
+        assert _exec_as(either, id, "0:root").status == 400
+        assert either.cli.text("exec", "-u", "4711:4712", id, "sh", "-c", "echo $(id -u):$(id -g)") == "4711:4712\n"
+        assert either.cli("exec", id, "test", "-e", "/ran", check=False).returncode == 1
+
+
+def test_a_run_as_nobody_in_particular_is_refused(either: Target) -> None:
+    id = either.create("true", User="ghost")
+    answer = either.start(id)
+    either.remove(id)
+    assert answer.status == 400
+    assert "unable to find user ghost: no matching entries in passwd file" in answer.message
+
+
+def test_files_of_users_that_would_hold_the_engine_up_are_not_read(target: Target) -> None:
+    for place in ("/proc/kmsg", "/dev/zero", "/fifo", "/proc/self/root/dev/tty"):
+        with target.running(f"mkfifo /fifo; ln -sf {place} /etc/passwd; touch /ready; exec sleep 300") as id:
+            target.cli("exec", "-u", "0", id, *UNTIL_READY)
+            assert (_exec_as(target, id, "root").status, _exec_as(target, id, "7").status) == (400, 201)

@@ -8,7 +8,7 @@ import pytest
 
 from lamina.errors import InvalidInput
 from lamina.runtime.spec import User
-from lamina.runtime.users import read_in_root, resolve
+from lamina.runtime.users import FILE_LIMIT, read_in_root, resolve
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv:/bin/false\n# note\nbroken\n"
 GROUP = b"root:x:0:\nwww:x:34:\ndisk:x:6:web,root\naudio:x:29:web\n"
@@ -50,3 +50,15 @@ def test_links_do_not_lead_out_of_the_root(tmp_path: Path) -> None:
     (root / "secret").write_text("inside")
     assert read_in_root(root, "/etc/passwd") == b"inside"
     assert read_in_root(root, "/etc/none") == b""
+
+
+@pytest.mark.parametrize("path", ["/proc/kmsg", "/sys/kernel/uevent_seqnum"])
+def test_files_that_the_kernel_makes_up_are_not_read(path: str) -> None:
+    assert Path(path).stat().st_mode & 0o170000 == 0o100000
+    assert read_in_root("/", path) == b""
+
+
+def test_a_long_file_is_read_to_the_limit(tmp_path: Path) -> None:
+    with (tmp_path / "passwd").open("wb") as file:
+        file.truncate(1 << 40)
+    assert len(read_in_root(tmp_path, "/passwd")) == FILE_LIMIT

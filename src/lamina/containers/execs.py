@@ -14,7 +14,7 @@ from typing import Any
 from lamina.api.containers import ExecConfig
 from lamina.containers.attach import parse_keys
 from lamina.containers.container import Container
-from lamina.containers.specs import SpecMaker
+from lamina.containers.specs import SpecMaker, running_root
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.runtime.failure import NOT_EXECUTABLE, NOT_FOUND
 from lamina.runtime.process import ExitStatus
@@ -54,11 +54,17 @@ class Execs:
         self._known: dict[str, Execution] = {}
 
     def create(self, container: Container, wish: ExecConfig) -> str:
-        """Notes what is to be run; gives its ID. Raises Conflict when the container does not run or is paused."""
+        """Note what is to be run, and return its ID.
+
+        Raises InvalidInput for a user or group that the container does not know, Conflict when it does not run or is
+        paused.
+        """
         task = _task(container)
         if not wish.cmd:
             raise InvalidInput("No exec command specified")
         parse_keys(wish.detach_keys)
+        if wish.user:
+            self._specs.check_user(container, wish.user)
         task.expect_exec()
         execution = Execution(secrets.token_hex(32), container, wish)
         with self._lock:
@@ -95,7 +101,7 @@ class Execs:
                 word = "is already" if execution.running else "has already been"
                 raise Conflict(f"exec command {id} {word} running")
             execution.started = True
-        root = Path(f"/proc/{container.state.pid}/root")
+        root = running_root(container)
         try:
             connection = self._launch(execution, _sized(wish, size), root, detach)
         except BaseException as error:

@@ -82,6 +82,14 @@ class SpecMaker:
             apparmor=options.profile(privileged=host.privileged),
         )
 
+    def check_user(self, container: Container, user: str) -> None:
+        """Raise InvalidInput where the running container's files have no such user or group, Conflict when it ended."""
+        root = running_root(container)
+        try:
+            resolve_user(root, user, container.record.host_config.group_add)
+        except OSError as error:
+            raise Conflict(f"container {container.id} is not running", container=container.id) from error
+
     def exec(self, container: Container, wish: ExecConfig, root: Path) -> ProcessSpec:
         """The process of an exec; `root` is the running container's own view of its root."""
         record = container.record
@@ -198,6 +206,11 @@ def _make_source(point: MountPoint) -> None:
             f'invalid mount config for type "bind": bind source path does not exist: {point.source}', path=point.source
         )
     usual_directory(Path(point.source))
+
+
+def running_root(container: Container) -> Path:
+    """Return the root of a running container as its first process sees it."""
+    return Path(f"/proc/{container.state.pid}/root")
 
 
 def resolve_user(root: Path, user: str, groups: tuple[str, ...]) -> users.Account:

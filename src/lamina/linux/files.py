@@ -1,10 +1,11 @@
-"""Renaming with conditions, copying ranges, and waiting for the disk."""
+"""Renaming with conditions, copying ranges, waiting for the disk, and what kind of file system a file is on."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import sys
 
 from lamina.linux.syscalls import Path, libc
 from lamina.linux.writing import write_all
@@ -12,6 +13,24 @@ from lamina.linux.writing import write_all
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
+
+# Magic numbers of statfs(2) whose files the kernel or a program makes up while they are read. Reading may wait, and may
+# have effects: /proc/kmsg and tracefs give each message once, a FUSE server answers when it likes.
+_MADE_UP = frozenset(
+    {
+        0x9FA0,  # proc
+        0x62656572,  # sysfs
+        0x74726163,  # tracefs
+        0x64626720,  # debugfs
+        0x73636673,  # securityfs
+        0x19800202,  # mqueue
+        0x65735546,  # fuse
+        0x27E0EB,  # cgroup
+        0x63677270,  # cgroup2
+        0xCAFE4A11,  # bpf
+    }
+)
+_STATFS_SIZE = 256  # bytes, more than struct statfs has anywhere
 
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _BUFFER = 1 << 20
@@ -21,6 +40,13 @@ def renameat2(old: Path, new: Path, flags: int = 0, *, old_dir: int = AT_FDCWD, 
     """renameat2(2): RENAME_NOREPLACE fails with EEXIST where `new` is there, RENAME_EXCHANGE swaps the two."""
     arguments = (old_dir, os.fsencode(old), new_dir, os.fsencode(new))
     libc("renameat2", *arguments, ctypes.c_uint(flags), filename=new)
+
+
+def is_made_up(fd: int) -> bool:
+    """Return whether the file behind `fd` has no content of its own, so that reading it may wait or have effects."""
+    answer = ctypes.create_string_buffer(_STATFS_SIZE)
+    libc("fstatfs", fd, answer)
+    return int.from_bytes(answer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) & 0xFFFFFFFF in _MADE_UP
 
 
 def syncfs(fd: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lamina.errors import InvalidInput
+from lamina.linux.files import is_made_up
 from lamina.linux.openat2 import openat2
 from lamina.runtime.spec import User
 
@@ -23,10 +24,14 @@ class Account:
 
 
 def read_in_root(root: str | os.PathLike[str], path: str) -> bytes:
-    """The content of a file as seen from inside `root`, links kept within; empty where there is no such file."""
+    """Return at most `FILE_LIMIT` bytes of a file as seen from inside `root`, links kept within.
+
+    The root may be that of a running container, which may change it meanwhile. What is missing, or no regular file
+    with a content of its own, counts as empty.
+    """
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = openat2(root_fd, path, os.O_PATH)
+        place = openat2(root_fd, path, os.O_PATH)
     except OSError:
         return b""
     finally:
@@ -34,14 +39,14 @@ def read_in_root(root: str | os.PathLike[str], path: str) -> bytes:
     try:
         # Looked at before it is opened for reading: a FIFO could keep us waiting, and to open a device may set off
         # whatever it is for.
-        if not stat.S_ISREG(os.fstat(found).st_mode):
+        if not stat.S_ISREG(os.fstat(place).st_mode) or is_made_up(place):
             return b""
-        with open(f"/proc/self/fd/{found}", "rb") as file:
+        with open(f"/proc/self/fd/{place}", "rb") as file:
             return file.read(FILE_LIMIT)
     except OSError:
         return b""
     finally:
-        os.close(found)
+        os.close(place)
 
 
 def _rows(content: bytes, width: int) -> Iterator[list[str]]:
