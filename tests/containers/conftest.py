@@ -69,7 +69,7 @@ class Rooms:
         return [event.action for event in past if event.type == "container"]
 
 
-def open_rooms(root: Path, closing: ExitStack) -> Rooms:
+def open_rooms(root: Path, closing: ExitStack, program: str | None = None) -> Rooms:
     store = Store.open(root / "data")
     closing.callback(store.close)
     events = EventBus()
@@ -77,7 +77,7 @@ def open_rooms(root: Path, closing: ExitStack) -> Rooms:
     closing.callback(snapshots.close)
     networks = Networks.open(store, root / "exec", events=events)
     closing.callback(networks.close)
-    runtime = Runtime(root / "exec/tasks")
+    runtime = Runtime(root / "exec/tasks", program)
     closing.callback(runtime.close)
     volumes = Volumes.open(store, root / "volumes", events=events)
     rooms = Rooms(root, store, events, Images(store, events), volumes, snapshots, networks, runtime)
@@ -86,7 +86,13 @@ def open_rooms(root: Path, closing: ExitStack) -> Rooms:
 
 
 @pytest.fixture
-def reopen(data_root: Path, busybox_tree: Path) -> Iterator[Callable[[], Rooms]]:
+def program() -> str | None:
+    """The OCI runtime program; a test that is about several overrides it."""
+    return None
+
+
+@pytest.fixture
+def reopen(data_root: Path, busybox_tree: Path, program: str | None) -> Iterator[Callable[[], Rooms]]:
     """Opens the rooms, closing the ones opened before as an engine does that goes away; all is removed at the end."""
     current: list[tuple[Rooms, ExitStack]] = []
 
@@ -94,7 +100,7 @@ def reopen(data_root: Path, busybox_tree: Path) -> Iterator[Callable[[], Rooms]]
         while current:
             current.pop()[1].close()
         closing = ExitStack()
-        rooms = open_rooms(data_root, closing)
+        rooms = open_rooms(data_root, closing, program)
         current.append((rooms, closing))
         return rooms
 

@@ -17,7 +17,7 @@ from lamina.api.containers import (
     TmpfsOptions,
     VolumeOptions,
 )
-from lamina.containers.mounts import resolve
+from lamina.containers.mounts import MountRules
 from lamina.containers.record import MountPoint
 from lamina.errors import InvalidInput
 
@@ -26,7 +26,7 @@ from .conftest import Rooms
 
 def resolved(config: Config | None = None, **host: Any) -> dict[str, MountPoint]:
     known = {"other": (MountPoint("volume", "/v", name="vol"), MountPoint("tmpfs", "/t"))}
-    points = resolve(config or Config(), HostConfig(**host), lambda name: known[name])
+    points = MountRules(lambda name: known[name], "/var/lib/lamina").resolve(config or Config(), HostConfig(**host))
     return {point.destination: point for point in points}
 
 

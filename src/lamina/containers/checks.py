@@ -12,6 +12,7 @@ from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfi
 from lamina.containers import ports
 from lamina.containers.launch import log_spec
 from lamina.containers.stop import parse_signal
+from lamina.containers.sysctls import check_sysctls
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime import capabilities, security
@@ -90,6 +91,9 @@ def check(host: HostConfig, config: Config) -> None:
     parse_signal(config.stop_signal)
     _check_health(config.healthcheck)
     ports.wanted(config, host)
+    check_sysctls(host)
+    if "" in host.annotations:
+        raise InvalidInput("invalid Annotations: the empty string is not permitted as an annotation key")
     security.check_labels(security.parse(host.security_opt))
     capabilities.tweak(host.cap_add, host.cap_drop)
 

@@ -53,7 +53,7 @@ class Containers:
         self._rooms = rooms
         chosen = defaults or Defaults()
         self._catalog = Catalog(rooms.store, root)
-        specs = SpecMaker(rooms, chosen, self._running)
+        specs = SpecMaker(rooms, chosen, self._catalog.get)
         self._launcher = Launcher(rooms, chosen, specs, self._catalog.get, self._ended, self._out_of_memory)
         self._creator = Creator(rooms, self._catalog, chosen, root)
         self._stopper = Stopper(self._publish)
@@ -90,10 +90,17 @@ class Containers:
         host_config: HostConfig | None = None,
         networking: NetworkingConfig | None = None,
         platform: Platform | None = None,
+        *,
+        recursive_read_only: bool = True,
     ) -> Created:
         """See `Creator.create`."""
         made = self._creator.create(
-            name, config, host_config or HostConfig(), networking or NetworkingConfig(), platform
+            name,
+            config,
+            host_config or HostConfig(),
+            networking or NetworkingConfig(),
+            platform,
+            recursive_read_only=recursive_read_only,
         )
         self._publish(self._catalog.get(made.id), "create")
         return made
@@ -336,12 +343,6 @@ class Containers:
     def _out_of_memory(self, container: Container) -> None:
         container.set_state(oom_killed=True)
         self._publish(container, "oom")
-
-    def _running(self, reference: str) -> Container:
-        container = self.get(reference)
-        if not container.state.pid:
-            raise Conflict(f"cannot join namespace of a non running container: {reference}", container=container.id)
-        return container
 
     def _publish(self, container: Container, action: str, **attributes: str) -> None:
         record = container.record

@@ -14,11 +14,12 @@ import msgspec
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers import checks
-from lamina.containers import mounts as mount_rules
 from lamina.containers.catalog import Catalog
 from lamina.containers.copyup import copy_up
 from lamina.containers.initlayer import InitLayers
+from lamina.containers.mounts import MountRules
 from lamina.containers.names import check_name
+from lamina.containers.namespaces import with_donors_by_id
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
@@ -30,6 +31,7 @@ from lamina.images.inherit import inherit
 from lamina.layers.layer import Layer
 from lamina.runtime import security
 from lamina.runtime.cgroups.abilities import abilities
+from lamina.runtime.defaults import MASKED_PATHS, READONLY_PATHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,12 @@ class Creator:
         host: HostConfig,
         networking: NetworkingConfig,
         platform: Platform | None = None,
+        *,
+        recursive_read_only: bool = True,
     ) -> Created:
-        """Makes a container and all it needs but its process; after a failure nothing of it is left.
+        """Make a container and all it needs but its process; after a failure nothing of it is left.
+
+        Read-only binds cover what is mounted below them, unless they say otherwise or `recursive_read_only` is false.
 
         Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
         """
@@ -72,7 +78,7 @@ class Creator:
             taken = self._catalog.reserve(check_name(name) if name else None, id)
             undo.callback(self._catalog.release, taken)
             undo.callback(self._rooms.volumes.settle, id)
-            points = mount_rules.resolve(config, host, lambda other: self._catalog.get(other).record.mounts)
+            points = self._mount_rules(recursive_read_only).resolve(config, host)
             points = tuple(self._volume(point, host, id, undo) for point in points)
             init = self._init_layers.of(image, lease)
             layers = (*image.layers, init) if init else image.layers
@@ -99,7 +105,7 @@ class Creator:
     ) -> tuple[Config, HostConfig, Sequence[str]]:
         """What was asked for, checked, with all that it left open; and warnings of what this machine cannot do."""
         config = _completed(config, image)
-        host = _with_defaults(host, self._defaults, self._rooms)
+        host = with_donors_by_id(_with_defaults(host, self._defaults, self._rooms), self._catalog.get)
         checks.check(host, config)
         runtime = self._rooms.runtime
         checks.check_runtime(host.runtime, runtime.program.name, self._defaults.runtimes)
@@ -109,6 +115,13 @@ class Creator:
             shared = "host" in (host.network_mode, host.uts_mode)
             config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
         return config, host, discarded
+
+    def _mount_rules(self, recursive_read_only: bool) -> MountRules:
+        return MountRules(
+            lambda other: self._catalog.get(other).record.mounts,
+            str(self._root.parent),
+            recursive_read_only=recursive_read_only,
+        )
 
     def _make_files(
         self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool
@@ -176,7 +189,12 @@ class Creator:
 
 
 def _completed(config: Config, image: Image) -> Config:
-    """The config with what it leaves open taken from the image. Raises InvalidInput where nothing is to be run."""
+    """Return the config with what it leaves open taken from the image.
+
+    Raises InvalidInput where nothing is to be run, or the working directory is not absolute.
+    """
+    if config.working_dir.startswith("/"):
+        config = msgspec.structs.replace(config, working_dir=os.path.normpath(f"/{config.working_dir.lstrip('/')}"))
     config = cast(Config, inherit(config, image.config.config))
     if config.entrypoint == ("",):
         config = msgspec.structs.replace(config, entrypoint=None)
@@ -194,7 +212,10 @@ def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostCo
     return msgspec.structs.replace(
         host,
         network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
-        ipc_mode=host.ipc_mode or "private",
+        ipc_mode=host.ipc_mode or defaults.ipc_mode,
+        masked_paths=MASKED_PATHS if host.masked_paths is None and not host.privileged else host.masked_paths,
+        readonly_paths=READONLY_PATHS if host.readonly_paths is None and not host.privileged else host.readonly_paths,
+        pids_limit=host.pids_limit if host.pids_limit and host.pids_limit > 0 else None,
         cgroupns_mode=host.cgroupns_mode or ("private" if rooms.runtime.layout.v2 else "host"),
         shm_size=host.shm_size or defaults.shm_size,
         memory_swap=swap,

@@ -32,7 +32,7 @@ def resources(given: Resources) -> Limits:
         cpu_realtime_runtime=given.cpu_realtime_runtime or None,
         cpuset_cpus=given.cpuset_cpus or None,
         cpuset_mems=given.cpuset_mems or None,
-        pids_limit=max(given.pids_limit, -1) if given.pids_limit else None,  # whatever is negative means no limit
+        pids_limit=None if given.pids_limit is None else given.pids_limit if given.pids_limit > 0 else -1,
         blkio_weight=given.blkio_weight or None,
         blkio_weight_devices=tuple(_throttle(device) for device in given.blkio_weight_device),
         read_bps=tuple(_throttle(device) for device in given.blkio_device_read_bps),

@@ -5,44 +5,81 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from lamina.api.containers import Config, HostConfig, MountSpec
+from lamina.api.containers import BindOptions, Config, HostConfig, MountSpec
 from lamina.containers.record import MountPoint
 from lamina.errors import InvalidInput
 
 _PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _IGNORED = frozenset({"z", "Z", "consistent", "cached", "delegated"})
 
-Find = Callable[[str], Sequence[MountPoint]]
+MountsOf = Callable[[str], Sequence[MountPoint]]
 
 
-def resolve(config: Config, host: HostConfig, mounts_of: Find) -> tuple[MountPoint, ...]:
-    """All mounts of a new container; volumes not yet made have no name or are not there.
+@dataclass(frozen=True, slots=True)
+class MountRules:
+    """How requests become mounts.
 
-    `mounts_of` gives the mounts of the container that `--volumes-from` names. What is named by the user wins over
-    taken-over mounts, and those over the image's volumes. Raises InvalidInput.
+    `mounts_of` returns the mounts of the container that `--volumes-from` names. `data_root` is the engine's own.
+    `recursive_read_only` is false for clients that know nothing of it.
     """
-    found: dict[str, MountPoint] = {}
-    for wish in host.volumes_from:
-        for point in _taken_over(wish, mounts_of):
-            found[point.destination] = point
-    named = [_bind(text, host.volume_driver) for text in host.binds]
-    named += [_mount(spec) for spec in host.mounts]
-    named += [_tmpfs(path, options) for path, options in host.tmpfs.items()]
-    seen: set[str] = set()
-    for point in named:
-        if point.destination in seen:
-            raise InvalidInput(f"Duplicate mount point: {point.destination}", path=point.destination)
-        seen.add(point.destination)
-        found[point.destination] = point
-    for path in config.volumes:
-        destination = _destination(path)
-        if destination not in found:
-            found[destination] = _volume("", destination, anonymous=True)
-    return tuple(found.values())
+
+    mounts_of: MountsOf
+    data_root: str
+    recursive_read_only: bool = True
+
+    def resolve(self, config: Config, host: HostConfig) -> tuple[MountPoint, ...]:
+        """Return all mounts of a new container; volumes not yet made have no name or are not there.
+
+        What is named by the user wins over taken-over mounts, and those over the image's volumes. Raises InvalidInput.
+        """
+        points: dict[str, MountPoint] = {}
+        for wish in host.volumes_from:
+            for point in _taken_over(wish, self.mounts_of):
+                points[point.destination] = point
+        named = [_bind(text) for text in host.binds]
+        named += [_mount(spec) for spec in host.mounts]
+        named += [_tmpfs(path, options) for path, options in host.tmpfs.items()]
+        destinations: set[str] = set()
+        for point in named:
+            if point.destination in destinations:
+                raise InvalidInput(f"Duplicate mount point: {point.destination}", path=point.destination)
+            destinations.add(point.destination)
+            points[point.destination] = self._settled(point) if point.type == "bind" else point
+        for path in config.volumes:
+            destination = _destination(path)
+            if destination not in points:
+                points[destination] = _volume("", destination, anonymous=True)
+        return tuple(points.values())
+
+    def _settled(self, point: MountPoint) -> MountPoint:
+        """Return a bind with what its request left open.
+
+        A private copy of mounts below the data root would keep them from going away (moby volumes_linux.go).
+        """
+        changes: dict[str, Any] = {"propagation": point.propagation or "rprivate"}
+        if _overlap(os.path.realpath(point.source), os.path.realpath(self.data_root)):
+            if point.propagation not in ("", "rslave", "rshared"):
+                raise InvalidInput(
+                    'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is '
+                    f'within the daemon root, daemon root: "{self.data_root}", bind mount source: "{point.source}", '
+                    f'propagation: "{point.propagation}"',
+                    path=point.source,
+                )
+            changes["implied_slave"] = not point.propagation
+            changes["propagation"] = point.propagation or "rslave"
+        if not point.rw and not self.recursive_read_only:
+            changes["read_only_non_recursive"] = True
+        return msgspec.structs.replace(point, **changes)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether one of two clean paths lies in the other."""
+    return os.path.commonpath((one, other)) in (one, other)
 
 
 def _destination(path: str) -> str:
@@ -54,7 +91,7 @@ def _destination(path: str) -> str:
     return clean
 
 
-def _taken_over(wish: str, mounts_of: Find) -> list[MountPoint]:
+def _taken_over(wish: str, mounts_of: MountsOf) -> list[MountPoint]:
     reference, _, mode = wish.partition(":")
     if mode not in ("", "ro", "rw", "z", "Z"):
         raise InvalidInput(f"invalid mode for volumes-from: {mode}", mode=mode)
@@ -72,7 +109,7 @@ def _volume(name: str, destination: str, *, copy: bool = True, **fields: Any) ->
     return MountPoint("volume", destination, name=name, driver="local", copy=copy, **fields)
 
 
-def _bind(text: str, driver: str) -> MountPoint:
+def _bind(text: str) -> MountPoint:
     """`-v`: source:destination[:mode], or a destination alone for an anonymous volume."""
     parts = text.split(":")
     if len(parts) == 1:
@@ -86,7 +123,7 @@ def _bind(text: str, driver: str) -> MountPoint:
         raise InvalidInput(f'invalid mode: {mode}: invalid volume specification "{text}"', mode=mode)
     writable = "ro" not in words
     if source.startswith("/"):
-        propagation = next(iter(words & _PROPAGATION), "rprivate")
+        propagation = next(iter(words & _PROPAGATION), "")
         return MountPoint(
             "bind",
             destination,
@@ -109,16 +146,7 @@ def _mount(spec: MountSpec) -> MountPoint:
     if spec.type == "bind":
         return _bind_mount(spec, destination)
     if spec.type == "volume":
-        options = spec.volume_options
-        return _volume(
-            spec.source,
-            destination,
-            mode="z" if spec.source else "",
-            rw=writable,
-            copy=not (options and options.no_copy),
-            subpath=options.subpath if options else "",
-            anonymous=not spec.source,
-        )
+        return _volume_mount(spec, destination)
     if spec.type == "tmpfs":
         if spec.source:
             raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
@@ -126,27 +154,68 @@ def _mount(spec: MountSpec) -> MountPoint:
     raise InvalidInput(f'invalid mount config: mount type unknown: "{spec.type}"', type=spec.type)
 
 
+def _volume_mount(spec: MountSpec, destination: str) -> MountPoint:
+    options = spec.volume_options
+    subpath = options.subpath if options else ""
+    if subpath and not spec.source:
+        raise InvalidInput('invalid mount config for type "volume": must not set Subpath when using anonymous volumes')
+    if subpath and not _is_local(subpath):
+        raise InvalidInput(
+            'invalid mount config for type "volume": subpath must be a relative path within the volume: '
+            f"path concatenation escapes the base directory, subpath: {subpath}",
+            subpath=subpath,
+        )
+    return _volume(
+        spec.source,
+        destination,
+        mode="z" if spec.source else "",
+        rw=not spec.read_only,
+        copy=not (options and options.no_copy),
+        subpath=subpath,
+        anonymous=not spec.source,
+    )
+
+
+def _is_local(path: str) -> bool:
+    """Return whether a path, read without a look at any file, stays where it starts (Go's filepath.IsLocal)."""
+    return not path.startswith("/") and posixpath.normpath(path).split("/")[0] != ".."
+
+
 def _bind_mount(spec: MountSpec, destination: str) -> MountPoint:
     if not spec.source.startswith("/"):
         raise InvalidInput(f'invalid mount config for type "bind": source {spec.source!r} must be an absolute path')
-    options = spec.bind_options
-    create = bool(options and options.create_mountpoint)
+    options = spec.bind_options or BindOptions()
+    _check_read_only(spec, options)
+    create = options.create_mountpoint
     if not create and not os.path.lexists(spec.source):
         raise InvalidInput(
             f'invalid mount config for type "bind": bind source path does not exist: {spec.source}', path=spec.source
         )
-    propagation = options.propagation if options and options.propagation else "rprivate"
-    if propagation not in _PROPAGATION:
-        raise InvalidInput(f'invalid mount config for type "bind": invalid propagation mode {propagation!r}')
+    if options.propagation not in (*_PROPAGATION, ""):
+        raise InvalidInput(f'invalid mount config for type "bind": invalid propagation mode: {options.propagation}')
     return MountPoint(
         "bind",
         destination,
         source=posixpath.normpath(spec.source),
         rw=not spec.read_only,
-        propagation=propagation,
-        recursive=not (options and options.non_recursive),
+        propagation=options.propagation,
+        recursive=not options.non_recursive,
+        read_only_non_recursive=options.read_only_non_recursive,
+        read_only_force_recursive=options.read_only_force_recursive,
         create_source=create,
     )
+
+
+def _check_read_only(spec: MountSpec, options: BindOptions) -> None:
+    chosen = {
+        "ReadOnlyNonRecursive": options.read_only_non_recursive,
+        "ReadOnlyForceRecursive": options.read_only_force_recursive,
+    }
+    names = [name for name, value in chosen.items() if value]
+    if names and not spec.read_only:
+        raise InvalidInput(f"mount options conflict: !ReadOnly && BindOptions.{names[0]}")
+    if len(names) > 1:
+        raise InvalidInput(f"mount options conflict: {names[0]} && BindOptions.{names[1]}")
 
 
 def _tmpfs_options(spec: MountSpec) -> tuple[str, ...]:

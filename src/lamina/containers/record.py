@@ -46,7 +46,12 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
-    """A mount as it was worked out at creation. `source` is a host path; for volumes it is found by `name`."""
+    """A mount as it was worked out at creation. `source` is a host path; for volumes it is found by `name`.
+
+    `implied_slave` marks a propagation that nobody asked for, and that a source which cannot propagate goes without.
+    A read-only bind covers what is mounted below it where the kernel can; `read_only_non_recursive` leaves that out,
+    `read_only_force_recursive` insists on it.
+    """
 
     type: str
     destination: str
@@ -56,7 +61,10 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
     mode: str = ""
     rw: bool = msgspec.field(name="RW", default=True)
     propagation: str = ""
+    implied_slave: bool = False
     recursive: bool = True
+    read_only_non_recursive: bool = False
+    read_only_force_recursive: bool = False
     copy: bool = False
     create_source: bool = False
     options: tuple[str, ...] = ()

@@ -52,5 +52,6 @@ class Defaults:
     cgroup_parent: str = DEFAULT_CGROUP
     init: bool = False
     init_path: str = ""
+    ipc_mode: str = "private"
     runtimes: tuple[str, ...] = ()
     host_resolv_conf: Path = Path("/etc/resolv.conf")

@@ -11,6 +11,7 @@ from pathlib import Path
 from lamina.api.containers import ExecConfig
 from lamina.containers import files, limits, parts, shm
 from lamina.containers.container import Container
+from lamina.containers.namespaces import donor_of, running_donor
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
@@ -24,11 +25,11 @@ _INIT_PROGRAMS = ("docker-init", "tini", "catatonit", "tini-static", "dumb-init"
 
 @dataclass(frozen=True, slots=True)
 class SpecMaker:
-    """Makes specs. `running` gives the running container that a namespace mode names, or raises."""
+    """Makes specs. `find` gives the container that a namespace mode names, or raises NotFound."""
 
     rooms: Rooms
     defaults: Defaults
-    running: Callable[[str], Container]
+    find: Callable[[str], Container]
 
     def container(self, container: Container, root: Path) -> ContainerSpec:
         """The whole spec, for a root that is mounted."""
@@ -58,7 +59,8 @@ class SpecMaker:
             seccomp=options.seccomp,
             writable_cgroups=options.writable_cgroups,
             cgroup_parent=host.cgroup_parent or self.defaults.cgroup_parent,
-            shm_size=host.shm_size,
+            shm_size=0 if host.ipc_mode == "none" else host.shm_size,
+            default_sysctls=not donor_of(host.network_mode),  # the namespace keeps what its own container set
             annotations=host.annotations,
         )
 
@@ -114,8 +116,8 @@ class SpecMaker:
         host = container.record.host_config
         return Namespaces(
             network=self.network(container),
-            pid=self._joined(host.pid_mode, "pid"),
-            ipc=self._joined(host.ipc_mode, "ipc"),
+            pid=self._joined("PID", host.pid_mode),
+            ipc=self._joined("IPC", host.ipc_mode),
             uts="host" if host.uts_mode == "host" else "private",
             cgroup=host.cgroupns_mode or None,
         )
@@ -126,14 +128,12 @@ class SpecMaker:
         if mode in ("host", "none"):
             return "host" if mode == "host" else "private"
         if mode.startswith("container:"):
-            return f"/proc/{self.running(mode.partition(':')[2]).state.pid}/ns/net"
+            return f"/proc/{running_donor('network', mode, self.find).state.pid}/ns/net"
         return str(self.rooms.networks.sandbox(container.id))
 
-    def _joined(self, mode: str, kind: str) -> str:
-        if mode.startswith("container:"):
-            return f"/proc/{self.running(mode.partition(':')[2]).state.pid}/ns/{kind}"
-        if mode not in ("", "host", "private", "shareable", "none"):
-            raise InvalidInput(f"invalid {kind.upper()} mode: {mode}", mode=mode)
+    def _joined(self, kind: str, mode: str) -> str:
+        if donor_of(mode):
+            return f"/proc/{running_donor(kind, mode, self.find).state.pid}/ns/{kind.lower()}"
         return "host" if mode == "host" else "private"
 
     def _files(self, container: Container) -> tuple[AnyMount, ...]:
@@ -141,7 +141,7 @@ class SpecMaker:
         mode = record.host_config.network_mode
         folder = container.directory
         if mode.startswith("container:"):
-            folder = self.running(mode.partition(":")[2]).directory
+            folder = running_donor("network", mode, self.find).directory
         taken = {point.destination for point in record.mounts}
         read_only = record.host_config.readonly_rootfs
         return tuple(
@@ -156,17 +156,8 @@ class SpecMaker:
         if mode == "shareable":
             return (BindMount(str(shm.mount_shared(container)), "/dev/shm"),)
         if mode.startswith("container:"):
-            return (BindMount(str(shm.path(self._donor(mode))), "/dev/shm"),)
+            return (BindMount(str(shm.path(running_donor("IPC", mode, self.find))), "/dev/shm"),)
         return ()
-
-    def _donor(self, mode: str) -> Container:
-        donor = self.running(mode.partition(":")[2])
-        if donor.record.host_config.ipc_mode != "shareable":
-            raise Conflict(
-                f"cannot join IPC of a non-shareable container {donor.id}",
-                advice="Use IpcMode:shareable for the donor container",
-            )
-        return donor
 
     def _mount(self, point: MountPoint, container: Container) -> AnyMount:
         if point.type == "tmpfs":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,25 +16,31 @@ KILL_SECONDS = 10.0  # how long a killed process may take to go
 START_PATIENCE = 1.0  # how long a start may go on that somebody wants ended: many times what one takes
 _LONGEST = 1e9  # seconds that can be waited
 
+_SIGNAL_NUMBER = re.compile(r"[0-9]{1,3}")
+_REAL_TIME = re.compile(r"RT(MIN|MAX)([+-][0-9]{1,2})?")
+
 Publish = Callable[..., None]
 
 
 def parse_signal(text: str, default: int = signal.SIGKILL) -> int:
-    """A signal's number from "9", "KILL", "SIGKILL", "RTMIN+3" or "". Raises InvalidInput."""
-    name = text.strip().upper().removeprefix("SIG")
-    if not name:
+    """Return a signal's number from "9", "KILL", "SIGKILL", "RTMIN+3", "RTMAX-1" or "". Raises InvalidInput."""
+    written = text.strip().upper()
+    if not written:
         return default
-    if name.isdigit():
-        number = int(name)
-        if 0 < number <= 64:
-            return number
-    elif name.startswith(("RTMIN", "RTMAX")):
-        base, offset = (signal.SIGRTMIN, name[5:]) if name.startswith("RTMIN") else (signal.SIGRTMAX, name[5:])
-        if not offset or offset[1:].isdigit():
-            return int(base) + int(offset or 0)
-    elif f"SIG{name}" in signal.Signals.__members__:
-        return int(signal.Signals[f"SIG{name}"])
-    raise InvalidInput(f"Invalid signal: {text}", signal=text)
+    number = int(written) if _SIGNAL_NUMBER.fullmatch(written) else _signal_named(written.removeprefix("SIG"))
+    if not 0 < number <= signal.SIGRTMAX:
+        raise InvalidInput(f"Invalid signal: {text}", signal=text)
+    return number
+
+
+def _signal_named(name: str) -> int:
+    """Return the number of "KILL" or "RTMIN+3", 0 where there is no such signal."""
+    counted = _REAL_TIME.fullmatch(name)
+    if counted is None:
+        return int(signal.Signals.__members__.get(f"SIG{name}", 0))
+    offset = int(counted[2] or 0)
+    number = signal.SIGRTMIN + offset if counted[1] == "MIN" else signal.SIGRTMAX + offset
+    return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else 0
 
 
 class Stopper:

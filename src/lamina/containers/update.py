@@ -40,6 +40,8 @@ def _changed(host: HostConfig, wish: UpdateConfig) -> HostConfig:
         if getattr(wish, field.name) != field.default and not isinstance(getattr(wish, field.name), RestartPolicy)
     }
     fields = {name: value for name, value in fields.items() if value not in (0, "", (), None)}
+    if wish.pids_limit is not None:
+        fields["pids_limit"] = max(wish.pids_limit, 0)  # as dockerd keeps it: 0 for no limit
     if "memory" in fields and "memory_swap" not in fields and 0 < host.memory_swap < fields["memory"]:
         raise InvalidInput(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"

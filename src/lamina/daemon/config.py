@@ -14,6 +14,7 @@ from lamina.errors import InvalidInput
 CONFIG_FILE = Path("/etc/lamina/daemon.json")
 DEFAULT_HOST = "unix:///run/lamina/lamina.sock"
 ROOTS = ("/var/lib/lamina", "/run/lamina")  # of data, and of what does not outlive a reboot
+_IPC_MODES = ("private", "shareable")  # what default-ipc-mode may be
 
 
 class Ulimit(msgspec.Struct, frozen=True):
@@ -72,6 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     init: bool = False
     init_path: str = ""
     default_shm_size: str = ""
+    default_ipc_mode: str = "private"
     cgroup_parent: str = ""
     log_driver: str = "json-file"
     log_opts: dict[str, str] = {}
@@ -117,6 +119,11 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
         options = msgspec.convert(merged, Options)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid daemon configuration: {error}") from error
+    if options.default_ipc_mode not in _IPC_MODES:
+        raise InvalidInput(
+            f'IPC mode "{options.default_ipc_mode}" is not supported as default value',
+            advice='Use "shareable" or "private"',
+        )
     if options.userns_remap:
         raise InvalidInput("userns-remap is not supported yet", advice="Leave it out: it would not isolate anything")
     return options

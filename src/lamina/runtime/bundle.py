@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,11 @@ def _limit(value: int) -> int:
 def _linux(spec: ContainerSpec, held: tuple[str, ...], cgroups_path: str, cgroup_v2: bool) -> dict[str, Any]:
     masked = defaults.MASKED_PATHS if spec.masked_paths is None else spec.masked_paths
     readonly = defaults.READONLY_PATHS if spec.readonly_paths is None else spec.readonly_paths
-    own_network = spec.namespaces.network != "host"
+    own_network = spec.namespaces.network != "host" and spec.default_sysctls
     linux: dict[str, Any] = {
         "cgroupsPath": cgroups_path,
         "namespaces": list(_namespaces(spec.namespaces, cgroup_v2)),
-        "resources": resources(spec.resources) | {"devices": list(_device_rules(spec))},
+        "resources": resources(_set_at_start(spec.resources)) | {"devices": list(_device_rules(spec))},
         "devices": [_device(device) for device in _devices(spec)],
         "sysctl": (defaults.sysctls() if own_network else {}) | _domain(spec) | dict(spec.sysctls),
         "maskedPaths": [] if spec.privileged else list(masked),
@@ -230,6 +231,15 @@ def host_devices(root: str = "/dev") -> Iterator[Device]:
             device = device_at(entry.path)
             if device is not None:
                 yield device
+
+
+def _set_at_start(limits: Resources) -> Resources:
+    """Return the limits without ends of limits, which a new cgroup has not and crun cannot write."""
+    return replace(
+        limits,
+        cpu_quota=None if limits.cpu_quota == -1 else limits.cpu_quota,
+        pids_limit=None if limits.pids_limit == -1 else limits.pids_limit,
+    )
 
 
 def resources(limits: Resources) -> dict[str, Any]:

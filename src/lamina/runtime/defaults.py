@@ -31,8 +31,9 @@ def mount(destination: str, type: str, source: str, *options: str) -> dict[str, 
 
 
 def mounts(shm_size: int, writable_sys: bool, writable_cgroups: bool) -> list[dict[str, Any]]:
-    """The mounts every container has; `shm_size` in bytes."""
+    """Return the mounts that every container has; `shm_size` is in bytes, 0 for no /dev/shm."""
     closed = ("nosuid", "noexec", "nodev")
+    shared_memory = mount("/dev/shm", "tmpfs", "shm", *closed, "mode=1777", f"size={shm_size}")
     return [
         mount("/proc", "proc", "proc", *closed),
         mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -40,7 +41,7 @@ def mounts(shm_size: int, writable_sys: bool, writable_cgroups: bool) -> list[di
         mount("/sys", "sysfs", "sysfs", *closed, *(() if writable_sys else ("ro",))),
         mount("/sys/fs/cgroup", "cgroup", "cgroup", *closed, *(() if writable_cgroups else ("ro",))),
         mount("/dev/mqueue", "mqueue", "mqueue", *closed),
-        mount("/dev/shm", "tmpfs", "shm", *closed, "mode=1777", f"size={shm_size}"),
+        *((shared_memory,) if shm_size else ()),
     ]
 
 

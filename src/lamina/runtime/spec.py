@@ -150,7 +150,8 @@ class ContainerSpec:
 
     `seccomp` is "default" (Docker's profile, which privilege drops), "builtin" (the same, kept by the privileged),
     "unconfined", or a profile in Docker's JSON shape. `writable_cgroups` None follows `privileged`. `cgroup_parent` is
-    a path below each hierarchy's root.
+    a path below each hierarchy's root. `shm_size` is in bytes, 0 for no /dev/shm. `default_sysctls` sets Docker's in a
+    network namespace that is not the host's.
     """
 
     process: ProcessSpec
@@ -162,6 +163,7 @@ class ContainerSpec:
     namespaces: Namespaces = Namespaces()
     resources: Resources = Resources()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    default_sysctls: bool = True
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None
     read_only_root: bool = False

@@ -20,6 +20,7 @@ from lamina.runtime.cgroups import layout as cgroup_layout
 from lamina.runtime.cgroups.freezer import freeze
 from lamina.runtime.cgroups.stats import Stats
 from lamina.runtime.cgroups.stats import read as read_stats
+from lamina.runtime.cgroups.unlimited import lift
 from lamina.runtime.failure import explain, last_message
 from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
@@ -88,9 +89,12 @@ class Task(Process):
         return next((pids for pids in found if pids), [])
 
     def update(self, limits: Resources) -> None:
-        """Sets the limits that are not None. Raises CommandFailed with the runtime's words when one is refused,
-        Conflict when the container has ended."""
+        """Set the limits that are not None; -1 ends one. Raises CommandFailed with the runtime's words when one is
+        refused, Conflict when the container has ended."""
         program = self._launcher.program
+        others = lift(self._launcher.layout, self._cgroup, limits)
+        if program.name == "crun":  # runc sets all that it remembers at each update, so it must hear of the end
+            limits = others
         command = self._launcher.command(program, self._directory, "update", "--resources", "-", self.id)
         done = self._launcher.spawner.run(command, program.hide, msgspec.json.encode(bundle.resources(limits)))
         if done.exit_code:

@@ -13,6 +13,7 @@ from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.images import platform
+from lamina.daemon.routes.older_create import READ_ONLY_IS_RECURSIVE, as_meant
 from lamina.engine import Engine
 from lamina.errors import InvalidInput
 
@@ -53,13 +54,15 @@ class ContainerRoutes:
     async def create(self, call: Call) -> web.StreamResponse:
         document = await call.json(dict[str, Any])
         body = convert(document, CreateBody)
+        networking = convert(body.networking_config or {}, NetworkingConfig)
         created = await call.run(
             self._engine.containers.create,
             call.text("name") or None,
             convert(document, Config),
-            convert(body.host_config or {}, HostConfig),
-            convert(body.networking_config or {}, NetworkingConfig),
+            as_meant(call.version, convert(body.host_config or {}, HostConfig), networking),
+            networking,
             platform(call),
+            recursive_read_only=call.version >= READ_ONLY_IS_RECURSIVE,
         )
         return reply({"Id": created.id, "Warnings": list(created.warnings)}, 201)
 
