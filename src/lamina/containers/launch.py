@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.api.containers import LogConfig
-from lamina.containers import files, parts, ports, shm
+from lamina.containers import files, ports, shm, staged_mounts
 from lamina.containers.container import Container
 from lamina.containers.inside import ensure_directory
 from lamina.containers.record import NEVER
@@ -78,7 +78,7 @@ class Launcher:
         """Starts the process. After a failure nothing is held, and the state is as it was."""
         self._share_name(container)
         record = container.record
-        parts.clear(container)  # what an engine that died in the middle of a start left
+        staged_mounts.clear(container)  # what an engine that died in the middle of a start left
         with ExitStack() as undo:
             undo.callback(self.release, container)
             self._specs.network(container)  # makes the sandbox, before two threads ask for it
@@ -97,7 +97,7 @@ class Launcher:
                 )
             pid = task.start()
             undo.pop_all()
-        parts.clear(container)
+        staged_mounts.clear(container)
         container.set_state(
             status="running",
             pid=pid,
@@ -178,7 +178,7 @@ class Launcher:
         if mode not in ("host", "none") and not mode.startswith("container:"):
             with suppress(Unsupported):  # without privilege it never joined one
                 self._rooms.networks.leave(container.id)
-        parts.clear(container)
+        staged_mounts.clear(container)
         for point in container.record.mounts:
             if point.type == "volume":
                 self._rooms.volumes.unmount(point.name, container.id)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.api.containers import ExecConfig
-from lamina.containers import files, limits, parts, shm
+from lamina.containers import files, limits, shm, staged_mounts
 from lamina.containers.container import Container
 from lamina.containers.namespaces import donor_of, running_donor
+from lamina.containers.propagation import effective_propagation
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
@@ -165,11 +166,12 @@ class SpecMaker:
         source = point.source
         if point.type == "volume":
             source = str(self.rooms.volumes.mount(point.name, container.id))
-            if point.subpath:
-                source = str(parts.stage(container, point, source))
         elif not os.path.lexists(source):
             _make_source(point)
-        return BindMount(source, point.destination, not point.rw, point.propagation or "rprivate", point.recursive)
+        propagation = effective_propagation(point)
+        if staged_mounts.needs_staging(point):
+            source = str(staged_mounts.stage(container, point, source))
+        return BindMount(source, point.destination, not point.rw, propagation, point.recursive)
 
     def _wants_init(self, record: Record) -> bool:
         wish = record.host_config.init

@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from lamina.linux.mounts import MNT_DETACH, MS_BIND, MS_PRIVATE, MountPoint, mount, mountinfo, umount2
+from lamina.linux.mounts import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MountPoint, mount, mountinfo, umount2
 
 
 class MountRoot:
@@ -81,9 +81,13 @@ def _around(path: str) -> MountPoint | None:
 
 
 def unmount_all(target: str | Path) -> None:
-    """Takes away every mount at `target`, also one that is in use; what has it open keeps it. None there is fine."""
+    """Detach every mount at `target`, also one that is in use; what has it open keeps it. None there is fine.
+
+    What is mounted below goes as well, but never from where it was bound: it leaves its peer groups first.
+    """
     while True:
         try:
+            mount("none", target, flags=MS_REC | MS_PRIVATE)
             umount2(target, MNT_DETACH)
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ENOENT):

@@ -17,6 +17,7 @@ import msgspec
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.formats.times import format_time
+from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
 from lamina.linux.privacy import private_directory, usual_directory
 from lamina.linux.syscalls import libc
 from lamina.store.store import Store
@@ -26,7 +27,6 @@ from lamina.volumes.options import VolumeMount, volume_mount
 _BUCKET = "volumes"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAME_LIMIT = 255  # a volume is a folder: NAME_MAX
-_MNT_DETACH = 2
 
 Users = Callable[[str], Sequence[str]]
 
@@ -228,10 +228,14 @@ def _mounted(path: Path) -> bool:
 
 
 def _unmount(path: Path) -> None:
-    """Must not miss a mount: what follows may delete everything below `path`."""
+    """Unmount all at `path`. None may be missed: what follows may delete everything below it.
+
+    What was bound with mounts below it leaves its peer groups first, or they would go from where they come from, too.
+    """
     with suppress(FileNotFoundError):
         while _mounted(path):
-            libc("umount2", os.fsencode(path), _MNT_DETACH, filename=path)
+            mount("none", path, flags=MS_REC | MS_PRIVATE)
+            umount2(path, MNT_DETACH)
 
 
 def _tree_size(folder: str) -> int:

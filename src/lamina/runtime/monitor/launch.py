@@ -8,18 +8,22 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
+from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, mount, mountinfo, umount2
 from lamina.linux.namespaces import CLONE_NEWNS, unshare
 from lamina.linux.privacy import USUAL_UMASK
 
 
 def hide_mounts(paths: Sequence[str]) -> None:
-    """Moves this process into a mount namespace of its own without the mounts at `paths`.
+    """Move this process into a mount namespace of its own without the mounts at `paths`.
 
+    Only the mounts that hold them become private: the sources of a container's binds go on to propagate.
     Only short-lived programs go there: a copy of the mount table that lived on would hold every mount in it.
     """
     unshare(CLONE_NEWNS)
-    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mounts = {point.id: point for point in mountinfo()}
+    for point in mounts.values():
+        if point.target in paths and point.parent in mounts:
+            mount("none", mounts[point.parent].target, flags=MS_PRIVATE)
     for path in paths:
         umount2(path, MNT_DETACH)
 

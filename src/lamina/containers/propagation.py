@@ -1,0 +1,41 @@
+"""Propagation of binds: what their sources can do (mount_namespaces(7); moby daemon/oci_linux.go, withMounts)."""
+
+from __future__ import annotations
+
+import os
+
+from lamina.containers.record import MountPoint
+from lamina.errors import InvalidInput
+from lamina.linux.mounts import MountPoint as HostMount
+from lamina.linux.mounts import mountinfo
+
+_DEFAULT = "rprivate"
+
+
+def effective_propagation(point: MountPoint) -> str:
+    """Return the word that `point` is mounted with. A source that cannot propagate is left private where nobody asked.
+
+    Raises InvalidInput where the source's mount cannot do what was asked for.
+    """
+    kind = point.propagation.removeprefix("r")
+    if kind not in ("shared", "slave"):
+        return point.propagation or _DEFAULT
+    host = _mount_of(point.source)
+    tags = {tag.partition(":")[0] for tag in host.tags}
+    if "shared" in tags or (kind == "slave" and "master" in tags):
+        return point.propagation
+    if point.implied_slave:
+        return _DEFAULT
+    able = "a shared mount" if kind == "shared" else "a shared or slave mount"
+    raise InvalidInput(f"path {point.source} is mounted on {host.target} but it is not {able}", path=point.source)
+
+
+def _mount_of(path: str) -> HostMount:
+    """Return the mount that `path` is on."""
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{fd}") as lines:
+            number = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+    finally:
+        os.close(fd)
+    return next(mount for mount in mountinfo() if mount.id == number)
