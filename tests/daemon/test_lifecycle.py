@@ -119,7 +119,7 @@ def _over(daemon: Daemon, host: str, *flags: str) -> subprocess.CompletedProcess
 @pytest.mark.peer
 def test_plain_tcp() -> None:
     port = _free_port()
-    with lamina_daemon("--host", f"tcp://127.0.0.1:{port}") as daemon:
+    with lamina_daemon("--host", f"tcp://127.0.0.1:{port}", "--tls=false") as daemon:
         assert _over(daemon, f"tcp://127.0.0.1:{port}").stdout.strip() == "0.1.0"
 
 

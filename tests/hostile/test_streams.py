@@ -110,7 +110,7 @@ def narrow(busybox_tar: Path) -> Iterator[Target]:
     """A daemon with few descriptors that also listens on a port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with attacked(busybox_tar, "--host", f"tcp://127.0.0.1:{port}", descriptors=640) as target:
+    with attacked(busybox_tar, "--tls=false", "--host", f"tcp://127.0.0.1:{port}", descriptors=640) as target:
         yield target
 
 

@@ -166,7 +166,7 @@ class Fuzzer:
                 headers.append(f"{name}: {choose(values)}")
         if self._random.random() < 0.01:
             headers.append(f"X-Large: {'x' * self._random.randrange(30_000)}")
-        head = f"{method} {path} HTTP/1.1\r\nHost: registry\r\n" + "".join(h + "\r\n" for h in headers) + "\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n" + "".join(h + "\r\n" for h in headers) + "\r\n"
         return method, head.encode("utf-8", "surrogateescape") + body
 
 

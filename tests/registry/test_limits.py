@@ -34,10 +34,12 @@ def talk(address: str, request: bytes) -> bytes:
 @pytest.mark.parametrize(
     "request_so_far",
     [
-        b"GET /v2/ HTTP/1.1\r\nHost: x\r\n",
-        b"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
-        b"POST /v2/a/blobs/uploads/?digest=sha256:" + b"0" * 64 + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx",
-        b"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n",
+        b"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+        b"POST /v2/a/blobs/uploads/?digest=sha256:"
+        + b"0" * 64
+        + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
+        b"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
     ],
 )
 def test_a_request_that_does_not_go_on_is_refused_in_time(start: Start, request_so_far: bytes) -> None:
@@ -50,7 +52,7 @@ def test_a_request_that_does_not_go_on_is_refused_in_time(start: Start, request_
 def test_a_body_that_only_drips_is_refused(start: Start) -> None:
     host, _, port = start(body_timeout=0.5).address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=0.05) as connection:
-        connection.sendall(b"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        connection.sendall(b"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
         deadline, answer = time.monotonic() + 20, b""
         while not answer and time.monotonic() < deadline:
             connection.sendall(b"x")
@@ -71,7 +73,7 @@ def test_a_client_that_takes_nothing_is_cut_off(start: Start) -> None:
         digest = raw.push_blob("a", bytes(24 * MIB))
     host, _, port = running.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(f"GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.sendall(f"GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         deadline = time.monotonic() + 20
         while served(connection) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -99,7 +101,9 @@ def test_manifests_up_to_the_limit_and_not_beyond(registry: Running, raw: Raw) -
     assert raw("GET", "/v2/a/manifests/t").body == largest.raw
     answer = raw("PUT", "/v2/a/manifests/more", more.raw, Content_Type=more.media_type)
     assert (answer.status, answer.code) == (413, "SIZE_INVALID")
-    head = b"PUT /v2/a/manifests/more HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = (
+        b"PUT /v2/a/manifests/more HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
     chunked = head + f"{len(more.raw):x}\r\n".encode() + more.raw + b"\r\n0\r\n\r\n"
     answered = talk(registry.address, chunked)
     assert answered.startswith(b"HTTP/1.1 413 ")
@@ -127,11 +131,11 @@ def test_deep_nesting_is_refused(raw: Raw, key: str, pair: str) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /v2/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Large: " + b"a" * 200_000 + b"\r\n\r\n",
-        b"GET /v2/ HTTP/1.1\r\nHost: x\r\n" + b"X-Many: x\r\n" * 2_000 + b"\r\n",
-        b"GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /v2/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nX-Large: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n" + b"X-Many: x\r\n" * 2_000 + b"\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )

@@ -55,6 +55,10 @@ class Builder(msgspec.Struct, frozen=True):
 class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """All settings. The members' names are daemon.json's keys, with dashes; empty text means: choose.
 
+    `tls` None refuses to listen on TCP, unless `tlsverify` is on: who may connect to a plain listener is root.
+    `allowed_hosts` are names by which clients may call a plain TCP listener, beside addresses and `localhost`, and
+    `allowed_origins` are web pages that may use the API, such as "https://ui.example".
+
     `live_restore` is on unless it is turned off: everybody who restarts a daemon wants containers to outlive it.
     """
 
@@ -91,11 +95,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     dns_opts: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     shutdown_timeout: int = 15
-    tls: bool = False
+    tls: bool | None = None
     tlsverify: bool = False
     tlscacert: str = ""
     tlscert: str = ""
     tlskey: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
 
 
 def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:

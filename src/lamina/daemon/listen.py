@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +97,26 @@ def _group_id(name: str) -> int:
         return 0
 
 
-def _tcp(text: str, options: Options) -> Listener:
+def listener_names(hosts: Iterable[str]) -> frozenset[str]:
+    """Return the names and addresses that the TCP addresses among `hosts` listen on."""
+    parts = (host.rpartition("://") for host in hosts)
+    return frozenset(_split(rest)[0].lower() for scheme, _, rest in parts if scheme in ("", "tcp"))
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The name and the port, either of which may be missing."""
     name, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", "")
-    name = name.strip("[]") or "127.0.0.1"
+    return name.strip("[]") or "127.0.0.1", port
+
+
+def _tcp(text: str, options: Options) -> Listener:
+    name, port = _split(text)
     tls = _tls(options)
+    if tls is None and options.tls is None:
+        raise InvalidInput(
+            f"tcp://{text} without TLS makes everybody who can connect to it root",
+            advice="Give --tlsverify with certificates, or say --tls=false where that is meant",
+        )
     try:
         number = int(port or ("2376" if tls else "2375"))
         family = socket.AF_INET6 if ":" in name else socket.AF_INET

@@ -19,11 +19,12 @@ from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
 from lamina.daemon.http.connection import Connection, Handler
-from lamina.daemon.listen import BACKLOG, Listener, listen
+from lamina.daemon.listen import BACKLOG, Listener, listen, listener_names
 from lamina.daemon.routes.all import all_routes
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
+from lamina.formats.browsers import BrowserGuard
 from lamina.formats.sizes import parse_size
 from lamina.linux.descriptors import limit, raise_limit
 from lamina.linux.privacy import make_private_by_default, usual_directory
@@ -58,7 +59,7 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     gates = Gates(limit())
-    api = Api(all_routes(engine, options), gates)
+    api = Api(all_routes(engine, options), gates, browser_guard(options))
     runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     server = cast(web.Server, runner.server)
@@ -80,6 +81,12 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
             door.close()
         await runner.cleanup()
         api.close()
+
+
+def browser_guard(options: Options) -> BrowserGuard:
+    """Return what the API takes from browsers by the settings."""
+    names = {name.lower() for name in options.allowed_hosts} | listener_names(options.hosts)
+    return BrowserGuard(frozenset(names), frozenset(options.allowed_origins))
 
 
 def engine_settings(options: Options) -> EngineSettings:

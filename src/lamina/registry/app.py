@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupported
+from lamina.formats.browsers import BrowserGuard
 from lamina.registry import faults
 from lamina.registry.accesslog import nothing
 from lamina.registry.auth.gate import Gate
@@ -39,6 +41,9 @@ class App:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        config = registry.config
+        names = frozenset(name.lower() for name in config.allowed_hosts)
+        self._guard = BrowserGuard(names, frozenset(config.allowed_origins))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         note = _Note()
@@ -69,6 +74,7 @@ class App:
             return self._failure(request, Internal("The registry failed; its log tells more"))
 
     async def _answer(self, request: web.BaseRequest, note: _Note) -> web.StreamResponse:
+        self._keep_pages_out(request)
         path = unquote(request.rel_url.raw_path, errors="surrogateescape")
         if path in PAGES:
             note.operation = path[1:]
@@ -80,6 +86,17 @@ class App:
         note.user = identity.name
         call = Call(request, target, identity, self._registry.config.body_timeout)
         return await route.handler(self._registry, call)
+
+    def _keep_pages_out(self, request: web.BaseRequest) -> None:
+        """Raise Forbidden for what web pages send.
+
+        A page that has its name lead to loopback finds nothing where there are accounts or TLS: it has no password and
+        no certificate for that name. A registry on the network cannot know all the names it is called by.
+        """
+        self._guard.check_page(request.headers)
+        local = request.get_extra_info("sockname")
+        if self._registry.config.auth.htpasswd is None and not request.secure and local and _is_loopback(local[0]):
+            self._guard.check_host(request.headers)
 
     async def _admit(self, request: web.BaseRequest, target: Target, route: Route) -> Identity:
         """Who asks, once it is sure that they may. Raises Unauthorized, Forbidden, Unsupported."""
@@ -114,6 +131,10 @@ class App:
     def _challenge(self, request: web.BaseRequest, error: LaminaError) -> str | None:
         base = f"{request.scheme}://{request.host}"
         return self._registry.gate.challenge(error.facts.get("scope"), base, error.facts.get("problem", ""))
+
+
+def _is_loopback(address: str) -> bool:
+    return ip_address(address.partition("%")[0].removeprefix("::ffff:")).is_loopback
 
 
 def _known(method: str) -> str:

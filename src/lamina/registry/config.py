@@ -94,6 +94,9 @@ class Config(Struct, frozen=True):
     `sparse` says what may be missing when a manifest is pushed: `all`, only `children` of an index, or `none`.
     With `redirect` clients get large blobs from the object store itself, whose answers lack Docker-Content-Digest: only
     the redirect has it. `metrics` says who may read /metrics: `anyone`, `users` with credentials, or `nobody`.
+
+    Web pages may not use the registry, unless `allowed-origins` has theirs, such as "https://ui.example". Over loopback
+    and without accounts, clients must call it by an address, `localhost` or one of `allowed-hosts`.
     """
 
     listen: str = "127.0.0.1:5000"
@@ -117,6 +120,8 @@ class Config(Struct, frozen=True):
     head_timeout: float = 30.0
     body_timeout: float = 60.0
     access_log: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     metrics: str = "anyone"
 
     def quota(self, repository: str) -> int | None:

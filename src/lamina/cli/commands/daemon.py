@@ -35,12 +35,14 @@ _NUMBERS = {
 }
 _SWITCHES = {
     "live-restore": "Keep containers running when the daemon stops (default true)",
-    "tls": "Use TLS; implied by --tlsverify",
+    "tls": "Use TLS; implied by --tlsverify. TCP without TLS is only served with --tls=false",
     "tlsverify": "Use TLS and check who connects",
 }
 _LISTS = {
     "registry-mirror": ("registry-mirrors", "Registry to ask before Docker Hub"),
     "insecure-registry": ("insecure-registries", "Registry that may be spoken to without TLS"),
+    "allowed-host": ("allowed-hosts", "Name by which clients may call a TCP address without TLS"),
+    "allowed-origin": ("allowed-origins", "Web page that may use the API, such as https://ui.example"),
     "label": ("labels", "Label of the daemon"),
     "dns": ("dns", "DNS server for containers"),
     "dns-opt": ("dns-opts", "DNS option for containers"),

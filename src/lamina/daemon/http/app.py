@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +20,7 @@ from lamina.daemon.http.given import Given
 from lamina.daemon.http.query import check_query
 from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
 from lamina.errors import InvalidInput
+from lamina.formats.browsers import BrowserGuard
 
 _LOG = logging.getLogger("lamina.daemon")
 _WORKERS = 128  # threads for queries, none of which waits for anybody outside
@@ -28,15 +30,17 @@ _HEADERS = {
     "Ostype": "linux",
     "Server": f"Lamina/{__version__} (linux)",
 }
+_NO_BROWSERS = BrowserGuard()
 
 
 class Api:
-    """The routes of all groups behind one door, which lets in as much as `gates` say. `close` ends the worker
-    threads."""
+    """The routes of all groups behind one door, which lets in as much as `gates` and `guard` say. `close` ends the
+    worker threads."""
 
-    def __init__(self, routes: Iterable[Route], gates: Gates) -> None:
+    def __init__(self, routes: Iterable[Route], gates: Gates, guard: BrowserGuard = _NO_BROWSERS) -> None:
         self._router = Router(routes)
         self._gates = gates
+        self._guard = guard
         self._workers = ThreadPoolExecutor(_WORKERS, "lamina-api")
 
     def application(self) -> web.Application:
@@ -48,6 +52,7 @@ class Api:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One request, to its end. A client that goes away cancels this."""
         try:
+            self._keep_pages_out(request)
             version, path = split_version(_path(request))
             if "\0" in path or any("\0" in value for value in request.query.values()):
                 raise InvalidInput("the request's address holds a NUL character")
@@ -68,6 +73,13 @@ class Api:
                 error = InvalidInput(f"the request's body cannot be read: {error}")
             _LOG.debug("%s %s: %s", request.method, request.path_qs, error)
             return error_response(error)
+
+    def _keep_pages_out(self, request: web.Request) -> None:
+        """Raise Forbidden for what web pages send. A TLS client has checked the name already; a socket has none."""
+        self._guard.check_page(request.headers)
+        connection = request.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX and not request.secure:
+            self._guard.check_host(request.headers)
 
     def close(self) -> None:
         self._workers.shutdown(wait=False, cancel_futures=True)
