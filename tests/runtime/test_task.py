@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import CommandFailed, Conflict, InvalidInput, Unavailable
+from lamina.linux.mounts import MNT_DETACH, MS_BIND, MS_SHARED, mount, umount2
 from lamina.runtime.failure import explain
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import Runtime
@@ -209,3 +210,25 @@ def test_a_shared_pid_namespace_leaves_nobody_behind(start: Start) -> None:
     status = start(spec).wait(10)
     assert status is not None
     assert status.code == 4
+
+
+@pytest.mark.parametrize("propagation", ["rslave", "rshared"])
+def test_mounts_propagate_where_asked_to(start: Start, tmp_path: Path, propagation: str) -> None:
+    host = tmp_path / "host"
+    (host / "below").mkdir(parents=True)
+    mount(host, host, flags=MS_BIND)
+    mount("none", host, flags=MS_SHARED)
+    try:
+        spec = ContainerSpec(
+            process=ProcessSpec(args=("sh", "-c", "until test -e /host/below/f; do :; done"), env=ENV),
+            mounts=(BindMount(str(host), "/host", propagation=propagation),),
+        )
+        task = start(spec)
+        mount("tmpfs", host / "below", "tmpfs")
+        (host / "below/f").touch()
+        status = task.wait(20)
+        assert status is not None
+        assert status.code == 0
+    finally:
+        umount2(host / "below", MNT_DETACH)
+        umount2(host, MNT_DETACH)

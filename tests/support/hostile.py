@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +12,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from lamina.linux.syscalls import libc
 from support import api
 from support.clients import Client
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA, Cli
 
 OFF = ("--network", "none")
+_HERE, _RENAME_EXCHANGE = -100, 2
 
 
 class Answer(api.Answer):
@@ -116,6 +120,15 @@ def archive(files: dict[str, bytes]) -> bytes:
     return made.getvalue()
 
 
+def tar_of(*members: tarfile.TarInfo) -> bytes:
+    """A tar of members without content."""
+    made = BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for member in members:
+            tar.addfile(member)
+    return made.getvalue()
+
+
 def link(name: str, target: str | Path) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = tarfile.SYMTYPE, str(target)
@@ -141,6 +154,24 @@ def written(top: Path) -> dict[str, tuple[int, ...]]:
         str(path): (info.st_ino, info.st_mode, info.st_rdev, info.st_uid, info.st_size, info.st_mtime_ns)
         for path, info in status.items()
     }
+
+
+@contextmanager
+def swapping(one: Path, other: Path) -> Iterator[None]:
+    """Exchange two names all the time, until the end of the block."""
+    ended = threading.Event()
+
+    def swap() -> None:
+        while not ended.is_set():
+            libc("renameat2", _HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def special(name: str, kind: bytes, major: int = 0, minor: int = 0) -> tarfile.TarInfo:

@@ -7,7 +7,7 @@ import os
 from lamina.containers.record import MountPoint
 from lamina.errors import InvalidInput
 from lamina.linux.mounts import MountPoint as HostMount
-from lamina.linux.mounts import mountinfo
+from lamina.linux.mounts import mount_of
 
 _DEFAULT = "rprivate"
 
@@ -31,11 +31,8 @@ def effective_propagation(point: MountPoint) -> str:
 
 
 def _mount_of(path: str) -> HostMount:
-    """Return the mount that `path` is on."""
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        with open(f"/proc/self/fdinfo/{fd}") as lines:
-            number = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+        return mount_of(fd)
     finally:
         os.close(fd)
-    return next(mount for mount in mountinfo() if mount.id == number)

@@ -16,7 +16,7 @@ AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
-_MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_T_EMPTY_PATH = 0x04, 0x40
 _SET_FLAG, _SET_STRING, _CMD_CREATE = 0, 1, 6
 
 MOUNT_ATTR_RDONLY = 0x1
@@ -79,6 +79,13 @@ def fsmount(fd: int, attributes: int = 0) -> int:
 def move_mount(fd: int, target: Path, *, dirfd: int = -100) -> None:
     """Attaches the mount behind descriptor `fd` at `target`, relative to the directory `dirfd`."""
     syscall(_MOVE_MOUNT, fd, b"", dirfd, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH, filename=target)
+
+
+def move_mount_onto(fd: int, place: int) -> None:
+    """Attach the mount behind descriptor `fd` on what the descriptor `place` (O_PATH) is of, whatever its name is by
+    now."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
+    syscall(_MOVE_MOUNT, fd, b"", place, b"", flags)
 
 
 def open_tree(path: Path, flags: int = OPEN_TREE_CLONE, *, dirfd: int = -100) -> int:
@@ -173,6 +180,13 @@ def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
             _plain(fields[dash + 2]),
             fields[dash + 3],
         )
+
+
+def mount_of(fd: int) -> MountPoint:
+    """Return the mount that the file behind `fd` is on."""
+    with open(f"/proc/self/fdinfo/{fd}") as lines:
+        number = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+    return next(mount for mount in mountinfo() if mount.id == number)
 
 
 def _plain(text: str) -> str:

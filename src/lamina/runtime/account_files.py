@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamina.errors import InvalidInput
-from lamina.linux.openat2 import openat2
+from lamina.linux.rootpaths import followed
 from lamina.runtime.failure import inspect
 from lamina.runtime.spec import AnyMount
 
 PATHS = ("/etc/passwd", "/etc/group")
 SIZE_LIMIT = 64 << 20  # bytes; of a line without an end all is kept
-_LINKS = 40  # as many as the kernel follows (path_resolution(7))
 _OF_THE_KERNEL = ("/dev/", "/proc/", "/sys/")  # what is there when runc looks is not what the image has
 _FIRST_WITHOUT = (1, 3)
 
@@ -50,36 +49,8 @@ def check(root: Path, mounts: Sequence[AnyMount]) -> None:
 
 
 def _followed(root: Path, path: str) -> str:
-    """`path` below `root` with every symlink followed, also where what they lead to is missing."""
-    left, at, links = path.split("/")[::-1], list[str](), 0
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        while left:
-            name = left.pop()
-            if name == "..":
-                del at[-1:]
-            elif name not in ("", "."):
-                target = _link(root_fd, "/".join((*at, name))) if links < _LINKS else ""
-                if target:
-                    links += 1
-                    at = [] if target.startswith("/") else at
-                    left += target.split("/")[::-1]
-                else:
-                    at.append(name)
+        return followed(root_fd, path)
     finally:
         os.close(root_fd)
-    return "/" + "/".join(at)
-
-
-def _link(root_fd: int, path: str) -> str:
-    """The text of a symlink; "" for anything else."""
-    try:
-        fd = openat2(root_fd, path, os.O_PATH | os.O_NOFOLLOW)
-    except OSError:
-        return ""
-    try:
-        return os.readlink("", dir_fd=fd)
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)

@@ -129,13 +129,15 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
     taken = {os.path.normpath(mount.destination) for mount in spec.mounts}
     writable_cgroups = spec.privileged if spec.writable_cgroups is None else spec.writable_cgroups
     base = defaults.mounts(spec.shm_size, spec.privileged, writable_cgroups)
-    kept = [entry for entry in base if entry["destination"] not in taken]
-    if "/dev" in taken:
-        kept = [entry for entry in kept if not entry["destination"].startswith("/dev/")]
+    kept = [entry for entry in base if not _covered(entry["destination"], taken)]
     if spec.namespaces.ipc == "host":
         kept = [_host_ipc(entry) for entry in kept]
     users = sorted(spec.mounts, key=lambda mount: os.path.normpath(mount.destination).count("/"))
     return kept + [_mount(mount) for mount in users]
+
+
+def _covered(path: str, taken: set[str]) -> bool:
+    return any(f"{path}/".startswith(f"{destination}/") for destination in taken)
 
 
 def _host_ipc(entry: dict[str, Any]) -> dict[str, Any]:
@@ -150,11 +152,7 @@ def _mount(mount: AnyMount) -> dict[str, Any]:
         kind = "rbind" if mount.recursive else "bind"
         access = ("ro",) if mount.read_only else ()
         return defaults.mount(mount.destination, "bind", mount.source, kind, *access, mount.propagation, *mount.options)
-    options = dict.fromkeys(("noexec", "nosuid", "nodev", *mount.options))
-    for word in ("exec", "suid", "dev"):
-        if word in options:
-            options.pop(f"no{word}", None)
-    return defaults.mount(mount.destination, "tmpfs", "tmpfs", *options)
+    return defaults.mount(mount.destination, "tmpfs", "tmpfs", *mount.all_options)
 
 
 def _root_propagation(mounts: tuple[AnyMount, ...]) -> str:

@@ -66,6 +66,15 @@ class TmpfsMount:
     destination: str
     options: tuple[str, ...] = ()
 
+    @property
+    def all_options(self) -> tuple[str, ...]:
+        """The options with those that are not undone by them."""
+        options = dict.fromkeys(("noexec", "nosuid", "nodev", *self.options))
+        for word in ("exec", "suid", "dev"):
+            if word in options:
+                options.pop(f"no{word}", None)
+        return tuple(options)
+
 
 AnyMount = BindMount | TmpfsMount
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,10 +22,11 @@ from lamina.runtime.cgroups.freezer import freeze
 from lamina.runtime.cgroups.stats import Stats
 from lamina.runtime.cgroups.stats import read as read_stats
 from lamina.runtime.cgroups.unlimited import lift
-from lamina.runtime.failure import explain, last_message
+from lamina.runtime.failure import UNKNOWN, explain, last_message
 from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
+from lamina.runtime.placement import place
 from lamina.runtime.process import ExitStatus, OnExit, Process, ignore_exit, ignore_oom, read_exit
 from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
 
@@ -55,9 +57,11 @@ class Task(Process):
         """
         launcher = self._launcher
         spec = replace(spec, process=launcher.confined(spec.process))
-        document = bundle.render(spec, rootfs, self._cgroup, cgroup_v2=launcher.layout.v2)
+        placement = place(spec, rootfs)
+        document = bundle.render(placement.left(spec), rootfs, self._cgroup, cgroup_v2=launcher.layout.v2)
         self._filter_key = launcher.filters.apply(document)
         (self._directory / "config.json").write_bytes(encode_json(document))
+        (self._directory / protocol.MOUNTS_FILE).write_bytes(encode_json(placement.document(rootfs)))
         self._configured = spec, rootfs
 
     def start(self) -> int:
@@ -203,6 +207,10 @@ class Task(Process):
         if self._configured is None:
             return InvalidInput("the task was not configured")
         spec, rootfs = self._configured
+        refusal = self._directory / protocol.REFUSAL_FILE
+        if refusal.exists():
+            facts = json.loads(refusal.read_bytes())
+            return InvalidInput(facts.pop("message"), **facts, exit_code=UNKNOWN)
         return explain(spec.process, rootfs, spec.mounts, self._log_text())
 
 

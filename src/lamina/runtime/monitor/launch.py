@@ -8,9 +8,12 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+from lamina.errors import InvalidInput
 from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, mount, mountinfo, umount2
 from lamina.linux.namespaces import CLONE_NEWNS, unshare
 from lamina.linux.privacy import USUAL_UMASK
+from lamina.runtime.monitor import protocol
+from lamina.runtime.monitor.rootmounts import RootMounts
 
 
 def hide_mounts(paths: Sequence[str]) -> None:
@@ -28,17 +31,25 @@ def hide_mounts(paths: Sequence[str]) -> None:
         umount2(path, MNT_DETACH)
 
 
-def spawn(command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int]) -> int:
-    """Forks and executes `command` in `directory` with the given descriptors; gives the process id.
+def spawn(
+    command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int], mounts: str = ""
+) -> int:
+    """Fork and execute `command` in `directory` with the descriptors `stdio`; return the process id.
 
-    Where it cannot be executed the child ends with 127 (no such program) or 126, having said why on its stderr.
+    `hide` names mounts that it must not see, and `mounts` a file that lists what it sees in a container's root. Where
+    it cannot be executed the child ends with 127 (no such program) or 126, having said why on its stderr; where
+    something cannot be mounted it ends with 125, having written why to `protocol.REFUSAL_FILE`.
     """
     pid = os.fork()
     if pid:
         return pid
     status = 126
     try:
-        _become(command, directory, hide, stdio)
+        _become(command, directory, hide, stdio, mounts)
+    except InvalidInput as error:
+        status = 125
+        refusal = {"message": error.message, "advice": error.advice, **error.facts}
+        protocol.write_atomically(os.path.join(directory, protocol.REFUSAL_FILE), refusal)
     except FileNotFoundError as error:
         status = 127
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
@@ -48,7 +59,9 @@ def spawn(command: Sequence[str], directory: str, hide: Sequence[str], stdio: tu
         os._exit(status)
 
 
-def _become(command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int]) -> None:
+def _become(
+    command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int], mounts: str
+) -> None:
     signal.set_wakeup_fd(-1)
     for ignored in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_DFL)
@@ -57,9 +70,12 @@ def _become(command: Sequence[str], directory: str, hide: Sequence[str], stdio: 
     for number, copy in enumerate(copies):
         os.dup2(copy, number)
     os.chdir(directory)
-    os.umask(USUAL_UMASK)  # of the mount points the program makes, and of processes in containers
-    if hide:
+    os.umask(USUAL_UMASK)  # of the mount points that are made, and of processes in containers
+    root_mounts = RootMounts.load(mounts) if mounts else None
+    if hide or root_mounts:
         hide_mounts(hide)
+    if root_mounts:
+        root_mounts.attach()
     os.execvp(command[0], list(command))
 
 

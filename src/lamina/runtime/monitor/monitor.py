@@ -104,7 +104,8 @@ class Monitor:
             self._loop.watch(console.fileno(), READ, lambda events: self._take_terminal(console))
             command = [part.replace("{console}", console.path) for part in command]
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
-        launched = self._launching = spawn(command, self._job.directory, self._job.hide, stdio)
+        mounts = self._path(protocol.MOUNTS_FILE) if self._job.delete else ""
+        launched = self._launching = spawn(command, self._job.directory, self._job.hide, stdio, mounts)
         self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
 
     def abort(self) -> bool:

@@ -28,6 +28,8 @@ EXIT_FILE = "exit.json"
 PID_FILE = "init.pid"
 JOB_FILE = "job.json"
 RUNTIME_LOG = "runtime.log"
+MOUNTS_FILE = "mounts.json"  # what is attached to the root before the runtime program starts (see `rootmounts`)
+REFUSAL_FILE = "refusal.json"  # why that was not possible
 
 START_SECONDS = 120.0  # how long the runtime program may take for a start: a thousand times what it needs; as much as
 # Kubernetes' agents give a runtime for any request (kubelet --runtime-request-timeout)

@@ -1,0 +1,44 @@
+"""Paths below a root directory that somebody else controls: where they lead, as seen from inside."""
+
+from __future__ import annotations
+
+import os
+
+from lamina.linux.openat2 import openat2
+
+_LINKS = 40  # as many as the kernel follows (path_resolution(7))
+
+
+def followed(root_fd: int, path: str) -> str:
+    """Return `path` below `root_fd` with every symlink followed, also where what they lead to is missing.
+
+    The result is absolute and holds for as long as nobody changes the tree: to act on a path, open it by `openat2`.
+    """
+    left, done, links = path.split("/")[::-1], list[str](), 0
+    while left:
+        name = left.pop()
+        if name == "..":
+            del done[-1:]
+        elif name not in ("", "."):
+            target = _link(root_fd, "/".join((*done, name))) if links < _LINKS else ""
+            if target:
+                links += 1
+                done = [] if target.startswith("/") else done
+                left += target.split("/")[::-1]
+            else:
+                done.append(name)
+    return "/" + "/".join(done)
+
+
+def _link(root_fd: int, path: str) -> str:
+    """Return the text of a symlink; "" for anything else."""
+    try:
+        fd = openat2(root_fd, path, os.O_PATH | os.O_NOFOLLOW)
+    except OSError:
+        return ""
+    try:
+        return os.readlink("", dir_fd=fd)
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
