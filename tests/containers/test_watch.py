@@ -201,6 +201,10 @@ def test_health_checks(rooms: Rooms) -> None:
     assert rooms.containers.inspect(id)["State"]["Health"]["Log"][-1]["ExitCode"] == 0
     assert "healthy" in rooms.containers.summary(rooms.containers.get(id))["Status"]
     eventually(lambda: "health_status: healthy" in rooms.actions())
+    rooms.containers.stop(id, timeout=0)
+    assert status() == "unhealthy"  # nobody checks it any more
+    rooms.containers.start(id)
+    eventually(lambda: status() == "healthy")
 
 
 @pytest.mark.root

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from lamina.containers.container import Container, Restarting
 from lamina.containers.launch import Launcher
 from lamina.errors import LaminaError
@@ -65,7 +67,9 @@ class Exits:
         began = parse_time(container.state.started_at)
         ran = max(0.0, (status.finished_at - began) / 1e9)
         self._launcher.release(container)
+        health = container.state.health
         container.set_state(
+            health=replace(health, status="unhealthy") if health else None,  # as dockerd calls what is not checked
             status="exited",
             pid=0,
             exit_code=status.code,
