@@ -15,7 +15,7 @@ from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.build.cache import BUCKET
 from lamina.build.options import BuildOptions
 from lamina.engine import Engine
-from lamina.errors import Conflict, NotFound
+from lamina.errors import Conflict, NotFound, Unavailable
 from lamina.formats.reference import Reference
 
 
@@ -49,6 +49,30 @@ def test_a_closed_engine_lets_go_and_may_be_closed_again(tmp_path: Path) -> None
     engine.close()
     engine.close()
     Engine(tmp_path / "data", tmp_path / "run").close()
+
+
+def test_a_registry_that_cannot_be_reached_is_told_with_the_image(engine: Engine, context: Path) -> None:
+    name = "localhost:1/job:v1"
+    with pytest.raises(Unavailable, match=f"^cannot pull {name}: "):
+        engine.pull(Reference.parse(name))
+    with pytest.raises(Unavailable, match=f"^cannot inspect {name}: "):
+        engine.registries.inspect(Reference.parse(name))
+    engine.build(context, BuildOptions(tags=(Reference.parse(name),)))
+    with pytest.raises(Unavailable, match=f"^cannot push {name}: "):
+        engine.push(Reference.parse(name))
+    (context / "Dockerfile").write_text("FROM localhost:1/job:v2\n")
+    with pytest.raises(Unavailable, match=r"cannot pull localhost:1/job:v2: ") as caught:
+        engine.build(context)
+    assert "Did you mean localhost:1/job:v1?" in str(caught.value)
+    assert "Dockerfile line 1" in str(caught.value)
+
+
+@pytest.mark.root
+def test_a_closed_engine_leaves_no_folder_of_its_own_below_run(tmp_path: Path) -> None:
+    with Engine(tmp_path / "data") as engine:
+        assert engine.networks.list()
+        assert list(engine.exec_root.iterdir())
+    assert not engine.exec_root.exists()
 
 
 def test_work_on_images_makes_no_mount_and_nothing_below_run(engine: Engine, context: Path) -> None:

@@ -75,6 +75,7 @@ class Engine:
         self._rooms: dict[str, Any] = {}
         self.store = Store.open(self.root)
         self._closing.callback(self.store.close)
+        self._closing.callback(self._remove_unused_exec_root)
         self.images = Images(self.store, self.events)
         self.images.users = self._image_users
         self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.events)
@@ -192,6 +193,13 @@ class Engine:
     def _make_exec_root(self) -> None:
         """Others may pass through it, not list it: the API's socket, which has a group, is in it by default."""
         private_directory(self.exec_root, 0o711)
+
+    def _remove_unused_exec_root(self) -> None:
+        """Remove the folders that nothing is left in: running containers, and sockets, keep theirs."""
+        own = [self.exec_root] if self.exec_root == default_exec_root(self.root) else []
+        for folder in [*self.exec_root.glob("*/"), *own]:
+            with suppress(OSError):  # it is in use, or was never made
+                folder.rmdir()
 
     def _open_containers(self) -> Containers:
         return Containers(self, self.root / "containers", self.settings.containers)

@@ -15,7 +15,7 @@ from lamina.distribution import push as push_content
 from lamina.distribution import search as search_registry
 from lamina.distribution.inspect import Inspected
 from lamina.distribution.inspect import inspect as inspect_remote
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput, NotFound, Unavailable
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
@@ -50,7 +50,7 @@ class Registries:
         each under the digest of its manifest; where none is for `platform`, the first one gets the name.
         Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
         """
-        with self._client(reference, credentials) as client:
+        with self._client(reference, credentials, "pull") as client:
             if all_tags:
                 wanted = [reference.with_tag(tag) for tag in client.repository(reference).tags()]
             else:
@@ -95,7 +95,7 @@ class Registries:
         Raises NotFound for a name that is not here, and what the registry answers.
         """
         names = self._tags_of(reference) if all_tags else [reference.with_default_tag()]
-        with self._client(reference, credentials) as client:
+        with self._client(reference, credentials, "push") as client:
             for name in names:
                 image = self._images.get(str(name))
                 manifest = self._images.manifest(image) if image.manifest_digest else None
@@ -126,7 +126,7 @@ class Registries:
 
     def inspect(self, reference: Reference, *, credentials: Credentials | None = None) -> Inspected:
         """What the registry says of an image, without pulling it."""
-        with self._client(reference, credentials) as client:
+        with self._client(reference, credentials, "inspect") as client:
             return inspect_remote(client, reference)
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
@@ -138,11 +138,18 @@ class Registries:
             return client.login(domain, credentials)
 
     @contextmanager
-    def _client(self, reference: Reference, credentials: Credentials | None) -> Iterator[RegistryClient]:
-        """A client that shows `credentials` to the reference's own registry only, never to a mirror."""
+    def _client(self, reference: Reference, credentials: Credentials | None, verb: str) -> Iterator[RegistryClient]:
+        """A client that shows `credentials` to the reference's own registry only, never to a mirror.
+
+        A registry that cannot be reached is told with what it was to do.
+        """
         wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
-        with RegistryClient(self._settings, lambda key: credentials if key == wanted else None) as client:
-            yield client
+        try:
+            with RegistryClient(self._settings, lambda key: credentials if key == wanted else None) as client:
+                yield client
+        except Unavailable as error:
+            message = f"cannot {verb} {reference.familiar()}: {error.message}"
+            raise Unavailable(message, advice=error.advice, **error.facts) from error
 
 
 def _key(server: str) -> str:

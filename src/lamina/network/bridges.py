@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -130,7 +129,7 @@ def _overlaps(network: Network, other: IPv4Network) -> bool:
 @contextmanager
 def _choosing() -> Iterator[None]:
     """Keeps daemons that start at the same moment from choosing the same addresses: a lock for the whole machine."""
-    folder = "/run/lock" if os.path.isdir("/run/lock") else tempfile.gettempdir()
+    folder = "/run/lock" if os.path.isdir("/run/lock") else "/run"
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(os.path.join(folder, "lamina-addresses"), flags, 0o600)
     try:

@@ -75,7 +75,7 @@ class Proxy:
         listening.close()
 
     def close(self) -> None:
-        """End the process and all connections."""
+        """End the process and all connections, and remove the file of its lock."""
         self._closed.set()
         with self._lock:
             process = self._process
@@ -86,6 +86,18 @@ class Proxy:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._remove_lock()
+
+    def _remove_lock(self) -> None:
+        """Remove the lock's file, unless the process of an earlier engine still holds it."""
+        path = self._directory / "proxy"
+        with suppress(OSError):  # it is held, or was never made
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
