@@ -68,6 +68,11 @@ def test_a_kept_connection_that_ended_is_opened_anew(server: RawServer, transpor
     assert server.connections == 2
 
 
+def test_a_path_is_a_socket() -> None:
+    assert parse_address("/path/sock") == parse_address("unix:///path/sock")
+    assert parse_address("host").scheme == "tcp"
+
+
 def test_bodies_go_out_whole(server: RawServer, transport: Transport) -> None:
     transport.json("POST", "/x", {"q": "a b", "yes": True, "no": False, "map": {"k": ["v"]}}, json_body={"a": "ü"})
     assert b"POST /v1.41/x?q=a+b&yes=1&map=%7B%22k%22%3A+%5B%22v%22%5D%7D HTTP/1.1" in server.requests[0]

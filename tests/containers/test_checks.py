@@ -56,7 +56,11 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"log_config": LogConfig("syslog")}, {}, "no log driver named 'syslog' is registered"),
         ({"log_config": LogConfig("json-file", {"colour": "red"})}, {}, "unknown log opt 'colour' for json-file"),
         ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, 'invalid max-size "much"'),
-        ({"device_requests": (DeviceRequest(capabilities=(("gpu",),)),)}, {}, "could not select device driver"),
+        (
+            {"device_requests": (DeviceRequest(capabilities=(("gpu",),)),)},
+            {},
+            r'driver "" with capabilities: \[\[gpu\]\]$',
+        ),
         ({"volume_driver": "cloud"}, {}, 'plugin "cloud" not found'),
         ({"dns": ("1.1.1.1", "names")}, {}, "'names' is no IP address"),
         ({"extra_hosts": ("alone",)}, {}, "bad format for add-host"),

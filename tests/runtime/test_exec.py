@@ -56,7 +56,8 @@ def test_terminal(start: Start) -> None:
 def test_command_not_found(start: Start) -> None:
     task = start("sleep 100")
     process = task.exec("e", ProcessSpec(args=("nothing",), env=ENV))
-    with pytest.raises(InvalidInput) as caught:
+    words = "^OCI runtime exec failed: exec failed: unable to start container process: exec: "
+    with pytest.raises(InvalidInput, match=words) as caught:
         process.start()
     assert caught.value.facts["exit_code"] == 127
 

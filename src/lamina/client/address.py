@@ -46,12 +46,12 @@ def default_socket() -> str:
 def parse_address(text: str, *, tls: bool = False) -> Address:
     """Parse `unix:///path`, `tcp://host[:port][/prefix]`, `http(s)://…`, `ssh://[user@]host[:port]`.
 
-    A text without a scheme is tcp, a missing port is Docker's 2375, or 2376 where `tls` is wanted (22 for ssh).
-    Raises InvalidInput for anything else.
+    A text without a scheme is a socket where it begins with a slash, else tcp. A missing port is Docker's 2375, or 2376
+    where `tls` is wanted (22 for ssh). Raise InvalidInput for anything else.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        scheme, rest = "tcp", text
+        scheme, rest = "unix" if text.startswith("/") else "tcp", text
     if scheme == "unix":
         if not rest.startswith("/"):
             raise InvalidInput(f"the socket path in {text!r} is not absolute", advice="Write unix:///path/to/socket")

@@ -200,7 +200,7 @@ def _check_addresses(host: HostConfig) -> None:
 def _check_drivers(host: HostConfig) -> None:
     """Nothing is taken and then not done: there are no drivers but lamina's own."""
     for request in host.device_requests:
-        words = [list(group) for group in request.capabilities]
+        words = "[" + " ".join(f"[{' '.join(group)}]" for group in request.capabilities) + "]"  # as Go prints lists
         raise InvalidInput(f'could not select device driver "{request.driver}" with capabilities: {words}')
     named = [mount.volume_options.driver_config for mount in host.mounts if mount.volume_options]
     for driver in (host.volume_driver, *(given.name for given in named if given)):

@@ -18,8 +18,16 @@ NOT_FOUND = 127
 UNKNOWN = 128
 
 
-def explain(process: ProcessSpec, root: Path, mounts: Sequence[AnyMount], runtime_log: str) -> LaminaError:
-    """The error for a process that did not start in the tree at `root` (`mounts` lie over it).
+CREATING = "failed to create task for container"  # what could not be done, in dockerd's words
+EXECUTING = "OCI runtime exec failed: exec failed"
+
+
+def explain(
+    process: ProcessSpec, root: Path, mounts: Sequence[AnyMount], runtime_log: str, failure: str = CREATING
+) -> LaminaError:
+    """Return the error for a process that did not start in the tree at `root` (`mounts` lie over it).
+
+    `failure` is what could not be done: `CREATING` a container, or `EXECUTING` a further command in it.
 
     `facts["exit_code"]` is 127 when the command does not exist, 126 when it cannot be executed, 128 otherwise
     (docker-run(1)); the wording carries what Docker's clients look for.
@@ -28,24 +36,21 @@ def explain(process: ProcessSpec, root: Path, mounts: Sequence[AnyMount], runtim
     found = [inspect(path, root, mounts) for path in _candidates(command, process)]
     if not any(info is not None for info in found):
         searched = "stat " + command + ": no such file or directory" if "/" in command else _NOT_IN_PATH
-        return _error(f'exec: "{command}": {searched}', NOT_FOUND, command)
+        return _error(f'{failure}: {_UNABLE}: exec: "{command}": {searched}', NOT_FOUND, command)
     if not any(info is not None and _executable(info) for info in found):
         directory = any(info is not None and stat.S_ISDIR(info.st_mode) for info in found)
         reason = "is a directory: permission denied" if directory else "permission denied"
-        return _error(f'exec: "{command}": {reason}', NOT_EXECUTABLE, command)
+        return _error(f'{failure}: {_UNABLE}: exec: "{command}": {reason}', NOT_EXECUTABLE, command)
     message = last_message(runtime_log) or "the OCI runtime failed and did not say why"
     return CommandFailed(f"failed to start the container's process: {message}", exit_code=UNKNOWN, command=command)
 
 
 _NOT_IN_PATH = "executable file not found in $PATH"
+_UNABLE = "unable to start container process"
 
 
-def _error(reason: str, code: int, command: str) -> InvalidInput:
-    return InvalidInput(
-        f"failed to create task for container: unable to start container process: {reason}",
-        exit_code=code,
-        command=command,
-    )
+def _error(message: str, code: int, command: str) -> InvalidInput:
+    return InvalidInput(message, exit_code=code, command=command)
 
 
 def _candidates(command: str, process: ProcessSpec) -> list[str]:

@@ -22,7 +22,7 @@ from lamina.runtime.cgroups.freezer import freeze
 from lamina.runtime.cgroups.stats import Stats
 from lamina.runtime.cgroups.stats import read as read_stats
 from lamina.runtime.cgroups.unlimited import lift
-from lamina.runtime.failure import UNKNOWN, explain, last_message
+from lamina.runtime.failure import EXECUTING, UNKNOWN, explain, last_message
 from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
@@ -249,4 +249,4 @@ class Exec(Process):
             self._task.check_alive()
         except Conflict as ended:
             return ended
-        return explain(self._spec, root, (), text)
+        return explain(self._spec, root, (), text, EXECUTING)
