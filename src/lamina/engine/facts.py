@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Info:
     driver_reason: str
     runtime: str
     runtime_version: str
+    runtime_commit: str
     runtimes: tuple[str, ...]
     running: int = 0
     paused: int = 0
@@ -62,7 +64,7 @@ class Info:
 
 def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, states: Sequence[str]) -> Info:
     """What an engine is at this moment; `states` are those of all its containers. Opens the rooms that need root."""
-    runtime, runtime_version, lacking = _runtime(rooms, settings)
+    runtime, (version, commit), lacking = _runtime(rooms, settings)
     found = controllers()
     return Info(
         id=identity,
@@ -72,7 +74,8 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         driver=rooms.snapshots.name,
         driver_reason=rooms.snapshots.reason,
         runtime=runtime,
-        runtime_version=runtime_version,
+        runtime_version=version,
+        runtime_commit=commit,
         runtimes=tuple(dict.fromkeys((runtime, *settings.runtimes))),
         running=sum(status in ("running", "restarting") for status in states),
         paused=states.count("paused"),
@@ -88,12 +91,12 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
     )
 
 
-def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, str, tuple[str, ...]]:
-    """The OCI runtime's name and version, and a warning where there is none: images can be had all the same."""
+def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, tuple[str, str], tuple[str, ...]]:
+    """The OCI runtime's name, its version and commit, and a warning where there is none: images can be had anyway."""
     try:
         program = rooms.runtime.program
     except Unavailable as error:
-        return settings.runtime or "", "", (f"WARNING: No container can run: {error}",)
+        return settings.runtime or "", ("", ""), (f"WARNING: No container can run: {error}",)
     return program.name, version_of(program.path), ()
 
 
@@ -146,11 +149,12 @@ def _security(apparmor: AppArmor) -> tuple[str, ...]:
 
 
 @cache
-def version_of(program: str) -> str:
-    """The version a runtime program tells of itself; "" where it does not."""
+def version_of(program: str) -> tuple[str, str]:
+    """Return the version that a runtime program has, and the commit it was built from; "" for what it does not say."""
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    words = done.stdout.split("\n", 1)[0].split()
-    return words[2] if len(words) > 2 and words[1] == "version" else ""
+        return "", ""
+    version = re.search(r"^\S+ version (\S+)", done.stdout)
+    commit = re.search(r"^commit: (\S+)", done.stdout, re.MULTILINE)
+    return version[1] if version else "", commit[1] if commit else ""

@@ -11,8 +11,6 @@ from lamina.daemon.http.routing import NEWEST, OLDEST, dotted
 from lamina.engine.facts import Info
 from lamina.formats.times import now
 
-BUILT = "2024-01-01T00:00:00Z"  # clients print a build time; lamina has none
-
 
 def version(info: Info) -> dict[str, Any]:
     """`GET /version`."""
@@ -20,15 +18,15 @@ def version(info: Info) -> dict[str, Any]:
     details = {
         "ApiVersion": dotted(NEWEST),
         "Arch": machine.go_architecture,
-        "BuildTime": BUILT,
         "Experimental": "true",
-        "GitCommit": "lamina",
+        "GitCommit": "",
         "GoVersion": f"python{python_platform.python_version()}",
         "KernelVersion": machine.kernel,
         "MinAPIVersion": dotted(OLDEST),
         "Os": "linux",
     }
-    runtime = {"Name": info.runtime, "Version": info.runtime_version, "Details": {}}
+    commit = {"GitCommit": info.runtime_commit} if info.runtime_commit else {}
+    runtime = {"Name": info.runtime, "Version": info.runtime_version, "Details": commit}
     return {
         "Platform": {"Name": "lamina"},
         "Components": [{"Name": "Engine", "Version": info.version, "Details": details}, runtime],
@@ -40,7 +38,7 @@ def version(info: Info) -> dict[str, Any]:
         "Os": "linux",
         "Arch": machine.go_architecture,
         "KernelVersion": machine.kernel,
-        "BuildTime": BUILT,
+        "BuildTime": "",
     }
 
 
@@ -90,11 +88,18 @@ def _counts(info: Info) -> dict[str, Any]:
     }
 
 
+_ROLES = {
+    "erofs": "erofs mounts each layer from its tar, overlayfs (overlay2) stacks them",
+    "overlay": "overlay unpacks each layer, overlayfs (overlay2) stacks them",
+    "copy": "copy (vfs) gives each container a copy of all files",
+}
+
+
 def _storage(info: Info) -> dict[str, Any]:
     return {
         # Docker's clients know overlay2: layers stacked by overlayfs, which is what containers see.
         "Driver": "overlay2" if info.driver != "copy" else "vfs",
-        "DriverStatus": [["Snapshots", info.driver], ["Reason", info.driver_reason]],
+        "DriverStatus": [["Snapshots", info.driver], ["Roles", _ROLES[info.driver]], ["Reason", info.driver_reason]],
         "DockerRootDir": str(info.root),
         "LoggingDriver": "json-file",
         "Plugins": {
@@ -166,8 +171,8 @@ def _registries(info: Info) -> dict[str, Any]:
 
 
 def _runtimes(info: Info) -> dict[str, Any]:
-    commit = {"ID": info.runtime_version, "Expected": info.runtime_version}
     none = {"ID": "", "Expected": ""}
+    commit = {"ID": info.runtime_commit, "Expected": info.runtime_commit} if info.runtime == "runc" else none
     return {
         "Runtimes": {name: {"path": name} for name in info.runtimes},
         "DefaultRuntime": info.runtime,
