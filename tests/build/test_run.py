@@ -96,6 +96,7 @@ def test_failures_carry_the_code_and_keep_nothing(shop: Workshop) -> None:
         build(shop, "RUN echo before; exit 7")
     assert str(caught.value) == "The command '/bin/sh -c echo before; exit 7' returned a non-zero code: 7"
     assert (caught.value.facts["exit_code"], caught.value.facts["line"]) == (7, 2)
+    assert shop.said.endswith("before\nDockerfile line 2:\n   2 | RUN echo before; exit 7\n")
     assert "Removing" not in shop.said
     with pytest.raises((InvalidInput, CommandFailed), match="no such file"):
         build(shop, 'RUN ["/no/such"]')

@@ -60,8 +60,8 @@ def build(
             work.lease = lease
             with work.closing:
                 return _Build(work).run()
-    except LaminaError:
-        console.failed()
+    except LaminaError as error:
+        console.failed(error)
         raise
     finally:
         if context.identity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from lamina.errors import CommandFailed, LaminaError
 from lamina.progress import Aux, Output, Report
 
 
@@ -54,8 +55,13 @@ class Console:
         if self._quiet:
             self._report(Output(f"{image_id}\n"))
 
-    def failed(self) -> None:
-        """Show what a quiet build kept back, so that its error makes sense."""
+    def failed(self, error: LaminaError) -> None:
+        """Show where a command stands that failed, and what a quiet build kept back, so that the error makes sense.
+
+        Scripts read the sentence about the command whole, so the place is not part of it.
+        """
+        if isinstance(error, CommandFailed) and error.facts.get("excerpt"):
+            self.line(f"Dockerfile line {error.facts['line']}:\n{error.facts['excerpt']}")
         if self._quiet:
             for output in self._kept:
                 self._report(output)

@@ -148,6 +148,37 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
+ELSEWHERE = {
+    "compose": "Use docker-compose, or `docker compose`, with DOCKER_HOST set to lamina's socket",
+    "buildx": "Use `lamina build`",
+    "swarm": "lamina runs on one machine, and has no swarm",
+    "service": "lamina runs on one machine, and has no services; see `lamina run --restart`",
+    "stack": "lamina runs on one machine, and has no stacks; use docker-compose with DOCKER_HOST set to its socket",
+    "node": "lamina runs on one machine, and has no nodes",
+    "secret": "Mount a file with `lamina run -v`",
+    "config": "Mount a file with `lamina run -v`",
+    "plugin": "lamina has no plugins",
+    "trust": "lamina does not sign images; pull by digest: NAME@sha256:…",
+    "scout": "Use a scanner on what `lamina save` writes",
+    "scan": "Use a scanner on what `lamina save` writes",
+    "checkpoint": "lamina has no checkpoints",
+    "dockerd": "Use `lamina daemon`",
+}
+"""What users of Docker's command line look for here in vain, and what they can do."""
+
+
+def advice_on(group: str, name: str) -> str:
+    """Return what to say after "No such command": a pointer, the closest name, or nothing."""
+    if not group and name in ELSEWHERE:
+        return f". {ELSEWHERE[name]}"
+    from lamina.dockerfile.suggest import did_you_mean
+
+    prefix = f"{group} " if group else ""
+    hidden = {path.removeprefix(prefix) for path, entry in COMMANDS.items() if entry.hidden}
+    near = did_you_mean(name, [other for other in names_in(group) if other not in hidden])
+    return f". {near}" if near else ""
+
+
 def names_in(group: str) -> list[str]:
     """The commands of a group, sorted; those of the top level for ""."""
     prefix = f"{group} " if group else ""

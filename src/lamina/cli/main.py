@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from lamina.cli.program import program
+from lamina.cli.program import NOBODY_READS, program
 from lamina.errors import Cancelled, CommandFailed, LaminaError, NotModified
 
 USAGE = 125  # what Docker's users get for a wrong flag; unknown commands and too few or many arguments are 1
@@ -40,16 +40,30 @@ def run(args: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains about its own flush
-        return 141
+        return NOBODY_READS
     except LaminaError as error:
         return _failed(error)
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        return _say(f"{name}{error.strerror or error}", None, 1)
+        return _system_error(error)
     except Exception as error:  # no traceback reaches a user who did not ask
         _show_origin(error)
         return _say(f"a bug in lamina: {type(error).__name__}: {error}", "Run it again with -D to see where", 1)
     return result if isinstance(result, int) else 0
+
+
+def _system_error(error: OSError) -> int:
+    if isinstance(error, FileNotFoundError) and not _directory_is_there():
+        return _say("the current directory does not exist any more", "Change to another one", 1)
+    name = f"{error.filename}: " if error.filename else ""
+    return _say(f"{name}{error.strerror or error}", None, 1)
+
+
+def _directory_is_there() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _helped(args: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from lamina.cli.session import Session
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+NOBODY_READS = 141  # 128 + SIGPIPE, as the shell has it
 DESCRIPTION = "Builds, stores, ships and runs container images; speaks the Docker Engine API."
 
 
@@ -36,6 +37,24 @@ class Group(click.Group):
         found = getattr(import_module(f"lamina.cli.commands.{entry.module}"), entry.name)
         assert isinstance(found, click.Command)
         return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; leave as a program does that SIGPIPE ends when nobody reads what it prints."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            ctx.exit(NOBODY_READS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; say what may have been meant, or what to use, where there is none of that name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from lamina.cli.catalog import advice_on
+
+            raise click.UsageError(f"{error.message.rstrip('.')}{advice_on(self.path, args[0])}", ctx) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names from the catalog: completing must not load every command."""

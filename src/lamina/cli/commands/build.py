@@ -14,8 +14,8 @@ import click
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
-from lamina.errors import InvalidInput
-from lamina.progress import ignore
+from lamina.errors import InvalidInput, LaminaError
+from lamina.progress import Message, Output
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
@@ -77,9 +77,14 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
     sent = None if remote else _context(session, context, dockerfile)
     request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote)
     config = session.settings.config
+    hidden: list[Message] = []
     with Display() as display:
-        report = ignore if quiet else display
-        image = run_build(session.client.images, sent, request, report=report, auths=lambda: all_auths(config))
+        report = hidden.append if quiet else display
+        try:
+            image = run_build(session.client.images, sent, request, report=report, auths=lambda: all_auths(config))
+        except LaminaError:
+            sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
+            raise
     if quiet:
         print(image)
     if iidfile:

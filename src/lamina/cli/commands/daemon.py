@@ -15,8 +15,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Flags that are daemon.json's keys as they are, with what the help says about them.
 _TEXTS = {
-    "data-root": "Root directory of persistent state",
-    "exec-root": "Root directory of what does not outlive a reboot",
+    "data-root": "Root directory of persistent state (default /var/lib/lamina)",
+    "exec-root": "Root directory of what does not outlive a reboot (default /run/lamina)",
     "group": "Group for the unix socket",
     "bip": "IP address of the default bridge, in CIDR form",
     "bridge": "Interface name of the default bridge",
@@ -63,8 +63,16 @@ def _settings(function: F) -> F:
 
 
 @command("lamina daemon --host unix:///run/lamina/lamina.sock")
-@many("-H", "--host", "hosts", metavar="ADDRESS", help="Address to serve: unix://PATH, tcp://HOST:PORT or fd://")
-@click.option("--config-file", type=click.Path(path_type=Path), help="daemon.json to read")
+@many(
+    "-H",
+    "--host",
+    "hosts",
+    metavar="ADDRESS",
+    help="Address to serve: unix://PATH, tcp://HOST:PORT or fd:// (default unix:///run/lamina/lamina.sock)",
+)
+@click.option(
+    "--config-file", type=click.Path(path_type=Path), help="daemon.json to read (default /etc/lamina/daemon.json)"
+)
 @click.option("-p", "--pidfile", help="File for the process id")
 @click.option("-D", "--debug", is_flag=True, help="Log more")
 @click.option("-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What to log")
@@ -78,7 +86,11 @@ def daemon(
     default_address_pool: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Run the engine in the foreground and serve the Docker Engine API."""
+    """Run the engine in the foreground and serve the Docker Engine API.
+
+    For a user who is not root, the default directories lie below XDG_DATA_HOME and XDG_RUNTIME_DIR. The CAs and the
+    client certificates for a registry are read from /etc/docker/certs.d/REGISTRY.
+    """
     from lamina.daemon.config import load
     from lamina.daemon.main import serve
 

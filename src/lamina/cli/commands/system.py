@@ -40,7 +40,8 @@ def info(session: Session, format_: str) -> None:
     if format_:
         print(_templated({**found, "ClientInfo": {"Version": __version__, "Context": context}}, format_))
         return
-    write_lines(info_lines(found, __version__, context))
+    settings = session.settings
+    write_lines(info_lines(found, __version__, context, str(settings.address), str(settings.config.path)))
     for warning in found.get("Warnings") or ():
         print(warning, file=sys.stderr)
 

@@ -60,25 +60,42 @@ def _create_or_pull(session: Session, request: Request, wishes: Wishes) -> Any:
         return containers.create(*arguments)
     except NotFound:
         image = request.config.image
-        if wishes.pull != "missing" or not _lacks(session, image, wishes.platform):
+        lack = _lack(session, image, wishes.platform) if wishes.pull == "missing" else ""
+        if not lack:
             raise
         if not wishes.quiet:
-            repository, tag = split_reference(image)
-            print(f"Unable to find image '{repository}:{tag or 'latest'}' locally", file=sys.stderr)
-        pull_for(session, image, wishes)
+            print(lack, file=sys.stderr)
+        try:
+            pull_for(session, image, wishes)
+        except LaminaError as error:
+            error.advice = _meant(session, image) or error.advice
+            raise
         return containers.create(*arguments)
 
 
-def _lacks(session: Session, image: str, platform: str) -> bool:
-    """Whether there is no such image, or only one for another platform than was asked for."""
+def _lack(session: Session, image: str, platform: str) -> str:
+    """What is missing: any such image, or the one for the platform that was asked for; "" where neither is."""
+    repository, tag = split_reference(image)
+    missing = f"Unable to find image '{repository}:{tag or 'latest'}' locally"
     try:
-        found = session.client.images.get(image)
+        local = session.client.images.get(image)
     except NotFound:
-        return True
+        return missing
     from lamina.formats.platform import Platform
 
-    own = Platform(found.get("Os", ""), found.get("Architecture", ""), found.get("Variant") or "")
-    return bool(platform) and not own.matches(Platform.parse(platform))
+    own = Platform(local.get("Os", ""), local.get("Architecture", ""), local.get("Variant") or "")
+    if not platform or own.matches(Platform.parse(platform)):
+        return ""
+    return f"{missing} for {platform}: the one that is here is for {own}"
+
+
+def _meant(session: Session, image: str) -> str | None:
+    """The name of an image that is here and is called almost so, as advice."""
+    from lamina.dockerfile.suggest import did_you_mean
+
+    names = [name for local in session.client.images.list() for name in local.get("RepoTags") or ()]
+    names += [name.removesuffix(":latest") for name in names if name.endswith(":latest")]
+    return did_you_mean(image, [name for name in names if name != image])
 
 
 def pull_for(session: Session, image: str, wishes: Wishes) -> None:

@@ -35,11 +35,13 @@ PLACES = (
 )
 
 
-def info_lines(info: Document, version: str, context: str) -> Iterator[str]:
-    """The text of `info`, line by line."""
+def info_lines(info: Document, version: str, context: str, endpoint: str, config: str) -> Iterator[str]:
+    """Yield the text of `info`, line by line; `endpoint` and `config` tell where the daemon and config.json are."""
     yield "Client:"
     yield f" Version:    {version}"
     yield f" Context:    {context}"
+    yield f" Endpoint:   {endpoint}"
+    yield f" Config:     {config}"
     yield ""
     yield "Server:"
     yield f" Containers: {info['Containers']}"
@@ -123,7 +125,7 @@ def version_lines(client: Document, server: Document | None) -> Iterator[str]:
             yield f"  {'API version:':<17}{details['ApiVersion']} (minimum version {details.get('MinAPIVersion', '')})"
         if "GoVersion" in details:
             yield f"  {'Go version:':<17}{details['GoVersion']}"
-        if "GitCommit" in details:
+        if details.get("GitCommit"):
             yield f"  {'Git commit:':<17}{details['GitCommit']}"
         if "Os" in details:
             yield f"  {'OS/Arch:':<17}{details['Os']}/{details.get('Arch', '')}"

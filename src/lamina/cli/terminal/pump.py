@@ -11,6 +11,7 @@ from contextlib import suppress
 from lamina.cli.terminal.detach import DetachFilter
 from lamina.cli.terminal.signals import Signals
 from lamina.client.stream import Stream
+from lamina.errors import Unavailable
 from lamina.formats.frames import STDERR
 from lamina.linux.writing import write_all
 
@@ -105,5 +106,9 @@ class Pump:
     def _receive(self) -> bool:
         pieces = self._stream.receive()
         for channel, data in pieces or ():
-            write_all(2 if channel == STDERR else 1, data)
+            fd, name = (2, "stderr") if channel == STDERR else (1, "stdout")
+            try:
+                write_all(fd, data)
+            except BrokenPipeError:
+                raise Unavailable(f"write /dev/{name}: broken pipe", cli_exit=1) from None
         return pieces is not None
