@@ -131,6 +131,16 @@ def test_mounts(shop: Workshop) -> None:
         build(shop, "RUN --mount=type=ssh true")
 
 
+def test_a_secret_is_nowhere_once_the_build_has_ended(shop: Workshop, data_root: Path) -> None:
+    value = b"hunter2-7f3a9c-of-the-build"
+    options = BuildOptions(network="none", secrets={"token": value})
+    mounts = "--mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN"
+    build(shop, f'RUN {mounts} test "$(cat /run/secrets/token)" = "$TOKEN" && touch /seen', options)
+    places = [path for path in data_root.rglob("*") if path.is_file() and value in path.read_bytes()]
+    assert places == []
+    assert value.decode() not in shop.said
+
+
 def test_here_documents(shop: Workshop) -> None:
     build(shop, "RUN <<EOF\necho one\necho two $HOME\nEOF\nRUN <<-'S' cat\n\tplain $HOME\n\tS")
     assert "one\ntwo /root\n" in shop.said

@@ -68,7 +68,7 @@ def open_part(point: MountPoint, volume: str) -> int:
     """
     root = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return openat2(root, point.subpath, os.O_PATH, resolve=RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+        return openat2(root, point.subpath or ".", os.O_PATH, resolve=RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
     except (OSError, ValueError) as error:
         raise _refused(point, error) from None
     finally:

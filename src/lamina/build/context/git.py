@@ -6,14 +6,16 @@ commit gives the same image.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamina.errors import InvalidInput, Unavailable
+from lamina.formats.userinfo import split_userinfo
 from lamina.linux.privacy import USUAL_UMASK
 
 _GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")
@@ -27,11 +29,15 @@ def is_git(location: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class GitAddress:
-    """A repository, what to check out (empty: its default branch), and the folder that is the context."""
+    """A repository, what to check out (empty: its default branch), and the folder that is the context.
+
+    `userinfo` is "user:password" of an http(s) address, which `remote` is without.
+    """
 
     remote: str
     ref: str = ""
     folder: str = ""
+    userinfo: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, location: str) -> GitAddress:
@@ -42,7 +48,24 @@ class GitAddress:
         ref, _, folder = fragment.partition(":")
         if ref.startswith("-"):
             raise InvalidInput(f"invalid refspec: {ref}", advice="Name a branch, a tag or a commit.")
-        return cls(remote, ref, folder)
+        plain, userinfo = split_userinfo(remote)
+        return cls(plain, ref, folder, userinfo)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Configuration of git that tells user and password to the repository's server, and to no other.
+
+        Everybody may read the arguments of a process, and its owner alone the environment.
+        """
+        if not self.userinfo:
+            return {}
+        server = "/".join(self.remote.split("/", 3)[:3])
+        basic = base64.b64encode(self.userinfo.encode("utf-8", "surrogateescape")).decode()
+        return {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"http.{server}/.extraHeader",
+            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+        }
 
 
 def _inside(root: Path, folder: str) -> Path:
@@ -60,17 +83,18 @@ def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit:
     """
     if shutil.which("git") is None:
         raise Unavailable("git is not installed", advice="Install it, or send the files as a folder.")
+    secrets = address.environment
     _git(root, "init", "--quiet")
     fetch = ("fetch", "--quiet", address.remote, "--", address.ref or "HEAD")
     try:
-        _git(root, *fetch[:2], "--depth", "1", *fetch[2:])
+        _git(root, *fetch[:2], "--depth", "1", *fetch[2:], **secrets)
     except InvalidInput:  # plain file servers cannot give a part of the history
-        _git(root, *fetch)
+        _git(root, *fetch, **secrets)
     _git(root, "checkout", "--quiet", "FETCH_HEAD")
     found = _git(root, "rev-parse", "HEAD").strip()
     if not found.startswith(commit):
         raise InvalidInput(f"expected checksum to match {commit}, got {found}", expected=commit, found=found)
-    _git(root, "submodule", "update", "--init", "--recursive", "--depth=1", "--quiet")
+    _git(root, "submodule", "update", "--init", "--recursive", "--depth=1", "--quiet", **secrets)
     seconds = int(_git(root, "log", "-1", "--format=%ct").strip() or 0)
     if not keep_git:
         shutil.rmtree(root / ".git", ignore_errors=True)
@@ -86,7 +110,7 @@ def _date(folder: Path, seconds: int) -> None:
     os.utime(folder, (seconds, seconds))
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _git(root: Path, *arguments: str, **variables: str) -> str:
     """Run git without the user's or the machine's configuration, and without protocols that lead to local files."""
     environment = {
         **os.environ,
@@ -95,6 +119,7 @@ def _git(root: Path, *arguments: str) -> str:
         "GIT_PROTOCOL_FROM_USER": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "HOME": "/nonexistent",
+        **variables,
     }
     command = ["git", "-c", "protocol.file.allow=never", "-c", "core.hooksPath=/dev/null", *arguments]
     try:

@@ -16,6 +16,7 @@ from lamina.build.context.source import BuildContext, from_archive, from_directo
 from lamina.build.download import download
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.errors import InvalidInput, NotFound, Unavailable
+from lamina.formats.userinfo import hide_userinfo
 from lamina.layers.compression import Compression, detect
 from lamina.layers.tar.source import Prefixed
 
@@ -45,7 +46,7 @@ def _from_url(url: str, temporary: Path, dockerfile: str) -> BuildContext:
                 return from_archive(Prefixed(head, response), temporary, dockerfile)
             return from_dockerfile(head + response.read(MAX_SIZE))
     except (NotFound, Unavailable) as error:
-        message = f"error downloading remote context {url}: {error.message}"
+        message = f"error downloading remote context {hide_userinfo(url)}: {error.message}"
         raise type(error)(message, advice=error.advice, **error.facts) from error
 
 

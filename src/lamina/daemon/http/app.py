@@ -21,6 +21,7 @@ from lamina.daemon.http.query import check_query
 from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
 from lamina.errors import InvalidInput
 from lamina.formats.browsers import BrowserGuard
+from lamina.formats.userinfo import hide_userinfo
 
 _LOG = logging.getLogger("lamina.daemon")
 _WORKERS = 128  # threads for queries, none of which waits for anybody outside
@@ -71,7 +72,8 @@ class Api:
                 return Given()  # the client is gone
             if isinstance(error, web.RequestPayloadError | HttpProcessingError):
                 error = InvalidInput(f"the request's body cannot be read: {error}")
-            _LOG.debug("%s %s: %s", request.method, request.path_qs, error)
+            # Without the query, which may hold build arguments and the passwords of addresses.
+            _LOG.debug("%s %s: %s", request.method, request.path, hide_userinfo(str(error)))
             return error_response(error)
 
     def _keep_pages_out(self, request: web.Request) -> None:
