@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Protocol
 
 from lamina.errors import Cancelled, Internal
 
@@ -99,6 +100,44 @@ class Child(Cancellation):
         self._following.__exit__(None, None, None)
         if error is not None:
             self.cancel("other work that belongs to this has failed")
+
+
+class Readable(Protocol):
+    """What bytes come from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Writable(Protocol):
+    """Where bytes go."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class CheckedReader:
+    """Reads a stream as long as nobody has asked to stop; then `read` raises Cancelled."""
+
+    def __init__(self, stream: Readable, cancellation: Cancellation) -> None:
+        self._read = stream.read
+        self._check = cancellation.check
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes of the stream, all that is left for -1."""
+        self._check()
+        return self._read(size)
+
+
+class CheckedWriter:
+    """Writes to a sink as long as nobody has asked to stop; then `write` raises Cancelled."""
+
+    def __init__(self, sink: Writable, cancellation: Cancellation) -> None:
+        self._write = sink.write
+        self._check = cancellation.check
+
+    def write(self, data: bytes, /) -> object:
+        """Hand `data` to the sink."""
+        self._check()
+        return self._write(data)
 
 
 class _Never(Cancellation):

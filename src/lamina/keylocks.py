@@ -7,6 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from lamina.cancellation import NEVER, Cancellation
+
+_GLANCE = 0.25  # seconds between looks whether a wait is still wanted
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -47,7 +51,12 @@ class KeyLocks(Generic[K]):
         return len(self._locks)
 
     @contextlib.contextmanager
-    def hold(self, key: K) -> Iterator[None]:
-        """Hold the lock of `key` for the block."""
-        with self._locks.use(key) as lock, lock:
-            yield
+    def hold(self, key: K, cancellation: Cancellation = NEVER) -> Iterator[None]:
+        """Hold the lock of `key` for the block. Raise Cancelled while another holds it."""
+        with self._locks.use(key) as lock:
+            while not lock.acquire(timeout=_GLANCE):
+                cancellation.check()
+            try:
+                yield
+            finally:
+                lock.release()

@@ -7,8 +7,10 @@ import pytest
 from lamina.build.builder import build
 from lamina.build.context.source import from_directory
 from lamina.build.options import BuildOptions
+from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.reference import Reference
+from lamina.progress import Message, Output
 from support.workshop import FILES, Workshop, listing
 
 
@@ -129,10 +131,15 @@ def test_without_containers_run_is_refused_clearly(workshop: Workshop) -> None:
 
 
 def test_a_cancelled_build_stops_before_its_next_step(workshop: Workshop) -> None:
-    answers = iter([False, False, True])
+    token = Cancellation()
+
+    def report(message: Message) -> None:
+        if isinstance(message, Output) and message.text.startswith("Step 2/3"):
+            token.cancel("enough")
+
     with from_directory(workshop.context("FROM scratch\nENV A=1\nENV B=2\n")) as context:
-        with pytest.raises(Cancelled):
-            build(context, BuildOptions(), workshop.rooms, cancelled=lambda: next(answers))
+        with pytest.raises(Cancelled, match="enough"):
+            build(context, BuildOptions(), workshop.rooms, report, token)
 
 
 def test_a_quiet_build_says_only_the_id(workshop: Workshop) -> None:

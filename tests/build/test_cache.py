@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from lamina.build.context.source import from_directory
 from lamina.build.options import BuildOptions
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.reference import Reference
-from lamina.progress import Message
+from lamina.progress import Message, Output
 from support.context import File
 from support.workshop import FILES, Workshop, listing
 
@@ -136,15 +135,15 @@ def test_a_prune_takes_nothing_from_a_build(workshop: Workshop) -> None:
 def test_a_build_goes_on_when_its_images_are_removed_meanwhile(workshop: Workshop) -> None:
     workshop.build("FROM scratch\nCOPY a.txt /\n", FILES, BuildOptions(tags=(Reference.parse("base"),)))
     with from_directory(workshop.context("FROM base\nCOPY a.txt /b\nCOPY a.txt /c\n", FILES)) as context:
-        steps = itertools.count()
 
-        def meanwhile() -> bool:
-            for item in workshop.images.list(all_images=True) if next(steps) else ():
+        def meanwhile(message: Message) -> None:
+            if not isinstance(message, Output) or not message.text.startswith(("Step 2", "Step 3")):
+                return
+            for item in workshop.images.list(all_images=True):
                 with contextlib.suppress(NotFound):
                     workshop.images.remove(str(item.image.id), force=True)
-            return False
 
-        image = build(context, BuildOptions(), workshop.rooms, cancelled=meanwhile).image
+        image = build(context, BuildOptions(), workshop.rooms, meanwhile).image
 
     assert set(listing(image)) == {"a.txt", "b", "c"}
 

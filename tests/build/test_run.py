@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from lamina.build.builder import build as run_build
+from lamina.build.context.source import from_dockerfile
 from lamina.build.options import BuildOptions
 from lamina.build.run.container import ContainerRunner
 from lamina.build.work import BuildRooms
+from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, InvalidInput, Unsupported
 from lamina.events import EventBus
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.progress import Message, Output
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver
 from lamina.store.store import Store
@@ -158,19 +162,15 @@ def test_mount_points_in_place_of_links_of_the_image_leave_no_trace(shop: Worksh
 
 
 def test_a_cancelled_run_ends_at_once(shop: Workshop) -> None:
-    from lamina.build.builder import build as run_build
-    from lamina.build.context.source import from_dockerfile
-    from lamina.progress import Message, Output
-
-    heard: list[str] = []
+    token = Cancellation()
 
     def hear(message: Message) -> None:
-        if isinstance(message, Output):
-            heard.append(message.text)
+        if isinstance(message, Output) and message.text == "started\n":
+            token.cancel("enough")
 
     with from_dockerfile(b"FROM base\nRUN echo started; sleep 1000\n") as context:
-        with pytest.raises(Cancelled):
-            run_build(context, OFFLINE, shop.rooms, hear, lambda: "started\n" in heard)
+        with pytest.raises(Cancelled, match="enough"):
+            run_build(context, OFFLINE, shop.rooms, hear, token)
 
 
 def test_directories_list_themselves_and_their_parents(shop: Workshop) -> None:

@@ -85,7 +85,7 @@ def test_who_never_answered_is_given_up_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     pauses: list[float] = []
-    with RegistryClient(Settings(retry=Retry(sleep=pauses.append))) as client:
+    with RegistryClient(Settings(retry=Retry(sleep=lambda token, seconds: pauses.append(seconds)))) as client:
         with pytest.raises(Unavailable, match="cannot be reached"):
             client.repository(Reference.parse(f"{address}/a")).manifest("1")
     assert len(pauses) == 1

@@ -5,7 +5,7 @@ Rule: moby's classic builder, builder/dockerfile/{builder,evaluator}.go of docke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -22,6 +22,7 @@ from lamina.build.squash import squash
 from lamina.build.stage import StageState
 from lamina.build.steps import perform
 from lamina.build.work import BuildRooms, Work
+from lamina.cancellation import NEVER, Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse, parse_instructions
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.expansion import Expansion
@@ -36,30 +37,29 @@ from lamina.images.names import check_tag
 from lamina.progress import Report, ignore
 
 
-def _never() -> bool:
-    return False
-
-
 def build(
     context: BuildContext,
     options: BuildOptions,
     rooms: BuildRooms,
     report: Report = ignore,
-    cancelled: Callable[[], bool] = _never,
+    cancellation: Cancellation = NEVER,
 ) -> BuildResult:
     """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
 
-    `cancelled` is asked before each step. The caller closes `context`. Images of steps that were done stay for the
+    The caller closes `context`. Images of steps that were done stay for the
     cache when a later one fails. Raises InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
     CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
     """
     console = Console(report, quiet=options.quiet)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
-            work = _prepare(context, options, rooms, console, cancelled)
+            work = _prepare(context, options, rooms, console, cancellation)
             work.lease = lease
             with work.closing:
                 return _Build(work).run()
+    except Cancelled:
+        console.line("Build cancelled")
+        raise
     except LaminaError as error:
         console.failed(error)
         raise
@@ -69,7 +69,7 @@ def build(
 
 
 def _prepare(
-    context: BuildContext, options: BuildOptions, rooms: BuildRooms, console: Console, cancelled: Callable[[], bool]
+    context: BuildContext, options: BuildOptions, rooms: BuildRooms, console: Console, cancellation: Cancellation
 ) -> Work:
     epoch_ns(options.build_args)  # a bad one is refused before the first step
     file = parse(context.dockerfile)
@@ -86,7 +86,7 @@ def _prepare(
     sources = [image for name in options.cache_from if (image := rooms.images.find(name)) is not None]
     cache = StepCache(rooms.store, rooms.images, not options.no_cache, sources)
     platform = options.platform or Platform.host()
-    return Work(rooms, options, console, cache, file, context, platform, cancelled=cancelled)
+    return Work(rooms, options, console, cache, file, context, platform, cancellation)
 
 
 def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
@@ -148,9 +148,7 @@ class _Build:
         return BuildResult(image, tuple(state.image_id for state in work.done))
 
     def _announce(self, text: str) -> None:
-        if self._work.cancelled():
-            self._work.console.line("Build cancelled")
-            raise Cancelled("Build cancelled")
+        self._work.cancellation.check()
         self._step += 1
         self._work.console.step(self._step, self._total, text)
 

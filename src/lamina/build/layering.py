@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lamina.build.draft import Planned
 from lamina.build.sums import Sums
 from lamina.build.tree import Data
+from lamina.cancellation import NEVER, Cancellation
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Ingested
@@ -33,12 +34,14 @@ class _Summing:
         return piece
 
 
-def write_layer(making: LayerIngest, members: Iterable[Planned], sums: Mapping[int, Sums]) -> Ingested:
+def write_layer(
+    making: LayerIngest, members: Iterable[Planned], sums: Mapping[int, Sums], cancellation: Cancellation = NEVER
+) -> Ingested:
     """Write all members, in order. `sums` has the memory of each tree, by `id(tree)`.
 
-    Raises InvalidInput when a file got shorter while it was read, NoSpace, and what the trees raise.
+    Raises InvalidInput when a file got shorter while it was read, NoSpace, Cancelled, and what the trees raise.
     """
-    with LayerBuilder(making.tar, making.index) as builder:
+    with LayerBuilder(making.tar, making.index, cancellation) as builder:
         for planned in members:
             memory = sums.get(id(planned.tree))
             _add(builder, planned, memory)

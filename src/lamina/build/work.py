@@ -15,6 +15,7 @@ from lamina.build.options import BuildOptions
 from lamina.build.run.mountpoints import MountPoints
 from lamina.build.stage import Files, StageState
 from lamina.build.sums import Sums
+from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.mounts import MountFlag
 from lamina.dockerfile.suggest import did_you_mean
@@ -83,12 +84,12 @@ class Work:
     file: Dockerfile
     context: BuildContext
     platform: Platform
+    cancellation: Cancellation
     done: list[StageState] = field(default_factory=list)
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)
     lease: Lease | None = None  # holds what the build makes and uses
     held: set[Digest] = field(default_factory=set)  # by `_hold`, so far
-    cancelled: Callable[[], bool] = lambda: False
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # namespaces that its RUN steps share, by network

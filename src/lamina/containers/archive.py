@@ -13,6 +13,7 @@ import stat
 from io import BufferedWriter
 from typing import Any, BinaryIO, cast
 
+from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.containers.container import Container
 from lamina.containers.places import Place, located, mounted_root, unreachable
 from lamina.containers.rooms import Rooms
@@ -21,6 +22,7 @@ from lamina.containers.tarring import write_directory, write_file
 from lamina.errors import Forbidden, InvalidInput
 from lamina.formats.times import format_time
 from lamina.layers.decompress import decompressed
+from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
 
@@ -59,11 +61,13 @@ def go_mode(mode: int) -> int:
     return (mode & 0o777) | _KINDS.get(stat.S_IFMT(mode), 0) | bits
 
 
-def get_archive(container: Container, rooms: Rooms, path: str, sink: BinaryIO) -> None:
+def get_archive(
+    container: Container, rooms: Rooms, path: str, sink: BinaryIO, cancellation: Cancellation = NEVER
+) -> None:
     """Writes what is at `path` to `sink` as a tar whose top is named like the path's last part. Raises NotFound."""
     with located(container, rooms, path) as place:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
-        writer = TarWriter(buffered)
+        writer = TarWriter(CheckedWriter(buffered, cancellation))
         if stat.S_ISDIR(place.status.st_mode):
             directory = _reopened(place, path)
             try:
@@ -81,7 +85,7 @@ def put_archive(
     container: Container,
     rooms: Rooms,
     path: str,
-    stream: BinaryIO,
+    stream: Readable,
     *,
     no_overwrite: bool = False,
     copy_owner: bool = False,
@@ -110,11 +114,11 @@ def put_archive(
             os.close(directory)
 
 
-def export(container: Container, rooms: Rooms, sink: BinaryIO) -> None:
+def export(container: Container, rooms: Rooms, sink: BinaryIO, cancellation: Cancellation = NEVER) -> None:
     """Writes the whole root file system, without what is mounted in it, to `sink`."""
     with mounted_root(container, rooms) as root:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
-        writer = TarWriter(buffered)
+        writer = TarWriter(CheckedWriter(buffered, cancellation))
         directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             write_directory(directory, "", writer)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.record import Record, State
 from lamina.errors import Conflict, InvalidInput
 from lamina.runtime.task import Task
@@ -29,7 +31,7 @@ class Restarting:
 
     delay: float = 0.0
     count: int = 0
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
 
 class Container:
@@ -90,8 +92,11 @@ class Container:
             raise Conflict(f"Container {self.id} is restarting, wait until the container is running", container=self.id)
         return task
 
-    def wait(self, condition: str) -> Future[WaitResult]:
-        """A future that ends when the condition holds. Raises InvalidInput for an unknown condition."""
+    def wait(self, condition: str, cancellation: Cancellation = NEVER) -> Future[WaitResult]:
+        """Return a future that ends when the condition holds; `cancellation` cancels it.
+
+        Raise InvalidInput for an unknown condition.
+        """
         waiting = self._waiting.get(condition)
         if waiting is None:
             raise InvalidInput(f'invalid condition: "{condition}"', condition=condition)
@@ -103,6 +108,10 @@ class Container:
                 waiting.append(future)
         if ended:
             future.set_result(WaitResult(self.state.exit_code, self.state.error))
+            return future
+        watching = ExitStack()
+        watching.enter_context(cancellation.on_cancel(future.cancel))
+        future.add_done_callback(lambda future: watching.close())
         return future
 
     def _at_rest(self) -> bool:

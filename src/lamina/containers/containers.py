@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers import archive, listing, logs, prune, top
 from lamina.containers.attach import AttachOptions, attach
 from lamina.containers.catalog import Catalog
@@ -74,7 +75,7 @@ class Containers:
         self._exits.closed = True
         for container in self._catalog.all():
             container.stop_health()
-            container.restarting.cancelled.set()
+            container.restarting.cancellation.cancel()
         self._execs.close()
         for container in self._catalog.all():
             if container.task is not None and container.state.status != "running":  # it may be on its way
@@ -122,9 +123,11 @@ class Containers:
             self._catalog.rename(container, wanted)
         self._publish(container, "rename", oldName=f"/{old}")
 
-    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[list[str], int]:
-        """Removes containers that do not run; gives their IDs and the bytes of their files."""
-        return prune.prune(self._catalog, self._rooms, self._remover, filters or {})
+    def prune(
+        self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
+    ) -> tuple[list[str], int]:
+        """Remove containers that do not run; return their IDs and the bytes of their files. Raise Cancelled."""
+        return prune.prune(self._catalog, self._rooms, self._remover, filters or {}, cancellation)
 
     # looking
 
@@ -220,9 +223,11 @@ class Containers:
         self._publish(container, "update")
         return warnings
 
-    def wait(self, reference: str, condition: str = "not-running") -> Future[WaitResult]:
+    def wait(
+        self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER
+    ) -> Future[WaitResult]:
         """See `Container.wait`."""
-        return self.get(reference).wait(condition or "not-running")
+        return self.get(reference).wait(condition or "not-running", cancellation)
 
     # streams
 
@@ -240,19 +245,17 @@ class Containers:
         self._publish(container, "resize", height=str(height), width=str(width))
 
     def logs(
-        self, reference: str, options: LogOptions | None = None, cancelled: Callable[[], bool] = lambda: False
+        self, reference: str, options: LogOptions | None = None, *, cancellation: Cancellation = NEVER
     ) -> Iterator[LogRecord]:
-        """See `logs.read`; the container must keep a log. `cancelled` ends following, within half a second."""
+        """See `logs.read`; the container must keep a log. `cancellation` ends following, within half a second."""
         container = self.get(reference)
         if container.record.host_config.log_config.type == "none":
             raise InvalidInput("configured logging driver does not support reading")
-        chosen = options or LogOptions()
-        late = logs.follow_until(chosen.until) if chosen.until else cancelled
 
         def running() -> bool:
             return container.state.running and not container.removed
 
-        return logs.read(container.log_path, chosen, running, lambda: cancelled() or late())
+        return logs.read(container.log_path, options or LogOptions(), running, cancellation)
 
     def exec_create(self, reference: str, wish: ExecConfig) -> str:
         """See `Execs.create`."""
@@ -280,10 +283,10 @@ class Containers:
         """See `archive.stat_path`."""
         return archive.stat_path(self.get(reference), self._rooms, path)
 
-    def get_archive(self, reference: str, path: str, sink: BinaryIO) -> None:
+    def get_archive(self, reference: str, path: str, sink: BinaryIO, *, cancellation: Cancellation = NEVER) -> None:
         """See `archive.get_archive`."""
         container = self.get(reference)
-        archive.get_archive(container, self._rooms, path, sink)
+        archive.get_archive(container, self._rooms, path, sink, cancellation)
         self._publish(container, "archive-path")
 
     def put_archive(
@@ -294,16 +297,17 @@ class Containers:
         *,
         no_overwrite: bool = False,
         copy_owner: bool = False,
+        cancellation: Cancellation = NEVER,
     ) -> None:
         """See `archive.put_archive`."""
-        container = self.get(reference)
-        archive.put_archive(container, self._rooms, path, stream, no_overwrite=no_overwrite, copy_owner=copy_owner)
+        container, source = self.get(reference), CheckedReader(stream, cancellation)
+        archive.put_archive(container, self._rooms, path, source, no_overwrite=no_overwrite, copy_owner=copy_owner)
         self._publish(container, "extract-to-dir")
 
-    def export(self, reference: str, sink: BinaryIO) -> None:
-        """Writes the container's whole file system as a tar, without what is mounted in it."""
+    def export(self, reference: str, sink: BinaryIO, *, cancellation: Cancellation = NEVER) -> None:
+        """Write the container's whole file system as a tar, without what is mounted in it."""
         container = self.get(reference)
-        archive.export(container, self._rooms, sink)
+        archive.export(container, self._rooms, sink, cancellation)
         self._publish(container, "export")
 
     # inside
@@ -333,7 +337,7 @@ class Containers:
 
     def _start_again(self, container: Container) -> None:
         with container.lock:
-            if container.removed or container.restarting.cancelled.is_set() or container.state.status == "running":
+            if container.removed or container.restarting.cancellation.cancelled or container.state.status == "running":
                 return
             self._start(container)
 

@@ -83,7 +83,7 @@ class Exits:
     def _wants_restart(self, container: Container, status: ExitStatus, ran: float) -> bool:
         policy = container.record.host_config.restart_policy
         progress = container.restarting
-        if container.state.stopped_by_user or progress.cancelled.is_set():
+        if container.state.stopped_by_user or progress.cancellation.cancelled:
             return False
         wanted = policy.name in ("always", "unless-stopped")
         if policy.name == "on-failure" and status.code != 0:
@@ -100,7 +100,7 @@ class Exits:
 
     def _wait_and_restart(self, container: Container, progress: Restarting) -> None:
         deadline = time.monotonic() + progress.delay
-        if progress.cancelled.wait(max(0.0, deadline - time.monotonic())) or self.closed:
+        if progress.cancellation.wait(max(0.0, deadline - time.monotonic())) or self.closed:
             return
         try:
             self._restart(container)

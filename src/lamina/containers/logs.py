@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.tail import begin_last
 from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
@@ -56,16 +57,17 @@ _DECODER = msgspec.json.Decoder(_Line)
 
 
 def read(
-    path: Path, options: LogOptions, running: Callable[[], bool], cancelled: Callable[[], bool] = lambda: False
+    path: Path, options: LogOptions, running: Callable[[], bool], cancellation: Cancellation = NEVER
 ) -> Iterator[LogRecord]:
     """The records of the log at `path`, oldest first; with `follow` also those to come, until the container ends.
 
-    `running` says whether more may come. Lines that cannot be read are passed over.
+    `running` says whether more may come. Lines that cannot be read are passed over. `cancellation` ends following, and
+    so does the time `until`.
     """
     with ExitStack() as closing:
         watch = _watch(path.parent, closing) if options.follow else None
         current = _open(path)
-        follower = _Follower(path, current, watch, running, cancelled)
+        follower = _Follower(path, current, watch, running, options.until, cancellation)
         closing.callback(follower.close)
         yield from _selected(_present(path, current, options.tail), options)
         if not options.follow:
@@ -160,16 +162,18 @@ class _Follower:
         file: BinaryIO | None,
         watch: Watch | None,
         running: Callable[[], bool],
-        cancelled: Callable[[], bool],
+        until: int,
+        cancellation: Cancellation,
     ) -> None:
         self._path = path
         self._file = file
         self._watch = watch
         self._running = running
-        self._cancelled = cancelled
+        self._until = until
+        self._cancellation = cancellation
 
     def lines(self) -> Iterator[bytes]:
-        while not self._cancelled():
+        while not self._cancellation.cancelled and (not self._until or time.time_ns() <= self._until):
             more = self._running()  # asked before reading: what is written until then is read for sure
             yield from self._read()
             if not more:
@@ -177,7 +181,7 @@ class _Follower:
             if self._watch is not None:
                 self._watch.wait(IDLE)
             else:
-                time.sleep(GLANCE)
+                self._cancellation.wait(GLANCE)
 
     def _read(self) -> Iterator[bytes]:
         if self._file is not None:
@@ -205,8 +209,3 @@ class _Follower:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def follow_until(deadline_ns: int) -> Callable[[], bool]:
-    """A `cancelled` that ends following at a time."""
-    return lambda: time.time_ns() > deadline_ns

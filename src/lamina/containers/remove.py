@@ -63,7 +63,7 @@ class Remover:
                 self._take_away(container, volumes=True)
 
     def _take_away(self, container: Container, volumes: bool) -> None:
-        container.restarting.cancelled.set()
+        container.restarting.cancellation.cancel()
         self._launcher.release(container)
         self._rooms.snapshots.remove(container.id)
         container.removed = True  # from here on nothing keeps its record any more

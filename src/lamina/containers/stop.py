@@ -142,7 +142,7 @@ class Stopper:
     def no_more_restarts(self, container: Container) -> None:
         """Ends a restart policy that is waiting to try again."""
         with container.lock:
-            container.restarting.cancelled.set()
+            container.restarting.cancellation.cancel()
             if container.state.status == "restarting":
                 container.set_state(status="exited")
                 container.tell_ended()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import urllib3
 
+from lamina.cancellation import Cancellation
 from lamina.distribution.pull import MAX_INDEX_DEPTH, child
 from lamina.distribution.registry import RegistryClient, Repository
 from lamina.distribution.spool import Spool
@@ -40,7 +40,6 @@ def copy(
     *,
     client: RegistryClient,
     referrers: bool = True,
-    cancelled: threading.Event | None = None,
 ) -> Copied:
     """Copy an image with all its platforms; with `referrers`, also signatures and the like, and what refers to those.
 
@@ -48,7 +47,7 @@ def copy(
     push.
     """
     source, target = source.with_default_tag(), target if target.tag or target.digest else target.with_default_tag()
-    work = _Copy(client.repository(source), client.repository(target), report, cancelled or threading.Event())
+    work = _Copy(client.repository(source), client.repository(target), report, client.cancellation)
     top = work.origin.manifest(source.digest or source.tag or "")
     work.tree(top, target.tag, referrers)
     return Copied(top.digest, len(work.done), work.sent)
@@ -59,18 +58,17 @@ def bring(
     origin: Repository,
     goal: Repository,
     report: Report,
-    cancelled: threading.Event | None = None,
 ) -> None:
     """Copy one manifest or index with all that it needs from repository to repository, without a tag."""
-    _Copy(origin, goal, report, cancelled or threading.Event()).tree(document, None, False)
+    _Copy(origin, goal, report, origin.transport.cancellation).tree(document, None, False)
 
 
 class _Copy:
-    def __init__(self, origin: Repository, goal: Repository, report: Report, cancelled: threading.Event) -> None:
+    def __init__(self, origin: Repository, goal: Repository, report: Report, cancellation: Cancellation) -> None:
         self.origin = origin
         self.goal = goal
         self.report = report
-        self.cancelled = cancelled
+        self.cancellation = cancellation
         self.done: set[Digest] = set()
         self.sent = 0
 
@@ -96,8 +94,8 @@ class _Copy:
             self.report(Status("Already exists", blob.digest.short))
             return
         self.report(Status("Copying", blob.digest.short, 0, blob.size))
-        with Spool(self.origin, blob, self.cancelled) as spool:
-            upload(self.goal, spool, lambda done: None, self.cancelled)
+        with Spool(self.origin, blob) as spool:
+            upload(self.goal, spool, lambda done: None, self.cancellation)
         self.sent += blob.size
         self.report(Status("Copied", blob.digest.short))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
 import urllib3
 
+from lamina.cancellation import Cancellation
 from lamina.distribution.answers import connection_failure
 from lamina.distribution.headers import parse_offsets
+from lamina.distribution.interrupt import hang_up
 from lamina.distribution.registry import Repository
 from lamina.distribution.transport import Answer, drain
-from lamina.errors import Cancelled, Corrupt, Unavailable
+from lamina.errors import Corrupt, Unavailable
 from lamina.formats.descriptor import Descriptor
 
 CHUNK = 256 << 10
@@ -29,7 +30,7 @@ class Partial(Protocol):
 
 
 def download(
-    repository: Repository, blob: Descriptor, into: Partial, progress: Progress, cancelled: threading.Event
+    repository: Repository, blob: Descriptor, into: Partial, progress: Progress, cancellation: Cancellation
 ) -> None:
     """Fetch what `into` does not have yet of `blob`. Goes on after broken connections as long as bytes keep coming.
 
@@ -43,9 +44,11 @@ def download(
         before = into.size
         answer = _from_where_we_are(repository, blob, into)
         try:
-            _copy(answer, into, blob, progress, cancelled)
+            _copy(answer, into, blob, progress, cancellation)
+            cancellation.check()
             broken: Exception = Unavailable(f"The connection ended {blob.size - into.size} bytes early")
         except urllib3.exceptions.HTTPError as error:
+            cancellation.check()
             broken = connection_failure(repository.transport.endpoint.base, error)
         finally:
             drain(answer)
@@ -54,7 +57,7 @@ def download(
         if fruitless >= patience.attempts:
             raise broken
         if into.size < blob.size and fruitless:
-            patience.pause(fruitless)
+            patience.pause(cancellation, fruitless)
 
 
 def _from_where_we_are(repository: Repository, blob: Descriptor, into: Partial) -> Answer:
@@ -69,12 +72,13 @@ def _from_where_we_are(repository: Repository, blob: Descriptor, into: Partial) 
     return answer
 
 
-def _copy(answer: Answer, into: Partial, blob: Descriptor, progress: Progress, cancelled: threading.Event) -> None:
-    while piece := answer.read1(CHUNK):
-        if cancelled.is_set():
-            raise Cancelled("The download was stopped")
-        if into.size + len(piece) > blob.size:
-            into.restart()
-            raise Corrupt(f"{blob.digest} has more than the {blob.size} bytes its manifest says", expected=blob.digest)
-        into.write(piece)
-        progress(into.size)
+def _copy(answer: Answer, into: Partial, blob: Descriptor, progress: Progress, cancellation: Cancellation) -> None:
+    with cancellation.on_cancel(lambda: hang_up(answer.connection)):
+        while piece := answer.read1(CHUNK):
+            cancellation.check()
+            if into.size + len(piece) > blob.size:
+                into.restart()
+                more = f"{blob.digest} has more than the {blob.size} bytes its manifest says"
+                raise Corrupt(more, expected=blob.digest)
+            into.write(piece)
+            progress(into.size)

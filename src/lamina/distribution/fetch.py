@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from lamina.cancellation import Cancellation
 from lamina.distribution.download import download
 from lamina.distribution.foreign import download_foreign
 from lamina.distribution.meter import Meter
 from lamina.distribution.registry import Repository
 from lamina.distribution.tail import BegunAnew, Tail
-from lamina.errors import Cancelled, Corrupt, LaminaError, NotFound
+from lamina.errors import Corrupt, LaminaError, NotFound
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
@@ -34,7 +34,7 @@ class LayerFetch:
     store: Store
     report: Report
     limits: Limits
-    cancelled: threading.Event
+    cancellation: Cancellation
 
     def fetch(self, blob: Descriptor, diff_id: Digest) -> Layer:
         """The layer `diff_id`, from the store or from the compressed `blob`, which stays in the store's cache.
@@ -42,12 +42,11 @@ class LayerFetch:
         Raises Corrupt where blob or layer are not what their digests say, Cancelled, and the kinds of downloading.
         """
         meter = Meter(self.report, blob.digest, blob.size)
-        with self.store.layers.arrivals.hold(diff_id):
+        with self.store.layers.arrivals.hold(diff_id, self.cancellation):
             if self.store.layers.has(diff_id):
                 meter.say("Already exists")
                 return self.store.layers.get(diff_id)
-            if self.cancelled.is_set():
-                raise Cancelled("The pull was stopped")
+            self.cancellation.check()
             layer = self._from_cache(blob, diff_id, meter) or self._from_registry(blob, diff_id, meter)
         meter.say("Pull complete")
         return layer
@@ -85,9 +84,9 @@ class LayerFetch:
                 meter.at("Downloading", done)
 
             if blob.media_type in media.FOREIGN_LAYERS and blob.urls:
-                download_foreign(self.repository, blob, tail, progress, self.cancelled)
+                download_foreign(self.repository, blob, tail, progress, self.cancellation)
             else:
-                download(self.repository, blob, tail, progress, self.cancelled)
+                download(self.repository, blob, tail, progress, self.cancellation)
             meter.say("Verifying Checksum")
             if kept.size != blob.size:
                 raise Corrupt(f"{blob.digest} has {kept.size} bytes, not {blob.size}", expected=blob.digest)

@@ -3,7 +3,6 @@ that it names."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -43,7 +42,6 @@ def push_list(
     report: Report,
     *,
     client: RegistryClient,
-    cancelled: threading.Event | None = None,
 ) -> None:
     """Push `index` under the tag of `target`, after the images among `sources` that its repository lacks.
 
@@ -57,5 +55,5 @@ def push_list(
     with told_access("Push", target):
         for reference, manifest in sources:
             if reference.name != target.name:
-                bring(manifest, client.repository(reference), goal, report, cancelled)
+                bring(manifest, client.repository(reference), goal, report)
         goal.put_manifest(index, target.tag)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import urllib3
 
+from lamina.cancellation import NEVER, Cancellation
+from lamina.distribution.interrupt import Connections
 from lamina.distribution.settings import Settings
 from lamina.errors import InvalidInput
 
@@ -17,10 +20,17 @@ _CONNECTIONS = 16
 
 
 class Pools:
-    """Gives the urllib3 manager for a URL. Thread-safe; `close` ends idle connections and may be called twice."""
+    """Gives the urllib3 manager for a URL. Thread-safe; `close` ends idle connections and may be called twice.
 
-    def __init__(self, settings: Settings) -> None:
+    `cancellation` interrupts all that its connections wait for.
+    """
+
+    def __init__(self, settings: Settings, cancellation: Cancellation = NEVER) -> None:
+        self.cancellation = cancellation
         self._settings = settings
+        self._connections = Connections(cancellation)
+        self._watching = ExitStack()
+        self._watching.enter_context(cancellation.on_cancel(self._connections.interrupt))
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}
 
@@ -32,11 +42,12 @@ class Pools:
         domain = parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""
         with self._lock:
             if (domain, proxy) not in self._managers:
-                self._managers[domain, proxy] = self._make(domain, proxy)
+                self._managers[domain, proxy] = self._connections.adopt(self._make(domain, proxy))
             return self._managers[domain, proxy]
 
     def close(self) -> None:
         """Close idle connections."""
+        self._watching.close()
         with self._lock:
             for manager in self._managers.values():
                 for pool in map(manager.pools.get, manager.pools.keys()):

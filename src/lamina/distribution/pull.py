@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -11,7 +10,6 @@ from types import TracebackType
 
 from lamina.distribution.answers import told_access
 from lamina.distribution.fetch import LayerFetch
-from lamina.distribution.inflight import Either
 from lamina.distribution.known import remember
 from lamina.distribution.registry import RegistryClient, Repository
 from lamina.errors import (
@@ -57,7 +55,6 @@ def pull(
     *,
     client: RegistryClient,
     limits: Limits | None = None,
-    cancelled: threading.Event | None = None,
 ) -> PulledImage:
     """Pull the image for `platform` (the host's where None). Only missing layers are fetched, several at once.
 
@@ -66,7 +63,7 @@ def pull(
     RateLimited, Unavailable, Corrupt, Unsupported for artifacts that are no images, Cancelled.
     """
     reference = reference.with_default_tag()
-    with _Pull(store, report, client, limits or Limits(), cancelled or threading.Event()) as work:
+    with _Pull(store, report, client, limits or Limits()) as work:
         repository, top = work.resolve(reference)
         path = choose_manifest(repository, top, platform or Platform.host())
         return work.image(repository, reference, path)
@@ -79,11 +76,10 @@ def pull_all(
     *,
     client: RegistryClient,
     limits: Limits | None = None,
-    cancelled: threading.Event | None = None,
 ) -> tuple[PulledImage, ...]:
     """Pull the images of all platforms that the reference has; as `pull` otherwise."""
     reference = reference.with_default_tag()
-    with _Pull(store, report, client, limits or Limits(), cancelled or threading.Event()) as work:
+    with _Pull(store, report, client, limits or Limits()) as work:
         repository, top = work.resolve(reference)
         return tuple(work.image(repository, reference, path) for path in all_manifests(repository, top))
 
@@ -125,14 +121,12 @@ def child(repository: Repository, entry: Descriptor) -> Manifest | Index:
 class _Pull:
     """The work of one pull, with its threads. Leaving the block stops what is still under way."""
 
-    def __init__(
-        self, store: Store, report: Report, client: RegistryClient, limits: Limits, cancelled: threading.Event
-    ) -> None:
+    def __init__(self, store: Store, report: Report, client: RegistryClient, limits: Limits) -> None:
         self._store = store
         self._report = report
         self._client = client
         self._limits = limits
-        self._cancelled = cancelled
+        self._stop = client.cancellation.child()
         self._cleanup = ExitStack()
         self._lease = store.lease(keep=True)
         self._threads = ThreadPoolExecutor(client.settings.max_downloads, "pull")
@@ -140,6 +134,7 @@ class _Pull:
     def __enter__(self) -> _Pull:
         self._cleanup.callback(self._threads.shutdown, wait=True, cancel_futures=True)
         self._cleanup.enter_context(self._lease)
+        self._cleanup.enter_context(self._stop)
         return self
 
     def __exit__(
@@ -198,8 +193,7 @@ class _Pull:
         self._store.blobs.put(document.raw, document.digest.algorithm)
 
     def _layers(self, repository: Repository, manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:
-        stop = Either(self._cancelled)
-        work = LayerFetch(repository, self._store, self._report, self._limits, stop)
+        work = LayerFetch(repository, self._store, self._report, self._limits, self._stop)
         for blob, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
             self._lease.add(diff_id)  # the threads that bring it in have no lease of their own
             if not self._store.layers.has(diff_id):
@@ -210,7 +204,7 @@ class _Pull:
         ]
         finished, _ = wait(started, return_when=FIRST_EXCEPTION)
         if any(future.exception() for future in finished):
-            stop.set()
+            self._stop.cancel("another layer has failed")
             _cancel(started)
         return tuple(future.result() for future in _failures_first(started))
 

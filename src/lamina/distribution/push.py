@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from lamina.distribution.answers import told_access
-from lamina.distribution.inflight import Either
 from lamina.distribution.known import remember
 from lamina.distribution.registry import RegistryClient
 from lamina.distribution.send import BytesSource, LayerPush
@@ -46,7 +44,6 @@ def push(
     client: RegistryClient,
     manifest: Manifest | None = None,
     media_type: str = media.DOCKER_MANIFEST,
-    cancelled: threading.Event | None = None,
 ) -> Pushed:
     """Push one image under the tag of `reference`, or under its digest alone where that has none.
 
@@ -60,9 +57,8 @@ def push(
     family = media_type
     if manifest is not None and len(manifest.layers) == len(layers):
         wanted, family = manifest.layers, manifest.media_type
-    stop = cancelled or threading.Event()
     with told_access("Push", reference), store.lease():
-        work = LayerPush(repository, store, report, family, stop)
+        work = LayerPush(repository, store, report, family, client.cancellation)
         blobs = _all_layers(work, layers, wanted, client.settings.max_uploads)
     config_type = media.DOCKER_CONFIG if family == media.DOCKER_MANIFEST else media.OCI_CONFIG
     final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
@@ -70,7 +66,7 @@ def push(
         final = manifest
     with told_access("Push", reference):
         if not repository.has_blob(final.config.digest):
-            upload(repository, BytesSource(config.raw, final.config.digest), lambda done: None, stop)
+            upload(repository, BytesSource(config.raw, final.config.digest), lambda done: None, client.cancellation)
         repository.put_manifest(final, reference.tag)
     remember(store, reference, zip((layer.diff_id for layer in layers), final.layers, strict=True))
     return _told(reference, final, report)
@@ -93,11 +89,11 @@ def _told(reference: Reference, pushed: Manifest | Index, report: Report) -> Pus
 def _all_layers(
     work: LayerPush, layers: Sequence[Layer], wanted: Sequence[Descriptor | None], at_once: int
 ) -> list[Descriptor]:
-    stop = Either(work.stop)
-    work = replace(work, stop=stop)
     with ExitStack() as cleanup:
         threads = ThreadPoolExecutor(at_once, "push")
         cleanup.callback(threads.shutdown, wait=True, cancel_futures=True)
+        stop = cleanup.enter_context(work.cancellation.child())
+        work = replace(work, cancellation=stop)
         first = {layer.diff_id: at for at, layer in reversed(list(enumerate(layers)))}
         started = {
             diff_id: threads.submit(work.push, layers[at], wanted[at])
@@ -106,6 +102,6 @@ def _all_layers(
         done, _ = wait(started.values(), return_when=FIRST_EXCEPTION)
         failed = [future.exception() for future in done if future.exception()]
         if failed:
-            stop.set()
+            stop.cancel("another layer has failed")
             raise next((e for e in failed if e and not isinstance(e, Cancelled)), failed[0] or Cancelled("stopped"))
         return [started[layer.diff_id].result() for layer in layers]

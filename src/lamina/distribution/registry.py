@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urljoin
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
 from lamina.distribution.auth import Authorization
 from lamina.distribution.headers import next_link, parse_challenges
@@ -35,12 +36,21 @@ def nobody(key: str) -> Credentials | None:
 
 
 class RegistryClient:
-    """Speaks to any number of registries. Thread-safe; a context manager. `close` may be called twice."""
+    """Speaks to any number of registries. Thread-safe; a context manager. `close` may be called twice.
 
-    def __init__(self, settings: Settings | None = None, credentials: CredentialSource = nobody) -> None:
+    `cancellation` interrupts whatever it is doing, also while it waits for a registry: that raises Cancelled.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        credentials: CredentialSource = nobody,
+        cancellation: Cancellation = NEVER,
+    ) -> None:
         self.settings = settings or Settings()
+        self.cancellation = cancellation
         self._credentials = credentials
-        self._pools = Pools(self.settings)
+        self._pools = Pools(self.settings, cancellation)
         self._lock = threading.Lock()
         self._transports: dict[str, Transport] = {}
         self._chosen: dict[str, Endpoint] = {}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from lamina.cancellation import Cancellation
 from lamina.distribution.known import form, sources
 from lamina.distribution.meter import Meter
 from lamina.distribution.registry import Repository
 from lamina.distribution.tail import Tail
 from lamina.distribution.upload import mount, upload
-from lamina.errors import Cancelled, LaminaError, NotFound
+from lamina.errors import LaminaError, NotFound
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
@@ -78,14 +78,13 @@ class LayerPush:
     store: Store
     report: Report
     family: str
-    stop: threading.Event
+    cancellation: Cancellation
 
     def push(self, layer: Layer, wanted: Descriptor | None) -> Descriptor:
         """Make the registry have this layer, as the blob `wanted` if that can be; gives the blob it has."""
         if wanted is not None and wanted.media_type in media.FOREIGN_LAYERS:
             return wanted
-        if self.stop.is_set():
-            raise Cancelled("The push was stopped")
+        self.cancellation.check()
         meter = Meter(self.report, layer.diff_id, wanted.size if wanted else None)
         meter.say("Preparing")
         for blob, paths in self._forms(layer, wanted):
@@ -144,7 +143,7 @@ class LayerPush:
     def _send_cached(self, blob: Descriptor, meter: Meter) -> bool:
         try:
             with self.store.blobs.open(blob.digest) as file:
-                upload(self.repository, FileSource(file, blob.digest), self._progress(meter), self.stop)
+                upload(self.repository, FileSource(file, blob.digest), self._progress(meter), self.cancellation)
         except NotFound:
             if self.store.blobs.has(blob.digest):
                 raise
@@ -155,13 +154,9 @@ class LayerPush:
     def _compress_and_send(self, layer: Layer, meter: Meter) -> Descriptor:
         with self.store.blobs.ingest() as kept:
             tail = Tail(kept)
-            with ThreadPoolExecutor(1, "compress") as side:
-                compressed = side.submit(_compress, layer, tail, kept.commit, self.stop)
-                try:
-                    upload(self.repository, tail, self._progress(meter), self.stop)
-                except BaseException:
-                    self.stop.set()
-                    raise
+            with ThreadPoolExecutor(1, "compress") as side, self.cancellation.child() as stop:
+                compressed = side.submit(_compress, layer, tail, kept.commit, stop)
+                upload(self.repository, tail, self._progress(meter), stop)
                 digest = compressed.result()
             size = kept.size
         self.store.blobs.cache(digest, layer.diff_id)
@@ -172,12 +167,11 @@ class LayerPush:
         return lambda done: meter.at("Pushing", done)
 
 
-def _compress(layer: Layer, tail: Tail, commit: Callable[[], Digest], stop: threading.Event) -> Digest:
+def _compress(layer: Layer, tail: Tail, commit: Callable[[], Digest], cancellation: Cancellation) -> Digest:
     try:
         with layer.tar.open("rb") as tar, compressor(Compression.GZIP, tail) as sink:
             while piece := tar.read(_CHUNK):
-                if stop.is_set():
-                    raise Cancelled("The push was stopped")
+                cancellation.check()
                 sink.write(piece)
         digest = commit()
         tail.finish(digest)

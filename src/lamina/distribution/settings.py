@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lamina.cancellation import Cancellation
 from lamina.credentials import HUB_KEY
 from lamina.formats.reference import DEFAULT_DOMAIN
 
@@ -27,12 +27,13 @@ class Retry:
     attempts: int = 6
     first: float = 0.25
     longest: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[Cancellation, float], object] = Cancellation.wait
 
-    def pause(self, failures: int, asked: float | None = None) -> None:
-        """Wait after the failure number `failures` (from 1)."""
+    def pause(self, cancellation: Cancellation, failures: int, asked: float | None = None) -> None:
+        """Wait after the failure number `failures` (from 1). Raise Cancelled."""
         grown: float = min(self.first * 2 ** (failures - 1), self.longest)
-        self.sleep(asked if asked is not None else grown * (0.75 + random.random() / 2))
+        self.sleep(cancellation, asked if asked is not None else grown * (0.75 + random.random() / 2))
+        cancellation.check()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -20,10 +19,10 @@ from lamina.linux.writing import write_all
 class Spool:
     """Downloads a blob in a thread while it is read: a source for `upload`. A context manager."""
 
-    def __init__(self, origin: Repository, blob: Descriptor, cancelled: threading.Event) -> None:
+    def __init__(self, origin: Repository, blob: Descriptor) -> None:
         self._origin = origin
         self._blob = blob
-        self._cancelled = cancelled
+        self._stop = origin.transport.cancellation.child()
         self._file = _Temporary(blob.digest)
         self._tail = Tail(self._file)
         self._threads = ThreadPoolExecutor(1, "copy")
@@ -39,18 +38,20 @@ class Spool:
         return self._tail.finished()
 
     def __enter__(self) -> Spool:
+        self._stop.__enter__()
         self._work = self._threads.submit(self._download)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop.__exit__(kind, error, trace)
         self._threads.shutdown(wait=True)
         self._file.close()
 
     def _download(self) -> None:
         try:
-            download(self._origin, self._blob, self._tail, lambda done: None, self._cancelled)
+            download(self._origin, self._blob, self._tail, lambda done: None, self._stop)
             if self._file.digest() != self._blob.digest:
                 raise Corrupt(f"The blob {self._blob.digest} is not what its digest says", expected=self._blob.digest)
             self._tail.finish(self._blob.digest)

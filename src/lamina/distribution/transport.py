@@ -38,6 +38,7 @@ class Transport:
     def __init__(self, endpoint: Endpoint, settings: Settings, pools: Pools, credentials: Credentials | None) -> None:
         self.endpoint = endpoint
         self.settings = settings
+        self.cancellation = pools.cancellation
         self._pools = pools
         self._credentials = credentials
         self._lock = threading.Lock()
@@ -66,9 +67,11 @@ class Transport:
         full = self.endpoint.base + url if url.startswith("/") else url
         failures = 0
         while True:
+            self.cancellation.check()
             try:
                 answer = self._authorized(method, full, tuple(sorted(set(scopes))), dict(headers or {}), body)
             except urllib3.exceptions.HTTPError as error:
+                self.cancellation.check()
                 problem, asked = connection_failure(full, error), None
                 again = not problem.facts.get("tls") and (self._met or failures < UNMET or not _unmade(error))
             else:
@@ -81,7 +84,7 @@ class Transport:
             patience = self.settings.retry
             if not retry or not again or failures >= patience.attempts or (asked or 0) > patience.longest:
                 raise problem
-            patience.pause(failures, asked)
+            patience.pause(self.cancellation, failures, asked)
 
     def document(
         self, method: str, url: str, scopes: Iterable[str] = (), *, headers: Mapping[str, str] | None = None
@@ -92,8 +95,9 @@ class Transport:
             try:
                 return answer.headers, read(answer)
             except urllib3.exceptions.HTTPError as error:
+                self.cancellation.check()
                 problem = connection_failure(self.endpoint.base, error)
-            self.settings.retry.pause(failures)
+            self.settings.retry.pause(self.cancellation, failures)
         raise problem
 
     def _authorized(self, method: str, url: str, scopes: tuple[str, ...], headers: dict[str, str], body: Any) -> Answer:
@@ -206,13 +210,14 @@ def _ask(pools: Pools, settings: Settings, wanted: TokenRequest) -> TokenAnswer:
             answer = send(pools, "POST" if wanted.form is not None else "GET", wanted.url, headers, body)
             content = read(answer)
         except urllib3.exceptions.HTTPError as error:
+            pools.cancellation.check()
             problem = connection_failure(wanted.url, error)
             if last or problem.facts.get("tls"):
                 raise problem from error
         else:
             if last or answer.status not in TRANSIENT:
                 return TokenAnswer(answer.status, content)
-        settings.retry.pause(attempt)
+        settings.retry.pause(pools.cancellation, attempt)
     raise Unavailable("The token server was not asked")
 
 

@@ -6,18 +6,18 @@ far it came, PUT closes it with the digest.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 from urllib.parse import quote, urljoin
 
 import urllib3
 
+from lamina.cancellation import Cancellation
 from lamina.distribution.answers import connection_failure
 from lamina.distribution.headers import parse_offsets
 from lamina.distribution.registry import Repository
 from lamina.distribution.transport import TRANSIENT, Answer, drain
-from lamina.errors import Cancelled, LaminaError, NotFound, RangeInvalid, RateLimited, Unavailable
+from lamina.errors import LaminaError, NotFound, RangeInvalid, RateLimited, Unavailable
 from lamina.formats.digest import Digest
 
 CHUNK = 32 << 20  # bytes in one PATCH
@@ -44,12 +44,12 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
     return answer.status == 201
 
 
-def upload(repository: Repository, source: Source, progress: Progress, cancelled: threading.Event) -> Digest:
+def upload(repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> Digest:
     """Send `source`, and give its digest. Goes on after broken connections; starts over where the session is lost.
 
     Raises Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
     """
-    session = _Session(repository, source, progress, cancelled)
+    session = _Session(repository, source, progress, cancellation)
     fruitless = 0
     while True:
         before = session.offset
@@ -57,7 +57,7 @@ def upload(repository: Repository, source: Source, progress: Progress, cancelled
             return session.run()
         except _Broken as broken:
             patience = repository.transport.settings.retry
-            patience.pause(max(1, fruitless), broken.asked)
+            patience.pause(cancellation, max(1, fruitless), broken.asked)
             session.recover()
             fruitless = 0 if session.offset > before else fruitless + 1
             if fruitless >= patience.attempts:
@@ -74,11 +74,11 @@ class _Broken(Exception):
 
 
 class _Session:
-    def __init__(self, repository: Repository, source: Source, progress: Progress, cancelled: threading.Event) -> None:
+    def __init__(self, repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> None:
         self._repository = repository
         self._source = source
         self._progress = progress
-        self._cancelled = cancelled
+        self._cancellation = cancellation
         self._location: str | None = None
         self._chunk = CHUNK
         self.offset = 0
@@ -131,8 +131,7 @@ class _Session:
 
     def _pieces(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:
-            if self._cancelled.is_set():
-                raise Cancelled("The upload was stopped")
+            self._cancellation.check()
             piece = self._source.read_at(start, min(PIECE, end - start))
             start += len(piece)
             yield piece
@@ -172,6 +171,7 @@ class _Session:
         try:
             answer.read()
         except urllib3.exceptions.HTTPError as error:
+            self._cancellation.check()
             raise _Broken(connection_failure(transport.endpoint.base, error)) from error
         finally:
             drain(answer)

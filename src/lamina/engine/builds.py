@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from lamina.build import sums
@@ -15,6 +15,7 @@ from lamina.build.run.caches import CacheMounts
 from lamina.build.run.container import ContainerRunner
 from lamina.build.run.leftovers import sweep, sweep_files
 from lamina.build.work import BuildRooms
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.registries import Registries, credentials_for
@@ -46,7 +47,7 @@ class Builds:
         *,
         credentials: Mapping[str, Credentials] | None = None,
         report: Report = ignore,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         """Builds a context, or the directory of that name. `credentials` are by registry, for base images.
 
@@ -54,21 +55,21 @@ class Builds:
         """
         if not isinstance(context, BuildContext):
             with from_directory(Path(context)) as directory:
-                return self.build(directory, options, credentials=credentials, report=report, cancelled=cancelled)
+                return self.build(directory, options, credentials=credentials, report=report, cancellation=cancellation)
         known = credentials or {}
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            return self._base(name, platform, pull, known, report)
+            return self._base(name, platform, pull, known, report, cancellation)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        return build(context, options or BuildOptions(), rooms, report, cancelled)
+        return build(context, options or BuildOptions(), rooms, report, cancellation)
 
-    def remote_context(self, url: str, dockerfile: str = "") -> BuildContext:
+    def remote_context(self, url: str, dockerfile: str = "", *, cancellation: Cancellation = NEVER) -> BuildContext:
         """The context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.
 
-        Raises InvalidInput, NotFound, Unavailable.
+        Raises InvalidInput, NotFound, Unavailable, Cancelled.
         """
-        return from_remote(url, self._temporary, dockerfile)
+        return from_remote(url, self._temporary, dockerfile, cancellation)
 
     def prune(self, *, all: bool = False) -> Collected:
         """Drops content that nobody owns, the directories of cache mounts that are not in use, and steps whose image is
@@ -100,7 +101,13 @@ class Builds:
         return ContainerRunner(rooms.snapshots, rooms.runtime, lambda: rooms.networks, self._temporary, self._mounts)
 
     def _base(
-        self, name: str, platform: Platform | None, pull: bool, known: Mapping[str, Credentials], report: Report
+        self,
+        name: str,
+        platform: Platform | None,
+        pull: bool,
+        known: Mapping[str, Credentials],
+        report: Report,
+        cancellation: Cancellation,
     ) -> Image:
         """The image behind a name in a FROM: from here unless `pull` says otherwise, else from its registry."""
         here = None if pull else self._rooms.images.find(name)
@@ -109,7 +116,9 @@ class Builds:
         reference = Reference.parse(name).with_default_tag()
         credentials = credentials_for(reference, known)
         try:
-            return self._registries.pull(reference, platform=platform, credentials=credentials, report=report)[0]
+            return self._registries.pull(
+                reference, platform=platform, credentials=credentials, report=report, cancellation=cancellation
+            )[0]
         except NotFound:
             if here is None:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.container import Container
 from lamina.containers.containers import Containers
 from lamina.errors import Conflict, NotFound
@@ -28,10 +29,12 @@ def commit(
     changes: Sequence[str] = (),
     config: RunConfig | None = None,
     pause: bool = True,
+    cancellation: Cancellation = NEVER,
 ) -> Image:
     """Makes an image of what `container` changed; `config` and `changes` say what shall be different about it.
 
-    A running container is paused meanwhile unless told otherwise. Raises InvalidInput for a bad change, NoSpace.
+    A running container is paused meanwhile unless told otherwise. Raises InvalidInput for a bad change, NoSpace,
+    Cancelled.
     """
     record = container.record
     options = CommitOptions(
@@ -44,7 +47,7 @@ def commit(
         extra={"container": record.id},
     )
     with _still(containers, container, pause):
-        return images.commit(_base(images, record.image), snapshots.get(record.id), options)
+        return images.commit(_base(images, record.image), snapshots.get(record.id), options, cancellation)
 
 
 def _base(images: Images, image: str) -> Image | None:

@@ -19,6 +19,7 @@ from lamina.api.containers import EndpointConfig
 from lamina.build.context.source import BuildContext
 from lamina.build.download import download
 from lamina.build.options import BuildOptions, BuildResult
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.catalog import BUCKET as CONTAINERS
 from lamina.containers.containers import Containers
 from lamina.distribution import Credentials, Found
@@ -232,6 +233,7 @@ class Engine:
         changes: Sequence[str] = (),
         config: RunConfig | None = None,
         pause: bool = True,
+        cancellation: Cancellation = NEVER,
     ) -> Image:
         """An image of what a container changed. See `lamina.engine.committing.commit`; publishes `commit`."""
         found = self.containers.get(container)
@@ -246,6 +248,7 @@ class Engine:
             changes=changes,
             config=config,
             pause=pause,
+            cancellation=cancellation,
         )
         record = found.record
         known = {**record.config.labels, "image": record.config.image, "name": record.name}
@@ -278,6 +281,7 @@ class Engine:
         all_tags: bool = False,
         all_platforms: bool = False,
         report: Report = ignore,
+        cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
         """See `Registries.pull`."""
         return self.registries.pull(
@@ -287,6 +291,7 @@ class Engine:
             all_tags=all_tags,
             all_platforms=all_platforms,
             report=report,
+            cancellation=cancellation,
         )
 
     def push(
@@ -296,9 +301,12 @@ class Engine:
         credentials: Credentials | None = None,
         all_tags: bool = False,
         report: Report = ignore,
+        cancellation: Cancellation = NEVER,
     ) -> None:
         """See `Registries.push`."""
-        self.registries.push(reference, credentials=credentials, all_tags=all_tags, report=report)
+        self.registries.push(
+            reference, credentials=credentials, all_tags=all_tags, report=report, cancellation=cancellation
+        )
 
     def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]:
         """See `Registries.search`."""
@@ -312,13 +320,21 @@ class Engine:
         """See `Registries.login`."""
         return self.registries.login(server, credentials)
 
-    def import_url(self, url: str, reference: Reference | None, *, report: Report = ignore, **options: Any) -> Image:
-        """`images.import_tar` of what `url` gives. Raises NotFound, Unavailable."""
+    def import_url(
+        self,
+        url: str,
+        reference: Reference | None,
+        *,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+        **options: Any,
+    ) -> Image:
+        """`images.import_tar` of what `url` gives. Raises NotFound, Unavailable, Cancelled."""
         report(Status(f"Downloading from {url}"))
         options.setdefault("message", f"Imported from {url}")
         try:
-            with download(url) as answer:
-                return self.images.import_tar(cast(BinaryIO, answer), reference, **options)
+            with download(url, cancellation) as answer:
+                return self.images.import_tar(cast(BinaryIO, answer), reference, cancellation=cancellation, **options)
         except (NotFound, Unavailable) as error:
             message = f"cannot fetch {without_secrets(url)}: {error.message}"
             raise type(error)(message, advice=error.advice, **error.facts) from error
@@ -332,14 +348,14 @@ class Engine:
         *,
         credentials: Mapping[str, Credentials] | None = None,
         report: Report = ignore,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         """See `Builds.build`."""
-        return self.builds.build(context, options, credentials=credentials, report=report, cancelled=cancelled)
+        return self.builds.build(context, options, credentials=credentials, report=report, cancellation=cancellation)
 
-    def remote_context(self, url: str, dockerfile: str = "") -> BuildContext:
+    def remote_context(self, url: str, dockerfile: str = "", *, cancellation: Cancellation = NEVER) -> BuildContext:
         """See `Builds.remote_context`."""
-        return self.builds.remote_context(url, dockerfile)
+        return self.builds.remote_context(url, dockerfile, cancellation=cancellation)
 
     def prune_build_cache(self, *, all: bool = False) -> Collected:
         """See `Builds.prune`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import HUB_KEY, Credentials, registry_key
 from lamina.distribution import Found, PulledImage, RegistryClient, Settings, pull_all
 from lamina.distribution import pull as pull_content
@@ -42,7 +42,7 @@ class Registries:
         all_tags: bool = False,
         all_platforms: bool = False,
         report: Report = ignore,
-        cancelled: threading.Event | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
         """Brings in the image `reference` names, or with `all_tags` every tag of its repository.
 
@@ -50,7 +50,7 @@ class Registries:
         each under the digest of its manifest; where none is for `platform`, the first one gets the name.
         Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
         """
-        with self._client(reference, credentials, "pull") as client:
+        with self._client(reference, credentials, "pull", cancellation) as client:
             if all_tags:
                 wanted = [reference.with_tag(tag) for tag in client.repository(reference).tags()]
             else:
@@ -59,10 +59,10 @@ class Registries:
             for one in wanted:
                 with self._store.lease(keep=True):
                     if all_platforms:
-                        whole = pull_all(one, self._store, report, client=client, cancelled=cancelled)
+                        whole = pull_all(one, self._store, report, client=client)
                         found = _first_for(platform or Platform.host(), whole)
                     else:
-                        found = [pull_content(one, platform, self._store, report, client=client, cancelled=cancelled)]
+                        found = [pull_content(one, platform, self._store, report, client=client)]
                     images += self._enter(one, found, report)
             return images
 
@@ -88,14 +88,14 @@ class Registries:
         credentials: Credentials | None = None,
         all_tags: bool = False,
         report: Report = ignore,
-        cancelled: threading.Event | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> None:
         """Sends the image `reference` names, or with `all_tags` every tag of the repository.
 
-        Raises NotFound for a name that is not here, and what the registry answers.
+        Raises NotFound for a name that is not here, and what the registry answers, Cancelled.
         """
         names = self._tags_of(reference) if all_tags else [reference.with_default_tag()]
-        with self._client(reference, credentials, "push") as client:
+        with self._client(reference, credentials, "push", cancellation) as client:
             for name in names:
                 image = self._images.get(str(name))
                 manifest = self._images.manifest(image) if image.manifest_digest else None
@@ -107,7 +107,6 @@ class Registries:
                     report,
                     client=client,
                     manifest=manifest,
-                    cancelled=cancelled,
                 )
                 self._images.add_digest(image, name.without_tag().with_digest(pushed.digest))
                 self._images.publish("push", image, name.familiar())
@@ -138,14 +137,18 @@ class Registries:
             return client.login(domain, credentials)
 
     @contextmanager
-    def _client(self, reference: Reference, credentials: Credentials | None, verb: str) -> Iterator[RegistryClient]:
+    def _client(
+        self, reference: Reference, credentials: Credentials | None, verb: str, cancellation: Cancellation = NEVER
+    ) -> Iterator[RegistryClient]:
         """A client that shows `credentials` to the reference's own registry only, never to a mirror.
 
         A registry that cannot be reached is told with what it was to do.
         """
         wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
         try:
-            with RegistryClient(self._settings, lambda key: credentials if key == wanted else None) as client:
+            with RegistryClient(
+                self._settings, lambda key: credentials if key == wanted else None, cancellation
+            ) as client:
                 yield client
         except Unavailable as error:
             message = f"cannot {verb} {reference.familiar()}: {error.message}"

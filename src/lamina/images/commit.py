@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -45,15 +46,18 @@ class CommitOptions:
     extra: dict[str, object] = field(default_factory=dict)
 
 
-def commit(catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions) -> Image:
+def commit(
+    catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions, cancellation: Cancellation = NEVER
+) -> Image:
     """Make the image. A container that changed no files gives an image without a new layer.
 
-    The caller pauses the container. Raises InvalidInput for a bad change, NoSpace; the store is then as it was.
+    The caller pauses the container. Raises InvalidInput for a bad change, NoSpace, Cancelled; then the store is as
+    it was.
     """
     config = inherit(apply_changes(options.config or options.container, options.changes), options.container)
     with catalog.store.lease():
         with catalog.store.layers.create() as work:
-            with LayerBuilder(work.tar, work.index) as builder:
+            with LayerBuilder(work.tar, work.index, cancellation) as builder:
                 snapshot.write_diff(builder)
                 ingested = builder.finish()
             layer = work.commit(ingested) if ingested.entries else None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
 
+from lamina.cancellation import NEVER, Cancellation, CheckedReader, CheckedWriter
 from lamina.errors import Conflict, NotFound
 from lamina.events import EventBus
 from lamina.formats.config import ImageConfig
@@ -167,17 +168,17 @@ class Images:
         wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
         return listing.list_images(self.catalog, self.users, wanted, all_images=all_images, shared_size=shared_size)
 
-    def prune(self, filters: Filters | None = None) -> Pruned:
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         """Remove images without a tag (with `dangling=false`: all that no container uses), and unowned content.
 
         `filters` are Docker's (dangling, label, label!, until). Publishes `prune`. Raises InvalidInput, and Conflict
-        while another prune runs.
+        while another prune runs, Cancelled before the next image.
         """
         wanted = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
         if not self._pruning.acquire(blocking=False):
             raise Conflict("a prune operation is already running")
         try:
-            pruned = prune(self.catalog, wanted, self.remove)
+            pruned = prune(self.catalog, wanted, self.remove, cancellation)
         finally:
             self._pruning.release()
         self.events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
@@ -192,52 +193,76 @@ class Images:
         changes: Sequence[str] = (),
         platform: Platform | None = None,
         created: str | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> Image:
         """Make an image of a root file system in a tar, compressed or not; `changes` are Dockerfile instructions.
 
-        `created` is an RFC 3339 time, by default now. Publishes `import`. Raises InvalidInput, TooLarge, NoSpace.
+        `created` is an RFC 3339 time, by default now. Publishes `import`. Raises InvalidInput, TooLarge, NoSpace,
+        Cancelled.
         """
         tag = check_tag(reference) if reference else None
         image = import_tar(
-            self.catalog, stream, tag, message=message, changes=changes, platform=platform, created=created
+            self.catalog,
+            CheckedReader(stream, cancellation),
+            tag,
+            message=message,
+            changes=changes,
+            platform=platform,
+            created=created,
         )
         if tag:
             self.publish("tag", image, tag.familiar())
         self.publish("import", image, str(image.id))
         return image
 
-    def commit(self, base: Image | None, snapshot: Changed, options: CommitOptions) -> Image:
+    def commit(
+        self, base: Image | None, snapshot: Changed, options: CommitOptions, cancellation: Cancellation = NEVER
+    ) -> Image:
         """Make an image of what `snapshot` changed on top of `base`; the caller has paused the container.
 
         Publishes `tag` where it gets names; the container's `commit` event is the caller's. Raises InvalidInput for a
-        bad change, NoSpace.
+        bad change, NoSpace, Cancelled.
         """
         tags = [check_tag(reference) for reference in options.references]
-        image = commit(self.catalog, base, snapshot, replace(options, references=tags))
+        image = commit(self.catalog, base, snapshot, replace(options, references=tags), cancellation)
         for tag in tags:
             self.publish("tag", image, tag.familiar())
         return image
 
-    def load(self, stream: BinaryIO, *, platform: Platform | None = None, report: Report = ignore) -> Sequence[Loaded]:
+    def load(
+        self,
+        stream: BinaryIO,
+        *,
+        platform: Platform | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> Sequence[Loaded]:
         """Load a docker-archive of any age or an OCI layout in a tar, compressed or not; all of it or nothing.
 
         Of images for several platforms under one name the one for `platform` (default: this machine) is taken; of
         others only those for `platform`, where given. Reports Docker's lines, publishes `load`. Raises InvalidInput,
-        Corrupt, NotFound, TooLarge, NoSpace.
+        Corrupt, NotFound, TooLarge, NoSpace, Cancelled.
         """
-        loaded = load(self.catalog, stream, platform, report)
+        loaded = load(self.catalog, CheckedReader(stream, cancellation), platform, report)
         for item in loaded:
             self.publish("load", item.image, str(item.id))
         return loaded
 
-    def save(self, names: Sequence[str], sink: Sink, *, docker_archive: bool = True) -> None:
+    def save(
+        self,
+        names: Sequence[str],
+        sink: Sink,
+        *,
+        docker_archive: bool = True,
+        cancellation: Cancellation = NEVER,
+    ) -> None:
         """Write images to `sink` as a docker-archive that is an OCI layout too, or as the latter alone.
 
         A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raises
-        NotFound and InvalidInput before anything is written, then what the sink raises.
+        NotFound and InvalidInput before anything is written, then Cancelled and what the sink raises.
         """
         with self.archive(names, docker_archive=docker_archive) as parts:
-            copy_to(parts, sink.write)
+            copy_to(parts, CheckedWriter(sink, cancellation).write)
 
     @contextmanager
     def archive(self, names: Sequence[str], *, docker_archive: bool = True) -> Iterator[tuple[Piece, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO
 
 from lamina.errors import InvalidInput
 from lamina.formats.config import History, ImageConfig, RunConfig
@@ -16,11 +15,12 @@ from lamina.images.create import NewImage, create
 from lamina.images.image import Image
 from lamina.layers.decompress import decompressed
 from lamina.layers.ingest import ingest
+from lamina.layers.tar.source import Readable
 
 
 def import_tar(
     catalog: Catalog,
-    stream: BinaryIO,
+    stream: Readable,
     reference: Reference | None,
     *,
     message: str,

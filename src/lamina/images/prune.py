@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, NotFound
 from lamina.formats.labelfilters import labels_match
 from lamina.images.catalog import Catalog
@@ -22,13 +23,16 @@ class Pruned:
     reclaimed: int
 
 
-def prune(catalog: Catalog, filters: ImageFilters, remove: Callable[[str], list[Removal]]) -> Pruned:
+def prune(
+    catalog: Catalog, filters: ImageFilters, remove: Callable[[str], list[Removal]], cancellation: Cancellation = NEVER
+) -> Pruned:
     """Remove images without a tag, or with `dangling=false` all that no container uses; then collect content.
 
     `remove` is how one name goes away; what is in use stays, silently.
     """
     removed: list[Removal] = []
     for image in _candidates(catalog, filters):
+        cancellation.check()
         for name in _names(image, dangling_only=filters.dangling is not False):
             try:
                 removed.extend(remove(name))

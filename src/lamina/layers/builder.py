@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
+from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.layers.entry import Entry, opaque_entry, whiteout_entry
 from lamina.layers.hashedfile import HashedFile
 from lamina.layers.index.writer import IndexWriter
@@ -21,11 +22,12 @@ class LayerBuilder:
     to them. The same entries give the same bytes. Not thread-safe.
     """
 
-    def __init__(self, tar_path: Path, index_path: Path) -> None:
+    def __init__(self, tar_path: Path, index_path: Path, cancellation: Cancellation = NEVER) -> None:
+        """`cancellation` makes `add` raise Cancelled."""
         self._tar_path = tar_path
         self._index_path = index_path
         self._kept = HashedFile(tar_path)
-        self._writer = TarWriter(self._kept)
+        self._writer = TarWriter(CheckedWriter(self._kept, cancellation))
         self._index = IndexWriter()
         self.entries = 0
         """Members written so far."""

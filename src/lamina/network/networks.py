@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
@@ -121,11 +122,17 @@ class Networks:
             self._catalog.delete(network)
         self._bridges.remove(network)
 
-    def prune(self, keep: Callable[[Network], bool] = lambda network: False) -> Sequence[str]:
-        """Removes user networks without endpoints, but for those that `keep`; gives their names."""
+    def prune(
+        self, keep: Callable[[Network], bool] = lambda network: False, *, cancellation: Cancellation = NEVER
+    ) -> Sequence[str]:
+        """Remove user networks without endpoints, but for those that `keep`; return their names.
+
+        Raise Cancelled before the next network.
+        """
         self._settle()
         removed = []
         for network in self._catalog.list():
+            cancellation.check()
             if not network.predefined and not self._endpoints.of_network(network.id) and not keep(network):
                 with suppress(NotFound, Forbidden):
                     self.remove(network.id)

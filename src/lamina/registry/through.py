@@ -7,7 +7,6 @@ served all the same. Each upstream has credentials of its own, and clients see n
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -83,7 +82,7 @@ class Through:
             if described is None:
                 return
             upload = await self._storage.create(repository, digest.algorithm)
-            with Spool(origin, described, threading.Event()) as spool:
+            with Spool(origin, described) as spool:
                 await self._storage.append(repository, upload, 0, _pieces(spool))
             await keep(self._database, self._storage, repository, digest, upload, now, self._config.quota(repository))
 

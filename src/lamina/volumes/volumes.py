@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.formats.times import format_time
@@ -175,10 +176,16 @@ class Volumes:
         shutil.rmtree(gone)
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
-    def prune(self, keep: Callable[[Volume], bool] = lambda volume: False) -> tuple[Sequence[str], int]:
-        """Removes volumes that no container has, but for those that `keep`; gives their names and bytes."""
+    def prune(
+        self, keep: Callable[[Volume], bool] = lambda volume: False, *, cancellation: Cancellation = NEVER
+    ) -> tuple[Sequence[str], int]:
+        """Remove volumes that no container has, but for those that `keep`; return their names and bytes.
+
+        Raise Cancelled before the next volume.
+        """
         removed, freed = [], 0
         for volume in self.list():
+            cancellation.check()
             if keep(volume) or self.users(volume.name):
                 continue
             size = self.usage(volume)

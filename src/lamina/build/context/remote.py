@@ -14,6 +14,7 @@ from pathlib import Path
 from lamina.build.context.git import GitAddress, checkout, is_git
 from lamina.build.context.source import BuildContext, from_archive, from_directory, from_dockerfile
 from lamina.build.download import download
+from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.errors import InvalidInput, NotFound, Unavailable
 from lamina.formats.userinfo import hide_userinfo
@@ -29,21 +30,23 @@ def is_remote(location: str) -> bool:
     return is_git(location) or bool(_URL.match(location))
 
 
-def from_remote(location: str, temporary: Path, dockerfile: str = "") -> BuildContext:
-    """The context behind an address. Raises InvalidInput, NotFound, Unavailable."""
+def from_remote(
+    location: str, temporary: Path, dockerfile: str = "", cancellation: Cancellation = NEVER
+) -> BuildContext:
+    """Return the context behind an address. Raise InvalidInput, NotFound, Unavailable, Cancelled."""
     if is_git(location):
         return _from_git(location, temporary, dockerfile)
     if _URL.match(location):
-        return _from_url(location, temporary, dockerfile)
+        return _from_url(location, temporary, dockerfile, cancellation)
     raise InvalidInput(f"{location!r} is neither a folder nor an address", advice="Write https://… or a git address.")
 
 
-def _from_url(url: str, temporary: Path, dockerfile: str) -> BuildContext:
+def _from_url(url: str, temporary: Path, dockerfile: str, cancellation: Cancellation) -> BuildContext:
     try:
-        with download(url) as response:
+        with download(url, cancellation) as response:
             head = response.read(512)
             if _is_tar(head):
-                return from_archive(Prefixed(head, response), temporary, dockerfile)
+                return from_archive(CheckedReader(Prefixed(head, response), cancellation), temporary, dockerfile)
             return from_dockerfile(head + response.read(MAX_SIZE))
     except (NotFound, Unavailable) as error:
         message = f"error downloading remote context {hide_userinfo(url)}: {error.message}"

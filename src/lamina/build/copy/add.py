@@ -28,8 +28,9 @@ from lamina.build.download import download
 from lamina.build.draft import Planned
 from lamina.build.memory import DownloadTree
 from lamina.build.tree import Node, walk
+from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
-from lamina.errors import InvalidInput, LaminaError
+from lamina.errors import Cancelled, InvalidInput, LaminaError
 from lamina.formats.digest import Digest
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import EntryType
@@ -100,8 +101,9 @@ def _put(node: Node, at: str, tree: ArchiveTree, placing: Placing) -> None:
 class Downloads:
     """Fetches the URLs of one ADD; what was fetched goes when `closing` closes."""
 
-    def __init__(self, temporary: Path, console: Console, closing: ExitStack) -> None:
+    def __init__(self, temporary: Path, console: Console, cancellation: Cancellation, closing: ExitStack) -> None:
         self._temporary = temporary
+        self._cancellation = cancellation
         self._console = console
         self._closing = closing
 
@@ -127,12 +129,15 @@ class Downloads:
         wanted = _wanted(checksum)
         hasher = wanted.hasher() if wanted else hashlib.sha256()
         try:
-            with download(url) as response:
+            with download(url, self._cancellation) as response:
                 for piece in response.stream(_CHUNK):
+                    self._cancellation.check()
                     tree.write(piece)
                     hasher.update(piece)
                 name = _file_name(url, response.headers.get("Content-Disposition", ""))
                 modified = _time_ns(response.headers.get("Last-Modified", ""))
+        except Cancelled:
+            raise
         except LaminaError as error:
             raise Problem(f"failed to GET {url}: {error.message}", error.advice) from None
         self._console.line("")

@@ -79,7 +79,7 @@ def _gather(
     if isinstance(instruction, Add):
         words, remote = remote_words(words)
         check_checksum(instruction.checksum, len(instruction.sources) + len(instruction.inline), len(remote))
-        downloads = Downloads(work.rooms.temporary, work.console, gathered.closing)
+        downloads = Downloads(work.rooms.temporary, work.console, work.cancellation, gathered.closing)
         for word in remote:
             if is_git(word):
                 source = downloads.clone(word, bool(instruction.keep_git_dir), instruction.checksum)
@@ -121,7 +121,7 @@ def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _
     time_ns = state.dated(gathered.newest_ns)
     draft = _plan(work, state, instruction, gathered, keep_owner)
     with work.rooms.store.layers.create() as making:
-        made = write_layer(making, draft.members(time_ns), gathered.sums)
+        made = write_layer(making, draft.members(time_ns), gathered.sums, work.cancellation)
         if step is None:
             step = _step(work, state, instruction, gathered)
             if work.hit(state, step):

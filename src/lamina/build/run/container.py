@@ -13,19 +13,20 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lamina.build.console import short
 from lamina.build.run.binds import Binds, MountMaker
 from lamina.build.run.leftovers import PREFIX
 from lamina.build.run.mountpoints import MountPoints, mountpoint_layer
-from lamina.build.run.output import follow
+from lamina.build.run.output import follow, hang_up
 from lamina.build.stage import StageState
 from lamina.build.steps import image_for
 from lamina.build.tree import Tree, entry_of, find, read_all, resolve
 from lamina.build.work import RunRequest, Work
 from lamina.dockerfile.position import Problem
-from lamina.errors import Cancelled, CommandFailed
+from lamina.errors import CommandFailed
 from lamina.images.changes import environment
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import EntryType
@@ -129,8 +130,9 @@ class ContainerRunner:
     def _await(self, work: Work, task: Task) -> None:
         with task.attach(stdin=False) as output:
             task.start()
-            if not follow(output, work.console.text, work.cancelled):
-                raise Cancelled("Build cancelled")
+            with work.cancellation.on_cancel(partial(hang_up, output)):
+                follow(output, work.console.text)
+            work.cancellation.check()
         status = task.wait()
         if status is not None and status.code != 0:
             raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
@@ -211,7 +213,7 @@ class ContainerRunner:
     def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
         """The layer of what the command left. With SOURCE_DATE_EPOCH no time in it is later."""
         with work.rooms.store.layers.create() as making:
-            with LayerBuilder(making.tar, making.index) as builder:
+            with LayerBuilder(making.tar, making.index, work.cancellation) as builder:
                 snapshot.write_diff(builder, latest_ns=state.args.epoch_ns)
                 made = builder.finish()
             return making.commit(made) if made.entries else None

@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from lamina.api.query import Query, parse_flag, parse_json, parse_number
+from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Slot
 from lamina.daemon.http.filters import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
@@ -55,6 +56,15 @@ class Call:
             return await self.alone(lambda: work(*args, **kwargs))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.workers, lambda: work(*args, **kwargs))
+
+    async def run_cancellable(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run a long verb in a worker thread, with `cancellation` for it: a client that goes away cancels it."""
+        cancellation = Cancellation()
+        try:
+            return await self.run(work, *args, cancellation=cancellation, **kwargs)
+        except asyncio.CancelledError:
+            cancellation.cancel("the client went away")
+            raise
 
     def alone(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Run `work` in a thread of its own: it may take as long as its client likes, and must not keep one from

@@ -15,6 +15,7 @@ from functools import partial
 
 from aiohttp import HttpVersion11, web
 
+from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled
 from lamina.images.archive.pieces import FileRange, Piece
 
@@ -24,13 +25,13 @@ _MOST = 1 << 30  # bytes for one sendfile(2)
 
 
 class DirectSink:
-    """Writes an answer's body. `cancel`, from any thread, makes who waits in `write` or `put` raise Cancelled."""
+    """Writes an answer's body. `cancellation` makes `write` and `put` raise Cancelled, while they wait as well."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, cancellation: Cancellation) -> None:
         self._socket = connection
         self._poll = select.poll()
         self._poll.register(connection, select.POLLOUT)
-        self._cancelled = False
+        self._cancellation = cancellation
 
     def write(self, data: bytes) -> int:
         """One of HTTP's chunks. Raises Cancelled when the client is gone."""
@@ -45,9 +46,6 @@ class DirectSink:
                 self._send_range(piece)
             else:
                 self._send([piece])
-
-    def cancel(self) -> None:
-        self._cancelled = True
 
     def _send(self, buffers: list[bytes]) -> None:
         left = [memoryview(buffer) for buffer in buffers]
@@ -70,7 +68,8 @@ class DirectSink:
                 at += sent
 
     def _when_there_is_room(self, send: Callable[[], int]) -> int:
-        while not self._cancelled:
+        while True:
+            self._cancellation.check()
             try:
                 return send()
             except BlockingIOError:
@@ -79,7 +78,6 @@ class DirectSink:
                 if error.errno == errno.EIO:
                     raise  # that was the file's disk
                 raise Cancelled("the client went away") from error
-        raise Cancelled("the client went away")
 
 
 def plain_socket(request: web.Request) -> socket.socket | None:

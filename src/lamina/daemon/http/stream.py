@@ -14,13 +14,14 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from lamina.cancellation import Cancellation
 from lamina.daemon.http.call import Call, dump
 from lamina.daemon.http.direct import DirectSink, plain_socket
 from lamina.daemon.http.errors import message_of
 from lamina.daemon.http.messages import error_line, message_line
 from lamina.errors import Cancelled
 from lamina.images.archive.pieces import Piece, copy_to, size_of
-from lamina.progress import Message
+from lamina.progress import Message, Report
 
 _LOG = logging.getLogger("lamina.daemon")
 _WAITING = 4 << 20  # bytes that may wait for a slow client before the work that makes them has to wait too
@@ -47,8 +48,10 @@ class Sink(Protocol):
 
 
 class Pipe:
-    """Bytes from worker threads to one client. Writing waits while the client is far behind, and raises Cancelled
-    when it went away."""
+    """Bytes from worker threads to one client. Writing waits while the client is far behind.
+
+    `cancellation` is cancelled when the client goes away. Then writing raises Cancelled.
+    """
 
     closed = False
 
@@ -61,7 +64,7 @@ class Pipe:
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._ended = False
-        self.broken = False
+        self.cancellation = Cancellation()
 
     @property
     def headers(self) -> MutableMapping[str, str]:
@@ -75,9 +78,8 @@ class Pipe:
 
     def write(self, data: bytes) -> int:
         with self._room:
-            self._room.wait_for(lambda: self._size < _WAITING or self.broken)
-            if self.broken:
-                raise Cancelled("the client went away")
+            self._room.wait_for(lambda: self._size < _WAITING or self.cancellation.cancelled)
+            self.cancellation.check()
             told = bool(self._pieces)  # and not taken yet: who sends wakes up anyway
             self._pieces.append(bytes(data))
             self._size += len(data)
@@ -107,10 +109,11 @@ class Pipe:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._send_pieces()
-        finally:
+        except BaseException:
+            self.cancellation.cancel("the client went away")
             with self._room:
-                self.broken = True
                 self._room.notify_all()
+            raise
 
     async def _send_pieces(self) -> None:
         with self._room:
@@ -188,14 +191,19 @@ async def feed_response(
     return pipe.response
 
 
-async def bytes_response(call: Call, work: Callable[[Sink], None], content_type: str) -> web.StreamResponse:
-    """Answers with what `work` writes in a worker thread. An error before the first byte is an error answer;
-    after it the connection is cut, so that nobody takes the part for the whole."""
+async def bytes_response(
+    call: Call, work: Callable[[Sink, Cancellation], None], content_type: str
+) -> web.StreamResponse:
+    """Answer with what `work` writes in a worker thread; its token is cancelled when the client goes away.
+
+    An error before the first byte is an error answer. After it the connection is cut, so that nobody takes the part
+    for the whole.
+    """
     connection = plain_socket(call.request)
     pipe = Pipe(call, content_type)
     with _cut_short(pipe):
         if connection is None:
-            await together(call, pipe, lambda: work(pipe))
+            await together(call, pipe, lambda: work(pipe, pipe.cancellation))
         else:
             with connection:
                 await _past_the_loop(call, pipe, connection, work)
@@ -204,14 +212,15 @@ async def bytes_response(call: Call, work: Callable[[Sink], None], content_type:
     return pipe.response
 
 
-async def _past_the_loop(call: Call, pipe: Pipe, connection: socket.socket, work: Callable[[Sink], None]) -> None:
-    sink = DirectSink(connection)
-    lazy = _HeadFirst(pipe, sink)
-    working = call.alone(partial(work, lazy))
+async def _past_the_loop(
+    call: Call, pipe: Pipe, connection: socket.socket, work: Callable[[Sink, Cancellation], None]
+) -> None:
+    lazy = _HeadFirst(pipe, DirectSink(connection, pipe.cancellation))
+    working = call.alone(partial(work, lazy, pipe.cancellation))
     try:
         await asyncio.shield(working)
     except asyncio.CancelledError:
-        sink.cancel()
+        pipe.cancellation.cancel("the client went away")
         await asyncio.wait([working])  # the descriptor must outlive the thread's use of it
         _forget(working)
         raise
@@ -251,35 +260,25 @@ class _HeadFirst:
         return True
 
 
-class Telling:
-    """A Report that writes to one client. `gone` tells whether nobody listens any more."""
-
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
-
-    def __call__(self, message: Message) -> None:
-        self._pipe.write(dump(message_line(message)))
-
-    @property
-    def gone(self) -> bool:
-        return self._pipe.broken
-
-
 async def progress_response(
-    call: Call, work: Callable[[Telling], Any], *, done: Callable[[Any], Iterable[Message]] = lambda result: ()
+    call: Call,
+    work: Callable[[Report, Cancellation], Any],
+    *,
+    done: Callable[[Any], Iterable[Message]] = lambda result: (),
 ) -> web.StreamResponse:
     """Runs `work` in a worker thread and answers with its messages as Docker's JSON lines, each as it comes.
 
-    `done` gives the last messages from the result. An error is an error answer where nothing was told before, else
-    the last line.
+    `work` gets a Report and a token that is cancelled when the client goes away. `done` gives the last messages from
+    the result. An error is an error answer where nothing was told before, else the last line.
     """
     pipe = Pipe(call, "application/json")
 
-    telling = Telling(pipe)
+    def report(message: Message) -> None:
+        pipe.write(dump(message_line(message)))
 
     def whole() -> None:
-        for message in done(work(telling)):
-            telling(message)
+        for message in done(work(report, pipe.cancellation)):
+            report(message)
 
     try:
         await together(call, pipe, whole)

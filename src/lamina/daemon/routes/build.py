@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
@@ -12,10 +13,11 @@ from aiohttp import web
 from lamina.api.build import BuildRequest
 from lamina.build.context.source import BuildContext, from_archive, from_directory
 from lamina.build.options import BuildOptions, BuildResult
+from lamina.cancellation import Cancellation, CheckedReader
 from lamina.daemon.http.auth import config_header
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
-from lamina.daemon.http.stream import Telling, progress_response
+from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving
 from lamina.engine import Engine
 from lamina.errors import Forbidden, InvalidInput, Unsupported
@@ -51,17 +53,17 @@ class BuildRoutes:
         credentials = config_header(call.request.headers.get("X-Registry-Config", ""))
 
         async with receiving(call) as upload:
-            body_opener = self._opener(call, upload, request)
+            open_context = self._opener(call, upload, request)
 
-            def work(telling: Telling) -> BuildResult:
-                with body_opener(telling) as context:
+            def work(report: Report, cancellation: Cancellation) -> BuildResult:
+                with open_context(cancellation) as context:
                     return self._engine.build(
-                        context, options, credentials=credentials, report=telling, cancelled=lambda: telling.gone
+                        context, options, credentials=credentials, report=report, cancellation=cancellation
                     )
 
             return await progress_response(call, work)
 
-    def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Any:
+    def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Callable[[Cancellation], BuildContext]:
         """How the worker thread gets at the context: from the caller's directory, a URL, or the body."""
         dockerfile, remote = call.file_name("dockerfile"), request.remote
         named = call.request.headers.get(CONTEXT_HEADER)
@@ -74,14 +76,16 @@ class BuildRoutes:
                 raise InvalidInput(f"{CONTEXT_HEADER}: {named!r} is not an absolute path")
             has_body = call.request.body_exists
 
-            def open_directory(report: Report) -> BuildContext:
+            def open_directory(cancellation: Cancellation) -> BuildContext:
                 raw = upload.read() if has_body else None
                 return from_directory(root, dockerfile, raw_dockerfile=raw or None, caller=caller)
 
             return open_directory
         if remote:
-            return lambda report: self._engine.remote_context(remote, dockerfile)
-        return lambda report: from_archive(cast(Readable, upload), self._engine.temporary, dockerfile)
+            return lambda token: self._engine.remote_context(remote, dockerfile, cancellation=token)
+        return lambda token: from_archive(
+            CheckedReader(cast(Readable, upload), token), self._engine.temporary, dockerfile
+        )
 
     async def prune(self, call: Call) -> web.StreamResponse:
         """`all` takes what only saves work too. Steps go with their images, and with no other filter."""

@@ -25,7 +25,7 @@ class CommitRoutes:
 
     async def commit(self, call: Call) -> web.StreamResponse:
         document = await call.json(dict[str, Any])
-        image = await call.run(
+        image = await call.run_cancellable(
             self._engine.commit,
             call.text("container"),
             reference=named(call.text("repo"), call.text("tag")),

@@ -137,7 +137,7 @@ class ContainerRoutes:
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        removed, freed = await call.run(self._engine.containers.prune, call.filters())
+        removed, freed = await call.run_cancellable(self._engine.containers.prune, call.filters())
         return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
 
 

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, cast
 
 from aiohttp import web
 
+from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.auth import auth_header, without_prompts
 from lamina.daemon.http.call import Call, empty, reply
@@ -86,7 +87,7 @@ class ImageRoutes:
         return reply([render.removal(item) for item in removed])
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        pruned = await call.run(self._engine.images.prune, call.filters())
+        pruned = await call.run_cancellable(self._engine.images.prune, call.filters())
         gone = [item for item in pruned.removed if not isinstance(item, Deleted) or item.is_image]
         deleted = [render.removal(item) for item in gone]
         return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": pruned.reclaimed})
@@ -107,9 +108,11 @@ class ImageRoutes:
         options: dict[str, Any] = {"platform": platform(call), "all_tags": whole}
         options["all_platforms"] = call.flag("allPlatforms")  # lamina's own; Docker's clients do not send it
 
-        def work(report: Report) -> None:
+        def work(report: Report, cancellation: Cancellation) -> None:
             with without_prompts():
-                self._engine.pull(reference, credentials=credentials, report=report, **options)
+                self._engine.pull(
+                    reference, credentials=credentials, report=report, cancellation=cancellation, **options
+                )
 
         return await progress_response(call, work)
 
@@ -122,12 +125,16 @@ class ImageRoutes:
         if source != "-":
             fetch = self._engine.import_url
             return await progress_response(
-                call, lambda report: fetch(source, reference, report=report, **options), done=_told_id
+                call,
+                lambda report, token: fetch(source, reference, report=report, cancellation=token, **options),
+                done=_told_id,
             )
         take = self._engine.images.import_tar
         async with receiving(call) as upload:
             return await progress_response(
-                call, lambda report: take(cast(BinaryIO, upload), reference, **options), done=_told_id
+                call,
+                lambda report, token: take(cast(BinaryIO, upload), reference, cancellation=token, **options),
+                done=_told_id,
             )
 
     async def push(self, call: Call) -> web.StreamResponse:
@@ -139,13 +146,15 @@ class ImageRoutes:
         whole = reference.tag is None
         return await progress_response(
             call,
-            lambda report: self._engine.push(reference, credentials=credentials, all_tags=whole, report=report),
+            lambda report, token: self._engine.push(
+                reference, credentials=credentials, all_tags=whole, report=report, cancellation=token
+            ),
         )
 
     async def save(self, call: Call) -> web.StreamResponse:
         names = (call.places["name"],) if "name" in call.places else call.texts("names")
 
-        def work(sink: Sink) -> None:
+        def work(sink: Sink, cancellation: Cancellation) -> None:
             with self._engine.images.archive(names) as pieces:
                 sink.put(pieces)
 
@@ -156,9 +165,10 @@ class ImageRoutes:
 
         async with receiving(call) as upload:
 
-            def work(report: Report) -> None:
+            def work(report: Report, cancellation: Cancellation) -> None:
                 told = _only_output(report) if quiet else report
-                self._engine.images.load(cast(BinaryIO, upload), platform=wanted, report=told)
+                archive = cast(BinaryIO, upload)
+                self._engine.images.load(archive, platform=wanted, report=told, cancellation=cancellation)
 
             return await progress_response(call, work)
 

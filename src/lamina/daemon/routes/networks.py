@@ -146,7 +146,7 @@ class NetworkRoutes:
         def keep(item: Network) -> bool:
             return not labels_match(item.labels, filters) or (before is not None and parse_time(item.created) > before)
 
-        return reply({"NetworksDeleted": list(await call.run(self._engine.networks.prune, keep)) or None})
+        return reply({"NetworksDeleted": list(await call.run_cancellable(self._engine.networks.prune, keep)) or None})
 
     def _shown(self, item: Network, call: Call, *, containers: bool) -> dict[str, Any]:
         endpoints = self._engine.networks.endpoints(item.id) if containers else ()

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import re
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from aiohttp import web
 
+from lamina.cancellation import Cancellation
 from lamina.containers.attach import AttachOptions
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.daemon.http.admission import Kind
@@ -89,7 +89,7 @@ class StreamRoutes:
         if not (call.flag("stdout") or call.flag("stderr")):
             raise InvalidInput("Bad parameters: you must choose at least one stream")
         container = self._engine.containers.get(call.places["id"])
-        gone = threading.Event()
+        gone = Cancellation()
         options = LogOptions(
             stdout=call.flag("stdout"),
             stderr=call.flag("stderr"),
@@ -98,11 +98,11 @@ class StreamRoutes:
             until=_moment(call.text("until")),
             tail=_tail(call.text("tail")),
         )
-        records = self._engine.containers.logs(container.id, options, gone.is_set)
+        records = self._engine.containers.logs(container.id, options, cancellation=gone)
         tty, times = container.record.config.tty, call.flag("timestamps")
         details = b" " if call.flag("details") else b""  # before each line; lamina's records have none to tell
         kind = FRAMED if not tty and call.version >= (1, 42) else RAW
-        return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.set)
+        return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.cancel)
 
     async def stats(self, call: Call) -> web.StreamResponse:
         """A single reading takes a second, for something to compare it with, unless it is to be made at once."""
@@ -130,16 +130,16 @@ class StreamRoutes:
     async def get_archive(self, call: Call) -> web.StreamResponse:
         path, containers = _path(call), self._engine.containers
 
-        def work(sink: Sink) -> None:
+        def work(sink: Sink, cancellation: Cancellation) -> None:
             sink.headers[STAT_HEADER] = _stat_header(containers.stat_path(call.places["id"], path))
-            containers.get_archive(call.places["id"], path, cast(BinaryIO, sink))
+            containers.get_archive(call.places["id"], path, cast(BinaryIO, sink), cancellation=cancellation)
 
         return await bytes_response(call, work, _TAR)
 
     async def put_archive(self, call: Call) -> web.StreamResponse:
         path = _path(call)
         async with receiving(call) as upload:
-            await call.run(
+            await call.run_cancellable(
                 self._engine.containers.put_archive,
                 call.places["id"],
                 path,
@@ -150,8 +150,8 @@ class StreamRoutes:
         return empty(200)
 
     async def export(self, call: Call) -> web.StreamResponse:
-        def work(sink: Sink) -> None:
-            self._engine.containers.export(call.places["id"], cast(BinaryIO, sink))
+        def work(sink: Sink, cancellation: Cancellation) -> None:
+            self._engine.containers.export(call.places["id"], cast(BinaryIO, sink), cancellation=cancellation)
 
         return await bytes_response(call, work, "application/octet-stream")
 

@@ -93,7 +93,7 @@ class VolumeRoutes:
         def keep(volume: Volume) -> bool:
             return not labels_match(volume.labels, filters) or not (everything or volume.anonymous)
 
-        names, freed = await call.run(self._engine.volumes.prune, keep)
+        names, freed = await call.run_cancellable(self._engine.volumes.prune, keep)
         return reply({"VolumesDeleted": list(names) or None, "SpaceReclaimed": freed})
 
     def _fits(self, volume: Volume, filters: Filters) -> bool:

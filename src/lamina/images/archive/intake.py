@@ -9,9 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
-from lamina.errors import Corrupt, InvalidInput, LaminaError, NoSpace, NotFound, TooLarge
+from lamina.errors import Cancelled, Corrupt, InvalidInput, LaminaError, NoSpace, NotFound, TooLarge
 from lamina.formats.digest import Digest, new_hasher
 from lamina.images.archive.tee import Tee
 from lamina.layers.compression import Compression, detect
@@ -82,7 +81,7 @@ def _inside(path: str, named: str) -> str:
     return clean
 
 
-def take_in(store: Store, lease: Lease, stream: BinaryIO, report: Report) -> Intake:
+def take_in(store: Store, lease: Lease, stream: Readable, report: Report) -> Intake:
     """Read a whole archive, compressed or not. Raises InvalidInput for what is no tar, TooLarge, NoSpace."""
     intake = Intake()
     with decompressed(stream) as plain:
@@ -129,7 +128,7 @@ class _Taker:
                 self._take_layer(entry, claimed, data, detect(head))
             else:
                 self._take_document(entry, claimed, data)
-        except (NoSpace, TooLarge):
+        except (Cancelled, NoSpace, TooLarge):
             raise
         except LaminaError as error:
             self.intake.failed[entry.path] = error

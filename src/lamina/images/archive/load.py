@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.digest import Digest
@@ -15,6 +14,7 @@ from lamina.images.archive.plan import PlannedImage, check_layers
 from lamina.images.catalog import Catalog
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
+from lamina.layers.tar.source import Readable
 from lamina.progress import Output, Report
 
 
@@ -31,7 +31,7 @@ class Loaded:
         return self.image.id
 
 
-def load(catalog: Catalog, stream: BinaryIO, platform: Platform | None, report: Report) -> list[Loaded]:
+def load(catalog: Catalog, stream: Readable, platform: Platform | None, report: Report) -> list[Loaded]:
     """Load an archive from a stream that is read once, compressed or not.
 
     Raises InvalidInput for what is no image archive or leads outside itself, Corrupt for wrong digests, NotFound for

@@ -1,0 +1,65 @@
+"""Connections that a token can interrupt: whoever waits for the other side is woken by the end of the stream."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from weakref import WeakSet
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from lamina.cancellation import Cancellation
+
+Connection = HTTPConnection | HTTPSConnection
+
+
+class Connections:
+    """The connections of several pool managers. Thread-safe; `interrupt` may be called from a signal handler."""
+
+    def __init__(self, cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
+        self._open: WeakSet[Connection] = WeakSet()
+
+    def adopt(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
+        """Have `manager` make its connections here; call it before the first request."""
+        connections = self
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                connections.add(self)
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                connections.add(self)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+        return manager
+
+    def add(self, connection: Connection) -> None:
+        """Take in a connection that has just been made. Raise Cancelled where it comes too late."""
+        self._open.add(connection)
+        self._cancellation.check()
+
+    def interrupt(self) -> None:
+        """End every connection, for the threads that read from it or write to it."""
+        for connection in list(self._open):
+            hang_up(connection)
+
+
+def hang_up(connection: object) -> None:
+    """End a connection for the thread that uses it. One that is closed already, or was never made, is left alone."""
+    sock = getattr(connection, "sock", None)
+    if isinstance(sock, socket.socket):
+        with suppress(OSError):  # it has ended by itself
+            # Past TLS, whose own shutdown is not for another thread to call.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
