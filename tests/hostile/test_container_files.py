@@ -10,7 +10,8 @@ import pytest
 
 from lamina.errors import InvalidInput
 from lamina.runtime import users
-from support.hostile import OFF, Answer, Target, special
+from support.hostile import OFF, Answer, Target, archive, special
+from support.processes import processes_naming
 
 pytestmark = pytest.mark.root
 
@@ -192,3 +193,32 @@ def test_files_of_users_that_would_hold_the_engine_up_are_not_read(target: Targe
         with target.running(f"mkfifo /fifo; ln -sf {place} /etc/passwd; touch /ready; exec sleep 300") as id:
             target.cli("exec", "-u", "0", id, *UNTIL_READY)
             assert (_exec_as(target, id, "root").status, _exec_as(target, id, "7").status) == (400, 201)
+
+
+def test_exports_commits_and_copies_in_never_follow_a_symlink_that_is_swapped_in(
+    target: Target, swapping: str, secret: Path
+) -> None:
+    """CVE-2018-15664: the container swaps the names while a host process that may do everything walks them."""
+    tar = archive({"new": b"from a client"})
+    for _ in range(8):
+        assert b"of the host" not in target.ask("GET", f"/containers/{swapping}/export").body
+        assert target.ask("POST", f"/commit?container={swapping}&repo=swapped&pause=0").status == 201
+        assert b"of the host" not in target.ask("GET", "/images/swapped/get").body
+        for _ in range(20):
+            put = target.ask("PUT", f"/containers/{swapping}/archive?path=/a/d", tar, "application/x-tar")
+            assert put.status in (200, 400, 404)
+    assert [path.name for path in secret.iterdir()] == ["secret"]
+
+
+def test_no_process_of_the_host_runs_code_of_a_container(target: Target, swapping: str) -> None:
+    """CVE-2019-14271: libraries of the container stay files to those that copy for it."""
+    for path in ("/etc", "/bin", "/a"):
+        assert target.ask("GET", f"/containers/{swapping}/archive?path={path}").status in (200, 404)
+    assert target.cli("exec", "-u", "root", swapping, "true").returncode == 0
+    assert target.ask("GET", f"/containers/{swapping}/export").status == 200
+    engine = [line.partition(":")[0] for line in processes_naming(str(target.daemon.folder))]
+    assert engine
+    for pid in engine:
+        mapped = [line.split(None, 5) for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+        run = {fields[5] for fields in mapped if "x" in fields[1] and len(fields) == 6}
+        assert not [path for path in run if path.startswith(str(target.daemon.folder))]

@@ -104,7 +104,7 @@ class Target:
                 if not any(f"{member.name}/".startswith(f"{gone}/") for gone in without):
                     made.addfile(member, base.extractfile(member) if member.isreg() else None)
             for member in members:
-                made.addfile(member)
+                made.addfile(member, BytesIO(member.content) if isinstance(member, File) else None)
         flags = [flag for change in changes for flag in ("-c", change)]
         self.cli("import", *flags, "-", name, stdin=tar.getvalue())
 
@@ -133,6 +133,15 @@ def link(name: str, target: str | Path) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = tarfile.SYMTYPE, str(target)
     return member
+
+
+class File(tarfile.TarInfo):
+    """A regular file with its content."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(name)
+        self.content = content
+        self.size, self.mode = len(content), 0o755
 
 
 def folder(name: str) -> tarfile.TarInfo:
