@@ -68,9 +68,15 @@ def test_a_registry_that_cannot_be_reached_is_told_with_the_image(engine: Engine
 
 
 @pytest.mark.root
-def test_a_closed_engine_leaves_no_folder_of_its_own_below_run(tmp_path: Path) -> None:
+def test_a_closed_engine_leaves_no_folder_of_its_own_below_run(tmp_path: Path, busybox_tar: Path) -> None:
     with Engine(tmp_path / "data") as engine:
-        assert engine.networks.list()
+        with busybox_tar.open("rb") as tar:
+            engine.images.import_tar(tar, Reference.parse("base"))
+        host = HostConfig(network_mode="none")
+        config = Config(image="base", cmd=("true",))
+        container = engine.containers.create(None, config, host, NetworkingConfig())
+        engine.containers.start(container.id)
+        assert engine.containers.wait(container.id).result(30).exit_code == 0
         assert list(engine.exec_root.iterdir())
     assert not engine.exec_root.exists()
 

@@ -189,7 +189,10 @@ class Engine:
 
     def _open_runtime(self) -> Runtime:
         self._make_exec_root()
-        return Runtime(self.exec_root / "tasks", self.settings.runtime)
+        runtime = Runtime(self.exec_root / "tasks", self.settings.runtime)
+        if self.exec_root == default_exec_root(self.root):
+            self._closing.callback(runtime.forget)  # nobody may ever come back to it
+        return runtime
 
     def _make_exec_root(self) -> None:
         """Others may pass through it, not list it: the API's socket, which has a group, is in it by default."""

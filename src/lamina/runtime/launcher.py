@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +80,13 @@ class Launcher:
         """A command line of the runtime program whose messages go to `directory`."""
         log = ("--log", str(directory / protocol.RUNTIME_LOG), "--log-format", "json")
         return (program.path, "--root", str(self.exec_root / "state"), *log, *arguments)
+
+    def forget(self) -> None:
+        """Remove the compiled filters, which only save time, and the runtime directory, if no task is left in it."""
+        with suppress(OSError):  # it is in use
+            (self.exec_root / "state").rmdir()
+            if os.listdir(self.exec_root) in ([], ["seccomp"]):
+                shutil.rmtree(self.exec_root)
 
     def close(self) -> None:
         """Lets go of the monitors' server and of the thread that watches them."""
