@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.distribution import RegistryClient, Retry, inspect, pull, pull_all, push, push_index, search
+from lamina.distribution import RegistryClient, Retry, inspect, pull, pull_all, push, search
 from lamina.distribution.copy import copy
 from lamina.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
 from lamina.formats import media
@@ -103,7 +103,7 @@ def test_platforms_are_chosen_from_an_index(
             one = push(at(registry, "m"), config, [layer], store, ignore, client=client, media_type=media.OCI_MANIFEST)
             entries.append(Descriptor(one.media_type, one.digest, one.size, Platform.parse(name)))
         index = Index.build(entries)
-        push_index(at(registry, "m:1"), index, ignore, client=client)
+        client.repository(at(registry, "m:1")).put_manifest(index, "1")
     with other_store.lease():
         arm = pull(at(registry, "m:1"), Platform.parse("linux/arm64"), other_store, ignore, client=client)
         assert arm.config.architecture == "arm64"
@@ -120,7 +120,7 @@ def test_copies_keep_digests_platforms_and_referrers(start: Start, store: Store,
     with store.lease():
         one = push(at(here, "m"), config, layers, store, ignore, client=client)
     index = Index.build([Descriptor(one.media_type, one.digest, one.size, Platform.host())])
-    push_index(at(here, "m:1"), index, ignore, client=client)
+    client.repository(at(here, "m:1")).put_manifest(index, "1")
     with closing(Raw(here.address)) as raw:
         raw.push_blob("m", b"{}")
         empty = Descriptor.of(media.OCI_EMPTY, b"{}")

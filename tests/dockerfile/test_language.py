@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.dockerfile.directives import check_options, detect_syntax
+from lamina.dockerfile.directives import check_options
 from lamina.dockerfile.dockerfile import parse, parse_instructions
 from lamina.dockerfile.expansion import Expansion
 from lamina.dockerfile.instructions import Copy, Env, Expose, Run, User
@@ -99,11 +99,7 @@ def test_sizes_and_devices() -> None:
     assert parse_device("vendor.com/gpu=0,required").required
 
 
-def test_directives() -> None:
-    assert detect_syntax("# escape=`\n# syntax=a/b:1 x\nFROM x") == "a/b:1"
-    assert detect_syntax("#!/bin/x\n// syntax=c\n") == "c"
-    assert detect_syntax('{"syntax": "d"}') == "d"
-    assert detect_syntax("FROM x\n# syntax=late") is None
+def test_check_options() -> None:
     options = check_options("skip=A, B;error=true")
     assert (options.skip, options.error) == (("A", "B"), True)
     with pytest.raises(Problem):

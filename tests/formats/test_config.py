@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import InvalidInput
-from lamina.formats.config import Healthcheck, History, ImageConfig, RunConfig, chain_id
+from lamina.formats.config import Healthcheck, History, ImageConfig, RunConfig, chain_ids
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 
@@ -144,9 +144,6 @@ def test_built_configs_read_back_the_same(run: RunConfig, steps: list[History], 
 
 def test_chain_ids_follow_the_specification() -> None:
     a, b, c = (Digest.of(text) for text in (b"a", b"b", b"c"))
-    assert chain_id([a]) == a
     ab = Digest.of(f"{a} {b}".encode())
-    assert chain_id([a, b]) == ab
-    assert chain_id([a, b, c]) == Digest.of(f"{ab} {c}".encode())
-    with pytest.raises(InvalidInput):
-        chain_id([])
+    assert chain_ids([a, b, c]) == [str(a), str(ab), str(Digest.of(f"{ab} {c}".encode()))]
+    assert chain_ids([]) == []

@@ -90,15 +90,6 @@ def test_names_that_would_mislead_are_refused(gallery: Gallery, name: str) -> No
         gallery.images.tag(image.id, Reference.parse(name))
 
 
-def test_untag_leaves_the_image(gallery: Gallery) -> None:
-    image = gallery.image({"a": b"1"}, names=["app"])
-    gallery.images.untag(Reference.parse("app"))
-    assert gallery.images.get(image.id).references == ()
-    with pytest.raises(NotFound):
-        gallery.images.untag(Reference.parse("app"))
-    assert gallery.events()[-1][0] == "untag"
-
-
 def test_making_an_image_again_adds_names(gallery: Gallery) -> None:
     first = gallery.image({"a": b"1"}, names=["app:1"])
     again = gallery.image({"a": b"1"}, names=["app:2"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lamina.errors import Conflict, NotFound
-from lamina.formats.config import chain_id
+from lamina.formats.config import chain_ids
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
@@ -27,7 +27,7 @@ def use(gallery: Gallery, image: Image, *, running: bool) -> None:
 
 def test_the_last_name_takes_the_image_and_its_layers(gallery: Gallery) -> None:
     image = gallery.image({"a": b"1"}, {"b": b"2"}, names=["app"])
-    chains = [chain_id(image.config.diff_ids), chain_id(image.config.diff_ids[:1])]
+    chains = chain_ids(image.config.diff_ids)[::-1]
     removed = gallery.images.remove("app")
     assert lines(removed) == [
         "Untagged: app:latest",

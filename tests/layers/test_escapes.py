@@ -10,7 +10,6 @@ import contextlib
 import io
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,8 @@ from lamina.layers.entry import Entry
 from lamina.layers.removetree import remove_tree
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
-from lamina.linux.files import RENAME_EXCHANGE, renameat2
 from layers.attacks import UP, attacks, file, folder, link
+from support.hostile import swapping
 from support.trees import facts
 
 
@@ -97,22 +96,9 @@ def test_a_process_that_swaps_directories_meanwhile_gains_nothing(outside: Path)
     root = outside / "root"
     (root / "real").mkdir()
     (root / "trap").symlink_to(outside / "victim")
-    stop = threading.Event()
-
-    def swap() -> None:
-        # An archive that wins takes "real" away for a moment; then there is nothing to exchange.
-        while not stop.is_set():
-            with contextlib.suppress(FileNotFoundError):
-                renameat2(root / "real", root / "trap", RENAME_EXCHANGE)
-
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    try:
+    with swapping(root / "real", root / "trap"):
         for number in range(60):
             attack(outside, [file("real/file"), file(f"real/new{number}"), folder("real/sub")], Style.PLAIN)
-    finally:
-        stop.set()
-        swapper.join()
 
 
 def test_a_tree_deeper_than_any_path_is_removed(outside: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.linux.files import RENAME_EXCHANGE, RENAME_NOREPLACE, copy_range, renameat2
+from lamina.linux.files import copy_range
 from lamina.linux.mounts import (
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_RDONLY,
@@ -55,16 +55,6 @@ def test_a_tree_can_be_cloned_and_attached_elsewhere(tmp_path: Path) -> None:
     os.close(fd)
     assert (target / "file").exists()
     umount2(target)
-
-
-def test_renames_with_conditions(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_text("1")
-    two.write_text("2")
-    with pytest.raises(FileExistsError):
-        renameat2(one, two, RENAME_NOREPLACE)
-    renameat2(one, two, RENAME_EXCHANGE)
-    assert one.read_text() == "2"
 
 
 @pytest.mark.parametrize("kind", ["file", "pipe"])

@@ -6,7 +6,7 @@ import os
 import tarfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -172,7 +172,8 @@ def swapping(one: Path, other: Path) -> Iterator[None]:
 
     def swap() -> None:
         while not ended.is_set():
-            libc("renameat2", _HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE)
+            with suppress(FileNotFoundError):  # whoever is attacked has just taken one of them away
+                libc("renameat2", _HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE)
 
     thread = threading.Thread(target=swap)
     thread.start()

@@ -3,7 +3,7 @@
 from lamina.credentials import Credentials
 from lamina.distribution.inspect import inspect
 from lamina.distribution.pull import PulledImage, pull, pull_all
-from lamina.distribution.push import Pushed, push, push_index
+from lamina.distribution.push import Pushed, push
 from lamina.distribution.registry import RegistryClient, Repository
 from lamina.distribution.search import Found, search
 from lamina.distribution.settings import Proxies, Retry, Settings
@@ -22,6 +22,5 @@ __all__ = [
     "pull",
     "pull_all",
     "push",
-    "push_index",
     "search",
 ]

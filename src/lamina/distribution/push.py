@@ -17,7 +17,6 @@ from lamina.formats import media
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.layers.layer import Layer
@@ -72,13 +71,7 @@ def push(
     return _told(reference, final, report)
 
 
-def push_index(reference: Reference, index: Index, report: Report, *, client: RegistryClient) -> Pushed:
-    """Push an index's own bytes; the manifests it lists must have been pushed to the same repository before."""
-    client.repository(reference).put_manifest(index, reference.tag)
-    return _told(reference, index, report)
-
-
-def _told(reference: Reference, pushed: Manifest | Index, report: Report) -> Pushed:
+def _told(reference: Reference, pushed: Manifest, report: Report) -> Pushed:
     size = len(pushed.raw)
     if reference.tag:
         report(Status(f"{reference.tag}: digest: {pushed.digest} size: {size}"))

@@ -5,7 +5,6 @@ Rule: Dockerfile reference, "Parser directives". They end at the first line that
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 
@@ -30,7 +29,6 @@ class Directive:
 class DirectiveReader:
     """Takes the lines of a file one after another and picks directives until the first line that is none."""
 
-    prefix: str = "#"
     line: int = 0
     done: bool = False
     found: list[Directive] = field(default_factory=list)
@@ -48,9 +46,9 @@ class DirectiveReader:
         return directive
 
     def _parse(self, text: str) -> Directive | None:
-        if not text.startswith(self.prefix):
+        if not text.startswith("#"):
             return None
-        match = _FORM.match(text[len(self.prefix) :].lstrip(SPACES))
+        match = _FORM.match(text[len("#") :].lstrip(SPACES))
         if match is None or match[1].lower() not in KNOWN:
             return None
         return Directive(match[1].lower(), match[2].strip() or match[2][-1], self.line)
@@ -94,34 +92,3 @@ def check_options(value: str) -> CheckOptions:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def detect_syntax(text: str) -> str | None:
-    """The frontend image that `# syntax=`, `// syntax=` or a JSON file's "syntax" key names, or None."""
-    text = text.removeprefix("\ufeff")
-    if text.startswith("#!"):
-        text = text.partition("\n")[2]
-    for prefix in ("#", "//"):
-        value = _find_syntax(text, prefix)
-        if value is not None:
-            return value.split(" ")[0]
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    value = document.get("syntax") if isinstance(document, dict) else None
-    return value if isinstance(value, str) else None
-
-
-def _find_syntax(text: str, prefix: str) -> str | None:
-    reader = DirectiveReader(prefix)
-    for line in text.splitlines():
-        try:
-            directive = reader.read(line)
-        except Problem:
-            return None
-        if directive is None:
-            return None
-        if directive.name == "syntax":
-            return directive.value
-    return None

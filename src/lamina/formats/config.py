@@ -25,7 +25,7 @@ from lamina.formats.platform import Platform
 from lamina.formats.runconfig import Healthcheck, RunConfig
 from lamina.formats.times import parse_time
 
-__all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_id", "chain_ids"]
+__all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_ids"]
 
 WHAT = "image config"
 
@@ -126,16 +126,8 @@ class ImageConfig:
         return ImageConfig.parse(encode(_changed({**self.document, **extra}, changes)))
 
 
-def chain_id(diff_ids: Iterable[Digest]) -> Digest:
-    """The name of a stack of layers, bottom first (config.md, "Layer ChainID"). InvalidInput for an empty stack."""
-    chains = chain_ids(diff_ids)
-    if not chains:
-        raise InvalidInput("An empty stack of layers has no chain ID")
-    return Digest.parse(chains[-1])
-
-
 def chain_ids(diff_ids: Iterable[Digest]) -> list[str]:
-    """The chain ID of the stack up to each layer, bottom first, as text."""
+    """Return the chain ID of the stack up to each layer, bottom first, as text (config.md, "Layer ChainID")."""
     chains: list[str] = []
     for diff_id in diff_ids:
         text = str(diff_id)

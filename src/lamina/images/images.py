@@ -31,9 +31,9 @@ from lamina.images.history import HistoryStep, history
 from lamina.images.image import Image
 from lamina.images.importing import import_tar
 from lamina.images.listing import ImagesUsage, ListedImage
-from lamina.images.names import add_names, check_tag, remove_names
+from lamina.images.names import add_names, check_tag
 from lamina.images.prune import Pruned, prune
-from lamina.images.record import REFERENCES, children
+from lamina.images.record import children
 from lamina.images.remove import Deleted, ImageUser, Removal, Untagged, Users, remove
 from lamina.progress import Report, ignore
 from lamina.store.leases import Lease
@@ -125,17 +125,6 @@ class Images:
                 if manifest is not None:
                     creation.rename_manifest(tx, image.id, manifest)
                 add_names(tx, image.id, [reference])
-
-    def untag(self, reference: Reference) -> None:
-        """Take a name away and leave the image, even when it was the last name. Raises NotFound."""
-        name = str(reference.with_default_tag())
-        with self.store.transaction() as tx:
-            holder = tx.get(REFERENCES, name)
-            if holder is None:
-                raise no_such_image(reference.familiar())
-            image = self.catalog.load(tx, Digest.parse(holder.decode()))
-            remove_names(tx, image.id, [name])
-        self.publish("untag", image, str(image.id))
 
     def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
         """`rmi`: take the name away; with its last name the image goes, and with `prune` its unneeded parents.

@@ -1,4 +1,4 @@
-"""Renaming with conditions, copying ranges, waiting for the disk, and what kind of file system a file is on."""
+"""Copying ranges, waiting for the disk, and what kind of file system a file is on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import errno
 import os
 import sys
 
-from lamina.linux.syscalls import Path, libc
+from lamina.linux.syscalls import libc
 from lamina.linux.writing import write_all
-
-AT_FDCWD = -100
-RENAME_NOREPLACE = 1
-RENAME_EXCHANGE = 2
 
 # Magic numbers of statfs(2) whose files the kernel or a program makes up while they are read. Reading may wait, and may
 # have effects: /proc/kmsg and tracefs give each message once, a FUSE server answers when it likes.
@@ -34,12 +30,6 @@ _STATFS_SIZE = 256  # bytes, more than struct statfs has anywhere
 
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _BUFFER = 1 << 20
-
-
-def renameat2(old: Path, new: Path, flags: int = 0, *, old_dir: int = AT_FDCWD, new_dir: int = AT_FDCWD) -> None:
-    """renameat2(2): RENAME_NOREPLACE fails with EEXIST where `new` is there, RENAME_EXCHANGE swaps the two."""
-    arguments = (old_dir, os.fsencode(old), new_dir, os.fsencode(new))
-    libc("renameat2", *arguments, ctypes.c_uint(flags), filename=new)
 
 
 def is_made_up(fd: int) -> bool:

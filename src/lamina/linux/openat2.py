@@ -9,7 +9,6 @@ from lamina.linux.syscalls import Path, syscall
 
 _OPENAT2 = 437
 
-RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08

@@ -25,11 +25,6 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _TAR_MAGIC = 257  # where "ustar" stands in a tar
 
 
-def is_remote(location: str) -> bool:
-    """Whether `location` is an address rather than a folder."""
-    return is_git(location) or bool(_URL.match(location))
-
-
 def from_remote(
     location: str, temporary: Path, dockerfile: str = "", cancellation: Cancellation = NEVER
 ) -> BuildContext:
