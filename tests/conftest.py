@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import base
+from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
 from support.processes import processes_naming
+from support.programs import need
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -44,6 +46,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(point)], check=True)
     yield point
     subprocess.run(["umount", str(point)], check=True)
+
+
+@pytest.fixture
+def machine() -> Iterator[None]:
+    """The calling thread, and those it starts, in an empty network namespace with the loopback up."""
+    ip = need("ip")
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    unshare(CLONE_NEWNET)
+    try:
+        subprocess.run([ip, "link", "set", "lo", "up"], check=True)
+        yield
+    finally:
+        setns(home, CLONE_NEWNET)
+        os.close(home)
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,15 @@
-"""A machine of one's own for each test: a fresh network namespace in which the test's thread lives."""
+"""Networks on a machine of the test's own."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
 from lamina.network.networks import Networks
 from lamina.store.store import Store
-from support.programs import need
-
-
-@pytest.fixture
-def machine() -> Iterator[None]:
-    """The calling thread, and those it starts, in an empty network namespace with the loopback up."""
-    ip = need("ip")
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    unshare(CLONE_NEWNET)
-    try:
-        subprocess.run([ip, "link", "set", "lo", "up"], check=True)
-        yield
-    finally:
-        setns(home, CLONE_NEWNET)
-        os.close(home)
 
 
 @pytest.fixture

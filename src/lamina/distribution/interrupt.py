@@ -1,8 +1,12 @@
-"""Connections that a token can interrupt: whoever waits for the other side is woken by the end of the stream."""
+"""Connections that a token can interrupt: whoever waits for the other side is woken by the end of the stream.
+
+Here it is also seen which server each connection leads to, before that is asked for anything.
+"""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -16,25 +20,30 @@ Connection = HTTPConnection | HTTPSConnection
 
 
 class Connections:
-    """The connections of several pool managers. Thread-safe; `interrupt` may be called from a signal handler."""
+    """The connections of several pool managers. Thread-safe; `interrupt` may be called from a signal handler.
 
-    def __init__(self, cancellation: Cancellation) -> None:
+    `check_server` gets the address of each server and raises where it must not be asked. It does not get a proxy's.
+    """
+
+    def __init__(self, cancellation: Cancellation, check_server: Callable[[str], None] | None = None) -> None:
         self._cancellation = cancellation
+        self._check_server = check_server
         self._open: WeakSet[Connection] = WeakSet()
 
     def adopt(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
         """Have `manager` make its connections here; call it before the first request."""
         connections = self
+        check = None if isinstance(manager, urllib3.ProxyManager) else self._check_server
 
         class Plain(HTTPConnection):
             def connect(self) -> None:
                 super().connect()
-                connections.add(self)
+                connections.add(self, check)
 
         class Secure(HTTPSConnection):
             def connect(self) -> None:
                 super().connect()
-                connections.add(self)
+                connections.add(self, check)
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -45,10 +54,19 @@ class Connections:
         manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
         return manager
 
-    def add(self, connection: Connection) -> None:
-        """Take in a connection that has just been made. Raise Cancelled where it comes too late."""
-        self._open.add(connection)
-        self._cancellation.check()
+    def add(self, connection: Connection, check: Callable[[str], None] | None = None) -> None:
+        """Take in a connection that has just been made. Raise Cancelled where it comes too late, and what `check` does.
+
+        A connection that is not taken in is closed.
+        """
+        try:
+            self._open.add(connection)
+            self._cancellation.check()
+            if check is not None:
+                check(connection.sock.getpeername()[0])
+        except BaseException:
+            connection.close()
+            raise
 
     def interrupt(self) -> None:
         """End every connection, for the threads that read from it or write to it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,13 +22,19 @@ _CONNECTIONS = 16
 class Pools:
     """Gives the urllib3 manager for a URL. Thread-safe; `close` ends idle connections and may be called twice.
 
-    `cancellation` interrupts all that its connections wait for.
+    `cancellation` interrupts all that its connections wait for. `check_server` gets the address of each server that is
+    connected to, but for proxies, and raises where it must not be asked.
     """
 
-    def __init__(self, settings: Settings, cancellation: Cancellation = NEVER) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        cancellation: Cancellation = NEVER,
+        check_server: Callable[[str], None] | None = None,
+    ) -> None:
         self.cancellation = cancellation
         self._settings = settings
-        self._connections = Connections(cancellation)
+        self._connections = Connections(cancellation, check_server)
         self._watching = ExitStack()
         self._watching.enter_context(cancellation.on_cancel(self._connections.interrupt))
         self._lock = threading.Lock()
