@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.build.options import BuildOptions
+from lamina.builder.options import BuildOptions
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound
 from lamina.formats.reference import Reference

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
-from lamina.build.options import BuildOptions
+from lamina.builder.options import BuildOptions
 from lamina.cancellation import Cancellation
 from lamina.containers.logs import LogOptions
 from lamina.engine import Engine

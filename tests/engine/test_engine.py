@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
-from lamina.build.cache import BUCKET
-from lamina.build.options import BuildOptions
+from lamina.builder.cache import BUCKET
+from lamina.builder.options import BuildOptions
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound, Unavailable
 from lamina.formats.reference import Reference

@@ -31,7 +31,7 @@ ORDER = [
     "volumes",
     "distribution",
     "images",
-    "build",
+    "builder",
     "containers",
     "engine",
     "daemon",
@@ -50,7 +50,7 @@ FORBIDDEN = {
     "volumes": {"layers", "snapshots", "runtime", "network", "dockerfile"},
     "runtime": {"store", "snapshots", "dockerfile"},
     "snapshots": {"store", "dockerfile"},
-    "containers": {"build", "dockerfile"},
+    "containers": {"builder", "dockerfile"},
 }
 
 # What the command line does without a daemon: the places where an edge loads what it otherwise reaches over HTTP.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lamina.build import sums
-from lamina.build.builder import build
-from lamina.build.cache import forget_lost
-from lamina.build.context.remote import from_remote
-from lamina.build.context.source import BuildContext, from_directory
-from lamina.build.options import BuildOptions, BuildResult
-from lamina.build.run.caches import CacheMounts
-from lamina.build.run.container import ContainerRunner
-from lamina.build.run.leftovers import sweep, sweep_files
-from lamina.build.work import BuildRooms
+from lamina.builder import sums
+from lamina.builder.builder import build
+from lamina.builder.cache import forget_lost
+from lamina.builder.context.remote import from_remote
+from lamina.builder.context.source import BuildContext, from_directory
+from lamina.builder.options import BuildOptions, BuildResult
+from lamina.builder.run.caches import CacheMounts
+from lamina.builder.run.container import ContainerRunner
+from lamina.builder.run.leftovers import sweep, sweep_files
+from lamina.builder.work import BuildRooms
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
@@ -51,7 +51,7 @@ class Builds:
     ) -> BuildResult:
         """Builds a context, or the directory of that name. `credentials` are by registry, for base images.
 
-        Raises what `lamina.build.builder.build` raises.
+        Raises what `lamina.builder.builder.build` raises.
         """
         if not isinstance(context, BuildContext):
             with from_directory(Path(context)) as directory:

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from lamina import __version__
 from lamina.api.containers import EndpointConfig
-from lamina.build.context.source import BuildContext
-from lamina.build.download import download
-from lamina.build.options import BuildOptions, BuildResult
+from lamina.builder.context.source import BuildContext
+from lamina.builder.download import download
+from lamina.builder.options import BuildOptions, BuildResult
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.catalog import BUCKET as CONTAINERS
 from lamina.containers.containers import Containers

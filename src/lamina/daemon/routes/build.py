@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from lamina.api.build import BuildRequest
-from lamina.build.context.source import BuildContext, from_archive, from_directory
-from lamina.build.options import BuildOptions, BuildResult
+from lamina.builder.context.source import BuildContext, from_archive, from_directory
+from lamina.builder.options import BuildOptions, BuildResult
 from lamina.cancellation import Cancellation, CheckedReader
 from lamina.daemon.http.auth import config_header
 from lamina.daemon.http.call import Call, empty, reply

@@ -1,0 +1,228 @@
+"""A whole build, classic semantics: stages one after the other, each instruction a step and an image.
+
+Rule: moby's classic builder, builder/dockerfile/{builder,evaluator}.go of dockerd 20.10, and its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from lamina.builder import sums
+from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
+from lamina.builder.cache import StepCache
+from lamina.builder.console import Console
+from lamina.builder.context.source import BuildContext
+from lamina.builder.directives import not_followed
+from lamina.builder.failure import failed, placed
+from lamina.builder.options import BuildOptions, BuildResult
+from lamina.builder.squash import squash
+from lamina.builder.stage import StageState
+from lamina.builder.steps import perform
+from lamina.builder.work import BuildRooms, Work
+from lamina.cancellation import NEVER, Cancellation
+from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse, parse_instructions
+from lamina.dockerfile.expand import Lexer
+from lamina.dockerfile.expansion import Expansion
+from lamina.dockerfile.instructions import Arg, Instruction, Label, Origin
+from lamina.dockerfile.position import Lines, Problem
+from lamina.dockerfile.split import Pair
+from lamina.dockerfile.suggest import did_you_mean
+from lamina.errors import Cancelled, InvalidInput, LaminaError
+from lamina.formats.platform import Platform
+from lamina.images.image import Image
+from lamina.images.names import check_tag
+from lamina.progress import Report, ignore
+
+
+def build(
+    context: BuildContext,
+    options: BuildOptions,
+    rooms: BuildRooms,
+    report: Report = ignore,
+    cancellation: Cancellation = NEVER,
+) -> BuildResult:
+    """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
+
+    The caller closes `context`. Images of steps that were done stay for the
+    cache when a later one fails. Raises InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
+    CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
+    """
+    console = Console(report, quiet=options.quiet)
+    try:
+        with rooms.store.lease(ttl=24 * 3600.0) as lease:
+            work = _prepare(context, options, rooms, console, cancellation)
+            work.lease = lease
+            with work.closing:
+                return _Build(work).run()
+    except Cancelled:
+        console.line("Build cancelled")
+        raise
+    except LaminaError as error:
+        console.failed(error)
+        raise
+    finally:
+        if context.identity:
+            sums.save(rooms.store, context.identity, context.sums)
+
+
+def _prepare(
+    context: BuildContext, options: BuildOptions, rooms: BuildRooms, console: Console, cancellation: Cancellation
+) -> Work:
+    epoch_ns(options.build_args)  # a bad one is refused before the first step
+    file = parse(context.dockerfile)
+    if context.identity and not context.sums.rows:
+        context.sums = sums.load(rooms.store, context.identity)
+    file = _with_labels(_up_to_target(file, options.target), options)
+    for directive in file.directives:
+        if (note := not_followed(directive)) is not None:
+            console.line(f"[WARNING]: {note}")
+    for warning in file.warnings:
+        console.line(f"[WARNING]: {warning.message}")
+    if file.warnings:
+        console.line("[WARNING]: Empty continuation lines will become errors in a future release.")
+    sources = [image for name in options.cache_from if (image := rooms.images.find(name)) is not None]
+    cache = StepCache(rooms.store, rooms.images, not options.no_cache, sources)
+    platform = options.platform or Platform.host()
+    return Work(rooms, options, console, cache, file, context, platform, cancellation)
+
+
+def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
+    if not target:
+        return file
+    index = file.stage_index(target)
+    if index is None:
+        names = [stage.name for stage in file.stages if stage.name]
+        advice = did_you_mean(target, names) or f"Stages: {', '.join(names) or 'none has a name'}."
+        raise InvalidInput(f"failed to reach build target {target} in Dockerfile", advice=advice, target=target)
+    return replace(file, stages=file.stages[: index + 1])
+
+
+def _with_labels(file: Dockerfile, options: BuildOptions) -> Dockerfile:
+    """--label adds LABEL instructions at the end, sorted by name."""
+    added = tuple(
+        Label(origin=Origin(f"LABEL {name}={value}", Lines(0, 0)), pairs=(Pair(name, value),), expand=False)
+        for name, value in sorted(options.labels.items())
+    )
+    last = file.stages[-1]
+    return replace(file, stages=(*file.stages[:-1], Stage(last.base, last.instructions + added)))
+
+
+class _Build:
+    """The loop over stages and steps, counting as the output does."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._step = 0
+        stages = work.file.stages
+        self._total = len(work.file.arguments) + sum(1 + len(stage.instructions) for stage in stages)
+        values = platform_values(work.platform, Platform.host())
+        self._args = BuildArgs(work.options.build_args, values)
+
+    def run(self) -> BuildResult:
+        work = self._work
+        for argument in work.file.arguments:
+            self._announce(str(argument))
+            self._global_argument(argument)
+        for stage in work.file.stages:
+            work.done.append(self._stage(stage))
+        unused = self._args.unused()
+        if unused:
+            work.console.line(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed")
+        return self._finish(work.done[-1])
+
+    def _finish(self, last: StageState) -> BuildResult:
+        work = self._work
+        image = last.image
+        if image is None:
+            raise InvalidInput("No image was generated", advice="Is your Dockerfile empty?")
+        if work.options.squash:
+            image = squash(work.rooms, image, last.base)
+            work.console.stage_done(str(image.id))
+        tags = [check_tag(tag) for tag in work.options.tags]
+        # Made once more, with its names: a prune may have come in between, and taken an image that had none.
+        image = work.rooms.images.create(image.config, references=tags, parent=image.parent)
+        work.console.built(str(image.id), [tag.familiar() for tag in tags])
+        return BuildResult(image, tuple(state.image_id for state in work.done))
+
+    def _announce(self, text: str) -> None:
+        self._work.cancellation.check()
+        self._step += 1
+        self._work.console.step(self._step, self._total, text)
+
+    def _global_argument(self, argument: Arg) -> None:
+        expansion = Expansion(self._args.for_from(), self._work.file.escape)
+        try:
+            expanded = expansion.apply(argument)
+        except Problem as problem:
+            raise failed(self._work.file, argument, problem) from None
+        for name, default in expanded.arguments if isinstance(expanded, Arg) else ():
+            self._args.declare_meta(name, default)
+
+    def _stage(self, stage: Stage) -> StageState:
+        work = self._work
+        if stage.name and any(state.name == stage.name for state in work.done):
+            raise failed(work.file, stage.base, Problem(f"{stage.name} stage name already used", "Choose another."))
+        self._announce(str(stage.base))
+        state = self._begin(stage)
+        work.console.image(state.image_id)
+        for instruction in stage.instructions:
+            self._announce(str(instruction))
+            self._perform(state, instruction)
+            work.console.image(state.image_id)
+        if state.image is not None:
+            work.console.stage_done(state.image_id)
+        return state
+
+    def _perform(self, state: StageState, instruction: Instruction) -> None:
+        try:
+            perform(self._work, state, instruction)
+        except Problem as problem:
+            raise failed(self._work.file, instruction, problem) from None
+        except LaminaError as error:
+            raise placed(self._work.file, instruction, error) from error
+
+    def _begin(self, stage: Stage) -> StageState:
+        try:
+            base, platform = self._base(stage)
+        except Problem as problem:
+            raise failed(self._work.file, stage.base, problem) from None
+        except LaminaError as error:
+            raise placed(self._work.file, stage.base, error) from error
+        state = StageState.begin(stage.name, base, platform, self._args.stage())
+        triggers = state.config.on_build
+        if triggers:
+            state.config = msgspec.structs.replace(state.config, on_build=())
+            self._triggers(state, triggers, stage)
+        return state
+
+    def _base(self, stage: Stage) -> tuple[Image | None, Platform]:
+        """The image a stage begins with. Raises Problem, and what `resolve_base` raises."""
+        work = self._work
+        lexer = Lexer(work.file.escape)
+        values = self._args.for_from()
+        name = lexer.expand(stage.base.base, values)
+        if not name:
+            advice = "Give the ARG a default, or a value with --build-arg."
+            raise Problem(f"base name ({stage.base.base}) should not be blank", advice)
+        wanted = lexer.expand(stage.base.platform, values)
+        platform = Platform.parse(wanted) if wanted else work.options.platform
+        for state in reversed(work.done):
+            if state.name and state.name == name.lower():
+                return state.image, state.platform
+        if name == "scratch":
+            return None, platform or work.platform
+        image = work.resolve(name, platform)
+        return image, image.platform
+
+    def _triggers(self, state: StageState, triggers: Sequence[str], stage: Stage) -> None:
+        work = self._work
+        work.console.line(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}")
+        for trigger in triggers:
+            found = parse_instructions([trigger])
+            if len(found) != 1:
+                raise failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
+            instruction = replace(found[0], origin=Origin(str(found[0]), stage.base.origin.lines))
+            self._perform(state, instruction)

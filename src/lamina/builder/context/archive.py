@@ -1,0 +1,198 @@
+"""A context that came as a tar: written to one temporary file, indexed while it passes, read from there.
+
+Rule: what Docker's builder sees after it unpacks the same stream: later members replace earlier ones, parents that
+are missing come into being with mode 0755, and a path through a symlink lands where the link leads inside the context.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lamina.builder.copy.tarsum import sum_header
+from lamina.builder.tree import Data, Node, entry_of, resolve
+from lamina.errors import InvalidInput
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.limits import Limits
+from lamina.layers.tar.reader import Member, read_tar
+from lamina.layers.tar.source import Readable
+from lamina.linux.writing import write_all
+
+_CHUNK = 1 << 20
+
+
+def nameless_file(folder: Path) -> int:
+    """A descriptor for a new file in `folder` that has no name, and so is gone when it is closed, also by a crash."""
+    return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+
+class _Spool:
+    """Hands a stream on, and keeps all of it in a file."""
+
+    def __init__(self, stream: Readable, fd: int) -> None:
+        self._stream = stream
+        self._fd = fd
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._stream.read(size)
+        write_all(self._fd, piece)
+        return piece
+
+
+class ArchiveTree:
+    """The files of a plain tar. `sums` has the Docker sum of each regular file by path. Close it after use."""
+
+    def __init__(
+        self, stream: Readable, folder: Path, limits: Limits | None = None, *, keep_owners: bool = False
+    ) -> None:
+        """Read `stream` to its end into a nameless file in `folder`. Raises InvalidInput, TooLarge.
+
+        A context belongs to 0:0 and has no extended attributes; with `keep_owners` both stay, and nothing is summed.
+        """
+        self._keep = keep_owners
+        self._nodes: dict[str, Node] = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
+        self._names: dict[str, set[str]] = {"": set()}
+        self._links = False
+        self.sums: dict[str, str] = {}
+        self._fd = nameless_file(folder)
+        try:
+            spool = _Spool(stream, self._fd)
+            for member in read_tar(spool, limits):
+                self._take(member)
+            while spool.read(_CHUNK):
+                continue
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, member: Member) -> None:
+        entry = member.entry
+        path = self._landing(entry.path)
+        if path == "":
+            return
+        if entry.type is EntryType.HARDLINK:
+            self._link(path, entry)
+            return
+        entry = self._kept(entry, path)
+        self._put(path, Node(entry))
+        if entry.type is EntryType.REGULAR and not self._keep:
+            hasher = hashlib.sha256(sum_header(entry))
+            data = member.data
+            while piece := data.read(_CHUNK):
+                hasher.update(piece)
+            self.sums[path] = hasher.hexdigest()
+        self._links = self._links or entry.type is EntryType.SYMLINK
+
+    def _kept(self, entry: Entry, path: str) -> Entry:
+        """The entry as this tree keeps it. Written out, because it runs for every file."""
+        keep = self._keep
+        return Entry(
+            path,
+            entry.type,
+            0o777 if entry.type is EntryType.SYMLINK else entry.mode,
+            entry.uid if keep else 0,
+            entry.gid if keep else 0,
+            entry.size,
+            entry.mtime_ns,
+            entry.target,
+            entry.major,
+            entry.minor,
+            entry.xattrs if keep else {},
+            "",
+            "",
+            entry.sparse,
+            entry.data_offset,
+        )
+
+    def _landing(self, path: str) -> str:
+        if not self._links or "/" not in path:
+            return path
+        parent, _, name = path.rpartition("/")
+        parent = resolve(lambda at: entry_of(self._nodes.get(at)), parent)
+        return f"{parent}/{name}" if parent else name
+
+    def _link(self, path: str, entry: Entry) -> None:
+        target = self._landing(entry.target)
+        original = self._nodes.get(target)
+        if original is None or original.is_directory:
+            raise InvalidInput(f"the context's tar links {path!r} to {target!r}, which is not in it", path=path)
+        if original.shared is None:
+            original = replace(original, shared=("link", target))
+            self._nodes[target] = original
+        self._put(path, replace(original, entry=replace(original.entry, path=path)))
+        if target in self.sums:
+            self.sums[path] = self.sums[target]
+
+    def _put(self, path: str, node: Node) -> None:
+        self._make_parents(path)
+        there = self._nodes.get(path)
+        if there is not None and there.is_directory and not node.is_directory:
+            self._drop_below(path)
+        self._nodes[path] = node
+        if node.is_directory:
+            self._names.setdefault(path, set())
+
+    def _make_parents(self, path: str) -> None:
+        """Without recursion: a path may have thousands of parts."""
+        parent, _, name = path.rpartition("/")
+        while (names := self._names.get(parent)) is None:
+            self._nodes[parent] = Node(Entry(parent, EntryType.DIRECTORY, 0o755), implied=True)
+            self._names[parent] = {name}
+            parent, _, name = parent.rpartition("/")
+        names.add(name)
+
+    def _drop_below(self, path: str) -> None:
+        todo = [path]
+        while todo:
+            directory = todo.pop()
+            below = [f"{directory}/{name}" for name in self._names.pop(directory, ())]
+            for each in below:
+                self._nodes.pop(each, None)
+            todo += below
+
+    def remove(self, path: str) -> None:
+        """Take a file or directory out of the tree; the spooled bytes stay."""
+        self._drop_below(path)
+        if self._nodes.pop(path, None) is not None:
+            parent, _, name = path.rpartition("/")
+            self._names[parent].discard(name)
+
+    def lookup(self, path: str) -> Node | None:
+        return self._nodes.get(path)
+
+    def children(self, path: str) -> Iterator[Node]:
+        prefix = f"{path}/" if path else ""
+        for name in sorted(self._names.get(path, ()), key=os.fsencode):
+            yield self._nodes[prefix + name]
+
+    def open(self, node: Node) -> Data:
+        return SpooledData(self._fd, node.entry.data_offset, node.entry.stored_size)
+
+    def close(self) -> None:
+        """Drop the spooled bytes. A second call is fine."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class SpooledData:
+    """A range of the spool file."""
+
+    __slots__ = ("_at", "_end", "_fd")
+
+    def __init__(self, fd: int, start: int, size: int) -> None:
+        self._fd = fd
+        self._at = start
+        self._end = start + size
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = self._end - self._at
+        piece = os.pread(self._fd, left if size < 0 else min(size, left), self._at) if left > 0 else b""
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """The spool file belongs to the tree."""

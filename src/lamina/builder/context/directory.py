@@ -1,0 +1,142 @@
+"""A directory read in place, with the permissions of whoever asked for the build.
+
+Hostile by assumption: every path is opened by openat2 inside the root, symlinks are never followed by the kernel, and
+what is not a file, directory or link is passed over as Docker's client does with sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+from lamina.builder.tree import Data, Node
+from lamina.errors import Forbidden, InvalidInput, NotFound
+from lamina.layers.entry import Entry, EntryType, type_of
+from lamina.linux.identity import Caller, acting_as
+from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+
+_RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+
+
+class DirectoryTree:
+    """The files below a directory. Owners read as 0:0, as Docker's client sends them. Close it after use."""
+
+    def __init__(self, root: Path, caller: Caller | None = None) -> None:
+        """Raises NotFound, Forbidden, or InvalidInput when `root` is no directory the caller can read."""
+        self.root = root
+        self._caller = caller
+        try:
+            with self._acting():
+                self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFound(f"unable to prepare context: path {str(root)!r} not found", path=str(root)) from error
+        except PermissionError as error:
+            raise Forbidden(f"no permission to read the build context {str(root)!r}", path=str(root)) from error
+        except OSError as error:
+            raise InvalidInput(f"{str(root)!r} is not a build context: {error.strerror}", path=str(root)) from error
+
+    @property
+    def identity(self) -> str:
+        """A name for this very directory, for what is remembered about it."""
+        status = os.fstat(self._fd)
+        return f"{status.st_dev}:{status.st_ino}"
+
+    def _acting(self) -> acting_as | nullcontext[None]:
+        return nullcontext() if self._caller is None else acting_as(self._caller)
+
+    def _open(self, path: str, flags: int) -> int:
+        with self._acting():
+            return openat2(self._fd, path or ".", flags, resolve=_RESOLVE)
+
+    def lookup(self, path: str) -> Node | None:
+        try:
+            fd = self._open(path, os.O_PATH | os.O_NOFOLLOW)
+        except PermissionError as error:
+            raise Forbidden(f"no permission to read {path!r} in the build context", path=path) from error
+        except OSError:
+            return None
+        try:
+            status = os.fstat(fd)
+            target = os.readlink("", dir_fd=fd) if stat.S_ISLNK(status.st_mode) else ""
+        finally:
+            os.close(fd)
+        return _node(path, status, target)
+
+    def children(self, path: str) -> Iterator[Node]:
+        try:
+            fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except NotADirectoryError:
+            return
+        except PermissionError as error:
+            raise Forbidden(f"no permission to read {path!r} in the build context", path=path) from error
+        try:
+            yield from self._listed(path, fd)
+        finally:
+            os.close(fd)
+
+    def _listed(self, path: str, fd: int) -> Iterator[Node]:
+        prefix = f"{path}/" if path else ""
+        with self._acting(), os.scandir(fd) as found:
+            names = sorted(found, key=lambda item: os.fsencode(item.name))
+            nodes = [_node(prefix + item.name, item.stat(follow_symlinks=False), _target(fd, item)) for item in names]
+        for node in nodes:
+            if node is not None:
+                yield node
+
+    def open(self, node: Node) -> Data:
+        try:
+            fd = self._open(node.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError as error:
+            raise Forbidden(f"no permission to read {node.path!r} in the build context", path=node.path) from error
+        except FileNotFoundError as error:
+            raise NotFound(f"{node.path!r} went away during the build", path=node.path) from error
+        return FileData(fd)
+
+    def close(self) -> None:
+        """Let the directory go. A second call is fine."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class FileData:
+    """An open descriptor as Data, without the buffers that small files do not need."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            size = max(os.fstat(self._fd).st_size, 0) + 1
+        return os.read(self._fd, size)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _target(fd: int, item: os.DirEntry[str]) -> str:
+    return os.readlink(item.name, dir_fd=fd) if item.is_symlink() else ""
+
+
+def _node(path: str, status: os.stat_result, target: str) -> Node | None:
+    kind = type_of(status.st_mode)
+    if kind is None:
+        return None
+    entry = Entry(
+        path,
+        kind,
+        mode=stat.S_IMODE(status.st_mode),
+        size=status.st_size if kind is EntryType.REGULAR else 0,
+        mtime_ns=status.st_mtime_ns,
+        target=target,
+        major=os.major(status.st_rdev) if kind.is_device else 0,
+        minor=os.minor(status.st_rdev) if kind.is_device else 0,
+    )
+    several = status.st_nlink > 1 and kind is not EntryType.DIRECTORY
+    stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return Node(entry, stamp[:2] if several else None, stamp)

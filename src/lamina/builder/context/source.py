@@ -1,0 +1,139 @@
+"""A build context with its Dockerfile: what a build starts from."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lamina.builder.context.archive import ArchiveTree
+from lamina.builder.context.directory import DirectoryTree
+from lamina.builder.context.ignored import IgnoringTree
+from lamina.builder.sums import Sums
+from lamina.builder.tree import Tree, find, read_all
+from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
+from lamina.dockerfile.position import Problem
+from lamina.dockerfile.syntax import MAX_SIZE, decode
+from lamina.errors import InvalidInput, LaminaError, NotFound
+from lamina.layers.decompress import decompressed
+from lamina.layers.tar.source import Readable
+from lamina.linux.identity import Caller
+
+DEFAULT_NAME = "Dockerfile"
+IGNORE_NAME = ".dockerignore"
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass(slots=True)
+class BuildContext:
+    """`tree` is None where there is only a Dockerfile. `identity` names a directory whose sums are worth keeping.
+
+    A context manager; closing drops what was spooled.
+    """
+
+    dockerfile: str
+    tree: Tree | None = None
+    sums: Sums = field(default_factory=Sums)
+    identity: str = ""
+    close: Callable[[], None] = _nothing
+
+    def __enter__(self) -> BuildContext:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def from_dockerfile(raw: bytes) -> BuildContext:
+    """A Dockerfile without a context: `docker build - < Dockerfile`."""
+    return BuildContext(_checked(raw, DEFAULT_NAME))
+
+
+@contextmanager
+def _located() -> Iterator[None]:
+    """Makes what is wrong with the files of a context, such as links in circles, an error of whoever sent it."""
+    try:
+        yield
+    except Problem as problem:
+        raise InvalidInput(f"the build context cannot be read: {problem.message}", advice=problem.advice) from None
+
+
+@_located()
+def from_directory(
+    root: Path, dockerfile: str = "", *, raw_dockerfile: bytes | None = None, caller: Caller | None = None
+) -> BuildContext:
+    """A directory read in place, with the permissions of `caller`, without what its ignore file names.
+
+    `dockerfile` is a path below the root; `raw_dockerfile` is used instead where given. Raises NotFound, Forbidden,
+    InvalidInput.
+    """
+    tree = DirectoryTree(root, caller)
+    try:
+        name, raw = (DEFAULT_NAME, raw_dockerfile) if raw_dockerfile is not None else read_dockerfile(tree, dockerfile)
+        matcher = _ignore_rules(tree, name)
+        shown: Tree = IgnoringTree(tree, matcher) if matcher.patterns else tree
+        return BuildContext(_checked(raw, name), shown, identity=tree.identity, close=tree.close)
+    except BaseException:
+        tree.close()
+        raise
+
+
+@_located()
+def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
+    """A context sent as a tar, compressed or not; its sender left out what is ignored.
+
+    Raises InvalidInput for what is no tar, or has no Dockerfile.
+    """
+    tree = ArchiveTree(decompressed(stream), temporary)
+    try:
+        name, raw = read_dockerfile(tree, dockerfile)
+        _drop_ignored(tree, name)
+        return BuildContext(_checked(raw, name), tree, Sums(tree.sums), close=tree.close)
+    except BaseException:
+        tree.close()
+        raise
+
+
+def read_dockerfile(tree: Tree, name: str) -> tuple[str, bytes]:
+    """The path and bytes of the Dockerfile: the one that was named, else `Dockerfile`, else `dockerfile`.
+
+    Raises NotFound.
+    """
+    candidates = [name] if name and name != DEFAULT_NAME else [DEFAULT_NAME, DEFAULT_NAME.lower()]
+    for candidate in candidates:
+        path = posixpath.normpath(candidate).lstrip("/")
+        node = find(tree, path)
+        if node is not None and not node.is_directory:
+            return path, read_all(tree, node, MAX_SIZE)
+    raise NotFound(f"Cannot locate specified Dockerfile: {candidates[0]}", advice="Name it with -f, below the context.")
+
+
+def _checked(raw: bytes, name: str) -> str:
+    if not raw.strip():
+        raise InvalidInput(f"the Dockerfile ({name}) cannot be empty", advice="Begin it with FROM.")
+    return decode(raw)
+
+
+def _ignore_rules(tree: Tree, dockerfile: str) -> IgnoreMatcher:
+    """`<Dockerfile>.dockerignore` where there is one, else `.dockerignore`."""
+    for path in (f"{dockerfile}{IGNORE_NAME}", IGNORE_NAME):
+        node = find(tree, path)
+        if node is not None and not node.is_directory:
+            return IgnoreMatcher(parse_ignore(decode(read_all(tree, node, MAX_SIZE))))
+    return IgnoreMatcher(())
+
+
+def _drop_ignored(tree: ArchiveTree, dockerfile: str) -> None:
+    """The client always sends these two, and leaves it to the builder to hide them where they are ignored."""
+    try:
+        matcher = _ignore_rules(tree, "")
+    except LaminaError:
+        return
+    for path in (IGNORE_NAME, dockerfile):
+        if matcher.ignores(path).ignored:
+            tree.remove(path)

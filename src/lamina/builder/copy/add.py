@@ -1,0 +1,184 @@
+"""What only ADD does: archives are unpacked where they land, URLs are downloaded.
+
+Rule: moby's classic builder (copy.go, pkg/archive): an archive is what begins with a readable tar header, compressed or
+not; its members keep owner, mode, times and attributes, --chown does not concern them; a downloaded file has mode 0600,
+the time of Last-Modified, and is not unpacked.
+"""
+
+from __future__ import annotations
+
+import email.message
+import email.utils
+import hashlib
+import posixpath
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lamina.builder.console import Console
+from lamina.builder.context.archive import ArchiveTree
+from lamina.builder.context.directory import DirectoryTree
+from lamina.builder.context.git import GitAddress, checkout, is_git
+from lamina.builder.copy.place import Placing
+from lamina.builder.copy.sources import Source
+from lamina.builder.download import download
+from lamina.builder.draft import Planned
+from lamina.builder.memory import DownloadTree
+from lamina.builder.tree import Node, walk
+from lamina.cancellation import Cancellation
+from lamina.dockerfile.position import Problem
+from lamina.errors import Cancelled, InvalidInput, LaminaError
+from lamina.formats.digest import Digest
+from lamina.layers.decompress import decompressed
+from lamina.layers.entry import EntryType
+from lamina.layers.limits import Limits
+from lamina.layers.tar.header import BLOCK, parse_header
+from lamina.layers.tar.source import Source as TarSource
+
+UNNAMED = "__unnamed__"
+_CHUNK = 1 << 20
+
+
+def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The local sources, and the addresses: of files, and of git repositories."""
+    remote = tuple(word for word in words if word.startswith(("http://", "https://")) or is_git(word))
+    return tuple(word for word in words if word not in remote), remote
+
+
+def is_archive(source: Source) -> bool:
+    """Whether a file begins with the header of a tar, looking through compression; what follows may still be bad."""
+    if source.node.entry.type is not EntryType.REGULAR:
+        return False
+    data = source.tree.open(source.node)
+    try:
+        block = TarSource(decompressed(data), Limits().expanded_size).upto(BLOCK)
+        return len(block) == BLOCK and bool(parse_header(block, 0))
+    except LaminaError:
+        return False
+    finally:
+        data.close()
+
+
+def place_archive(source: Source, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
+    """Plan the members of an archive below the destination; tells whether `source` was one.
+
+    Raises Problem for an archive that is broken further on.
+    """
+    if not is_archive(source):
+        return False
+    data = source.tree.open(source.node)
+    try:
+        tree = ArchiveTree(decompressed(data), temporary, keep_owners=True)
+    except InvalidInput as error:
+        raise Problem(f"failed to copy files: {error.message}", error.advice) from None
+    finally:
+        data.close()
+    closing.callback(tree.close)
+    draft = placing.draft
+    at = draft.resolve(placing.destination)
+    draft.make_directories(at)
+    top = tree.lookup("")
+    for node in walk(tree, top) if top is not None else ():
+        if node.path:
+            _put(node, at, tree, placing)
+    return True
+
+
+def _put(node: Node, at: str, tree: ArchiveTree, placing: Placing) -> None:
+    """Plan one member. dockerd unpacks with the destination as its root, so links lead no further up than that."""
+    parent, _, name = node.path.rpartition("/")
+    parent = placing.draft.resolve(parent, at)
+    path = f"{parent}/{name}" if parent else name
+    if node.implied:
+        placing.draft.make_directories(placing.draft.resolve(node.path, at))
+    else:
+        placing.draft.put(Planned(replace(node.entry, path=path), tree, node))
+
+
+class Downloads:
+    """Fetches the URLs of one ADD; what was fetched goes when `closing` closes."""
+
+    def __init__(self, temporary: Path, console: Console, cancellation: Cancellation, closing: ExitStack) -> None:
+        self._temporary = temporary
+        self._cancellation = cancellation
+        self._console = console
+        self._closing = closing
+
+    def clone(self, location: str, keep_git: bool, checksum: str) -> Source:
+        """The folder of a git repository. Raises Problem when it cannot be had, or its commit is not `checksum`."""
+        root = Path(tempfile.mkdtemp(prefix="git-", dir=self._temporary))
+        self._closing.callback(shutil.rmtree, root, ignore_errors=True)
+        try:
+            folder = checkout(GitAddress.parse(location), root, keep_git=keep_git, commit=checksum)
+        except LaminaError as error:
+            raise Problem(error.message, error.advice) from None
+        tree = DirectoryTree(folder)
+        self._closing.callback(tree.close)
+        top = tree.lookup("")
+        if top is None:
+            raise Problem(f"{location} holds no folder")
+        return Source("", top, tree, tuple(walk(tree, top)))
+
+    def fetch(self, url: str, destination: str, checksum: str) -> Source:
+        """The file behind `url`. Raises Problem when it cannot be had, has no name, or another checksum."""
+        tree = DownloadTree(self._temporary)
+        self._closing.callback(tree.close)
+        wanted = _wanted(checksum)
+        hasher = wanted.hasher() if wanted else hashlib.sha256()
+        try:
+            with download(url, self._cancellation) as response:
+                for piece in response.stream(_CHUNK):
+                    self._cancellation.check()
+                    tree.write(piece)
+                    hasher.update(piece)
+                name = _file_name(url, response.headers.get("Content-Disposition", ""))
+                modified = _time_ns(response.headers.get("Last-Modified", ""))
+        except Cancelled:
+            raise
+        except LaminaError as error:
+            raise Problem(f"failed to GET {url}: {error.message}", error.advice) from None
+        self._console.line("")
+        if not name and destination.endswith("/"):
+            raise Problem(f"cannot determine filename for source {url}", f"Write {destination}name.")
+        if wanted and wanted.encoded != hasher.hexdigest():
+            found = f"{wanted.algorithm}:{hasher.hexdigest()}"
+            raise Problem(f"digest mismatch for {url}: {found}, not {wanted}", "Did the file change?")
+        node = tree.finish(name or UNNAMED, mtime_ns=modified)
+        return Source(node.path, node, tree, (node,), from_url=True)
+
+
+def check_checksum(checksum: str, sources: int, remote: int) -> None:
+    """Raises Problem unless --checksum stands with one source, and that one is from elsewhere."""
+    if checksum and sources != 1:
+        raise Problem("checksum can't be specified for multiple sources", "Write one ADD for each.")
+    if checksum and not remote:
+        raise Problem("checksum requires HTTP(S) or Git sources", "Leave it out for files of the context.")
+
+
+def _wanted(checksum: str) -> Digest | None:
+    try:
+        return Digest.parse(checksum) if checksum else None
+    except InvalidInput as error:
+        raise Problem(f"invalid checksum {checksum}: {error.message}", "Write sha256: and 64 digits.") from None
+
+
+def _file_name(url: str, disposition: str) -> str:
+    path = unquote(urlsplit(url).path)
+    if path and not path.endswith("/"):
+        return posixpath.basename(path)
+    if disposition:
+        message = email.message.Message()
+        message["Content-Disposition"] = disposition
+        name = message.get_filename() or ""
+        return "" if name.endswith("/") else posixpath.basename(name)
+    return ""
+
+
+def _time_ns(modified: str) -> int:
+    try:
+        return int(email.utils.parsedate_to_datetime(modified).timestamp()) * 10**9
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,180 @@
+"""Where the files of COPY and ADD land, with which owner and mode.
+
+Rule: moby's classic builder: a directory's content is copied, not the directory; a destination that ends in "/" or is
+a directory takes a file under its own name; new directories have mode 0755; files belong to 0:0 or to --chown, and
+lose the set-user-ID bit and file capabilities as chown(2) takes them; copies from an image keep their owner.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lamina.builder.copy.chmod import Chmod
+from lamina.builder.copy.sources import Source
+from lamina.builder.draft import Draft, Planned
+from lamina.builder.tree import Node
+from lamina.dockerfile.ignore import IgnoreMatcher
+from lamina.dockerfile.position import Problem
+from lamina.layers.entry import Entry, EntryType
+
+_SET_USER, _SET_GROUP, _GROUP_EXECUTE = 0o4000, 0o2000, 0o010
+_CAPABILITY = "security.capability"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Numbers for files that are given away."""
+
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """How one instruction puts files in place. `owner` None keeps the source's."""
+
+    draft: Draft
+    destination: str  # as given, after WORKDIR was put in front of a relative one
+    owner: Owner | None
+    chmod: Chmod | None = None
+    exclude: IgnoreMatcher | None = None
+
+    def place(self, source: Source) -> None:
+        """Plan one source. Raises Problem where the destination does not allow it."""
+        if source.node.is_directory:
+            self._directory(source)
+        else:
+            self._file(source)
+
+    def target(self, name: str) -> str:
+        """Where a file called `name` lands: below the destination, or at it."""
+        at = self.draft.resolve(self.destination)
+        if self.destination.endswith("/") or self.draft.is_directory(at):
+            return f"{at}/{posixpath.basename(name)}".lstrip("/")
+        return at
+
+    def _file(self, source: Source) -> None:
+        if source.pivot:
+            self._with_parents(source)
+            return
+        path = self.target(source.name)
+        if self.exclude is None or not self.exclude.ignores(posixpath.basename(source.name)).ignored:
+            self._put(source, source.node, path)
+
+    def _put(self, source: Source, node: Node, path: str) -> None:
+        owner = self.owner or Owner()
+        self.draft.make_directories(posixpath.dirname(path), uid=owner.uid, gid=owner.gid)
+        self.draft.put(Planned(self._entry(node.entry, path), source.tree, node))
+
+    def _entry(self, entry: Entry, path: str) -> Entry:
+        mode = entry.mode
+        if self.chmod is not None and entry.type is not EntryType.SYMLINK:
+            mode = self.chmod.apply(mode, entry.type is EntryType.DIRECTORY)
+        xattrs = entry.xattrs
+        uid, gid = entry.uid, entry.gid
+        if self.owner is not None:
+            uid, gid = self.owner.uid, self.owner.gid
+            if entry.type is EntryType.REGULAR and self.chmod is None:
+                mode = _after_chown(mode)
+            if _CAPABILITY in xattrs:
+                xattrs = {name: value for name, value in xattrs.items() if name != _CAPABILITY}
+        return Entry(
+            path,
+            entry.type,
+            mode,
+            uid,
+            gid,
+            entry.size,
+            whole_seconds(entry.mtime_ns),
+            entry.target,
+            entry.major,
+            entry.minor,
+            xattrs,
+            "",
+            "",
+            entry.sparse,
+        )
+
+    def _directory(self, source: Source) -> None:
+        if source.pivot:
+            self._with_parents(source)
+            return
+        at = self.draft.resolve(self.destination)
+        if self.draft.make_directories(at) and at:
+            self._dress(at, source.node.entry)
+        start = len(source.node.path) + 1 if source.node.path else 0
+        for node in self._below(source):
+            inside = node.path[start:]
+            self.draft.put(Planned(self._entry(node.entry, f"{at}/{inside}" if at else inside), source.tree, node))
+
+    def _dress(self, path: str, source: Entry) -> None:
+        """The made destination belongs to the owner; its mode is 0755 unless --chmod says otherwise."""
+        owner = self.owner or Owner()
+        mode = 0o755 if self.chmod is None else self.chmod.apply(source.mode, True)
+        self.draft.put(Planned(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
+
+    def _below(self, source: Source) -> Iterator[Node]:
+        """What is below a directory, without what --exclude names; a directory stays when something in it does."""
+        if self.exclude is None:
+            yield from source.nodes[1:]
+            return
+        start = len(source.node.path) + 1 if source.node.path else 0
+        waiting: list[Node] = []
+        for node in source.nodes[1:]:
+            inside = node.path[start:]
+            waiting = [parent for parent in waiting if node.path.startswith(f"{parent.path}/")]
+            if self.exclude.ignores(inside).ignored:
+                if node.is_directory:
+                    waiting.append(node)
+                continue
+            yield from waiting
+            waiting = []
+            yield node
+
+    def _with_parents(self, source: Source) -> None:
+        """--parents: the path behind the pivot is made again below the destination, directories with their modes."""
+        at = self.draft.resolve(self.destination)
+        self.draft.make_directories(at)
+        names = source.pivot.split("/")
+        for end in range(1, len(names)):
+            path = "/".join(names[:end])
+            if not self.draft.is_directory(f"{at}/{path}".lstrip("/")):
+                original = source.tree.lookup(f"{source.name[: len(source.name) - len(source.pivot)]}{path}")
+                entry = original.entry if original else Entry(path, EntryType.DIRECTORY, 0o755)
+                self.draft.put(Planned(self._entry(entry, f"{at}/{path}".lstrip("/"))))
+        target = f"{at}/{source.pivot}".lstrip("/")
+        nodes = [source.node, *self._below(source)] if source.node.is_directory else [source.node]
+        for node in nodes:
+            inside = node.path[len(source.node.path) :]
+            self.draft.put(Planned(self._entry(node.entry, target + inside), source.tree, node))
+
+
+def whole_seconds(time_ns: int) -> int:
+    """The time as layers have it: moby cuts it to seconds, and a plain tar header holds no more."""
+    return time_ns - time_ns % 10**9
+
+
+def _after_chown(mode: int) -> int:
+    """The mode of a regular file after chown(2): no set-user-ID, and no set-group-ID where the group may execute."""
+    mode &= ~_SET_USER
+    return mode & ~_SET_GROUP if mode & _GROUP_EXECUTE else mode
+
+
+def absolute(workdir: str, destination: str) -> str:
+    """A destination with WORKDIR before a relative one; a final "/" stays."""
+    if destination.startswith("/"):
+        return destination
+    joined = posixpath.normpath(posixpath.join("/", workdir, destination))
+    return f"{joined}/" if destination.endswith("/") and joined != "/" else joined
+
+
+def check_destination(sources: list[Source], extra: int, destination: str, keyword: str) -> None:
+    """Raises Problem when several sources have no directory to go to."""
+    if len(sources) + extra > 1 and not destination.endswith("/"):
+        raise Problem(
+            f"When using {keyword} with more than one source file, the destination must be a directory"
+            " and end with a /",
+            f"Write {destination}/",
+        )

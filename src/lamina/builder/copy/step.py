@@ -1,0 +1,177 @@
+"""The steps COPY and ADD: sources, destination, cache, one layer.
+
+Where all sums are known (a tar context, or a directory that was built before) the cache is asked before a byte is
+read; else the layer is written while its files are summed, and thrown away if the cache turns out to have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from lamina.builder.cache import Step
+from lamina.builder.context.git import is_git
+from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
+from lamina.builder.copy.chmod import Chmod
+from lamina.builder.copy.naming import contents, docker_name, fingerprint
+from lamina.builder.copy.owners import parse_owner
+from lamina.builder.copy.place import Owner, Placing, absolute, check_destination, whole_seconds
+from lamina.builder.copy.shortcut import remember, remembered
+from lamina.builder.copy.sources import Source, local_sources
+from lamina.builder.draft import Draft
+from lamina.builder.layering import write_layer
+from lamina.builder.memory import MemoryTree
+from lamina.builder.stage import StageState
+from lamina.builder.sums import Sums
+from lamina.builder.tree import Tree, find
+from lamina.builder.wording import file_nop
+from lamina.builder.work import Work
+from lamina.dockerfile.ignore import IgnoreMatcher, parse_patterns
+from lamina.dockerfile.instructions import Add, Copy
+from lamina.dockerfile.position import Problem
+from lamina.images.image import Image
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """The sources of one step, the memories of their trees, and what to close."""
+
+    sources: list[Source] = field(default_factory=list)
+    sums: dict[int, Sums] = field(default_factory=dict)
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def newest_ns(self) -> int:
+        """The newest time among the sources."""
+        newest = max((node.entry.mtime_ns for source in self.sources for node in source.nodes), default=0)
+        return whole_seconds(newest)
+
+
+def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Image | None, from_image: bool) -> None:
+    """Do a COPY or ADD whose words are expanded. `origin` is the image of --from, None for scratch or the context.
+
+    Raises Problem.
+    """
+    image = origin if isinstance(instruction, Copy) and from_image else None
+    if isinstance(instruction, Copy) and image is not None:
+        known = remembered(work, state, instruction, image)
+        if known is not None and work.hit(state, known):
+            return
+    keyword = type(instruction).__name__.upper()
+    gathered = _Gathered()
+    with gathered.closing:
+        try:
+            _gather(work, state, instruction, gathered, origin, from_image)
+        except Problem as problem:
+            raise Problem(f"{keyword} failed: {problem.message}", problem.advice) from None
+        check_destination(gathered.sources, 0, instruction.destination, keyword)
+        before = replace(state)
+        step = _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)
+        if isinstance(instruction, Copy) and image is not None:
+            remember(work, before, instruction, image, step)
+
+
+def _gather(
+    work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, origin: Image | None, from_image: bool
+) -> None:
+    words = instruction.sources
+    if isinstance(instruction, Add):
+        words, remote = remote_words(words)
+        check_checksum(instruction.checksum, len(instruction.sources) + len(instruction.inline), len(remote))
+        downloads = Downloads(work.rooms.temporary, work.console, work.cancellation, gathered.closing)
+        for word in remote:
+            if is_git(word):
+                source = downloads.clone(word, bool(instruction.keep_git_dir), instruction.checksum)
+            else:
+                source = downloads.fetch(word, instruction.destination, instruction.checksum)
+            gathered.sources.append(source)
+            gathered.sums[id(source.tree)] = Sums()
+    if words:
+        tree, sums = _tree(work, origin, from_image)
+        gathered.sums[id(tree)] = sums
+        parents = isinstance(instruction, Copy) and instruction.parents
+        gathered.sources.extend(local_sources(tree, words, context=not from_image, parents=parents))
+    if instruction.inline:
+        files = {file.name: file.text.encode("utf-8", "surrogateescape") for file in instruction.inline}
+        inline = MemoryTree(files, mtime_ns=state.time_ns)
+        gathered.sums[id(inline)] = Sums()
+        for name in files:
+            node = find(inline, name)
+            if node is not None:
+                gathered.sources.append(Source(name, node, inline, (node,)))
+
+
+def _tree(work: Work, origin: Image | None, from_image: bool) -> tuple[Tree, Sums]:
+    if from_image:
+        tree = work.files_of(origin).tree
+        return tree, work.sums_of(origin)
+    if work.context.tree is None:
+        raise Problem("no build context", "Give a folder instead of a Dockerfile alone.")
+    return work.context.tree, work.context.sums
+
+
+def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, *, keep_owner: bool) -> Step:
+    """Do the step, or take it from the cache; gives what it was."""
+    step: Step | None = None
+    if all(gathered.sums[id(source.tree)].known(node) for source, node in contents(gathered.sources)):
+        step = _step(work, state, instruction, gathered)
+        if work.hit(state, step):
+            return step
+    time_ns = state.dated(gathered.newest_ns)
+    draft = _plan(work, state, instruction, gathered, keep_owner)
+    with work.rooms.store.layers.create() as making:
+        made = write_layer(making, draft.members(time_ns), gathered.sums, work.cancellation)
+        if step is None:
+            step = _step(work, state, instruction, gathered)
+            if work.hit(state, step):
+                return step
+        layer = making.commit(made) if made.entries else None
+    work.commit(state, step, layer, time_ns)
+    return step
+
+
+def _step(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered) -> Step:
+    name = docker_name(gathered.sources, gathered.sums)
+    keyword = type(instruction).__name__.upper()
+    chown = f"--chown={instruction.chown}" if instruction.chown else ""
+    created_by = file_nop(state.config, f"{keyword} {chown}{_flags(instruction)}{name} in {instruction.destination} ")
+    return work.step(state, created_by, state.config, fingerprint(gathered.sources, gathered.sums))
+
+
+def _flags(instruction: Copy | Add) -> str:
+    """The flags that dockerd's classic builder does not know, where they change the result."""
+    flags = [f"--chmod={instruction.chmod}"] if instruction.chmod else []
+    flags += [f"--exclude={pattern}" for pattern in instruction.exclude]
+    if isinstance(instruction, Copy) and instruction.parents:
+        flags.append("--parents")
+    if isinstance(instruction, Add) and instruction.unpack is not None:
+        flags.append(f"--unpack={str(instruction.unpack).lower()}")
+    return "".join(f"{flag} " for flag in flags)
+
+
+def _plan(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, keep_owner: bool) -> Draft:
+    below = state.files.tree
+    draft = Draft(below)
+    owner = parse_owner(instruction.chown, below) if instruction.chown else Owner()
+    patterns = parse_patterns(instruction.exclude)
+    placing = Placing(
+        draft,
+        absolute(state.config.working_dir, instruction.destination),
+        None if keep_owner else owner,
+        Chmod.parse(instruction.chmod),
+        IgnoreMatcher(patterns) if patterns else None,
+    )
+    unpack: Callable[[Source], bool] = _unpacks(instruction)
+    for source in gathered.sources:
+        if not (unpack(source) and place_archive(source, placing, work.rooms.temporary, gathered.closing)):
+            placing.place(source)
+    return draft
+
+
+def _unpacks(instruction: Copy | Add) -> Callable[[Source], bool]:
+    """Whether a source is unpacked if it turns out to be an archive."""
+    if not isinstance(instruction, Add) or instruction.unpack is False:
+        return lambda source: False
+    wanted = instruction.unpack
+    return lambda source: not source.node.is_directory and (wanted is True or not source.from_url)

@@ -1,0 +1,154 @@
+"""The file changes of one step, planned over the files below: what becomes one layer.
+
+Nothing is written before `members`: a step is planned from metadata alone, and its files are read once, in order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from lamina.builder.tree import Node, Tree, entry_of, resolve
+from lamina.dockerfile.position import Problem
+from lamina.layers.entry import Entry, EntryType
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One member to be: its entry, and where its bytes come from (a file of a tree, or bytes given outright)."""
+
+    entry: Entry
+    tree: Tree | None = None
+    node: Node | None = None
+    content: bytes | None = None
+
+
+class Draft:
+    """Changes over `base`. Paths are relative and clean; `resolve` gives such paths."""
+
+    def __init__(self, base: Tree) -> None:
+        self._base = base
+        self._changes: dict[str, Planned] = {}
+        self._names: dict[str, set[str]] = {}
+        self._new: set[str] = set()  # directories below which the base has nothing
+        self.created: set[str] = set()
+        """Directories that were made because something had to be put into them: they have no source of their own."""
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def lookup(self, path: str) -> Entry | None:
+        """The entry at `path` as it will be; symlinks are not followed."""
+        planned = self._changes.get(path)
+        if planned is not None:
+            return planned.entry
+        if self._below_new(path):
+            return None
+        return entry_of(self._base.lookup(path))
+
+    def _below_new(self, path: str) -> bool:
+        if not self._new:
+            return False
+        parent = path
+        while parent:
+            parent = parent.rpartition("/")[0]
+            if parent in self._new:
+                return True
+        return False
+
+    def resolve(self, path: str, below: str = "") -> str:
+        """`path` with all symlinks followed inside the tree. Raises Problem for a loop.
+
+        With `below` (resolved itself) that directory is the root: `path` starts there, and no link leads out of it.
+        """
+        if not below:
+            return resolve(self.lookup, path)
+        inside = resolve(lambda at: self.lookup(f"{below}/{at}"), path)
+        return f"{below}/{inside}" if inside else below
+
+    def is_directory(self, path: str) -> bool:
+        """Whether `path`, resolved already, is a directory; the root always is."""
+        entry = self.lookup(path)
+        return path == "" or (entry is not None and entry.type is EntryType.DIRECTORY)
+
+    def put(self, planned: Planned) -> None:
+        """Put an entry in place of what is there. A directory over a directory only changes its attributes."""
+        entry = planned.entry
+        before = self.lookup(entry.path)
+        is_directory = entry.type is EntryType.DIRECTORY
+        if before is not None and before.type is EntryType.DIRECTORY and not is_directory:
+            self._forget_below(entry.path)
+            self._new.discard(entry.path)
+        if is_directory and (before is None or before.type is not EntryType.DIRECTORY):
+            self._new.add(entry.path)
+        self._changes[entry.path] = planned
+        self._names.setdefault(entry.parent, set()).add(entry.path)
+
+    def _forget_below(self, path: str) -> None:
+        for child in self._names.pop(path, set()):
+            self._changes.pop(child, None)
+            self._new.discard(child)
+            self._forget_below(child)
+
+    def make_directories(self, path: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755) -> bool:
+        """Make `path` and its missing parents, as `mkdir -p`; tells whether `path` was new.
+
+        Raises Problem when something on the way is no directory.
+        """
+        entry = self.lookup(path) if path else None
+        if path == "" or (entry is not None and entry.type is EntryType.DIRECTORY):
+            return False
+        if entry is not None:
+            raise Problem(f"mkdir /{path}: not a directory", "A file of that name is in the way.")
+        self.make_directories(path.rpartition("/")[0], uid=uid, gid=gid, mode=mode)
+        self.put(Planned(Entry(path, EntryType.DIRECTORY, mode, uid, gid)))
+        self.created.add(path)
+        return True
+
+    def members(self, time_ns: int) -> Iterator[Planned]:
+        """Everything that goes into the layer, parents first, names in order.
+
+        Directories of the base that hold a change come along with the attributes they have, so that the layer can be
+        stacked by overlayfs. Made directories get `time_ns`. Names of one file become hard links to the first.
+        """
+        wanted = self._with_parents(time_ns)
+        return with_links(wanted[path] for path in sorted(wanted, key=_order))
+
+    def _with_parents(self, time_ns: int) -> dict[str, Planned]:
+        wanted: dict[str, Planned] = {}
+        for path, planned in self._changes.items():
+            if path in self.created:
+                planned = Planned(replace(planned.entry, mtime_ns=time_ns))
+            wanted[path] = planned
+        for path in list(wanted):
+            parent = path.rpartition("/")[0]
+            while parent and parent not in wanted:
+                entry = entry_of(self._base.lookup(parent))
+                if entry is None:
+                    raise Problem(f"/{parent} is not there to hold /{path}")
+                wanted[parent] = Planned(entry)
+                parent = parent.rpartition("/")[0]
+        return wanted
+
+
+def with_links(members: Iterable[Planned]) -> Iterator[Planned]:
+    """The members, where the second and later names of one file are hard links to its first."""
+    first: dict[object, str] = {}
+    for planned in members:
+        shared = planned.node.shared if planned.node is not None else None
+        if shared is not None and planned.entry.type is EntryType.REGULAR:
+            key = (id(planned.tree), shared)
+            if key in first:
+                yield Planned(_as_link(planned.entry, first[key]))
+                continue
+            first[key] = planned.entry.path
+        yield planned
+
+
+def _order(path: str) -> bytes:
+    return os.fsencode(path).replace(b"/", b"\0")
+
+
+def _as_link(entry: Entry, target: str) -> Entry:
+    return replace(entry, type=EntryType.HARDLINK, target=target, size=0, sparse=None)

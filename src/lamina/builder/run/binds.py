@@ -1,0 +1,148 @@
+"""`RUN --mount`: what is mounted for one step, and how it is made ready.
+
+Rule: Dockerfile reference, "RUN --mount". A bind from a context becomes a layer that is mounted in place like any
+other; from an image it is a snapshot of that image. Writes to it are lost.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lamina.builder.draft import Draft, Planned
+from lamina.builder.layering import write_layer
+from lamina.builder.run.caches import CacheMounts
+from lamina.builder.run.step import secret_id
+from lamina.builder.stage import StageState
+from lamina.builder.tree import EmptyTree, Tree, find, walk
+from lamina.builder.work import Work
+from lamina.dockerfile.mounts import MountFlag
+from lamina.dockerfile.position import Problem
+from lamina.images.image import Image
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.layer import Layer
+from lamina.runtime.spec import AnyMount, BindMount, TmpfsMount
+from lamina.snapshots.driver import Driver
+
+_SECRET_MODE = 0o400
+_CACHE_MODE = 0o755
+
+
+@dataclass(slots=True)
+class Binds:
+    """The mounts of one step; what they need is given back when `closing` closes."""
+
+    mounts: list[AnyMount] = field(default_factory=list)
+    environment: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)  # mount points to make, relative to the root
+    files: list[str] = field(default_factory=list)
+
+    def add(self, mount: AnyMount, *, is_file: bool = False) -> None:
+        """Have `mount` in the container, on a mount point of its kind."""
+        self.mounts.append(mount)
+        (self.files if is_file else self.directories).append(mount.destination.lstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class MountMaker:
+    """Makes the mounts of one step ready. `folder` is the step's own, `caches` outlives builds."""
+
+    work: Work
+    state: StageState
+    driver: Driver
+    image_for: Callable[[Work, str], Image | None]
+    folder: Path
+    caches: Path
+    closing: ExitStack
+
+    def make(self, flags: tuple[MountFlag, ...], files: tuple[tuple[str, bytes], ...]) -> Binds:
+        """All mounts of a step. Raises Problem for what cannot be had."""
+        binds = Binds()
+        for number, flag in enumerate(flags):
+            target = self._target(flag)
+            match flag.type:
+                case "tmpfs":
+                    size = (f"size={flag.size}",) if flag.size else ()
+                    binds.add(TmpfsMount(target, ("exec", *size)))
+                case "cache":
+                    binds.add(BindMount(str(self._cache(flag, target)), target, flag.readonly))
+                case "secret":
+                    self._secret(flag, binds, number)
+                case _:
+                    self._bind(flag, target, binds, number)
+        for number, (path, content) in enumerate(files):
+            binds.add(BindMount(str(self._file(f"script-{number}", content, 0o755, 0, 0)), path, True), is_file=True)
+        return binds
+
+    def _target(self, flag: MountFlag) -> str:
+        if not flag.target:
+            if flag.type == "secret":
+                return f"/run/secrets/{secret_id(flag)}"
+            raise Problem(f"RUN --mount=type={flag.type} needs a target", "Write target=/path.")
+        return posixpath.normpath(posixpath.join("/", self.state.config.working_dir, flag.target))
+
+    def _file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
+        path = self.folder / name
+        path.write_bytes(content)
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+        return path
+
+    def _secret(self, flag: MountFlag, binds: Binds, number: int) -> None:
+        content = self.work.options.secrets.get(secret_id(flag))
+        if content is None:
+            return
+        if flag.env is not None:
+            name = flag.env or secret_id(flag)
+            binds.environment.append(f"{name}={content.decode('utf-8', 'surrogateescape')}")
+        if flag.env is None or flag.target:
+            mode = _SECRET_MODE if flag.mode is None else flag.mode
+            path = self._file(f"secret-{number}", content, mode, flag.uid or 0, flag.gid or 0)
+            binds.add(BindMount(str(path), self._target(flag), True), is_file=True)
+
+    def _cache(self, flag: MountFlag, target: str) -> Path:
+        """A directory that later builds see again; a `private` one that is in use is replaced by a fresh one."""
+        mode = _CACHE_MODE if flag.mode is None else flag.mode
+        owner = (flag.uid or 0, flag.gid or 0)
+        taken = CacheMounts(self.caches).take(flag.id or target, flag.sharing, owner, mode, self.closing)
+        return taken or Path(tempfile.mkdtemp(dir=self.folder))
+
+    def _bind(self, flag: MountFlag, target: str, binds: Binds, number: int) -> None:
+        if flag.source_image:
+            image = self.image_for(self.work, flag.source_image)
+            layers: tuple[Layer, ...] = image.layers if image else ()
+            tree: Tree = self.work.files_of(image).tree
+        else:
+            layers, tree = self._context_layers(flag)
+        node = find(tree, flag.source)
+        if node is None:
+            raise Problem(f"{flag.source!r} not found for RUN --mount", "Sources are looked up below the root.")
+        key = f"bind-{self.folder.name}-{number}"
+        snapshot = self.driver.prepare(key, layers, writable=not flag.readonly, durable=False)
+        self.closing.callback(self.driver.remove, key)
+        root = snapshot.mount()
+        self.closing.callback(snapshot.unmount)
+        source = root / node.path if node.path else root
+        binds.add(BindMount(str(source), target, flag.readonly), is_file=not node.is_directory)
+
+    def _context_layers(self, flag: MountFlag) -> tuple[tuple[Layer, ...], Tree]:
+        """The part of the context that a bind shows, as a layer."""
+        tree = self.work.context.tree
+        if tree is None:
+            raise Problem("no build context to mount", "Give a folder instead of a Dockerfile alone.")
+        top = find(tree, flag.source)
+        draft = Draft(EmptyTree())
+        for node in walk(tree, top) if top is not None else ():
+            if node.path:
+                draft.make_directories(posixpath.dirname(node.path))
+                draft.put(Planned(node.entry, tree, node))
+        if not len(draft):
+            draft.put(Planned(Entry(".empty", EntryType.DIRECTORY, 0o755)))
+        with self.work.rooms.store.layers.create() as making:
+            layer = making.commit(write_layer(making, draft.members(0), {}))
+        return (layer,), tree

@@ -1,0 +1,68 @@
+"""The places that a step mounts things on, as a read-only layer of their own, so that they never count as changes:
+the init layer (see `layers.initlayer`), and the targets of `RUN --mount`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lamina.builder.draft import Draft, Planned
+from lamina.builder.imagetree import ImageTree
+from lamina.builder.layering import write_layer
+from lamina.builder.tree import Tree
+from lamina.dockerfile.position import Problem
+from lamina.formats.digest import Digest
+from lamina.images.image import Image
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.initlayer import init_entries
+from lamina.layers.layer import Layer
+from lamina.store.store import Store
+
+_PLACES = (".dockerenv", "dev", "etc", "proc", "sys")
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoints:
+    """The layer of one image, kept for the next step: most steps do not touch the places it is about."""
+
+    diff_ids: tuple[Digest, ...]
+    layer: Layer | None
+
+    def fits(self, image: Image, files: Tree) -> bool:
+        """Whether `image`, whose files are `files`, lacks the same: it is built on the one this was made for, and no
+        layer since then has anything in those places."""
+        known = len(self.diff_ids)
+        if not isinstance(files, ImageTree) or image.config.diff_ids[:known] != self.diff_ids:
+            return False
+        newer = [files.trees[diff_id] for diff_id in image.config.diff_ids[known:]]
+        return not any(tree.lookup(place) for tree in newer for place in _PLACES)
+
+
+def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], files: Iterable[str]) -> Layer | None:
+    """Return the layer that gives `image` its init layer's entries and the named mount points; None for nothing.
+
+    Raises Problem where a file of the image is in the way.
+    """
+    draft = Draft(image)
+    for entry in init_entries(draft.lookup):
+        draft.put(Planned(entry, content=b"" if entry.type is EntryType.REGULAR else None))
+    for path in directories:
+        draft.make_directories(draft.resolve(path))
+    for path in files:
+        _make_file(draft, path)
+    if not len(draft):
+        return None
+    with store.layers.create() as making:
+        return making.commit(write_layer(making, draft.members(0), {}))
+
+
+def _make_file(draft: Draft, path: str) -> None:
+    resolved = draft.resolve(path)
+    entry = draft.lookup(resolved)
+    if entry is None:
+        draft.make_directories(posixpath.dirname(resolved))
+        draft.put(Planned(Entry(resolved, EntryType.REGULAR, 0o755), content=b""))
+    elif entry.type is EntryType.DIRECTORY:
+        raise Problem(f"/{path} of the image is a directory", "A file has to be mounted there.")

@@ -1,0 +1,89 @@
+"""The step RUN: what is run, what the history says of it, and the cache."""
+
+from __future__ import annotations
+
+from lamina.builder.console import new_id
+from lamina.builder.run.script import run_command
+from lamina.builder.stage import StageState
+from lamina.builder.work import RunRequest, Work
+from lamina.dockerfile.expand import Lexer
+from lamina.dockerfile.instructions import Run
+from lamina.dockerfile.mounts import MountFlag, parse_mount
+from lamina.dockerfile.position import Problem
+from lamina.errors import CommandFailed, Unsupported
+
+
+def run_step(work: Work, state: StageState, instruction: Run) -> None:
+    """Run the command, or take its result from the cache. Raises Problem, CommandFailed, Unsupported."""
+    command = run_command(state.config, instruction.command)
+    arguments = command.arguments
+    lexer = Lexer(work.file.escape)
+    mounts = tuple(parse_mount(text, lambda word: lexer.expand(word, state.words())) for text in instruction.mounts)
+    _check(work, instruction, mounts)
+    recorded = state.args.recorded(state.env)
+    passed = state.args.environment(state.env)
+    words = [f"|{len(recorded)}", *recorded, *arguments] if passed else list(arguments)
+    step = work.step(state, " ".join(words), state.config, _flags(instruction))
+    if work.hit(state, step):
+        return
+    runner = work.rooms.runner
+    if runner is None:
+        raise Unsupported("RUN needs containers, and this engine has none", advice="See `info` for the reason.")
+    container = new_id()
+    work.console.running(container)
+    environment = (*state.config.env, *(f"{k}={v}" for k, v in _environment(state).items()))
+    network = instruction.network if instruction.network != "default" else work.options.network
+    request = RunRequest(container, arguments, environment, mounts, network, command.files)
+    try:
+        layer = runner().run(work, state, request)
+    except CommandFailed as error:
+        if work.options.force_remove:
+            work.console.removed(container)
+        raise _ended_badly(error, arguments) from error
+    work.commit(state, step, layer, state.time_ns)
+    if work.options.remove or work.options.force_remove:
+        work.console.removed(container)
+
+
+def _environment(state: StageState) -> dict[str, str]:
+    values = state.args.environment(state.env)
+    if state.args.epoch_ns is not None:
+        values.setdefault("SOURCE_DATE_EPOCH", str(state.args.epoch_ns // 10**9))
+    return values
+
+
+def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFailed:
+    code = error.facts.get("exit_code")
+    if not isinstance(code, int):
+        return error
+    detail = f": {error.message}" if error.message else ""
+    return CommandFailed(
+        f"The command '{' '.join(arguments)}' returned a non-zero code: {code}{detail}", exit_code=code
+    )
+
+
+def _check(work: Work, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
+    if instruction.security != "sandbox":
+        raise Unsupported("RUN --security=insecure is not supported yet", advice="Leave the flag out.")
+    if instruction.devices:
+        raise Unsupported("RUN --device is not supported yet", advice="Leave the flag out.")
+    for mount in mounts:
+        if mount.type == "ssh":
+            raise Unsupported("RUN --mount=type=ssh is not supported yet", advice="Use a secret.")
+        if mount.type == "secret" and mount.required and secret_id(mount) not in work.options.secrets:
+            advice = "Secrets come from programs that use lamina.Engine as yet; without required=true it is left out."
+            raise Problem(f"secret {secret_id(mount)}: not found", advice)
+
+
+def secret_id(mount: MountFlag) -> str:
+    """The name of a secret: its id, else its source, else the last part of where it goes."""
+    return mount.id or mount.source or mount.target.rpartition("/")[2]
+
+
+def _flags(instruction: Run) -> str:
+    """What else decides about the result, for the cache key: flags, and the text of here-documents."""
+    flags = [*(f"--mount={text}" for text in instruction.mounts)]
+    if instruction.network != "default":
+        flags.append(f"--network={instruction.network}")
+    flags.extend(f"{file.name}:{file.text}" for file in instruction.command.files)
+    return "\0".join(flags)

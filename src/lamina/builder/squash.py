@@ -1,0 +1,84 @@
+"""`--squash`: everything above the base as one layer, in a new image.
+
+Rule: moby's SquashImage (dockerd 20.10, experimental): the history stays, its steps above the base count as empty, and
+one step "merge … to …" holds the layer. What is computed is the difference of two trees, without a mount.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lamina.builder.draft import Planned, with_links
+from lamina.builder.imagetree import ImageTree
+from lamina.builder.layering import write_layer
+from lamina.builder.tree import Node, walk
+from lamina.builder.work import BuildRooms
+from lamina.formats.config import History
+from lamina.images.image import Image
+from lamina.layers.entry import whiteout_entry
+from lamina.layers.layer import Layer
+
+
+def squash(rooms: BuildRooms, image: Image, base: Image | None) -> Image:
+    """The squashed image; `image` itself where no layer was made on top of `base`."""
+    below = len(base.layers) if base else 0
+    if len(image.layers) == below:
+        return image
+    layer = _merged(rooms, image, base)
+    steps = len(base.config.history) if base else 0
+    history = [*image.config.history[:steps]]
+    history += [
+        History(step.created, step.created_by, step.comment, step.author, True) for step in image.config.history[steps:]
+    ]
+    parent = str(base.id) if base else "scratch"
+    merged = f"merge {image.id} to {parent}"
+    history.append(History(image.config.created, "", merged, image.config.author, layer is None))
+    config = image.config.replace(
+        diff_ids=(*image.config.diff_ids[:below], *((layer.diff_id,) if layer else ())), history=tuple(history)
+    )
+    return rooms.images.create(config, built=True)
+
+
+def _merged(rooms: BuildRooms, image: Image, base: Image | None) -> Layer | None:
+    difference = _Difference(ImageTree(image.layers), ImageTree(base.layers) if base and base.layers else None)
+    with rooms.store.layers.create() as making:
+        made = write_layer(making, with_links(difference.below("")), {})
+        return making.commit(made) if made.entries else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """Members that turn `old` into `new`. An unchanged file is the same file of the same shared layer."""
+
+    new: ImageTree
+    old: ImageTree | None
+
+    def below(self, path: str) -> Iterator[Planned]:
+        """The members below a directory; one inside comes only when it or something in it changed."""
+        before = {node.path: node for node in self.old.children(path)} if self.old else {}
+        after = {node.path: node for node in self.new.children(path)}
+        for name in sorted({*before, *after}, key=os.fsencode):
+            old, new = before.get(name), after.get(name)
+            if new is None:
+                yield Planned(whiteout_entry(name))
+            elif old is None or old.is_directory != new.is_directory:
+                yield from self._all(new)
+            elif new.is_directory:
+                yield from self._directory(old, new)
+            elif not self._same(old, new):
+                yield Planned(new.entry, self.new, new)
+
+    def _directory(self, old: Node, new: Node) -> Iterator[Planned]:
+        inside = list(self.below(new.path))
+        if inside or not self._same(old, new):
+            yield Planned(new.entry)
+            yield from inside
+
+    def _all(self, node: Node) -> Iterator[Planned]:
+        for each in walk(self.new, node):
+            yield Planned(each.entry, self.new, each)
+
+    def _same(self, old: Node, new: Node) -> bool:
+        return self.old is not None and self.old.origin(old) == self.new.origin(new)

@@ -1,0 +1,123 @@
+"""One instruction at a time: what a step does to the stage, each in a few lines.
+
+Rule: moby's classic builder, builder/dockerfile/dispatchers.go, as of dockerd 20.10.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lamina.builder.console import new_id
+from lamina.builder.copy.step import copy_step
+from lamina.builder.draft import Draft
+from lamina.builder.layering import write_layer
+from lamina.builder.run.step import run_step
+from lamina.builder.stage import StageState
+from lamina.builder.wording import comment, file_nop, nop
+from lamina.builder.work import Work
+from lamina.dockerfile import instructions as say
+from lamina.dockerfile.expansion import Expansion
+from lamina.dockerfile.position import Problem
+from lamina.formats.config import RunConfig
+from lamina.images.changes import effect
+from lamina.images.image import Image
+from lamina.images.inherit import inherit_healthcheck
+
+
+def perform(work: Work, state: StageState, instruction: say.Instruction) -> None:
+    """Do one instruction. Raises Problem for what is wrong with it, and errors of the rooms."""
+    expanded = Expansion(state.words(), work.file.escape).apply(instruction)
+    match expanded:
+        case say.Run():
+            run_step(work, state, expanded)
+        case say.Copy():
+            _copy(work, state, expanded)
+        case say.Add():
+            copy_step(work, state, expanded, None, from_image=False)
+        case say.Workdir():
+            _workdir(work, state, expanded)
+        case _:
+            _metadata(work, state, expanded)
+
+
+def _metadata(work: Work, state: StageState, instruction: say.Instruction) -> None:
+    """A step that changes the config, or only the history."""
+    if isinstance(instruction, say.Maintainer):
+        state.author = instruction.author
+    if isinstance(instruction, say.Arg):
+        for name, default in instruction.arguments:
+            state.args.declare(name, default)
+    config = effect(state.config, instruction, cmd_set=state.cmd_set)
+    if isinstance(instruction, say.Healthcheck):
+        _note_override(work, state)
+        check = inherit_healthcheck(config.healthcheck, state.config.healthcheck)
+        config = msgspec.structs.replace(config, healthcheck=check)
+    if isinstance(instruction, say.Cmd) and instruction.command.arguments:
+        state.cmd_set = True
+    _commit_nothing(work, state, config, nop(config, comment(instruction, config)))
+
+
+def _note_override(work: Work, state: StageState) -> None:
+    before = state.config.healthcheck
+    if before is not None and before.test and before.test[0] != "NONE":
+        work.console.line(f"Note: overriding previous HEALTHCHECK: [{' '.join(before.test)}]")
+
+
+def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by: str) -> None:
+    step = work.step(state, created_by, config)
+    if work.hit(state, step):
+        return
+    container = new_id()
+    work.console.running(container)
+    work.commit(state, step, None, state.time_ns)
+    if work.options.remove or work.options.force_remove:
+        work.console.removed(container)
+
+
+def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
+    """WORKDIR makes its directory, as root's, where it is missing."""
+    config = effect(state.config, instruction)
+    created_by = file_nop(config, f"WORKDIR {config.working_dir}")
+    step = work.step(state, created_by, config)
+    if work.hit(state, step):
+        return
+    container = new_id()
+    work.console.running(container)
+    draft = Draft(state.files.tree)
+    draft.make_directories(draft.resolve(config.working_dir))
+    if len(draft):
+        with work.rooms.store.layers.create() as making:
+            layer = making.commit(write_layer(making, draft.members(state.time_ns), {}))
+            work.commit(state, step, layer, state.time_ns)
+    else:
+        work.commit(state, step, None, state.time_ns)
+    if work.options.remove or work.options.force_remove:
+        work.console.removed(container)
+
+
+def _copy(work: Work, state: StageState, instruction: say.Copy) -> None:
+    if not instruction.source_image:
+        copy_step(work, state, instruction, None, from_image=False)
+        return
+    image = image_for(work, instruction.source_image)
+    copy_step(work, state, instruction, image, from_image=True)
+
+
+def image_for(work: Work, name: str) -> Image | None:
+    """The image that `--from` or `from=` names: a stage by name or number, else any image. None for an empty stage.
+
+    Raises Problem for the present stage or one to come, and what `resolve_base` raises.
+    """
+    for state in reversed(work.done):
+        if state.name and state.name == name.lower():
+            return state.image
+    if name.isdecimal():
+        index = int(name)
+        if index == len(work.done):
+            raise Problem(f"invalid from flag value {name}: refers to current build stage")
+        if index > len(work.done):
+            raise Problem(f"invalid from flag value {name}: index out of bounds", "Stages are counted from 0.")
+        return work.done[index].image
+    if name == "scratch":
+        return None
+    return work.resolve(name, work.options.platform)

@@ -1,0 +1,153 @@
+"""What the steps of one build share: the rooms they use, the context, the console, and how a step is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lamina.builder.cache import Step, StepCache
+from lamina.builder.console import Console
+from lamina.builder.context.source import BuildContext
+from lamina.builder.options import BuildOptions
+from lamina.builder.run.mountpoints import MountPoints
+from lamina.builder.stage import Files, StageState
+from lamina.builder.sums import Sums
+from lamina.cancellation import Cancellation
+from lamina.dockerfile.dockerfile import Dockerfile
+from lamina.dockerfile.mounts import MountFlag
+from lamina.dockerfile.suggest import did_you_mean
+from lamina.errors import Forbidden, NotFound, Unauthorized, Unavailable
+from lamina.formats.config import RunConfig
+from lamina.formats.digest import Digest
+from lamina.formats.platform import Platform
+from lamina.images.catalog import no_such_image
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.layers.layer import Layer
+from lamina.store.leases import Lease
+from lamina.store.store import Store
+
+ResolveBase = Callable[[str, Platform | None, bool], Image]
+
+
+class CommandRunner(Protocol):
+    """Runs the command of a RUN step in a container and gives the layer of what it changed, None for nothing.
+
+    Raises CommandFailed with `exit_code` when the command ends badly.
+    """
+
+    def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One RUN step: the container's ID, what to run in it, and the flags of the instruction, expanded.
+
+    `files` are seen in the container, executable, at their paths.
+    """
+
+    container_id: str
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...]
+    mounts: tuple[MountFlag, ...] = ()
+    network: str = "default"
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRooms:
+    """What a build needs from the engine.
+
+    `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
+    its last argument says so. `runner` is asked for at the first RUN only, so that other builds need neither mounts nor
+    privileges; without one RUN is refused. `temporary` is a folder on the data root's file system.
+    """
+
+    store: Store
+    images: Images
+    resolve_base: ResolveBase
+    temporary: Path
+    runner: Callable[[], CommandRunner] | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """One build under way."""
+
+    rooms: BuildRooms
+    options: BuildOptions
+    console: Console
+    cache: StepCache
+    file: Dockerfile
+    context: BuildContext
+    platform: Platform
+    cancellation: Cancellation
+    done: list[StageState] = field(default_factory=list)
+    image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
+    image_files: dict[Digest | None, Files] = field(default_factory=dict)
+    lease: Lease | None = None  # holds what the build makes and uses
+    held: set[Digest] = field(default_factory=set)  # by `_hold`, so far
+    closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
+    mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
+    networks: dict[str, str] = field(default_factory=dict)  # namespaces that its RUN steps share, by network
+
+    def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
+        """What decides about a step, for the cache."""
+        return Step(state.image, created_by, config, state.platform, content, state.args.epoch_ns)
+
+    def resolve(self, name: str, platform: Platform | None) -> Image:
+        """The image behind a name, which from now on stays. Raises what `resolve_base` raises, NotFound where the
+        image was removed this very moment."""
+        try:
+            image = self.rooms.resolve_base(name, platform, self.options.pull)
+        except (NotFound, Unavailable, Unauthorized, Forbidden) as error:
+            near = self._near(name)
+            if near is None:
+                raise
+            advice = f"{near} {error.advice}" if error.advice else near
+            raise type(error)(error.message, advice=advice, **error.facts) from error
+        if not self._hold(image):
+            raise no_such_image(name)
+        return image
+
+    def _near(self, name: str) -> str | None:
+        """What may have been meant by a name that leads nowhere: a stage, or an image that is here."""
+        images = [reference for listed in self.rooms.images.list() for reference in listed.references]
+        known = [state.name for state in self.done if state.name]
+        known += [form for reference in images for form in (reference.familiar(), reference.familiar_name)]
+        return did_you_mean(name, [other for other in known if other != name])
+
+    def _hold(self, image: Image) -> bool:
+        """Keeps the image's content until the end of the build, whoever removes the image; False where it is gone."""
+        new = {image.id, *image.config.diff_ids} - self.held
+        if self.lease is None or not all(self.lease.add(digest) for digest in new):
+            return False
+        self.held |= new
+        return True
+
+    def hit(self, state: StageState, step: Step) -> bool:
+        """Go on from the cache where it has the step; tells whether it had."""
+        image = self.cache.find(step)
+        if image is None or not self._hold(image):
+            return False
+        self.console.cached()
+        state.move(image, step.config)
+        return True
+
+    def commit(self, state: StageState, step: Step, layer: Layer | None, time_ns: int) -> None:
+        """Make the image of a step and go on from it."""
+        config = state.child(step.config, step.created_by, layer, time_ns)
+        image = self.rooms.images.create(config, parent=state.image.id if state.image else None, built=True)
+        self.cache.remember(step, image)
+        state.move(image, step.config)
+
+    def sums_of(self, image: Image | None) -> Sums:
+        """The memory of sums for an image's files; they never change while the image is what it is."""
+        return self.image_sums.setdefault(image.id if image else None, Sums(of_image=True))
+
+    def files_of(self, image: Image | None) -> Files:
+        """The files of an image that a step copies from."""
+        return self.image_files.setdefault(image.id if image else None, Files(image))

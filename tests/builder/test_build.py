@@ -1,0 +1,156 @@
+"""Builds without RUN, from Dockerfile to image, without a privilege."""
+
+from __future__ import annotations
+
+import pytest
+
+from lamina.builder.builder import build
+from lamina.builder.context.source import from_directory
+from lamina.builder.options import BuildOptions
+from lamina.cancellation import Cancellation
+from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
+from lamina.formats.reference import Reference
+from lamina.progress import Message, Output
+from support.workshop import FILES, Workshop, listing
+
+
+def test_classic_output_first_and_cached(workshop: Workshop) -> None:
+    text = 'FROM scratch\nCOPY a.txt /\nCMD ["/x"]\n'
+    options = BuildOptions(tags=(Reference.parse("my-app"),))
+    image = workshop.build(text, FILES, options)
+    copied = image.parent
+    assert copied is not None
+    lines = workshop.said.splitlines()
+    running = lines[5].removeprefix(" ---> Running in ")
+    assert lines == [
+        "Step 1/3 : FROM scratch",
+        " ---> ",
+        "Step 2/3 : COPY a.txt /",
+        f" ---> {copied.short}",
+        'Step 3/3 : CMD ["/x"]',
+        f" ---> Running in {running}",
+        f"Removing intermediate container {running}",
+        f" ---> {image.id.short}",
+        f"Successfully built {image.id.short}",
+        "Successfully tagged my-app:latest",
+    ]
+    assert workshop.aux == [{"ID": str(image.id)}]
+    again = workshop.build(text, FILES, options)
+    assert again.id == image.id
+    assert workshop.said.count(" ---> Using cache\n") == 2
+    assert [step.id for step in workshop.images.history("my-app")] == [str(image.id), str(copied)]
+
+
+def test_a_base_that_is_nowhere_gets_near_misses(workshop: Workshop) -> None:
+    workshop.build("FROM scratch\nENV A=1\n", options=BuildOptions(tags=(Reference.parse("python-app"),)))
+    with pytest.raises(NotFound, match=r"Did you mean python-app\?"):
+        workshop.build("FROM pyton-app\nENV A=1\n")
+    with pytest.raises(NotFound, match=r"Did you mean builder\?"):
+        workshop.build("FROM scratch AS builder\nENV A=1\nFROM scratch\nCOPY --from=bulder /a /b\n")
+    with pytest.raises(NotFound) as raised:
+        workshop.build("FROM quite-another\nENV A=1\n")
+    assert "Did you mean" not in str(raised.value)
+
+
+def test_directives_are_followed_told_or_refused(workshop: Workshop) -> None:
+    workshop.build("# syntax=mirror.example.com/docker/dockerfile:1.7-labs\n# check=skip=all\nFROM scratch\nENV A=1\n")
+    assert "WARNING" not in workshop.said
+    workshop.build("# syntax=example.com/other\n# check=error=true\nFROM scratch\nENV A=1\n")
+    assert "line 1: # syntax=example.com/other is not supported yet" in workshop.said
+    assert "line 2: # check=error=true is not supported yet" in workshop.said
+    with pytest.raises(InvalidInput, match="on line 1: invalid check option 'errr=true'"):
+        workshop.build("# check=errr=true\nFROM scratch\nENV A=1\n")
+
+
+def test_stages_targets_and_arguments(workshop: Workshop) -> None:
+    text = (
+        "ARG BASE=scratch\nFROM ${BASE} AS one\nARG V=1\nENV V=$V\nCOPY --chown=7:8 a.txt /a\n"
+        "FROM scratch AS two\nCOPY --from=one /a /from-name\nCOPY --from=0 /a /from-number\n"
+    )
+    image = workshop.build(text, FILES, BuildOptions(build_args={"V": "2", "UNUSED": "x"}, labels={"l": "$V"}))
+    assert listing(image) == {"from-name": "regular 644 7:8 alpha", "from-number": "regular 644 7:8 alpha"}
+    assert image.config.config.labels == {"l": "$V"}
+    assert "[Warning] One or more build-args [UNUSED] were not consumed" in workshop.said
+    one = workshop.build(text, FILES, BuildOptions(build_args={"V": "2"}, target="ONE"))
+    assert one.config.config.env[-1] == "V=2"
+    with pytest.raises(InvalidInput, match="failed to reach build target on"):
+        workshop.build(text, FILES, BuildOptions(target="on"))
+
+
+def test_onbuild_triggers_run_in_the_child(workshop: Workshop) -> None:
+    base = workshop.build("FROM scratch\nONBUILD COPY a.txt /\nONBUILD ENV T=1\n", FILES)
+    assert base.config.config.on_build == ("COPY a.txt /", "ENV T=1")
+    image = workshop.build(f"FROM {base.id.encoded}\nENV X=2\n", FILES)
+    assert "# Executing 2 build triggers" in workshop.said
+    assert image.config.config.on_build == ()
+    assert image.config.config.env[-2:] == ("T=1", "X=2")
+    assert "a.txt" in listing(image)
+
+
+def test_squash_leaves_one_layer_over_the_base(workshop: Workshop) -> None:
+    base = workshop.build("FROM scratch\nCOPY dir /d\n", FILES)
+    text = f"FROM {base.id.encoded}\nCOPY a.txt /\nCOPY run.sh /a.txt\nENV A=1\n"
+    plain = workshop.build(text, FILES)
+    image = workshop.build(text, FILES, BuildOptions(squash=True))
+    assert (len(plain.layers), len(image.layers)) == (3, 2)
+    assert image.layers[0] == base.layers[0]
+    assert listing(image) == listing(plain)
+    assert image.config.history[-1].comment == f"merge {plain.id} to {base.id}"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "message"),
+    [
+        ("FROM scratch\n", "No image was generated"),
+        ("FROM scratch\nCOPY nope /\n", "COPY failed: file not found in build context or excluded by .dockerignore"),
+        ("FROM scratch\nCOPY *.none /\n", "COPY failed: no source files were specified"),
+        ("FROM scratch\nCOPY ../x /\n", "forbidden path outside the build context"),
+        ("FROM scratch\nCOPY a.txt run.sh /x\n", "the destination must be a directory and end with a /"),
+        ("FROM scratch\nCOPY a.txt /f\nCOPY dir /f\n", "not a directory"),
+        ("FROM scratch\nCOPY --from=1 a /\n", "refers to current build stage|out of bounds"),
+        ("FROM scratch AS a\nFROM scratch AS a\n", "a stage name already used"),
+        ("ARG B\nFROM $B\n", "base name \\(\\$B\\) should not be blank"),
+        ("FROM scratch\nENV A=${B:?needed}\n", "B: needed"),
+        ("FROM scratch\nCOPY --chown=ghost a.txt /\n", "no such user: ghost"),
+        ("FROM scratch\nCOPY --chmod=9 a.txt /\n", "invalid chmod"),
+        ("FROM nowhere\n", "No such image"),
+    ],
+)
+def test_mistakes_name_their_line(workshop: Workshop, dockerfile: str, message: str) -> None:
+    with pytest.raises(LaminaError, match=message) as caught:
+        workshop.build(dockerfile, FILES)
+    if "generated" not in message:
+        assert isinstance(caught.value.facts["line"], int)
+    assert not [item for item in workshop.images.list() if item.image.references]
+
+
+def test_without_containers_run_is_refused_clearly(workshop: Workshop) -> None:
+    with pytest.raises(Unsupported) as caught:
+        workshop.build("FROM scratch\nRUN true\n")
+    assert caught.value.facts["line"] == 2
+
+
+def test_a_cancelled_build_stops_before_its_next_step(workshop: Workshop) -> None:
+    token = Cancellation()
+
+    def report(message: Message) -> None:
+        if isinstance(message, Output) and message.text.startswith("Step 2/3"):
+            token.cancel("enough")
+
+    with from_directory(workshop.context("FROM scratch\nENV A=1\nENV B=2\n")) as context:
+        with pytest.raises(Cancelled, match="enough"):
+            build(context, BuildOptions(), workshop.rooms, report, token)
+
+
+def test_a_quiet_build_says_only_the_id(workshop: Workshop) -> None:
+    image = workshop.build("FROM scratch\nENV A=1\n", options=BuildOptions(quiet=True))
+    assert workshop.said == f"{image.id}\n"
+
+
+def test_a_healthcheck_leaves_what_it_does_not_say_as_it_was(workshop: Workshop) -> None:
+    image = workshop.build("FROM scratch\nHEALTHCHECK --interval=1h CMD a\nHEALTHCHECK --retries=200 CMD b\n")
+    check = image.config.config.healthcheck
+    assert check is not None
+    assert (check.test, check.interval, check.retries) == (("CMD-SHELL", "b"), 3600 * 10**9, 200)
+    assert image.config.history[-1].created_by.endswith('HEALTHCHECK &{["CMD-SHELL" "b"] "0s" "0s" "0s" \'È\'}')
+    assert "Note: overriding previous HEALTHCHECK: [CMD-SHELL a]" in workshop.said

@@ -1,0 +1,107 @@
+"""Contexts, and what COPY and ADD bring from them."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from lamina.builder.context.source import from_archive, from_directory, from_dockerfile
+from lamina.errors import InvalidInput, NotFound
+from support.context import File
+from support.workshop import FILES, Workshop, kinds, listing
+
+
+def test_tar_and_directory_contexts_give_the_same_image(workshop: Workshop) -> None:
+    text = "FROM scratch\nCOPY . /app/\nCOPY dir /d\n"
+    folder = workshop.context(text, {**FILES, "l": File(link="a.txt")})
+    here = workshop.run(from_directory(folder)).image
+    sent = io.BytesIO()
+    with tarfile.open(fileobj=sent, mode="w:gz") as tar:
+        tar.add(folder, arcname=".")
+    sent.seek(0)
+    there = workshop.run(from_archive(sent, workshop.folder)).image
+    assert there.id == here.id
+    assert workshop.said.count("Using cache") == 2
+
+
+def test_dockerfile_alone_and_missing(workshop: Workshop) -> None:
+    assert workshop.run(from_dockerfile(b"FROM scratch\nENV A=1\n")).image.config.config.env[-1] == "A=1"
+    with pytest.raises(InvalidInput, match="no build context"):
+        workshop.run(from_dockerfile(b"FROM scratch\nCOPY a /\n"))
+    with pytest.raises(NotFound, match="Cannot locate specified Dockerfile: other"):
+        from_directory(workshop.context("FROM scratch\n"), "other")
+    with pytest.raises(NotFound, match="not found"):
+        from_directory(workshop.folder / "none")
+
+
+def test_ignore_rules_apply_in_place_and_are_named(workshop: Workshop) -> None:
+    files = {**FILES, ".dockerignore": "*.txt\ndir\n!dir/two\n"}
+    image = workshop.build("FROM scratch\nCOPY . /\n", files)
+    assert sorted(listing(image)) == [".dockerignore", "Dockerfile", "dir", "dir/two", "run.sh"]
+    with pytest.raises(InvalidInput) as caught:
+        workshop.build("FROM scratch\nCOPY a.txt /\n", files)
+    assert 'line 1 ("*.txt") excludes it' in str(caught.value)
+    assert caught.value.facts["line"] == 2
+
+
+def test_the_dockerfiles_own_ignore_file_comes_first(workshop: Workshop) -> None:
+    files = {**FILES, ".dockerignore": "*", "Dockerfile.dockerignore": "dir\n"}
+    assert "a.txt" in listing(workshop.build("FROM scratch\nCOPY . /\n", files))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("COPY a.txt /", {"a.txt": "regular 644 0:0 alpha"}),
+        ("COPY a.txt /x/y/", {
+            "x": "directory 755 0:0", "x/y": "directory 755 0:0", "x/y/a.txt": "regular 644 0:0 alpha"}),
+        ("COPY --chmod=0600 a.txt /", {"a.txt": "regular 600 0:0 alpha"}),
+        ("COPY --chmod=u=rwX,go=rX run.sh /", {"run.sh": "regular 755 0:0 #!"}),
+        ("COPY --chown=5:6 a.txt /n/", {"n": "directory 755 5:6", "n/a.txt": "regular 644 5:6 alpha"}),
+        ("COPY --exclude=two dir /d", {"d": "directory 755 0:0", "d/one": "regular 644 0:0 1"}),
+        ("COPY --parents dir/one /p/", {
+            "p": "directory 755 0:0", "p/dir": "directory 755 0:0", "p/dir/one": "regular 644 0:0 1"}),
+        ("COPY --parents ./dir/./one /p/", {"p": "directory 755 0:0", "p/one": "regular 644 0:0 1"}),
+        ("COPY --link a.txt /", {"a.txt": "regular 644 0:0 alpha"}),
+        ("COPY <<E /e\nhello $PATH\nE", {
+            "e": "regular 644 0:0 hello /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}),
+        ("COPY <<'E' <<F /h/\n$A\nE\nf\nF", {
+            "h": "directory 755 0:0", "h/E": "regular 644 0:0 $A", "h/F": "regular 644 0:0 f"}),
+    ],
+)  # fmt: skip
+def test_copies(workshop: Workshop, line: str, expected: dict[str, str]) -> None:
+    assert listing(workshop.build(f"FROM scratch\n{line}\n", FILES)) == expected
+
+
+def test_archives_are_unpacked_by_add_alone(workshop: Workshop) -> None:
+    members = {"d": File(directory=True, mode=0o700), "d/f": File("x", mode=0o640, uid=1, gid=2), "l": File(link="d/f")}
+    files = {"t.tgz": File(archive=members, compression="gz"), "not.tar": "plain"}
+    image = workshop.build("FROM scratch\nADD t.tgz /x\nADD not.tar /\nADD --unpack=false t.tgz /kept/\n", files)
+    assert kinds(image) == {
+        "x": "directory 755 0:0",
+        "x/d": "directory 700 0:0",
+        "x/d/f": "regular 640 1:2",
+        "x/l": "symlink 777 0:0",
+        "not.tar": "regular 644 0:0",
+        "kept": "directory 755 0:0",
+        "kept/t.tgz": "regular 644 0:0",
+    }
+
+
+def test_an_archive_stays_below_its_destination(workshop: Workshop) -> None:
+    members = {"l": File(link="/etc"), "l/f": File("x"), "lib/g": File("y")}
+    files = {"t.tar": File(archive=members), "lib": File(link="/real")}
+    image = workshop.build("FROM scratch\nWORKDIR /real\nCOPY . /x/\nADD t.tar /x/\n", {**files, "real/r": "1"})
+    found = listing(image)
+    assert found["x/etc/f"].endswith(" x")
+    assert not [path for path in found if path.startswith(("etc", "real/"))]
+
+
+def test_a_bad_archive_is_not_taken_for_a_plain_file(workshop: Workshop) -> None:
+    files = {"t.tar": File(archive={"../../up": File("x")})}
+    with pytest.raises(InvalidInput, match="leads outside the archive"):
+        workshop.build("FROM scratch\nADD t.tar /x/\n", files)
+    with pytest.raises(InvalidInput, match="It is a link to nowhere, which is not there"):
+        workshop.build("FROM scratch\nCOPY l /\n", {"l": File(link="nowhere")})

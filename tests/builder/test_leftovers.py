@@ -1,0 +1,76 @@
+"""An engine that is killed in the middle of a RUN leaves a container, which the next one ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lamina.builder.run.leftovers import sweep
+from lamina.runtime.runtime import Runtime
+from lamina.snapshots.choose import open_driver
+
+pytestmark = pytest.mark.root
+DEADLINE = 30.0  # seconds for the engine in the child process to reach its RUN
+
+ENGINE = """
+import sys
+from pathlib import Path
+from lamina.builder.builder import build
+from lamina.builder.context.source import from_dockerfile
+from lamina.builder.options import BuildOptions
+from lamina.builder.run.container import ContainerRunner
+from lamina.builder.work import BuildRooms
+from lamina.events import EventBus
+from lamina.formats.reference import Reference
+from lamina.images.images import Images
+from lamina.progress import Output
+from lamina.runtime.runtime import Runtime
+from lamina.snapshots.choose import open_driver
+from lamina.store.store import Store
+
+root, base = Path(sys.argv[1]), Path(sys.argv[2])
+store = Store.open(root / "store")
+images = Images(store, EventBus())
+with base.open("rb") as tar:
+    images.import_tar(tar, Reference.parse("base"), changes=["ENV PATH=/bin:/sbin"])
+temporary = root / "temporary"
+temporary.mkdir()
+runner = ContainerRunner(open_driver(root / "snapshots"), Runtime(root / "tasks"), None, temporary, root / "mounts")
+rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
+say = lambda message: print(message.text, end="", flush=True) if isinstance(message, Output) else None
+with from_dockerfile(b"FROM base\\nRUN echo reached; sleep 1000\\n") as context:
+    build(context, BuildOptions(network="none"), rooms, say)
+"""
+
+
+@pytest.fixture
+def killed_engine(data_root: Path, busybox_tar: Path) -> Path:
+    """The data root of an engine that was killed while its RUN slept."""
+    command = [sys.executable, "-c", ENGINE, str(data_root), str(busybox_tar)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = time.monotonic()
+        for line in process.stdout:
+            if line.startswith("reached"):
+                break
+            assert time.monotonic() - started < DEADLINE
+        process.kill()
+    return data_root
+
+
+def test_the_next_start_ends_it(killed_engine: Path) -> None:
+    temporary = killed_engine / "temporary"
+    assert [path.name[:6] for path in temporary.iterdir()] == ["build-"]
+    runtime = Runtime(killed_engine / "tasks")
+    sweep(runtime, temporary)
+    assert list(temporary.iterdir()) == []
+    driver = open_driver(killed_engine / "snapshots")
+    driver.sweep([])
+    assert driver.keys() == []
+    sweep(runtime, temporary)
+    driver.close()
+    runtime.close()

@@ -1,0 +1,184 @@
+"""RUN in real containers."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lamina.builder.builder import build as run_build
+from lamina.builder.context.source import from_dockerfile
+from lamina.builder.options import BuildOptions
+from lamina.builder.run.container import ContainerRunner
+from lamina.builder.work import BuildRooms
+from lamina.cancellation import Cancellation
+from lamina.errors import Cancelled, CommandFailed, InvalidInput, Unsupported
+from lamina.events import EventBus
+from lamina.formats.reference import Reference
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.progress import Message, Output
+from lamina.runtime.runtime import Runtime
+from lamina.snapshots.choose import open_driver
+from lamina.store.store import Store
+from support.context import File
+from support.workshop import Workshop, kinds, listing
+
+pytestmark = pytest.mark.root
+OFFLINE = BuildOptions(network="none")
+
+
+@pytest.fixture(params=["erofs", "copy"])
+def shop(data_root: Path, busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[Workshop]:
+    """A workshop with containers, and a busybox image called base."""
+    driver = open_driver(data_root / "snapshots", request.param)
+    runtime = Runtime(data_root / "tasks")
+    temporary = data_root / "temporary"
+    temporary.mkdir()
+    runner = ContainerRunner(driver, runtime, None, temporary, data_root / "mounts")
+    with Store.open(data_root / "store") as store:
+        images = Images(store, EventBus())
+        with busybox_tar.open("rb") as tar:
+            images.import_tar(tar, Reference.parse("base"), changes=["ENV PATH=/bin:/sbin"])
+        rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
+        yield Workshop(rooms, temporary)
+        assert driver.keys() == []
+        assert [path.name for path in temporary.iterdir()] in ([], ["context"])
+    runtime.close()
+    driver.close()
+
+
+def top(image: Image) -> list[str]:
+    """The names in the highest layer."""
+    with tarfile.open(image.layers[-1].tar) as tar:
+        return tar.getnames()
+
+
+def build(shop: Workshop, text: str, options: BuildOptions = OFFLINE) -> Image:
+    return shop.build(f"FROM base\n{text}\n", {"a.txt": "alpha\n", "d/one": "1"}, options)
+
+
+def test_changes_become_one_layer_and_nothing_else(shop: Workshop) -> None:
+    image = build(shop, "RUN echo hello > /hello && mkdir /n && chown 5:6 /n\nRUN rm /hello\nRUN true")
+    assert top(image) == [".wh.hello"]
+    history = [(step.created_by, step.empty_layer) for step in image.config.history[1:]]
+    assert history == [
+        ("/bin/sh -c echo hello > /hello && mkdir /n && chown 5:6 /n", False),
+        ("/bin/sh -c rm /hello", False),
+        ("/bin/sh -c true", True),
+    ]
+    assert kinds(image)["n"] == "directory 755 5:6"
+    assert "etc/resolv.conf" not in listing(image)
+
+
+def test_output_lines_and_the_cache(shop: Workshop) -> None:
+    image = build(shop, "RUN echo out; echo err >&2")
+    lines = shop.said.splitlines()
+    container = lines[3].removeprefix(" ---> Running in ")
+    assert set(lines[4:6]) == {"out", "err"}
+    assert lines[6:8] == [f"Removing intermediate container {container}", f" ---> {image.id.short}"]
+    assert build(shop, "RUN echo out; echo err >&2").id == image.id
+    assert " ---> Using cache" in shop.said
+
+
+def test_environment_arguments_user_and_directory(shop: Workshop) -> None:
+    options = BuildOptions(network="none", build_args={"A": "given", "HTTP_PROXY": "p", "SOURCE_DATE_EPOCH": "1000000"})
+    text = 'ARG A\nENV E=e\nWORKDIR /w\nUSER 7:8\nRUN echo "$A $E $HTTP_PROXY $HOME $(pwd) $(id -u):$(id -g)" > /tmp/o'
+    image = build(shop, text, options)
+    assert listing(image)["tmp/o"] == "regular 644 7:8 given e p / /w 7:8"
+    step = image.config.history[-1]
+    assert step.created_by.startswith("|1 A=given /bin/sh -c echo")
+    assert step.created == "1970-01-12T13:46:40Z"
+    with tarfile.open(image.layers[-1].tar) as tar:
+        assert max(member.mtime for member in tar) <= 1_000_000
+
+
+def test_failures_carry_the_code_and_keep_nothing(shop: Workshop) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        build(shop, "RUN echo before; exit 7")
+    assert str(caught.value) == "The command '/bin/sh -c echo before; exit 7' returned a non-zero code: 7"
+    assert (caught.value.facts["exit_code"], caught.value.facts["line"]) == (7, 2)
+    assert shop.said.endswith("before\nDockerfile line 2:\n   2 | RUN echo before; exit 7\n")
+    assert "Removing" not in shop.said
+    with pytest.raises((InvalidInput, CommandFailed), match="no such file"):
+        build(shop, 'RUN ["/no/such"]')
+    with pytest.raises(InvalidInput, match="ghost"):
+        build(shop, "USER ghost\nRUN true")
+
+
+def test_volumes_forget_what_run_writes(shop: Workshop) -> None:
+    image = build(shop, "RUN mkdir /v && echo 1 > /v/a\nVOLUME /v /new\nRUN cat /v/a && echo 2 > /v/b && touch /new/x")
+    assert "v/b" not in listing(image)
+    assert "new/x" not in listing(image)
+    assert shop.said.count("\n1\n") == 1
+
+
+def test_mounts(shop: Workshop) -> None:
+    options = BuildOptions(network="none", secrets={"token": b"s3cret"})
+    flags = (
+        "--mount=type=bind,source=d,target=/ctx --mount=type=bind,from=base,source=/bin,target=/other,rw "
+        "--mount=type=tmpfs,target=/t,size=1m --mount=type=secret,id=token "
+        "--mount=type=secret,id=token,env=TOKEN --mount=type=cache,target=/c,id=shared"
+    )
+    command = "cat /ctx/one /run/secrets/token; echo; echo $TOKEN; touch /other/x /t/x; ls /c; echo kept > /c/f"
+    image = build(shop, f"RUN {flags} {command}", options)
+    assert "1s3cret\ns3cret\n" in shop.said
+    assert sorted(set(listing(image)) - set(listing(shop.images.get("base")))) == []
+    assert "s3cret" not in str(image.config.raw)
+    build(shop, "RUN --mount=type=cache,target=/elsewhere,id=shared cat /elsewhere/f", options)
+    assert "kept\n" in shop.said
+    with pytest.raises(InvalidInput, match="secret none: not found"):
+        build(shop, "RUN --mount=type=secret,id=none,required true")
+    with pytest.raises(Unsupported, match="not supported yet"):
+        build(shop, "RUN --mount=type=ssh true")
+
+
+def test_a_secret_is_nowhere_once_the_build_has_ended(shop: Workshop, data_root: Path) -> None:
+    value = b"hunter2-7f3a9c-of-the-build"
+    options = BuildOptions(network="none", secrets={"token": value})
+    mounts = "--mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN"
+    build(shop, f'RUN {mounts} test "$(cat /run/secrets/token)" = "$TOKEN" && touch /seen', options)
+    places = [path for path in data_root.rglob("*") if path.is_file() and value in path.read_bytes()]
+    assert places == []
+    assert value.decode() not in shop.said
+
+
+def test_here_documents(shop: Workshop) -> None:
+    build(shop, "RUN <<EOF\necho one\necho two $HOME\nEOF\nRUN <<-'S' cat\n\tplain $HOME\n\tS")
+    assert "one\ntwo /root\n" in shop.said
+    assert "plain $HOME\n" in shop.said
+    build(shop, "RUN <<P\n#!/bin/cat\nas data\nP")
+    assert "#!/bin/cat\nas data\n" in shop.said
+
+
+def test_mount_points_in_place_of_links_of_the_image_leave_no_trace(shop: Workshop) -> None:
+    text = "FROM base\nCOPY e /etc/\nRUN grep -q localhost /etc/hosts\nRUN test ! -e /real\n"
+    image = shop.build(text, {"e/hosts": File(link="/real/hosts")}, OFFLINE)
+    assert image.config.history[-1].empty_layer
+    assert "real/hosts" not in listing(image)
+    assert kinds(image)["etc/hosts"].startswith("symlink")
+
+
+def test_a_cancelled_run_ends_at_once(shop: Workshop) -> None:
+    token = Cancellation()
+
+    def hear(message: Message) -> None:
+        if isinstance(message, Output) and message.text == "started\n":
+            token.cancel("enough")
+
+    with from_dockerfile(b"FROM base\nRUN echo started; sleep 1000\n") as context:
+        with pytest.raises(Cancelled, match="enough"):
+            run_build(context, OFFLINE, shop.rooms, hear, token)
+
+
+def test_directories_list_themselves_and_their_parents(shop: Workshop) -> None:
+    image = build(shop, "RUN ls -a /etc | head -n 2 > /tmp/o")
+    assert listing(image)["tmp/o"] == "regular 644 0:0 .\n.."
+
+
+def test_a_set_id_file_made_by_run_stays_and_copies_lose_it(shop: Workshop) -> None:
+    files = {"s": File("x", mode=0o6755)}
+    image = shop.build("FROM base\nCOPY s /copied\nRUN cp /copied /made && chmod 6755 /made\n", files, OFFLINE)
+    assert (kinds(image)["copied"], kinds(image)["made"]) == ("regular 755 0:0", "regular 6755 0:0")
