@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lamina.dockerfile.position import Problem
+from lamina.errors import InvalidInput
+from lamina.formats.symlinks import follow
 from lamina.layers.entry import Entry, EntryType
-
-MAX_LINKS = 255  # symlinks followed in one path, as Docker's scoped resolution allows
 
 
 class Data(Protocol):
@@ -70,31 +70,19 @@ class EmptyTree:
 
 
 def resolve(lookup: Callable[[str], Entry | None], path: str) -> str:
-    """`path` without symlinks, never above the root: absolute links and `..` stay inside. What is missing is kept.
+    """Return `path` without symlinks, never above the root. What is missing is taken as it is written.
 
-    Raises Problem for a loop of links.
+    Raise Problem for a loop of links.
     """
-    pending = list(reversed(path.split("/")))
-    done: list[str] = []
-    links = 0
-    while pending:
-        part = pending.pop()
-        if part in ("", "."):
-            continue
-        if part == "..":
-            del done[-1:]
-            continue
-        entry = lookup("/".join([*done, part]))
-        if entry is None or entry.type is not EntryType.SYMLINK:
-            done.append(part)
-            continue
-        links += 1
-        if links > MAX_LINKS:
-            raise Problem(f"too many links in {path}", "A symlink leads back to itself.")
-        if entry.target.startswith("/"):
-            done.clear()
-        pending.extend(reversed(entry.target.split("/")))
-    return "/".join(done)
+
+    def link(at: str, more: bool) -> str:
+        entry = lookup(at)
+        return entry.target if entry is not None and entry.type is EntryType.SYMLINK else ""
+
+    try:
+        return follow(path, link)
+    except InvalidInput as error:
+        raise Problem(error.message, "A symlink leads back to itself.") from None
 
 
 def find(tree: Tree, path: str) -> Node | None:

@@ -24,9 +24,8 @@ from lamina.containers.files import NAMES
 from lamina.containers.record import MountPoint
 from lamina.containers.rooms import Rooms
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
+from lamina.formats.symlinks import follow
 from lamina.linux.openat2 import openat2
-
-_MOST_LINKS = 40  # as many as the kernel follows (path_resolution(7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +55,7 @@ class Paths:
 
         Parts that are not there are taken as they are written. Raise InvalidInput where links go round in a circle.
         """
-        pending = path.split("/")[::-1]
-        walked: list[str] = []
-        links = 0
-        while pending:
-            part = pending.pop()
-            if part == "..":
-                del walked[-1:]
-            if part in ("", ".", ".."):
-                continue
-            walked.append(part)
-            text = self._link("/" + "/".join(walked)) if last or any(pending) else ""
-            if text:
-                links += 1
-                if links > _MOST_LINKS:
-                    raise InvalidInput("too many levels of symbolic links in a path of the container", path=path)
-                walked = [] if text.startswith("/") else walked[:-1]
-                pending += text.split("/")[::-1]
-        return "/" + "/".join(walked)
+        return "/" + follow(path, lambda at, more: self._link(f"/{at}") if last or more else "")
 
     def _link(self, path: str) -> str:
         """The text of the symbolic link `path`, "" for anything else."""

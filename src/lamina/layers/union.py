@@ -6,14 +6,17 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from lamina.errors import InvalidInput
+from lamina.formats.symlinks import follow
 from lamina.layers.entry import EntryType
 from lamina.layers.tree import Node, Tree, name_key
 
-_MAX_SYMLINKS = 40
 _MAX_KNOWN = 20_000
 
 _Stack = list[tuple[int, Node]]
+
+
+class _Nowhere(Exception):
+    """A path leads over something that is missing, or no directory."""
 
 
 class UnionTree:
@@ -63,27 +66,17 @@ class UnionTree:
 
         ".." goes up and never above the root. None when there is no such file. Raises InvalidInput past 40 symlinks.
         """
-        done: list[str] = []
-        todo = path.split("/")[::-1]
-        symlinks = 0
-        while todo:
-            part = todo.pop()
-            if part == "..":
-                done[-1:] = []
-            elif part not in ("", "."):
-                node = self.lookup("/".join((*done, part)))
-                if node is None or (todo and node.entry.type not in (EntryType.DIRECTORY, EntryType.SYMLINK)):
-                    return None
-                if node.entry.type is not EntryType.SYMLINK:
-                    done.append(part)
-                    continue
-                symlinks += 1
-                if symlinks > _MAX_SYMLINKS:
-                    raise InvalidInput(f"too many symlinks on the way to {path!r}", path=path)
-                if node.entry.target.startswith("/"):
-                    done.clear()
-                todo.extend(node.entry.target.split("/")[::-1])
-        return self.lookup("/".join(done))
+        try:
+            return self.lookup(follow(path, self._link))
+        except _Nowhere:
+            return None
+
+    def _link(self, path: str, more: bool) -> str:
+        """Return the text of the symlink at `path`. Raise _Nowhere where a path cannot go on."""
+        node = self.lookup(path)
+        if node is None or (more and node.entry.type not in (EntryType.DIRECTORY, EntryType.SYMLINK)):
+            raise _Nowhere
+        return node.entry.target if node.entry.type is EntryType.SYMLINK else ""
 
     def _stack(self, path: str) -> _Stack:
         """The files at `path` that count, from the top: one that is no directory, or directories to be merged."""

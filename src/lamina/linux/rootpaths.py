@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
+from lamina.formats.symlinks import follow
 from lamina.linux.openat2 import openat2
-
-_LINKS = 40  # as many as the kernel follows (path_resolution(7))
 
 
 def followed(root_fd: int, path: str) -> str:
@@ -14,20 +13,7 @@ def followed(root_fd: int, path: str) -> str:
 
     The result is absolute and holds for as long as nobody changes the tree: to act on a path, open it by `openat2`.
     """
-    left, done, links = path.split("/")[::-1], list[str](), 0
-    while left:
-        name = left.pop()
-        if name == "..":
-            del done[-1:]
-        elif name not in ("", "."):
-            target = _link(root_fd, "/".join((*done, name))) if links < _LINKS else ""
-            if target:
-                links += 1
-                done = [] if target.startswith("/") else done
-                left += target.split("/")[::-1]
-            else:
-                done.append(name)
-    return "/" + "/".join(done)
+    return "/" + follow(path, lambda at, more: _link(root_fd, at), strict=False)
 
 
 def _link(root_fd: int, path: str) -> str:
