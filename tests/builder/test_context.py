@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import io
 import os
 import socket
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.times import parse_time
 from lamina.linux.identity import Caller
 from support.context import File, write_context
+from support.web import serving
 from support.workshop import Workshop, kinds, listing
 
 
@@ -203,23 +201,13 @@ def test_a_file_that_shrinks_while_it_is_read_fails_the_step(workshop: Workshop)
             write_layer(making, [Planned(node.entry, context.tree, node)], {})
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        return
-
-
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder, and the address under which a real server shows it."""
     folder = tmp_path / "web"
     folder.mkdir()
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(folder) as address:
+        yield folder, address
 
 
 def test_add_downloads(workshop: Workshop, web: tuple[Path, str]) -> None:

@@ -10,16 +10,35 @@ import base64
 import os
 import re
 import shutil
-import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamina.errors import InvalidInput, Unavailable
+from lamina.errors import InvalidInput, TooLarge, Unavailable
 from lamina.formats.userinfo import split_userinfo
 from lamina.linux.privacy import USUAL_UMASK
+from lamina.linux.programs import run_bounded
 
 _GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")
 _SECONDS = 600  # for one git command
+_OUTPUT = 1 << 20  # bytes that one git command may write: a server can send messages without end
+_QUOTE = 2000  # characters of git's last message that an error repeats
+_MOST_MEMORY = 8 << 30  # bytes
+# How the machine reaches servers: the variables of git's own that count.
+_KEPT = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+# A repository's own settings cannot come from a server; these hold even if one did (git-config(1)).
+_SETTINGS = (
+    "protocol.allow=never",  # nor `file` or `ext`, which lead to local files and programs, in submodules
+    "protocol.https.allow=always",
+    "protocol.http.allow=always",
+    "protocol.git.allow=always",
+    "protocol.ssh.allow=always",
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.gitProxy=none",
+    "credential.helper=",
+    "safe.bareRepository=explicit",  # a folder in the tree that looks like a repository is none
+)
 
 
 def is_git(location: str) -> bool:
@@ -111,24 +130,40 @@ def _date(folder: Path, seconds: int) -> None:
 
 
 def _git(root: Path, *arguments: str, **variables: str) -> str:
-    """Run git without the user's or the machine's configuration, and without protocols that lead to local files."""
-    environment = {
-        **os.environ,
+    """Run git and return its output. Raises InvalidInput when git refuses, or says or needs too much; Unavailable when
+    it takes too long."""
+    options = [word for setting in _SETTINGS for word in ("-c", setting)]
+    command = ["prlimit", f"--as={_memory_limit()}", "git", *options, *arguments]
+    try:
+        done = run_bounded(
+            command, limit=_OUTPUT, seconds=_SECONDS, cwd=root, environment=_environment(variables), umask=USUAL_UMASK
+        )
+    except Unavailable as error:
+        raise Unavailable(f"git {arguments[0]} took more than {_SECONDS} seconds") from error
+    except TooLarge as error:
+        raise InvalidInput(f"git {arguments[0]} failed: it wrote more than {_OUTPUT} bytes of messages") from error
+    if done.exit_code != 0:
+        message = done.stderr.decode("utf-8", "replace").strip()
+        raise InvalidInput(f"git {arguments[0]} failed: {message[-_QUOTE:]}", exit_code=done.exit_code)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which neither the user's nor the machine's configuration counts, nor any variable that
+    would tell git where a repository is; `variables` do."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
+    return {
+        **inherited,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_PROTOCOL_FROM_USER": "0",
         "GIT_TERMINAL_PROMPT": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
         "HOME": "/nonexistent",
         **variables,
     }
-    command = ["git", "-c", "protocol.file.allow=never", "-c", "core.hooksPath=/dev/null", *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, timeout=_SECONDS, check=False, umask=USUAL_UMASK
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"git {arguments[0]} took more than {_SECONDS} seconds") from error
-    if done.returncode != 0:
-        message = done.stderr.decode("utf-8", "replace").strip()
-        raise InvalidInput(f"git {arguments[0]} failed: {message}", exit_code=done.returncode)
-    return done.stdout.decode("utf-8", "replace")
+
+
+def _memory_limit() -> int:
+    """Return how many bytes of addresses git may use: few objects can stand for very many files."""
+    return min(_MOST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
