@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _INPUT = 256 * 1024
 _OUTPUT = 1 << 20
-_XZ_MEMORY = 1 << 30
+_XZ_MEMORY = 256 << 20  # bytes; xz -9 makes what needs 65 MiB
 _ERRORS: tuple[type[Exception], ...] = (
     OSError,
     EOFError,

@@ -16,8 +16,10 @@ class Limits:
     The defaults are far above what real images hold and far below what hurts the machine that reads them.
     """
 
-    entries: int = 2_000_000
-    """Members, counting whiteouts."""
+    entries: int = 1_000_000
+    """Members, counting whiteouts. Each takes about 900 bytes of memory while its archive is read."""
+    metadata_size: int = 128 << 20
+    """Bytes of paths, link targets and extended attributes of all members, and 64 for each piece of a sparse file."""
     path_length: int = 4095
     """Bytes of one path or link target: the kernel's PATH_MAX without its final NUL."""
     name_length: int = 255

@@ -17,6 +17,7 @@ from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.ingest import ingest
+from lamina.layers.limits import Limits
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, parse_header
 from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Prefixed, Readable
@@ -26,6 +27,7 @@ from lamina.store.store import Store
 
 DOCUMENT_LIMIT = 8 << 20  # bytes of one JSON document
 DOCUMENTS_LIMIT = 128 << 20  # bytes of all of them
+MEMBERS = Limits(entries=1 << 16)  # members of an archive; Docker writes three or four for a layer
 _BLOB = re.compile(r"blobs/(sha256|sha384|sha512)/([0-9a-f]+)")
 _LINKS_FOLLOWED = 16
 
@@ -85,8 +87,9 @@ def take_in(store: Store, lease: Lease, stream: Readable, report: Report) -> Int
     """Read a whole archive, compressed or not. Raises InvalidInput for what is no tar, TooLarge, NoSpace."""
     intake = Intake()
     with decompressed(stream) as plain:
-        for member in read_tar(plain):
-            _Taker(store, lease, report, intake).take(member)
+        taker = _Taker(store, lease, report, intake)
+        for member in read_tar(plain, MEMBERS):
+            taker.take(member)
     return intake
 
 
@@ -98,6 +101,7 @@ class _Taker:
     lease: Lease
     report: Report
     intake: Intake
+    documents_size: int = 0  # bytes, of all so far
 
     def take(self, member: Member) -> None:
         entry = member.entry
@@ -136,7 +140,8 @@ class _Taker:
     def _take_document(self, entry: Entry, claimed: Digest | None, data: Readable) -> None:
         if entry.size > DOCUMENT_LIMIT:
             raise InvalidInput(f"{entry.path!r} in the archive is neither a layer nor a document", path=entry.path)
-        if sum(map(len, self.intake.documents.values())) + entry.size > DOCUMENTS_LIMIT:
+        self.documents_size += entry.size
+        if self.documents_size > DOCUMENTS_LIMIT:
             raise TooLarge(f"the archive's documents are larger than {DOCUMENTS_LIMIT} bytes", limit=DOCUMENTS_LIMIT)
         raw = b"".join(iter(lambda: data.read(DOCUMENT_LIMIT), b""))
         if claimed and not claimed.matches(raw):

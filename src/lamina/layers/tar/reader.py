@@ -42,6 +42,7 @@ _NO_RECORDS: dict[bytes, bytes] = {}
 _MAX_ID = 2**32 - 2
 _MAJORS, _MINORS = 1 << 12, 1 << 20
 _MAX_NS = 2**63 - 1
+_PIECE_SIZE = 64
 
 
 class Member:
@@ -106,10 +107,25 @@ def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]
     """
     limits = limits or Limits()
     source = Source(stream, limits.expanded_size)
+    metadata = 0
     for count, member in enumerate(_members(source, limits), 1):
         if count > limits.entries:
             raise TooLarge(f"the archive has more than {limits.entries} members", limit=limits.entries)
+        metadata += _metadata_size(member.entry)
+        if metadata > limits.metadata_size:
+            raise TooLarge(
+                f"the archive's paths, links and attributes have more than {limits.metadata_size} bytes",
+                limit=limits.metadata_size,
+            )
         yield member
+
+
+def _metadata_size(entry: Entry) -> int:
+    """What a reader that keeps the entry keeps beside its fixed size, as Limits.metadata_size counts it."""
+    size = len(entry.path) + len(entry.target)
+    if entry.xattrs:
+        size += sum(len(name) + len(value) for name, value in entry.xattrs.items())
+    return size + _PIECE_SIZE * len(entry.sparse) if entry.sparse else size
 
 
 def _members(source: Source, limits: Limits) -> Iterator[Member]:
