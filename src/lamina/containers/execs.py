@@ -15,7 +15,7 @@ from lamina.api.containers import ExecConfig
 from lamina.containers.attach import parse_keys
 from lamina.containers.container import Container
 from lamina.containers.specs import SpecMaker, running_root
-from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound, Unavailable
 from lamina.runtime.failure import NOT_EXECUTABLE, NOT_FOUND
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.task import Exec, Task
@@ -23,6 +23,8 @@ from lamina.runtime.task import Exec, Task
 Publish = Callable[..., None]
 BEGIN_SECONDS = 10.0  # how long a resize waits for its exec to start, as dockerd does
 REMEMBERED = 200  # ended execs that inspect still knows
+WAITING = 1000  # execs that were created and not started yet
+TEXT_LIMIT = 32 << 20  # characters of commands and environments, of all ended execs and of all that wait
 
 
 @dataclass(slots=True)
@@ -42,6 +44,11 @@ class Execution:
     @property
     def running(self) -> bool:
         return self.started and self.exit_code is None
+
+    @property
+    def size(self) -> int:
+        """How many characters of text it holds."""
+        return sum(map(len, (*self.wish.cmd, *self.wish.env)))
 
 
 class Execs:
@@ -68,15 +75,26 @@ class Execs:
         task.expect_exec()
         execution = Execution(secrets.token_hex(32), container, wish)
         with self._lock:
+            self._check_waiting(execution)
             self._known[execution.id] = execution
             self._forget_old()
         self._publish(container, f"exec_create: {' '.join(wish.cmd)}", execID=execution.id)
         return execution.id
 
+    def _check_waiting(self, new: Execution) -> None:
+        """Raise Unavailable when too many execs wait for their start, or hold too much text."""
+        waiting = [new, *(execution for execution in self._known.values() if not execution.started)]
+        if len(waiting) > WAITING or sum(execution.size for execution in waiting) > TEXT_LIMIT:
+            raise Unavailable("too many execs wait for their start", advice="Start those that were created.")
+
     def _forget_old(self) -> None:
-        ended = [id for id, execution in self._known.items() if execution.exit_code is not None]
-        for id in ended[: max(0, len(ended) - REMEMBERED)]:
-            del self._known[id]
+        """Keep the newest of the ended execs."""
+        size = 0
+        ended = [execution for execution in self._known.values() if execution.exit_code is not None]
+        for number, execution in enumerate(reversed(ended)):
+            size += execution.size
+            if number >= REMEMBERED or size > TEXT_LIMIT:
+                del self._known[execution.id]
 
     def get(self, id: str) -> Execution:
         """Raises NotFound."""

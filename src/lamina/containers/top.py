@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from typing import Any
 
 from lamina.containers.container import Container
-from lamina.errors import InvalidInput, Unavailable
+from lamina.errors import InvalidInput, TooLarge, Unavailable
+from lamina.linux.programs import Finished, run_bounded
 
 DEFAULT = "-ef"
+_OUTPUT = 32 << 20  # bytes: a container names its processes as it likes
+_SECONDS = 60
 
 
 def top(container: Container, ps_args: str) -> dict[str, Any]:
@@ -25,12 +27,12 @@ def top(container: Container, ps_args: str) -> dict[str, Any]:
     pids = set(map(str, task.processes()))
     words = ps_args.split() or [DEFAULT]
     done = _run(program, *words, f"-q{','.join(sorted(pids))}") if pids else _run(program, *words)
-    if done.returncode:
+    if done.exit_code:
         done = _run(program, *words)  # some words, such as f, do not go with -q
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["error: it found no process"])[0]
-        raise InvalidInput(f"ps: {said}", arguments=ps_args, exit_code=done.returncode)
-    lines = done.stdout.splitlines() or [""]
+    if done.exit_code:
+        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["error: it found no process"])[0]
+        raise InvalidInput(f"ps: {said}", arguments=ps_args, exit_code=done.exit_code)
+    lines = done.stdout.decode(errors="replace").splitlines() or [""]
     titles = lines[0].split()
     if "PID" not in titles:
         raise InvalidInput("Couldn't find PID field in ps output", arguments=ps_args)
@@ -39,5 +41,9 @@ def top(container: Container, ps_args: str) -> dict[str, Any]:
     return {"Titles": titles, "Processes": [row for row in rows if len(row) > column and row[column] in pids]}
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*command: str) -> Finished:
+    try:
+        return run_bounded(command, limit=_OUTPUT, seconds=_SECONDS)
+    except TooLarge as error:
+        advice = "Ask for fewer columns, without the processes' arguments."
+        raise TooLarge(f"ps wrote more than {_OUTPUT} bytes about the processes", advice=advice) from error

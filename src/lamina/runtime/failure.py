@@ -16,6 +16,7 @@ from lamina.runtime.spec import AnyMount, BindMount, ProcessSpec
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 UNKNOWN = 128
+_LOG_LIMIT = 64 << 10  # bytes from the end of a runtime's log
 
 
 CREATING = "failed to create task for container"  # what could not be done, in dockerd's words
@@ -97,6 +98,16 @@ def inspect(path: str, root: Path, mounts: Sequence[AnyMount]) -> os.stat_result
 
 def _below(path: str, folder: str) -> bool:
     return os.path.normpath(path).startswith(os.path.normpath(folder).rstrip("/") + "/") or path == folder
+
+
+def read_log(path: Path) -> str:
+    """Return the end of a runtime's log, whose messages may hold what an image chose; empty where there is none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_LIMIT))
+            return log.read(_LOG_LIMIT).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def last_message(log: str) -> str:

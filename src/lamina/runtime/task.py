@@ -22,7 +22,7 @@ from lamina.runtime.cgroups.freezer import freeze
 from lamina.runtime.cgroups.stats import Stats
 from lamina.runtime.cgroups.stats import read as read_stats
 from lamina.runtime.cgroups.unlimited import lift
-from lamina.runtime.failure import EXECUTING, UNKNOWN, explain, last_message
+from lamina.runtime.failure import EXECUTING, UNKNOWN, explain, last_message, read_log
 from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
@@ -198,10 +198,7 @@ class Task(Process):
             cgroup_layout.remove(directory)
 
     def _log_text(self) -> str:
-        try:
-            return (self._directory / protocol.RUNTIME_LOG).read_text(errors="replace")
-        except OSError:
-            return ""
+        return read_log(self._directory / protocol.RUNTIME_LOG)
 
     def _explain(self) -> LaminaError:
         if self._configured is None:
@@ -242,8 +239,7 @@ class Exec(Process):
 
     def _explain(self) -> LaminaError:
         root = Path(f"/proc/{self._task.pid}/root")
-        log = self._directory / protocol.RUNTIME_LOG
-        text = log.read_text(errors="replace") if log.exists() else ""
+        text = read_log(self._directory / protocol.RUNTIME_LOG)
         self._remove_directory()
         try:
             self._task.check_alive()

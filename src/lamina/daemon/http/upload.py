@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import ClientPayloadError, web
 
 from lamina.daemon.http.call import Call
-from lamina.errors import Cancelled
+from lamina.errors import Cancelled, TooLarge
 
 _PIECE = 1 << 20
 _HIGH = 8 << 20  # bytes received and not yet read before receiving waits,
@@ -32,10 +32,8 @@ class Upload:
         self._lost = False
         self._closed = False
 
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, at least one before the end; with -1 everything that is left."""
-        if size < 0:
-            return b"".join(iter(lambda: self.read(1 << 20), b""))
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, at least one before the end."""
         if not self._rest:
             self._rest = memoryview(self._next())
         if size >= len(self._rest) and isinstance(self._rest.obj, bytes) and len(self._rest.obj) == len(self._rest):
@@ -43,6 +41,15 @@ class Upload:
             return piece
         piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
         return piece
+
+    def whole(self, limit: int) -> bytes:
+        """Return everything. Raises TooLarge past `limit` bytes."""
+        body = bytearray()
+        while piece := self.read(_PIECE):
+            body += piece
+            if len(body) > limit:
+                raise TooLarge(f"the request's body is larger than {limit >> 20} MiB", limit=limit)
+        return bytes(body)
 
     def readable(self) -> bool:
         return True

@@ -19,6 +19,7 @@ from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving
+from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.engine import Engine
 from lamina.errors import Forbidden, InvalidInput, Unsupported
 from lamina.formats.platform import Platform
@@ -77,7 +78,7 @@ class BuildRoutes:
             has_body = call.request.body_exists
 
             def open_directory(cancellation: Cancellation) -> BuildContext:
-                raw = upload.read() if has_body else None
+                raw = upload.whole(MAX_SIZE) if has_body else None
                 return from_directory(root, dockerfile, raw_dockerfile=raw or None, caller=caller)
 
             return open_directory
