@@ -11,7 +11,9 @@ import pytest
 
 from lamina.distribution import RegistryClient, Retry, inspect, pull, pull_all, push, search
 from lamina.distribution.copy import copy
+from lamina.engine.registries import Registries
 from lamina.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
+from lamina.events import EventBus
 from lamina.formats import media
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
@@ -20,6 +22,7 @@ from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.images.images import Images
 from lamina.progress import Message, Status, ignore
 from lamina.store.store import Store
 from support.cutting import CuttingProxy, between
@@ -244,6 +247,23 @@ def test_mirrors_are_asked_first_and_forgiven(start: Start, store: Store, other_
     with RegistryClient(settings) as client, other_store.lease():
         for tag in ("mirrored", "direct"):
             assert pull(at(origin, f"a:{tag}"), None, other_store, ignore, client=client).config == config
+
+
+def test_a_mirror_tells_of_images_as_well(start: Start, store: Store) -> None:
+    """`/distribution/NAME/json` and the tags of `pull -a` come from where the images come from."""
+    mirror, origin = start(), start()
+    config, layers = make_image(store, 1000)
+    with RegistryClient(patient()) as client, store.lease():
+        for tag in ("1", "2"):
+            pushed = push(at(mirror, f"a:{tag}"), config, layers, store, ignore, client=client)
+        push(at(origin, "b:1"), config, layers, store, ignore, client=client)
+    settings = patient(mirrors={origin.address: (f"http://{mirror.address}",)})
+    with RegistryClient(settings) as client:
+        assert inspect(client, at(origin, "a:1")).document.digest == pushed.digest
+        assert inspect(client, at(origin, "b:1")).document.digest == pushed.digest
+    origin.stop()
+    registries = Registries(store, Images(store, EventBus()), settings)
+    assert len(registries.pull(at(origin, "a"), all_tags=True)) == 2
 
 
 def test_search_looks_through_the_catalog_where_there_is_no_search(registry: Running, client: RegistryClient) -> None:

@@ -5,25 +5,12 @@ What counts is the address that a connection was made to, not the name in a URL,
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urljoin, urlsplit
 
+from lamina.distribution.addresses import keeps_credentials, plain_address
 from lamina.errors import Forbidden, Unavailable
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _SCHEMES = frozenset({"http", "https"})
-# Metadata services of clouds give their machine's credentials to whoever asks from it. Most have 169.254.169.254, which
-# is link-local like all others of 169.254.0.0/16; these are not.
-_METADATA = frozenset(
-    ipaddress.ip_address(text)
-    for text in (
-        "fd00:ec2::254",  # AWS
-        "fd20:ce::254",  # Google Cloud
-        "fd00:c1::a9fe:a9fe",  # Oracle Cloud
-        "100.100.100.200",  # Alibaba Cloud
-        "168.63.129.16",  # Azure
-    )
-)
 
 
 def is_address(url: str) -> bool:
@@ -62,8 +49,8 @@ class Journey:
 
     def check_address(self, address: str) -> None:
         """Raise Forbidden for the address of a server that must not be asked; it counts as visited otherwise."""
-        ip = _plain(address)
-        if ip.is_link_local or ip in _METADATA:
+        ip = plain_address(address)
+        if keeps_credentials(ip):
             raise Forbidden(
                 f"the engine does not fetch from {ip}, where clouds keep credentials of this machine",
                 advice="Fetch it in a RUN step, or send it with the context",
@@ -88,14 +75,9 @@ class Journey:
         self._outside = self._outside or proxied
 
 
-def _plain(address: str) -> Address:
-    ip = ipaddress.ip_address(address)
-    return (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
-
-
 def _is_number(host: str) -> bool:
     try:
-        ipaddress.ip_address(host)
+        plain_address(host)
     except ValueError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from lamina.errors import (
     Unavailable,
     Unsupported,
 )
+from lamina.formats.document import decode_object
 from lamina.formats.reference import Reference
 
 _KINDS: dict[int, type[LaminaError]] = {
@@ -57,7 +57,8 @@ def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> La
     if kind is RateLimited:
         facts["retry_after"] = retry_after(headers.get("Retry-After"))
     answer = f"{status} {said}".strip()
-    return kind(f"{method} {without_secrets(url)} was answered with {answer}", advice=_ADVICE.get(kind), **facts)
+    advice = None if kind is Forbidden and said not in ("", code) else _ADVICE.get(kind)  # it has said why
+    return kind(f"{method} {without_secrets(url)} was answered with {answer}", advice=advice, **facts)
 
 
 @contextmanager
@@ -73,12 +74,12 @@ def told_access(verb: str, reference: Reference) -> Iterator[None]:
 
 
 def registry_says(body: bytes) -> tuple[str, str]:
-    """The first error code and the message of a registry's answer (distribution-spec, "Error Codes")."""
+    """Return the first error code and the message of a registry's answer (distribution-spec, "Error Codes")."""
     try:
-        first = json.loads(body)["errors"][0]
+        first = decode_object(body, "answer")["errors"][0]
         code = str(first.get("code") or "")
         message = str(first.get("message") or "")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (InvalidInput, KeyError, IndexError, TypeError, AttributeError):
         return "", ""
     return code, _quotable(f"{code}: {message}" if message else code)
 

@@ -7,12 +7,13 @@ Authorization header. The rules are those of the distribution project's token an
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+import msgspec
 
 from lamina.credentials import Credentials
 from lamina.distribution.headers import Challenge
@@ -58,18 +59,24 @@ Flow = Generator[TokenRequest, TokenAnswer, Authorization]
 
 
 def authorize(
-    challenges: Iterable[Challenge], credentials: Credentials | None, scopes: Iterable[str], *, offline: bool = False
+    challenges: Iterable[Challenge],
+    credentials: Credentials | None,
+    scopes: Iterable[str],
+    *,
+    offline: bool = False,
+    plain: bool = False,
 ) -> Flow:
     """The flow that answers `challenges`, best first. `scopes` are such as `repository:library/x:pull`.
 
-    With `offline`, a refresh token is asked for too (login). Raises Unauthorized where nothing offered can be answered
+    With `offline`, a refresh token is asked for too (login). With `plain`, the token server need not speak TLS, for the
+    registry does not either. Raises Unauthorized where nothing offered can be answered
     or the token server refuses, Unavailable where the token server does not work.
     """
     offered = {challenge.scheme: challenge for challenge in reversed(list(challenges))}
     if credentials and credentials.registry_token:
         return Authorization(f"Bearer {credentials.registry_token}")
     if bearer := offered.get("bearer"):
-        return (yield from _bearer(bearer.parameters, credentials, sorted(set(scopes)), offline))
+        return (yield from _bearer(bearer.parameters, credentials, sorted(set(scopes)), offline, plain))
     if "basic" in offered and credentials and credentials.username:
         return Authorization(basic(credentials))
     raise Unauthorized("The registry asks who you are", advice="Log in to it first.", schemes=sorted(offered))
@@ -81,10 +88,11 @@ def basic(credentials: Credentials) -> str:
     return "Basic " + base64.b64encode(pair).decode()
 
 
-def _bearer(parameters: dict[str, str], credentials: Credentials | None, scopes: list[str], offline: bool) -> Flow:
+def _bearer(
+    parameters: dict[str, str], credentials: Credentials | None, scopes: list[str], offline: bool, plain: bool
+) -> Flow:
     realm = parameters.get("realm", "")
-    if urlsplit(realm).scheme not in ("http", "https"):
-        raise Unauthorized("The registry names no token server", realm=realm)
+    _check_realm(realm, plain)
     answer = yield _token_request(realm, parameters, credentials, scopes or _offered_scopes(parameters), offline)
     if answer.status in (400, 401, 403):
         raise Unauthorized(
@@ -97,6 +105,19 @@ def _bearer(parameters: dict[str, str], credentials: Credentials | None, scopes:
             f"The token server {_place(realm)} answered with status {answer.status}", status=answer.status
         )
     return _read_token(answer.body, realm)
+
+
+def _check_realm(realm: str, plain: bool) -> None:
+    try:
+        parts = urlsplit(realm)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Unauthorized("The registry names no token server", realm=realm)
+    if parts.scheme == "http" and not plain:
+        advice = "Credentials are not sent there. Ask who runs the registry for a token server with HTTPS."
+        raise Unauthorized(f"The token server {_place(realm)} does not speak TLS", advice=advice, realm=realm)
 
 
 def _token_request(
@@ -122,18 +143,26 @@ def _offered_scopes(parameters: dict[str, str]) -> list[str]:
     return parameters.get("scope", "").split()
 
 
+class _TokenDocument(msgspec.Struct):
+    """The answer of a token server (token specification, "Requesting a Token")."""
+
+    token: str | None = None
+    access_token: str | None = None
+    refresh_token: str | None = None
+    expires_in: float | None = None
+    issued_at: Any = None
+
+
 def _read_token(body: bytes, realm: str) -> Authorization:
     try:
-        document: Any = json.loads(body)
-        token = document.get("token") or document.get("access_token")
-        lifetime = max(float(document.get("expires_in") or 0), SHORTEST_LIFE)
-        issued = _issued(document.get("issued_at"))
-        refresh = str(document.get("refresh_token") or "")
-    except (ValueError, AttributeError, TypeError) as error:
+        document = msgspec.json.decode(body, type=_TokenDocument, strict=False)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Unavailable(f"The token server {_place(realm)} gave an answer that is not understood") from error
-    if not isinstance(token, str) or not token or not token.isprintable():
+    token = document.token or document.access_token or ""
+    if not token or not (token.isascii() and token.isprintable()):
         raise Unavailable(f"The token server {_place(realm)} gave no token")
-    return Authorization(f"Bearer {token}", issued + lifetime - MARGIN, refresh)
+    expires = _issued(document.issued_at) + max(document.expires_in or 0, SHORTEST_LIFE) - MARGIN
+    return Authorization(f"Bearer {token}", expires, document.refresh_token or "")
 
 
 def _issued(written: Any) -> float:

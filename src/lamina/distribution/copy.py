@@ -9,7 +9,8 @@ import urllib3
 
 from lamina.cancellation import Cancellation
 from lamina.distribution.pull import MAX_INDEX_DEPTH, child
-from lamina.distribution.registry import RegistryClient, Repository
+from lamina.distribution.registry import RegistryClient
+from lamina.distribution.repository import Repository
 from lamina.distribution.spool import Spool
 from lamina.distribution.upload import mount, upload
 from lamina.errors import InvalidInput, LaminaError

@@ -11,7 +11,7 @@ from lamina.cancellation import Cancellation
 from lamina.distribution.answers import connection_failure
 from lamina.distribution.headers import parse_offsets
 from lamina.distribution.interrupt import hang_up
-from lamina.distribution.registry import Repository
+from lamina.distribution.repository import Repository
 from lamina.distribution.transport import Answer, drain
 from lamina.errors import Corrupt, Unavailable
 from lamina.formats.descriptor import Descriptor

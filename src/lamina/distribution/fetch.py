@@ -10,7 +10,7 @@ from lamina.cancellation import Cancellation
 from lamina.distribution.download import download
 from lamina.distribution.foreign import download_foreign
 from lamina.distribution.meter import Meter
-from lamina.distribution.registry import Repository
+from lamina.distribution.repository import Repository
 from lamina.distribution.tail import BegunAnew, Tail
 from lamina.errors import Corrupt, LaminaError, NotFound
 from lamina.formats import media
@@ -41,6 +41,7 @@ class LayerFetch:
 
         Raises Corrupt where blob or layer are not what their digests say, Cancelled, and the kinds of downloading.
         """
+        self.limits.check_expanded(blob.size)
         meter = Meter(self.report, blob.digest, blob.size)
         with self.store.layers.arrivals.hold(diff_id, self.cancellation):
             if self.store.layers.has(diff_id):

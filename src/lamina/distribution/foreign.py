@@ -8,7 +8,7 @@ from lamina.cancellation import Cancellation
 from lamina.distribution.answers import connection_failure, failure
 from lamina.distribution.download import CHUNK, Partial, Progress, download
 from lamina.distribution.interrupt import hang_up
-from lamina.distribution.registry import Repository
+from lamina.distribution.repository import Repository
 from lamina.distribution.transport import drain
 from lamina.errors import Corrupt, LaminaError, NotFound
 from lamina.formats.descriptor import Descriptor

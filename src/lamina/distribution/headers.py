@@ -66,14 +66,18 @@ def parse_byte_range(header: str, size: int) -> tuple[int, int] | None:
     return (first, last) if first <= last else None
 
 
+def parse_number(header: str | None) -> int | None:
+    """Return the natural number of a header such as Content-Length; None where it is missing or none that can be."""
+    text = header or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
 def retry_after(header: str | None, now: float | None = None) -> float | None:
     """How long a `Retry-After` header asks to wait, in seconds; it may hold seconds or a date (RFC 9110, 10.2.3)."""
     if not header:
         return None
-    try:
-        return max(0.0, float(int(header)))
-    except ValueError:
-        pass
+    if (seconds := parse_number(header.strip())) is not None:
+        return float(seconds)
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - (time.time() if now is None else now))
     except ValueError:

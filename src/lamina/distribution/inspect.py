@@ -23,10 +23,10 @@ class Inspected:
 
 
 def inspect(client: RegistryClient, reference: Reference) -> Inspected:
-    """Ask the registry itself. Raises NotFound and the kinds of `answers`."""
+    """Ask mirrors, then the registry itself. Raises NotFound and the kinds of `answers`."""
     reference = reference.with_default_tag()
-    repository = client.repository(reference)
-    document = repository.manifest(reference.digest or reference.tag or "")
+    name = reference.digest or reference.tag or ""
+    repository, document = client.first(reference, lambda repository: repository.manifest(name))
     if isinstance(document, Index):
         platforms = tuple(entry.platform for entry in document.images if entry.platform is not None)
     elif document.is_image:

@@ -20,20 +20,22 @@ Connection = HTTPConnection | HTTPSConnection
 
 
 class Connections:
-    """The connections of several pool managers. Thread-safe; `interrupt` may be called from a signal handler.
+    """The connections of several pool managers. Thread-safe; `interrupt` may be called from a signal handler."""
 
-    `check_server` gets the address of each server and raises where it must not be asked. It does not get a proxy's.
-    """
-
-    def __init__(self, cancellation: Cancellation, check_server: Callable[[str], None] | None = None) -> None:
+    def __init__(self, cancellation: Cancellation) -> None:
         self._cancellation = cancellation
-        self._check_server = check_server
         self._open: WeakSet[Connection] = WeakSet()
 
-    def adopt(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
-        """Have `manager` make its connections here; call it before the first request."""
+    def adopt(
+        self, manager: urllib3.PoolManager, check_server: Callable[[str], None] | None = None
+    ) -> urllib3.PoolManager:
+        """Have `manager` make its connections here; call it before the first request.
+
+        `check_server` gets the address of each server and raises where it must not be asked. It does not get a
+        proxy's.
+        """
         connections = self
-        check = None if isinstance(manager, urllib3.ProxyManager) else self._check_server
+        check = None if isinstance(manager, urllib3.ProxyManager) else check_server
 
         class Plain(HTTPConnection):
             def connect(self) -> None:

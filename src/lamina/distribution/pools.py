@@ -1,4 +1,8 @@
-"""Connections: one pool for each endpoint's trust settings, with certs.d, insecure registries and proxies."""
+"""Connections: one pool for each endpoint's trust settings, with certs.d, insecure registries and proxies.
+
+Where a registry sends its client (redirects, token servers, upload locations, foreign layers), the address that was
+really reached is looked at: see `addresses`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,13 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 
 from lamina.cancellation import NEVER, Cancellation
+from lamina.distribution.addresses import check_address, check_literal, is_here
 from lamina.distribution.interrupt import Connections
 from lamina.distribution.settings import Settings
 from lamina.errors import InvalidInput
 
 _CONNECTIONS = 16
+_Key = tuple[str, str | None, bool | None]
 
 
 class Pools:
@@ -34,22 +40,35 @@ class Pools:
     ) -> None:
         self.cancellation = cancellation
         self._settings = settings
-        self._connections = Connections(cancellation, check_server)
+        self._connections = Connections(cancellation)
+        self._check_server = check_server
         self._watching = ExitStack()
         self._watching.enter_context(cancellation.on_cancel(self._connections.interrupt))
         self._lock = threading.Lock()
-        self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+        self._managers: dict[_Key, urllib3.PoolManager] = {}
 
-    def for_url(self, url: str) -> urllib3.PoolManager:
-        """The manager that trusts, proves and proxies as the settings say for this URL's host."""
+    def for_url(self, url: str, *, sent_by: str = "") -> urllib3.PoolManager:
+        """Return the manager that trusts, proves and proxies as the settings say for this URL's host.
+
+        `sent_by` is the host that named this URL, where nobody else did. Its manager raises Forbidden for addresses
+        that are none of that host's business; so does this where the URL holds such an address.
+        """
         parts = urlsplit(url)
         host = parts.hostname or ""
         proxy = self._settings.proxies.for_url(parts.scheme, host, parts.port)
         domain = parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""
+        here = is_here(sent_by) if sent_by else None
+        if here is not None:
+            check_literal(host, here)
+        key = (domain, proxy, here)
         with self._lock:
-            if (domain, proxy) not in self._managers:
-                self._managers[domain, proxy] = self._connections.adopt(self._make(domain, proxy))
-            return self._managers[domain, proxy]
+            if key not in self._managers:
+                manager = self._make(domain, proxy)
+                self._managers[key] = self._connections.adopt(manager, self._check(here))
+            return self._managers[key]
+
+    def _check(self, here: bool | None) -> Callable[[str], None] | None:
+        return self._check_server if here is None else lambda address: check_address(address, here)
 
     def close(self) -> None:
         """Close idle connections."""

@@ -8,19 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
-from lamina.distribution.answers import told_access
 from lamina.distribution.fetch import LayerFetch
 from lamina.distribution.known import remember
-from lamina.distribution.registry import RegistryClient, Repository
+from lamina.distribution.registry import RegistryClient
+from lamina.distribution.repository import Repository
 from lamina.errors import (
     Cancelled,
     Corrupt,
-    Forbidden,
     InvalidInput,
     NotFound,
-    RateLimited,
-    Unauthorized,
-    Unavailable,
+    TooLarge,
     Unsupported,
 )
 from lamina.formats.config import ImageConfig
@@ -35,6 +32,7 @@ from lamina.progress import Report, Status
 from lamina.store.store import Store
 
 MAX_INDEX_DEPTH = 4  # indexes inside indexes
+MAX_PLATFORMS = 100  # images that one name stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,8 @@ def all_manifests(repository: Repository, top: Manifest | Index, above: tuple[In
     found = []
     for entry in top.images:
         found += all_manifests(repository, child(repository, entry), (*above, top))
+        if len(found) > MAX_PLATFORMS:
+            raise TooLarge(f"{repository.reference} has more than {MAX_PLATFORMS} images")
     return found
 
 
@@ -153,15 +153,8 @@ class _Pull:
 
     def _find(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
         name = reference.digest or reference.tag or ""
-        sources = list(self._client.sources(reference))
-        for repository in sources[:-1]:
-            try:
-                return repository, repository.manifest(name)
-            except (NotFound, Unavailable, Unauthorized, Forbidden, RateLimited, Corrupt):
-                continue  # a mirror is only a helper: the registry itself has the last word
         try:
-            with told_access("Pull", reference):
-                return sources[-1], sources[-1].manifest(name)
+            return self._client.first(reference, lambda repository: repository.manifest(name))
         except NotFound as error:
             raise NotFound(
                 f"Manifest for {reference.familiar()} not found: {error.message}", advice=error.advice, **error.facts

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
-from urllib.parse import quote, urljoin
+from typing import TypeVar
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
+from lamina.distribution.answers import told_access
 from lamina.distribution.auth import Authorization
-from lamina.distribution.headers import next_link, parse_challenges
+from lamina.distribution.headers import parse_challenges
 from lamina.distribution.pools import Pools
+from lamina.distribution.repository import Repository, names_in_pages
 from lamina.distribution.settings import HUB, Endpoint, Settings, endpoints
-from lamina.distribution.transport import Answer, Transport, drain, run_flow
-from lamina.errors import Corrupt, Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable, Unsupported
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
-from lamina.formats.digest import DEFAULT, Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.distribution.transport import Transport, drain, run_flow
+from lamina.errors import (
+    Cancelled,
+    Forbidden,
+    LaminaError,
+    Unauthorized,
+    Unavailable,
+)
 from lamina.formats.reference import Reference
 
+T = TypeVar("T")
 CredentialSource = Callable[[str], Credentials | None]  # takes a registry's domain, or Hub's key
-ACCEPT = ", ".join((*media.ACCEPTED, "*/*;q=0.1"))
-PAGE = 1000
 
 
 def nobody(key: str) -> Credentials | None:
@@ -59,12 +58,24 @@ class RegistryClient:
         """The repository at the registry itself, for pushing and for whatever must not come from a mirror."""
         return Repository(self._transport(self._direct(reference.domain)), reference)
 
-    def sources(self, reference: Reference) -> Iterator[Repository]:
-        """Where to pull from, in order: mirrors first, then the registry itself."""
+    def first(self, reference: Reference, ask: Callable[[Repository], T]) -> tuple[Repository, T]:
+        """Ask mirrors and then the registry itself, and return the first answer with the repository that gave it.
+
+        A mirror is only a helper: whatever it fails with, the registry has the last word. Raises what `ask` raises
+        there.
+        """
         for endpoint in endpoints(reference.domain, self.settings, for_pull=True):
             if endpoint.mirror:
-                yield Repository(self._transport(endpoint), reference)
-        yield self.repository(reference)
+                mirror = Repository(self._transport(endpoint), reference)
+                try:
+                    return mirror, ask(mirror)
+                except Cancelled:
+                    raise
+                except LaminaError:
+                    continue
+        with told_access("Pull", reference):
+            repository = self.repository(reference)
+            return repository, ask(repository)
 
     def registry(self, domain: str) -> Transport:
         """The bare connection to a registry, for the catalog and the like."""
@@ -89,14 +100,14 @@ class RegistryClient:
         if not challenges:
             transport.document("GET", "/v2/")
             return credentials
-        found = run_flow(self._pools, self.settings, challenges, credentials, (), offline=True)
+        found = run_flow(transport.endpoint, self._pools, self.settings, challenges, credentials, (), offline=True)
         headers = {"Authorization": found.value}
         drain(transport.request("GET", "/v2/", headers=headers))
         return _to_keep(credentials, found)
 
     def catalog(self, domain: str, *, limit: int | None = None) -> Iterator[str]:
         """The names of a registry's repositories, as far as it tells them."""
-        yield from _pages(self.registry(domain), "/v2/_catalog", "repositories", ("registry:catalog:*",), limit)
+        yield from names_in_pages(self.registry(domain), "/v2/_catalog", "repositories", ("registry:catalog:*",), limit)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -133,163 +144,6 @@ class RegistryClient:
         except Unavailable:
             return False
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """One repository at one endpoint."""
-
-    transport: Transport
-    reference: Reference
-
-    @property
-    def path(self) -> str:
-        """Its name in the registry's URLs."""
-        return self.reference.path
-
-    @property
-    def pulling(self) -> tuple[str, ...]:
-        """The scopes that reading needs."""
-        return (f"repository:{self.path}:pull",)
-
-    @property
-    def pushing(self) -> tuple[str, ...]:
-        """The scopes that writing needs."""
-        return (f"repository:{self.path}:pull,push",)
-
-    def url(self, kind: str, name: str) -> str:
-        """The path of something in this repository."""
-        return f"/v2/{self.path}/{kind}/{quote(name, safe=':')}{self._mirrored()}"
-
-    def manifest(self, name: str | Digest) -> Manifest | Index:
-        """The manifest or index with this tag or digest, verified. Raises NotFound, Corrupt, and `answers`' kinds."""
-        headers, raw = self.transport.document(
-            "GET", self.url("manifests", str(name)), self.pulling, headers={"Accept": ACCEPT}
-        )
-        stated = headers.get("Docker-Content-Digest")
-        expected = name if isinstance(name, Digest) else _digest(stated)
-        algorithm = expected.algorithm if expected else DEFAULT
-        if expected and not expected.matches(raw):
-            raise Corrupt(
-                f"The manifest {name} of {self.reference.name} has digest {Digest.of(raw, algorithm)}, not {expected}",
-                expected=expected,
-            )
-        return parse_manifest(raw, headers.get("Content-Type"), algorithm=algorithm)
-
-    def describe(self, name: str | Digest) -> Descriptor | None:
-        """Type, digest and size of a manifest, without its content; None where there is none."""
-        url = self.url("manifests", str(name))
-        answer = self.transport.request("HEAD", url, self.pulling, headers={"Accept": ACCEPT}, accept=(200, 404))
-        drain(answer)
-        if answer.status == 404:
-            return None
-        digest = _digest(answer.headers.get("Docker-Content-Digest"))
-        length = answer.headers.get("Content-Length", "")
-        if digest is None or not length.isdigit():
-            found = self.manifest(name)
-            return Descriptor(found.media_type, found.digest, len(found.raw))
-        return Descriptor(media.essence(answer.headers.get("Content-Type", "")), digest, int(length))
-
-    def put_manifest(self, manifest: Manifest | Index, tag: str | None = None) -> None:
-        """Push a manifest's own bytes under its digest or `tag`. Everything it needs must be there."""
-        url = self.url("manifests", tag or str(manifest.digest))
-        headers = {"Content-Type": manifest.media_type}
-        drain(self.transport.request("PUT", url, self.pushing, headers=headers, body=manifest.raw, accept=(200, 201)))
-
-    def delete_manifest(self, name: str | Digest) -> None:
-        """Delete a manifest by digest, or only a tag. Raises NotFound, Unsupported where the registry does not."""
-        scopes = (f"repository:{self.path}:delete", *self.pulling)
-        drain(self.transport.request("DELETE", self.url("manifests", str(name)), scopes, accept=(200, 202, 204)))
-
-    def tags(self, *, limit: int | None = None) -> Iterator[str]:
-        """The tags, page by page."""
-        yield from _pages(self.transport, f"/v2/{self.path}/tags/list", "tags", self.pulling, limit)
-
-    def referrers(self, subject: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
-        """What refers to `subject`; the tag schema is asked where the registry has no referrers API."""
-        found: list[Descriptor] = []
-        url: str | None = self.url("referrers", str(subject))
-        if artifact_type:
-            url = f"{url}{'&' if '?' in str(url) else '?'}artifactType={quote(artifact_type, safe='')}"
-        try:
-            while url:
-                headers, raw = self.transport.document("GET", url, self.pulling)
-                found += Index.parse(raw).manifests
-                url = next_link(headers.get("Link"))
-        except (NotFound, Unsupported):
-            found = self._referrers_by_tag(subject)
-        return tuple(entry for entry in found if artifact_type in ("", entry.artifact_type))
-
-    def _referrers_by_tag(self, subject: Digest) -> list[Descriptor]:
-        try:
-            index = self.manifest(f"{subject.algorithm}-{subject.encoded}"[:128])
-        except NotFound:
-            return []
-        return list(index.manifests) if isinstance(index, Index) else []
-
-    def has_blob(self, digest: Digest) -> bool:
-        """Whether the repository has this blob."""
-        answer = self.transport.request("HEAD", self.url("blobs", str(digest)), self.pulling, accept=(200, 404))
-        drain(answer)
-        return answer.status == 200
-
-    def describe_blob(self, digest: Digest) -> Descriptor | None:
-        """A blob's size, without its content; None where there is none, or where the registry does not tell."""
-        answer = self.transport.request("HEAD", self.url("blobs", str(digest)), self.pulling, accept=(200, 404))
-        drain(answer)
-        length = answer.headers.get("Content-Length", "")
-        known = answer.status == 200 and length.isdigit()
-        return Descriptor(media.OCTET_STREAM, digest, int(length)) if known else None
-
-    def open_blob(self, digest: Digest, first: int = 0) -> Answer:
-        """A blob's answer from byte `first` on, to be read by the caller; 200 means the server began at byte 0."""
-        headers = {"Range": f"bytes={first}-"} if first else {}
-        url = self.url("blobs", str(digest))
-        return self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
-
-    def small_blob(self, descriptor: Descriptor, limit: int = 8 << 20) -> bytes:
-        """A config or the like, verified. Raises Corrupt, InvalidInput above `limit` bytes."""
-        if descriptor.data is not None:
-            return descriptor.check(descriptor.data)
-        if descriptor.size > limit:
-            raise InvalidInput(f"{descriptor.digest} has {descriptor.size} bytes, more than {limit}")
-        _, raw = self.transport.document("GET", self.url("blobs", str(descriptor.digest)), self.pulling)
-        if not descriptor.digest.matches(raw):
-            found = Digest.of(raw, descriptor.digest.algorithm)
-            raise Corrupt(
-                f"The blob {descriptor.digest} of {self.reference.name} has digest {found}", expected=descriptor.digest
-            )
-        return raw
-
-    def delete_blob(self, digest: Digest) -> None:
-        """Delete a blob. Raises NotFound, Unsupported where the registry does not."""
-        scopes = (f"repository:{self.path}:delete", *self.pulling)
-        drain(self.transport.request("DELETE", self.url("blobs", str(digest)), scopes, accept=(200, 202, 204)))
-
-    def _mirrored(self) -> str:
-        """Mirrors that serve many registries learn by `ns` which one is meant, as containerd tells them."""
-        domain = self.reference.domain
-        return f"?ns={quote(domain)}" if self.transport.endpoint.mirror else ""
-
-
-def _pages(transport: Transport, url: str, member: str, scopes: tuple[str, ...], limit: int | None) -> Iterator[str]:
-    at: str | None = f"{url}?n={min(PAGE, limit or PAGE)}"
-    left = limit
-    while at and left != 0:
-        headers, raw = transport.document("GET", at, scopes)
-        names: Any = json.loads(raw).get(member) or []
-        for name in names if left is None else names[:left]:
-            yield str(name)
-        left = None if left is None else left - min(left, len(names))
-        link = next_link(headers.get("Link"))
-        at = urljoin(transport.endpoint.base + at if at.startswith("/") else at, link) if link else None
-
-
-def _digest(text: str | None) -> Digest | None:
-    try:
-        return Digest.parse(text) if text else None
-    except InvalidInput:
-        return None
 
 
 def _to_keep(credentials: Credentials, found: Authorization) -> Credentials:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from lamina.cancellation import Cancellation
 from lamina.distribution.known import form, sources
 from lamina.distribution.meter import Meter
-from lamina.distribution.registry import Repository
+from lamina.distribution.repository import Repository
 from lamina.distribution.tail import Tail
 from lamina.distribution.upload import mount, upload
 from lamina.errors import LaminaError, NotFound

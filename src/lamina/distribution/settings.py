@@ -78,6 +78,7 @@ class Settings:
     retry: Retry = field(default_factory=Retry)
     max_downloads: int = 3
     max_uploads: int = 5
+    upload_chunk: int = 32 << 20  # bytes of one request of an upload
     connect_timeout: float = 15.0  # seconds
     read_timeout: float = 60.0  # seconds without a byte
     user_agent: str = "lamina"
@@ -100,6 +101,11 @@ class Endpoint:
     domain: str  # host[:port], the key for certificates and credentials
     insecure: bool
     mirror: bool = False
+
+    @property
+    def host(self) -> str:
+        """Return its host without a port."""
+        return urlsplit(self.base).hostname or ""
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from lamina.distribution.download import download
-from lamina.distribution.registry import Repository
+from lamina.distribution.repository import Repository
 from lamina.distribution.tail import Tail
 from lamina.errors import Corrupt
 from lamina.formats.descriptor import Descriptor

@@ -22,6 +22,7 @@ from lamina.distribution.pools import Pools
 from lamina.distribution.settings import Endpoint, Settings
 from lamina.errors import InvalidInput, LaminaError, Unauthorized, Unavailable
 
+SUCCESS = range(200, 300)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 UNMET = 1  # how often to try again to reach who never answered: more likely than a break is a wrong address
@@ -64,7 +65,7 @@ class Transport:
         callable that gives a fresh readable each time. An Authorization among `headers` is sent instead of what would
         be found out; an empty one stands for none. Raises the kinds of `answers`.
         """
-        full = self.endpoint.base + url if url.startswith("/") else url
+        full = self.endpoint.base + url if url.startswith("/") else self._checked(url)
         failures = 0
         while True:
             self.cancellation.check()
@@ -139,46 +140,76 @@ class Transport:
                 ) from error
 
     def _authorize(self, scopes: tuple[str, ...]) -> Authorization:
-        found = run_flow(self._pools, self.settings, self._challenges, self._credentials, scopes)
+        found = run_flow(self.endpoint, self._pools, self.settings, self._challenges, self._credentials, scopes)
         self._authorizations[scopes] = found
         return found
+
+    def resolve(self, target: str, at: str = "") -> str:
+        """Return the URL to which an answer from `at` (the endpoint where empty) points: an upload, a further page.
+
+        Raises InvalidInput for what is no HTTP URL, and for one that leaves TLS. Only where the registry's own host is
+        named without TLS is TLS kept: such a registry does not know that a proxy in front of it speaks it.
+        """
+        try:
+            url = urljoin(at or self.endpoint.base + "/", target)
+            parts, ours = urlsplit(url), urlsplit(self.endpoint.base)
+            if parts.scheme == "http" and ours.scheme == "https" and parts.hostname == ours.hostname:
+                url = parts._replace(scheme="https", netloc=ours.netloc).geturl()
+        except ValueError as error:
+            raise InvalidInput(f"{self.endpoint.domain} points to something that is no URL") from error
+        self._checked(url)
+        if url.startswith("http:") and not (self.endpoint.insecure or self.endpoint.base.startswith("http:")):
+            raise InvalidInput(f"{self.endpoint.domain} points from HTTPS to plain HTTP, which is not followed")
+        return url
+
+    def _checked(self, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+                return url
+        except ValueError:
+            pass
+        raise InvalidInput(f"{self.endpoint.domain} points to something that is not HTTP")
 
     def _follow(
         self, method: str, url: str, headers: dict[str, str], body: Any, authorization: Authorization | None
     ) -> Answer:
-        at = url
         for _ in range(MAX_REDIRECTS):
+            ours = same_place(url, self.endpoint.base)
             sent = {"User-Agent": self.settings.user_agent, "Accept-Encoding": "identity"} | headers
             if not sent.get("Authorization"):
                 sent.pop("Authorization", None)
-            if authorization and same_place(at, self.endpoint.base):
+            if authorization and ours:
                 sent["Authorization"] = authorization.value
-            answer = send(self._pools, method, at, sent, body)
+            answer = send(self._pools, method, url, sent, body, sent_by="" if ours else self.endpoint.host)
             location = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not location or method not in ("GET", "HEAD"):
                 return answer
             drain(answer)
-            at = self._redirected(at, location)
+            url = self.resolve(location, url)
         raise Unavailable(f"{self.endpoint.domain} redirects in a circle")
 
-    def _redirected(self, at: str, location: str) -> str:
-        target = urljoin(at, location)
-        if urlsplit(target).scheme not in ("http", "https"):
-            raise InvalidInput(f"{self.endpoint.domain} redirects to something that is not HTTP")
-        if at.startswith("https:") and target.startswith("http:") and not self.endpoint.insecure:
-            raise InvalidInput(f"{self.endpoint.domain} redirects from HTTPS to plain HTTP, which is not followed")
-        return target
 
-
-def send(pools: Pools, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
-    """One request as it is, the body of the answer not read yet."""
+def send(
+    pools: Pools, method: str, url: str, headers: Mapping[str, str], body: Any = None, *, sent_by: str = ""
+) -> Answer:
+    """Make one request as it is; the body of the answer is not read yet, and never decoded. `sent_by` as for Pools."""
     content = body() if callable(body) else body
-    return pools.for_url(url).request(
-        method, url, headers=headers, body=content, preload_content=False, redirect=False, retries=False
+    manager = pools.for_url(url, sent_by=sent_by)
+    return manager.request(
+        method,
+        url,
+        headers=headers,
+        body=content,
+        preload_content=False,
+        decode_content=False,
+        redirect=False,
+        retries=False,
     )
 
 
 def run_flow(
+    endpoint: Endpoint,
     pools: Pools,
     settings: Settings,
     challenges: list[Challenge],
@@ -188,30 +219,33 @@ def run_flow(
     offline: bool = False,
 ) -> Authorization:
     """Drive `authorize` over real connections, with patience for transient failures of the token server."""
-    flow = authorize(challenges, credentials, scopes, offline=offline)
+    plain = endpoint.insecure or endpoint.base.startswith("http:")
+    flow = authorize(challenges, credentials, scopes, offline=offline, plain=plain)
     try:
-        wanted = next(flow)
+        request = next(flow)
         while True:
-            wanted = flow.send(_ask(pools, settings, wanted))
+            request = flow.send(_ask(endpoint, pools, settings, request))
     except StopIteration as done:
-        found: Authorization = done.value
-        return found
+        authorization: Authorization = done.value
+        return authorization
 
 
-def _ask(pools: Pools, settings: Settings, wanted: TokenRequest) -> TokenAnswer:
-    headers = {"User-Agent": settings.user_agent} | wanted.headers
+def _ask(endpoint: Endpoint, pools: Pools, settings: Settings, request: TokenRequest) -> TokenAnswer:
+    headers = {"User-Agent": settings.user_agent} | request.headers
+    sent_by = "" if same_place(request.url, endpoint.base) else endpoint.host
     body = None
-    if wanted.form is not None:
+    if request.form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        body = urlencode(wanted.form).encode()
+        body = urlencode(request.form).encode()
     for attempt in range(1, settings.retry.attempts + 1):
         last = attempt == settings.retry.attempts
         try:
-            answer = send(pools, "POST" if wanted.form is not None else "GET", wanted.url, headers, body)
+            method = "GET" if request.form is None else "POST"
+            answer = send(pools, method, request.url, headers, body, sent_by=sent_by)
             content = read(answer)
         except urllib3.exceptions.HTTPError as error:
             pools.cancellation.check()
-            problem = connection_failure(wanted.url, error)
+            problem = connection_failure(request.url, error)
             if last or problem.facts.get("tls"):
                 raise problem from error
         else:
@@ -237,7 +271,7 @@ def read(answer: Answer, limit: int = MAX_BODY) -> bytes:
 
 def drain(answer: Answer) -> None:
     """Give the connection back: to its pool if the answer was read, else closed."""
-    if answer.length_remaining:
+    if answer.length_remaining != 0 and not answer.closed:
         answer.close()
     answer.release_conn()
 
@@ -249,8 +283,9 @@ def _unmade(error: Exception) -> bool:
 
 def same_place(url: str, base: str) -> bool:
     """Whether two URLs have the same scheme, host and port, so that secrets for one may go to the other."""
-    one, other = urlsplit(url), urlsplit(base)
-    return (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
+    one, other = (urlsplit(place) for place in (url, base))
+    ports = [parts.port or {"http": 80, "https": 443}.get(parts.scheme) for parts in (one, other)]
+    return (one.scheme, one.hostname, ports[0]) == (other.scheme, other.hostname, ports[1])
 
 
 def _as_error(method: str, url: str, answer: Answer) -> LaminaError:

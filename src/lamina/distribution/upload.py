@@ -6,21 +6,20 @@ far it came, PUT closes it with the digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import urllib3
 
 from lamina.cancellation import Cancellation
 from lamina.distribution.answers import connection_failure
-from lamina.distribution.headers import parse_offsets
-from lamina.distribution.registry import Repository
-from lamina.distribution.transport import TRANSIENT, Answer, drain
-from lamina.errors import LaminaError, NotFound, RangeInvalid, RateLimited, Unavailable
+from lamina.distribution.headers import parse_number, parse_offsets
+from lamina.distribution.repository import Repository
+from lamina.distribution.transport import SUCCESS, TRANSIENT, Answer, drain, read
+from lamina.errors import InvalidInput, LaminaError, NotFound, RangeInvalid, RateLimited, Unavailable
 from lamina.formats.digest import Digest
 
-CHUNK = 32 << 20  # bytes in one PATCH
 PIECE = 256 << 10  # bytes handed to the socket at a time
 Progress = Callable[[int], None]  # is told how many bytes are there now
 
@@ -37,10 +36,10 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
     """Have the registry link a blob from its repository `source`; False where it would rather be sent the bytes."""
     url = f"/v2/{repository.path}/blobs/uploads/?mount={quote(str(digest), safe=':')}&from={quote(source, safe='')}"
     scopes = (*repository.pushing, f"repository:{source}:pull")
-    answer = repository.transport.request("POST", url, scopes, accept=(201, 202))
+    answer = repository.transport.request("POST", url, scopes, accept=SUCCESS)
     drain(answer)
-    if answer.status == 202 and (location := answer.headers.get("Location")):
-        _cancel(repository, _absolute(repository, location))
+    if answer.status != 201 and (location := answer.headers.get("Location")):
+        _cancel(repository, location)
     return answer.status == 201
 
 
@@ -57,6 +56,8 @@ def upload(repository: Repository, source: Source, progress: Progress, cancellat
             return session.run()
         except _Broken as broken:
             patience = repository.transport.settings.retry
+            if (broken.asked or 0.0) > patience.longest:
+                raise broken.problem from broken
             patience.pause(cancellation, max(1, fruitless), broken.asked)
             session.recover()
             fruitless = 0 if session.offset > before else fruitless + 1
@@ -74,13 +75,19 @@ class _Broken(Exception):
 
 
 class _Session:
+    """One upload. `offset` counts what the registry accepted; its Range header is believed only after a break."""
+
     def __init__(self, repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> None:
         self._repository = repository
         self._source = source
         self._progress = progress
         self._cancellation = cancellation
         self._location: str | None = None
-        self._chunk = CHUNK
+        self._chunk = repository.transport.settings.upload_chunk
+        self._counting = _Counting()
+        self._sent = 0  # where the latest chunk ends, accepted or not
+        self._refused: int | None = None  # where the registry did not want a chunk to begin
+        self._resumed = False
         self.offset = 0
 
     def run(self) -> Digest:
@@ -97,22 +104,32 @@ class _Session:
         return digest
 
     def recover(self) -> None:
-        """Ask how far the session came; forget it where the registry does not know."""
+        """Ask how far the session came. Begin another one where the registry does not know, or cannot be believed."""
         if self._location is None:
             return
         try:
-            answer = self._request("GET", self._location, accept=(204, 202, 200))
-        except (_Broken, NotFound):
-            self._location, self.offset = None, 0
+            answer = self._request("GET", self._location, accept=SUCCESS)
+        except (_Broken, LaminaError):
+            self._forget()
             return
         self._follow(answer)
+        place = self._counting.place(answer.headers.get("Range"), self.offset, self._sent)
+        if place is None or place == self._refused:
+            self._forget()
+        else:
+            self.offset, self._resumed = place, True
+
+    def _forget(self) -> None:
+        self._location, self.offset, self._sent, self._refused, self._resumed = None, 0, 0, None, False
+        self._counting = _Counting()
 
     def _open(self) -> None:
-        answer = self._request("POST", f"/v2/{self._repository.path}/blobs/uploads/", accept=(202,), patient=True)
-        self.offset = 0
-        minimum = answer.headers.get("OCI-Chunk-Min-Length", "")
-        self._chunk = max(CHUNK, int(minimum) if minimum.isdigit() and len(minimum) < 13 else 0)
-        self._follow(answer, said_nothing=0)
+        answer = self._request("POST", f"/v2/{self._repository.path}/blobs/uploads/", accept=SUCCESS, patient=True)
+        self._forget()
+        self._chunk = max(self._chunk, parse_number(answer.headers.get("OCI-Chunk-Min-Length")) or 0)
+        self._follow(answer)
+        if self._location is None:
+            raise Unavailable(f"{self._repository.reference.domain} names no place to upload to")
 
     def _send(self, start: int, end: int) -> None:
         headers = {
@@ -120,14 +137,18 @@ class _Session:
             "Content-Length": str(end - start),
             "Content-Range": f"{start}-{end - 1}",
         }
+        self._sent = end
         try:
-            answer = self._request("PATCH", self._location or "", headers, lambda: self._pieces(start, end), (202,))
+            answer = self._request("PATCH", self._location or "", headers, lambda: self._pieces(start, end), SUCCESS)
         except RangeInvalid as error:
+            self._refused = start
             raise _Broken(error) from error
         except NotFound as error:
-            self._location, self.offset = None, 0
+            self._forget()
             raise _Broken(error) from error
-        self._follow(answer, said_nothing=end)
+        self.offset, self._refused = end, None
+        self._counting.learn(answer.headers.get("Range"), start, end)
+        self._follow(answer)
 
     def _pieces(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:
@@ -139,13 +160,18 @@ class _Session:
 
     def _close(self, digest: Digest) -> None:
         location = self._location or ""
-        joint = "&" if "?" in location else "?"
-        url = f"{location}{joint}digest={quote(str(digest), safe=':')}"
+        url = f"{location}{'&' if '?' in location else '?'}digest={quote(str(digest), safe=':')}"
         try:
-            self._request("PUT", url, {"Content-Length": "0"}, b"", (201,))
-        except (NotFound, RangeInvalid, _Broken):
+            self._request("PUT", url, {"Content-Length": "0"}, b"", SUCCESS)
+        except _Broken:
             if not self._repository.has_blob(digest):
                 raise
+        except (NotFound, RangeInvalid, InvalidInput) as error:
+            if isinstance(error, InvalidInput) and not self._resumed:
+                raise  # every byte was accepted in its place, so another try would end in the same way
+            if not self._repository.has_blob(digest):
+                self._forget()
+                raise _Broken(error) from error
 
     def _request(
         self,
@@ -153,7 +179,7 @@ class _Session:
         url: str,
         headers: dict[str, str] | None = None,
         body: object = None,
-        accept: tuple[int, ...] = (202,),
+        accept: Iterable[int] = SUCCESS,
         patient: bool = False,
     ) -> Answer:
         transport = self._repository.transport
@@ -169,31 +195,52 @@ class _Session:
                 raise _Broken(error) from error
             raise
         try:
-            answer.read()
+            read(answer)
         except urllib3.exceptions.HTTPError as error:
             self._cancellation.check()
             raise _Broken(connection_failure(transport.endpoint.base, error)) from error
-        finally:
-            drain(answer)
         return answer
 
-    def _follow(self, answer: Answer, said_nothing: int | None = None) -> None:
-        """Take the session's next URL and its state from an answer; `Range: 0-0` may mean nothing at all yet."""
+    def _follow(self, answer: Answer) -> None:
+        """Go on at the URL that an answer names, where it names one."""
         if location := answer.headers.get("Location"):
-            self._location = _absolute(self._repository, location)
-        offsets = parse_offsets(answer.headers.get("Range"))
-        if said_nothing is not None and (offsets is None or said_nothing == 0):
-            self.offset = said_nothing
-        elif offsets is not None:
-            self.offset = 0 if offsets == (0, 0) else offsets[1] + 1
+            self._location = self._repository.transport.resolve(location)
+
+
+_READINGS: tuple[Callable[[int, int], int], ...] = (
+    lambda count, accepted: count,  # all bytes, as the specification has it
+    lambda count, accepted: count - 1,  # one too many: `0-N` after N bytes
+    lambda count, accepted: accepted + count,  # only those of the last chunk
+)
+
+
+class _Counting:
+    """How a registry counts the bytes of an upload in its Range header, as its answers to accepted chunks tell."""
+
+    def __init__(self) -> None:
+        self._readings = _READINGS
+
+    def learn(self, header: str | None, start: int, end: int) -> None:
+        """Drop the readings that do not fit the answer to a chunk from `start` to `end`."""
+        offsets = parse_offsets(header)
+        if offsets is not None:
+            self._readings = tuple(reading for reading in self._readings if reading(offsets[1] + 1, start) == end)
+
+    def place(self, header: str | None, accepted: int, sent: int) -> int | None:
+        """Return where an upload stands after a break between `accepted` and `sent`; None if the header tells not."""
+        offsets = parse_offsets(header)
+        if offsets is None:
+            return None
+        if offsets == (0, 0) and accepted == 0:
+            return 0  # it stands for nothing, as well as for one byte
+        places = (reading(offsets[1] + 1, accepted) for reading in self._readings)
+        return next((place for place in places if accepted <= place <= sent), None)
 
 
 def _cancel(repository: Repository, location: str) -> None:
+    transport = repository.transport
     try:
-        drain(repository.transport.request("DELETE", location, repository.pushing, accept=range(200, 600), retry=False))
+        url = transport.resolve(location)
+        drain(transport.request("DELETE", url, repository.pushing, accept=range(200, 600), retry=False))
     except LaminaError:
         return  # the registry forgets it by itself
-
-
-def _absolute(repository: Repository, location: str) -> str:
-    return urljoin(repository.transport.endpoint.base + "/", location)

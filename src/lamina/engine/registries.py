@@ -52,7 +52,8 @@ class Registries:
         """
         with self._client(reference, credentials, "pull", cancellation) as client:
             if all_tags:
-                wanted = [reference.with_tag(tag) for tag in client.repository(reference).tags()]
+                _, tags = client.first(reference, lambda repository: list(repository.tags()))
+                wanted = [reference.with_tag(tag) for tag in tags]
             else:
                 wanted = [reference.with_default_tag()]
             images: list[Image] = []

@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from lamina.credentials import Credentials
-from lamina.distribution.registry import RegistryClient, Repository
+from lamina.distribution.registry import RegistryClient
+from lamina.distribution.repository import Repository
 from lamina.distribution.settings import Retry, Settings
 from lamina.distribution.spool import Spool
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound, Unavailable
