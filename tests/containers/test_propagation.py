@@ -62,6 +62,17 @@ def test_a_read_only_bind_covers_what_is_mounted_below(rooms: Rooms, tree: Path)
     assert written(rooms, bind(tree, read_only=True, read_only_force_recursive=True)) == []
 
 
+def test_it_covers_them_wherever_the_runtime_program_mounts_it(rooms: Rooms, tree: Path) -> None:
+    """Below /dev, and in a mount that propagates, the runtime program mounts; elsewhere the monitor does."""
+    mount("none", tree, flags=MS_REC | MS_SHARED)
+    for binds in ((f"{tree}:/dev/h:ro",), (f"{tree}:/o:rslave", f"{tree}:/o/later:ro")):
+        place = binds[-1].split(":")[1]
+        script = f"mount -o remount,rw {place}/below; (echo x > {place}/below/f) 2>/dev/null && echo written; true"
+        id = rooms.run(script, host=HostConfig(network_mode="none", binds=binds))
+        assert "written" not in rooms.output(id)
+        assert not (tree / "below/f").exists()
+
+
 def test_mounts_below_a_read_only_bind_stay_writable_where_that_is_asked_for(rooms: Rooms, tree: Path) -> None:
     assert written(rooms, bind(tree, read_only=True, read_only_non_recursive=True)) == ["below"]
     old = HostConfig(network_mode="none", binds=(f"{tree}:/h:ro",))

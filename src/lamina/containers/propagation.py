@@ -1,13 +1,16 @@
-"""Propagation of binds: what their sources can do (mount_namespaces(7); moby daemon/oci_linux.go, withMounts)."""
+"""What binds do with mounts below their sources, as far as sources and kernel can (mount_namespaces(7)).
+
+Rule: moby daemon/oci_linux.go, withMounts.
+"""
 
 from __future__ import annotations
 
 import os
 
 from lamina.containers.record import MountPoint
-from lamina.errors import InvalidInput
+from lamina.errors import InvalidInput, Unsupported
 from lamina.linux.mounts import MountPoint as HostMount
-from lamina.linux.mounts import mount_of
+from lamina.linux.mounts import has_mount_setattr, mount_of
 
 _DEFAULT = "rprivate"
 
@@ -28,6 +31,20 @@ def effective_propagation(point: MountPoint) -> str:
         return _DEFAULT
     able = "a shared mount" if kind == "shared" else "a shared or slave mount"
     raise InvalidInput(f"path {point.source} is mounted on {host.target} but it is not {able}", path=point.source)
+
+
+def reaches_below(point: MountPoint) -> bool:
+    """Return whether a read-only mount covers what is mounted below it, too.
+
+    Raises Unsupported where the request insists on it and the kernel cannot.
+    """
+    if point.rw or not point.recursive or point.read_only_non_recursive:
+        return False
+    if has_mount_setattr():
+        return True
+    if point.read_only_force_recursive:
+        raise Unsupported("rro is not supported: the kernel is older than 5.12", path=point.destination)
+    return False
 
 
 def _mount_of(path: str) -> HostMount:

@@ -12,7 +12,7 @@ from lamina.api.containers import ExecConfig
 from lamina.containers import files, limits, shm, staged_mounts
 from lamina.containers.container import Container
 from lamina.containers.namespaces import donor_of, running_donor
-from lamina.containers.propagation import effective_propagation
+from lamina.containers.propagation import effective_propagation, reaches_below
 from lamina.containers.record import MountPoint, Record
 from lamina.containers.rooms import Defaults, Rooms
 from lamina.errors import Conflict, InvalidInput, Unavailable
@@ -171,7 +171,8 @@ class SpecMaker:
         propagation = effective_propagation(point)
         if staged_mounts.needs_staging(point):
             source = str(staged_mounts.stage(container, point, source))
-        return BindMount(source, point.destination, not point.rw, propagation, point.recursive)
+        below = reaches_below(point)
+        return BindMount(source, point.destination, not point.rw, propagation, point.recursive, read_only_below=below)
 
     def _wants_init(self, record: Record) -> bool:
         wish = record.host_config.init

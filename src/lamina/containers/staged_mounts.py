@@ -1,4 +1,4 @@
-"""Sources of mounts that are made ready on the host before a start: parts of volumes, and read-only trees.
+"""Sources of mounts that are made ready on the host before a start: parts of volumes, and trees without their mounts.
 
 A runtime program binds by name, and from a mount namespace of its own, where a descriptor of ours is of no use. So what
 was opened is first mounted in the container's directory, where no container gets at it, and stays until the start.
@@ -6,8 +6,6 @@ was opened is first mounted in the container's directory, where no container get
 - Containers write in volumes, so a part (`volume-subpath`) is opened once, inside its volume: a name that is looked up
   again could mean something else by then.
 - crun 1.8 binds what is mounted below as well, also where it is told not to.
-- Runtime programs make only the top of a read-only bind read-only, unless they know the option `rro`. A copy of the
-  tree whose every mount is read-only stays so in whatever is bound from it.
 """
 
 from __future__ import annotations
@@ -20,11 +18,9 @@ from pathlib import Path
 
 from lamina.containers.container import Container
 from lamina.containers.record import MountPoint
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput
 from lamina.linux.mounts import (
     AT_EMPTY_PATH,
-    AT_RECURSIVE,
-    MOUNT_ATTR_RDONLY,
     MS_PRIVATE,
     MS_SLAVE,
     OPEN_TREE_CLONE,
@@ -39,15 +35,13 @@ from lamina.snapshots.mountroot import unmount_all
 
 def needs_staging(point: MountPoint) -> bool:
     """Return whether a bind or volume is to be mounted from what `stage` makes ready."""
-    read_only_below = not point.rw and not point.read_only_non_recursive
-    return bool(point.subpath) or not point.recursive or read_only_below
+    return bool(point.subpath) or not point.recursive
 
 
 def stage(container: Container, point: MountPoint, source: str) -> Path:
     """Mount what `point` means by the path `source` in the container's directory, until `clear`, and return where.
 
-    Raises InvalidInput for a part that is not in its volume, Unsupported where the kernel cannot make the mounts below
-    read-only and the request insists on it, and OSError.
+    Raises InvalidInput for a part that is not in its volume, and OSError.
     """
     opened = open_part(point, source) if point.subpath else os.open(source, os.O_PATH | os.O_CLOEXEC)
     try:
@@ -76,32 +70,16 @@ def open_part(point: MountPoint, volume: str) -> int:
 
 
 def _mount(opened: int, where: Path, point: MountPoint) -> None:
-    below = 0 if point.subpath or not point.recursive else AT_RECURSIVE
-    tree = open_tree("", OPEN_TREE_CLONE | AT_EMPTY_PATH | below, dirfd=opened)
+    tree = open_tree("", OPEN_TREE_CLONE | AT_EMPTY_PATH, dirfd=opened)
     try:
-        if not point.rw and not point.read_only_non_recursive:
-            _make_read_only(tree, point)
         kind = point.propagation.removeprefix("r")
         if kind != "shared":
             # Not left as a peer of its source: then nothing that happens to it can reach the source.
             mode = MS_SLAVE if kind == "slave" else MS_PRIVATE
-            mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | AT_RECURSIVE, propagation=mode)
+            mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH, propagation=mode)
         move_mount(tree, where)
     finally:
         os.close(tree)
-
-
-def _make_read_only(tree: int, point: MountPoint) -> None:
-    try:
-        mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | AT_RECURSIVE, attributes=MOUNT_ATTR_RDONLY)
-    except OSError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        if point.read_only_force_recursive:
-            raise Unsupported(
-                f"rro is not supported: failed to call mount_setattr: {error.strerror} (kernel is older than 5.12?)",
-                path=point.destination,
-            ) from None
 
 
 def clear(container: Container) -> None:

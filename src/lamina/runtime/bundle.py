@@ -150,7 +150,7 @@ def _host_ipc(entry: dict[str, Any]) -> dict[str, Any]:
 def _mount(mount: AnyMount) -> dict[str, Any]:
     if isinstance(mount, BindMount):
         kind = "rbind" if mount.recursive else "bind"
-        access = ("ro",) if mount.read_only else ()
+        access = ("rro" if mount.read_only_below else "ro",) if mount.read_only else ()
         return defaults.mount(mount.destination, "bind", mount.source, kind, *access, mount.propagation, *mount.options)
     return defaults.mount(mount.destination, "tmpfs", "tmpfs", *mount.all_options)
 

@@ -155,6 +155,7 @@ def _mount(mount: AnyMount) -> dict[str, Any]:
         "destination": mount.destination,
         "source": mount.source,
         "read_only": mount.read_only,
+        "read_only_below": mount.read_only_below,
         "recursive": mount.recursive,
     }
 

@@ -49,7 +49,10 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class BindMount:
-    """A host path seen inside. `propagation` is one of mount(8)'s words: rprivate, rslave, rshared, private, …"""
+    """A host path seen inside. `propagation` is one of mount(8)'s words: rprivate, rslave, rshared, private, …
+
+    `read_only_below` makes what is mounted below read-only as well.
+    """
 
     source: str
     destination: str
@@ -57,6 +60,7 @@ class BindMount:
     propagation: str = "rprivate"
     recursive: bool = True
     options: tuple[str, ...] = ()
+    read_only_below: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,8 @@ def _opened(entry: Mapping[str, Any]) -> int:
     try:
         tree = open_tree(entry["source"], OPEN_TREE_CLONE | recursive)
         attributes = MOUNT_ATTR_RDONLY if entry["read_only"] else 0
-        mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH, attributes=attributes)
+        below = AT_RECURSIVE if entry["read_only_below"] else 0
+        mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | below, attributes=attributes)
         mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | recursive, propagation=MS_PRIVATE)
     except OSError as error:
         where = f"{entry['source']} at {entry['destination']}"
