@@ -46,5 +46,5 @@ Message = Status | Output | Aux
 Report = Callable[[Message], None]
 
 
-def ignore(message: Message) -> None:
-    """A Report for callers that do not want to know."""
+def ignore(*values: object) -> None:
+    """Do nothing: a Report, or any other callback, for callers that do not want to know."""

@@ -39,7 +39,17 @@ ORDER = [
 
 # The edges: they know only the words, the system calls and each other, never the engine's rooms.
 EDGES = {
-    "registry": {"errors", "formats", "keylocks", "lru", "credentials", "dockerfile", "linux", "distribution"},
+    "registry": {
+        "errors",
+        "progress",
+        "formats",
+        "keylocks",
+        "lru",
+        "credentials",
+        "dockerfile",
+        "linux",
+        "distribution",
+    },
     "client": {"errors", "progress", "formats", "dockerfile", "api", "linux"},
     "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "api", "linux", "client"},
 }

@@ -14,6 +14,7 @@ import msgspec
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.record import Record, State
 from lamina.errors import Conflict, InvalidInput
+from lamina.progress import ignore
 from lamina.runtime.task import Task
 
 
@@ -48,7 +49,7 @@ class Container:
         self.mounted = False  # whether we hold its root file system
         self.removed = False
         self.restarting = Restarting()
-        self.stop_health: Callable[[], None] = lambda: None
+        self.stop_health: Callable[[], None] = ignore
         self._save = save
         self._waiting: dict[str, list[Future[WaitResult]]] = {"not-running": [], "next-exit": [], "removed": []}
 

@@ -20,7 +20,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
-from lamina.progress import Report, Status
+from lamina.progress import Report, Status, ignore
 
 __all__ = ["Copied", "bring", "copy"]
 
@@ -96,7 +96,7 @@ class _Copy:
             return
         self.report(Status("Copying", blob.digest.short, 0, blob.size))
         with Spool(self.origin, blob) as spool:
-            upload(self.goal, spool, lambda done: None, self.cancellation)
+            upload(self.goal, spool, ignore, self.cancellation)
         self.sent += blob.size
         self.report(Status("Copied", blob.digest.short))
 

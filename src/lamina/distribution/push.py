@@ -20,7 +20,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.layers.layer import Layer
-from lamina.progress import Aux, Report, Status
+from lamina.progress import Aux, Report, Status, ignore
 from lamina.store.store import Store
 
 
@@ -65,7 +65,7 @@ def push(
         final = manifest
     with told_access("Push", reference):
         if not repository.has_blob(final.config.digest):
-            upload(repository, BytesSource(config.raw, final.config.digest), lambda done: None, client.cancellation)
+            upload(repository, BytesSource(config.raw, final.config.digest), ignore, client.cancellation)
         repository.put_manifest(final, reference.tag)
     remember(store, reference, zip((layer.diff_id for layer in layers), final.layers, strict=True))
     return _told(reference, final, report)

@@ -14,6 +14,7 @@ from lamina.errors import Corrupt
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
 from lamina.linux.writing import write_all
+from lamina.progress import ignore
 
 
 class Spool:
@@ -51,7 +52,7 @@ class Spool:
 
     def _download(self) -> None:
         try:
-            download(self._origin, self._blob, self._tail, lambda done: None, self._stop)
+            download(self._origin, self._blob, self._tail, ignore, self._stop)
             if self._file.digest() != self._blob.digest:
                 raise Corrupt(f"The blob {self._blob.digest} is not what its digest says", expected=self._blob.digest)
             self._tail.finish(self._blob.digest)

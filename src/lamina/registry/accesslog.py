@@ -12,14 +12,11 @@ from typing import Any
 
 from lamina.formats.document import encode
 from lamina.formats.times import format_time
+from lamina.progress import ignore
 from lamina.registry.config import Config
 
 _log = logging.getLogger(__name__)
 Write = Callable[[dict[str, Any]], None]
-
-
-def nothing(record: dict[str, Any]) -> None:
-    """No log."""
 
 
 class AccessLog:
@@ -60,7 +57,7 @@ class AccessLog:
 def open_log(config: Config, closing: AsyncExitStack) -> Write:
     """The log that the configuration asks for. `closing` closes it in the end."""
     if config.access_log is None:
-        return nothing
+        return ignore
     log = AccessLog(config.access_log)
     closing.callback(log.close)
     return log

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from lamina.errors import Corrupt, LaminaError, NotFound
 from lamina.formats.digest import Digest
+from lamina.progress import ignore
 from lamina.registry.collect import ORPHAN_AGE, collect
 from lamina.registry.config import Config
 from lamina.registry.metadata import inventory, manifests
@@ -66,7 +67,7 @@ def ls_tags(config: Config, repository: str) -> list[ListedTag]:
     return _with(config, work)
 
 
-def verify(config: Config, report: Callable[[StoredBlob], None] = lambda blob: None) -> Verified:
+def verify(config: Config, report: Callable[[StoredBlob], None] = ignore) -> Verified:
     """Hash every blob and manifest again. `report` hears of each one before it is read."""
 
     async def work(registry: Registry) -> Verified:

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupported
 from lamina.formats.browsers import BrowserGuard
+from lamina.progress import ignore
 from lamina.registry import faults
-from lamina.registry.accesslog import nothing
 from lamina.registry.auth.gate import Gate
 from lamina.registry.call import Call, Identity, Kind, Target
 from lamina.registry.edge import too_slow
@@ -56,7 +56,7 @@ class App:
         seconds = time.perf_counter() - began
         sent = answer.content_length or 0
         metrics.count(note.operation, _known(request.method), answer.status, seconds, request.content.total_bytes, sent)
-        if self._registry.log is not nothing:
+        if self._registry.log is not ignore:
             self._registry.log(_record(request, note, answer, seconds))
         return answer
 

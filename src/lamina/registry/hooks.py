@@ -17,6 +17,7 @@ import aiohttp
 from lamina.errors import InvalidInput
 from lamina.formats.document import encode
 from lamina.formats.times import format_time
+from lamina.progress import ignore
 from lamina.registry.config import Config, Hook
 
 Notify = Callable[[str, Mapping[str, Any]], None]
@@ -28,14 +29,10 @@ _FIRST_PAUSE = 0.5  # seconds, doubling
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
-def silent(event: str, fields: Mapping[str, Any]) -> None:
-    """Nobody wants to know."""
-
-
 async def open_hooks(config: Config, closing: AsyncExitStack) -> Notify:
     """Start a sender for each hook; `closing` stops them. Raises InvalidInput for a secret that cannot be read."""
     if not config.hooks:
-        return silent
+        return ignore
     session = await closing.enter_async_context(aiohttp.ClientSession(timeout=_TIMEOUT))
     queues: list[tuple[Hook, asyncio.Queue[bytes]]] = []
     for hook in config.hooks:

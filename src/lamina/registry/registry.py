@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lamina.registry.accesslog import Write, nothing
+from lamina.progress import ignore
+from lamina.registry.accesslog import Write
 from lamina.registry.config import Config
-from lamina.registry.hooks import Notify, silent
+from lamina.registry.hooks import Notify
 from lamina.registry.metadata.database import Database
 from lamina.registry.metrics import Metrics
 from lamina.registry.pulls import Pulls
@@ -32,7 +33,7 @@ class Registry:
     pulls: Pulls
     tokens: TokenEndpoint | None = None
     metrics: Metrics = field(default_factory=Metrics)
-    log: Write = nothing
+    log: Write = ignore
     through: Through | None = None
-    notify: Notify = silent
+    notify: Notify = ignore
     now: Callable[[], float] = time.time

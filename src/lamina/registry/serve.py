@@ -15,6 +15,7 @@ from aiohttp import web
 
 from lamina.errors import InvalidInput, Unavailable
 from lamina.linux.privacy import make_private_by_default, private_directory
+from lamina.progress import ignore
 from lamina.registry.accesslog import AccessLog, open_log
 from lamina.registry.app import App
 from lamina.registry.auth.build import build
@@ -45,7 +46,7 @@ def serve(config: Config, ready: Callable[[str], None] | None = None) -> None:
     Raises InvalidInput for a configuration that does not hold together, Unavailable where the address cannot be had.
     """
     make_private_by_default()
-    asyncio.run(_serve(config, ready or (lambda address: None)))
+    asyncio.run(_serve(config, ready or ignore))
 
 
 async def _serve(config: Config, ready: Callable[[str], None]) -> None:

@@ -39,14 +39,6 @@ class ExitStatus:
 OnExit = Callable[[ExitStatus], None]
 
 
-def ignore_exit(status: ExitStatus) -> None:
-    """An OnExit for who does not want to know."""
-
-
-def ignore_oom() -> None:
-    """The same for memory that ran out."""
-
-
 def read_exit(directory: Path) -> ExitStatus | None:
     """The exit status that a monitor left in `directory`."""
     try:

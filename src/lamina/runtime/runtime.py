@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from lamina.errors import Conflict, NotFound, Unsupported
+from lamina.progress import ignore
 from lamina.runtime.binary import Program
 from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job, LogFile
-from lamina.runtime.process import OnExit, ignore_exit, ignore_oom
+from lamina.runtime.process import OnExit
 from lamina.runtime.spec import ContainerSpec
 from lamina.runtime.task import Task
 
@@ -33,9 +34,9 @@ class Runtime(Launcher):
         spec: ContainerSpec,
         rootfs: Path | None,
         log: LogSpec | None = None,
-        on_exit: OnExit = ignore_exit,
+        on_exit: OnExit = ignore,
         *,
-        on_oom: Callable[[], None] = ignore_oom,
+        on_oom: Callable[[], None] = ignore,
         stdin: bool = False,
         stdin_once: bool = True,
     ) -> Task:
@@ -109,7 +110,7 @@ class Runtime(Launcher):
             start_seconds=self.start_seconds,
         )
 
-    def recover(self, id: str, on_exit: OnExit = ignore_exit, *, on_oom: Callable[[], None] = ignore_oom) -> Task:
+    def recover(self, id: str, on_exit: OnExit = ignore, *, on_oom: Callable[[], None] = ignore) -> Task:
         """The task of that id as an earlier engine left it: running, ended (see `status`), or never started
         (`pid` 0 and no status). Where its monitor was killed, whatever is left of it is ended here.
 

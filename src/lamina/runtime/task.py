@@ -15,6 +15,7 @@ import msgspec
 
 from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError
 from lamina.formats.document import encode_json
+from lamina.progress import ignore
 from lamina.runtime import account_files, bundle
 from lamina.runtime.binary import Program
 from lamina.runtime.cgroups import layout as cgroup_layout
@@ -27,7 +28,7 @@ from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.placement import place
-from lamina.runtime.process import ExitStatus, OnExit, Process, ignore_exit, ignore_oom, read_exit
+from lamina.runtime.process import ExitStatus, OnExit, Process, read_exit
 from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
 
 
@@ -121,7 +122,7 @@ class Task(Process):
         self,
         exec_id: str,
         spec: ProcessSpec,
-        on_exit: OnExit = ignore_exit,
+        on_exit: OnExit = ignore,
         *,
         stdin: bool = False,
     ) -> Exec:
@@ -215,7 +216,7 @@ class Exec(Process):
     """A process exec'd into a container. Its directory goes away with it."""
 
     def __init__(self, launcher: Launcher, task: Task, directory: Path, spec: ProcessSpec, on_exit: OnExit) -> None:
-        super().__init__(directory, launcher.watcher, on_exit, ignore_oom)
+        super().__init__(directory, launcher.watcher, on_exit, ignore)
         self._launcher = launcher
         self._task = task
         self._spec = spec

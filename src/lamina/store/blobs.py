@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from lamina.errors import Conflict, Corrupt, NotFound, TooLarge
 from lamina.formats.digest import DEFAULT, Digest
+from lamina.progress import ignore
 from lamina.store.collect import over_cap
 from lamina.store.content import ContentTable, Row
 from lamina.store.ingest import BlobIngest
@@ -76,7 +77,7 @@ class BlobStore:
         Raises Conflict when an ingest with this `ref` is open already.
         """
         if ref is None:
-            return BlobIngest(self._content, self._content.layout.temporary(), algorithm, lambda: None, keep=False)
+            return BlobIngest(self._content, self._content.layout.temporary(), algorithm, ignore, keep=False)
         with self._lock:
             if ref in self._open_partials:
                 raise Conflict(f"the ingest {ref} is open already", ref=ref)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.formats.digest import Digest
+from lamina.progress import ignore
 from lamina.store.database import Database, transaction
 from lamina.store.failures import disk_errors
 from lamina.store.layout import Layout
@@ -41,7 +42,7 @@ class ContentTable:
         self.leases = Leases(self._present)
         self.reserve = Reserve(layout.reserve)
         self.dropped: set[tuple[str, str]] = set()  # since the syncer began its pass; for who holds the writer's lock
-        self.on_new: Callable[[], None] = lambda: None  # told after each publication: the syncer
+        self.on_new: Callable[[], None] = ignore  # told after each publication: the syncer
 
     def find(self, digest: Digest, kind: str) -> Row | None:
         """The row of a blob or layer, None where it is not there."""

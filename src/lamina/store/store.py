@@ -10,6 +10,7 @@ from types import TracebackType
 
 from lamina.errors import Corrupt
 from lamina.formats.digest import Digest
+from lamina.progress import ignore
 from lamina.store.blobs import BlobStore
 from lamina.store.collect import Collected, all_candidates, is_owned, over_cap, unneeded
 from lamina.store.content import ContentTable, Row
@@ -70,8 +71,8 @@ class Store:
         self.layers = LayerStore(self._content)
         self._syncer = Syncer(self._content, SYNC_DELAY)
         self._content.on_new = self._syncer.wake
-        self.on_dropped: Callable[[], None] = _nothing  # told after content went, outside all locks
-        self.on_collected: Callable[[], None] = _nothing  # told after each `collect`: what else is kept of what went?
+        self.on_dropped: Callable[[], None] = ignore  # told after content went, outside all locks
+        self.on_collected: Callable[[], None] = ignore  # told after each `collect`: what else is kept of what went?
         self._syncer.wake()
 
     @contextmanager
@@ -177,10 +178,6 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _nothing() -> None:
-    return
 
 
 class _DryRun(Exception):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lamina.errors import LaminaError
 from lamina.formats.digest import Digest
+from lamina.progress import ignore
 from lamina.store.content import ContentTable
 from lamina.store.failures import disk_errors
 
@@ -27,7 +28,7 @@ class Syncer:
     def __init__(self, content: ContentTable, delay: float) -> None:
         self._content = content
         self._delay = delay
-        self.on_sync: Callable[[], None] = lambda: None  # what else is to be on the disk before the rows are
+        self.on_sync: Callable[[], None] = ignore  # what else is to be on the disk before the rows are
         self._pass = threading.Lock()
         self._changed = threading.Event()
         self._stop = threading.Event()

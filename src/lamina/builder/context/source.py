@@ -20,13 +20,10 @@ from lamina.errors import InvalidInput, LaminaError, NotFound
 from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Readable
 from lamina.linux.identity import Caller
+from lamina.progress import ignore
 
 DEFAULT_NAME = "Dockerfile"
 IGNORE_NAME = ".dockerignore"
-
-
-def _nothing() -> None:
-    return
 
 
 @dataclass(slots=True)
@@ -40,7 +37,7 @@ class BuildContext:
     tree: Tree | None = None
     sums: Sums = field(default_factory=Sums)
     identity: str = ""
-    close: Callable[[], None] = _nothing
+    close: Callable[[], None] = ignore
 
     def __enter__(self) -> BuildContext:
         return self

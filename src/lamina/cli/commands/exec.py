@@ -10,6 +10,7 @@ import click
 from lamina.cli import completing
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.session import Session
+from lamina.progress import ignore
 
 if TYPE_CHECKING:
     from lamina.api.containers import ExecConfig
@@ -56,7 +57,7 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
         resize=lambda rows, columns: containers.exec_resize(prepared.id, rows, columns),
         kill=None,
     )
-    if not attend(stream, attachment, lambda: None):
+    if not attend(stream, attachment, ignore):
         return 0
     return int(containers.exec_inspect(prepared.id).get("ExitCode") or 0)
 

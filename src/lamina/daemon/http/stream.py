@@ -21,7 +21,7 @@ from lamina.daemon.http.errors import message_of
 from lamina.daemon.http.messages import error_line, message_line
 from lamina.errors import Cancelled
 from lamina.images.archive.pieces import Piece, copy_to, size_of
-from lamina.progress import Message, Report
+from lamina.progress import Message, Report, ignore
 
 _LOG = logging.getLogger("lamina.daemon")
 _WAITING = 4 << 20  # bytes that may wait for a slow client before the work that makes them has to wait too
@@ -164,12 +164,8 @@ def _cut_short(pipe: Pipe) -> Iterator[None]:
         raise
 
 
-def _nothing() -> None:
-    return
-
-
 async def feed_response(
-    call: Call, pieces: Iterable[bytes], content_type: str, *, stop: Callable[[], None] = _nothing
+    call: Call, pieces: Iterable[bytes], content_type: str, *, stop: Callable[[], None] = ignore
 ) -> web.StreamResponse:
     """Answers with `pieces` as they come, from a worker thread; the head is sent before the first one.
 
