@@ -84,7 +84,7 @@ def test_serving_without_a_place_tells_how_to_name_one(lamina: Cli, tmp_path: Pa
     assert "--storage" not in told  # it is no flag
     (tmp_path / "typo.toml").write_text('root = "/x"\naccess_log = "-"\n')
     told = lamina.fails("registry", "serve", "--config", str(tmp_path / "typo.toml"), code=1)
-    assert "there is no key 'access_log'\nDid you mean access-log? The keys are access-log, auth, " in told
+    assert "there is no key 'access_log'\nDid you mean access-log? The keys are access-log, allowed-hosts, " in told
 
 
 @pytest.mark.parametrize("engine", ["lamina"], indirect=True)  # Docker's has no such pull

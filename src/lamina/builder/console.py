@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from lamina.errors import CommandFailed, LaminaError
+from lamina.formats.printable import printable
 from lamina.progress import Aux, Output, Report
 
 
@@ -24,7 +25,8 @@ class Console:
             self._report(Output(text, error))
 
     def line(self, text: str) -> None:
-        self.text(f"{text}\n")
+        """Show a line of our own; Dockerfile and names in it are printable."""
+        self.text(printable(f"{text}\n", "\n\t"))
 
     def step(self, number: int, total: int, instruction: str) -> None:
         self.line(f"Step {number}/{total} : {instruction}")

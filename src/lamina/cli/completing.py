@@ -8,6 +8,7 @@ import click
 
 from lamina.cli.session import Session
 from lamina.errors import LaminaError
+from lamina.formats.printable import printable
 
 Names = Callable[[Session], Iterable[str]]
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
@@ -19,7 +20,8 @@ def _completer(names: Names) -> Completer:
             with Session(ctx.find_root().params) as session:
                 if session.settings.is_default and not session.is_up:
                     return []  # pressing Tab must not start a daemon
-                return sorted(name for name in names(session) if name.startswith(incomplete))
+                fitting = (name for name in names(session) if name.startswith(incomplete))
+                return sorted(name for name in fitting if name == printable(name))  # the shell would show it
         except LaminaError:
             return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 
+from lamina.cli.terminal.screen import quoted
 from lamina.errors import LaminaError
 
 
@@ -17,7 +18,7 @@ def for_each(names: Iterable[str], action: Callable[[str], object], *, forgive: 
         except LaminaError as error:
             sys.stdout.flush()
             prefix = "Error response from daemon: " if error.facts.get("from_daemon") else "lamina: "
-            print(f"{prefix}{error}", file=sys.stderr)
+            print(f"{prefix}{quoted(str(error))}", file=sys.stderr)
             code = code if forgive is not None and isinstance(error, forgive) else 1
     return code
 

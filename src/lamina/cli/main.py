@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from lamina.cli.program import NOBODY_READS, program
+from lamina.cli.terminal.screen import guard_terminals, quoted
 from lamina.errors import Cancelled, CommandFailed, LaminaError, NotModified
 
 USAGE = 125  # what Docker's users get for a wrong flag; unknown commands and too few or many arguments are 1
@@ -18,9 +18,7 @@ _FLAGS = (click.NoSuchOption, click.BadOptionUsage, click.BadParameter)
 
 def main() -> None:
     """The process's own arguments, and its exit."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # file names that are no text
+    guard_terminals()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -99,6 +97,7 @@ def _show_origin(error: Exception) -> None:
 
 def _say(message: str, advice: str | None, code: int) -> int:
     sys.stdout.flush()
+    message, advice = quoted(message), quoted(advice or "")
     print(message if message.startswith("Error response") else f"lamina: {message}", file=sys.stderr)
     if advice:
         print(advice if advice.endswith((".", "?")) else f"{advice}.", file=sys.stderr)

@@ -25,6 +25,7 @@ from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
 from lamina.formats.browsers import BrowserGuard
+from lamina.formats.printable import printable
 from lamina.formats.sizes import parse_size
 from lamina.linux.descriptors import limit, raise_limit
 from lamina.linux.privacy import make_private_by_default, usual_directory
@@ -129,9 +130,18 @@ def _runtime(options: Options) -> str | None:
 
 def _log(options: Options) -> None:
     level = logging.DEBUG if options.debug else options.log_level.upper()
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     for name in ("asyncio", "pyroute2"):  # they tell every step, at a cost
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """One line a message: names of images and words of registries in it neither forge lines nor drive terminals."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record), "\t")
 
 
 class _pidfile:

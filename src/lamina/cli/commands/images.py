@@ -10,6 +10,7 @@ from lamina.cli.each import for_each
 from lamina.cli.names import split_reference
 from lamina.cli.session import Session
 from lamina.errors import NotFound
+from lamina.formats.printable import printable
 
 
 @command("""
@@ -97,6 +98,6 @@ def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bo
     def remove(reference: str) -> None:
         for item in session.client.images.remove(reference, force=force, no_prune=no_prune):
             for verb, name in item.items():
-                print(f"{verb}: {name}")
+                print(printable(f"{verb}: {name}"))
 
     return for_each(references, remove, forgive=NotFound if force else None)

@@ -29,8 +29,10 @@ def top(session: Session, container: str, options: tuple[str, ...]) -> None:
 @click.pass_obj
 def diff(session: Session, container: str) -> None:
     """Show which files of a container were added (A), changed (C) or deleted (D)."""
-    for change in session.client.containers.changes(container):
-        print(KINDS.get(change["Kind"], "?"), change["Path"])
+    from lamina.cli.show.table import write_lines
+
+    changes = session.client.containers.changes(container)
+    write_lines(f"{KINDS.get(change['Kind'], '?')} {change['Path']}" for change in changes)
 
 
 @command("""

@@ -58,7 +58,9 @@ def _builds(client: Client, wanted: Mapping[str, list[str]], everything: bool = 
 
 def _tell(title: str, items: Any) -> None:
     if items:
-        print("\n".join([title, *items, ""]))
+        from lamina.cli.show.table import write_lines
+
+        write_lines([title, *items, ""])
 
 
 def _prune(session: Session, force: bool, warning: str, action: Callable[[Client], int], total: bool = True) -> None:

@@ -9,6 +9,7 @@ import click
 
 from lamina.cli.arguments import command, format_option, switch
 from lamina.cli.session import Session
+from lamina.cli.terminal.screen import drive
 from lamina.client.containers import Containers
 from lamina.errors import LaminaError, NotFound
 
@@ -39,7 +40,7 @@ def stats(session: Session, names: tuple[str, ...], all_: bool, format_: str, no
         with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
             samples = [s for s in pool.map(lambda name: _sample(containers, name, named=bool(names)), wanted) if s]
         if not no_stream and sys.stdout.isatty():
-            sys.stdout.write(CLEAR)
+            drive(sys.stdout, CLEAR)
         print_rows(samples, COLUMNS, DEFAULT, form=form, trunc=not no_trunc)
         sys.stdout.flush()
         if no_stream:

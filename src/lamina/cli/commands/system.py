@@ -16,6 +16,7 @@ from lamina.cli.arguments import command, filter_option, filters, format_option,
 from lamina.cli.session import Session
 from lamina.cli.show.times import moment, rfc3339_nano
 from lamina.errors import LaminaError
+from lamina.formats.printable import printable
 
 
 def _templated(document: Mapping[str, Any], form: str) -> str:
@@ -43,7 +44,7 @@ def info(session: Session, format_: str) -> None:
     settings = session.settings
     write_lines(info_lines(found, __version__, context, str(settings.address), str(settings.config.path)))
     for warning in found.get("Warnings") or ():
-        print(warning, file=sys.stderr)
+        print(printable(warning), file=sys.stderr)
 
 
 @command("lamina version --format '{{.Server.Version}}'")
@@ -91,7 +92,7 @@ def events(session: Session, filter_: tuple[str, ...], format_: str, since: str,
     """Print what happens in the engine, as it happens."""
     found = session.client.events(since=moment(since), until=moment(until), filters=filters(filter_))
     for event in found:
-        print(_templated(event, format_) if format_ else _line(event), flush=True)
+        print(_templated(event, format_) if format_ else printable(_line(event)), flush=True)
 
 
 def _line(event: Mapping[str, Any]) -> str:

@@ -1,15 +1,23 @@
-"""Progress of pulls, pushes, loads and builds: bars that move on a terminal, plain lines in a pipe."""
+"""Progress of pulls, pushes, loads and builds: bars that move on a terminal, plain lines in a pipe.
+
+Its text comes from Dockerfiles, their commands and registries, and is made printable. What a build's commands print
+keeps its colours, and the carriage returns of progress bars.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TextIO
 
+from lamina.cli.terminal.screen import drive
+from lamina.formats.printable import printable
 from lamina.formats.sizes import human_size
 from lamina.progress import Message, Output, Status
 
 BAR = 50  # characters of a bar on a wide terminal
+_LAYOUT = "\n\r\t"
 NARROW = 110  # columns below which the bar is left out
 
 
@@ -32,9 +40,10 @@ class Display:
         if isinstance(message, Output):
             self._leave_block()
             red = message.error and self._moves and not os.environ.get("NO_COLOR")
-            self._stream.write(f"\x1b[91m{message.text}\x1b[0m" if red else message.text)
+            text = printable(message.text, _LAYOUT, colours=True)
+            drive(self._stream, f"\x1b[91m{text}\x1b[0m" if red else text)
         elif isinstance(message, Status):
-            self._status(message)
+            self._status(replace(message, id=printable(message.id or ""), status=printable(message.status)))
         self._stream.flush()
 
     def _status(self, message: Status) -> None:
@@ -55,9 +64,9 @@ class Display:
         if identifier not in self._lines:
             self._lines[identifier] = self._height
             self._height += 1
-            self._stream.write("\n")
+            drive(self._stream, "\n")
         up = self._height - self._lines[identifier]
-        self._stream.write(f"\x1b[{up}A\r\x1b[2K{text}\x1b[{up}B\r")
+        drive(self._stream, f"\x1b[{up}A\r\x1b[2K{text}\x1b[{up}B\r")
 
     def _bar(self, message: Status) -> str:
         current, total = message.current or 0, message.total or 0

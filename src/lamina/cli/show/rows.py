@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lamina.formats.printable import printable
+
 
 class Column(NamedTuple):
     """`header` is its title in tables; `value` makes its text of the daemon's object and of whether to shorten it."""
@@ -18,15 +20,23 @@ Columns = Mapping[str, Column]
 
 
 class Row:
-    """One object of a list as templates see it: `{{.ID}}` and the other columns, and `{{.Label "x"}}`."""
+    """One object of a list as templates see it: `{{.ID}}` and the other columns, and `{{.Label "x"}}`.
 
-    def __init__(self, columns: Columns, document: Mapping[str, Any], trunc: bool) -> None:
+    The fields of a `cell` are printable. Others are what the daemon said, byte for byte, for scripts.
+    """
+
+    def __init__(self, columns: Columns, document: Mapping[str, Any], trunc: bool, *, cell: bool = False) -> None:
         self._columns = columns
         self._document = document
         self._trunc = trunc
+        self._cell = cell
 
     def field(self, name: str, arguments: Sequence[object]) -> str:
-        """A column's text. Raises KeyError for one that is not there."""
+        """Return a column's text. Raises KeyError for one that is not there."""
+        text = self._text(name, arguments)
+        return printable(text) if self._cell else text
+
+    def _text(self, name: str, arguments: Sequence[object]) -> str:
         if name == "Label" and len(arguments) == 1 and "Labels" in self._columns:
             return str((self._document.get("Labels") or {}).get(str(arguments[0]), ""))
         return self._columns[name].value(self._document, self._trunc)

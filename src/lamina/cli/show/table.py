@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lamina.cli.show.rows import Columns, Headers, Row
+from lamina.formats.printable import printable
 
 MINIMUM = 10  # characters a column takes at least, as in Docker's tables
 GAP = 3
 
 
 def aligned(lines: Sequence[Sequence[str]], minimum: int = MINIMUM) -> list[str]:
-    """Cells with their columns in line; the last cell of a line is not padded."""
+    """Return printable cells with their columns in line; the last cell of a line is not padded."""
+    lines = [[printable(cell) for cell in cells] for cells in lines]
     widths: list[int] = []
     for cells in lines:
         for at, cell in enumerate(cells[:-1]):
@@ -34,9 +36,11 @@ def print_rows(
 ) -> None:
     """Print a list: `default` columns as a table, or as `form` (a --format) or `quiet` (a column alone) says.
 
-    Raises InvalidInput for a template that is wrong.
+    A table is for people, and is printable also in a pipe. What `form` and `quiet` print is for scripts: only on a
+    terminal it is printable. Raises InvalidInput for a template that is wrong.
     """
-    rows = [Row(columns, document, trunc) for document in documents]
+    is_table = form.startswith("table") or not form
+    rows = [Row(columns, document, trunc, cell=is_table and not quiet) for document in documents]
     if quiet and form in ("", "table"):
         lines = [row.field(quiet, ()) for row in rows]
     elif form in ("", "table"):
@@ -44,7 +48,7 @@ def print_rows(
         lines = aligned([titles, *([row.field(name, ()) for name in default] for row in rows)])
     else:
         lines = formatted(rows, columns, form)
-    write_lines(lines)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def formatted(rows: Sequence[Row], columns: Columns, form: str) -> list[str]:
@@ -60,10 +64,11 @@ def formatted(rows: Sequence[Row], columns: Columns, form: str) -> list[str]:
     lines = [template.render(row) for row in rows]
     if not titled:
         return lines
-    return aligned([line.split("\t") for line in [template.render_header(Headers(columns)), *lines]])
+    lines = "\n".join([template.render_header(Headers(columns)), *lines]).split("\n")
+    return aligned([line.split("\t") for line in lines])
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Lines to standard output, in one write."""
-    text = "".join(f"{line}\n" for line in lines)
+    """Print lines for people, each one printable, in one write."""
+    text = "".join(f"{printable(line)}\n" for line in lines)
     sys.stdout.write(text)

@@ -1,0 +1,34 @@
+"""Text of others as a terminal can show it: what would drive the terminal is written out instead.
+
+Names, labels, comments and messages come from images, registries, containers and daemons. An escape sequence in them
+moves the cursor, changes the title or answers for the user; a bidi mark shows text in another order than it has
+(CVE-2021-42574). Both are written as JSON writes them, so JSON that is made printable is still the same JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+# C0, DEL and C1; the marks and isolates of bidi, and the line separators beside them (UAX 9); bytes of C1 that were no
+# text, as `surrogateescape` decodes them.
+_DRIVING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\udc80-\udc9f]"
+_PLAIN = re.compile(_DRIVING)
+_COLOURED = re.compile(rf"\x1b\[[0-9;]{{0,32}}m|{_DRIVING}")  # ECMA-48, SGR
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str, keep: str = "", *, colours: bool = False) -> str:
+    """Return `text` with control characters and bidi marks written out, such as `\\u001b`; other text stays as it is.
+
+    Characters of `keep` stay too, and with `colours` sequences that only change colours and weight.
+    """
+    pattern = _COLOURED if colours else _PLAIN
+    return pattern.sub(partial(_written_out, keep), text)
+
+
+def _written_out(keep: str, match: re.Match[str]) -> str:
+    found = match[0]
+    if len(found) > 1 or found in keep:
+        return found
+    return _SHORT.get(found, f"\\u{ord(found):04x}")
