@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.dockerfile.gomatch import compile_match, has_wildcards
 from lamina.dockerfile.ignore import IgnoreMatcher, clean, parse_ignore
-from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
 
 
@@ -70,34 +68,6 @@ def test_malformed_lines_are_named(pattern: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_ignore(pattern)
     assert caught.value.facts["line"] == pattern.count("\n") + 1
-
-
-@pytest.mark.parametrize(
-    ("pattern", "path", "expected"),
-    [
-        ("a*", "abc", True),
-        ("a*", "ab/c", False),
-        ("*/c", "b/c", True),
-        ("a?c", "abc", True),
-        ("a?c", "a/c", False),
-        ("[!a]", "!", True),
-        ("[^a]", "/", False),
-        ("[a-]", "", None),
-        (r"[\]a]", "]", True),
-        ("[z-a]", "m", False),
-    ],
-)
-def test_go_match(pattern: str, path: str, expected: bool | None) -> None:
-    if expected is None:
-        with pytest.raises(Problem):
-            compile_match(pattern)
-    else:
-        assert bool(compile_match(pattern).match(path)) is expected
-
-
-def test_wildcards_are_seen_unless_escaped() -> None:
-    assert has_wildcards("a*")
-    assert not has_wildcards(r"a\*")
 
 
 def test_a_range_that_runs_backwards_is_refused() -> None:

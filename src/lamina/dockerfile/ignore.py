@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamina.dockerfile.gomatch import compile_match
 from lamina.dockerfile.pathpattern import compile_path
 from lamina.dockerfile.position import Lines, Problem, located
 from lamina.dockerfile.spaces import SPACES
 from lamina.errors import InvalidInput
+from lamina.formats.globs import compile_match
 
 
 def clean(path: str) -> str:
@@ -71,7 +71,10 @@ def _parse_line(line: str, number: int) -> Pattern | None:
         return None
     text = clean(text)
     text = text[1:] if len(text) > 1 and text.startswith("/") else text
-    compile_match(text)
+    try:
+        compile_match(text)
+    except InvalidInput as error:
+        raise Problem(error.message, error.advice) from None
     compile_path(text)
     return Pattern(text, keeps, number)
 

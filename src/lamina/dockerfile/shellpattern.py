@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from lamina.dockerfile.position import Problem
+from lamina.formats.globs import joined_by_stars
 
 LARGEST = 1 << 20  # characters of one expanded word: values that double would fill the memory
 SEARCHED = 16 << 10  # characters that may be searched for a pattern with stars, which takes up to their square
@@ -16,9 +17,7 @@ SEARCHED = 16 << 10  # characters that may be searched for a pattern with stars,
 def compile_pattern(pattern: str, *, longest: bool) -> re.Pattern[str]:
     """A regular expression for `pattern`; `*` takes as much as it can where `longest`, else as little.
 
-    Between two stars the first place that fits is taken for good (an atomic group), which is as good as any other:
-    trying them all may take time exponential in the number of stars. Raises Problem for a backslash before a character
-    that needs none.
+    Raise Problem for a backslash before a character that needs none.
     """
     parts: list[str] = [""]
     chars = iter(pattern)
@@ -31,10 +30,7 @@ def compile_pattern(pattern: str, *, longest: bool) -> re.Pattern[str]:
             parts[-1] += _escaped(next(chars, ""), pattern)
         else:
             parts[-1] += re.escape(char)
-    first, *rest = parts
-    ending = (".*" if longest else ".*?") + rest.pop() if rest else ""
-    between = "".join(f"(?>.*?{part})" for part in rest if part)
-    return re.compile(first + between + ending)
+    return re.compile(joined_by_stars(parts, ".", shortest=not longest))
 
 
 def _escaped(char: str, pattern: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lamina.dockerfile.gomatch import compile_match
-from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
+from lamina.formats.globs import compile_match
 from lamina.formats.labelfilters import Filters
 from lamina.formats.times import parse_moment
 
@@ -58,6 +57,6 @@ def _boolean(values: Sequence[str]) -> bool | None:
 def _pattern(text: str) -> str:
     try:
         compile_match(text)
-    except Problem as problem:
-        raise InvalidInput(f"invalid filter 'reference={text}': {problem.message}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"invalid filter 'reference={text}': {error.message}") from None
     return text

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lamina.dockerfile.gomatch import compile_match
 from lamina.formats.digest import Digest
+from lamina.formats.globs import compile_match
 from lamina.formats.labelfilters import labels_match
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog

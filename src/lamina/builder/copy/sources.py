@@ -7,14 +7,16 @@ paths below the root, a symlink is followed inside the tree and keeps its own na
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lamina.builder.context.ignored import IgnoringTree
 from lamina.builder.tree import Node, Tree, find, walk
-from lamina.dockerfile.gomatch import compile_match, has_wildcards
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
+from lamina.errors import InvalidInput
+from lamina.formats.globs import compile_match, has_wildcards
 from lamina.layers.entry import EntryType
 
 
@@ -71,13 +73,20 @@ def relative(word: str) -> str:
 
 def _sources(tree: Tree, word: str, context: bool) -> Iterator[Source]:
     if has_wildcards(word):
-        pattern = compile_match(word.removeprefix("/").removeprefix("./").replace("/./", "/"))
+        pattern = _pattern(word)
         root = tree.lookup("")
         for node in walk(tree, root) if root is not None else ():
             if node.path and pattern.match(node.path):
                 yield _source(tree, node.path, context)
     else:
         yield _source(tree, relative(word), context)
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    try:
+        return compile_match(word.removeprefix("/").removeprefix("./").replace("/./", "/"))
+    except InvalidInput as error:
+        raise Problem(error.message, error.advice) from None
 
 
 def _source(tree: Tree, path: str, context: bool) -> Source:

@@ -1,4 +1,4 @@
-"""Go's `path/filepath.Match`: the wildcards of COPY and ADD sources, and the syntax that ignore patterns must keep.
+"""Go's `path.Match`: the wildcards of COPY and ADD sources and of filters, and the syntax of ignore patterns.
 
 `*` and `?` stop at "/"; `[a-z]`, `[^a-z]`; a backslash takes the next character as it is.
 """
@@ -6,23 +6,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
-from lamina.dockerfile.position import Problem
+from lamina.errors import InvalidInput
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Whether `pattern` holds an unescaped `*`, `?` or `[`."""
+    """Return whether `pattern` holds an unescaped `*`, `?` or `[`."""
     return any(char in "*?[" for char in re.sub(r"\\.", "", pattern, flags=re.DOTALL))
 
 
 @lru_cache(maxsize=512)
 def compile_match(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a whole path. Raises Problem for a malformed pattern.
-
-    Between two stars the first place that fits is taken for good (an atomic group): a later one could only leave less
-    for the rest, and trying them all may take time exponential in the number of stars.
-    """
+    """Return the regular expression of a whole path. Raise InvalidInput for a malformed pattern."""
     parts: list[str] = [""]
     at = 0
     while at < len(pattern):
@@ -42,14 +39,25 @@ def compile_match(pattern: str) -> re.Pattern[str]:
             at += 1
         else:
             parts[-1] += re.escape(char)
+    return re.compile(rf"{joined_by_stars(parts, '[^/]')}\Z", re.DOTALL)
+
+
+def joined_by_stars(parts: Sequence[str], char: str, *, shortest: bool = False) -> str:
+    """Return the expression of `parts` with a star between each two, which takes any number of `char`.
+
+    The last star takes as much as it can, or as little where `shortest`. Before the others the first place that fits
+    is taken for good (an atomic group): a later one could only leave less for the rest, and trying them all may take
+    time exponential in the number of stars.
+    """
     first, *rest = parts
-    ending = f"[^/]*{rest.pop()}" if rest else ""
-    between = "".join(f"(?>[^/]*?{part})" for part in rest if part)
-    return re.compile(rf"{first}{between}{ending}\Z", re.DOTALL)
+    ending = f"{char}*{'?' if shortest else ''}{rest.pop()}" if rest else ""
+    between = "".join(f"(?>{char}*?{part})" for part in rest if part)
+    return first + between + ending
 
 
-def _malformed(pattern: str) -> Problem:
-    return Problem(f"syntax error in pattern: {pattern}", "Close every [, and put \\ before a character to quote.")
+def _malformed(pattern: str) -> InvalidInput:
+    advice = "Close every [, and put \\ before a character to quote."
+    return InvalidInput(f"syntax error in pattern: {pattern}", advice=advice)
 
 
 def _char_class(pattern: str, at: int) -> tuple[str, int]:
