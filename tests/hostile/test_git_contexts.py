@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from lamina.build.context import git
-from lamina.build.context.git import GitAddress, checkout
 
+from lamina.builder.context import git
+from lamina.builder.context.git import GitAddress, checkout
 from lamina.errors import InvalidInput
 from support.processes import processes_naming
 from support.waiting import eventually

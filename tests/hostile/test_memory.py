@@ -41,7 +41,7 @@ class Bombs(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         packed = gzip.compress(bytes(MIB), 1) if "packed" in self.path else b"x" * MIB
         try:
-            for _ in range(1500):
+            for _ in range(500):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(packed), packed))
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
