@@ -158,3 +158,23 @@ def test_files_of_the_engine_are_only_mounted_on_files(either: Target, host: Pat
         assert done.returncode == 0
     built = either.build("FROM odd\nRUN grep -c localhost /etc/hosts\n")
     assert ("/etc/hosts" in built and "errorDetail" in built) if found == "directory" else "Successfully" in built
+
+
+def test_mounts_of_a_build_behind_links_of_the_image_stay_inside(either: Target, host: Path, way: str) -> None:
+    either.image("linked", members=_twice(host, link("link", way)))
+    kinds = ("type=tmpfs,target=/link/sub/t", "type=cache,target=/link/new", "type=bind,source=x,target=/link/file")
+    flags = " ".join(f"--mount={kind}" for kind in kinds)
+    built = either.build(f"FROM linked\nRUN {flags} touch /link/new/made /link/sub/t/made && cat /link/file\n", x=b"in")
+    assert "Successfully built" in built
+    assert "of the host" not in built
+
+
+def test_a_terminal_that_a_container_replaced_is_none_of_the_hosts(either: Target, host: Path) -> None:
+    """With `exec -t` the runtime program opens /dev/ptmx of a container that may have put anything there."""
+    for target in (host / "ptmx", "/dev/zero", "/proc/self/fd/5", "/dev/pts/../fd/0"):
+        with either.running(f"ln -sf {target} /dev/ptmx; touch /ready; exec sleep 300") as id:
+            either.cli("exec", id, "sh", "-c", "until test -e /ready; do :; done")
+            begun = either.ask("POST", f"/containers/{id}/exec", {"Cmd": ["true"], "Tty": True})
+            answer = either.ask("POST", f"/exec/{begun.json['Id']}/start", {"Detach": True, "Tty": True})
+            assert answer.status in (200, 500), answer.body
+            assert either.ask("GET", f"/containers/{id}/json").json["State"]["Running"]

@@ -97,13 +97,16 @@ class Console:
         return self._socket.fileno()
 
     def receive(self) -> int:
-        """The terminal's master side. Raises OSError when none came."""
+        """Return the terminal's master side. Raises OSError when none came, or something else did."""
         connection, _ = self._socket.accept()
         with connection:
             connection.settimeout(10)
             _, fds, _, _ = socket.recv_fds(connection, 4096, 1)
         if not fds:
             raise OSError("the runtime sent no terminal")
+        if not os.isatty(fds[0]):
+            os.close(fds[0])
+            raise OSError("the runtime sent something else than a terminal")
         os.set_inheritable(fds[0], False)
         return fds[0]
 

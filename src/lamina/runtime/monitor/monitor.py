@@ -101,7 +101,7 @@ class Monitor:
         if self._job.terminal:
             console = self._console = Console(self._job.directory)
             # Taken as soon as it comes, so that its size is right before the process looks.
-            self._loop.watch(console.fileno(), READ, lambda events: self._take_terminal(console))
+            self._loop.watch(console.fileno(), READ, lambda events: self._try_terminal(console))
             command = [part.replace("{console}", console.path) for part in command]
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
         mounts = self._path(protocol.MOUNTS_FILE) if self._job.delete else ""
@@ -200,6 +200,8 @@ class Monitor:
                 self._pid = int(file.read())
             if self._console is not None:
                 self._take_terminal(self._console)
+            if self._job.terminal and self._master < 0:
+                raise OSError("no terminal came")
         except (OSError, ValueError) as error:
             self._failed({"error": f"runtime gave nothing to hold: {error}", "status": 1})
             return
@@ -217,6 +219,15 @@ class Monitor:
             self._answer({"pid": self._pid})
         if self._job.delete:
             self._oom = OomWatch(self._loop, self._job.cgroups, lambda: self._peers.tell({"event": "oom"}))
+
+    def _try_terminal(self, console: Console) -> None:
+        """Take what the runtime program sends while it runs. It may be nothing: in an exec it opens whatever the
+        container has as its /dev/ptmx, and fails."""
+        try:
+            self._take_terminal(console)
+        except OSError:
+            console.close()
+            self._console = None
 
     def _take_terminal(self, console: Console) -> None:
         self._loop.forget(console.fileno())
