@@ -102,7 +102,7 @@ def test_a_set_uid_program_in_a_volume_is_nobodys_to_run(used: Target) -> None:
     assert as_nobody(run) == "refused"
 
 
-def test_nobody_reads_the_secrets_is_theirs(used: Target) -> None:
+def test_nobody_reads_the_secrets_of_containers(used: Target) -> None:
     database = used.daemon.folder / "d/metadata.db"
     copy = used.daemon.folder / "copied.db"
     for suffix in ("", "-wal"):

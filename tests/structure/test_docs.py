@@ -117,3 +117,18 @@ def test_commands_in_the_text_exist(page: Path) -> None:
     unknown = {name for name in re.findall(r"(?:^\$ |`)make ([a-z-]+)", text, re.MULTILINE) if name not in targets}
     unknown |= {name for name in re.findall(r"(?:bin/|`)lamina ([a-z]+)", text) if name not in {*COMMANDS, *GROUPS}}
     assert not unknown
+
+
+def test_every_promise_of_security_names_tests_that_are_there() -> None:
+    """A reference is a file of tests, or a file and a function in it."""
+    text = (ROOT / "SECURITY.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?(?:\[[\w-]+\])?`", text)
+    assert len(named) > 100
+    missing = [
+        (file, function)
+        for file, function in named
+        if not (ROOT / file).exists() or (function and f"def {function}(" not in (ROOT / file).read_text())
+    ]
+    assert not missing
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| What is tried")]
+    assert not [row for row in rows if "`tests/" not in row.split(" | ")[-1]]
