@@ -18,8 +18,8 @@ from lamina.api.containers import (
     VolumeOptions,
 )
 from lamina.containers.mounts import MountRules
-from lamina.containers.record import MountPoint
 from lamina.errors import InvalidInput
+from lamina.sandbox.spec import MountPoint
 
 from .conftest import Rooms
 

@@ -8,8 +8,8 @@ import pytest
 
 from lamina.api.containers import Config, HostConfig
 from lamina.containers.containers import Containers
-from lamina.containers.rooms import Defaults
 from lamina.errors import Conflict, InvalidInput, LaminaError
+from lamina.sandbox.spec import Defaults
 
 from .conftest import Rooms
 

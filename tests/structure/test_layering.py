@@ -31,6 +31,7 @@ ORDER = [
     "volumes",
     "distribution",
     "images",
+    "sandbox",
     "builder",
     "containers",
     "engine",
@@ -60,6 +61,7 @@ FORBIDDEN = {
     "volumes": {"layers", "snapshots", "runtime", "network", "dockerfile"},
     "runtime": {"store", "snapshots", "dockerfile"},
     "snapshots": {"store", "dockerfile"},
+    "sandbox": {"dockerfile", "distribution"},
     "containers": {"builder", "dockerfile"},
 }
 

@@ -25,7 +25,7 @@ from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.names import check_name
 from lamina.containers.recovery import Recovery
 from lamina.containers.remove import Remover
-from lamina.containers.rooms import Defaults, Rooms
+from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.containers.statistics import statistics
 from lamina.containers.stop import Stopper, parse_signal
@@ -36,6 +36,7 @@ from lamina.formats.platform import Platform
 from lamina.images.remove import ImageUser
 from lamina.layers.changes import Change
 from lamina.linux.privacy import private_directory
+from lamina.sandbox.spec import Defaults
 
 __all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "WaitResult"]
 

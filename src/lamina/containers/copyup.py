@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamina.containers.record import MountPoint
 from lamina.containers.rooms import Rooms
 from lamina.containers.tarring import write_directory
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.openat2 import openat2
+from lamina.sandbox.spec import MountPoint
 
 
 def copy_up(rooms: Rooms, key: str, points: Sequence[MountPoint]) -> None:

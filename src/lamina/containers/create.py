@@ -16,12 +16,11 @@ from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig,
 from lamina.containers import checks
 from lamina.containers.catalog import Catalog
 from lamina.containers.copyup import copy_up
-from lamina.containers.initlayer import InitLayers
 from lamina.containers.mounts import MountRules
 from lamina.containers.names import check_name
 from lamina.containers.namespaces import with_donors_by_id
-from lamina.containers.record import MountPoint, Record
-from lamina.containers.rooms import Defaults, Rooms
+from lamina.containers.record import Record
+from lamina.containers.rooms import Rooms
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.times import now
@@ -32,6 +31,8 @@ from lamina.layers.layer import Layer
 from lamina.runtime import security
 from lamina.runtime.cgroups.abilities import abilities
 from lamina.runtime.defaults import MASKED_PATHS, READONLY_PATHS
+from lamina.sandbox.init_layers import InitLayers
+from lamina.sandbox.spec import Defaults, MountPoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lamina.containers.record import Record
-from lamina.containers.rooms import Defaults
 from lamina.linux.privacy import write_for_containers
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.model import Endpoint
+from lamina.sandbox.spec import Defaults
 
 NAMES = ("resolv.conf", "hostname", "hosts")
 

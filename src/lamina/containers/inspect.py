@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from lamina.containers.container import Container
-from lamina.containers.record import MountPoint, Record
+from lamina.containers.record import Record
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound, Unsupported
 from lamina.network.model import Endpoint
 from lamina.runtime import security
 from lamina.runtime.apparmor import DEFAULT
+from lamina.sandbox.spec import MountPoint
 
 _NULL_WHEN_EMPTY = (
     "Binds",

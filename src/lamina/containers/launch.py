@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from lamina.api.containers import LogConfig
-from lamina.containers import files, ports, shm, staged_mounts
+from lamina.containers import files, ports
 from lamina.containers.container import Container
 from lamina.containers.inside import ensure_directory
 from lamina.containers.record import NEVER
-from lamina.containers.rooms import Defaults, Rooms
+from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.formats.sizes import parse_size
@@ -25,6 +25,8 @@ from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import LogSpec
 from lamina.runtime.spec import ContainerSpec, Namespaces, ProcessSpec
 from lamina.runtime.task import Task
+from lamina.sandbox import mounts
+from lamina.sandbox.spec import Defaults
 
 OnExit = Callable[[Container, ExitStatus], None]
 OnOom = Callable[[Container], None]
@@ -78,7 +80,7 @@ class Launcher:
         """Starts the process. After a failure nothing is held, and the state is as it was."""
         self._share_name(container)
         record = container.record
-        staged_mounts.clear(container)  # what an engine that died in the middle of a start left
+        mounts.clear_staged(container.directory)  # what an engine that died in the middle of a start left
         with ExitStack() as undo:
             undo.callback(self.release, container)
             self._specs.network(container)  # makes the sandbox, before two threads ask for it
@@ -97,7 +99,7 @@ class Launcher:
                 )
             pid = task.start()
             undo.pop_all()
-        staged_mounts.clear(container)
+        mounts.clear_staged(container.directory)
         container.set_state(
             status="running",
             pid=pid,
@@ -178,12 +180,12 @@ class Launcher:
         if mode not in ("host", "none") and not mode.startswith("container:"):
             with suppress(Unsupported):  # without privilege it never joined one
                 self._rooms.networks.leave(container.id)
-        staged_mounts.clear(container)
+        mounts.clear_staged(container.directory)
         for point in container.record.mounts:
             if point.type == "volume":
                 self._rooms.volumes.unmount(point.name, container.id)
         if container.record.host_config.ipc_mode == "shareable":
-            shm.unmount(container)
+            mounts.unmount_shared_memory(container.directory)
         if container.mounted:
             container.mounted = False
             self._rooms.snapshots.get(container.id).unmount()

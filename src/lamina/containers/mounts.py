@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from lamina.api.containers import BindOptions, Config, HostConfig, MountSpec
-from lamina.containers.record import MountPoint
 from lamina.errors import InvalidInput
+from lamina.sandbox.spec import MountPoint
 
 _PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _IGNORED = frozenset({"z", "Z", "consistent", "cached", "delegated"})

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.containers import staged_mounts
 from lamina.containers.container import Container
 from lamina.containers.files import NAMES
-from lamina.containers.record import MountPoint
 from lamina.containers.rooms import Rooms
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.symlinks import follow
 from lamina.linux.openat2 import openat2
+from lamina.sandbox import mounts
+from lamina.sandbox.spec import MountPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ class Paths:
         if point is None:
             return _open_directory(self._root), path
         source, subpath = point.source, point.subpath.strip("/")
-        mounted = staged_mounts.open_part(point, source) if subpath else os.open(source, os.O_PATH | os.O_CLOEXEC)
+        mounted = mounts.open_part(point, source) if subpath else os.open(source, os.O_PATH | os.O_CLOEXEC)
         if stat.S_ISDIR(os.fstat(mounted).st_mode):
             return mounted, posixpath.normpath("/" + posixpath.relpath(path, point.destination))
         os.close(mounted)
         if not subpath:
             return _open_directory(posixpath.dirname(source)), "/" + posixpath.basename(source)
         parent = msgspec.structs.replace(point, subpath=posixpath.dirname(subpath))
-        return staged_mounts.open_part(parent, source), "/" + posixpath.basename(subpath)
+        return mounts.open_part(parent, source), "/" + posixpath.basename(subpath)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig
+from lamina.sandbox.spec import MountPoint
 
 NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Docker's clients know
 
@@ -43,33 +44,6 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
     def running(self) -> bool:
         """As Docker counts: paused and restarting containers run."""
         return self.status in ("running", "paused", "restarting")
-
-
-class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
-    """A mount as it was worked out at creation. `source` is a host path; for volumes it is found by `name`.
-
-    `implied_slave` marks a propagation that nobody asked for, and that a source which cannot propagate goes without.
-    A read-only bind covers what is mounted below it where the kernel can; `read_only_non_recursive` leaves that out,
-    `read_only_force_recursive` insists on it.
-    """
-
-    type: str
-    destination: str
-    source: str = ""
-    name: str = ""
-    driver: str = ""
-    mode: str = ""
-    rw: bool = msgspec.field(name="RW", default=True)
-    propagation: str = ""
-    implied_slave: bool = False
-    recursive: bool = True
-    read_only_non_recursive: bool = False
-    read_only_force_recursive: bool = False
-    copy: bool = False
-    create_source: bool = False
-    options: tuple[str, ...] = ()
-    subpath: str = ""
-    anonymous: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, rename="pascal"):

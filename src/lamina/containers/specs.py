@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.api.containers import ExecConfig
-from lamina.containers import files, limits, shm, staged_mounts
+from lamina.containers import files
 from lamina.containers.container import Container
 from lamina.containers.namespaces import donor_of, running_donor
-from lamina.containers.propagation import effective_propagation, reaches_below
-from lamina.containers.record import MountPoint, Record
-from lamina.containers.rooms import Defaults, Rooms
-from lamina.errors import Conflict, InvalidInput, Unavailable
-from lamina.linux.privacy import usual_directory
+from lamina.containers.record import Record
+from lamina.containers.rooms import Rooms
+from lamina.errors import Conflict, Unavailable
 from lamina.runtime import capabilities, defaults, security, users
-from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec, TmpfsMount
+from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
+from lamina.sandbox import limits, mounts
+from lamina.sandbox.spec import Defaults
 
 INIT = "/sbin/docker-init"  # where Docker puts it inside
 _INIT_PROGRAMS = ("docker-init", "tini", "catatonit", "tini-static", "dumb-init")
@@ -45,7 +44,10 @@ class SpecMaker:
             mounts=(
                 *self._files(container),
                 *self._shared_memory(container),
-                *(self._mount(point, container) for point in record.mounts),
+                *(
+                    mounts.runtime_mount(point, container.directory, self.rooms.volumes, container.id)
+                    for point in record.mounts
+                ),
                 *self._init(record),
             ),
             devices=limits.devices(host),
@@ -153,26 +155,13 @@ class SpecMaker:
 
     def _shared_memory(self, container: Container) -> tuple[AnyMount, ...]:
         """/dev/shm of those who share it: mounted on the host, as a mount cannot be bound out of a namespace."""
-        mode = container.record.host_config.ipc_mode
-        if mode == "shareable":
-            return (BindMount(str(shm.mount_shared(container)), "/dev/shm"),)
-        if mode.startswith("container:"):
-            return (BindMount(str(shm.path(running_donor("IPC", mode, self.find))), "/dev/shm"),)
+        host = container.record.host_config
+        if host.ipc_mode == "shareable":
+            return (BindMount(str(mounts.mount_shared_memory(container.directory, host.shm_size)), "/dev/shm"),)
+        if host.ipc_mode.startswith("container:"):
+            donor = running_donor("IPC", host.ipc_mode, self.find)
+            return (BindMount(str(mounts.shared_memory(donor.directory)), "/dev/shm"),)
         return ()
-
-    def _mount(self, point: MountPoint, container: Container) -> AnyMount:
-        if point.type == "tmpfs":
-            return TmpfsMount(point.destination, point.options)
-        source = point.source
-        if point.type == "volume":
-            source = str(self.rooms.volumes.mount(point.name, container.id))
-        elif not os.path.lexists(source):
-            _make_source(point)
-        propagation = effective_propagation(point)
-        if staged_mounts.needs_staging(point):
-            source = str(staged_mounts.stage(container, point, source))
-        below = reaches_below(point)
-        return BindMount(source, point.destination, not point.rw, propagation, point.recursive, read_only_below=below)
 
     def _wants_init(self, record: Record) -> bool:
         wish = record.host_config.init
@@ -192,14 +181,6 @@ def init_program(wanted: str) -> str:
             if path:
                 return path
     raise Unavailable("no init program for containers is installed", advice="Install tini or catatonit")
-
-
-def _make_source(point: MountPoint) -> None:
-    if not point.create_source:
-        raise InvalidInput(
-            f'invalid mount config for type "bind": bind source path does not exist: {point.source}', path=point.source
-        )
-    usual_directory(Path(point.source))
 
 
 def running_root(container: Container) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from lamina.api.containers import HostConfig, RestartPolicy, UpdateConfig
-from lamina.containers import limits
 from lamina.containers.checks import check
 from lamina.containers.container import Container
 from lamina.errors import Conflict, InvalidInput
+from lamina.sandbox import limits
 
 
 def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from typing import cast
 from aiohttp import web
 
 from lamina.api.containers import LogConfig, Ulimit
-from lamina.containers.rooms import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
@@ -29,6 +28,7 @@ from lamina.formats.printable import printable
 from lamina.formats.sizes import parse_size
 from lamina.linux.descriptors import limit, raise_limit
 from lamina.linux.privacy import make_private_by_default, usual_directory
+from lamina.sandbox.spec import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 
 _LOG = logging.getLogger("lamina.daemon")
 _READ_BUFFER = 1 << 20  # bytes of a request's body received ahead of who reads it

@@ -7,10 +7,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamina.containers.rooms import Defaults
 from lamina.distribution import Proxies
 from lamina.distribution import Settings as RegistrySettings
 from lamina.formats.reference import DEFAULT_DOMAIN
+from lamina.sandbox.spec import Defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 """The places that a step mounts things on, as a read-only layer of their own, so that they never count as changes:
-the init layer (see `layers.initlayer`), and the targets of `RUN --mount`.
+the init layer (see `sandbox.init_layers`), and the targets of `RUN --mount`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lamina.dockerfile.position import Problem
 from lamina.formats.digest import Digest
 from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.initlayer import init_entries
 from lamina.layers.layer import Layer
+from lamina.sandbox.init_layers import init_entries
 from lamina.store.store import Store
 
 _PLACES = (".dockerenv", "dev", "etc", "proc", "sys")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.initlayer import DIRECTORIES, FILES, MTAB, init_entries
+from lamina.sandbox.init_layers import DIRECTORIES, FILES, MTAB, init_entries
 
 
 def _added(*entries: Entry) -> dict[str, EntryType]:

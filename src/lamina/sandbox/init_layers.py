@@ -1,9 +1,16 @@
-"""The init layers of images (see `layers.initlayer`), each made once and kept in the store."""
+"""The init layer: what stands between an image and a container's own layer, so that the runtime has real places to
+mount on and to make devices in. Each image's is made once and kept in the store.
+
+Rule: moby daemon/initlayer/setup_unix.go. A directory or file that the image lacks is made there. Whatever else is in
+its place, a symlink above all, is replaced: the runtime programs make and mount by path, and a link would lead them
+out of the container. Nothing of it is ever seen as a change that `diff`, `commit` or a build would keep.
+"""
 
 from __future__ import annotations
 
 import posixpath
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -12,13 +19,15 @@ from lamina.images.image import Image
 from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.tree import LayerTree
-from lamina.layers.initlayer import init_entries
 from lamina.layers.layer import Layer
 from lamina.layers.union import UnionTree
 from lamina.store.leases import Lease
 from lamina.store.store import Store
 
-KEPT = 256  # images whose layer is remembered
+DIRECTORIES = ("dev", "dev/pts", "dev/shm", "proc", "sys", "etc")
+FILES = (".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
+MTAB = "etc/mtab"
+_REMEMBERED = 256  # images whose layer is known without a look
 
 
 class InitLayers:
@@ -38,7 +47,7 @@ class InitLayers:
                     return known
         made = self._make(image)
         with self._lock:
-            if len(self._known) >= KEPT:
+            if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[image.id] = made
         return made
@@ -75,3 +84,28 @@ def lacking(tree: UnionTree) -> list[Entry]:
 def _entry(tree: UnionTree, path: str) -> Entry | None:
     node = tree.lookup(path)
     return node.entry if node is not None else None
+
+
+def init_entries(lookup: Callable[[str], Entry | None]) -> list[Entry]:
+    """Return what has to be put over a tree, parents first.
+
+    `lookup` returns the tree's entry at a path, or None; it follows no symlinks.
+    """
+    entries: dict[str, Entry] = {}
+
+    def present(path: str) -> EntryType | None:
+        parent = posixpath.dirname(path)
+        if parent in entries and entries[parent].type is EntryType.DIRECTORY:
+            return None  # below a new directory there is nothing
+        entry = lookup(path)
+        return entry.type if entry is not None else None
+
+    for path in DIRECTORIES:
+        if present(path) is not EntryType.DIRECTORY:
+            entries[path] = Entry(path, EntryType.DIRECTORY, 0o755)
+    for path in FILES:
+        if present(path) not in (EntryType.REGULAR, EntryType.HARDLINK, EntryType.DIRECTORY):
+            entries[path] = Entry(path, EntryType.REGULAR, 0o755)
+    if present(MTAB) is None:
+        entries[MTAB] = Entry(MTAB, EntryType.SYMLINK, 0o777, target="/proc/mounts")
+    return [entries[path] for path in sorted(entries)]
