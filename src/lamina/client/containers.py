@@ -12,10 +12,10 @@ from lamina.client.transport import Transport, decode, encode_name
 from lamina.client.wire import Reply
 from lamina.errors import CommandFailed, NotModified
 from lamina.formats.frames import Piece
-from lamina.formats.labelfilters import Filters
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+    from lamina.formats.labelfilters import Filters
 
 TAR = {"Content-Type": "application/x-tar"}
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lamina.client.documents import Created, Image, Pruned
 from lamina.client.messages import Auth, auth_header, encode_auth, messages
 from lamina.client.transport import Transport, encode_name
 from lamina.client.wire import Reply
-from lamina.formats.labelfilters import Filters
 from lamina.progress import Message, Output, Report, ignore
+
+if TYPE_CHECKING:
+    from lamina.formats.labelfilters import Filters
 
 
 class Images:

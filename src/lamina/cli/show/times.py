@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from lamina.formats.durations import human_duration
-from lamina.formats.times import parse_moment
 
 
 def ago(epoch: float) -> str:
@@ -36,4 +35,6 @@ def moment(text: str) -> str | None:
 
     The client reads it, because a time without a zone is meant in the client's. Raise InvalidInput.
     """
+    from lamina.formats.times import parse_moment  # for two commands only, and every table is here to be quick
+
     return "{}.{:09d}".format(*divmod(parse_moment(text), 10**9)) if text else None
