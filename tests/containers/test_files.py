@@ -57,10 +57,10 @@ def test_reading(rooms: Rooms, container: str) -> None:
 
 def test_looking(rooms: Rooms, container: str) -> None:
     link = rooms.containers.stat_path(container, "/link")
-    assert (link["name"], link["linkTarget"]) == ("link", "/d")
-    assert link["mode"] & 1 << 27
-    assert rooms.containers.stat_path(container, "/link/")["mode"] == go_mode(0o40755)
-    assert rooms.containers.stat_path(container, "/d/f")["size"] == 4
+    assert (link.name, link.link_target) == ("link", "/d")
+    assert link.mode & 1 << 27
+    assert rooms.containers.stat_path(container, "/link/").mode == go_mode(0o40755)
+    assert rooms.containers.stat_path(container, "/d/f").size == 4
     with pytest.raises(NotFound):  # stays inside: the target does not exist there
         rooms.containers.stat_path(container, "/out/")
 
@@ -88,7 +88,7 @@ def test_links_lead_where_the_container_sees_them_lead(rooms: Rooms, container: 
     assert fetched(rooms, container, "/around/f") == {"f": b"one\n"}
     targets = {"/to-vol/up": "/d/f", "/to-vol": "/vol", "/nowhere": "/vol/none/x", "/to-vol/out": "/d"}
     for path, target in targets.items():
-        assert rooms.containers.stat_path(container, path)["linkTarget"] == target
+        assert rooms.containers.stat_path(container, path).link_target == target
     rooms.containers.put_archive(container, "/to-vol/", archive(new=b"n"))
     assert (rooms.volumes.path("vol") / "new").read_bytes() == b"n"
     for path in ("/loop", "/loop/"):

@@ -30,9 +30,9 @@ def test_a_whole_life(rooms: Rooms) -> None:
     assert seen == struct.pack(">BxxxI", 1, 4) + b"out\n" + struct.pack(">BxxxI", 2, 4) + b"err\n"
     assert ended.result(10).exit_code == 3
     shown = containers.inspect(id[:12])
-    assert (shown["State"]["Status"], shown["State"]["ExitCode"], shown["State"]["Pid"]) == ("exited", 3, 0)
-    assert shown["Name"] == "/one"
-    assert set(shown["GraphDriver"]["Data"]) == {"LowerDir", "MergedDir", "UpperDir", "WorkDir"}
+    assert (shown.state.status, shown.exit_code, shown.state.pid) == ("exited", 3, 0)
+    assert shown.name == "one"
+    assert shown.snapshot.upper is not None
     assert {record.stream for record in containers.logs(id)} == {"stdout", "stderr"}
     containers.start(id)
     assert containers.wait(id).result(10).exit_code == 3

@@ -100,9 +100,9 @@ def test_containers_see_them(rooms: Rooms, tmp_path: Path) -> None:
     assert (rooms.volumes.path("named") / "passwd").exists()
     names = {volume.name for volume in rooms.volumes.list()}
     assert len(names) == 2
-    mounts = {m["Destination"]: m for m in rooms.containers.inspect(id)["Mounts"]}
-    assert mounts["/h"]["RW"] is False
-    assert mounts["/anonymous"]["Name"] in names
+    mounts = {m.destination: m for m in rooms.containers.inspect(id).mounts}
+    assert mounts["/h"].rw is False
+    assert mounts["/anonymous"].name in names
     rooms.containers.remove(id, volumes=True)
     assert [volume.name for volume in rooms.volumes.list()] == ["named"]
     again = rooms.run("cat /etc/passwd | wc -l", host=HostConfig(network_mode="none", binds=("named:/etc",)))

@@ -38,7 +38,7 @@ def test_a_stopped_donor_is_named_with_the_namespace_at_the_start(rooms: Rooms, 
     donor = rooms.create("true", name="donor", host=joining(ipc_mode="shareable"))
     host = HostConfig(**{"network_mode": "none", field: "container:donor"})
     joiner = rooms.create("true", host=host)
-    assert rooms.containers.inspect(joiner)["HostConfig"]
+    assert rooms.containers.inspect(joiner).host_config
     assert getattr(rooms.containers.get(joiner).record.host_config, field) == f"container:{donor}"
     with pytest.raises(Conflict) as raised:
         rooms.containers.start(joiner)
@@ -70,7 +70,7 @@ def test_the_default_ipc_mode_is_the_engines(rooms: Rooms) -> None:
     containers = Containers(rooms, rooms.root / "containers", defaults)
     try:
         made = containers.create(None, Config(image="bb", cmd=("true",)), joining()).id
-        assert containers.inspect(made)["HostConfig"]["IpcMode"] == "shareable"
+        assert containers.inspect(made).host_config.ipc_mode == "shareable"
         containers.remove(made)
     finally:
         containers.close()

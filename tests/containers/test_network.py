@@ -53,10 +53,10 @@ def served(port: int) -> bytes:
 def test_a_published_port_is_reached(rooms: Rooms) -> None:
     host = HostConfig(port_bindings={"7000/tcp": (PortHost("127.0.0.1", ""),)})
     id = rooms.run("while :; do echo hello | nc -l -p 7000; done", host=host, exposed_ports={"7000/tcp": {}})
-    settings = rooms.containers.inspect(id)["NetworkSettings"]
-    port = int(settings["Ports"]["7000/tcp"][0]["HostPort"])
+    details = rooms.containers.inspect(id)
+    port = int((details.ports["7000/tcp"] or ())[0].host_port)
     assert served(port) == b"hello\n"
-    assert settings["IPAddress"] == settings["Networks"]["bridge"]["IPAddress"] != ""
+    assert details.networks["bridge"].ip_address != ""
     taken = HostConfig(port_bindings={"1/tcp": (PortHost("127.0.0.1", str(port)),)})
     second = rooms.create("true", host=taken)
     with pytest.raises(Conflict):
@@ -82,7 +82,7 @@ def test_files_and_addresses(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_shared_namespaces(rooms: Rooms) -> None:
     first = rooms.run("echo x > /dev/shm/x; sleep 100", host=HostConfig(ipc_mode="shareable"))
-    address = rooms.containers.inspect(first)["NetworkSettings"]["IPAddress"]
+    address = rooms.containers.inspect(first).networks["bridge"].ip_address
     host = HostConfig(network_mode=f"container:{first}", pid_mode=f"container:{first}", ipc_mode=f"container:{first}")
     text = rooms.output(
         rooms.run(

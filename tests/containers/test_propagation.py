@@ -182,7 +182,7 @@ def shared_root(data_root: Path) -> Iterator[Path]:
 def test_a_bind_of_the_data_root_is_a_slave(rooms: Rooms, place: str) -> None:
     source = os.path.normpath(rooms.root / place)
     id = rooms.create("true", host=HostConfig(network_mode="none", binds=(f"{source}:/h",)))
-    assert rooms.containers.inspect(id)["Mounts"][0]["Propagation"] == "rslave"
+    assert rooms.containers.inspect(id).mounts[0].propagation == "rslave"
     rooms.containers.start(id)  # as a private mount where the source propagates nothing
     rooms.containers.wait(id).result(10)
     for mode in ("rslave", "rshared"):

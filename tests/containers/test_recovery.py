@@ -37,9 +37,9 @@ def test_running_containers_go_on(reopen: Callable[[], Rooms]) -> None:
 def test_networked_containers_keep_their_place(reopen: Callable[[], Rooms]) -> None:
     rooms = reopen()
     id = rooms.run("sleep 100", host=HostConfig())
-    before = rooms.containers.inspect(id)["NetworkSettings"]["IPAddress"]
+    before = rooms.containers.inspect(id).networks["bridge"].ip_address
     rooms = reopen()
-    assert rooms.containers.inspect(id)["NetworkSettings"]["IPAddress"] == before != ""
+    assert rooms.containers.inspect(id).networks["bridge"].ip_address == before != ""
 
 
 def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:

@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from lamina.api.containers import Config, ExecConfig, HostConfig, LogConfig, UpdateConfig
 from lamina.containers.health import judged
-from lamina.containers.listing import command
+from lamina.containers.inspect import command_text
 from lamina.containers.logs import LogOptions, LogRecord, read
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.stop import parse_signal
@@ -108,7 +107,7 @@ def test_following_over_rotations(tmp_path: Path) -> None:
 
 
 def test_commands_and_signals() -> None:
-    assert command(("sh", "-c", "a b")) == "sh -c 'a b'"
+    assert command_text(("sh", "-c", "a b")) == "sh -c 'a b'"
     assert [parse_signal(text) for text in ("", "9", "term", "SIGHUP", "RTMIN+1")] == [9, 9, 15, 1, 35]
 
 
@@ -136,13 +135,13 @@ def test_exec(rooms: Rooms) -> None:
     assert connection is not None
     with connection:
         assert b"".join(iter(lambda: connection.recv(4096), b""))[8:] == b"b c\n"
-    assert eventually(lambda: containers.exec_inspect(exec_id)["ExitCode"]) == 9
+    assert eventually(lambda: containers.exec_inspect(exec_id).exit_code) == 9
     with pytest.raises(Conflict):
         containers.exec_start(exec_id)
     missing = containers.exec_create(id, ExecConfig(cmd=("nothing",)))
     with pytest.raises(InvalidInput):
         containers.exec_start(missing)
-    assert containers.exec_inspect(missing)["ExitCode"] == 127
+    assert containers.exec_inspect(missing).exit_code == 127
     sized = containers.exec_create(id, ExecConfig(cmd=("cat",), tty=True, attach_stdout=True, attach_stdin=True))
     with ThreadPoolExecutor() as pool:  # clients ask for a size while the exec starts
         early = pool.submit(containers.exec_resize, sized, 44, 155)
@@ -151,11 +150,11 @@ def test_exec(rooms: Rooms) -> None:
         with connection:
             early.result(20)
             connection.sendall(b"\x04")
-            eventually(lambda: containers.exec_inspect(sized)["ExitCode"] == 0)
+            eventually(lambda: containers.exec_inspect(sized).exit_code == 0)
     detached = containers.exec_create(id, ExecConfig(cmd=("touch", "/made")))
     assert containers.exec_start(detached, detach=True) is None
-    eventually(lambda: containers.exec_inspect(detached)["ExitCode"] == 0)
-    assert containers.stat_path(id, "/made")["size"] == 0
+    eventually(lambda: containers.exec_inspect(detached).exit_code == 0)
+    assert containers.stat_path(id, "/made").size == 0
     containers.pause(id)
     with pytest.raises(Conflict):
         containers.exec_create(id, wish)
@@ -166,21 +165,21 @@ def test_exec(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_top_stats_and_update(rooms: Rooms) -> None:
     id = rooms.run("sleep 100", host=HostConfig(network_mode="bridge", memory=32 << 20))
-    assert "PID" in rooms.containers.top(id)["Titles"]
-    eventually(lambda: [row[-1] for row in rooms.containers.top(id)["Processes"]] == ["sleep 100"])
+    assert "PID" in rooms.containers.top(id).titles
+    eventually(lambda: [row[-1] for row in rooms.containers.top(id).rows] == ["sleep 100"])
     chosen = rooms.containers.top(id, "-o pid,comm")  # without -e or its like ps(1) looks at its own terminal only
-    assert (chosen["Titles"], [row[1] for row in chosen["Processes"]]) == (["PID", "COMMAND"], ["sleep"])
-    assert len(rooms.containers.top(id, "f -ef")["Processes"]) == 1, "f does not go with -q"
+    assert (chosen.titles, [row[1] for row in chosen.rows]) == (("PID", "COMMAND"), ["sleep"])
+    assert len(rooms.containers.top(id, "f -ef").rows) == 1, "f does not go with -q"
     stats = rooms.containers.stats(id)
-    assert stats["memory_stats"]["limit"] == 32 << 20
-    assert "eth0" in stats["networks"]
+    assert stats.memory_limit == 32 << 20
+    assert "eth0" in stats.networks
     assert rooms.containers.update(id, UpdateConfig(memory=40 << 20, memory_swap=80 << 20)) == ()
-    assert rooms.containers.stats(id)["memory_stats"]["limit"] == 40 << 20
-    assert rooms.containers.inspect(id)["HostConfig"]["Memory"] == 40 << 20
+    assert rooms.containers.stats(id).memory_limit == 40 << 20
+    assert rooms.containers.inspect(id).host_config.memory == 40 << 20
     with pytest.raises(InvalidInput):
         rooms.containers.update(id, UpdateConfig(memory=1000))
     rooms.containers.stop(id, timeout=0)
-    assert rooms.containers.stats(id)["memory_stats"] == {}
+    assert rooms.containers.stats(id).usage is None
     with pytest.raises(Conflict):
         rooms.containers.top(id)
 
@@ -198,8 +197,10 @@ def test_health_checks(rooms: Rooms) -> None:
     making = rooms.containers.exec_create(id, ExecConfig(cmd=("touch", "/well")))
     rooms.containers.exec_start(making, detach=True)
     eventually(lambda: status() == "healthy")
-    assert rooms.containers.inspect(id)["State"]["Health"]["Log"][-1]["ExitCode"] == 0
-    assert "healthy" in rooms.containers.summary(rooms.containers.get(id))["Status"]
+    health = rooms.containers.inspect(id).state.health
+    assert health is not None
+    assert health.log[-1].exit_code == 0
+    assert "healthy" in rooms.containers.summary(rooms.containers.get(id)).status
     eventually(lambda: "health_status: healthy" in rooms.actions())
     rooms.containers.stop(id, timeout=0)
     assert status() == "unhealthy"  # nobody checks it any more
@@ -241,9 +242,10 @@ def test_ps(rooms: Rooms) -> None:
         with pytest.raises(InvalidInput):
             found(**wrong)
     shown = rooms.containers.summary(rooms.containers.get(first), size=True)
-    assert (shown["Image"], shown["State"], shown["Names"]) == (IMAGE, "exited", ["/first"])
-    assert shown["SizeRootFs"] >= shown["SizeRw"]
-    assert msgspec.json.encode(shown)
+    assert (shown.image, shown.state, shown.name) == (IMAGE, "exited", "first")
+    assert shown.size_root_fs is not None
+    assert shown.size_rw is not None
+    assert shown.size_root_fs >= shown.size_rw
 
 
 @pytest.mark.root
@@ -256,9 +258,9 @@ def test_prune_and_who_uses_what(rooms: Rooms) -> None:
         rooms.volumes.remove(volume)
     with pytest.raises(Conflict):
         rooms.images.remove(IMAGE)
-    removed, freed = rooms.containers.prune()
-    assert removed == [ended]
-    assert freed >= 5
+    pruned = rooms.containers.prune()
+    assert pruned.removed == (ended,)
+    assert pruned.reclaimed >= 5
     rooms.volumes.remove(volume)
     assert [c.id for c in rooms.containers.list(all=True)] == [running]
 

@@ -10,6 +10,7 @@ import errno
 import os
 import posixpath
 import stat
+from dataclasses import dataclass
 from io import BufferedWriter
 from typing import Any, BinaryIO, cast
 
@@ -39,20 +40,29 @@ _BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 _BUFFER = 256 * 1024
 
 
-def stat_path(container: Container, rooms: Rooms, path: str) -> dict[str, Any]:
-    """Return what is at `path`: name, size, mode as Go has it, mtime, linkTarget.
+@dataclass(frozen=True, slots=True)
+class PathStat:
+    """A path in a container: `size` in bytes, `mode` as Go's os.FileMode, `mtime` RFC 3339.
 
-    A symlink at its end is not followed, unless the path ends in "/" or "/."; `linkTarget` is where it leads in the
-    end, from the root on. Raise NotFound, InvalidInput.
+    `link_target` is where a symlink leads in the end, from the root on; "" for other kinds.
+    """
+
+    name: str
+    size: int
+    mode: int
+    mtime: str
+    link_target: str = ""
+
+
+def stat_path(container: Container, rooms: Rooms, path: str) -> PathStat:
+    """Return what is at `path`.
+
+    A symlink at its end is not followed, unless the path ends in "/" or "/.". Raise NotFound, InvalidInput.
     """
     with located(container, rooms, path) as place:
-        return {
-            "name": _base(path),
-            "size": place.status.st_size,
-            "mode": go_mode(place.status.st_mode),
-            "mtime": format_time(place.status.st_mtime_ns),
-            "linkTarget": place.link,
-        }
+        status = place.status
+        mtime = format_time(status.st_mtime_ns)
+        return PathStat(_base(path), status.st_size, go_mode(status.st_mode), mtime, place.link)
 
 
 def go_mode(mode: int) -> int:

@@ -11,24 +11,28 @@ from typing import Any, BinaryIO
 
 from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
-from lamina.containers import archive, listing, logs, prune, top
+from lamina.containers import archive, logs, prune, top
+from lamina.containers.archive import PathStat
 from lamina.containers.attach import AttachOptions, attach
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container, WaitResult
 from lamina.containers.create import Created, Creator
-from lamina.containers.execs import Execs
+from lamina.containers.execs import ExecDetails, Execs
 from lamina.containers.exits import Exits
+from lamina.containers.filters import select
 from lamina.containers.health import HealthChecks
-from lamina.containers.inspect import inspect
+from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
 from lamina.containers.launch import Launcher
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.names import check_name
+from lamina.containers.prune import Pruned
 from lamina.containers.recovery import Recovery
 from lamina.containers.remove import Remover
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
-from lamina.containers.statistics import statistics
+from lamina.containers.statistics import ContainerStats, statistics
 from lamina.containers.stop import Stopper, parse_signal
+from lamina.containers.top import Processes
 from lamina.containers.update import update
 from lamina.errors import Conflict, Internal, InvalidInput, LaminaError, NotModified
 from lamina.formats.digest import Digest
@@ -126,8 +130,8 @@ class Containers:
 
     def prune(
         self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
-    ) -> tuple[list[str], int]:
-        """Remove containers that do not run; return their IDs and the bytes of their files. Raise Cancelled."""
+    ) -> Pruned:
+        """Remove containers that do not run. Raise Cancelled."""
         return prune.prune(self._catalog, self._rooms, self._remover, filters or {}, cancellation)
 
     # looking
@@ -143,27 +147,27 @@ class Containers:
         limit: int = 0,
         filters: Mapping[str, Sequence[str]] | None = None,
     ) -> list[Container]:
-        """See `listing.select`."""
-        return listing.select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
+        """See `filters.select`."""
+        return select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
 
-    def summary(self, container: Container, *, size: bool = False) -> dict[str, Any]:
-        """One container as `GET /containers/json` has it."""
-        return listing.summary(container, self._rooms, size=size)
+    def summary(self, container: Container, *, size: bool = False) -> ContainerSummary:
+        """Return what a list shows of a container; with `size` also the bytes of its files."""
+        return summary(container, self._rooms, size=size)
 
-    def inspect(self, reference: str, *, size: bool = False) -> dict[str, Any]:
-        """As `GET /containers/{id}/json` has it."""
+    def inspect(self, reference: str, *, size: bool = False) -> ContainerDetails:
+        """Return what is known of a container; with `size` also the bytes of its files."""
         container = self.get(reference)
-        return inspect(container, self._rooms, self._execs.of(container), size=size)
+        return details(container, self._rooms, self._execs.of(container), size=size)
 
-    def top(self, reference: str, ps_args: str = "") -> dict[str, Any]:
-        """The container's processes as ps(1) shows them: `{"Titles": […], "Processes": [[…], …]}`."""
+    def top(self, reference: str, ps_args: str = "") -> Processes:
+        """Return the container's processes as ps(1) shows them."""
         container = self.get(reference)
-        found = top.top(container, ps_args)
+        processes = top.top(container, ps_args)
         self._publish(container, "top")
-        return found
+        return processes
 
-    def stats(self, reference: str) -> dict[str, Any]:
-        """One look at what the container uses, as `GET /containers/{id}/stats` has it, but for the `pre…` members."""
+    def stats(self, reference: str) -> ContainerStats:
+        """Return one reading of what the container uses."""
         return statistics(self.get(reference))
 
     def changes(self, reference: str) -> Iterator[Change]:
@@ -272,7 +276,7 @@ class Containers:
         """See `Execs.settle`."""
         self._execs.settle(exec_id, seconds)
 
-    def exec_inspect(self, exec_id: str) -> dict[str, Any]:
+    def exec_inspect(self, exec_id: str) -> ExecDetails:
         return self._execs.inspect(exec_id)
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
@@ -280,7 +284,7 @@ class Containers:
 
     # files
 
-    def stat_path(self, reference: str, path: str) -> dict[str, Any]:
+    def stat_path(self, reference: str, path: str) -> PathStat:
         """See `archive.stat_path`."""
         return archive.stat_path(self.get(reference), self._rooms, path)
 

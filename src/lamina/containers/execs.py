@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lamina.api.containers import ExecConfig
 from lamina.containers.attach import parse_keys
@@ -25,6 +24,18 @@ BEGIN_SECONDS = 10.0  # how long a resize waits for its exec to start, as docker
 REMEMBERED = 200  # ended execs that inspect still knows
 WAITING = 1000  # execs that were created and not started yet
 TEXT_LIMIT = 32 << 20  # characters of commands and environments, of all ended execs and of all that wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecDetails:
+    """An exec as it is now. `exit_code` is None until it has ended, `pid` 0 unless it runs."""
+
+    id: str
+    container_id: str
+    running: bool
+    exit_code: int | None
+    pid: int
+    config: ExecConfig
 
 
 @dataclass(slots=True)
@@ -203,29 +214,17 @@ class Execs:
                 with contextlib.suppress(LaminaError):  # it has just failed by itself
                     process.abort()
 
-    def inspect(self, id: str) -> dict[str, Any]:
-        """As `GET /exec/{id}/json` has it."""
+    def inspect(self, id: str) -> ExecDetails:
+        """Return what is known of an exec. Raise NotFound."""
         execution = self.get(id)
-        wish = execution.wish
-        return {
-            "ID": execution.id,
-            "Running": execution.running,
-            "ExitCode": execution.exit_code,
-            "ProcessConfig": {
-                "tty": wish.tty,
-                "entrypoint": wish.cmd[0],
-                "arguments": list(wish.cmd[1:]),
-                "privileged": wish.privileged,
-                "user": wish.user,
-            },
-            "OpenStdin": wish.attach_stdin,
-            "OpenStderr": wish.attach_stderr,
-            "OpenStdout": wish.attach_stdout,
-            "CanRemove": execution.exit_code is not None,
-            "ContainerID": execution.container.id,
-            "DetachKeys": wish.detach_keys,
-            "Pid": execution.pid if execution.running else 0,
-        }
+        return ExecDetails(
+            id=execution.id,
+            container_id=execution.container.id,
+            running=execution.running,
+            exit_code=execution.exit_code,
+            pid=execution.pid if execution.running else 0,
+            config=execution.wish,
+        )
 
 
 def _task(container: Container) -> Task:

@@ -1,4 +1,4 @@
-"""The filters of `ps` and `container prune`."""
+"""Which containers `ps` and `container prune` mean: Docker's filters."""
 
 from __future__ import annotations
 
@@ -16,12 +16,42 @@ from lamina.formats.times import parse_moment, parse_time
 
 Test = Callable[[Container], bool]
 
+_LISTED = (
+    "ancestor",
+    "before",
+    "expose",
+    "exited",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+)
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _REPEAT = re.compile(r"[*+{]")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
 _MOST_WAYS = 10**8
+
+
+def select(catalog: Catalog, rooms: Rooms, filters: Filters, *, all: bool = False, limit: int = 0) -> list[Container]:
+    """Return containers that pass the filters, newest first.
+
+    Only running ones, unless `all`, `limit` or a filter on state says otherwise. Raise InvalidInput for an unknown
+    filter or value, NotFound for the container that before or since name.
+    """
+    tests = FilterMaker(catalog, rooms).make(filters, _LISTED)
+    everything = all or limit > 0 or bool({"status", "exited", "before", "since"} & set(filters))
+    newest = sorted(catalog.all(), key=lambda container: container.record.created, reverse=True)
+    selected = [c for c in newest if (everything or c.state.running) and not any(not test(c) for test in tests)]
+    return selected[:limit] if limit > 0 else selected
 
 
 class FilterMaker:

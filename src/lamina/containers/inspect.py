@@ -1,75 +1,301 @@
-"""What `inspect` shows of a container."""
+"""What `inspect` and `ps` tell of a container, as values: what is recorded, and what the other rooms know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import msgspec
-
+from lamina.api.containers import Config, EndpointConfig, HostConfig, PortHost
 from lamina.containers.container import Container
-from lamina.containers.record import Record
+from lamina.containers.record import Record, State
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound, Unsupported
-from lamina.network.model import Endpoint
+from lamina.formats.durations import human_duration
+from lamina.formats.times import parse_time
+from lamina.network.model import PREDEFINED, Endpoint
 from lamina.runtime import security
 from lamina.runtime.apparmor import DEFAULT
 from lamina.sandbox.spec import MountPoint
-
-_NULL_WHEN_EMPTY = (
-    "Binds",
-    "VolumesFrom",
-    "CapAdd",
-    "CapDrop",
-    "ExtraHosts",
-    "GroupAdd",
-    "Links",
-    "SecurityOpt",
-    "BlkioDeviceReadBps",
-    "BlkioDeviceWriteBps",
-    "BlkioDeviceReadIOps",
-    "BlkioDeviceWriteIOps",
-    "Ulimits",
-    "DeviceCgroupRules",
-    "DeviceRequests",
-)
-_ABSENT_WHEN_EMPTY = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
+from lamina.snapshots.driver import GraphDirectories
 
 
-def inspect(container: Container, rooms: Rooms, execs: Sequence[str], *, size: bool = False) -> dict[str, Any]:
-    """As `GET /containers/{id}/json` has it; with `size` also the bytes of its files."""
+@dataclass(frozen=True, slots=True)
+class ContainerNetwork:
+    """A container's place in one network. `asked` is what its request said; `endpoint` is None while it is not in."""
+
+    name: str
+    network_id: str
+    asked: EndpointConfig | None = None
+    endpoint: Endpoint | None = None
+
+    @property
+    def ip_address(self) -> str:
+        """Its IPv4 address; "" while it has none."""
+        return self.endpoint.ip if self.endpoint else ""
+
+    @property
+    def gateway(self) -> str:
+        """The network's gateway; "" while the container is not in it."""
+        return self.endpoint.gateway if self.endpoint else ""
+
+    @property
+    def mac_address(self) -> str:
+        """Its hardware address, or the one that was asked for."""
+        if self.endpoint:
+            return self.endpoint.mac
+        return self.asked.mac_address if self.asked else ""
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Names that lead to the container in this network; the predefined networks have none."""
+        if self.name in PREDEFINED:
+            return ()
+        asked = self.asked.aliases if self.asked else ()
+        return tuple(dict.fromkeys((*asked, *(self.endpoint.aliases if self.endpoint else ()))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSummary:
+    """A container as `list` shows it. `status` is the sentence of `ps`; sizes in bytes, None where not asked for.
+
+    `image` is the name that the container was made from, or the image's ID when that name means another image by now.
+    `ports` has None for a port that is exposed and not published.
+    """
+
+    record: Record
+    image: str
+    status: str
+    networks: Mapping[str, ContainerNetwork]
+    ports: Mapping[str, tuple[PortHost, ...] | None]
+    size_rw: int | None = None
+    size_root_fs: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The ID, 64 hexadecimal digits."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The name, without a slash."""
+        return self.record.name
+
+    @property
+    def image_id(self) -> str:
+        """The image's ID."""
+        return self.record.image
+
+    @property
+    def command(self) -> str:
+        """The command as `ps` shows it: words with spaces quoted."""
+        return command_text(self.record.command)
+
+    @property
+    def created(self) -> str:
+        """When it was made, RFC 3339 in whole seconds."""
+        return self.record.created.partition(".")[0].removesuffix("Z") + "Z"
+
+    @property
+    def state(self) -> str:
+        """created, running, paused, restarting, removing, exited or dead."""
+        return self.record.state.status
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there, paused or not."""
+        return self.state in ("running", "paused")
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels, with the image's."""
+        return self.record.config.labels
+
+    @property
+    def mounts(self) -> tuple[MountPoint, ...]:
+        """Volumes and binds; no tmpfs."""
+        return tuple(point for point in self.record.mounts if point.type != "tmpfs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDetails:
+    """A container as `get` shows it, whole. Sizes in bytes, None where not asked for.
+
+    `directory` holds its own files; `log_path` is None when it keeps no log. `sandbox_key` is the path of its network
+    namespace, "" while it has none of its own.
+    """
+
+    record: Record
+    directory: Path
+    log_path: Path | None
+    exec_ids: tuple[str, ...]
+    apparmor_profile: str
+    snapshot: GraphDirectories
+    sandbox_key: str = ""
+    networks: Mapping[str, ContainerNetwork] = field(default_factory=dict)
+    ports: Mapping[str, tuple[PortHost, ...] | None] = field(default_factory=dict)
+    size_rw: int | None = None
+    size_root_fs: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The ID, 64 hexadecimal digits."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The name, without a slash."""
+        return self.record.name
+
+    @property
+    def created(self) -> str:
+        """When it was made, RFC 3339."""
+        return self.record.created
+
+    @property
+    def image(self) -> str:
+        """What it was made from, as it was named then."""
+        return self.record.config.image
+
+    @property
+    def image_id(self) -> str:
+        """The image's ID."""
+        return self.record.image
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is run: the entrypoint, then the command."""
+        return self.record.command
+
+    @property
+    def state(self) -> State:
+        """How its process is, or how it ended."""
+        return self.record.state
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there, paused or not."""
+        return self.state.status in ("running", "paused")
+
+    @property
+    def exit_code(self) -> int | None:
+        """The status it ended with; None where it did not end."""
+        return self.state.exit_code if self.state.status == "exited" else None
+
+    @property
+    def restart_count(self) -> int:
+        """How often its restart policy has started it."""
+        return self.record.restart_count
+
+    @property
+    def tty(self) -> bool:
+        """Whether it has a terminal, so that its output is one raw stream."""
+        return self.record.config.tty
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels, with the image's."""
+        return self.record.config.labels
+
+    @property
+    def config(self) -> Config:
+        """The portable part of what it was made with, completed by the image."""
+        return self.record.config
+
+    @property
+    def host_config(self) -> HostConfig:
+        """The part of what it was made with that depends on the host, completed by the defaults."""
+        return self.record.host_config
+
+    @property
+    def mounts(self) -> tuple[MountPoint, ...]:
+        """Volumes and binds; no tmpfs."""
+        return tuple(point for point in self.record.mounts if point.type != "tmpfs")
+
+
+def details(container: Container, rooms: Rooms, exec_ids: Sequence[str], *, size: bool = False) -> ContainerDetails:
+    """Return what is known of a container; with `size` also the bytes of its files, which takes a while."""
     record = container.record
-    folder = container.directory
-    shown: dict[str, Any] = {
-        "Id": record.id,
-        "Created": record.created,
-        "Path": record.command[0],
-        "Args": list(record.command[1:]),
-        "State": state(record),
-        "Image": record.image,
-        "ResolvConfPath": str(folder / "resolv.conf"),
-        "HostnamePath": str(folder / "hostname"),
-        "HostsPath": str(folder / "hosts"),
-        "LogPath": str(container.log_path) if record.host_config.log_config.type == "json-file" else "",
-        "Name": f"/{record.name}",
-        "RestartCount": record.restart_count,
-        "Driver": "overlay2",
-        "Platform": record.platform,
-        "MountLabel": "",
-        "ProcessLabel": "",
-        "AppArmorProfile": _apparmor(record, rooms),
-        "ExecIDs": list(execs) or None,
-        "HostConfig": host_config(record),
-        "GraphDriver": graph_driver(container, rooms),
-        "Mounts": [mount(point) for point in record.mounts if point.type != "tmpfs"],
-        "Config": config(record),
-        "NetworkSettings": network_settings(record, rooms),
-    }
-    if size:
-        own, below = sizes(container, rooms)
-        shown |= {"SizeRw": own, "SizeRootFs": own + below}
-    return shown
+    own, total = sizes(container, rooms) if size else (None, None)
+    endpoints = _endpoints(record, rooms)
+    return ContainerDetails(
+        record=record,
+        directory=container.directory,
+        log_path=container.log_path if record.host_config.log_config.type == "json-file" else None,
+        exec_ids=tuple(exec_ids),
+        apparmor_profile=_apparmor(record, rooms),
+        snapshot=rooms.snapshots.get(container.id).directories,
+        sandbox_key=f"{rooms.runtime.exec_root.parent}/netns/{record.id}" if endpoints else "",
+        networks=_networks(record, endpoints, rooms),
+        ports=_ports(record, endpoints),
+        size_rw=own,
+        size_root_fs=total,
+    )
+
+
+def summary(container: Container, rooms: Rooms, *, size: bool = False) -> ContainerSummary:
+    """Return what a list shows of a container; with `size` also the bytes of its files, which takes a while."""
+    record = container.record
+    own, total = sizes(container, rooms) if size else (None, None)
+    endpoints = _endpoints(record, rooms)
+    return ContainerSummary(
+        record=record,
+        image=_image_name(record, rooms),
+        status=status_text(record.state),
+        networks=_networks(record, endpoints, rooms),
+        ports=_ports(record, endpoints),
+        size_rw=own,
+        size_root_fs=total,
+    )
+
+
+def sizes(container: Container, rooms: Rooms) -> tuple[int, int]:
+    """Return the bytes of the files that the container changed, and those with its image; 0 for what is gone."""
+    own = below = 0
+    with suppress(NotFound):
+        below = rooms.images.get(container.record.image).size
+    with suppress(NotFound):
+        own = rooms.snapshots.get(container.id).usage()
+    return own, own + below
+
+
+def command_text(words: Sequence[str]) -> str:
+    """Return a command as `ps` shows it: words with spaces quoted."""
+    return " ".join(f"'{word}'" if " " in word or not word else word for word in words)
+
+
+def status_text(state: State) -> str:
+    """Return the sentence in the STATUS column (moby daemon/container/state.go)."""
+    if state.status == "created":
+        return "Created"
+    if state.status in ("removing", "dead"):
+        return "Removal In Progress" if state.status == "removing" else "Dead"
+    if state.status == "restarting":
+        return f"Restarting ({state.exit_code}) {_age(state.finished_at)} ago"
+    if state.status == "exited":
+        return f"Exited ({state.exit_code}) {_age(state.finished_at)} ago"
+    up = f"Up {_age(state.started_at)}"
+    if state.status == "paused":
+        return f"{up} (Paused)"
+    if state.health is not None:
+        word = "health: starting" if state.health.status == "starting" else state.health.status
+        return f"{up} ({word})"
+    return up
+
+
+def _age(moment: str) -> str:
+    """Return how long ago a time was, in words (docker/go-units duration.go)."""
+    return human_duration(time.time() - parse_time(moment) / 1e9)
+
+
+def _image_name(record: Record, rooms: Rooms) -> str:
+    try:
+        image = rooms.images.get(record.config.image)
+    except NotFound:
+        return record.image
+    return record.config.image if str(image.id) == record.image else record.image
 
 
 def _apparmor(record: Record, rooms: Rooms) -> str:
@@ -81,130 +307,21 @@ def _apparmor(record: Record, rooms: Rooms) -> str:
     return security.parse(host.security_opt).profile(privileged=host.privileged) or default
 
 
-def sizes(container: Container, rooms: Rooms) -> tuple[int, int]:
-    """Bytes of the files that the container changed, and of its image; of what is removed meanwhile none."""
-    own = below = 0
-    with suppress(NotFound):
-        below = rooms.images.get(container.record.image).size
-    with suppress(NotFound):
-        own = rooms.snapshots.get(container.id).usage()
-    return own, below
-
-
-def state(record: Record) -> dict[str, Any]:
-    """The State object."""
-    now = record.state
-    shown: dict[str, Any] = {
-        "Status": now.status,
-        "Running": now.running,
-        "Paused": now.status == "paused",
-        "Restarting": now.status == "restarting",
-        "OOMKilled": now.oom_killed,
-        "Dead": now.status == "dead",
-        "Pid": now.pid,
-        "ExitCode": now.exit_code,
-        "Error": now.error,
-        "StartedAt": now.started_at,
-        "FinishedAt": now.finished_at,
-    }
-    if now.health is not None:
-        shown["Health"] = msgspec.to_builtins(now.health)
-    return shown
-
-
-def config(record: Record) -> dict[str, Any]:
-    """The Config object."""
-    return record.config.to_docker()
-
-
-def host_config(record: Record) -> dict[str, Any]:
-    """The HostConfig object."""
-    shown: dict[str, Any] = msgspec.to_builtins(record.host_config)
-    for key in _NULL_WHEN_EMPTY:
-        shown[key] = shown[key] or None
-    for key in _ABSENT_WHEN_EMPTY:
-        if not shown[key] and shown[key] is not False:
-            del shown[key]
-    return shown
-
-
-def mount(point: MountPoint) -> dict[str, Any]:
-    """One entry of Mounts."""
-    shown: dict[str, Any] = {"Type": point.type}
-    if point.type == "volume":
-        shown["Name"] = point.name
-    shown |= {"Source": point.source, "Destination": point.destination}
-    if point.type == "volume":
-        shown["Driver"] = point.driver
-    return shown | {"Mode": point.mode, "RW": point.rw, "Propagation": point.propagation}
-
-
-def graph_driver(container: Container, rooms: Rooms) -> dict[str, Any]:
-    """GraphDriver, with overlay2's four directories."""
-    where = rooms.snapshots.get(container.id).directories
-    data = {
-        "LowerDir": ":".join(map(str, where.lower)),
-        "MergedDir": str(where.merged),
-        "UpperDir": str(where.upper or ""),
-        "WorkDir": str(where.work or ""),
-    }
-    return {"Name": "overlay2", "Data": data}
-
-
-def network_settings(record: Record, rooms: Rooms) -> dict[str, Any]:
-    """NetworkSettings; the flat members show the default bridge's endpoint, as they always did."""
-    mode = record.host_config.network_mode
-    joined = {} if mode in ("host", "none") or not record.state.running else _joined(record, rooms)
-    bridge = joined.get("bridge")
-    key = f"{rooms.runtime.exec_root.parent}/netns/{record.id}" if joined else ""
-    return {
-        "Bridge": "",
-        "SandboxID": record.id if joined else "",
-        "SandboxKey": key,
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        "Ports": port_map(record, list(joined.values())),
-        **_addresses(bridge),
-        "Networks": {name: _endpoint(record, name, joined.get(name), rooms) for name in (record.networks | joined)},
-    }
-
-
-def _joined(record: Record, rooms: Rooms) -> dict[str, Endpoint]:
+def _endpoints(record: Record, rooms: Rooms) -> dict[str, Endpoint]:
+    """Return the endpoints of a running container by the network's name."""
+    if record.host_config.network_mode in ("host", "none") or not record.state.running:
+        return {}
     return {endpoint.network: endpoint for endpoint in rooms.networks.joined(record.id)}
 
 
-def _addresses(endpoint: Endpoint | None) -> dict[str, Any]:
-    return {
-        "EndpointID": endpoint.id if endpoint else "",
-        "Gateway": endpoint.gateway if endpoint else "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": endpoint.ip if endpoint else "",
-        "IPPrefixLen": endpoint.prefix if endpoint else 0,
-        "IPv6Gateway": "",
-        "MacAddress": endpoint.mac if endpoint else "",
-    }
-
-
-def _endpoint(record: Record, name: str, endpoint: Endpoint | None, rooms: Rooms) -> dict[str, Any]:
-    asked = record.networks.get(name)
-    network_id = endpoint.network_id if endpoint else _network_id(name, rooms)
-    ipam = {key: value for key, value in msgspec.to_builtins(asked.ipam).items() if value} if asked else {}
-    aliases = list(dict.fromkeys((*(asked.aliases if asked else ()), *(endpoint.aliases if endpoint else ()))))
-    user_made = name not in ("bridge", "host", "none")
-    return {
-        "IPAMConfig": ipam or None,
-        "Links": list(asked.links) or None if asked else None,
-        "Aliases": (aliases or None) if user_made else None,
-        "DriverOpts": (asked.driver_opts or None) if asked else None,
-        "NetworkID": network_id,
-        **_addresses(endpoint),
-        "MacAddress": endpoint.mac if endpoint else asked.mac_address if asked else "",
-        "DNSNames": [record.name, *aliases] if user_made else None,
-    }
+def _networks(record: Record, endpoints: Mapping[str, Endpoint], rooms: Rooms) -> dict[str, ContainerNetwork]:
+    """Return the places in the networks of the record, and in those that the container is in all the same."""
+    networks = {}
+    for name in {**record.networks, **endpoints}:
+        endpoint = endpoints.get(name)
+        network_id = endpoint.network_id if endpoint else _network_id(name, rooms)
+        networks[name] = ContainerNetwork(name, network_id, record.networks.get(name), endpoint)
+    return networks
 
 
 def _network_id(name: str, rooms: Rooms) -> str:
@@ -214,15 +331,17 @@ def _network_id(name: str, rooms: Rooms) -> str:
         return ""
 
 
-def port_map(record: Record, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Ports: what is exposed, with where it is published."""
+def _ports(record: Record, endpoints: Mapping[str, Endpoint]) -> dict[str, tuple[PortHost, ...] | None]:
+    """Return the exposed ports, each with where it is published; nothing while the container does not run."""
     if not record.state.running:
         return {}
-    shown: dict[str, Any] = {port if "/" in port else f"{port}/tcp": None for port in record.config.exposed_ports}
-    for endpoint in endpoints:
-        for port in endpoint.ports:
-            key = f"{port.container_port}/{port.proto}"
-            addresses = [port.host_ip] if port.host_ip else ["0.0.0.0", "::"]
-            places = [{"HostIp": address, "HostPort": str(port.host_port)} for address in addresses]
-            shown[key] = (shown.get(key) or []) + places
-    return shown
+    ports: dict[str, tuple[PortHost, ...] | None] = {
+        port if "/" in port else f"{port}/tcp": None for port in record.config.exposed_ports
+    }
+    for endpoint in endpoints.values():
+        for binding in endpoint.ports:
+            key = f"{binding.container_port}/{binding.proto}"
+            addresses = [binding.host_ip] if binding.host_ip else ["0.0.0.0", "::"]
+            hosts = tuple(PortHost(address, str(binding.host_port)) for address in addresses)
+            ports[key] = (*(ports.get(key) or ()), *hosts)
+    return ports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from lamina.cancellation import Cancellation
 from lamina.containers.catalog import Catalog
@@ -15,10 +16,16 @@ from lamina.formats.labelfilters import Filters
 _FILTERS = ("until", "label", "label!")
 
 
-def prune(
-    catalog: Catalog, rooms: Rooms, remover: Remover, filters: Filters, cancellation: Cancellation
-) -> tuple[list[str], int]:
-    """Removes every container that does not run and passes the filters; gives their IDs and bytes of their files."""
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a prune removed: IDs, and the bytes of the files that the containers had changed."""
+
+    removed: tuple[str, ...]
+    reclaimed: int
+
+
+def prune(catalog: Catalog, rooms: Rooms, remover: Remover, filters: Filters, cancellation: Cancellation) -> Pruned:
+    """Remove every container that does not run and passes the filters. Raise Cancelled before the next container."""
     tests = FilterMaker(catalog, rooms).make(filters, _FILTERS)
     removed, freed = [], 0
     for container in catalog.all():
@@ -30,4 +37,4 @@ def prune(
             remover.remove(container)
             removed.append(container.id)
             freed += size
-    return removed, freed
+    return Pruned(tuple(removed), freed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
+from dataclasses import dataclass
 
 from lamina.containers.container import Container
 from lamina.errors import InvalidInput, TooLarge, Unavailable
@@ -14,10 +14,18 @@ _OUTPUT = 32 << 20  # bytes: a container names its processes as it likes
 _SECONDS = 60
 
 
-def top(container: Container, ps_args: str) -> dict[str, Any]:
-    """Titles and rows of the container's processes. `ps_args` are words with white space between them, without quotes.
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """A container's processes as ps(1) shows them: one row each, as many columns as titles."""
 
-    Raises Conflict when it does not run, InvalidInput for arguments that ps does not take or that leave the process
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def top(container: Container, ps_args: str) -> Processes:
+    """Return the container's processes. `ps_args` are words with white space between them, without quotes.
+
+    Raise Conflict when it does not run, InvalidInput for arguments that ps does not take or that leave the process
     ids out, Unavailable without ps.
     """
     task = container.running_task()
@@ -37,8 +45,8 @@ def top(container: Container, ps_args: str) -> dict[str, Any]:
     if "PID" not in titles:
         raise InvalidInput("Couldn't find PID field in ps output", arguments=ps_args)
     column = titles.index("PID")
-    rows = [line.split(None, len(titles) - 1) for line in lines[1:]]
-    return {"Titles": titles, "Processes": [row for row in rows if len(row) > column and row[column] in pids]}
+    rows = (tuple(line.split(None, len(titles) - 1)) for line in lines[1:])
+    return Processes(tuple(titles), tuple(row for row in rows if len(row) > column and row[column] in pids))
 
 
 def _run(*command: str) -> Finished:

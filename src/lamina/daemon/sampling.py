@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from lamina.containers.record import NEVER
+from lamina.containers.statistics import ContainerStats
 from lamina.daemon.http.call import dump
+from lamina.daemon.render.stats import stats
 from lamina.errors import NotFound
 
 SECOND = 1.0
 
-Read = Callable[[], Awaitable[dict[str, Any]]]
+Read = Callable[[], Awaitable[ContainerStats]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class _Sampler:
                 await change.wait()
 
     async def _run(self) -> None:
-        before: dict[str, Any] = {}
+        before: ContainerStats | None = None
         try:
             while True:
                 now = await self._read()
-                earlier = {"preread": before["read"], "precpu_stats": before["cpu_stats"]} if before else {}
-                self._newest = Sample(dump(now | earlier), bool(before) or now["read"] == NEVER)
+                line = dump(stats(replace(now, previous=before)))
+                self._newest = Sample(line, compared=before is not None or now.usage is None)
                 before = now
                 self._tell()
                 await asyncio.sleep(SECOND)

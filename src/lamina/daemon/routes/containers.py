@@ -12,6 +12,7 @@ from lamina.api.containers import Config, HostConfig, NetworkingConfig, UpdateCo
 from lamina.api.containers import decode as convert
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
+from lamina.daemon.render import container as render
 from lamina.daemon.routes.images import platform
 from lamina.daemon.routes.older_create import READ_ONLY_IS_RECURSIVE, as_meant
 from lamina.engine import Engine
@@ -76,18 +77,21 @@ class ContainerRoutes:
 
     def _list(self, wanted: dict[str, Any], size: bool) -> Sequence[dict[str, Any]]:
         containers = self._engine.containers
-        return [containers.summary(item, size=size) for item in containers.list(**wanted)]
+        return [render.listed(containers.summary(item, size=size)) for item in containers.list(**wanted)]
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        return reply(await call.run(self._engine.containers.inspect, call.places["id"], size=call.flag("size")))
+        container = await call.run(self._engine.containers.inspect, call.places["id"], size=call.flag("size"))
+        return reply(render.inspect(container))
 
     async def top(self, call: Call) -> web.StreamResponse:
-        return reply(await call.run(self._engine.containers.top, call.places["id"], call.text("ps_args")))
+        processes = await call.run(self._engine.containers.top, call.places["id"], call.text("ps_args"))
+        return reply(render.processes(processes))
 
     async def changes(self, call: Call) -> web.StreamResponse:
-        kinds = {"C": 0, "A": 1, "D": 2}
-        found = await call.run(lambda: list(self._engine.containers.changes(call.places["id"])))
-        return reply([{"Path": f"/{item.path}", "Kind": kinds[item.kind]} for item in found] or None)
+        def work() -> list[dict[str, Any]]:
+            return render.changes(self._engine.containers.changes(call.places["id"]))
+
+        return reply(await call.run(work) or None)
 
     async def start(self, call: Call) -> web.StreamResponse:
         await call.run(self._engine.containers.start, call.places["id"])
@@ -137,8 +141,8 @@ class ContainerRoutes:
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        removed, freed = await call.run_cancellable(self._engine.containers.prune, call.filters())
-        return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
+        pruned = await call.run_cancellable(self._engine.containers.prune, call.filters())
+        return reply({"ContainersDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
 def size_of(call: Call) -> tuple[int, int]:

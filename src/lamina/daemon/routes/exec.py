@@ -15,6 +15,7 @@ from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
+from lamina.daemon.render.container import executed
 from lamina.daemon.routes.containers import size_of
 from lamina.engine import Engine
 from lamina.errors import Internal
@@ -53,7 +54,7 @@ class ExecRoutes:
     async def start(self, call: Call) -> web.StreamResponse:
         body = await call.json(StartBody)
         exec_id, containers = call.places["id"], self._engine.containers
-        terminal = containers.exec_inspect(exec_id)["ProcessConfig"]["tty"]
+        terminal = containers.exec_inspect(exec_id).config.tty
         if body.detach:
             await call.run(containers.exec_start, exec_id, detach=True)
             return empty(200)
@@ -80,4 +81,4 @@ class ExecRoutes:
         return empty(200)
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        return reply(await call.run(self._engine.containers.exec_inspect, call.places["id"]))
+        return reply(executed(await call.run(self._engine.containers.exec_inspect, call.places["id"])))

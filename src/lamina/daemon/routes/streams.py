@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from aiohttp import web
 
 from lamina.cancellation import Cancellation
+from lamina.containers.archive import PathStat
 from lamina.containers.attach import AttachOptions
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.daemon.http.admission import Kind
@@ -23,6 +24,8 @@ from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, feed_response
 from lamina.daemon.http.upload import receiving
+from lamina.daemon.render.container import path_stat
+from lamina.daemon.render.stats import stats as render_stats
 from lamina.daemon.sampling import Samplers
 from lamina.engine import Engine
 from lamina.errors import InvalidInput
@@ -109,7 +112,7 @@ class StreamRoutes:
         container, stream = self._engine.containers.get(call.places["id"]), call.flag("stream", True)
         read = partial(self._engine.containers.stats, container.id)
         if not stream and call.flag("one-shot"):
-            return reply(await call.run(read))
+            return reply(render_stats(await call.run(read)))
         loop, workers = asyncio.get_running_loop(), call.workers
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with aclosing(self._samplers.watch(container.id, lambda: loop.run_in_executor(workers, read))) as samples:
@@ -124,8 +127,8 @@ class StreamRoutes:
         return response
 
     async def stat_path(self, call: Call) -> web.StreamResponse:
-        found = await call.run(self._engine.containers.stat_path, call.places["id"], _path(call))
-        return web.Response(headers={STAT_HEADER: _stat_header(found), "Content-Type": _TAR})
+        stat = await call.run(self._engine.containers.stat_path, call.places["id"], _path(call))
+        return web.Response(headers={STAT_HEADER: _stat_header(stat), "Content-Type": _TAR})
 
     async def get_archive(self, call: Call) -> web.StreamResponse:
         path, containers = _path(call), self._engine.containers
@@ -194,6 +197,6 @@ def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> by
     return data if tty else frame(STDERR if record.stream == "stderr" else STDOUT, data)
 
 
-def _stat_header(found: dict[str, Any]) -> str:
+def _stat_header(stat: PathStat) -> str:
     """What `docker cp` wants to know before it copies."""
-    return base64.b64encode(encode_json(found)).decode()
+    return base64.b64encode(encode_json(path_stat(stat))).decode()

@@ -16,6 +16,7 @@ from lamina.daemon.http.routing import NEWEST, Route, dotted
 from lamina.daemon.http.stream import feed_response
 from lamina.daemon.render import event as events
 from lamina.daemon.render import system as render
+from lamina.daemon.render.container import listed as render_container
 from lamina.daemon.render.image import listed
 from lamina.daemon.routes.volumes import render as render_volume
 from lamina.engine import Engine
@@ -101,7 +102,9 @@ class SystemRoutes:
             found["Images"] = [listed(item, version) for item in images.images]
         if "container" in wanted:
             containers = self._engine.containers
-            found["Containers"] = [containers.summary(item, size=True) for item in containers.list(all=True)]
+            found["Containers"] = [
+                render_container(containers.summary(item, size=True)) for item in containers.list(all=True)
+            ]
         if "volume" in wanted:
             found["Volumes"] = [self._volume(volume) for volume in self._engine.volumes.list()]
         if "build-cache" in wanted:
