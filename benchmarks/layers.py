@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lamina.layers.builder import LayerBuilder
-from lamina.layers.compress import compressor
+from lamina.layers.layer_writer import LayerBuilder
+from lamina.layers.compression import compressor
 from lamina.layers.compression import Compression
 from lamina.layers.decompress import decompressed
 from lamina.layers.diff import write_upper_diff
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.ingest import ingest
+from lamina.layers.layer_writer import ingest
 from lamina.layers.unpack import Style, unpack
 
 SMALL_FILES = 20_000

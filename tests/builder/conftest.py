@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.builder.work import BuildRooms
+from lamina.builder.build_run import BuildRooms
 from lamina.events import EventBus
 from lamina.images.images import Images
 from lamina.store.store import Store

@@ -16,10 +16,8 @@ import pytest
 from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress
-from lamina.builder.context.remote import from_remote
-from lamina.builder.context.source import from_archive, from_directory
-from lamina.builder.draft import Planned
-from lamina.builder.layering import write_layer
+from lamina.builder.context.source import from_archive, from_directory, from_remote
+from lamina.builder.layer_plan import Planned, write_layer
 from lamina.builder.options import BuildOptions
 from lamina.builder.tree import find, walk
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound

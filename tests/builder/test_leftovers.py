@@ -23,7 +23,7 @@ from lamina.builder.builder import build
 from lamina.builder.context.source import from_dockerfile
 from lamina.builder.options import BuildOptions
 from lamina.builder.run.container import ContainerRunner
-from lamina.builder.work import BuildRooms
+from lamina.builder.build_run import BuildRooms
 from lamina.events import EventBus
 from lamina.formats.reference import Reference
 from lamina.images.images import Images

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build as run_build
 from lamina.builder.context.source import from_dockerfile
 from lamina.builder.options import BuildOptions
 from lamina.builder.run.container import ContainerRunner
-from lamina.builder.work import BuildRooms
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, InvalidInput, Unsupported
 from lamina.events import EventBus

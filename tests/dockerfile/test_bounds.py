@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from lamina.dockerfile.dockerfile import parse
 from lamina.dockerfile.expand import Lexer
-from lamina.dockerfile.heredoc import find_marks
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from lamina.dockerfile.pathpattern import compile_path
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.shellpattern import without_prefix, without_suffix
+from lamina.dockerfile.syntax import find_marks
 
 pytestmark = pytest.mark.timeout(20)  # each of these took minutes, or all the memory, before it was bounded
 

@@ -19,8 +19,8 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.commit import CommitOptions
 from lamina.images.inherit import inherit
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.layer_writer import LayerBuilder
 from support.gallery import Gallery
 from support.tars import tar
 

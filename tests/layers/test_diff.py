@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import Unsupported
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, tree_changes, upper_changes, write_tree_diff, write_upper_diff
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Ingested
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.removetree import remove_tree
 from lamina.layers.tar.reader import read_tar
 from lamina.layers.tree import Tree

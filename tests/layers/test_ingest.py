@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import InvalidInput, NoSpace, TooLarge
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.tree import LayerTree
-from lamina.layers.ingest import ingest
 from lamina.layers.layer import Ingested
+from lamina.layers.layer_writer import LayerBuilder, ingest
 from lamina.layers.limits import Limits
 
 ENTRIES = [

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamina.errors import Conflict, InvalidInput, TooLarge
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType, opaque_entry, whiteout_entry
 from lamina.layers.index.tree import LayerTree
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.limits import Limits
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.tree import walk

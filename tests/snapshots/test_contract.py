@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import Conflict, Corrupt, InvalidInput, NotFound
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Tree, walk
 from lamina.snapshots.driver import Snapshot
 from snapshots.bench import Bench

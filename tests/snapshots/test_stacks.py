@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lamina.formats.digest import Digest
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.snapshots.choose import NAMES
 from lamina.snapshots.merge import merge_layers, merged_devices

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lamina.formats.digest import Digest
-from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import ingest
 from lamina.store.store import Store
 from support.tars import tar
 

@@ -10,8 +10,8 @@ import pytest
 
 from lamina.errors import Corrupt, InvalidInput, NotFound
 from lamina.formats.digest import Digest
-from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import ingest
 from lamina.store.store import Store
 
 AddLayer = Callable[[Store, bytes], Layer]

@@ -14,8 +14,8 @@ from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
-from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import ingest
 from lamina.store.store import Store
 from support.tars import tar
 

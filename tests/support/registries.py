@@ -28,8 +28,8 @@ from lamina.formats.digest import Digest
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import ingest
 from lamina.layers.tar.writer import TarWriter
 from lamina.registry.config import Config
 from lamina.registry.registry import Registry

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build
 from lamina.builder.context.source import BuildContext, from_directory
 from lamina.builder.imagetree import tree_of
 from lamina.builder.options import BuildOptions, BuildResult
 from lamina.builder.tree import Tree, walk
-from lamina.builder.work import BuildRooms
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.progress import Aux, Message, Output

@@ -5,24 +5,25 @@ Rule: moby's classic builder, builder/dockerfile/{builder,evaluator}.go of docke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 
-from lamina.builder import sums
 from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
+from lamina.builder.build_run import BuildRooms, Work
 from lamina.builder.cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
-from lamina.builder.directives import not_followed
 from lamina.builder.failure import failed, placed
+from lamina.builder.file_sums import load_sums, save_sums
 from lamina.builder.options import BuildOptions, BuildResult
 from lamina.builder.squash import squash
 from lamina.builder.stage import StageState
 from lamina.builder.steps import perform
-from lamina.builder.work import BuildRooms, Work
 from lamina.cancellation import NEVER, Cancellation
+from lamina.dockerfile.directives import Directive, check_options
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse, parse_instructions
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.expansion import Expansion
@@ -65,7 +66,7 @@ def build(
         raise
     finally:
         if context.identity:
-            sums.save(rooms.store, context.identity, context.sums)
+            save_sums(rooms.store, context.identity, context.sums)
 
 
 def _prepare(
@@ -74,7 +75,7 @@ def _prepare(
     epoch_ns(options.build_args)  # a bad one is refused before the first step
     file = parse(context.dockerfile)
     if context.identity and not context.sums.rows:
-        context.sums = sums.load(rooms.store, context.identity)
+        context.sums = load_sums(rooms.store, context.identity)
     file = _with_labels(_up_to_target(file, options.target), options)
     for directive in file.directives:
         if (note := not_followed(directive)) is not None:
@@ -226,3 +227,15 @@ class _Build:
                 raise failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
             instruction = replace(found[0], origin=Origin(str(found[0]), stage.base.origin.lines))
             self._perform(state, instruction)
+
+
+_OWN_LANGUAGE = re.compile(r"(?:.*/)?dockerfile(?:-upstream)?(?:[:@].*)?")  # Docker's frontend, or a mirror of it
+
+
+def not_followed(directive: Directive) -> str | None:
+    """What to tell about a directive; None where nothing is lost by not acting on it."""
+    if directive.name == "syntax" and not _OWN_LANGUAGE.fullmatch(directive.value.split(" ")[0]):
+        return f"line {directive.line}: # syntax={directive.value} is not supported yet, the language is Docker's own"
+    if directive.name == "check" and check_options(directive.value).error:
+        return f"line {directive.line}: # check=error=true is not supported yet, no rule is checked"
+    return None

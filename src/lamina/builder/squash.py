@@ -10,11 +10,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lamina.builder.draft import Planned, with_links
+from lamina.builder.build_run import BuildRooms
 from lamina.builder.imagetree import ImageTree
-from lamina.builder.layering import write_layer
+from lamina.builder.layer_plan import Planned, with_links, write_layer
 from lamina.builder.tree import Node, walk
-from lamina.builder.work import BuildRooms
 from lamina.formats.config import History
 from lamina.images.image import Image
 from lamina.layers.entry import whiteout_entry

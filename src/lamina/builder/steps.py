@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import msgspec
 
+from lamina.builder.build_run import Work
 from lamina.builder.console import new_id
 from lamina.builder.copy.step import copy_step
-from lamina.builder.draft import Draft
-from lamina.builder.layering import write_layer
+from lamina.builder.layer_plan import Draft, write_layer
 from lamina.builder.run.step import run_step
 from lamina.builder.stage import StageState
 from lamina.builder.wording import comment, file_nop, nop
-from lamina.builder.work import Work
 from lamina.dockerfile import instructions as say
 from lamina.dockerfile.expansion import Expansion
 from lamina.dockerfile.position import Problem

@@ -38,7 +38,7 @@ from lamina.errors import Conflict, Internal, InvalidInput, LaminaError, NotModi
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.images.remove import ImageUser
-from lamina.layers.changes import Change
+from lamina.layers.diff import Change
 from lamina.linux.privacy import private_directory
 from lamina.sandbox.spec import Defaults
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from lamina.errors import NotFound
 from lamina.layers.capture import Capture, EntrySink
+from lamina.layers.disk_walk import Directories, Found, walk
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tar.source import Readable
-from lamina.layers.walk import Directories, Found, walk
 
 
 class _Below:

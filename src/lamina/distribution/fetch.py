@@ -17,8 +17,8 @@ from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
 from lamina.layers.decompress import decompressed
-from lamina.layers.ingest import ingest
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import ingest
 from lamina.layers.limits import Limits
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report

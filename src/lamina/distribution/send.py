@@ -18,8 +18,7 @@ from lamina.errors import LaminaError, NotFound
 from lamina.formats import media
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
-from lamina.layers.compress import compressor
-from lamina.layers.compression import Compression, detect
+from lamina.layers.compression import Compression, compressor, detect
 from lamina.layers.layer import Layer
 from lamina.progress import Report
 from lamina.store.store import Store

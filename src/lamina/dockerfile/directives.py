@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from lamina.dockerfile.position import Problem
-from lamina.dockerfile.spaces import SPACES
+from lamina.dockerfile.split import SPACES
 from lamina.dockerfile.suggest import did_you_mean
 
 KNOWN = ("syntax", "escape", "check")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.shellpattern import LARGEST, replaced, without_prefix, without_suffix
-from lamina.dockerfile.spaces import SPACES
+from lamina.dockerfile.split import SPACES
 
 _SPECIAL_PARAMETERS = "@*#?-$!0"
 

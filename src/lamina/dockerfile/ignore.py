@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lamina.dockerfile.pathpattern import compile_path
 from lamina.dockerfile.position import Lines, Problem, located
-from lamina.dockerfile.spaces import SPACES
+from lamina.dockerfile.split import SPACES
 from lamina.errors import InvalidInput
 from lamina.formats.globs import compile_match
 

@@ -8,8 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lamina.dockerfile.commands import read_cmd, read_entrypoint, read_healthcheck, read_run, read_shell
-from lamina.dockerfile.flags import Kind, parse_flags
+from lamina.dockerfile.flagged import (
+    Kind,
+    parse_flags,
+    read_add,
+    read_cmd,
+    read_copy,
+    read_entrypoint,
+    read_healthcheck,
+    read_run,
+    read_shell,
+)
 from lamina.dockerfile.instructions import (
     Arg,
     Env,
@@ -26,11 +35,9 @@ from lamina.dockerfile.instructions import (
     Workdir,
 )
 from lamina.dockerfile.position import Problem
-from lamina.dockerfile.spaces import SPACES
-from lamina.dockerfile.split import json_array, name_values, split_command, split_gaps, split_words
+from lamina.dockerfile.split import SPACES, json_array, name_values, split_command, split_gaps, split_words
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.dockerfile.syntax import Node
-from lamina.dockerfile.transfer import read_add, read_copy
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")
 _ONBUILD = re.compile(r"\A\s*ONBUILD\s*", re.IGNORECASE)

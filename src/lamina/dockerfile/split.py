@@ -1,15 +1,16 @@
-"""Splitting an instruction's line: keyword, `--flags`, words, JSON arrays.
+"""Splitting an instruction's line: keyword, `--flags`, words, JSON arrays, and what counts as white space.
 
 Rule: the reference parser of BuildKit, whose quirks (which quotes survive, where an escape counts) are the language.
+White space is Go's `unicode.IsSpace` for words, and a smaller set between arguments.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 
 from lamina.dockerfile.position import Problem
-from lamina.dockerfile.spaces import ARGUMENT_GAP, SPACES, is_space
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +170,13 @@ def _pair(word: str, keyword: str) -> Pair:
     if not name:
         raise Problem(f"{keyword} names can not be blank", f"Write {keyword} name=value.")
     return Pair(name, value)
+
+
+_WIDE = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+SPACES = f"\t\n\v\f\r \x85\xa0{_WIDE}"
+ARGUMENT_GAP = re.compile(r"[\t\v\f\r ]+")
+
+
+def is_space(char: str) -> bool:
+    """Whether `char` is white space to Go's `unicode.IsSpace`."""
+    return char in SPACES

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lamina.builder import sums
+from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build
 from lamina.builder.cache import forget_lost
-from lamina.builder.context.remote import from_remote
-from lamina.builder.context.source import BuildContext, from_directory
+from lamina.builder.context.source import BuildContext, from_directory, from_remote
+from lamina.builder.file_sums import forget_sums
 from lamina.builder.options import BuildOptions, BuildResult
 from lamina.builder.run.caches import CacheMounts
 from lamina.builder.run.container import ContainerRunner
 from lamina.builder.run.leftovers import sweep, sweep_files
-from lamina.builder.work import BuildRooms
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
@@ -80,7 +79,7 @@ class Builds:
         content = self._rooms.store.collect(cache_bytes=0 if all else None)
         caches = CacheMounts(self._mounts).prune()
         if all:
-            sums.forget(self._rooms.store)
+            forget_sums(self._rooms.store)
         return Collected((*content.digests, *caches.digests), content.bytes + caches.bytes)
 
     def forget_lost(self) -> None:

@@ -16,7 +16,7 @@ from lamina.images.changes import apply_changes
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
 from lamina.images.inherit import inherit
-from lamina.layers.builder import LayerBuilder
+from lamina.layers.layer_writer import LayerBuilder
 
 
 class Changed(Protocol):

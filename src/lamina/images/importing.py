@@ -14,7 +14,7 @@ from lamina.images.changes import apply_changes
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
 from lamina.layers.decompress import decompressed
-from lamina.layers.ingest import ingest
+from lamina.layers.layer_writer import ingest
 from lamina.layers.tar.source import Readable
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from lamina.errors import Unsupported
+from lamina.layers.disk_walk import Found
 from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.index.xattrs import unescape
 from lamina.layers.tar.source import Readable
-from lamina.layers.walk import Found
 
 _SECOND = 1_000_000_000
 _GRAIN = 64 * 1024

@@ -1,12 +1,17 @@
-"""From what a container or a step left on disk to a layer: the same files give the same bytes."""
+"""From what a container or a step left on disk to a layer or a list of changes: the same files give the same bytes."""
 
 from __future__ import annotations
 
-from lamina.layers.builder import LayerBuilder
-from lamina.layers.capture import Capture
-from lamina.layers.changes import Change, is_opaque, tree_changes, upper_changes
-from lamina.layers.tree import Tree
-from lamina.layers.walk import Directories, Found, walk
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lamina.layers.capture import Capture, own_xattrs, read_xattrs
+from lamina.layers.disk_walk import Directories, Found, walk
+from lamina.layers.entry import FORMATS, EntryType
+from lamina.layers.layer_writer import LayerBuilder
+from lamina.layers.tree import Node, Tree
 from lamina.layers.whiteouts import is_whiteout
 
 __all__ = ["Change", "tree_changes", "upper_changes", "write_tree_diff", "write_upper_diff"]
@@ -60,3 +65,123 @@ def write_tree_diff(root: int, lower: Tree, builder: LayerBuilder, *, latest_ns:
                 builder.whiteout(change.path)
             elif (found := directories.find(change.path)) is not None and not capture.add(found):
                 _hide(builder, lower, found.path)
+
+
+OPAQUE_MARKS = ("trusted.overlay.opaque", "user.overlay.opaque")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a diff: "A" added, "C" changed, "D" deleted."""
+
+    kind: Literal["A", "C", "D"]
+    path: str
+    """As in Entry: without a leading "/"."""
+
+
+def upper_changes(upper: int, lower: Tree) -> Iterator[Change]:
+    """The changes that the overlay upper directory `upper` (a descriptor) makes to `lower`, parents first, sorted.
+
+    Docker's rules, those of `tree_changes`: a file that was only copied up, and is as it was, does not count.
+    """
+    with Directories(upper) as directories:
+        yield from _with_parents(_Comparison(directories, lower, overlay=True).run())
+
+
+def tree_changes(root: int, lower: Tree) -> Iterator[Change]:
+    """The changes that lead from `lower` to the directory `root` (a descriptor), parents first, sorted.
+
+    Files are the same when type, mode, owner, device, link text and attributes are, and for files that are no
+    directories size and time: contents are not read. A directory in which something changed is changed too. Of a
+    directory that is gone, what was in it is not told. Sockets count, although no layer holds them.
+    """
+    with Directories(root) as directories:
+        yield from _with_parents(_Comparison(directories, lower, overlay=False).run())
+
+
+@dataclass(frozen=True, slots=True)
+class _Unchanged:
+    """A directory that is the same itself; what comes below it will tell whether it counts."""
+
+    path: str
+
+
+def _with_parents(found: Iterator[Change | _Unchanged]) -> Iterator[Change]:
+    pending: list[str] = []
+    for change in found:
+        while pending and not change.path.startswith(pending[-1] + "/"):
+            pending.pop()
+        if isinstance(change, _Unchanged):
+            pending.append(change.path)
+            continue
+        yield from (Change("C", path) for path in pending)
+        pending.clear()
+        yield change
+
+
+class _Comparison:
+    """Walks a directory and a tree side by side. In an `overlay` upper, what is not there is as it is below."""
+
+    def __init__(self, directories: Directories, lower: Tree, *, overlay: bool) -> None:
+        self._directories = directories
+        self._lower = lower
+        self._overlay = overlay
+
+    def run(self) -> Iterator[Change | _Unchanged]:
+        todo = self._level("", hidden=not self._overlay)
+        while todo:
+            path, below = todo.pop()
+            found = self._directories.find(path)
+            if found is None or (self._overlay and is_whiteout(found.status)):
+                if below is not None or found is not None:
+                    yield Change("D", path)
+                continue
+            if below is None:
+                yield Change("A", path)
+            elif not self._same(found, below):
+                yield Change("C", path)
+            elif found.is_directory:
+                yield _Unchanged(path)
+            if found.is_directory:
+                merged = below is not None and below.is_directory
+                todo.extend(self._level(path, hidden=merged and (not self._overlay or is_opaque(found)), below=merged))
+
+    def _level(self, path: str, *, hidden: bool, below: bool = True) -> list[tuple[str, Node | None]]:
+        """What is in a directory, the last first; what is only `below` in it too, when it is `hidden`."""
+        level: dict[str, Node | None] = dict.fromkeys(self._directories.names(path))
+        if below:
+            children = {node.name: node for node in self._lower.children(path)}
+            level.update((name, node) for name, node in children.items() if hidden or name in level)
+        prefix = path + "/" if path else ""
+        return [(prefix + name, level[name]) for name in sorted(level, key=os.fsencode, reverse=True)]
+
+    def _same(self, found: Found, below: Node) -> bool:
+        if below.implied and found.is_directory:
+            return True
+        if not _same_status(found, below):
+            return False
+        xattrs = read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+        if self._overlay:
+            xattrs = own_xattrs(xattrs)
+        return xattrs == dict(below.entry.xattrs)
+
+
+def is_opaque(found: Found) -> bool:
+    """Whether a directory of an upper hides what the layers below have in it (overlayfs.rst)."""
+    xattrs = read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+    return any(xattrs.get(mark) == b"y" for mark in OPAQUE_MARKS)
+
+
+def _same_status(found: Found, below: Node) -> bool:
+    status, entry = found.status, below.entry
+    if status.st_mode != FORMATS[entry.type] | entry.mode:
+        return False
+    if (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
+        return False
+    if not found.is_directory and status.st_mtime_ns != entry.mtime_ns:
+        return False
+    if entry.type is EntryType.REGULAR and status.st_size != entry.size:
+        return False
+    if entry.type.is_device and status.st_rdev != os.makedev(entry.major, entry.minor):
+        return False
+    return entry.type is not EntryType.SYMLINK or os.readlink(found.name, dir_fd=found.parent) == entry.target

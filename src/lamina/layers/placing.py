@@ -6,15 +6,17 @@ and the new file is made exclusively. So no entry writes through a link, a devic
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from lamina.layers.attributes import set_xattrs
+from lamina.errors import Forbidden, InvalidInput, LaminaError, NoSpace, TooLarge
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tar.reader import MemberData
 from lamina.layers.tar.source import CHUNK
-from lamina.linux.writing import write_all
+from lamina.linux.writing import is_disk_full, write_all
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -96,3 +98,51 @@ def _write_pieces(file: int, entry: Entry, data: MemberData) -> None:
     for offset, length in entry.sparse or ():
         os.lseek(file, offset, os.SEEK_SET)
         _write(file, data, length)
+
+
+_UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def set_xattrs(file: int | str, xattrs: Mapping[str, bytes], privileged: bool) -> None:
+    """Set extended attributes on what a descriptor holds open, or what a path in /proc/self/fd leads to.
+
+    A file system that has no such attributes is no failure, and neither is a user who may not set them.
+    """
+    for name, value in xattrs.items():
+        try:
+            os.setxattr(file, name, value)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED and (privileged or error.errno != errno.EPERM):
+                raise
+
+
+def clear_xattrs(file: int, keep: Mapping[str, bytes]) -> None:
+    """Take away the extended attributes of a descriptor's file that are not in `keep`."""
+    try:
+        names = os.listxattr(file)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return
+        raise
+    for name in names:
+        if name not in keep and not name.startswith("security.selinux"):
+            os.removexattr(file, name)
+
+
+@contextmanager
+def placing(path: str) -> Iterator[None]:
+    """Turn what the kernel says about putting the entry `path` in place into errors that name it."""
+    try:
+        yield
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
+def _explained(path: str, error: OSError) -> LaminaError:
+    if is_disk_full(error):
+        return NoSpace(f"cannot unpack {path!r}: no space left on device", path=path)
+    if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
+        return Forbidden(f"may not unpack {path!r}: {error.strerror}", path=path)
+    if error.errno in (errno.ENAMETOOLONG, errno.EFBIG, errno.E2BIG, errno.EMLINK):
+        return TooLarge(f"cannot unpack {path!r}: {error.strerror}", path=path)
+    return InvalidInput(f"cannot unpack {path!r}: {error.strerror}", path=path, errno=error.errno)

@@ -18,11 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamina.errors import Conflict, InvalidInput
-from lamina.layers.attributes import clear_xattrs, placing
 from lamina.layers.entry import Entry, EntryType, Mark, classify
 from lamina.layers.limits import Limits
 from lamina.layers.parents import Parents
-from lamina.layers.placing import Placer
+from lamina.layers.placing import Placer, clear_xattrs, placing
 from lamina.layers.removetree import remove_tree
 from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Readable

@@ -16,10 +16,10 @@ from dataclasses import replace
 
 from lamina.formats.digest import Digest
 from lamina.images.image import Image
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.store.leases import Lease
 from lamina.store.store import Store

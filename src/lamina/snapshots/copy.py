@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lamina.errors import Corrupt, NotFound
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, tree_changes, write_tree_diff
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.privacy import usual_directory

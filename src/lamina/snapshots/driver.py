@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 
 

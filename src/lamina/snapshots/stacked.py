@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lamina.errors import NotFound
 from lamina.keylocks import KeyLocks
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.diff import Change, upper_changes, write_upper_diff
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
 from lamina.linux.privacy import usual_directory

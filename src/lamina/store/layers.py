@@ -11,8 +11,8 @@ from typing import NamedTuple
 from lamina.errors import Corrupt, NotFound
 from lamina.formats.digest import Digest, new_hasher
 from lamina.keylocks import KeyLocks
-from lamina.layers.ingest import Ingested
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import Ingested
 from lamina.store.content import ContentTable
 
 _CHUNK = 1 << 20

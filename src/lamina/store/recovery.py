@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lamina.errors import LaminaError
 from lamina.formats.digest import Digest
-from lamina.layers.ingest import ingest
+from lamina.layers.layer_writer import ingest
 from lamina.store.content import ContentTable, Row
 from lamina.store.layers import hash_file
 from lamina.store.layout import PARTIAL_PREFIX

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.layer_writer import LayerBuilder
 
 Item = tuple[Entry, bytes | None]
 

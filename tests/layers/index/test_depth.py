@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.image import IndexImage
 from lamina.layers.index.tree import LayerTree
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Tree, walk
 from lamina.layers.union import UnionTree
 

@@ -14,7 +14,7 @@ import pytest
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.index.writer import IndexWriter
-from lamina.layers.ingest import ingest
+from lamina.layers.layer_writer import ingest
 from lamina.layers.unpack import Style, unpack
 from layers.index.compare import differences, gnu_tar_extract, list_directory, list_tree, mounted, whiteouts_alike
 from layers.index.generate import Layers, build

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lamina.layers.index.tree import LayerTree
-from lamina.layers.ingest import ingest
+from lamina.layers.layer_writer import ingest
 from layers.index.compare import differences, list_directory, list_tree, mounted
 from layers.index.generate import Layers, build
 from layers.index.utils import Tool

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from lamina.builder.copy.tarsum import sum_header
+from lamina.builder.file_sums import sum_header
 from lamina.builder.tree import Data, Node, entry_of, resolve
 from lamina.errors import InvalidInput
 from lamina.layers.entry import Entry, EntryType

@@ -1,7 +1,8 @@
-"""A directory read in place, with the permissions of whoever asked for the build.
+"""A directory read in place, with the permissions of the caller, and without what `.dockerignore` names.
 
-Hostile by assumption: every path is opened by openat2 inside the root, symlinks are never followed by the kernel, and
-what is not a file, directory or link is passed over as Docker's client does with sockets.
+The directory is hostile: openat2 opens every path inside the root, the kernel follows no symlink, and sockets are
+passed over as Docker's client does. An ignored directory is still walked when a `!` line may bring back what is in it.
+It then has mode 0755, because Docker's client never sends it itself.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from lamina.builder.tree import Data, Node
+from lamina.builder.tree import Data, Node, Tree
+from lamina.dockerfile.ignore import IgnoreMatcher, Verdict
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.linux.identity import Caller, acting_as
@@ -140,3 +143,53 @@ def _node(path: str, status: os.stat_result, target: str) -> Node | None:
     several = status.st_nlink > 1 and kind is not EntryType.DIRECTORY
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return Node(entry, stamp[:2] if several else None, stamp)
+
+
+class IgnoringTree:
+    """`tree` through an IgnoreMatcher. The root is always there."""
+
+    def __init__(self, tree: Tree, matcher: IgnoreMatcher) -> None:
+        self._tree = tree
+        self._matcher = matcher
+        self._verdicts: dict[str, Verdict] = {"": matcher.top}
+
+    def _verdict(self, path: str) -> Verdict:
+        known = self._verdicts.get(path)
+        if known is None:
+            known = self._matcher.match(path, self._verdict(path.rpartition("/")[0]))
+        return known
+
+    def _shown(self, node: Node) -> Node | None:
+        verdict = self._verdict(node.path)
+        if node.is_directory:
+            self._verdicts[node.path] = verdict
+        if not verdict.ignored:
+            return node
+        if not (node.is_directory and self._matcher.brings_back and any(self._kept(node))):
+            return None
+        return replace(node, entry=replace(node.entry, mode=0o755), implied=True)
+
+    def _kept(self, directory: Node) -> Iterator[bool]:
+        for child in self._tree.children(directory.path):
+            if self._shown(child) is not None:
+                yield True
+
+    def lookup(self, path: str) -> Node | None:
+        node = self._tree.lookup(path)
+        return node if node is None or path == "" else self._shown(node)
+
+    def children(self, path: str) -> Iterator[Node]:
+        for child in self._tree.children(path):
+            shown = self._shown(child)
+            if shown is not None:
+                yield shown
+
+    def open(self, node: Node) -> Data:
+        return self._tree.open(node)
+
+    def reason(self, path: str) -> str | None:
+        """Which line ignores `path`, for messages; None when it is not ignored."""
+        verdict = self._matcher.ignores(path)
+        if not verdict.ignored or verdict.pattern is None:
+            return None
+        return f'.dockerignore line {verdict.pattern.line} ("{verdict.pattern}") excludes it'

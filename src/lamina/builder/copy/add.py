@@ -25,7 +25,7 @@ from lamina.builder.context.git import GitAddress, checkout, is_git
 from lamina.builder.copy.place import Placing
 from lamina.builder.copy.sources import Source
 from lamina.builder.download import download
-from lamina.builder.draft import Planned
+from lamina.builder.layer_plan import Planned
 from lamina.builder.memory import DownloadTree
 from lamina.builder.tree import Node, walk
 from lamina.cancellation import Cancellation

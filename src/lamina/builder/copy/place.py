@@ -11,9 +11,9 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lamina.builder.copy.chmod import Chmod
+from lamina.builder.copy.ownership import Chmod, Owner
 from lamina.builder.copy.sources import Source
-from lamina.builder.draft import Draft, Planned
+from lamina.builder.layer_plan import Draft, Planned
 from lamina.builder.tree import Node
 from lamina.dockerfile.ignore import IgnoreMatcher
 from lamina.dockerfile.position import Problem
@@ -21,14 +21,6 @@ from lamina.layers.entry import Entry, EntryType
 
 _SET_USER, _SET_GROUP, _GROUP_EXECUTE = 0o4000, 0o2000, 0o010
 _CAPABILITY = "security.capability"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Numbers for files that are given away."""
-
-    uid: int = 0
-    gid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

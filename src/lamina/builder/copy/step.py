@@ -1,7 +1,8 @@
 """The steps COPY and ADD: sources, destination, cache, one layer.
 
 Where all sums are known (a tar context, or a directory that was built before) the cache is asked before a byte is
-read; else the layer is written while its files are summed, and thrown away if the cache turns out to have it.
+read. Otherwise the layer is written while its files are summed, and thrown away if the cache turns out to have it.
+Layers of an image never change, so a COPY --from remembers its sums and does not read the image again.
 """
 
 from __future__ import annotations
@@ -10,26 +11,27 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from lamina.builder.cache import Step
+import msgspec
+
+from lamina.builder.build_run import Work
+from lamina.builder.cache import COPIES, Step
 from lamina.builder.context.git import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
-from lamina.builder.copy.chmod import Chmod
-from lamina.builder.copy.naming import contents, docker_name, fingerprint
-from lamina.builder.copy.owners import parse_owner
+from lamina.builder.copy.ownership import Chmod, parse_owner
 from lamina.builder.copy.place import Owner, Placing, absolute, check_destination, whole_seconds
-from lamina.builder.copy.shortcut import remember, remembered
-from lamina.builder.copy.sources import Source, local_sources
-from lamina.builder.draft import Draft
-from lamina.builder.layering import write_layer
+from lamina.builder.copy.sources import Source, contents, docker_name, fingerprint, local_sources
+from lamina.builder.file_sums import Sums
+from lamina.builder.layer_plan import Draft, write_layer
 from lamina.builder.memory import MemoryTree
 from lamina.builder.stage import StageState
-from lamina.builder.sums import Sums
 from lamina.builder.tree import Tree, find
 from lamina.builder.wording import file_nop
-from lamina.builder.work import Work
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_patterns
 from lamina.dockerfile.instructions import Add, Copy
 from lamina.dockerfile.position import Problem
+from lamina.formats.digest import Digest
+from lamina.formats.document import encode_key
+from lamina.formats.unicode import valid_unicode
 from lamina.images.image import Image
 
 
@@ -175,3 +177,40 @@ def _unpacks(instruction: Copy | Add) -> Callable[[Source], bool]:
         return lambda source: False
     wanted = instruction.unpack
     return lambda source: not source.node.is_directory and (wanted is True or not source.from_url)
+
+
+class _Known(msgspec.Struct, array_like=True):
+    created_by: str
+    content: str
+
+
+def _key(state: StageState, instruction: Copy, origin: Image) -> str:
+    asked = [
+        [str(diff_id) for diff_id in origin.config.diff_ids],
+        instruction.sources,
+        instruction.destination,
+        instruction.chown,
+        instruction.chmod,
+        instruction.exclude,
+        instruction.parents,
+        state.config.shell,
+        [(file.name, file.text) for file in instruction.inline],
+    ]
+    return str(Digest.of(encode_key(asked)))
+
+
+def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) -> Step | None:
+    """The step that this COPY is, where an earlier build of the same layers found out; None where it did not."""
+    with work.rooms.store.read() as tx:
+        raw = tx.get(COPIES, _key(state, instruction, origin))
+    if raw is None:
+        return None
+    known = msgspec.msgpack.decode(raw, type=_Known)
+    return work.step(state, known.created_by, state.config, known.content)
+
+
+def remember(work: Work, state: StageState, instruction: Copy, origin: Image, step: Step) -> None:
+    """Keep what a COPY came to; `state` as it was before the step."""
+    raw = msgspec.msgpack.encode(_Known(valid_unicode(step.created_by), step.content))
+    with work.rooms.store.transaction() as tx:
+        tx.put(COPIES, _key(state, instruction, origin), raw)

@@ -14,13 +14,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamina.builder.draft import Draft, Planned
-from lamina.builder.layering import write_layer
+from lamina.builder.build_run import Work
+from lamina.builder.layer_plan import Draft, Planned, write_layer
 from lamina.builder.run.caches import CacheMounts
 from lamina.builder.run.step import secret_id
 from lamina.builder.stage import StageState
 from lamina.builder.tree import EmptyTree, Tree, find, walk
-from lamina.builder.work import Work
 from lamina.dockerfile.mounts import MountFlag
 from lamina.dockerfile.position import Problem
 from lamina.images.image import Image

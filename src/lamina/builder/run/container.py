@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from lamina.builder.build_run import RunRequest, Work
 from lamina.builder.console import short
 from lamina.builder.run.binds import Binds, MountMaker
 from lamina.builder.run.leftovers import PREFIX
@@ -24,13 +25,12 @@ from lamina.builder.run.output import follow, hang_up
 from lamina.builder.stage import StageState
 from lamina.builder.steps import image_for
 from lamina.builder.tree import Tree, entry_of, find, read_all, resolve
-from lamina.builder.work import RunRequest, Work
 from lamina.dockerfile.position import Problem
 from lamina.errors import CommandFailed
 from lamina.images.changes import environment
-from lamina.layers.builder import LayerBuilder
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 from lamina.linux.privacy import write_for_containers
 from lamina.network.files import hostname, hosts, resolv_conf

@@ -8,9 +8,8 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamina.builder.draft import Draft, Planned
 from lamina.builder.imagetree import ImageTree
-from lamina.builder.layering import write_layer
+from lamina.builder.layer_plan import Draft, Planned, write_layer
 from lamina.builder.tree import Tree
 from lamina.dockerfile.position import Problem
 from lamina.formats.digest import Digest

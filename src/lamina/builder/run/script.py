@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lamina.dockerfile.heredoc import parse_mark
 from lamina.dockerfile.instructions import CommandLine
 from lamina.dockerfile.position import Problem
+from lamina.dockerfile.syntax import parse_mark
 from lamina.formats.config import RunConfig
 from lamina.images.changes import DEFAULT_SHELL
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lamina.builder.build_run import RunRequest, Work
 from lamina.builder.console import new_id
 from lamina.builder.run.script import run_command
 from lamina.builder.stage import StageState
-from lamina.builder.work import RunRequest, Work
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.instructions import Run
 from lamina.dockerfile.mounts import MountFlag, parse_mount

@@ -16,7 +16,7 @@ from lamina.images.archive.tee import Tee
 from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.ingest import ingest
+from lamina.layers.layer_writer import ingest
 from lamina.layers.limits import Limits
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, parse_header
 from lamina.layers.tar.reader import Member, read_tar

@@ -17,9 +17,8 @@ from lamina.layers.entry import FORMATS, Entry, EntryType
 from lamina.layers.index import format as erofs
 from lamina.layers.index.changeset import Changeset, Inode
 from lamina.layers.index.chunks import Copy, FileMap
-from lamina.layers.index.directories import pack_block
 from lamina.layers.index.format import BLOCK, BLOCK_BITS, INODE_SIZE, SLOT, round_up
-from lamina.layers.index.layout import Layout
+from lamina.layers.index.layout import Layout, pack_block
 from lamina.layers.index.xattrs import units
 from lamina.linux.files import copy_range
 

@@ -1,17 +1,24 @@
-"""The file changes of one step, planned over the files below: what becomes one layer.
+"""The file changes of one step, planned over the files below, and written as one layer.
 
-Nothing is written before `members`: a step is planned from metadata alone, and its files are read once, in order.
+A step is planned from metadata alone. Its files are read once, in order, when the layer is written.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from lamina.builder.tree import Node, Tree, entry_of, resolve
+from lamina.builder.file_sums import Sums
+from lamina.builder.tree import Data, Node, Tree, entry_of, resolve
+from lamina.cancellation import NEVER, Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.layer import Ingested
+from lamina.layers.layer_writer import LayerBuilder
+from lamina.store.layers import LayerIngest
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +159,53 @@ def _order(path: str) -> bytes:
 
 def _as_link(entry: Entry, target: str) -> Entry:
     return replace(entry, type=EntryType.HARDLINK, target=target, size=0, sparse=None)
+
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+
+class _Summing:
+    """A file's bytes on their way into the layer, hashed as they pass."""
+
+    __slots__ = ("_data", "_hasher")
+
+    def __init__(self, data: Data, hasher: _Hash) -> None:
+        self._data = data
+        self._hasher = hasher
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._data.read(size)
+        self._hasher.update(piece)
+        return piece
+
+
+def write_layer(
+    making: LayerIngest, members: Iterable[Planned], sums: Mapping[int, Sums], cancellation: Cancellation = NEVER
+) -> Ingested:
+    """Write all members, in order. `sums` has the memory of each tree, by `id(tree)`.
+
+    Raises InvalidInput when a file got shorter while it was read, NoSpace, Cancelled, and what the trees raise.
+    """
+    with LayerBuilder(making.tar, making.index, cancellation) as builder:
+        for planned in members:
+            memory = sums.get(id(planned.tree))
+            _add(builder, planned, memory)
+        return builder.finish()
+
+
+def _add(builder: LayerBuilder, planned: Planned, memory: Sums | None) -> None:
+    tree, node, entry = planned.tree, planned.node, planned.entry
+    if tree is None or node is None or entry.type is not EntryType.REGULAR:
+        builder.add(entry, planned.content)
+        return
+    data = tree.open(node)
+    try:
+        if memory is None or memory.known(node) is not None:
+            builder.add(entry, data)
+        else:
+            hasher = hashlib.sha256(memory.header(node))
+            builder.add(entry, _Summing(data, hasher))
+            memory.note(node, hasher.hexdigest())
+    finally:
+        data.close()

@@ -1,18 +1,22 @@
-"""Docker sums of files, remembered: a file whose stamp did not change is not read again.
+"""The sums by which Docker names copied files, and the memory of them: an unchanged file is not read again.
 
-The memory of a directory context lies in the store, so that the next build of the same folder is a walk of stats.
+Rule: moby's tarsum, version 1: SHA-256 over the tar header's members as text, without the modification time, and then
+the content. History (`COPY file:… in /dest`) and cache use them, so `--cache-from` understands images that Docker
+built, and the other way round. The memory of a directory lies in the store: building it again is a walk of stats.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import time
+from collections.abc import Iterable
 
 import msgspec
 
-from lamina.builder.copy.tarsum import sum_header, sum_of
-from lamina.builder.tree import Node, Tree
-from lamina.layers.entry import EntryType
+from lamina.builder.tree import Data, Node, Tree, find
+from lamina.layers.entry import FORMATS, Entry, EntryType
 from lamina.store.store import Store
 
 BUCKET = "context-sums"
@@ -83,7 +87,7 @@ class Sums:
         return sum_
 
 
-def load(store: Store, identity: str) -> Sums:
+def load_sums(store: Store, identity: str) -> Sums:
     """What an earlier build remembered of a directory; nothing where that cannot be read."""
     with store.read() as tx:
         raw = tx.get(BUCKET, identity)
@@ -96,7 +100,7 @@ def load(store: Store, identity: str) -> Sums:
         return Sums()
 
 
-def save(store: Store, identity: str, sums: Sums) -> None:
+def save_sums(store: Store, identity: str, sums: Sums) -> None:
     """Remember `sums` for the next build, and forget the contexts that were not built for longest.
 
     Files that changed a moment ago are left out: their stamp may not tell the next change.
@@ -113,7 +117,7 @@ def save(store: Store, identity: str, sums: Sums) -> None:
             tx.delete(BUCKET, key)
 
 
-def forget(store: Store) -> None:
+def forget_sums(store: Store) -> None:
     """Drop the memory of all contexts, as `builder prune --all` does."""
     with store.transaction() as tx:
         for key, _ in tx.items(BUCKET):
@@ -125,3 +129,46 @@ def _used(raw: bytes) -> float:
         return msgspec.msgpack.decode(raw, type=_Kept).used
     except msgspec.DecodeError:
         return 0.0
+
+
+_FLAGS = {
+    EntryType.REGULAR: "0",
+    EntryType.HARDLINK: "1",
+    EntryType.SYMLINK: "2",
+    EntryType.CHAR: "3",
+    EntryType.BLOCK: "4",
+    EntryType.DIRECTORY: "5",
+    EntryType.FIFO: "6",
+}
+_CHUNK = 1 << 20
+
+
+def sum_header(entry: Entry, owner: str = "") -> bytes:
+    """What goes into the sum before the content. `owner` is the user and group name that Docker writes there."""
+    flag, bits = _FLAGS[entry.type], FORMATS.get(entry.type, stat.S_IFREG)
+    name = f"{entry.path}/" if entry.type is EntryType.DIRECTORY else entry.path
+    text = (
+        f"name{name}mode{entry.mode | bits}uid{entry.uid}gid{entry.gid}size{entry.size}"
+        f"typeflag{flag}linkname{entry.target}uname{owner}gname{owner}devmajor{entry.major}devminor{entry.minor}"
+    )
+    header = text.encode("utf-8", "surrogateescape")
+    capability = entry.xattrs.get("security.capability")
+    return header if capability is None else header + b"security.capability" + capability
+
+
+def sum_of(header: bytes, data: Data | None) -> str:
+    """The sum of one file, in hex. `data` is read to its end and not closed; None for what has no content."""
+    hasher = hashlib.sha256(header)
+    while data is not None and (piece := data.read(_CHUNK)):
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def combined(prefix: str, sums: Iterable[str]) -> str:
+    """The name of several sums: `dir:` or `multi:` and the hash of them joined by commas."""
+    return f"{prefix}:{hashlib.sha256(','.join(sums).encode()).hexdigest()}"
+
+
+def followed(tree: Tree, node: Node) -> Node | None:
+    """The file whose sum stands for `node`: for a symlink the one it leads to, None where it leads nowhere."""
+    return node if node.entry.type is not EntryType.SYMLINK else find(tree, node.path)

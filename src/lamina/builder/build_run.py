@@ -11,10 +11,10 @@ from typing import Protocol
 from lamina.builder.cache import Step, StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
+from lamina.builder.file_sums import Sums
 from lamina.builder.options import BuildOptions
 from lamina.builder.run.mountpoints import MountPoints
 from lamina.builder.stage import Files, StageState
-from lamina.builder.sums import Sums
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.mounts import MountFlag

@@ -1,0 +1,134 @@
+"""`--chown` and `--chmod`: whose the copied files are, and who may do what with them.
+
+Rule: Dockerfile reference, "COPY --chown --chmod". Modes are octal, or symbols as of chmod(1) (`u=rwX,go=rX`). Names of
+users and groups are looked up in the files of the image; as in moby's classic builder a user without a group stands
+for the group too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lamina.builder.tree import Tree, find, read_all
+from lamina.dockerfile.position import Problem
+from lamina.dockerfile.suggest import did_you_mean
+
+_CLAUSE = re.compile(r"([ugoa]*)([-+=][rwxXst]*)+\Z")
+_OPERATION = re.compile(r"([-+=])([rwxXst]*)")
+_BITS = {"r": 0o444, "w": 0o222, "x": 0o111}
+_WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Numbers for files that are given away."""
+
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chmod:
+    """A change of mode: an absolute one, or clauses to apply one after the other."""
+
+    absolute: int | None
+    clauses: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Chmod | None:
+        """None for empty text. Raises Problem for anything that is no mode."""
+        if not text:
+            return None
+        if not text.strip("01234567"):
+            mode = int(text, 8)
+            if mode > 0o7777:
+                raise _invalid(text)
+            return cls(mode)
+        clauses = tuple(text.split(","))
+        if not all(_CLAUSE.match(clause) for clause in clauses):
+            raise _invalid(text)
+        return cls(None, clauses)
+
+    def apply(self, mode: int, directory: bool) -> int:
+        """The mode a file with `mode` gets. `X` counts for directories and for what somebody may execute already."""
+        if self.absolute is not None:
+            return self.absolute
+        for clause in self.clauses:
+            match = _CLAUSE.match(clause)
+            who = match[1] if match else ""
+            for operator, letters in _OPERATION.findall(clause):
+                mode = _changed(mode, who or "a", operator, letters, directory)
+        return mode
+
+
+def _invalid(text: str) -> Problem:
+    return Problem(f"invalid chmod parameter: '{text}'", "Write an octal mode such as 0755, or u=rwX,go=rX.")
+
+
+def _changed(mode: int, who: str, operator: str, letters: str, directory: bool) -> int:
+    mask = 0
+    for letter in who:
+        mask |= _WHO[letter]
+    bits = 0
+    for letter in letters:
+        if letter == "s":
+            bits |= mask & 0o6000
+        elif letter == "t":
+            bits |= 0o1000
+        elif letter == "X":
+            bits |= 0o111 & mask if directory or mode & 0o111 else 0
+        else:
+            bits |= _BITS[letter] & mask
+    if operator == "+":
+        return mode | bits
+    if operator == "-":
+        return mode & ~bits
+    return (mode & ~(mask & 0o777)) | bits
+
+
+_DIGITS = 20  # more are no id, and int() refuses thousands of them with an error of its own
+_MAX_FILE = 16 << 20  # bytes of /etc/passwd or /etc/group that are looked at
+MAX_ID = 2**32 - 2
+
+
+def parse_owner(text: str, image: Tree) -> Owner:
+    """The numbers behind `user[:group]`. Raises Problem for a name the image does not have."""
+    parts = text.split(":")
+    if len(parts) > 2:
+        raise Problem(f"invalid chown string format: {text}", "Write user, or user:group.")
+    user, group = parts[0], parts[-1]
+    return Owner(_number(user, "user", "etc/passwd", image), _number(group, "group", "etc/group", image))
+
+
+def _number(name: str, kind: str, path: str, image: Tree) -> int:
+    digits = name.removeprefix("-").removeprefix("+")
+    if digits.isdecimal() and digits.isascii():
+        return _checked(int(name) if len(name) <= _DIGITS else -1, name)
+    rows = dict(_rows(image, path))
+    if name not in rows:
+        wanted = "uid" if kind == "user" else "gid"
+        raise Problem(
+            f"unable to convert uid/gid chown string to host mapping: can't find {wanted} for {kind} {name}: "
+            f"no such {kind}: {name}",
+            did_you_mean(name, rows) or f"/{path} of the image does not have it; numbers always work.",
+        )
+    return rows[name]
+
+
+def _checked(value: int, text: str) -> int:
+    if not 0 <= value <= MAX_ID:
+        raise Problem(f"invalid id {text} in --chown", f"Ids lie between 0 and {MAX_ID}.")
+    return value
+
+
+def _rows(image: Tree, path: str) -> Iterator[tuple[str, int]]:
+    node = find(image, path)
+    if node is None or node.is_directory:
+        return
+    text = read_all(image, node, _MAX_FILE).decode("utf-8", "replace")
+    for line in reversed(text.splitlines()):
+        fields = line.strip().split(":")
+        if len(fields) > 2 and fields[2].isdecimal() and len(fields[2]) <= _DIGITS and not line.startswith("#"):
+            yield fields[0], int(fields[2])
