@@ -15,7 +15,7 @@ class Cancellation:
     """A request to stop, which is never taken back. Any thread and any signal handler may make it.
 
         cancellation = Cancellation()
-        engine.pull(reference, cancellation=cancellation)  # another thread calls cancellation.cancel()
+        engine.registries.pull(reference, cancellation=cancellation)  # another thread calls cancellation.cancel()
 
     Nothing here takes a lock, so `cancel` in a signal handler cannot wait for the thread that it interrupted.
     """

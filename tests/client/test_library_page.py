@@ -31,7 +31,7 @@ def run(section: str, **names: object) -> None:
 
 
 VERBS = {
-    "": "build close commit connect disconnect disk_usage info login prune_build_cache pull push search version",
+    "": "close disk_usage info version",
     "images": "get history import_tar list load prune remove save tag",
     "containers": "attach changes create exec_create exec_inspect exec_resize exec_start export get get_archive"
     " kill list logs pause prune put_archive remove rename resize restart start stat_path stats stop top unpause"

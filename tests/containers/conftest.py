@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
+from lamina.containers.catalog import Catalog
 from lamina.containers.containers import Containers
 from lamina.errors import LaminaError
 from lamina.events import Event, EventBus
@@ -41,9 +42,10 @@ class Rooms:
     snapshots: Driver
     networks: Networks
     runtime: Runtime
+    catalog: Catalog
 
     def __post_init__(self) -> None:
-        self.containers = Containers(self, self.root / "containers")
+        self.containers = Containers(self, self.catalog)
 
     def create(self, script: str | None = None, *, name: str | None = None, host: Any = None, **config: Any) -> str:
         """A container that runs `sh -c script`, without a network unless `host` says otherwise."""
@@ -79,8 +81,10 @@ def open_rooms(root: Path, closing: ExitStack, program: str | None = None) -> Ro
     closing.callback(networks.close)
     runtime = Runtime(root / "exec/tasks", program)
     closing.callback(runtime.close)
-    volumes = Volumes.open(store, root / "volumes", events=events)
-    rooms = Rooms(root, store, events, Images(store, events), volumes, snapshots, networks, runtime)
+    catalog = Catalog(store, root / "containers", events)
+    volumes = Volumes.open(store, root / "volumes", events=events, users=catalog.volume_users)
+    images = Images(store, events, catalog.image_users)
+    rooms = Rooms(root, store, events, images, volumes, snapshots, networks, runtime, catalog)
     closing.callback(rooms.containers.close)
     return rooms
 

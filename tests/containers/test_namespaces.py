@@ -67,7 +67,7 @@ def test_ipc_mode_none_has_no_shared_memory(rooms: Rooms) -> None:
 
 def test_the_default_ipc_mode_is_the_engines(rooms: Rooms) -> None:
     defaults = replace(Defaults(), ipc_mode="shareable")
-    containers = Containers(rooms, rooms.root / "containers", defaults)
+    containers = Containers(rooms, rooms.catalog, defaults)
     try:
         made = containers.create(None, Config(image="bb", cmd=("true",)), joining()).id
         assert containers.inspect(made).host_config.ipc_mode == "shareable"

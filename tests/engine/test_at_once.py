@@ -53,7 +53,7 @@ def test_builds_prunes_and_removals(engine: Engine, tmp_path: Path) -> None:
 
     def build(chance: random.Random) -> None:
         options = BuildOptions(tags=(chance.choice(TAGS),), no_cache=chance.random() < 0.3)
-        assert len(engine.build(chance.choice(contexts), options).image.layers) == 3
+        assert len(engine.builds.build(chance.choice(contexts), options).image.layers) == 3
 
     def remove(chance: random.Random) -> None:
         with suppress(NotFound):
@@ -62,7 +62,7 @@ def test_builds_prunes_and_removals(engine: Engine, tmp_path: Path) -> None:
     def prune(chance: random.Random) -> None:
         everything = {"dangling": ["false"]}
         verbs: list[Callable[[], object]] = [engine.images.prune, lambda: engine.images.prune(everything)]
-        chance.choice([*verbs, lambda: engine.prune_build_cache(all=True), engine.store.sync])()
+        chance.choice([*verbs, lambda: engine.builds.prune(all=True), engine.store.sync])()
 
     works = {"build 1": build, "build 2": build, "build 3": build, "remove": remove, "prune": prune}
     threads = [threading.Thread(target=again_and_again, args=item) for item in works.items()]

@@ -62,7 +62,7 @@ def random_tar(size: int) -> bytes:
 
 def test_a_pull_in_mid_blob(engine: Engine, registry: StallingRegistry) -> None:
     reference = Reference.parse(f"{registry.address}/a")
-    cancelled_when(registry.stalled, lambda token: engine.pull(reference, cancellation=token))
+    cancelled_when(registry.stalled, lambda token: engine.registries.pull(reference, cancellation=token))
     assert registry.left.wait(SOON)
     assert engine.images.list(all_images=True) == []
     assert content(engine) == []
@@ -73,7 +73,7 @@ def test_a_push_in_mid_blob(engine: Engine, registry: StallingRegistry) -> None:
     reference = Reference.parse(f"{registry.address}/a:1")
     engine.images.import_tar(io.BytesIO(random_tar(48 << 20)), reference)
     before = sorted(path.name for path in engine.root.rglob("*") if path.is_file())
-    cancelled_when(registry.stalled, lambda token: engine.push(reference, cancellation=token))
+    cancelled_when(registry.stalled, lambda token: engine.registries.push(reference, cancellation=token))
     assert sorted(path.name for path in engine.root.rglob("*") if path.is_file()) == before
     assert engine.images.get(str(reference)).digests == ()
 
@@ -86,7 +86,7 @@ def test_ctrl_c_in_the_program_itself_ends_a_pull(engine: Engine, registry: Stal
     pressing = threading.Thread(target=interrupt)
     pressing.start()
     with pytest.raises(KeyboardInterrupt):
-        engine.pull(Reference.parse(f"{registry.address}/a"))
+        engine.registries.pull(Reference.parse(f"{registry.address}/a"))
     pressing.join()
     assert registry.left.wait(SOON)
 
@@ -172,7 +172,8 @@ def test_a_silent_run_of_a_build(runnable: Engine, tmp_path: Path) -> None:
             begun.set()
 
     cancelled_when(
-        begun, lambda token: runnable.build(folder, BuildOptions(network="none"), report=report, cancellation=token)
+        begun,
+        lambda token: runnable.builds.build(folder, BuildOptions(network="none"), report=report, cancellation=token),
     )
     assert len(runnable.images.list(all_images=True)) == 1
     assert list((runnable.root / "temporary").iterdir()) == []
@@ -203,7 +204,7 @@ def test_the_verbs_of_a_container(runnable: Engine) -> None:
             lambda: containers.export(id, io.BytesIO(), cancellation=token),
             lambda: containers.get_archive(id, "/big", io.BytesIO(), cancellation=token),
             lambda: containers.put_archive(id, "/tmp", io.BytesIO(tar({"a": b""})), cancellation=token),
-            lambda: runnable.commit(id, cancellation=token),
+            lambda: containers.commit(id, cancellation=token),
             lambda: containers.prune(cancellation=token),
         ):
             with pytest.raises(Cancelled):

@@ -54,15 +54,15 @@ def test_a_closed_engine_lets_go_and_may_be_closed_again(tmp_path: Path) -> None
 def test_a_registry_that_cannot_be_reached_is_told_with_the_image(engine: Engine, context: Path) -> None:
     name = "localhost:1/job:v1"
     with pytest.raises(Unavailable, match=f"^cannot pull {name}: "):
-        engine.pull(Reference.parse(name))
+        engine.registries.pull(Reference.parse(name))
     with pytest.raises(Unavailable, match=f"^cannot inspect {name}: "):
         engine.registries.inspect(Reference.parse(name))
-    engine.build(context, BuildOptions(tags=(Reference.parse(name),)))
+    engine.builds.build(context, BuildOptions(tags=(Reference.parse(name),)))
     with pytest.raises(Unavailable, match=f"^cannot push {name}: "):
-        engine.push(Reference.parse(name))
+        engine.registries.push(Reference.parse(name))
     (context / "Dockerfile").write_text("FROM localhost:1/job:v2\n")
     with pytest.raises(Unavailable, match=r"cannot pull localhost:1/job:v2: ") as caught:
-        engine.build(context)
+        engine.builds.build(context)
     assert "Did you mean localhost:1/job:v1?" in str(caught.value)
     assert "Dockerfile line 1" in str(caught.value)
 
@@ -82,20 +82,20 @@ def test_a_closed_engine_leaves_no_folder_of_its_own_below_run(tmp_path: Path, b
 
 
 def test_work_on_images_makes_no_mount_and_nothing_below_run(engine: Engine, context: Path) -> None:
-    engine.build(context, BuildOptions(tags=(Reference.parse("app"),)))
+    engine.builds.build(context, BuildOptions(tags=(Reference.parse("app"),)))
     assert engine.images.get("app").config.config.env[-1] == "A=b"
     assert not engine.exec_root.exists()
     assert not (engine.root / "snapshots").exists()
 
 
 def test_pruning_the_cache_forgets_steps_whose_image_is_gone(engine: Engine, context: Path) -> None:
-    engine.build(context, BuildOptions(tags=(Reference.parse("app"),)))
+    engine.builds.build(context, BuildOptions(tags=(Reference.parse("app"),)))
     assert remembered_steps(engine) == 2
-    engine.prune_build_cache()
+    engine.builds.prune()
     assert remembered_steps(engine) == 2
 
     engine.images.remove("app")
-    engine.prune_build_cache()
+    engine.builds.prune()
 
     assert remembered_steps(engine) == 0
 
@@ -115,10 +115,10 @@ def test_an_import_from_an_address(engine: Engine, tmp_path: Path) -> None:
         threads.submit(server.serve_forever)
         try:
             address = f"http://127.0.0.1:{server.server_address[1]}"
-            image = engine.import_url(f"{address}/root.tar.gz", Reference.parse("fetched:1"))
+            image = engine.registries.import_url(f"{address}/root.tar.gz", Reference.parse("fetched:1"))
             assert image.comment == f"Imported from {address}/root.tar.gz"
             with pytest.raises(NotFound, match=rf"cannot fetch {address}/none: status 404"):
-                engine.import_url(f"{address}/none", None)
+                engine.registries.import_url(f"{address}/none", None)
         finally:
             server.shutdown()
 
@@ -134,7 +134,7 @@ def test_a_start_removes_what_dead_builds_left(engine: Engine) -> None:
 
 @pytest.mark.root
 def test_volumes_of_containers_are_in_use_before_the_containers_are_opened(engine: Engine, context: Path) -> None:
-    image = engine.build(context).image
+    image = engine.builds.build(context).image
     host = HostConfig(network_mode="none", binds=("data:/data",))
     config = Config(image=str(image.id), cmd=("none",))
     id = engine.containers.create(None, config, host, NetworkingConfig()).id

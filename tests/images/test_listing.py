@@ -87,7 +87,7 @@ def test_bad_filters(shelf: Gallery, filters: dict[str, list[str]]) -> None:
 
 def test_sizes_and_users(shelf: Gallery) -> None:
     app = shelf.images.get(APP)
-    shelf.images.users = lambda image_id: [ImageUser("c", True)] * 2 if image_id == app.id else []
+    shelf.users[app.id] = [ImageUser("c", True)] * 2
     by_name = {item.image.id: item for item in shelf.images.list(shared_size=True)}
     assert app.size == 6
     assert app.layer_sizes == (3, 2, 1)
@@ -126,7 +126,7 @@ def test_prune_takes_what_is_dangling(shelf: Gallery) -> None:
 
 def test_prune_of_all_spares_what_containers_use(shelf: Gallery) -> None:
     base = shelf.images.get("base:1")
-    shelf.images.users = lambda image_id: [ImageUser("c", False)] if image_id == base.id else []
+    shelf.users[base.id] = [ImageUser("c", False)]
     shelf.images.prune({"dangling": ["false"]})
     assert shelf.names(all_images=True) == ["base:1"]
 

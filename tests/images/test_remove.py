@@ -21,8 +21,7 @@ def lines(removed: list[Removal]) -> list[str]:
 
 
 def use(gallery: Gallery, image: Image, *, running: bool) -> None:
-    users = {image.id: [ImageUser(CONTAINER, running)]}
-    gallery.images.users = lambda image_id: users.get(image_id, [])
+    gallery.users[image.id] = [ImageUser(CONTAINER, running)]
 
 
 def test_the_last_name_takes_the_image_and_its_layers(gallery: Gallery) -> None:

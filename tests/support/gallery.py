@@ -14,6 +14,7 @@ from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.images.remove import ImageUser
 from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import ingest
 from lamina.store.store import Store
@@ -29,6 +30,7 @@ class Gallery:
     store: Store
     images: Images
     bus: EventBus
+    users: dict[Digest, list[ImageUser]]  # what containers each image has
 
     def layer(self, files: Files) -> Layer:
         with self.store.layers.create() as work:
@@ -81,4 +83,6 @@ def open_gallery(root: Path) -> Iterator[Gallery]:
     """The gallery below `root`, new or as it was left."""
     with Store.open(root) as store:
         bus = EventBus()
-        yield Gallery(store, Images(store, bus), bus)
+        users: dict[Digest, list[ImageUser]] = {}
+        images = Images(store, bus, lambda image_id: users.get(image_id, ()))
+        yield Gallery(store, images, bus, users)

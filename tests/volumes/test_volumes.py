@@ -55,9 +55,9 @@ def test_bad_names_are_refused(volumes: Volumes, name: str) -> None:
         volumes.create(name)
 
 
-def test_a_volume_in_use_stays_and_the_message_names_its_users(volumes: Volumes) -> None:
+def test_a_volume_in_use_stays_and_the_message_names_its_users(store: Store, data_root: Path) -> None:
+    volumes = Volumes.open(store, data_root / "volumes", users=lambda name: ["c0ffee"])
     volumes.create("data")
-    volumes.users = lambda name: ["c0ffee"]
 
     with pytest.raises(Conflict, match="c0ffee"):
         volumes.remove("data")

@@ -14,8 +14,10 @@ from lamina.containers.container import Container
 from lamina.containers.names import random_name
 from lamina.containers.record import Record
 from lamina.errors import Conflict, InvalidInput, NotFound
+from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.images.record import owner as image_owner
+from lamina.images.remove import ImageUser
 from lamina.store.store import Store
 
 BUCKET = "containers"
@@ -30,10 +32,11 @@ def owner(id: str) -> str:
 class Catalog:
     """The containers of one engine. Thread-safe; looking one up never waits for another."""
 
-    def __init__(self, store: Store, root: Path) -> None:
-        """`root` is where each container's directory is."""
+    def __init__(self, store: Store, root: Path, events: EventBus) -> None:
+        """`root` is where each container's directory is, with its own files: log, hosts, resolv.conf, hostname."""
+        self.root = root
         self._store = store
-        self._root = root
+        self._events = events
         self._lock = threading.Lock()
         self._by_id: dict[str, Container] = {}
         self._names: dict[str, str] = {}
@@ -42,7 +45,7 @@ class Catalog:
                 self._adopt(msgspec.json.decode(raw, type=Record))
 
     def _adopt(self, record: Record) -> Container:
-        container = Container(record, self._root / record.id, self._save)
+        container = Container(record, self.root / record.id, self._save, self._events)
         self._by_id[record.id] = container
         self._names[record.name] = record.id
         return container
@@ -53,13 +56,22 @@ class Catalog:
 
     def sweep(self) -> None:
         """Deletes the directories of containers that a crash left half made, or half removed."""
-        for directory in self._root.iterdir():
+        for directory in self.root.iterdir():
             if directory.name not in self._by_id:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def all(self) -> list[Container]:
         """Every container, in no order."""
         return list(self._by_id.values())
+
+    def image_users(self, image_id: Digest) -> Sequence[ImageUser]:
+        """Return the containers that were made from an image."""
+        image = str(image_id)
+        return [ImageUser(c.id, c.state.running) for c in self.all() if c.record.image == image]
+
+    def volume_users(self, name: str) -> Sequence[str]:
+        """Return the IDs of the containers that have a volume."""
+        return [c.id for c in self.all() if any(point.name == name for point in c.record.mounts)]
 
     def reserve(self, name: str | None, id: str) -> str:
         """Takes `name`, or a random one, for the container `id` that is being made. Raises Conflict."""

@@ -14,6 +14,7 @@ import msgspec
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.record import Record, State
 from lamina.errors import Conflict, InvalidInput
+from lamina.events import EventBus
 from lamina.progress import ignore
 from lamina.runtime.task import Task
 
@@ -41,7 +42,7 @@ class Container:
     Whoever holds `lock` must not wait for the container's process.
     """
 
-    def __init__(self, record: Record, directory: Path, save: Callable[[Record], None]) -> None:
+    def __init__(self, record: Record, directory: Path, save: Callable[[Record], None], events: EventBus) -> None:
         self.record = record
         self.directory = directory
         self.lock = threading.RLock()
@@ -51,6 +52,7 @@ class Container:
         self.restarting = Restarting()
         self.stop_health: Callable[[], None] = ignore
         self._save = save
+        self._events = events
         self._waiting: dict[str, list[Future[WaitResult]]] = {"not-running": [], "next-exit": [], "removed": []}
 
     @property
@@ -83,6 +85,12 @@ class Container:
     def set_state(self, **fields: object) -> None:
         """Replaces fields of the state, and keeps it."""
         self.change(state=msgspec.structs.replace(self.record.state, **fields))
+
+    def publish(self, action: str, **attributes: str) -> None:
+        """Tell listeners that `action` happened to the container."""
+        record = self.record
+        told = {**record.config.labels, "image": record.config.image, "name": record.name, **attributes}
+        self._events.publish("container", action, record.id, told)
 
     def running_task(self) -> Task:
         """The task of a running container. Raises Conflict when it does not run."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, BinaryIO
 
-from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers import archive, logs, prune, top
 from lamina.containers.archive import PathStat
 from lamina.containers.attach import AttachOptions, attach
 from lamina.containers.catalog import Catalog
+from lamina.containers.commit import commit
+from lamina.containers.connect import connect, disconnect
 from lamina.containers.container import Container, WaitResult
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import ExecDetails, Execs
@@ -23,6 +25,7 @@ from lamina.containers.filters import select
 from lamina.containers.health import HealthChecks
 from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
 from lamina.containers.launch import Launcher
+from lamina.containers.lifecycle import pause, unpause
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.names import check_name
 from lamina.containers.prune import Pruned
@@ -34,10 +37,12 @@ from lamina.containers.statistics import ContainerStats, statistics
 from lamina.containers.stop import Stopper, parse_signal
 from lamina.containers.top import Processes
 from lamina.containers.update import update
-from lamina.errors import Conflict, Internal, InvalidInput, LaminaError, NotModified
-from lamina.formats.digest import Digest
+from lamina.errors import Conflict, Internal, InvalidInput, LaminaError, NotFound, NotModified
 from lamina.formats.platform import Platform
-from lamina.images.remove import ImageUser
+from lamina.formats.reference import Reference
+from lamina.formats.runconfig import RunConfig
+from lamina.images.commit import CommitOptions
+from lamina.images.image import Image
 from lamina.layers.diff import Change
 from lamina.linux.privacy import private_directory
 from lamina.sandbox.spec import Defaults
@@ -53,22 +58,19 @@ class Containers:
     ended), and it may be called twice.
     """
 
-    def __init__(self, rooms: Rooms, root: Path, defaults: Defaults | None = None) -> None:
-        """`root` is where each container's own files are (log, hosts, resolv.conf, hostname)."""
-        private_directory(root)
+    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
+        private_directory(catalog.root)
         self._rooms = rooms
+        self._catalog = catalog
         chosen = defaults or Defaults()
-        self._catalog = Catalog(rooms.store, root)
         specs = SpecMaker(rooms, chosen, self._catalog.get)
         self._launcher = Launcher(rooms, chosen, specs, self._catalog.get, self._ended, self._out_of_memory)
-        self._creator = Creator(rooms, self._catalog, chosen, root)
-        self._stopper = Stopper(self._publish)
-        self._remover = Remover(rooms, self._catalog, self._launcher, self._stopper, self._publish)
-        self._exits = Exits(self._launcher, self._publish, self._start_again, self._remover.take)
-        self._execs = Execs(specs, self._publish)
-        self._health = HealthChecks(specs, self._publish)
-        rooms.images.users = self._users_of_image
-        rooms.volumes.users = self._users_of_volume
+        self._creator = Creator(rooms, self._catalog, chosen)
+        self._stopper = Stopper()
+        self._remover = Remover(rooms, self._catalog, self._launcher, self._stopper)
+        self._exits = Exits(self._launcher, self._start_again, self._remover.take)
+        self._execs = Execs(specs)
+        self._health = HealthChecks(specs)
         Recovery(
             rooms, self._catalog, self._exits, self._out_of_memory, self._start_again, self._remover.take
         ).recover()
@@ -86,8 +88,6 @@ class Containers:
             if container.task is not None and container.state.status != "running":  # it may be on its way
                 self._stopper.end_start(container)
         self._launcher.close()
-
-    # making and removing
 
     def create(
         self,
@@ -108,7 +108,7 @@ class Containers:
             platform,
             recursive_read_only=recursive_read_only,
         )
-        self._publish(self._catalog.get(made.id), "create")
+        self._catalog.get(made.id).publish("create")
         return made
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -126,15 +126,13 @@ class Containers:
             if wanted == old:
                 raise InvalidInput("Renaming a container with the same name as its current name")
             self._catalog.rename(container, wanted)
-        self._publish(container, "rename", oldName=f"/{old}")
+        container.publish("rename", oldName=f"/{old}")
 
     def prune(
         self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
     ) -> Pruned:
         """Remove containers that do not run. Raise Cancelled."""
         return prune.prune(self._catalog, self._rooms, self._remover, filters or {}, cancellation)
-
-    # looking
 
     def get(self, reference: str) -> Container:
         """Raises NotFound, InvalidInput where several IDs begin so."""
@@ -163,18 +161,24 @@ class Containers:
         """Return the container's processes as ps(1) shows them."""
         container = self.get(reference)
         processes = top.top(container, ps_args)
-        self._publish(container, "top")
+        container.publish("top")
         return processes
 
     def stats(self, reference: str) -> ContainerStats:
         """Return one reading of what the container uses."""
         return statistics(self.get(reference))
 
+    def usage(self) -> Mapping[str, int]:
+        """Return the bytes of the files that each container changed, by the container's ID."""
+        sizes: dict[str, int] = {}
+        for container in self._catalog.all():
+            with suppress(NotFound):  # it is removed just now
+                sizes[container.id] = self._rooms.snapshots.get(container.id).usage()
+        return sizes
+
     def changes(self, reference: str) -> Iterator[Change]:
         """What the container changed in its image's files."""
         return self._rooms.snapshots.get(self.get(reference).id).changes()
-
-    # running
 
     def start(self, reference: str) -> None:
         """Raises NotModified when it runs, Conflict when it is paused or being removed, and what `failure.explain`
@@ -194,7 +198,7 @@ class Containers:
         self._stopper.stop(container, timeout, signal)
         with container.lock:
             self._start(container)
-        self._publish(container, "restart")
+        container.publish("restart")
 
     def kill(self, reference: str, signal: str = "") -> None:
         """See `Stopper.kill`. Raises InvalidInput for an unknown signal."""
@@ -202,30 +206,40 @@ class Containers:
 
     def pause(self, reference: str) -> None:
         """Raises Conflict when it does not run or is paused."""
-        container = self.get(reference)
-        with container.lock:
-            task = container.running_task()
-            if container.state.status == "paused":
-                raise Conflict(f"Container {container.id} is already paused", container=container.id)
-            task.pause()
-            container.set_state(status="paused")
-        self._publish(container, "pause")
+        pause(self.get(reference))
 
     def unpause(self, reference: str) -> None:
         """Raises Conflict when it is not paused."""
-        container = self.get(reference)
-        with container.lock:
-            if container.state.status != "paused":
-                raise Conflict(f"Container {container.id} is not paused", container=container.id)
-            container.running_task().resume()
-            container.set_state(status="running")
-        self._publish(container, "unpause")
+        unpause(self.get(reference))
+
+    def stop_all(self, timeout: int) -> None:
+        """Stop all at once, each with `timeout` seconds before it is killed. Then raise the first failure."""
+        with ThreadPoolExecutor(16) as threads:
+            stops = [threads.submit(self.stop, container.id, timeout) for container in self.list()]
+        for stop in stops:
+            with suppress(NotFound, NotModified):  # it has ended by itself meanwhile
+                stop.result()
+
+    def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
+        """Let a container join a network, with what `endpoint` asks for. Raises what `connect.connect` raises."""
+        joined = self._rooms.networks.get(network)
+        connect(self.get(reference), self._rooms.networks, joined, endpoint or EndpointConfig())
+
+    def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
+        """Take a container, with `force` even one that is gone, out of a network. Raises Conflict when it is not in."""
+        left = self._rooms.networks.get(network)
+        try:
+            disconnect(self.get(reference), self._rooms.networks, left)
+        except NotFound:
+            if not force:
+                raise
+            self._rooms.networks.leave(reference, left.id)
 
     def update(self, reference: str, wish: UpdateConfig) -> tuple[str, ...]:
         """Changes limits and restart policy, of a running container too; gives warnings."""
         container = self.get(reference)
         warnings = update(container, wish)
-        self._publish(container, "update")
+        container.publish("update")
         return warnings
 
     def wait(
@@ -234,20 +248,18 @@ class Containers:
         """See `Container.wait`."""
         return self.get(reference).wait(condition or "not-running", cancellation)
 
-    # streams
-
     def attach(self, reference: str, options: AttachOptions | None = None) -> socket.socket:
         """See `attach.attach`."""
         container = self.get(reference)
         connection = attach(container, self._launcher, options or AttachOptions())
-        self._publish(container, "attach")
+        container.publish("attach")
         return connection
 
     def resize(self, reference: str, height: int, width: int) -> None:
         """Raises Conflict when it does not run."""
         container = self.get(reference)
         container.running_task().resize(height, width)
-        self._publish(container, "resize", height=str(height), width=str(width))
+        container.publish("resize", height=str(height), width=str(width))
 
     def logs(
         self, reference: str, options: LogOptions | None = None, *, cancellation: Cancellation = NEVER
@@ -282,7 +294,34 @@ class Containers:
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
         self._execs.resize(exec_id, height, width)
 
-    # files
+    def commit(
+        self,
+        reference: str,
+        name: Reference | None = None,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        config: RunConfig | None = None,
+        pause: bool = True,
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Make an image of what a container changed; `config` and `changes` say what shall be different about it.
+
+        A running container is paused meanwhile, unless `pause` is false. Raises InvalidInput for a bad change, NoSpace,
+        Cancelled.
+        """
+        container = self.get(reference)
+        options = CommitOptions(
+            container=container.record.config,
+            config=config,
+            changes=tuple(changes),
+            author=author,
+            message=message,
+            references=(name,) if name else (),
+            extra={"container": container.id},
+        )
+        return commit(container, self._rooms, options, still=pause, cancellation=cancellation)
 
     def stat_path(self, reference: str, path: str) -> PathStat:
         """See `archive.stat_path`."""
@@ -292,7 +331,7 @@ class Containers:
         """See `archive.get_archive`."""
         container = self.get(reference)
         archive.get_archive(container, self._rooms, path, sink, cancellation)
-        self._publish(container, "archive-path")
+        container.publish("archive-path")
 
     def put_archive(
         self,
@@ -307,15 +346,13 @@ class Containers:
         """See `archive.put_archive`."""
         container, source = self.get(reference), CheckedReader(stream, cancellation)
         archive.put_archive(container, self._rooms, path, source, no_overwrite=no_overwrite, copy_owner=copy_owner)
-        self._publish(container, "extract-to-dir")
+        container.publish("extract-to-dir")
 
     def export(self, reference: str, sink: BinaryIO, *, cancellation: Cancellation = NEVER) -> None:
         """Write the container's whole file system as a tar, without what is mounted in it."""
         container = self.get(reference)
         archive.export(container, self._rooms, sink, cancellation)
-        self._publish(container, "export")
-
-    # inside
+        container.publish("export")
 
     def _start(self, container: Container) -> None:
         """`container.lock` is held."""
@@ -331,7 +368,7 @@ class Containers:
         except Exception as error:  # whatever it was: who waits for the container must be told
             self._not_started(container, error)
             raise
-        self._publish(container, "start")
+        container.publish("start")
         self._health.begin(container)
 
     def _not_started(self, container: Container, error: Exception) -> None:
@@ -351,16 +388,4 @@ class Containers:
 
     def _out_of_memory(self, container: Container) -> None:
         container.set_state(oom_killed=True)
-        self._publish(container, "oom")
-
-    def _publish(self, container: Container, action: str, **attributes: str) -> None:
-        record = container.record
-        known = {**record.config.labels, "image": record.config.image, "name": record.name, **attributes}
-        self._rooms.events.publish("container", action, record.id, known)
-
-    def _users_of_image(self, image_id: Digest) -> Sequence[ImageUser]:
-        wanted = str(image_id)
-        return [ImageUser(c.id, c.state.running) for c in self._catalog.all() if c.record.image == wanted]
-
-    def _users_of_volume(self, name: str) -> Sequence[str]:
-        return [c.id for c in self._catalog.all() if any(point.name == name for point in c.record.mounts)]
+        container.publish("oom")

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -46,11 +45,10 @@ class Created:
 class Creator:
     """Makes containers from requests."""
 
-    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults, root: Path) -> None:
+    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults) -> None:
         self._rooms = rooms
         self._catalog = catalog
         self._defaults = defaults
-        self._root = root
         self._init_layers = InitLayers(rooms.store)
 
     def create(
@@ -120,7 +118,7 @@ class Creator:
     def _mount_rules(self, recursive_read_only: bool) -> MountRules:
         return MountRules(
             lambda other: self._catalog.get(other).record.mounts,
-            str(self._root.parent),
+            str(self._catalog.root.parent),
             recursive_read_only=recursive_read_only,
         )
 
@@ -134,7 +132,7 @@ class Creator:
         """
         self._rooms.snapshots.prepare(id, layers, durable=durable)
         undo.callback(self._rooms.snapshots.remove, id)
-        directory = self._root / id
+        directory = self._catalog.root / id
         directory.mkdir(mode=0o700)
         undo.callback(directory.rmdir)
         copy_up(self._rooms, id, points)

@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import socket
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from lamina.runtime.failure import NOT_EXECUTABLE, NOT_FOUND
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.task import Exec, Task
 
-Publish = Callable[..., None]
 BEGIN_SECONDS = 10.0  # how long a resize waits for its exec to start, as dockerd does
 REMEMBERED = 200  # ended execs that inspect still knows
 WAITING = 1000  # execs that were created and not started yet
@@ -65,9 +63,8 @@ class Execution:
 class Execs:
     """The execs of all containers. Thread-safe."""
 
-    def __init__(self, specs: SpecMaker, publish: Publish) -> None:
+    def __init__(self, specs: SpecMaker) -> None:
         self._specs = specs
-        self._publish = publish
         self._lock = threading.Lock()
         self._known: dict[str, Execution] = {}
 
@@ -89,7 +86,7 @@ class Execs:
             self._check_waiting(execution)
             self._known[execution.id] = execution
             self._forget_old()
-        self._publish(container, f"exec_create: {' '.join(wish.cmd)}", execID=execution.id)
+        container.publish(f"exec_create: {' '.join(wish.cmd)}", execID=execution.id)
         return execution.id
 
     def _check_waiting(self, new: Execution) -> None:
@@ -139,7 +136,7 @@ class Execs:
             if isinstance(error, OSError) and not root.exists():
                 raise Conflict(f"container {container.id} is not running", container=container.id) from error
             raise
-        self._publish(container, f"exec_start: {' '.join(wish.cmd)}", execID=id)
+        container.publish(f"exec_start: {' '.join(wish.cmd)}", execID=id)
         return connection
 
     def _launch(self, execution: Execution, wish: ExecConfig, root: Path, detach: bool) -> socket.socket | None:
@@ -177,7 +174,7 @@ class Execs:
     def _ended(self, execution: Execution, status: ExitStatus) -> None:
         execution.exit_code = status.code
         execution.ended.set()
-        self._publish(execution.container, "exec_die", execID=execution.id, exitCode=str(status.code))
+        execution.container.publish("exec_die", execID=execution.id, exitCode=str(status.code))
 
     def settle(self, id: str, seconds: float) -> None:
         """Waits until an exec whose output has ended is known to have ended too, at most so long."""

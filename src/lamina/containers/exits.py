@@ -18,8 +18,6 @@ FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as doc
 LONGEST_DELAY = 60.0
 STEADY = 10.0  # seconds after which a container counts as having run well
 
-Publish = Callable[..., None]
-
 
 class Exits:
     """Takes the ends of processes, each in a thread of its own."""
@@ -27,13 +25,11 @@ class Exits:
     def __init__(
         self,
         launcher: Launcher,
-        publish: Publish,
         restart: Callable[[Container], None],
         remove: Callable[[Container], None],
     ) -> None:
         """`restart` starts a container again, `remove` takes one away with its anonymous volumes; both lock it."""
         self._launcher = launcher
-        self._publish = publish
         self._restart = restart
         self._remove = remove
         self.closed = False
@@ -77,7 +73,7 @@ class Exits:
             finished_at=format_time(status.finished_at),
             error="the container's monitor was killed" if status.lost else "",
         )
-        self._publish(container, "die", exitCode=str(status.code), execDuration=str(int(ran)))
+        container.publish("die", exitCode=str(status.code), execDuration=str(int(ran)))
         return ran
 
     def _wants_restart(self, container: Container, status: ExitStatus, ran: float) -> bool:

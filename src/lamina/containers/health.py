@@ -7,7 +7,6 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,15 +28,12 @@ RETRIES = 3
 OUTPUT = 4096  # bytes of a check's output that are kept
 KEPT = 5  # results that inspect shows
 
-Publish = Callable[..., None]
-
 
 class HealthChecks:
     """Runs the checks of all containers, each container's in a thread of its own."""
 
-    def __init__(self, specs: SpecMaker, publish: Publish) -> None:
+    def __init__(self, specs: SpecMaker) -> None:
         self._specs = specs
-        self._publish = publish
 
     def begin(self, container: Container) -> None:
         """Starts checking a container that has just started, where it has a health check."""
@@ -115,7 +111,7 @@ class HealthChecks:
             after = judged(before, result, check.retries or RETRIES, starting=starting)
             container.set_state(health=after)
         if after.status != before.status:
-            self._publish(container, f"health_status: {after.status}")
+            container.publish(f"health_status: {after.status}")
 
 
 def judged(before: Health, result: HealthResult, retries: int, *, starting: bool) -> Health:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 
 from lamina.containers.catalog import Catalog
@@ -13,18 +12,15 @@ from lamina.containers.rooms import Rooms
 from lamina.containers.stop import Stopper
 from lamina.errors import Conflict, NotFound
 
-Publish = Callable[..., None]
-
 
 class Remover:
     """Takes containers away with all that is theirs alone."""
 
-    def __init__(self, rooms: Rooms, catalog: Catalog, launcher: Launcher, stopper: Stopper, publish: Publish) -> None:
+    def __init__(self, rooms: Rooms, catalog: Catalog, launcher: Launcher, stopper: Stopper) -> None:
         self._rooms = rooms
         self._catalog = catalog
         self._launcher = launcher
         self._stopper = stopper
-        self._publish = publish
 
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
         """Remove the container; with `force` a running one, with `volumes` also its anonymous volumes.
@@ -72,7 +68,7 @@ class Remover:
         if volumes:
             self._drop_volumes(container)
         container.tell_removed()
-        self._publish(container, "destroy")
+        container.publish("destroy")
 
     def _drop_volumes(self, container: Container) -> None:
         for point in container.record.mounts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -18,8 +17,6 @@ _LONGEST = 1e9  # seconds that can be waited
 
 _SIGNAL_NUMBER = re.compile(r"[0-9]{1,3}")
 _REAL_TIME = re.compile(r"RT(MIN|MAX)([+-][0-9]{1,2})?")
-
-Publish = Callable[..., None]
 
 
 def parse_signal(text: str, default: int = signal.SIGKILL) -> int:
@@ -45,9 +42,6 @@ def _signal_named(name: str) -> int:
 
 class Stopper:
     """Ends the processes of containers. Never holds a container's lock while it waits."""
-
-    def __init__(self, publish: Publish) -> None:
-        self._publish = publish
 
     def kill(self, container: Container, number: int) -> None:
         """Sends a signal, and after SIGKILL waits for the end. Raises Conflict when the container does not run,
@@ -75,7 +69,7 @@ class Stopper:
         if number == signal.SIGKILL and container.state.status == "paused":
             task.resume()  # a frozen process does not die on cgroup v1
         task.kill(number)
-        self._publish(container, "kill", signal=str(number))
+        container.publish("kill", signal=str(number))
 
     def stop(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> bool:
         """The stop signal, SIGKILL after `timeout` seconds (-1: never), and the end of it; False when it was stopped.
@@ -105,7 +99,7 @@ class Stopper:
             self.end(container)
         except Conflict:
             self._await(container, ended)  # it has just ended by itself
-        self._publish(container, "stop")
+        container.publish("stop")
         return True
 
     def end_start(self, container: Container) -> bool:

@@ -51,7 +51,7 @@ def serve(options: Options) -> None:
         engine.start()
         asyncio.run(_run(engine, options, listeners))
         if not options.live_restore:
-            engine.stop_containers(options.shutdown_timeout)
+            engine.containers.stop_all(options.shutdown_timeout)
 
 
 async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> None:

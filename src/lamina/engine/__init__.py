@@ -1,4 +1,4 @@
-"""The rooms put together over one data root: `with Engine(root) as engine: image = engine.build(".")`."""
+"""The rooms put together over one data root: `with Engine(root) as engine: image = engine.builds.build(".")`."""
 
 from lamina.engine.engine import Engine
 

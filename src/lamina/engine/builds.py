@@ -8,13 +8,13 @@ from pathlib import Path
 from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build
 from lamina.builder.cache import forget_lost
-from lamina.builder.context.source import BuildContext, from_directory, from_remote
+from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.options import BuildOptions, BuildResult
 from lamina.builder.run.caches import CacheMounts
 from lamina.builder.run.container import ContainerRunner
 from lamina.builder.run.leftovers import sweep, sweep_files
-from lamina.cancellation import NEVER, Cancellation
+from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.registries import Registries, credentials_for
@@ -22,6 +22,8 @@ from lamina.errors import NotFound
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
+from lamina.layers.tar.source import Readable
+from lamina.linux.privacy import private_directory
 from lamina.progress import Report, ignore
 from lamina.store.collect import Collected
 
@@ -38,6 +40,7 @@ class Builds:
         self._registries = registries
         self._temporary = temporary
         self._mounts = mounts
+        private_directory(temporary)
 
     def build(
         self,
@@ -69,6 +72,12 @@ class Builds:
         Raises InvalidInput, NotFound, Unavailable, Cancelled.
         """
         return from_remote(url, self._temporary, dockerfile, cancellation)
+
+    def archive_context(
+        self, archive: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER
+    ) -> BuildContext:
+        """Return the context in a tar, compressed or not. The caller closes it. Raises InvalidInput, Cancelled."""
+        return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
 
     def prune(self, *, all: bool = False) -> Collected:
         """Drops content that nobody owns, the directories of cache mounts that are not in use, and steps whose image is

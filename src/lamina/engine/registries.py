@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
+from lamina.builder.download import download
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import HUB_KEY, Credentials, registry_key
 from lamina.distribution import Found, PulledImage, RegistryClient, Settings, pull_all
 from lamina.distribution import pull as pull_content
 from lamina.distribution import push as push_content
 from lamina.distribution import search as search_registry
+from lamina.distribution.answers import without_secrets
 from lamina.distribution.inspect import Inspected
 from lamina.distribution.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound, Unavailable
@@ -118,6 +121,37 @@ class Registries:
         if not names:
             raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
         return [Reference.parse(name) for name in names]
+
+    def import_url(
+        self,
+        url: str,
+        reference: Reference | None = None,
+        *,
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: Platform | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Make an image of the tar behind an address, as `Images.import_tar` does.
+
+        Raises NotFound, Unavailable, Cancelled, and what `import_tar` raises.
+        """
+        report(Status(f"Downloading from {url}"))
+        try:
+            with download(url, cancellation) as answer:
+                return self._images.import_tar(
+                    cast(BinaryIO, answer),
+                    reference,
+                    message=message or f"Imported from {url}",
+                    changes=changes,
+                    platform=platform,
+                    cancellation=cancellation,
+                )
+        except (NotFound, Unavailable) as error:
+            raise type(error)(
+                f"cannot fetch {without_secrets(url)}: {error.message}", advice=error.advice, **error.facts
+            ) from error
 
     def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]:
         """Repositories that match `term`, which may begin with a registry."""

@@ -34,7 +34,7 @@ from lamina.images.listing import ImagesUsage, ListedImage
 from lamina.images.names import add_names, check_tag
 from lamina.images.prune import Pruned, prune
 from lamina.images.record import children
-from lamina.images.remove import Deleted, ImageUser, Removal, Untagged, Users, remove
+from lamina.images.remove import Deleted, ImageUser, Removal, Untagged, Users, no_users, remove
 from lamina.progress import Report, ignore
 from lamina.store.leases import Lease
 from lamina.store.store import Store
@@ -42,21 +42,17 @@ from lamina.store.store import Store
 __all__ = ["Image", "ImageUser", "Images"]
 
 
-def _nobody(image_id: Digest) -> Sequence[ImageUser]:
-    return ()
-
-
 class Images:
     """The images in a store. Thread-safe; holds nothing open itself.
 
-    `users` answers which containers were made from an image: the room of containers sets it. Names are given as people
-    write them: tag, `name@digest`, ID or its beginning.
+    Names are given as people write them: tag, `name@digest`, ID or its beginning.
     """
 
-    def __init__(self, store: Store, events: EventBus) -> None:
+    def __init__(self, store: Store, events: EventBus, users: Users = no_users) -> None:
+        """`users` returns the containers that were made from an image."""
         self.store = store
         self.events = events
-        self.users: Users = _nobody
+        self.users = users
         self.catalog = Catalog(store)
         self._pruning = threading.Lock()
         self.catalog.drop_broken()

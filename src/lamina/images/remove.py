@@ -49,6 +49,11 @@ Removal = Untagged | Deleted
 Users = Callable[[Digest], Sequence[ImageUser]]
 
 
+def no_users(image_id: Digest) -> Sequence[ImageUser]:
+    """Return no container: what `Users` are where no containers can be."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Wish:
     name: str

@@ -7,12 +7,12 @@ crash picks, there is never a row without its bytes. Both happen under the write
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.formats.digest import Digest
-from lamina.progress import ignore
 from lamina.store.database import Database, transaction
 from lamina.store.failures import disk_errors
 from lamina.store.layout import Layout
@@ -42,7 +42,7 @@ class ContentTable:
         self.leases = Leases(self._present)
         self.reserve = Reserve(layout.reserve)
         self.dropped: set[tuple[str, str]] = set()  # since the syncer began its pass; for who holds the writer's lock
-        self.on_new: Callable[[], None] = ignore  # told after each publication: the syncer
+        self.changed = threading.Event()  # set after each publication: a pass of the syncer is due
 
     def find(self, digest: Digest, kind: str) -> Row | None:
         """The row of a blob or layer, None where it is not there."""
@@ -62,7 +62,7 @@ class ContentTable:
                 connection.execute(query, (str(digest), kind, size, extra, files))
         for source, _ in parts:
             source.unlink(missing_ok=True)
-        self.on_new()
+        self.changed.set()
 
     def drop(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> list[Path]:
         """Forget rows, inside the caller's transaction; gives the files that `discard` removes once it committed."""

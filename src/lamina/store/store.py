@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from lamina.errors import Corrupt
 from lamina.formats.digest import Digest
-from lamina.progress import ignore
 from lamina.store.blobs import BlobStore
 from lamina.store.collect import Collected, all_candidates, is_owned, over_cap, unneeded
 from lamina.store.content import ContentTable, Row
@@ -28,6 +27,22 @@ CACHE_BYTES = 4 << 30  # compressed blobs kept beside their layers
 SYNC_DELAY = 1.0  # seconds between a change and the pass that makes it survive a power cut
 
 
+class Dependents:
+    """Rooms that keep files of their own for what is in the store. Their part of what the store does; here: nothing.
+
+    Called without any lock of the store.
+    """
+
+    def flush(self) -> None:
+        """Put on the disk the files that rows tell of, before a `sync` puts the rows there."""
+
+    def tidy(self) -> None:
+        """Drop files kept for content that has just gone."""
+
+    def collect(self) -> None:
+        """Drop all that is kept for content that is not there, after a `collect`."""
+
+
 class Store:
     """Blobs, layers and records below one directory, owned by one process at a time. Thread-safe.
 
@@ -35,8 +50,9 @@ class Store:
     about `SYNC_DELAY` seconds later. Use it as a context manager, or `close` it.
     """
 
-    def __init__(self, root: Path, cache_bytes: int, boot: str) -> None:
+    def __init__(self, root: Path, cache_bytes: int, boot: str, dependents: Dependents) -> None:
         layout = Layout(root)
+        self._dependents = dependents
         with disk_errors():
             layout.make()
             self._lock = RootLock(layout.lock)
@@ -47,14 +63,22 @@ class Store:
             raise
 
     @classmethod
-    def open(cls, root: Path, *, cache_bytes: int = CACHE_BYTES, boot: str | None = None) -> Store:
+    def open(
+        cls,
+        root: Path,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        boot: str | None = None,
+        dependents: Dependents | None = None,
+    ) -> Store:
         """Open the store at `root`, making it where there is none, and put right what a crash left.
 
         `cache_bytes` caps the compressed blobs that are kept only to save work. `boot` names the present run of the
-        kernel (found out by itself). Raises Conflict when another engine has it, Corrupt, NoSpace, and Unsupported when
-        a newer lamina wrote it.
+        kernel (found out by itself). `dependents` keep files that the store's rows tell of.
+
+        Raises Conflict when another engine has it, Corrupt, NoSpace, and Unsupported when a newer lamina wrote it.
         """
-        return cls(root.absolute(), cache_bytes, boot_id() if boot is None else boot)
+        return cls(root.absolute(), cache_bytes, boot_id() if boot is None else boot, dependents or Dependents())
 
     def _open(self, layout: Layout, cache_bytes: int, boot: str) -> None:
         self.root = layout.root
@@ -69,11 +93,8 @@ class Store:
             raise
         self.blobs = BlobStore(self._content, cache_bytes)
         self.layers = LayerStore(self._content)
-        self._syncer = Syncer(self._content, SYNC_DELAY)
-        self._content.on_new = self._syncer.wake
-        self.on_dropped: Callable[[], None] = ignore  # told after content went, outside all locks
-        self.on_collected: Callable[[], None] = ignore  # told after each `collect`: what else is kept of what went?
-        self._syncer.wake()
+        self._syncer = Syncer(self._content, SYNC_DELAY, self._dependents.flush)
+        self._content.changed.set()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -92,14 +113,10 @@ class Store:
                     files = self._content.drop(connection, released)
             moved = self._content.aside(files)
             changes.dropped = tuple(Digest.parse(row.digest) for row in released)
-        self._syncer.wake()
+        self._content.changed.set()
         if moved:
             self._content.unlink(moved)
-            self.on_dropped()
-
-    def on_sync(self, flush: Callable[[], None]) -> None:
-        """Have `flush` called in each `sync` before rows reach the disk: for files of other rooms that rows tell of."""
-        self._syncer.on_sync = flush
+            self._dependents.tidy()
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
@@ -119,7 +136,7 @@ class Store:
         with self._database.read() as connection:
             orphans = [digest for digest in digests if not is_owned(connection, digest)]
         if orphans and self._content.commit(lambda connection, leased: unneeded(connection, orphans, leased)):
-            self.on_dropped()
+            self._dependents.tidy()
 
     def collect(self, dry_run: bool = False, *, cache_bytes: int | None = None) -> Collected:
         """Remove all content that no owner, lease or cache needs, and interrupted resumable ingests.
@@ -139,7 +156,7 @@ class Store:
         try:
             self._content.commit(change)
             self.blobs.drop_partials()
-            self.on_collected()
+            self._dependents.collect()
         except _DryRun:
             pass
         return Collected.of(dict.fromkeys(found))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from lamina.errors import LaminaError
 from lamina.formats.digest import Digest
-from lamina.progress import ignore
 from lamina.store.content import ContentTable
 from lamina.store.failures import disk_errors
 
@@ -25,24 +24,20 @@ _log = logging.getLogger(__name__)
 class Syncer:
     """One background thread that runs a pass `delay` seconds after the first change since the last pass."""
 
-    def __init__(self, content: ContentTable, delay: float) -> None:
+    def __init__(self, content: ContentTable, delay: float, flush: Callable[[], None]) -> None:
+        """`flush` puts on the disk what else must be there before the rows are."""
         self._content = content
         self._delay = delay
-        self.on_sync: Callable[[], None] = ignore  # what else is to be on the disk before the rows are
+        self._flush_others = flush
         self._pass = threading.Lock()
-        self._changed = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lamina-store-sync", daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """Something changed: a pass is due."""
-        self._changed.set()
-
     def sync(self) -> None:
         """Return when all that was committed before the call survives a power cut. Raises NoSpace."""
         with self._pass, disk_errors():
-            self.on_sync()
+            self._flush_others()
             with self._content.database.write() as connection:
                 self._content.dropped.clear()
                 query = "SELECT digest, kind FROM content WHERE synced = 0"
@@ -66,16 +61,16 @@ class Syncer:
         """Stop the thread after a last pass; second call is fine."""
         if not self._stop.is_set():
             self._stop.set()
-            self._changed.set()
+            self._content.changed.set()
             self._thread.join()
             self._try()
 
     def _run(self) -> None:
         while True:
-            self._changed.wait()
+            self._content.changed.wait()
             if self._stop.wait(self._delay):
                 return
-            self._changed.clear()
+            self._content.changed.clear()
             self._try()
 
     def _try(self) -> None:

@@ -32,15 +32,23 @@ _NAME_LIMIT = 255  # a volume is a folder: NAME_MAX
 Users = Callable[[str], Sequence[str]]
 
 
+def no_users(name: str) -> Sequence[str]:
+    """Return no container: what `Users` are where no containers can be."""
+    return ()
+
+
 class Volumes:
-    """The volumes of one engine. Thread-safe. `users` names the containers that have a volume, running or not."""
+    """The volumes of one engine. Thread-safe."""
 
     @staticmethod
-    def open(store: Store, root: Path, *, events: EventBus | None = None) -> Volumes:
-        """Opens the volumes kept in `store`, their data below `root`; removes directories of half-made ones."""
-        return Volumes(store, root, events or EventBus())
+    def open(store: Store, root: Path, *, events: EventBus | None = None, users: Users = no_users) -> Volumes:
+        """Open the volumes kept in `store`, their data below `root`; remove directories of half-made ones.
 
-    def __init__(self, store: Store, root: Path, events: EventBus) -> None:
+        `users` returns the IDs of the containers that have a volume, running or not.
+        """
+        return Volumes(store, root, events or EventBus(), users)
+
+    def __init__(self, store: Store, root: Path, events: EventBus, users: Users) -> None:
         private_directory(root)  # or other users could run the set-uid programs that containers leave in volumes
         self._store = store
         self._root = root.absolute()
@@ -48,7 +56,7 @@ class Volumes:
         self._lock = threading.RLock()
         self._mounted: dict[str, set[str]] = {}
         self._promised: dict[str, set[str]] = {}  # to containers in the making, which `users` does not know yet
-        self.users: Users = lambda name: ()
+        self.users = users
         with store.read() as view:
             found = [msgspec.json.decode(raw, type=Volume) for _, raw in view.items(_BUCKET)]
         self._volumes = {volume.name: volume for volume in found}

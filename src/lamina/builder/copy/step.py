@@ -17,8 +17,8 @@ from lamina.builder.build_run import Work
 from lamina.builder.cache import COPIES, Step
 from lamina.builder.context.git import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
-from lamina.builder.copy.ownership import Chmod, parse_owner
-from lamina.builder.copy.place import Owner, Placing, absolute, check_destination, whole_seconds
+from lamina.builder.copy.ownership import Chmod, Owner, parse_owner
+from lamina.builder.copy.place import Placing, absolute, check_destination, whole_seconds
 from lamina.builder.copy.sources import Source, contents, docker_name, fingerprint, local_sources
 from lamina.builder.file_sums import Sums
 from lamina.builder.layer_plan import Draft, write_layer

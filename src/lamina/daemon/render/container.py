@@ -14,7 +14,7 @@ from lamina.containers.inspect import ContainerDetails, ContainerNetwork, Contai
 from lamina.containers.record import Record
 from lamina.containers.top import Processes
 from lamina.formats.times import parse_time
-from lamina.layers.changes import Change
+from lamina.layers.diff import Change
 from lamina.network.model import PREDEFINED, Endpoint
 from lamina.sandbox.spec import MountPoint
 

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from lamina.daemon.http.routing import NEWEST, OLDEST, dotted
-from lamina.engine.facts import Info
+from lamina.engine.info import Info
 from lamina.formats.times import now
 
 

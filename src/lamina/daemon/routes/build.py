@@ -11,16 +11,16 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from lamina.api.build import BuildRequest
-from lamina.builder.context.source import BuildContext, from_archive, from_directory
+from lamina.builder.context.source import BuildContext, from_directory
 from lamina.builder.options import BuildOptions, BuildResult
-from lamina.cancellation import Cancellation, CheckedReader
+from lamina.cancellation import Cancellation
 from lamina.daemon.http.auth import config_header
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving
 from lamina.dockerfile.syntax import MAX_SIZE
-from lamina.engine import Engine
+from lamina.engine.builds import Builds
 from lamina.errors import Forbidden, InvalidInput, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -34,10 +34,10 @@ CONTEXT_HEADER = "X-Lamina-Context"
 
 
 class BuildRoutes:
-    """The handlers over one engine."""
+    """The endpoints of builds."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, builds: Builds) -> None:
+        self._builds = builds
 
     def routes(self) -> list[Route]:
         return [
@@ -58,7 +58,7 @@ class BuildRoutes:
 
             def work(report: Report, cancellation: Cancellation) -> BuildResult:
                 with open_context(cancellation) as context:
-                    return self._engine.build(
+                    return self._builds.build(
                         context, options, credentials=credentials, report=report, cancellation=cancellation
                     )
 
@@ -83,14 +83,12 @@ class BuildRoutes:
 
             return open_directory
         if remote:
-            return lambda token: self._engine.remote_context(remote, dockerfile, cancellation=token)
-        return lambda token: from_archive(
-            CheckedReader(cast(Readable, upload), token), self._engine.temporary, dockerfile
-        )
+            return lambda token: self._builds.remote_context(remote, dockerfile, cancellation=token)
+        return lambda token: self._builds.archive_context(cast(Readable, upload), dockerfile, cancellation=token)
 
     async def prune(self, call: Call) -> web.StreamResponse:
         """`all` takes what only saves work too. Steps go with their images, and with no other filter."""
-        pruned = await call.run(self._engine.prune_build_cache, all=call.flag("all"))
+        pruned = await call.run(self._builds.prune, all=call.flag("all"))
         names = [str(digest) for digest in pruned.digests]
         return reply({"CachesDeleted": names or None, "SpaceReclaimed": pruned.bytes})
 

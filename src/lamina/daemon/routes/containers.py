@@ -8,15 +8,19 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lamina.api.containers import Config, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.api.containers import Config, HostConfig, MountSpec, NetworkingConfig, UpdateConfig
 from lamina.api.containers import decode as convert
+from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render import container as render
-from lamina.daemon.routes.images import platform
-from lamina.daemon.routes.older_create import READ_ONLY_IS_RECURSIVE, as_meant
-from lamina.engine import Engine
+from lamina.daemon.routes.images import named, platform
 from lamina.errors import InvalidInput
+from lamina.formats.runconfig import RunConfig
+
+Version = tuple[int, int]
+
+READ_ONLY_IS_RECURSIVE: Version = (1, 44)  # since when `ro` covers the mounts below a bind
 
 
 class CreateBody(msgspec.Struct, rename="pascal"):
@@ -27,10 +31,10 @@ class CreateBody(msgspec.Struct, rename="pascal"):
 
 
 class ContainerRoutes:
-    """The handlers over one engine."""
+    """The endpoints of containers, but for their streams and files."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
 
     def routes(self) -> list[Route]:
         return [
@@ -50,6 +54,7 @@ class ContainerRoutes:
             Route("POST", "/containers/{id}/update", self.update),
             Route("POST", "/containers/{id}/resize", self.resize),
             Route("DELETE", "/containers/{id}", self.remove),
+            Route("POST", "/commit", self.commit),
         ]
 
     async def create(self, call: Call) -> web.StreamResponse:
@@ -57,7 +62,7 @@ class ContainerRoutes:
         body = convert(document, CreateBody)
         networking = convert(body.networking_config or {}, NetworkingConfig)
         created = await call.run(
-            self._engine.containers.create,
+            self._containers.create,
             call.text("name") or None,
             convert(document, Config),
             as_meant(call.version, convert(body.host_config or {}, HostConfig), networking),
@@ -76,73 +81,87 @@ class ContainerRoutes:
         return reply(await call.run(self._list, wanted, call.flag("size")))
 
     def _list(self, wanted: dict[str, Any], size: bool) -> Sequence[dict[str, Any]]:
-        containers = self._engine.containers
+        containers = self._containers
         return [render.listed(containers.summary(item, size=size)) for item in containers.list(**wanted)]
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        container = await call.run(self._engine.containers.inspect, call.places["id"], size=call.flag("size"))
+        container = await call.run(self._containers.inspect, call.places["id"], size=call.flag("size"))
         return reply(render.inspect(container))
 
     async def top(self, call: Call) -> web.StreamResponse:
-        processes = await call.run(self._engine.containers.top, call.places["id"], call.text("ps_args"))
+        processes = await call.run(self._containers.top, call.places["id"], call.text("ps_args"))
         return reply(render.processes(processes))
 
     async def changes(self, call: Call) -> web.StreamResponse:
         def work() -> list[dict[str, Any]]:
-            return render.changes(self._engine.containers.changes(call.places["id"]))
+            return render.changes(self._containers.changes(call.places["id"]))
 
         return reply(await call.run(work) or None)
 
     async def start(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.containers.start, call.places["id"])
+        await call.run(self._containers.start, call.places["id"])
         return empty()
 
     async def stop(self, call: Call) -> web.StreamResponse:
-        verb = self._engine.containers.stop
+        verb = self._containers.stop
         await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
         return empty()
 
     async def restart(self, call: Call) -> web.StreamResponse:
-        verb = self._engine.containers.restart
+        verb = self._containers.restart
         await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
         return empty()
 
     async def kill(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.containers.kill, call.places["id"], call.text("signal"))
+        await call.run(self._containers.kill, call.places["id"], call.text("signal"))
         return empty()
 
     async def pause(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.containers.pause, call.places["id"])
+        await call.run(self._containers.pause, call.places["id"])
         return empty()
 
     async def unpause(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.containers.unpause, call.places["id"])
+        await call.run(self._containers.unpause, call.places["id"])
         return empty()
 
     async def rename(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.containers.rename, call.places["id"], call.text("name"))
+        await call.run(self._containers.rename, call.places["id"], call.text("name"))
         return empty()
 
     async def update(self, call: Call) -> web.StreamResponse:
         wanted = convert(await call.json(dict[str, Any]), UpdateConfig)
-        warnings = await call.run(self._engine.containers.update, call.places["id"], wanted)
+        warnings = await call.run(self._containers.update, call.places["id"], wanted)
         return reply({"Warnings": list(warnings) or None})
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
-        await call.run(self._engine.containers.resize, call.places["id"], height, width)
+        await call.run(self._containers.resize, call.places["id"], height, width)
         return empty(200)
 
     async def remove(self, call: Call) -> web.StreamResponse:
         if call.flag("link"):
             raise InvalidInput("links between containers are a thing of the past, and lamina has none")
-        verb = self._engine.containers.remove
+        verb = self._containers.remove
         await call.run(verb, call.places["id"], force=call.flag("force"), volumes=call.flag("v"))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        pruned = await call.run_cancellable(self._engine.containers.prune, call.filters())
+        pruned = await call.run_cancellable(self._containers.prune, call.filters())
         return reply({"ContainersDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
+
+    async def commit(self, call: Call) -> web.StreamResponse:
+        document = await call.json(dict[str, Any])
+        image = await call.run_cancellable(
+            self._containers.commit,
+            call.text("container"),
+            name=named(call.text("repo"), call.text("tag")),
+            author=call.text("author"),
+            message=call.text("comment"),
+            changes=[line for text in call.texts("changes") for line in text.splitlines() if line.strip()],
+            config=convert(document, RunConfig) if document else None,
+            pause=call.flag("pause", True),
+        )
+        return reply({"Id": str(image.id)}, 201)
 
 
 def size_of(call: Call) -> tuple[int, int]:
@@ -151,3 +170,37 @@ def size_of(call: Call) -> tuple[int, int]:
     if height is None or width is None or height < 0 or width < 0:
         raise InvalidInput("a terminal's size needs h and w")
     return height, width
+
+
+def as_meant(version: Version, host: HostConfig, networking: NetworkingConfig) -> HostConfig:
+    """Return `host` without what came later than `version`, and with the defaults of its time.
+
+    Raises InvalidInput for what must not be ignored.
+    """
+    changes: dict[str, Any] = {}
+    if version < (1, 40) and not host.ipc_mode:
+        changes["ipc_mode"] = "shareable"
+    if version < (1, 43):
+        changes["annotations"] = {}
+    if version < (1, 44) and len(networking.endpoints_config) > 1:
+        names = ", ".join(networking.endpoints_config)
+        raise InvalidInput(f"Container cannot be created with multiple network endpoints: {names}")
+    changes["mounts"] = tuple(_mount(version, mount) for mount in host.mounts)
+    return msgspec.structs.replace(host, **changes)
+
+
+def _mount(version: Version, mount: MountSpec) -> MountSpec:
+    bind, volume = mount.bind_options, mount.volume_options
+    if version < (1, 44) and mount.type == "bind" and bind and bind.read_only_force_recursive:
+        raise InvalidInput("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")
+    if version < (1, 45) and volume and volume.subpath:
+        raise InvalidInput("VolumeOptions.Subpath needs API v1.45 or newer")
+    if version < (1, 42):
+        volume = volume if mount.type == "volume" else None
+        mount = msgspec.structs.replace(
+            mount, volume_options=volume, tmpfs_options=mount.tmpfs_options if mount.type == "tmpfs" else None
+        )
+        bind = bind and msgspec.structs.replace(bind, create_mountpoint=False)
+    if version < (1, 40):
+        bind = bind and msgspec.structs.replace(bind, non_recursive=False)
+    return msgspec.structs.replace(mount, bind_options=bind)

@@ -11,13 +11,13 @@ from aiohttp import web
 
 from lamina.api.containers import ExecConfig
 from lamina.api.containers import decode as convert
+from lamina.containers.containers import Containers
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.container import executed
 from lamina.daemon.routes.containers import size_of
-from lamina.engine import Engine
 from lamina.errors import Internal
 from lamina.formats.frames import STDOUT, frame, unframer
 
@@ -33,10 +33,10 @@ class StartBody(msgspec.Struct, rename="pascal"):
 
 
 class ExecRoutes:
-    """The handlers over one engine."""
+    """The endpoints of execs."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
 
     def routes(self) -> list[Route]:
         return [
@@ -48,12 +48,12 @@ class ExecRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         config = convert(await call.json(dict[str, Any]), ExecConfig)
-        made = await call.run(self._engine.containers.exec_create, call.places["id"], config)
+        made = await call.run(self._containers.exec_create, call.places["id"], config)
         return reply({"Id": made}, 201)
 
     async def start(self, call: Call) -> web.StreamResponse:
         body = await call.json(StartBody)
-        exec_id, containers = call.places["id"], self._engine.containers
+        exec_id, containers = call.places["id"], self._containers
         terminal = containers.exec_inspect(exec_id).config.tty
         if body.detach:
             await call.run(containers.exec_start, exec_id, detach=True)
@@ -77,8 +77,8 @@ class ExecRoutes:
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
-        await call.run(self._engine.containers.exec_resize, call.places["id"], height, width)
+        await call.run(self._containers.exec_resize, call.places["id"], height, width)
         return empty(200)
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        return reply(executed(await call.run(self._engine.containers.exec_inspect, call.places["id"])))
+        return reply(executed(await call.run(self._containers.exec_inspect, call.places["id"])))

@@ -1,7 +1,8 @@
-"""`/images`: list, inspect, history, tag, remove, prune, pull, push, import, save, load, search."""
+"""`/images`: list, inspect, history, tag, remove, prune, pull, push, import, save, load."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from aiohttp import web
@@ -10,35 +11,33 @@ from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.auth import auth_header, without_prompts
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.filters import flag
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, bytes_response, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
-from lamina.distribution import Found
-from lamina.engine import Engine
+from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
-from lamina.formats.labelfilters import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
+from lamina.images.images import Images
 from lamina.images.remove import Deleted
 from lamina.progress import Message, Output, Report, Status
 
-_FOUND, _MOST_FOUND = 25, 100  # results of a search
-
 
 class ImageRoutes:
-    """The handlers over one engine."""
+    """The endpoints of images, pulled and pushed ones too."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, images: Images, registries: Registries, root: Path) -> None:
+        """`root` is the engine's data root."""
+        self._images = images
+        self._registries = registries
+        self._root = root
 
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/images/json", self.list),
-            Route("GET", "/images/search", self.search, Kind.WORK),
             Route("GET", "/images/get", self.save, Kind.WORK),
             Route("POST", "/images/load", self.load),
             Route("POST", "/images/create", self.create),
@@ -56,7 +55,7 @@ class ImageRoutes:
         if name := call.text("filter"):  # before 1.25
             filters.setdefault("reference", []).append(name)
         found = await call.run(
-            self._engine.images.list,
+            self._images.list,
             all_images=call.flag("all"),
             filters=filters,
             shared_size=call.flag("shared-size"),
@@ -65,29 +64,29 @@ class ImageRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
-            image = self._engine.images.get(call.places["name"])
-            return render.inspect(image, self._engine.root, call.version)
+            image = self._images.get(call.places["name"])
+            return render.inspect(image, self._root, call.version)
 
         return reply(await call.run(work))
 
     async def history(self, call: Call) -> web.StreamResponse:
-        steps = await call.run(self._engine.images.history, call.places["name"])
+        steps = await call.run(self._images.history, call.places["name"])
         return reply([render.history_step(step) for step in steps])
 
     async def tag(self, call: Call) -> web.StreamResponse:
         reference = named(call.text("repo"), call.text("tag"))
         if reference is None:
             raise InvalidInput("invalid reference format: repository name is missing")
-        await call.run(self._engine.images.tag, call.places["name"], reference)
+        await call.run(self._images.tag, call.places["name"], reference)
         return empty(201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
         name, force, prune = call.places["name"], call.flag("force"), not call.flag("noprune")
-        removed = await call.run(self._engine.images.remove, name, force=force, prune=prune)
+        removed = await call.run(self._images.remove, name, force=force, prune=prune)
         return reply([render.removal(item) for item in removed])
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        pruned = await call.run_cancellable(self._engine.images.prune, call.filters())
+        pruned = await call.run_cancellable(self._images.prune, call.filters())
         gone = [item for item in pruned.removed if not isinstance(item, Deleted) or item.is_image]
         deleted = [render.removal(item) for item in gone]
         return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": pruned.reclaimed})
@@ -110,7 +109,7 @@ class ImageRoutes:
 
         def work(report: Report, cancellation: Cancellation) -> None:
             with without_prompts():
-                self._engine.pull(
+                self._registries.pull(
                     reference, credentials=credentials, report=report, cancellation=cancellation, **options
                 )
 
@@ -123,13 +122,13 @@ class ImageRoutes:
         if call.text("message"):
             options["message"] = call.text("message")
         if source != "-":
-            fetch = self._engine.import_url
+            fetch = self._registries.import_url
             return await progress_response(
                 call,
                 lambda report, token: fetch(source, reference, report=report, cancellation=token, **options),
                 done=_told_id,
             )
-        take = self._engine.images.import_tar
+        take = self._images.import_tar
         async with receiving(call) as upload:
             return await progress_response(
                 call,
@@ -146,7 +145,7 @@ class ImageRoutes:
         whole = reference.tag is None
         return await progress_response(
             call,
-            lambda report, token: self._engine.push(
+            lambda report, token: self._registries.push(
                 reference, credentials=credentials, all_tags=whole, report=report, cancellation=token
             ),
         )
@@ -155,7 +154,7 @@ class ImageRoutes:
         names = (call.places["name"],) if "name" in call.places else call.texts("names")
 
         def work(sink: Sink, cancellation: Cancellation) -> None:
-            with self._engine.images.archive(names) as pieces:
+            with self._images.archive(names) as pieces:
                 sink.put(pieces)
 
         return await bytes_response(call, work, "application/x-tar")
@@ -168,21 +167,9 @@ class ImageRoutes:
             def work(report: Report, cancellation: Cancellation) -> None:
                 told = _only_output(report) if quiet else report
                 archive = cast(BinaryIO, upload)
-                self._engine.images.load(archive, platform=wanted, report=told, cancellation=cancellation)
+                self._images.load(archive, platform=wanted, report=told, cancellation=cancellation)
 
             return await progress_response(call, work)
-
-    async def search(self, call: Call) -> web.StreamResponse:
-        term = call.text("term")
-        filters = call.filters()
-        limit = call.number("limit")
-        limit = _FOUND if limit is None else limit
-        if not 1 <= limit <= _MOST_FOUND:
-            raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_FOUND}]")
-        credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
-        with without_prompts():
-            found = await call.run(self._engine.search, term, limit=limit, credentials=credentials)
-        return reply([_found(item) for item in found if _wanted(item, filters)])
 
 
 def named(repository: str, tag: str) -> Reference | None:
@@ -216,22 +203,3 @@ def _only_output(report: Report) -> Report:
             report(message)
 
     return told
-
-
-def _found(item: Found) -> dict[str, Any]:
-    return {
-        "star_count": item.stars,
-        "is_official": item.official,
-        "name": item.name,
-        "is_automated": item.automated,
-        "description": item.description,
-    }
-
-
-def _wanted(item: Found, filters: Filters) -> bool:
-    stars = max((int(text) for text in filters.get("stars", ()) if text.isdecimal()), default=0)
-    if "is-official" in filters and item.official != flag(filters, "is-official", False):
-        return False
-    if "is-automated" in filters and item.automated != flag(filters, "is-automated", False):
-        return False
-    return item.stars >= stars

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,15 +10,16 @@ from aiohttp import web
 
 from lamina.api.containers import EndpointConfig
 from lamina.api.containers import decode as convert
+from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import any_fits, check_names, flag, until
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
-from lamina.engine import Engine
 from lamina.errors import NotFound
 from lamina.formats.labelfilters import Filters, labels_match
 from lamina.formats.times import parse_time
 from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
+from lamina.network.networks import Networks
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
@@ -84,10 +86,12 @@ class CreateBody(msgspec.Struct, rename="pascal"):
 
 
 class NetworkRoutes:
-    """The handlers over one engine."""
+    """The endpoints of networks."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, networks: Callable[[], Networks], containers: Containers) -> None:
+        """`networks` opens the networks, which need root, when the first request is about them."""
+        self._networks = networks
+        self._containers = containers
 
     def routes(self) -> list[Route]:
         return [
@@ -106,7 +110,7 @@ class NetworkRoutes:
         flag(filters, "dangling", False)
 
         def work() -> list[dict[str, Any]]:
-            networks = [item for item in self._engine.networks.list() if self._fits(item, filters)]
+            networks = [item for item in self._networks().list() if self._fits(item, filters)]
             # Since 1.28 the list leaves the containers out: they are many, and inspect has them.
             return [self._shown(item, call, containers=call.version < (1, 28)) for item in networks]
 
@@ -114,28 +118,28 @@ class NetworkRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
-            return self._shown(self._engine.networks.get(call.places["id"]), call, containers=True)
+            return self._shown(self._networks().get(call.places["id"]), call, containers=True)
 
         return reply(await call.run(work))
 
     async def create(self, call: Call) -> web.StreamResponse:
         body = await call.json(CreateBody)
-        made = await call.run(self._engine.networks.create, body.name, body.wanted())
+        made = await call.run(self._networks().create, body.name, body.wanted())
         return reply({"Id": made.id, "Warning": ""}, 201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.networks.remove, call.places["id"])
+        await call.run(self._networks().remove, call.places["id"])
         return empty()
 
     async def connect(self, call: Call) -> web.StreamResponse:
         body = await call.json(Connection)
-        wanted = convert(body.endpoint_config or {}, EndpointConfig)
-        await call.run(self._engine.connect, call.places["id"], body.container, wanted)
+        endpoint = convert(body.endpoint_config or {}, EndpointConfig)
+        await call.run(self._containers.connect, body.container, call.places["id"], endpoint)
         return empty(200)
 
     async def disconnect(self, call: Call) -> web.StreamResponse:
         body = await call.json(Connection)
-        await call.run(self._engine.disconnect, call.places["id"], body.container, force=body.force)
+        await call.run(self._containers.disconnect, body.container, call.places["id"], force=body.force)
         return empty(200)
 
     async def prune(self, call: Call) -> web.StreamResponse:
@@ -146,15 +150,15 @@ class NetworkRoutes:
         def keep(item: Network) -> bool:
             return not labels_match(item.labels, filters) or (before is not None and parse_time(item.created) > before)
 
-        return reply({"NetworksDeleted": list(await call.run_cancellable(self._engine.networks.prune, keep)) or None})
+        return reply({"NetworksDeleted": list(await call.run_cancellable(self._networks().prune, keep)) or None})
 
     def _shown(self, item: Network, call: Call, *, containers: bool) -> dict[str, Any]:
-        endpoints = self._engine.networks.endpoints(item.id) if containers else ()
+        endpoints = self._networks().endpoints(item.id) if containers else ()
         return render(item, endpoints, self._name_of, call.version)
 
     def _name_of(self, container_id: str) -> str:
         try:
-            return self._engine.containers.get(container_id).name
+            return self._containers.get(container_id).name
         except NotFound:
             return ""  # a step of a build
 
@@ -164,7 +168,7 @@ class NetworkRoutes:
             if filters.get(name) and value not in filters[name]:
                 return False
         if "dangling" in filters:
-            unused = kind == "custom" and not self._engine.networks.endpoints(item.id)
+            unused = kind == "custom" and not self._networks().endpoints(item.id)
             if unused != flag(filters, "dangling", False):
                 return False
         ids, names = filters.get("id", ()), filters.get("name", ())

@@ -17,6 +17,7 @@ from aiohttp import web
 from lamina.cancellation import Cancellation
 from lamina.containers.archive import PathStat
 from lamina.containers.attach import AttachOptions
+from lamina.containers.containers import Containers
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty, reply
@@ -27,7 +28,6 @@ from lamina.daemon.http.upload import receiving
 from lamina.daemon.render.container import path_stat
 from lamina.daemon.render.stats import stats as render_stats
 from lamina.daemon.sampling import Samplers
-from lamina.engine import Engine
 from lamina.errors import InvalidInput
 from lamina.formats.document import encode_json
 from lamina.formats.frames import STDERR, STDOUT, frame
@@ -40,10 +40,10 @@ STAT_HEADER = "X-Docker-Container-Path-Stat"
 
 
 class StreamRoutes:
-    """The handlers over one engine."""
+    """The endpoints of containers' streams and files."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
         self._samplers = Samplers()
 
     def routes(self) -> list[Route]:
@@ -60,17 +60,17 @@ class StreamRoutes:
 
     async def attach(self, call: Call) -> web.StreamResponse:
         """The past (`logs`) comes before the present (`stream`); either may be left out."""
-        container = self._engine.containers.get(call.places["id"])
+        container = self._containers.get(call.places["id"])
         streams = {"stdout": call.flag("stdout"), "stderr": call.flag("stderr")}
         tty = container.record.config.tty
         past = None
         if call.flag("logs"):
             until_now = LogOptions(until=time.time_ns(), **streams)  # what comes from now on, the stream has
-            records = self._engine.containers.logs(container.id, until_now)
+            records = self._containers.logs(container.id, until_now)
             past = _past(call, (_line(record, tty, False) for record in records))
         if call.flag("stream"):
             options = AttachOptions(stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"), **streams)
-            inner = await call.run(self._engine.containers.attach, container.id, options)
+            inner = await call.run(self._containers.attach, container.id, options)
         else:
             inner, other = socket.socketpair()
             other.close()
@@ -79,7 +79,7 @@ class StreamRoutes:
     async def wait(self, call: Call) -> web.StreamResponse:
         """The head goes out at once: it tells the client that nothing that happens from now on is missed."""
         condition = call.text("condition") or "not-running"
-        future = self._engine.containers.wait(call.places["id"], condition)
+        future = self._containers.wait(call.places["id"], condition)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(call.request)
         result = await asyncio.wrap_future(future)
@@ -91,7 +91,7 @@ class StreamRoutes:
     async def logs(self, call: Call) -> web.StreamResponse:
         if not (call.flag("stdout") or call.flag("stderr")):
             raise InvalidInput("Bad parameters: you must choose at least one stream")
-        container = self._engine.containers.get(call.places["id"])
+        container = self._containers.get(call.places["id"])
         gone = Cancellation()
         options = LogOptions(
             stdout=call.flag("stdout"),
@@ -101,7 +101,7 @@ class StreamRoutes:
             until=_moment(call.text("until")),
             tail=_tail(call.text("tail")),
         )
-        records = self._engine.containers.logs(container.id, options, cancellation=gone)
+        records = self._containers.logs(container.id, options, cancellation=gone)
         tty, times = container.record.config.tty, call.flag("timestamps")
         details = b" " if call.flag("details") else b""  # before each line; lamina's records have none to tell
         kind = FRAMED if not tty and call.version >= (1, 42) else RAW
@@ -109,8 +109,8 @@ class StreamRoutes:
 
     async def stats(self, call: Call) -> web.StreamResponse:
         """A single reading takes a second, for something to compare it with, unless it is to be made at once."""
-        container, stream = self._engine.containers.get(call.places["id"]), call.flag("stream", True)
-        read = partial(self._engine.containers.stats, container.id)
+        container, stream = self._containers.get(call.places["id"]), call.flag("stream", True)
+        read = partial(self._containers.stats, container.id)
         if not stream and call.flag("one-shot"):
             return reply(render_stats(await call.run(read)))
         loop, workers = asyncio.get_running_loop(), call.workers
@@ -127,11 +127,11 @@ class StreamRoutes:
         return response
 
     async def stat_path(self, call: Call) -> web.StreamResponse:
-        stat = await call.run(self._engine.containers.stat_path, call.places["id"], _path(call))
+        stat = await call.run(self._containers.stat_path, call.places["id"], _path(call))
         return web.Response(headers={STAT_HEADER: _stat_header(stat), "Content-Type": _TAR})
 
     async def get_archive(self, call: Call) -> web.StreamResponse:
-        path, containers = _path(call), self._engine.containers
+        path, containers = _path(call), self._containers
 
         def work(sink: Sink, cancellation: Cancellation) -> None:
             sink.headers[STAT_HEADER] = _stat_header(containers.stat_path(call.places["id"], path))
@@ -143,7 +143,7 @@ class StreamRoutes:
         path = _path(call)
         async with receiving(call) as upload:
             await call.run_cancellable(
-                self._engine.containers.put_archive,
+                self._containers.put_archive,
                 call.places["id"],
                 path,
                 cast(BinaryIO, upload),
@@ -154,7 +154,7 @@ class StreamRoutes:
 
     async def export(self, call: Call) -> web.StreamResponse:
         def work(sink: Sink, cancellation: Cancellation) -> None:
-            self._engine.containers.export(call.places["id"], cast(BinaryIO, sink), cancellation=cancellation)
+            self._containers.export(call.places["id"], cast(BinaryIO, sink), cancellation=cancellation)
 
         return await bytes_response(call, work, "application/octet-stream")
 

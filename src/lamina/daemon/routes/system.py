@@ -39,7 +39,7 @@ _LONGEST = 1e8  # seconds, about three years: what a timer can hold is bounded
 
 
 class SystemRoutes:
-    """The handlers over one engine."""
+    """The endpoints of the engine as a whole."""
 
     def __init__(self, engine: Engine, *, debug: bool = False) -> None:
         self._engine = engine

@@ -10,7 +10,6 @@ from aiohttp import web
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.filters import any_fits, check_names, flag
 from lamina.daemon.http.routing import Route
-from lamina.engine import Engine
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.labelfilters import Filters, labels_match
 from lamina.volumes.model import Volume
@@ -41,10 +40,10 @@ def render(volume: Volume, volumes: Volumes) -> dict[str, Any]:
 
 
 class VolumeRoutes:
-    """The handlers over one engine."""
+    """The endpoints of volumes."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, volumes: Volumes) -> None:
+        self._volumes = volumes
 
     def routes(self) -> list[Route]:
         return [
@@ -61,14 +60,14 @@ class VolumeRoutes:
         flag(filters, "dangling", False)
 
         def work() -> list[dict[str, Any]]:
-            volumes = self._engine.volumes
+            volumes = self._volumes
             return [render(item, volumes) for item in volumes.list() if self._fits(item, filters)]
 
         return reply({"Volumes": await call.run(work), "Warnings": None})
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        volume = self._engine.volumes.get(call.places["name"])
-        return reply(render(volume, self._engine.volumes))
+        volume = self._volumes.get(call.places["name"])
+        return reply(render(volume, self._volumes))
 
     async def create(self, call: Call) -> web.StreamResponse:
         body = await call.json(CreateBody)
@@ -77,11 +76,11 @@ class VolumeRoutes:
             raise NotFound(f"create {body.name}: {missing}")
         if body.cluster_volume_spec:
             raise InvalidInput("cluster volumes need a swarm, which lamina is not")
-        volume = await call.run(self._engine.volumes.create, body.name or None, body.labels, body.driver_opts)
-        return reply(render(volume, self._engine.volumes), 201)
+        volume = await call.run(self._volumes.create, body.name or None, body.labels, body.driver_opts)
+        return reply(render(volume, self._volumes), 201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
-        await call.run(self._engine.volumes.remove, call.places["name"], force=call.flag("force"))
+        await call.run(self._volumes.remove, call.places["name"], force=call.flag("force"))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
@@ -93,14 +92,14 @@ class VolumeRoutes:
         def keep(volume: Volume) -> bool:
             return not labels_match(volume.labels, filters) or not (everything or volume.anonymous)
 
-        names, freed = await call.run_cancellable(self._engine.volumes.prune, keep)
+        names, freed = await call.run_cancellable(self._volumes.prune, keep)
         return reply({"VolumesDeleted": list(names) or None, "SpaceReclaimed": freed})
 
     def _fits(self, volume: Volume, filters: Filters) -> bool:
         if filters.get("driver") and "local" not in filters["driver"]:
             return False
         if "dangling" in filters:
-            unused = not self._engine.volumes.users(volume.name)
+            unused = not self._volumes.users(volume.name)
             if unused != flag(filters, "dangling", False):
                 return False
         return any_fits([volume.name], filters.get("name", ())) and labels_match(volume.labels, filters)

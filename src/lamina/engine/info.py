@@ -1,4 +1,4 @@
-"""What the machine and the engine are: the facts behind `info` and `version`."""
+"""What the machine and the engine are, for `info` and `version`."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from lamina.network.networks import Networks
 _ALONE = ("host", "none")
 
 
-def connect(networks: Networks, container: Container, network: Network, wanted: EndpointConfig) -> None:
-    """Joins a running container at once; the record keeps the network for every start to come.
+def connect(container: Container, networks: Networks, network: Network, endpoint: EndpointConfig) -> None:
+    """Join `network`, at once where the container runs, and at every start to come.
 
-    Raises Forbidden where the container is there already, Conflict for an address in use, InvalidInput for containers
-    that have another's network or the host's.
+    Raises Forbidden where the container is in the network already, Conflict for an address in use, InvalidInput for
+    containers that have another's network or the host's.
     """
     with container.lock:
         record = container.record
@@ -27,24 +27,24 @@ def connect(networks: Networks, container: Container, network: Network, wanted: 
             raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
         if container.state.running:
             options = EndpointOptions(
-                ip=wanted.ipam.ipv4_address,
-                mac=wanted.mac_address,
-                aliases=(*wanted.aliases, container.id[:12]),
+                ip=endpoint.ipam.ipv4_address,
+                mac=endpoint.mac_address,
+                aliases=(*endpoint.aliases, container.id[:12]),
             )
             networks.join(container.id, network.id, options)
-        container.change(networks={**record.networks, network.name: wanted})
+        container.change(networks={**record.networks, network.name: endpoint})
         _rewrite_hosts(container, networks)
 
 
-def disconnect(networks: Networks, container: Container, network: Network) -> None:
-    """Leaves at once, and for good. Raises Conflict where the container is not in that network."""
+def disconnect(container: Container, networks: Networks, network: Network) -> None:
+    """Leave `network` at once, and for good. Raises Conflict where the container is not in it."""
     with container.lock:
         record = container.record
         if network.name not in record.networks:
             raise Conflict(f"container {container.id} is not connected to network {network.name}")
         if container.state.running:
             networks.leave(container.id, network.id)
-        container.change(networks={name: kept for name, kept in record.networks.items() if name != network.name})
+        container.change(networks={name: config for name, config in record.networks.items() if name != network.name})
         _rewrite_hosts(container, networks)
 
 
