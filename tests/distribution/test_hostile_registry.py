@@ -17,8 +17,8 @@ from lamina.distribution.addresses import check_literal
 from lamina.distribution.auth import authorize
 from lamina.distribution.copy import copy
 from lamina.distribution.headers import parse_challenges
+from lamina.distribution.layer_push import BytesSource
 from lamina.distribution.pools import Pools
-from lamina.distribution.send import BytesSource
 from lamina.distribution.transport import MAX_BODY
 from lamina.distribution.upload import mount, upload
 from lamina.errors import Corrupt, Forbidden, InvalidInput, LaminaError, NotFound, TooLarge, Unauthorized

@@ -9,7 +9,7 @@ import pytest
 
 from lamina.cancellation import NEVER
 from lamina.distribution import RegistryClient
-from lamina.distribution.send import BytesSource
+from lamina.distribution.layer_push import BytesSource
 from lamina.distribution.upload import mount, upload
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest

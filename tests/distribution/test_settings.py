@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from lamina.distribution.answers import failure, without_secrets
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.answer_errors import failure, without_secrets
+from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.settings import Proxies, Retry, Settings, endpoints
 from lamina.errors import Forbidden, InvalidInput, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
 from lamina.formats.reference import Reference

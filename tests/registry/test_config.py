@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lamina.errors import InvalidInput
 from lamina.registry.auth.tokens import key_id
 from lamina.registry.config import Config, Struct, load, parse
-from lamina.registry.through import upstream_settings
+from lamina.registry.proxy_cache import upstream_settings
 from support.registries import Raw, Start, make_certificate
 from support.spawned import Spawned
 from support.waiting import eventually
@@ -45,10 +45,10 @@ EFFECTS = {
     "auth.grants.users": "test_access.py::test_each_user_may_do_what_is_granted",
     "auth.grants.repositories": "test_access.py::test_each_user_may_do_what_is_granted",
     "auth.grants.actions": "test_access.py::test_each_user_may_do_what_is_granted",
-    "upstreams.domain": "test_through.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
-    "upstreams.prefix": "test_through.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
-    "upstreams.username": "test_through.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
-    "upstreams.password-file": "test_through.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
+    "upstreams.domain": "test_proxy_cache.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
+    "upstreams.prefix": "test_proxy_cache.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
+    "upstreams.username": "test_proxy_cache.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
+    "upstreams.password-file": "test_proxy_cache.py::test_a_cache_fetches_once_and_serves_when_upstream_is_gone",
     "upstreams.fresh-seconds": "test_config.py::test_a_fresh_tag_is_not_asked_for_again",
     "upstreams.insecure": "test_config.py::test_an_upstream_without_tls_must_be_named_so",
     "retention.repositories": "test_config.py::test_retention_is_applied_to_the_repositories_it_names",
@@ -57,9 +57,9 @@ EFFECTS = {
     "retention.keep-pulled-days": "test_collect.py::test_retention_counts_days_from_the_last_pull",
     "retention.keep-pushed-days": "test_collect.py::test_retention_rules",
     "retention.untagged": "test_collect.py::test_retention_rules",
-    "hooks.url": "test_through.py::test_hooks_hear_of_pushes_pulls_and_deletes_in_order",
-    "hooks.events": "test_through.py::test_hooks_hear_of_pushes_pulls_and_deletes_in_order",
-    "hooks.secret-file": "test_through.py::test_hooks_hear_of_pushes_pulls_and_deletes_in_order",
+    "hooks.url": "test_proxy_cache.py::test_hooks_hear_of_pushes_pulls_and_deletes_in_order",
+    "hooks.events": "test_proxy_cache.py::test_hooks_hear_of_pushes_pulls_and_deletes_in_order",
+    "hooks.secret-file": "test_proxy_cache.py::test_hooks_hear_of_pushes_pulls_and_deletes_in_order",
     "immutable-tags": "test_immutable_tags.py::test_deleting_the_manifest_does_not_free_the_tag",
     "quotas": "test_quotas.py::test_unfinished_uploads_count",
     "read-only": "test_config.py::test_nothing_is_written_where_only_reading_is_allowed",
@@ -72,6 +72,8 @@ EFFECTS = {
     "head-timeout": "test_limits.py::test_a_request_that_does_not_go_on_is_refused_in_time",
     "body-timeout": "test_limits.py::test_a_body_that_only_drips_is_refused",
     "access-log": "test_server.py::test_the_access_log_is_json_without_secrets",
+    "allowed-hosts": "../hostile/test_browsers.py::test_a_registry_is_called_by_its_names",
+    "allowed-origins": "test_config.py::test_a_web_page_may_be_allowed",
     "metrics": "test_access.py::test_metrics_are_for_whom_the_settings_say",
 }
 
@@ -96,7 +98,7 @@ def test_every_key_has_a_test_of_its_effect() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("roots = 'x'", r"there is no key 'roots'\. Did you mean root\? The keys are access-log, auth, "),
+        ("roots = 'x'", r"there is no key 'roots'\. Did you mean root\? The keys are access-log, allowed-hosts, "),
         ("xyzzy = 1", r"there is no key 'xyzzy'\. The keys are access-log, .* and upstreams\."),
         ("[auth]\nhtpaswd = 'x'", r"registry.toml, auth: there is no key 'htpaswd'\. Did you mean htpasswd\?"),
         (
@@ -177,6 +179,12 @@ def test_an_upstream_without_tls_must_be_named_so() -> None:
 
     assert not insecure()
     assert insecure(insecure=True)
+
+
+def test_a_web_page_may_be_allowed(start: Start) -> None:
+    with closing(Raw(start(allowed_origins=["https://ui.example"]).address)) as raw:
+        assert raw("GET", "/v2/", Origin="https://ui.example").status == 200
+        assert raw("GET", "/v2/", Origin="https://other.example").status == 403
 
 
 def test_nothing_is_written_where_only_reading_is_allowed(start: Start, tmp_path: Path) -> None:

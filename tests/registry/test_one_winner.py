@@ -15,10 +15,10 @@ import pytest
 
 from lamina.errors import NotFound
 from lamina.formats.digest import Digest
-from lamina.registry.keeping import keep
 from lamina.registry.metadata import repositories
 from lamina.registry.registry import Registry
 from lamina.registry.storage.protocol import Storage
+from lamina.registry.uploads import keep
 from support.registries import Raw, Running, Start
 from support.seaweed import SeaweedServer
 from support.waiting import eventually

@@ -91,7 +91,7 @@ def test_a_stream_is_stopped_at_the_quota_and_leaves_nothing(anywhere: Callable[
         place = begin(raw)
         host, _, port = running.address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            head = f"PATCH {place} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            head = f"PATCH {place} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
             connection.sendall(head.encode())
             assert _stream_until_refused(connection).startswith(b"HTTP/1.1 403 ")
         assert raw("GET", place).status == 404
@@ -128,7 +128,7 @@ def test_a_chunk_that_breaks_off_keeps_only_what_came(anywhere: Callable[..., Ru
     with closing(Raw(running.address)) as raw:
         place = begin(raw)
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            head = f"PATCH {place} HTTP/1.1\r\nHost: x\r\nContent-Length: {QUOTA}\r\n\r\n"
+            head = f"PATCH {place} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {QUOTA}\r\n\r\n"
             connection.sendall(head.encode() + content(1, 100_000))
 
         def rest_fits() -> bool:

@@ -15,7 +15,7 @@ import urllib3
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.distribution.addresses import keeps_credentials, plain_address
-from lamina.distribution.answers import connection_failure
+from lamina.distribution.answer_errors import connection_failure
 from lamina.distribution.pools import Pools
 from lamina.distribution.settings import Proxies, Settings
 from lamina.errors import Forbidden, InvalidInput, NotFound, Unavailable

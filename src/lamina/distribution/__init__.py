@@ -4,7 +4,7 @@ from lamina.credentials import Credentials
 from lamina.distribution.inspect import inspect
 from lamina.distribution.pull import PulledImage, pull, pull_all
 from lamina.distribution.push import Pushed, push
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
 from lamina.distribution.search import Found, search
 from lamina.distribution.settings import Proxies, Retry, Settings

@@ -57,7 +57,7 @@ def check_address(text: str, here: bool) -> None:
 
 
 def check_literal(host: str, here: bool) -> None:
-    """As `check_address`, where a URL's host is an address. A name is judged once a connection is made."""
+    """Check a URL's host if it is an address. A name is judged once a connection is made."""
     try:
         plain_address(host)
     except ValueError:

@@ -51,7 +51,7 @@ class Authorization:
     refresh_token: str = field(default="", repr=False)
 
     def fresh(self, now: float | None = None) -> bool:
-        """Whether it can still be used."""
+        """Return whether it can still be used."""
         return (time.time() if now is None else now) < self.expires
 
 
@@ -66,7 +66,7 @@ def authorize(
     offline: bool = False,
     plain: bool = False,
 ) -> Flow:
-    """The flow that answers `challenges`, best first. `scopes` are such as `repository:library/x:pull`.
+    """Answer `challenges`, the best one first. `scopes` are such as `repository:library/x:pull`.
 
     With `offline`, a refresh token is asked for too (login). With `plain`, the token server need not speak TLS, for the
     registry does not either. Raises Unauthorized where nothing offered can be answered
@@ -83,7 +83,7 @@ def authorize(
 
 
 def basic(credentials: Credentials) -> str:
-    """The Authorization value of HTTP's basic scheme (RFC 7617)."""
+    """Return the Authorization value of HTTP's basic scheme (RFC 7617)."""
     pair = f"{credentials.username}:{credentials.password}".encode()
     return "Basic " + base64.b64encode(pair).decode()
 
@@ -166,7 +166,7 @@ def _read_token(body: bytes, realm: str) -> Authorization:
 
 
 def _issued(written: Any) -> float:
-    """When the token was issued; a clock that differs from ours must not make it look older than it is."""
+    """Return when the token was issued. A clock that differs from ours must not make it look older than it is."""
     now = time.time()
     if not isinstance(written, str) or not written:
         return now

@@ -9,7 +9,7 @@ import urllib3
 
 from lamina.cancellation import Cancellation
 from lamina.distribution.pull import MAX_INDEX_DEPTH, child
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
 from lamina.distribution.spool import Spool
 from lamina.distribution.upload import mount, upload
@@ -74,7 +74,7 @@ class _Copy:
         self.sent = 0
 
     def tree(self, document: Manifest | Index, tag: str | None, referrers: bool, depth: int = 0) -> None:
-        """A manifest after all that it needs, then what refers to it."""
+        """Copy a manifest after all that it needs, then what refers to it."""
         if depth > MAX_INDEX_DEPTH:
             raise InvalidInput(f"{self.origin.reference} nests deeper than {MAX_INDEX_DEPTH}")
         if document.digest not in self.done:

@@ -8,12 +8,12 @@ from typing import Protocol
 import urllib3
 
 from lamina.cancellation import Cancellation
-from lamina.distribution.answers import connection_failure
+from lamina.distribution.answer_errors import connection_failure, failure
 from lamina.distribution.headers import parse_offsets
 from lamina.distribution.interrupt import hang_up
 from lamina.distribution.repository import Repository
 from lamina.distribution.transport import Answer, drain
-from lamina.errors import Corrupt, Unavailable
+from lamina.errors import Corrupt, LaminaError, NotFound, Unavailable
 from lamina.formats.descriptor import Descriptor
 
 CHUNK = 256 << 10
@@ -82,3 +82,54 @@ def _copy(answer: Answer, into: Partial, blob: Descriptor, progress: Progress, c
                 raise Corrupt(more, expected=blob.digest)
             into.write(piece)
             progress(into.size)
+
+
+def download_foreign(
+    repository: Repository, blob: Descriptor, into: Partial, progress: Progress, cancellation: Cancellation
+) -> None:
+    """Fetch a foreign layer: from the registry where it has it all the same, else from the first URL that works."""
+    try:
+        download(repository, blob, into, progress, cancellation)
+        return
+    except NotFound as error:
+        problem: LaminaError = error
+    for url in blob.urls:
+        try:
+            _from_url(repository, url, blob, into, progress, cancellation)
+            return
+        except (NotFound, Corrupt) as error:
+            problem = error
+    raise problem
+
+
+def _from_url(
+    repository: Repository,
+    url: str,
+    blob: Descriptor,
+    into: Partial,
+    progress: Progress,
+    cancellation: Cancellation,
+) -> None:
+    """Try one URL, without the registry's secrets. Bytes that are here already are not asked for again."""
+    transport = repository.transport
+    if into.size >= blob.size:
+        return
+    headers = {"Range": f"bytes={into.size}-"} if into.size else {}
+    try:
+        answer = transport.request("GET", url, headers=headers, accept=range(200, 600))
+        if answer.status not in (200, 206):
+            drain(answer)
+            raise failure("GET", url, answer.status, answer.headers, b"")
+        if answer.status == 200 and into.size:
+            into.restart()
+        with cancellation.on_cancel(lambda: hang_up(answer.connection)):
+            while piece := answer.read1(CHUNK):
+                cancellation.check()
+                into.write(piece)
+                if into.size > blob.size:
+                    into.restart()
+                    raise Corrupt(f"{blob.digest} has more than {blob.size} bytes at its URL", expected=blob.digest)
+                progress(into.size)
+    except urllib3.exceptions.HTTPError as error:
+        cancellation.check()
+        raise connection_failure(url, error) from error

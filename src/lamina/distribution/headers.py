@@ -23,7 +23,7 @@ class Challenge:
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """All challenges of a WWW-Authenticate header; what is malformed ends the list."""
+    """Return all challenges of a WWW-Authenticate header; what is malformed ends the list."""
     found: list[Challenge] = []
     position = 0
     while position < len(header):
@@ -40,19 +40,19 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 
 def next_link(header: str | None) -> str | None:
-    """The target of the link to the next page (RFC 8288), as written."""
+    """Return the target of the link to the next page (RFC 8288), as written."""
     match = _LINK.search(header or "")
     return match[1] if match else None
 
 
 def parse_offsets(header: str | None) -> tuple[int, int] | None:
-    """First and last byte of an upload's `Range` (`0-99`) or `Content-Range`, or of a `Content-Range: bytes 0-9/10`."""
+    """Return first and last byte of an upload's `Range` (`0-99`), or of a `Content-Range` with or without a unit."""
     match = _OFFSETS.fullmatch((header or "").strip())
     return (int(match[1]), int(match[2])) if match else None
 
 
 def parse_byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte that a single `Range: bytes=…` selects from `size` bytes; None where that is nothing.
+    """Return first and last byte that a `Range: bytes=…` selects from `size` bytes; None where that is nothing.
 
     Raises ValueError for other units, several ranges and malformed ones, which a server may ignore (RFC 9110, 14.2).
     """
@@ -73,7 +73,7 @@ def parse_number(header: str | None) -> int | None:
 
 
 def retry_after(header: str | None, now: float | None = None) -> float | None:
-    """How long a `Retry-After` header asks to wait, in seconds; it may hold seconds or a date (RFC 9110, 10.2.3)."""
+    """Return how many seconds a `Retry-After` header asks to wait. It holds seconds or a date (RFC 9110, 10.2.3)."""
     if not header:
         return None
     if (seconds := parse_number(header.strip())) is not None:

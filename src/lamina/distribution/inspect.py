@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.registry_client import RegistryClient
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.index import Index

@@ -100,7 +100,7 @@ class Pools:
 
 
 def tls_context(domain: str, settings: Settings) -> ssl.SSLContext:
-    """The TLS settings for `domain`: its CAs (`*.crt`) and client certificates (`*.cert` with `*.key`) from certs.d.
+    """Return the TLS settings for `domain`: CAs (`*.crt`) and client certificates (`*.cert`, `*.key`) of its certs.d.
 
     Raises InvalidInput, naming the file, for one that cannot be used.
     """

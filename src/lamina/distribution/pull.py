@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
-from lamina.distribution.fetch import LayerFetch
-from lamina.distribution.known import remember
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.blob_sources import remember
+from lamina.distribution.layer_pull import LayerFetch
+from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
 from lamina.errors import (
     Cancelled,
@@ -86,7 +86,7 @@ Path = tuple[tuple[Index, ...], Manifest]  # the indexes that lead to a manifest
 
 
 def choose_manifest(repository: Repository, top: Manifest | Index, platform: Platform) -> Path:
-    """The image for `platform` below `top`; NotFound where there is none."""
+    """Return the image for `platform` below `top`. Raises NotFound."""
     indexes: list[Index] = []
     while isinstance(top, Index):
         indexes.append(top)
@@ -97,7 +97,7 @@ def choose_manifest(repository: Repository, top: Manifest | Index, platform: Pla
 
 
 def all_manifests(repository: Repository, top: Manifest | Index, above: tuple[Index, ...] = ()) -> list[Path]:
-    """The images of all platforms below `top`."""
+    """Return the images of all platforms below `top`."""
     if isinstance(top, Manifest):
         return [(above, top)]
     if len(above) >= MAX_INDEX_DEPTH:
@@ -111,7 +111,7 @@ def all_manifests(repository: Repository, top: Manifest | Index, above: tuple[In
 
 
 def child(repository: Repository, entry: Descriptor) -> Manifest | Index:
-    """The manifest that an index points to, checked against what the index says of it."""
+    """Return the manifest that an index points to, checked against what the index says of it."""
     found = repository.manifest(entry.digest)
     if len(found.raw) != entry.size:
         raise Corrupt(f"{entry.digest} has {len(found.raw)} bytes, not {entry.size}", expected=entry.digest)
@@ -143,7 +143,7 @@ class _Pull:
         self._cleanup.__exit__(kind, error, trace)
 
     def resolve(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
-        """The manifest or index that `reference` names, from the first place that has it.
+        """Return the manifest or index that `reference` names, from the first place that has it.
 
         Nothing is told before it is there, so that a refusal is the whole answer.
         """
@@ -209,7 +209,7 @@ def _cancel(started: Sequence[Future[Layer]]) -> None:
 
 
 def _failures_first(started: list[Future[Layer]]) -> list[Future[Layer]]:
-    """In order, but where some failed, the one with the root cause alone: cancelled ones only followed it."""
+    """Return the futures in order. If any failed, return the first real failure: cancellations only followed it."""
     causes = [f for f in started if not f.cancelled() and isinstance(f.exception(), Exception)]
     real = [f for f in causes if not isinstance(f.exception(), Cancelled | CancelledError)]
     return real[:1] or causes[:1] or started

@@ -7,10 +7,10 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from lamina.distribution.answers import told_access
-from lamina.distribution.known import remember
-from lamina.distribution.registry import RegistryClient
-from lamina.distribution.send import BytesSource, LayerPush
+from lamina.distribution.answer_errors import told_access
+from lamina.distribution.blob_sources import remember
+from lamina.distribution.layer_push import BytesSource, LayerPush
+from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.upload import upload
 from lamina.errors import Cancelled
 from lamina.formats import media

@@ -33,25 +33,28 @@ class Repository:
 
     @property
     def path(self) -> str:
-        """Its name in the registry's URLs."""
+        """Return its name in the registry's URLs."""
         return self.reference.path
 
     @property
     def pulling(self) -> tuple[str, ...]:
-        """The scopes that reading needs."""
+        """Return the scopes that reading needs."""
         return (f"repository:{self.path}:pull",)
 
     @property
     def pushing(self) -> tuple[str, ...]:
-        """The scopes that writing needs."""
+        """Return the scopes that writing needs."""
         return (f"repository:{self.path}:pull,push",)
 
     def url(self, kind: str, name: str) -> str:
-        """The path of something in this repository."""
+        """Return the path of something in this repository."""
         return f"/v2/{self.path}/{kind}/{quote(name, safe=':')}{self._mirrored()}"
 
     def manifest(self, name: str | Digest) -> Manifest | Index:
-        """The manifest or index with this tag or digest, verified. Raises NotFound, Corrupt, and `answers`' kinds."""
+        """Return the manifest or index with this tag or digest, verified.
+
+        Raises NotFound, Corrupt, and the kinds of `answer_errors`.
+        """
         headers, raw = self.transport.document(
             "GET", self.url("manifests", str(name)), self.pulling, headers={"Accept": ACCEPT}
         )
@@ -72,11 +75,11 @@ class Repository:
         drain(self.transport.request("PUT", url, self.pushing, headers=headers, body=manifest.raw, accept=SUCCESS))
 
     def tags(self, *, limit: int | None = None) -> Iterator[str]:
-        """The tags, page by page."""
+        """Yield the tags, page by page."""
         yield from names_in_pages(self.transport, self.url("tags", "list"), "tags", self.pulling, limit)
 
     def referrers(self, subject: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
-        """What refers to `subject`; the tag schema is asked where the registry has no referrers API."""
+        """Return what refers to `subject`. The tag schema is asked where the registry has no referrers API."""
         found: list[Descriptor] = []
         url = self.url("referrers", str(subject))
         if artifact_type:
@@ -112,13 +115,13 @@ class Repository:
         return answer
 
     def open_blob(self, digest: Digest, first: int = 0) -> Answer:
-        """A blob's answer from byte `first` on, to be read by the caller; 200 means the server began at byte 0."""
+        """Return a blob's answer from byte `first` on, not read yet. Status 200 means that it begins at byte 0."""
         headers = {"Range": f"bytes={first}-"} if first else {}
         url = self.url("blobs", str(digest))
         return self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
 
     def small_blob(self, descriptor: Descriptor, limit: int = 8 << 20) -> bytes:
-        """A config or the like, verified. Raises Corrupt, InvalidInput above `limit` bytes."""
+        """Return a config or the like, verified. Raises Corrupt, InvalidInput above `limit` bytes."""
         if descriptor.data is not None:
             return descriptor.check(descriptor.data)
         if descriptor.size > limit:
@@ -132,7 +135,7 @@ class Repository:
         return raw
 
     def _mirrored(self) -> str:
-        """Mirrors that serve many registries learn by `ns` which one is meant, as containerd tells them."""
+        """Return the `ns` parameter, by which containerd tells a mirror of many registries which one is meant."""
         domain = self.reference.domain
         return f"?ns={quote(domain)}" if self.transport.endpoint.mirror else ""
 

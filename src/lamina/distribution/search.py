@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from lamina.distribution.registry import RegistryClient, is_hub
-from lamina.distribution.settings import Endpoint
+from lamina.distribution.registry_client import RegistryClient
+from lamina.distribution.settings import HUB
 from lamina.errors import InvalidInput, NotFound, Unsupported
 from lamina.formats.document import decode_object, objects
 from lamina.formats.reference import DEFAULT_DOMAIN
@@ -30,7 +30,7 @@ class Found:
 
 
 def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
-    """Repositories that match `term`, which may begin with a registry: `registry.example/term`.
+    """Return repositories that match `term`, which may begin with a registry: `registry.example/term`.
 
     Raises InvalidInput for a limit beyond 1..100, and the kinds of `answers`.
     """
@@ -49,7 +49,7 @@ def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
 def _by_search(client: RegistryClient, domain: str, wanted: str, limit: int) -> list[Found]:
     transport = client.registry(domain)
     path = f"/v1/search?{urlencode({'q': wanted, 'n': limit})}"
-    url = Endpoint(f"https://{SEARCH_HOST}", SEARCH_HOST, False).base + path if is_hub(domain) else path
+    url = f"https://{SEARCH_HOST}{path}" if domain in (DEFAULT_DOMAIN, HUB) else path
     _, raw = transport.document("GET", url)
     results = objects(decode_object(raw, "search result"), "results", "search result")
     return [_found(result) for result in results][:limit]

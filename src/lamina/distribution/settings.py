@@ -46,7 +46,7 @@ class Proxies:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Proxies:
-        """From HTTP_PROXY, HTTPS_PROXY and NO_PROXY in either case, as curl and Go read them."""
+        """Read HTTP_PROXY, HTTPS_PROXY and NO_PROXY in either case, as curl and Go do."""
 
         def read(name: str) -> str | None:
             return environment.get(name) or environment.get(name.lower()) or None
@@ -55,7 +55,7 @@ class Proxies:
         return cls(read("HTTP_PROXY"), read("HTTPS_PROXY"), hosts)
 
     def for_url(self, scheme: str, host: str, port: int | None) -> str | None:
-        """The proxy for a request, or None. Loopback is always asked directly, as Go does."""
+        """Return the proxy for a request, or None. Loopback is always asked directly, as Go does."""
         proxy = self.https if scheme == "https" else self.http
         if proxy is None or is_loopback(host) or any(_excludes(rule, host, port) for rule in self.no_proxy):
             return None
@@ -84,12 +84,12 @@ class Settings:
     user_agent: str = "lamina"
 
     def is_insecure(self, domain: str) -> bool:
-        """Whether `domain` (host or host:port) may be spoken to without proof of who it is."""
+        """Return whether `domain` (host or host:port) may be spoken to without proof of who it is."""
         host = urlsplit(f"//{domain}").hostname or ""
         return is_loopback(host) or any(rule in (domain, host) or _in_network(rule, host) for rule in self.insecure)
 
     def mirrors_of(self, domain: str) -> tuple[str, ...]:
-        """Base URLs to ask before the registry itself."""
+        """Return base URLs to ask before the registry itself."""
         return tuple(self.mirrors.get(domain, ())) + tuple(self.mirrors.get(ANY, ()))
 
 
@@ -109,12 +109,12 @@ class Endpoint:
 
     @property
     def key(self) -> str:
-        """The name under which credentials for it are kept."""
+        """Return the name under which credentials for it are kept."""
         return HUB_KEY if self.domain == HUB else self.domain
 
 
 def endpoints(domain: str, settings: Settings, *, for_pull: bool) -> list[Endpoint]:
-    """Where to ask for the content of `domain`, in order. A plain-HTTP fallback follows each insecure HTTPS one."""
+    """Return where to ask for the content of `domain`, in order. Plain HTTP follows each insecure HTTPS endpoint."""
     found: list[Endpoint] = []
     for mirror in settings.mirrors_of(domain) if for_pull else ():
         parts = urlsplit(mirror if "://" in mirror else f"https://{mirror}")
@@ -129,7 +129,7 @@ def endpoints(domain: str, settings: Settings, *, for_pull: bool) -> list[Endpoi
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine by its address or by the name localhost."""
+    """Return whether `host` is this machine by its address or by the name localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -56,20 +56,20 @@ class Tail:
             self._changed.notify_all()
 
     def finish(self, digest: Digest | None = None) -> None:
-        """No more bytes will come."""
+        """Tell the readers that no more bytes will come."""
         with self._changed:
             self._digest, self._ended = digest, True
             self._changed.notify_all()
 
     def fail(self, problem: BaseException) -> None:
-        """No more bytes will come, because of `problem`, which readers get to see."""
+        """Tell the readers that no more bytes will come, because of `problem`. They raise it."""
         with self._changed:
             if not self._ended:
                 self._problem, self._ended = problem, True
             self._changed.notify_all()
 
     def wait(self, beyond: int, restarts: int | None = None) -> int:
-        """The size, once it is above `beyond` or final. Raises what `fail` was given, BegunAnew after a restart."""
+        """Return the size, once it is above `beyond` or final. Raises what `fail` got, BegunAnew after a restart."""
         with self._changed:
             while True:
                 if restarts is not None and restarts != self._restarts:
@@ -88,15 +88,15 @@ class Tail:
                 raise self._problem
 
     def finished(self) -> Digest | None:
-        """The digest that `finish` was given."""
+        """Return the digest that `finish` was given."""
         return self._digest
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes that are there already."""
+        """Return bytes that are there already."""
         return self._kept.read_at(offset, size)
 
     def reader(self) -> TailReader:
-        """A stream from byte 0 that waits for what is still to come."""
+        """Return a stream from byte 0 that waits for what is still to come."""
         return TailReader(self, self._restarts)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import urllib3
 
 from lamina.credentials import Credentials
-from lamina.distribution.answers import connection_failure, failure
+from lamina.distribution.answer_errors import connection_failure, failure
 from lamina.distribution.auth import (
     Authorization,
     TokenAnswer,
@@ -90,7 +90,7 @@ class Transport:
     def document(
         self, method: str, url: str, scopes: Iterable[str] = (), *, headers: Mapping[str, str] | None = None
     ) -> tuple[Mapping[str, str], bytes]:
-        """As `request`, with the whole body; a connection that breaks while it is read counts as transient too."""
+        """Return headers and body of a request as `request` makes it. A body that breaks off is transient too."""
         for failures in range(1, self.settings.retry.attempts + 1):
             answer = self.request(method, url, scopes, headers=headers)
             try:
@@ -256,7 +256,7 @@ def _ask(endpoint: Endpoint, pools: Pools, settings: Settings, request: TokenReq
 
 
 def read(answer: Answer, limit: int = MAX_BODY) -> bytes:
-    """The whole body, up to `limit` bytes (InvalidInput beyond it), and the connection back to its pool.
+    """Return the whole body, and give the connection back to its pool. Raises InvalidInput above `limit` bytes.
 
     Raises urllib3's errors where the connection breaks.
     """
@@ -277,12 +277,12 @@ def drain(answer: Answer) -> None:
 
 
 def _unmade(error: Exception) -> bool:
-    """Whether no connection came about at all."""
+    """Return whether no connection came about at all."""
     return isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
 
 
 def same_place(url: str, base: str) -> bool:
-    """Whether two URLs have the same scheme, host and port, so that secrets for one may go to the other."""
+    """Return whether two URLs have the same scheme, host and port, so that secrets for one may go to the other."""
     one, other = (urlsplit(place) for place in (url, base))
     ports = [parts.port or {"http": 80, "https": 443}.get(parts.scheme) for parts in (one, other)]
     return (one.scheme, one.hostname, ports[0]) == (other.scheme, other.hostname, ports[1])

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import urllib3
 
 from lamina.cancellation import Cancellation
-from lamina.distribution.answers import connection_failure
+from lamina.distribution.answer_errors import connection_failure
 from lamina.distribution.headers import parse_number, parse_offsets
 from lamina.distribution.repository import Repository
 from lamina.distribution.transport import SUCCESS, TRANSIENT, Answer, drain, read

@@ -15,7 +15,7 @@ from lamina.distribution import Found, PulledImage, RegistryClient, Settings, pu
 from lamina.distribution import pull as pull_content
 from lamina.distribution import push as push_content
 from lamina.distribution import search as search_registry
-from lamina.distribution.answers import without_secrets
+from lamina.distribution.answer_errors import without_secrets
 from lamina.distribution.inspect import Inspected
 from lamina.distribution.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound, Unavailable

@@ -47,7 +47,7 @@ def gc(config: Config, *, grace: float | None = None, dry_run: bool = False, orp
 
 
 def ls(config: Config) -> list[ListedRepository]:
-    """All repositories with their sizes in bytes and numbers of manifests and tags."""
+    """Return all repositories with their sizes in bytes and numbers of manifests and tags."""
 
     async def work(registry: Registry) -> list[ListedRepository]:
         return await registry.database.read(inventory.repositories)
@@ -56,7 +56,7 @@ def ls(config: Config) -> list[ListedRepository]:
 
 
 def ls_tags(config: Config, repository: str) -> list[ListedTag]:
-    """A repository's tags with what they name. Raises NotFound."""
+    """Return a repository's tags with what they name. Raises NotFound."""
 
     async def work(registry: Registry) -> list[ListedTag]:
         found = await registry.database.read(inventory.tags, repository)
@@ -95,7 +95,7 @@ def undelete(config: Config, repository: str, digest: Digest) -> list[str]:
 
 
 def retain(config: Config, *, dry_run: bool = True) -> list[Planned]:
-    """What the retention rules would delete; without `dry_run`, delete it (it can be undeleted for a while)."""
+    """Return what the retention rules delete. Without `dry_run` it is deleted, and can be undeleted for a while."""
 
     async def work(registry: Registry) -> list[Planned]:
         return await plan(registry) if dry_run else await apply(registry)

@@ -16,12 +16,12 @@ from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupp
 from lamina.formats.browsers import BrowserGuard
 from lamina.progress import ignore
 from lamina.registry import faults
-from lamina.registry.auth.gate import Gate
+from lamina.registry.auth.gates import Gate
 from lamina.registry.call import Call, Identity, Kind, Target
-from lamina.registry.edge import too_slow
-from lamina.registry.pages import PAGES, serve_page
+from lamina.registry.http_server import too_slow
 from lamina.registry.registry import Registry
 from lamina.registry.routes import PUSH, ROUTES, Route, parse_path
+from lamina.registry.service_pages import PAGES, serve_page
 
 _log = logging.getLogger(__name__)
 _METHODS = frozenset(method for _, method in ROUTES)
@@ -99,7 +99,7 @@ class App:
             self._guard.check_host(request.headers)
 
     async def _admit(self, request: web.BaseRequest, target: Target, route: Route) -> Identity:
-        """Who asks, once it is sure that they may. Raises Unauthorized, Forbidden, Unsupported."""
+        """Return who asks, if they may do this. Raises Unauthorized, Forbidden, Unsupported."""
         gate = self._registry.gate
         scope = _scope(target, route, request.method)
         try:
@@ -113,7 +113,7 @@ class App:
             raise _refusal(gate, identity, target, route.action, scope)
         if route.writes and self._registry.config.read_only:
             raise Unsupported("The registry is read-only")
-        if route.action == PUSH and self._registry.through and self._registry.through.covers(target.repository):
+        if route.action == PUSH and self._registry.proxy_cache and self._registry.proxy_cache.covers(target.repository):
             raise Unsupported(f"{target.repository} is a cache of another registry: push there")
         return identity
 
@@ -176,7 +176,7 @@ def _scope(target: Target, route: Route, method: str) -> str | None:
 
 
 def _refusal(gate: Gate, identity: Identity, target: Target, action: str, scope: str | None) -> LaminaError:
-    """The error for an action that is not allowed: 401 where other credentials would help, else 403."""
+    """Return the error for an action that is not allowed: 401 where other credentials would help, else 403."""
     what = f"{action} {target.repository}"
     if identity.name and not gate.allows(Identity(identity.name), target.repository, action):
         return Forbidden(f"{identity.name} may not {what}")

@@ -10,7 +10,7 @@ from lamina.registry.metadata import garbage
 from lamina.registry.metadata.garbage import BATCH, Swept
 from lamina.registry.registry import Registry
 from lamina.registry.retention import apply
-from lamina.registry.upload_quota import forget_ended
+from lamina.registry.uploads import forget_ended
 
 _log = logging.getLogger(__name__)
 _EVERYTHING = 1_000_000_000
@@ -40,7 +40,7 @@ async def collect(
     await database.exclusive(garbage.purge_empty_repositories)
     await _empty_trash(registry)
     swept.uploads = await registry.storage.expire(now - registry.config.upload_seconds)
-    await forget_ended(registry, now - registry.config.upload_seconds)
+    await forget_ended(database, registry.storage, now - registry.config.upload_seconds)
     swept.orphans = await _drop_orphans(registry, now - orphan_age)
     return swept
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard, get_args
 
@@ -12,7 +14,6 @@ import msgspec
 
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import InvalidInput
-from lamina.registry.globs import matches
 
 DAY = 86400.0
 EVENTS = frozenset({"push", "delete", "pull"})
@@ -195,3 +196,15 @@ def _decode(kind: type[Any], value: Any) -> Any:
     if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise ValueError("a path is needed")
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    translated = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(translated.get(part, re.escape(part)) for part in parts))
+
+
+def matches(pattern: str, repository: str) -> bool:
+    """Return whether a repository's name fits a pattern."""
+    return _compiled(pattern).fullmatch(repository) is not None

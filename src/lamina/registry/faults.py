@@ -60,13 +60,13 @@ _STATUSES: dict[type[LaminaError], int] = {Unsupported: 405}  # 501 would be ret
 
 
 def status_of(error: LaminaError) -> int:
-    """The HTTP status for an error; `facts["status"]` wins."""
+    """Return the HTTP status for an error; `facts["status"]` wins."""
     given = error.facts.get("status")
     return given if isinstance(given, int) else _STATUSES.get(type(error)) or outcome(error).http_status
 
 
 def body_of(error: LaminaError) -> bytes:
-    """The specification's JSON for an error; `facts["code"]` names the code, `facts["detail"]` goes along."""
+    """Return the specification's JSON for an error; `facts["code"]` names the code, `facts["detail"]` goes along."""
     code = error.facts.get("code") or _CODES.get(type(error), UNKNOWN)
     fault: dict[str, Any] = {"code": code, "message": str(error)}
     if (detail := error.facts.get("detail")) is not None:

@@ -27,7 +27,7 @@ class Metrics:
         self._bytes["sent"] += sent
 
     def render(self) -> bytes:
-        """All of it as text."""
+        """Return all of it as text."""
         lines = ["# TYPE lamina_registry_requests_total counter"]
         for (operation, method, status), number in sorted(self._requests.items()):
             labels = f'operation="{operation}",method="{method}",status="{status}"'

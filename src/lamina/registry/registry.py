@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lamina.progress import ignore
-from lamina.registry.accesslog import Write
+from lamina.registry.access_log import Write
 from lamina.registry.config import Config
 from lamina.registry.hooks import Notify
 from lamina.registry.metadata.database import Database
 from lamina.registry.metrics import Metrics
-from lamina.registry.pulls import Pulls
+from lamina.registry.pull_times import Pulls
 from lamina.registry.storage.protocol import Storage
 
 if TYPE_CHECKING:
-    from lamina.registry.auth.gate import Gate
+    from lamina.registry.auth.gates import Gate
     from lamina.registry.auth.tokens import TokenEndpoint
-    from lamina.registry.through import Through
+    from lamina.registry.proxy_cache import ProxyCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,6 @@ class Registry:
     tokens: TokenEndpoint | None = None
     metrics: Metrics = field(default_factory=Metrics)
     log: Write = ignore
-    through: Through | None = None
+    proxy_cache: ProxyCache | None = None
     notify: Notify = ignore
     now: Callable[[], float] = time.time

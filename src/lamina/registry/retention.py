@@ -8,8 +8,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from lamina.errors import Forbidden
-from lamina.registry.config import DAY, Retention
-from lamina.registry.globs import matches
+from lamina.registry.config import DAY, Retention, matches
 from lamina.registry.metadata import inventory, manifests
 from lamina.registry.metadata.inventory import ListedManifest
 from lamina.registry.registry import Registry
@@ -53,7 +52,7 @@ async def apply(registry: Registry) -> list[Planned]:
 
 
 def doomed(rule: Retention, listed: list[ListedManifest], now: float) -> list[ListedManifest]:
-    """The manifests of one repository (newest first) that a rule lets go.
+    """Return the manifests of one repository (newest first) that a rule lets go.
 
     A manifest stays if any of the rule's conditions keeps it, if an index lists it, or if it is about another manifest.
     Without tags it goes as soon as it is old enough, unless `untagged` is off.

@@ -34,7 +34,7 @@ class Route:
 
     @property
     def writes(self) -> bool:
-        """Whether a read-only registry refuses it."""
+        """Return whether a read-only registry refuses it."""
         return self.action in (PUSH, DELETE)
 
 
@@ -61,7 +61,7 @@ ROUTES: dict[tuple[Kind, str], Route] = {
 
 
 def parse_path(path: str) -> Target:
-    """What a decoded URL path points at. Raises NotFound for no part of the API, InvalidInput for a bad name."""
+    """Return what a decoded URL path points at. Raises NotFound for no part of the API, InvalidInput for a bad name."""
     if path in ("/v2/", "/v2"):
         return Target(Kind.BASE)
     if path == "/v2/_catalog":

@@ -16,23 +16,24 @@ from aiohttp import web
 from lamina.errors import InvalidInput, Unavailable
 from lamina.linux.privacy import make_private_by_default, private_directory
 from lamina.progress import ignore
-from lamina.registry.accesslog import AccessLog, open_log
+from lamina.registry.access_log import AccessLog, open_log
 from lamina.registry.app import App
-from lamina.registry.auth.build import build
+from lamina.registry.auth.gates import BasicGate, Gate, Grants, OpenGate
+from lamina.registry.auth.htpasswd import Htpasswd
+from lamina.registry.auth.tokens import Signer, TokenEndpoint, TokenGate, signing_key
 from lamina.registry.collect import collect_forever
 from lamina.registry.config import Config, Tls
-from lamina.registry.edge import Edge
 from lamina.registry.hooks import open_hooks
+from lamina.registry.http_server import Edge
 from lamina.registry.metadata.database import Database
 from lamina.registry.metadata.postgres import PostgresDatabase
 from lamina.registry.metadata.sqlite import SQLiteDatabase
-from lamina.registry.pulls import Pulls
+from lamina.registry.proxy_cache import ProxyCache
+from lamina.registry.pull_times import Pulls
 from lamina.registry.registry import Registry
-from lamina.registry.storage.connect import connect
 from lamina.registry.storage.local import LocalStorage
-from lamina.registry.storage.objects import ObjectStorage
+from lamina.registry.storage.objects import ObjectStorage, connect
 from lamina.registry.storage.protocol import Storage
-from lamina.registry.through import Through
 
 DATABASE = "registry.sqlite"  # below the root
 _log = logging.getLogger(__name__)
@@ -72,18 +73,35 @@ async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
     parts.push_async_callback(storage.close)
     pulls = Pulls(database)
     parts.push_async_callback(pulls.close)
-    doors = build(config)
+    gate, tokens = _gate(config)
     return Registry(
         config,
         database,
         storage,
-        doors.gate,
+        gate,
         pulls,
-        doors.tokens,
+        tokens,
         log=open_log(config, parts),
-        through=Through(config, database, storage, parts) if config.upstreams else None,
+        proxy_cache=ProxyCache(config, database, storage, parts) if config.upstreams else None,
         notify=await open_hooks(config, parts),
     )
+
+
+def _gate(config: Config) -> tuple[Gate, TokenEndpoint | None]:
+    """Return the gate, and the token endpoint where tokens are asked for. Raises InvalidInput for what does not fit."""
+    auth = config.auth
+    if auth.htpasswd is None:
+        if auth.grants or auth.mode == "token":
+            raise InvalidInput("auth needs an htpasswd file")
+        return (OpenGate(), None)
+    users, grants = Htpasswd(auth.htpasswd), Grants(auth.grants)
+    if auth.mode == "basic":
+        return (BasicGate(users, grants, auth.service), None)
+    key_path = auth.signing_key or (Path(config.root) / "token-key.pem" if config.root else None)
+    if key_path is None:
+        raise InvalidInput("auth.mode token needs a signing-key that all replicas share")
+    signer = Signer(signing_key(key_path), auth.service, auth.token_seconds)
+    return (TokenGate(signer, grants, auth.realm), TokenEndpoint(users, grants, signer))
 
 
 def _database(config: Config) -> Database:
@@ -108,7 +126,7 @@ def _root(config: Config) -> Path:
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """The TLS settings of the listening socket. Raises InvalidInput for files that cannot be used."""
+    """Return the TLS settings of the listening socket. Raises InvalidInput for files that cannot be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(tls.certificate, tls.key)

@@ -46,7 +46,7 @@ def _registries(session: Session, insecure: bool, *names: Reference) -> Iterator
 
 
 def _look(reference: Reference, client: RegistryClient) -> Entry:
-    from lamina.distribution.lists import describe, read
+    from lamina.distribution.manifest_lists import describe, read
 
     found = read(reference, client)
     if isinstance(found, Index):
@@ -136,7 +136,7 @@ def inspect(session: Session, names: tuple[str, ...], insecure: bool, verbose: b
 
 
 def _show_remote(name: Reference, client: RegistryClient, verbose: bool) -> None:
-    from lamina.distribution.lists import read
+    from lamina.distribution.manifest_lists import read
 
     found = read(name, client)
     if isinstance(found, Manifest):
@@ -173,7 +173,7 @@ def _show_list(entries: list[Entry], index: Index | None, verbose: bool) -> None
 def push(session: Session, manifest_list: str, insecure: bool, purge: bool) -> None:
     """Send a list to its registry, with those of its images that are in other repositories."""
     from lamina.cli.show.progress import Display
-    from lamina.distribution.lists import push_list
+    from lamina.distribution.manifest_lists import push_list
 
     target, drafts = _named(manifest_list), _drafts(session)
     entries = drafts.get(target)

@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lamina.errors import InvalidInput, Unauthorized
 from lamina.formats.reference import is_path
 from lamina.formats.times import format_time
-from lamina.registry.auth.basic import read_basic
-from lamina.registry.auth.grants import Grants
+from lamina.registry.auth.gates import Grants, read_basic
 from lamina.registry.auth.htpasswd import Htpasswd
 from lamina.registry.call import Identity
 
@@ -43,7 +42,7 @@ class Signer:
         self.lifetime = lifetime
 
     def issue(self, user: str, grants: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-        """The answer of the token endpoint."""
+        """Return the answer of the token endpoint."""
         now = int(time.time())
         access = [{"type": "repository", "name": n, "actions": sorted(a)} for n, a in grants.items() if a]
         claims = {"iss": self.service, "aud": self.service, "sub": user, "iat": now, "nbf": now - _LEEWAY}
@@ -53,7 +52,7 @@ class Signer:
         return {"token": token, "access_token": token, "expires_in": self.lifetime, "issued_at": issued}
 
     def read(self, token: str) -> Identity:
-        """Who a token speaks for, and what it grants. Raises Unauthorized for one that is not good (any more)."""
+        """Return who a token speaks for, and what it grants. Raises Unauthorized for one that is not valid."""
         try:
             claims = jwt.decode(
                 token,
@@ -107,7 +106,7 @@ class TokenEndpoint:
     async def answer(
         self, headers: Mapping[str, str], scopes: Iterable[str], form: Mapping[str, str]
     ) -> dict[str, Any]:
-        """The token for the scopes asked for, cut down to what the user may do. Raises Unauthorized, InvalidInput."""
+        """Return a token for the scopes, cut down to what the user may do. Raises Unauthorized, InvalidInput."""
         pair = read_basic(headers.get("Authorization"))
         if pair is None and form.get("grant_type") == "password":
             pair = (form.get("username", ""), form.get("password", ""))
@@ -124,14 +123,14 @@ class TokenEndpoint:
 
 
 def key_id(key: ec.EllipticCurvePublicKey) -> str:
-    """The name of a key as libtrust has it: base32 of 240 bits of SHA-256 of its DER form, in groups of four."""
+    """Return the name of a key as libtrust has it: base32 of 240 bits of SHA-256 of its DER form, in groups of four."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
     return ":".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The key in a PEM file, made anew where there is none. Raises InvalidInput for one that is not an EC key."""
+    """Return the key in a PEM file, or make one. Raises InvalidInput for one that is not an EC key."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from lamina.distribution.headers import parse_byte_range
 from lamina.errors import NotFound, RangeInvalid
 from lamina.registry import faults
 from lamina.registry.call import OCTETS, Call
 from lamina.registry.handlers.answers import content_headers, empty, not_modified
-from lamina.registry.handlers.sending import FileAnswer
 from lamina.registry.metadata import repositories
 from lamina.registry.metadata.repositories import Blob
 
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
 
 _SMALL = 256 << 10  # bytes that are read on the spot
 _TOUCH_SHARE = 8  # a blob's last use is renewed once an eighth of the grace period has passed
+_PIECE = 1 << 20
 
 
 async def get(registry: Registry, call: Call) -> web.StreamResponse:
-    """GET and HEAD of a blob, whole or one range of it."""
+    """Answer GET and HEAD of a blob, whole or one range of it."""
     digest = str(call.digest())
     blob = await registry.database.read(repositories.find_blob, call.repository, digest)
-    if blob is None and registry.through is not None:
-        await registry.through.blob(call.repository, call.digest(), call.query("ns"), registry.now())
+    if blob is None and registry.proxy_cache is not None:
+        await registry.proxy_cache.blob(call.repository, call.digest(), call.query("ns"), registry.now())
         blob = await registry.database.read(repositories.find_blob, call.repository, digest)
     if blob is None:
         raise blob_unknown(call.repository, digest)
@@ -48,7 +51,7 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def delete(registry: Registry, call: Call) -> web.StreamResponse:
-    """DELETE of a blob from one repository."""
+    """Answer DELETE of a blob, from one repository."""
     digest = str(call.digest())
     if not await registry.database.write(repositories.unlink_blob, call.repository, digest, registry.now()):
         raise blob_unknown(call.repository, digest)
@@ -56,12 +59,12 @@ async def delete(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 def blob_unknown(repository: str, digest: str) -> NotFound:
-    """The error for a blob that a repository does not have."""
+    """Return the error for a blob that a repository does not have."""
     return NotFound(f"{repository} has no blob {digest}", code=faults.BLOB_UNKNOWN)
 
 
 def _range(call: Call, size: int, headers: dict[str, str]) -> tuple[int, int, int]:
-    """First byte, last byte and status, by the Range header; what is no single range of bytes is ignored."""
+    """Return first byte, last byte and status by the Range header. What is no single range of bytes is ignored."""
     wanted = call.request.headers.get("Range")
     validator = call.request.headers.get("If-Range")
     if wanted is None or (validator is not None and validator != headers["ETag"]):
@@ -101,3 +104,32 @@ def _read(path: Path, first: int, count: int) -> bytes:
         return os.pread(fd, count, first)
     finally:
         os.close(fd)
+
+
+class FileAnswer(web.StreamResponse):
+    """`count` bytes of a file from byte `first` on, by sendfile where the connection is not encrypted."""
+
+    def __init__(self, path: Path, first: int, count: int, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(status=status, headers=headers)
+        self.content_length = count
+        self._file_path = path
+        self._first = first
+        self._count = count
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        with self._file_path.open("rb") as file:
+            writer = await super().prepare(request)
+            transport = request.transport
+            if writer is None or transport is None:
+                raise ConnectionResetError("the client went away")
+            if transport.get_extra_info("sslcontext") is None:
+                writer.send_headers()
+                await asyncio.get_running_loop().sendfile(transport, file, self._first, self._count)
+            else:
+                file.seek(self._first)
+                left = self._count
+                while left and (piece := await asyncio.to_thread(file.read, min(left, _PIECE))):
+                    left -= len(piece)
+                    await writer.write(piece)
+            await super().write_eof()
+            return writer

@@ -15,7 +15,6 @@ from lamina.registry import faults
 from lamina.registry.call import Call, Identity
 from lamina.registry.handlers.answers import document
 from lamina.registry.metadata import manifests, repositories
-from lamina.registry.metadata import tags as tag_queries
 
 if TYPE_CHECKING:
     from lamina.registry.registry import Registry
@@ -26,12 +25,12 @@ MOST_REFERRERS = 500  # descriptors in one answer
 
 
 async def base(registry: Registry, call: Call) -> web.StreamResponse:
-    """The API is here, and the client may use it."""
+    """Tell that the API is here and the client may use it."""
     return document(b"{}", headers={"Docker-Distribution-Api-Version": "registry/2.0"})
 
 
 async def catalog(registry: Registry, call: Call) -> web.StreamResponse:
-    """The repositories that the client may see, `n` of them after `last`."""
+    """List the repositories that the client may see, `n` of them after `last`."""
     n, last = _page(call)
     viewer = Identity(call.identity.name)  # a token names repositories, but here it is about all of them
     shown: list[str] = []
@@ -48,9 +47,9 @@ async def catalog(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def tags(registry: Registry, call: Call) -> web.StreamResponse:
-    """A repository's tags, `n` of them after `last`."""
+    """List a repository's tags, `n` of them after `last`."""
     n, last = _page(call)
-    names = await registry.database.read(tag_queries.list_tags, call.repository, last, n + 1)
+    names = await registry.database.read(manifests.list_tags, call.repository, last, n + 1)
     if not names and not await registry.database.read(repositories.exists, call.repository):
         raise NotFound(f"There is no repository {call.repository}", code=faults.NAME_UNKNOWN)
     headers = _next(f"/v2/{call.repository}/tags/list", n, names)
@@ -58,7 +57,7 @@ async def tags(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def referrers(registry: Registry, call: Call) -> web.StreamResponse:
-    """The manifests whose subject is this digest, all of them or those of one artifact type."""
+    """List the manifests whose subject is this digest: all of them, or those of one artifact type."""
     subject, wanted, last = str(call.digest()), call.query("artifactType") or "", call.query("last") or ""
     found = await registry.database.read(
         manifests.referrers, call.repository, subject, wanted, last, MOST_REFERRERS + 1
@@ -78,7 +77,7 @@ def _page(call: Call) -> tuple[int, str]:
 
 
 def _next(path: str, n: int, names: list[str]) -> dict[str, str]:
-    """The Link header, where there are more than `n` names (RFC 8288)."""
+    """Return the Link header, where there are more than `n` names (RFC 8288)."""
     if n == 0 or len(names) <= n:
         return {}
     return {"Link": f'<{path}?{urlencode({"n": n, "last": names[n - 1]})}>; rel="next"'}

@@ -12,10 +12,10 @@ from lamina.formats.digest import Digest
 from lamina.formats.reference import is_tag
 from lamina.registry import faults
 from lamina.registry.call import Call, parse_digest
-from lamina.registry.description import describe
 from lamina.registry.handlers.answers import content_headers, empty, not_modified
-from lamina.registry.metadata import manifests, repositories, tags
+from lamina.registry.metadata import manifests, repositories
 from lamina.registry.metadata.manifests import Found
+from lamina.registry.pushed_manifest import describe
 
 if TYPE_CHECKING:
     from lamina.registry.registry import Registry
@@ -24,11 +24,11 @@ MOST_TAGS = 100  # in one request
 
 
 async def get(registry: Registry, call: Call) -> web.StreamResponse:
-    """GET and HEAD of a manifest by tag or digest."""
+    """Answer GET and HEAD of a manifest by tag or digest."""
     reference = call.reference()
     with_raw = call.request.method == "GET"
-    if registry.through is not None:
-        await registry.through.manifest(call.repository, reference, call.query("ns"), registry.now())
+    if registry.proxy_cache is not None:
+        await registry.proxy_cache.manifest(call.repository, reference, call.query("ns"), registry.now())
     query = manifests.find_by_digest if isinstance(reference, Digest) else manifests.find_by_tag
     found = await registry.database.read(query, call.repository, str(reference), with_raw)
     if found is None:
@@ -42,7 +42,7 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def put(registry: Registry, call: Call) -> web.StreamResponse:
-    """PUT of a manifest under a tag, or under its digest with any number of `tag` parameters."""
+    """Answer PUT of a manifest under a tag, or under its digest with any number of `tag` parameters."""
     reference = call.reference()
     asked = call.request.rel_url.query.getall("tag", []) if isinstance(reference, Digest) else [reference]
     if len(asked) > MOST_TAGS:
@@ -66,7 +66,7 @@ async def put(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def delete(registry: Registry, call: Call) -> web.StreamResponse:
-    """DELETE of a tag, or of a manifest with all its tags."""
+    """Answer DELETE of a tag, or of a manifest with all its tags."""
     reference = call.reference()
     if isinstance(reference, Digest):
         immutable = partial(registry.config.is_immutable, call.repository)
@@ -75,7 +75,7 @@ async def delete(registry: Registry, call: Call) -> web.StreamResponse:
     else:
         if registry.config.is_immutable(call.repository, reference):
             raise manifests.tag_immutable(call.repository, reference)
-        gone = await registry.database.write(tags.delete_tag, call.repository, reference) is not None
+        gone = await registry.database.write(manifests.delete_tag, call.repository, reference) is not None
     if not gone:
         raise await manifest_unknown(registry, call.repository, str(reference))
     fields = {"repository": call.repository, "reference": str(reference), "user": call.identity.name}
@@ -84,7 +84,7 @@ async def delete(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def manifest_unknown(registry: Registry, repository: str, reference: str) -> NotFound:
-    """The error for a manifest or tag that is not there; it tells whether the repository is."""
+    """Return the error for a missing manifest or tag, which says whether the repository is missing as well."""
     if await registry.database.read(repositories.exists, repository):
         return NotFound(f"{repository} has no manifest {reference}", code=faults.MANIFEST_UNKNOWN)
     return NotFound(f"There is no repository {repository}", code=faults.NAME_UNKNOWN)
@@ -96,7 +96,7 @@ def _stated_digest(call: Call) -> Digest | None:
 
 
 def _note_pull(registry: Registry, call: Call, found: Found) -> None:
-    """A GET is a pull; a HEAD only asks whether there is something new."""
+    """Note a GET as a pull. A HEAD only asks whether there is something new."""
     registry.pulls.note(call.repository, found.digest, registry.now())
     fields = {"repository": call.repository, "digest": found.digest, "mediaType": found.media_type}
     registry.notify("pull", fields | {"reference": call.target.reference, "user": call.identity.name})

@@ -8,10 +8,9 @@ from aiohttp import web
 
 from lamina.errors import InvalidInput
 from lamina.formats.digest import DEFAULT, LENGTHS, Digest
-from lamina.registry import faults, upload_quota
+from lamina.registry import faults, uploads
 from lamina.registry.call import Call, parse_digest, parse_name
 from lamina.registry.handlers.answers import empty
-from lamina.registry.keeping import keep
 from lamina.registry.metadata import quotas, repositories
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def start(registry: Registry, call: Call) -> web.StreamResponse:
-    """POST: mount a blob, take a whole one, or open a session."""
+    """Answer POST: mount a blob, take a whole one, or open an upload."""
     mount, whole = call.query("mount"), call.query("digest")
     if mount is not None:
         digest = parse_digest(mount)
@@ -29,9 +28,11 @@ async def start(registry: Registry, call: Call) -> web.StreamResponse:
         digest = parse_digest(whole)
         upload = await registry.storage.create(call.repository, digest.algorithm)
         try:
-            await upload_quota.append(registry, call, upload, 0)
+            await _append(registry, call, upload, 0)
         except BaseException:
-            await upload_quota.drop(registry, call.repository, upload)  # the client has no name for it
+            await uploads.drop(
+                registry.database, registry.storage, call.repository, upload
+            )  # the client has no name for it
             raise
         return await _commit(registry, call, upload, digest)
     algorithm = call.query("digest-algorithm") or DEFAULT
@@ -42,38 +43,43 @@ async def start(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 async def status(registry: Registry, call: Call) -> web.StreamResponse:
-    """GET: how far an upload came."""
+    """Answer GET: how far an upload came."""
     size = await registry.storage.offset(call.repository, call.target.reference)
     return _accepted(registry, call, call.target.reference, size, 204)
 
 
 async def append(registry: Registry, call: Call) -> web.StreamResponse:
-    """PATCH: the next chunk, or a stream."""
+    """Answer PATCH: add the next chunk, or a stream."""
     upload = call.target.reference
-    size = await upload_quota.append(registry, call, upload, call.chunk_start())
+    size = await _append(registry, call, upload, call.chunk_start())
     return _accepted(registry, call, upload, size, 202)
 
 
 async def finish(registry: Registry, call: Call) -> web.StreamResponse:
-    """PUT: the last chunk, if there is one more, and the digest of it all."""
+    """Answer PUT: add the last chunk, if there is one more, and verify the digest of all."""
     written = call.query("digest")
     if written is None:
         raise InvalidInput("The digest parameter is missing", code=faults.DIGEST_INVALID)
     digest, upload = parse_digest(written), call.target.reference
     if call.request.body_exists:
-        await upload_quota.append(registry, call, upload, call.chunk_start())
+        await _append(registry, call, upload, call.chunk_start())
     return await _commit(registry, call, upload, digest)
 
 
 async def cancel(registry: Registry, call: Call) -> web.StreamResponse:
-    """DELETE: forget an upload."""
+    """Answer DELETE: drop an upload."""
     await registry.storage.cancel(call.repository, call.target.reference)
     await registry.database.write(quotas.forget, call.target.reference)
     return empty(204)
 
 
+async def _append(registry: Registry, call: Call, upload: str, start: int | None) -> int:
+    quota, now = registry.config.quota(call.repository), registry.now()
+    return await uploads.append(registry.database, registry.storage, call, upload, start, now, quota)
+
+
 async def _mount(registry: Registry, call: Call, digest: Digest) -> bool:
-    """Whether the blob could be linked from the repository the client names, or from any it may pull from."""
+    """Link the blob from the repository the client names, or from any it may pull from. Return whether that worked."""
     source = call.query("from")
     if source is not None:
         holders = [parse_name(source)]
@@ -90,7 +96,7 @@ async def _mount(registry: Registry, call: Call, digest: Digest) -> bool:
 
 async def _commit(registry: Registry, call: Call, upload: str, digest: Digest) -> web.StreamResponse:
     quota, now = registry.config.quota(call.repository), registry.now()
-    await keep(registry.database, registry.storage, call.repository, digest, upload, now, quota)
+    await uploads.keep(registry.database, registry.storage, call.repository, digest, upload, now, quota)
     return _created(call, digest)
 
 

@@ -56,7 +56,7 @@ class Database(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `write`, while no other write runs anywhere: what `query` found cannot change under it."""
+        """Run `query` as `write` does, while no other write runs anywhere: what it reads cannot change under it."""
         ...
 
     async def close(self) -> None: ...

@@ -50,7 +50,7 @@ class LostBlob(NamedTuple):
 
 
 def dead_manifests(session: Session, before: float, limit: int) -> list[tuple[str, str]]:
-    """Repository and digest of deleted manifests that may go."""
+    """Return repository and digest of deleted manifests that may go."""
     rows = session.all(
         f"SELECT m.repository, m.digest FROM manifests m WHERE m.deleted < ? AND NOT {_LIVE_REF} LIMIT ?", before, limit
     )
@@ -75,7 +75,7 @@ def purge_manifests(session: Session, before: float) -> int:
 
 
 def idle_links(session: Session, before: float, limit: int) -> list[tuple[str, str]]:
-    """Repository and digest of links that nothing needs."""
+    """Return repository and digest of links that nothing needs."""
     rows = session.all(
         f"SELECT l.repository, l.digest FROM links l WHERE l.used < ? AND (l.deleted IS NULL OR l.deleted < ?) "
         f"AND NOT {_REFERRED} LIMIT ?",
@@ -102,7 +102,7 @@ def purge_links(session: Session, before: float) -> int:
 
 
 def lost_blobs(session: Session, before: float, limit: int) -> list[LostBlob]:
-    """Blobs without links."""
+    """Return blobs without links."""
     return [LostBlob(*row) for row in session.all(_LOST_BLOBS, before, limit)]
 
 
@@ -127,18 +127,18 @@ def purge_empty_repositories(session: Session) -> int:
 
 
 def trash(session: Session, limit: int) -> list[str]:
-    """Locations whose content is to be removed."""
+    """Return locations whose content is to be removed."""
     return [row[0] for row in session.all("SELECT location FROM trash LIMIT ?", limit)]
 
 
 def emptied(session: Session, locations: list[str]) -> None:
-    """The content at these locations is gone."""
+    """Forget locations whose content has been removed."""
     for location in locations:
         session.run("DELETE FROM trash WHERE location = ?", location)
 
 
 def locations(session: Session) -> set[str]:
-    """All locations that anything may still read, and those of uploads: at one moment, for they become blobs."""
+    """Return all locations that are still read, and those of uploads, at one moment: uploads become blobs."""
     sources = ("SELECT location FROM blobs", "SELECT location FROM trash", "SELECT segments FROM uploads")
     return {row[0] for row in session.all(" UNION ".join(sources))}
 

@@ -46,7 +46,7 @@ class ListedManifest(NamedTuple):
 
 
 def repositories(session: Session) -> list[ListedRepository]:
-    """All repositories, by name."""
+    """Return all repositories, by name."""
     rows = session.all(
         "SELECT r.name, r.bytes, "
         "(SELECT COUNT(*) FROM manifests m WHERE m.repository = r.name AND m.deleted IS NULL), "
@@ -56,7 +56,7 @@ def repositories(session: Session) -> list[ListedRepository]:
 
 
 def tags(session: Session, repository: str) -> list[ListedTag]:
-    """A repository's tags, by name."""
+    """Return a repository's tags, by name."""
     rows = session.all(
         "SELECT t.name, t.digest, m.media_type, t.updated, m.pulled FROM tags t "
         "JOIN manifests m ON m.repository = t.repository AND m.digest = t.digest "
@@ -67,13 +67,13 @@ def tags(session: Session, repository: str) -> list[ListedTag]:
 
 
 def blobs(session: Session, last: str, limit: int) -> list[StoredBlob]:
-    """Blobs of the registry after `last`, by digest."""
+    """Return blobs of the registry after `last`, by digest."""
     rows = session.all("SELECT digest, size, location FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?", last, limit)
     return [StoredBlob(*row) for row in rows]
 
 
 def documents(session: Session, last: str, limit: int) -> list[StoredBlob]:
-    """Manifests and other small content after `last`, by digest."""
+    """Return manifests and other small content after `last`, by digest."""
     rows = session.all(
         "SELECT digest, LENGTH(raw), '' FROM documents WHERE digest > ? ORDER BY digest LIMIT ?", last, limit
     )
@@ -81,7 +81,7 @@ def documents(session: Session, last: str, limit: int) -> list[StoredBlob]:
 
 
 def document(session: Session, digest: str) -> bytes:
-    """Content that lives in the database. Raises NotFound."""
+    """Return content that lives in the database. Raises NotFound."""
     row = session.one("SELECT raw FROM documents WHERE digest = ?", digest)
     if row is None:
         raise NotFound(f"{digest} is not in the database")
@@ -89,7 +89,7 @@ def document(session: Session, digest: str) -> bytes:
 
 
 def manifests(session: Session, repository: str) -> list[ListedManifest]:
-    """A repository's live manifests, newest first; `kept` ones are listed by an index, or are about another one."""
+    """Return a repository's live manifests, newest first. Those in an index, or about another one, are `kept`."""
     rows = session.all(
         "SELECT m.digest, m.pushed, m.pulled, m.subject, EXISTS (SELECT 1 FROM refs r JOIN manifests live "
         "ON live.repository = r.repository AND live.digest = r.manifest WHERE r.repository = m.repository "

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from lamina.errors import Conflict, Forbidden, NotFound
 from lamina.registry.faults import MANIFEST_BLOB_UNKNOWN, TAG_IMMUTABLE
 from lamina.registry.metadata import quotas
 from lamina.registry.metadata.database import Session
-
-
-@dataclass(frozen=True, slots=True)
-class NewManifest:
-    """A manifest to store, with all that is asked about it later. `needs` must be there, `keeps` may come later."""
-
-    digest: str
-    media_type: str
-    raw: bytes
-    artifact_type: str
-    subject: str | None
-    descriptor: bytes
-    blobs: tuple[str, ...]
-    children: tuple[str, ...]
-    needed_blobs: tuple[str, ...]
-    needed_children: tuple[str, ...]
+from lamina.registry.pushed_manifest import NewManifest
 
 
 class Found(NamedTuple):
@@ -56,13 +40,13 @@ _QUERIES = {
 
 
 def find_by_digest(session: Session, repository: str, digest: str, with_raw: bool) -> Found | None:
-    """The manifest with this digest."""
+    """Return the manifest with this digest."""
     row = session.one(_QUERIES[False, with_raw], repository, digest)
     return Found(*row) if row else None
 
 
 def find_by_tag(session: Session, repository: str, tag: str, with_raw: bool) -> Found | None:
-    """The manifest with this tag."""
+    """Return the manifest with this tag."""
     row = session.one(_QUERIES[True, with_raw], repository, repository, tag)
     return Found(*row) if row else None
 
@@ -145,7 +129,7 @@ def undelete(session: Session, repository: str, digest: str, now: float) -> list
 def referrers(
     session: Session, repository: str, subject: str, artifact_type: str, last: str, limit: int
 ) -> list[tuple[str, bytes]]:
-    """Digests and descriptors of the manifests about `subject`, by digest, after `last`."""
+    """Return digests and descriptors of the manifests about `subject`, by digest, after `last`."""
     condition, extra = (" AND artifact_type = ?", [artifact_type]) if artifact_type else ("", [])
     rows = session.all(
         "SELECT digest, descriptor FROM manifests WHERE repository = ? AND subject = ? AND deleted IS NULL "
@@ -223,3 +207,23 @@ def _tag(session: Session, repository: str, tag: str, digest: str, immutable: bo
     )
     if not changed:
         raise Conflict(f"The tag {tag} of {repository} is immutable", code=TAG_IMMUTABLE, detail={"tag": tag})
+
+
+def list_tags(session: Session, repository: str, last: str, limit: int) -> list[str]:
+    """Return tags after `last`, in byte order."""
+    rows = session.all(
+        "SELECT name FROM tags WHERE repository = ? AND name > ? ORDER BY name LIMIT ?", repository, last, limit
+    )
+    return [row[0] for row in rows]
+
+
+def tag_updated(session: Session, repository: str, tag: str) -> float | None:
+    """Return when the tag was set last, in seconds since the epoch; None where there is none."""
+    row = session.one("SELECT updated FROM tags WHERE repository = ? AND name = ?", repository, tag)
+    return float(row[0]) if row else None
+
+
+def delete_tag(session: Session, repository: str, tag: str) -> str | None:
+    """Take a tag away; gives the digest it had, None where there was none."""
+    rows = session.all("DELETE FROM tags WHERE repository = ? AND name = ? RETURNING digest", repository, tag)
+    return str(rows[0][0]) if rows else None

@@ -92,7 +92,7 @@ class PostgresDatabase:
         raise Unavailable("The registry's database is too busy")
 
     def _connection(self) -> tuple[psycopg.Connection[Row], bool]:
-        """This thread's connection, and whether it was used before."""
+        """Return this thread's connection, and whether it was used before."""
         known: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
         if known is not None and not known.closed:
             return known, True

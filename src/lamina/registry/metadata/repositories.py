@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lamina.errors import NotFound
 from lamina.registry.faults import BLOB_UNKNOWN
-from lamina.registry.metadata import quotas, unfinished
+from lamina.registry.metadata import quotas, uploads
 from lamina.registry.metadata.database import Session
 
 
@@ -33,18 +33,18 @@ class Blob(NamedTuple):
 
 
 def exists(session: Session, repository: str) -> bool:
-    """Whether anything was ever pushed there."""
+    """Return whether anything was ever pushed there."""
     return session.one("SELECT 1 FROM repositories WHERE name = ?", repository) is not None
 
 
 def catalog(session: Session, last: str, limit: int) -> list[str]:
-    """Names of repositories after `last`, sorted."""
+    """Return names of repositories after `last`, sorted."""
     rows = session.all("SELECT name FROM repositories WHERE name > ? ORDER BY name LIMIT ?", last, limit)
     return [row[0] for row in rows]
 
 
 def find_blob(session: Session, repository: str, digest: str) -> Blob | None:
-    """The blob, where the repository has it."""
+    """Return the blob, where the repository has it."""
     row = session.one(
         "SELECT blobs.size, blobs.location, links.used FROM links JOIN blobs ON blobs.digest = links.digest "
         "WHERE links.repository = ? AND links.digest = ? AND links.deleted IS NULL",
@@ -55,7 +55,7 @@ def find_blob(session: Session, repository: str, digest: str) -> Blob | None:
 
 
 def small_content(session: Session, digest: str) -> bytes:
-    """The content of a blob without a location. Raises NotFound where it was collected meanwhile."""
+    """Return the content of a blob without a location. Raises NotFound where it was collected meanwhile."""
     row = session.one("SELECT raw FROM documents WHERE digest = ?", digest)
     if row is None:
         raise NotFound(f"The blob {digest} is gone", code=BLOB_UNKNOWN)
@@ -69,7 +69,7 @@ def add_blob(
 
     None, and nothing is done, where the upload is no more what was verified: someone cancelled, finished or grew it.
     """
-    if placed.segments is not None and not unfinished.take(session, upload, placed.segments):
+    if placed.segments is not None and not uploads.take(session, upload, placed.segments):
         return None
     if quota is not None:
         quotas.lock(session, repository)
@@ -88,7 +88,7 @@ def abandon(session: Session, digest: str, placed: Placed, upload: str) -> bool:
     """End an upload whose push was refused; gives whether its bytes are to go, for none else has them."""
     quotas.forget(session, upload)
     if placed.segments is not None:
-        return unfinished.take(session, upload, placed.segments)
+        return uploads.take(session, upload, placed.segments)
     row = session.one("SELECT location FROM blobs WHERE digest = ?", digest)
     return row is None or row[0] != placed.location
 
@@ -124,7 +124,7 @@ def mount(
 
 
 def holders_of(session: Session, digest: str) -> list[str]:
-    """Repositories that have the blob, some of them at least."""
+    """Return repositories that have the blob, some of them at least."""
     rows = session.all("SELECT repository FROM links WHERE digest = ? AND deleted IS NULL LIMIT 1000", digest)
     return [row[0] for row in rows]
 

@@ -21,7 +21,7 @@ _FULL = "The registry's disk is full"
 
 
 def open_file(path: Path, flags: int) -> int:
-    """A file descriptor that no child inherits. Raises NoSpace, FileNotFoundError."""
+    """Return a file descriptor that no child inherits. Raises NoSpace, FileNotFoundError."""
     with full_disk_as_no_space(_FULL, advice=None):
         return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
@@ -59,7 +59,7 @@ def write_block(fd: int, block: memoryview, offset: int) -> None:
 
 
 def _behind(views: list[memoryview], written: int) -> list[memoryview]:
-    """What is left of `views` after so many bytes."""
+    """Return what is left of `views` after so many bytes."""
     for number, view in enumerate(views):
         if written < len(view):
             return [view[written:], *views[number + 1 :]]
@@ -68,7 +68,7 @@ def _behind(views: list[memoryview], written: int) -> list[memoryview]:
 
 
 def hash_file(fd: int, algorithm: str) -> _Hash:
-    """The hash of all bytes of an open file."""
+    """Return the hash of all bytes of an open file."""
     hasher = new_hasher(algorithm)
     offset = 0
     while piece := os.pread(fd, _CHUNK, offset):
@@ -103,7 +103,7 @@ def remove_older(folder: Path, before: float) -> int:
 
 
 def unknown_files(folder: Path, known: set[str], before: float) -> list[str]:
-    """Files below `folder`, relative to it, that are not `known` and did not change since `before`."""
+    """Return files below `folder`, relative to it, that are not `known` and did not change since `before`."""
     found = []
     for directory, _, names in os.walk(folder):
         for name in names:

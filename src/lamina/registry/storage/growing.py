@@ -89,7 +89,7 @@ class Growing:
 
 
 def _new_block() -> memoryview:
-    """Memory that begins at a page, as direct writing needs it; it goes when nothing refers to it any more."""
+    """Return memory that begins at a page, as direct writing needs it; it goes when nothing refers to it any more."""
     return memoryview(mmap.mmap(-1, BLOCK))
 
 

@@ -11,6 +11,8 @@ import fcntl
 import hashlib
 import os
 import re
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +33,6 @@ from lamina.registry.storage.files import (
 )
 from lamina.registry.storage.growing import BLOCK, Growing
 from lamina.registry.storage.protocol import SMALL, Body, busy, out_of_order, upload_unknown, wrong_digest
-from lamina.registry.storage.warming import Warmer
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -40,6 +41,11 @@ T = TypeVar("T")
 _BATCH = 1 << 20  # bytes handed to a thread at a time
 _REMEMBERED = 4096  # uploads whose running hash is kept between requests
 _ID = re.compile(r"[0-9a-f]{32}")
+_LARGEST_WARMED = 1 << 30  # bytes; more would push out of memory what others ask for
+_WARM_WINDOW = 4 << 20
+_WARM_PROBE = 16 * _WARM_WINDOW  # bytes after which a slow disk has shown itself
+_SLOW_DISK = 100e6  # bytes in a second: such a disk has better things to do
+_MOST_WAITING = 16  # files that wait their turn
 
 
 class LocalStorage:
@@ -160,7 +166,7 @@ class LocalStorage:
         self._threads.shutdown()
 
     def _open_upload(self, repository: str, upload: str) -> int:
-        """The upload's file, locked. Raises NotFound, RangeInvalid where another request has it."""
+        """Open and lock the upload's file. Raises NotFound, RangeInvalid where another request has it."""
         path = self._path(repository, upload)
         try:
             fd = open_file(path, os.O_RDWR)
@@ -188,7 +194,7 @@ class LocalStorage:
         self._hashers.put(upload, (hasher, size))
 
     def _recall(self, upload: str, size: int) -> _Hash | None:
-        """The running hash, if it covers what the file holds; an empty upload has the default's. None: hash anew."""
+        """Return the running hash if it covers what the file holds, else None. An empty upload has the default's."""
         hasher, covered = self._hashers.get(upload) or (None, -1)
         if covered == size:
             return hasher
@@ -199,3 +205,41 @@ class LocalStorage:
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
+
+
+class Warmer:
+    """Reads one file after the other in a thread of its own; nothing is copied. `close` may be called twice."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "registry-warmer")
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
+        self._closing = False
+
+    def warm(self, path: Path, size: int) -> None:
+        """Read a file of `size` bytes soon, unless it is too large, or too much waits."""
+        if size <= _LARGEST_WARMED and self._waiting.acquire(blocking=False):
+            self._thread.submit(self._read, path, size)
+
+    def close(self) -> None:
+        self._closing = True
+        self._thread.shutdown(cancel_futures=True)
+
+    def _read(self, path: Path, size: int) -> None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # collected meanwhile
+            return
+        finally:
+            self._waiting.release()
+        try:
+            began = time.monotonic()
+            for start in range(0, size, _WARM_WINDOW):
+                if self._closing or (start >= _WARM_PROBE and start < (time.monotonic() - began) * _SLOW_DISK):
+                    return
+                last = min(start + _WARM_WINDOW, size) - 1
+                os.posix_fadvise(fd, start, last + 1 - start, os.POSIX_FADV_WILLNEED)
+                os.pread(fd, 1, last)  # waits for all of it
+        except OSError:  # whoever asks for the blob will be told
+            return
+        finally:
+            os.close(fd)

@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import AzureStore, GCSStore, S3Store
+from obstore.store import AzureStore, GCSStore, LocalStore, S3Store, from_url
 
-from lamina.errors import Unavailable
+from lamina.errors import InvalidInput, Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
 from lamina.lru import LruCache
-from lamina.registry.metadata import unfinished
+from lamina.registry.metadata import uploads
 from lamina.registry.metadata.database import Database
 from lamina.registry.metadata.repositories import Placed
-from lamina.registry.metadata.unfinished import Unfinished
+from lamina.registry.metadata.uploads import Unfinished
 from lamina.registry.storage.protocol import (
     Body,
     busy,
@@ -32,8 +33,7 @@ from lamina.registry.storage.protocol import (
     upload_unknown,
     wrong_digest,
 )
-from lamina.registry.storage.segments import cut, decode, encode
-from lamina.registry.storage.sending import SegmentWriter, trouble
+from lamina.registry.storage.segments import SegmentWriter, cut, decode, encode, trouble
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -58,7 +58,7 @@ class ObjectStorage:
 
     async def create(self, repository: str, algorithm: str) -> str:
         upload = uuid.uuid4().hex
-        await self._database.write(unfinished.begin, upload, repository, time.time())
+        await self._database.write(uploads.begin, upload, repository, time.time())
         self._remember(upload, new_hasher(algorithm), 0)
         return upload
 
@@ -78,7 +78,7 @@ class ObjectStorage:
         finally:
             segments = (*decode(before.segments), *await writer.close())
             after = Unfinished(encode(segments), before.size + writer.size)
-            grown = await self._database.write(unfinished.grow, upload, before, after, time.time())
+            grown = await self._database.write(uploads.grow, upload, before, after, time.time())
             if not grown:
                 await self.remove(self.names(encode(segments[len(decode(before.segments)) :])))
                 raise busy((await self._find(repository, upload)).size)
@@ -103,7 +103,7 @@ class ObjectStorage:
     async def cancel(self, repository: str, upload: str) -> None:
         await self._find(repository, upload)
         self._hashers.pop(upload)
-        segments = await self._database.write(unfinished.drop, upload)
+        segments = await self._database.write(uploads.drop, upload)
         if segments is None:
             raise upload_unknown(upload)
         await self.remove(self.names(segments))
@@ -148,9 +148,9 @@ class ObjectStorage:
 
     async def expire(self, before: float) -> int:
         count = 0
-        while stale := await self._database.read(unfinished.stale, before, _BATCH):
+        while stale := await self._database.read(uploads.stale, before, _BATCH):
             for upload in stale:
-                segments = await self._database.write(unfinished.drop, upload, before)
+                segments = await self._database.write(uploads.drop, upload, before)
                 if segments is not None:
                     await self.remove(self.names(segments))
                     count += 1
@@ -179,7 +179,7 @@ class ObjectStorage:
         self._hashers.clear()
 
     async def _find(self, repository: str, upload: str) -> Unfinished:
-        state = await self._database.read(unfinished.find, upload, repository)
+        state = await self._database.read(uploads.find, upload, repository)
         if state is None:
             raise upload_unknown(upload)
         return state
@@ -196,3 +196,19 @@ class ObjectStorage:
 
     def _remember(self, upload: str, hasher: _Hash, size: int) -> None:
         self._hashers.put(upload, (hasher, size))
+
+
+def connect(url: str) -> ObjectStore:
+    """Return the store of a URL; nothing is asked of it yet. Raises InvalidInput for what is not understood."""
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    plain = str(options.get("endpoint", "")).startswith("http:")
+    bare = parts._replace(query="").geturl()
+    retries = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
+    if parts.scheme == "file":
+        return LocalStore(parts.path, mkdir=True)
+    make: Callable[..., ObjectStore] = from_url
+    try:
+        return make(bare, config=options, client_options={"allow_http": plain}, retry_config=retries)
+    except (BaseError, ValueError, TypeError) as error:
+        raise InvalidInput(f"The storage {bare} is not understood: {type(error).__name__}") from error

@@ -28,7 +28,7 @@ class Storage(Protocol):
         ...
 
     async def offset(self, repository: str, upload: str) -> int:
-        """How many bytes an upload has. Raises NotFound."""
+        """Return how many bytes an upload has. Raises NotFound."""
         ...
 
     async def append(self, repository: str, upload: str, start: int | None, body: Body) -> int:
@@ -51,19 +51,19 @@ class Storage(Protocol):
         ...
 
     def file(self, location: str) -> Path | None:
-        """The content as a local file, where it is one."""
+        """Return the content as a local file, where it is one."""
         ...
 
     def stream(self, location: str, first: int, count: int) -> AsyncIterator[bytes]:
-        """`count` bytes from byte `first` on."""
+        """Yield `count` bytes from byte `first` on."""
         ...
 
     async def url(self, location: str) -> str | None:
-        """A URL that serves the content for a while to anyone, where the storage can make one."""
+        """Return a URL that serves the content for a while to anyone, where the storage can make one."""
         ...
 
     def names(self, location: str) -> list[str]:
-        """The files or objects that a location consists of; those of an unfinished upload are told as well."""
+        """Return the files or objects that a location consists of, finished or not."""
         ...
 
     async def remove(self, names: Iterable[str]) -> None:
@@ -75,7 +75,7 @@ class Storage(Protocol):
         ...
 
     async def orphans(self, known: set[str], before: float) -> list[str]:
-        """The names of files or objects older than `before` that are not among `known`."""
+        """Return the names of files or objects older than `before` that are not among `known`."""
         ...
 
     async def check(self) -> None:
@@ -86,20 +86,20 @@ class Storage(Protocol):
 
 
 def upload_unknown(upload: str) -> NotFound:
-    """The error for an upload that does not exist (any more)."""
+    """Return the error for an upload that does not exist (any more)."""
     return NotFound(f"The upload {upload[:64]!r} is not known", code=BLOB_UPLOAD_UNKNOWN)
 
 
 def out_of_order(start: int, size: int) -> RangeInvalid:
-    """The error for a chunk that does not begin where the upload ends."""
+    """Return the error for a chunk that does not begin where the upload ends."""
     return RangeInvalid(f"The chunk begins at byte {start}, but the upload has {size}", offset=size)
 
 
 def busy(size: int) -> RangeInvalid:
-    """The error for a second writer."""
+    """Return the error for a second writer."""
     return RangeInvalid("Another request is writing to this upload", offset=size)
 
 
 def wrong_digest(expected: Digest, found: Digest) -> InvalidInput:
-    """The error for content that is not what the client said."""
+    """Return the error for content that is not what the client said."""
     return InvalidInput(f"The content has digest {found}, not {expected}", code=DIGEST_INVALID)

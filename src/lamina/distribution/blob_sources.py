@@ -30,7 +30,7 @@ class Source(msgspec.Struct, frozen=True):
 
     @property
     def descriptor(self) -> Descriptor:
-        """The blob."""
+        """Return the blob."""
         return Descriptor(self.media_type, Digest.parse(self.digest), self.size)
 
 
@@ -44,7 +44,7 @@ def remember(store: Store, reference: Reference, layers: Iterable[tuple[Digest, 
 
 
 def sources(store: Store, diff_id: Digest, domain: str) -> Iterator[Source]:
-    """The places at the registry `domain` that had this layer, newest first."""
+    """Yield the places at the registry `domain` that had this layer, newest first."""
     with store.read() as transaction:
         raw = transaction.get(BUCKET, str(diff_id))
     for source in _decode(raw):
@@ -53,7 +53,7 @@ def sources(store: Store, diff_id: Digest, domain: str) -> Iterator[Source]:
 
 
 def form(store: Store, diff_id: Digest, digest: Digest) -> Descriptor | None:
-    """What is known of the compressed form `digest` of a layer."""
+    """Return what is known of the compressed form `digest` of a layer."""
     with store.read() as transaction:
         raw = transaction.get(BUCKET, str(diff_id))
     return next((source.descriptor for source in _decode(raw) if source.digest == str(digest)), None)

@@ -50,7 +50,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNK
 
 
 def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> LaminaError:
-    """The error for an answer that is not a success: what was asked of whom, what it answered, and what to do."""
+    """Return the error for an answer that is no success: what was asked, what the answer was, and what to do."""
     code, said = registry_says(body)
     kind = _KINDS.get(status, Unavailable if status >= 500 else InvalidInput)
     facts: dict[str, Any] = {"status": status, "url": without_secrets(url), "method": method, "code": code}
@@ -63,7 +63,7 @@ def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> La
 
 @contextmanager
 def told_access(verb: str, reference: Reference) -> Iterator[None]:
-    """Says of a refusal in its body what was wanted of which repository, and who could change that."""
+    """Add to a refusal in the block what was asked of which repository, and who could change that."""
     try:
         yield
     except (Unauthorized, Forbidden) as error:
@@ -85,7 +85,7 @@ def registry_says(body: bytes) -> tuple[str, str]:
 
 
 def connection_failure(url: str, error: Exception) -> LaminaError:
-    """The error for a connection that was not made or broke; `facts["tls"]` tells trouble with certificates apart."""
+    """Return the error for a connection that failed or broke; `facts["tls"]` is True for trouble with certificates."""
     place = urlsplit(url).netloc.rpartition("@")[2]
     if (trouble := _tls_cause(error)) is not None:
         return _tls_failure(place, trouble, without_secrets(url))
@@ -108,7 +108,7 @@ def connection_failure(url: str, error: Exception) -> LaminaError:
 
 
 def without_secrets(url: str) -> str:
-    """`url` as errors and logs may show it: no user, no password, no query (which may be a signature)."""
+    """Return `url` as errors and logs may show it: no user, no password, no query (which may be a signature)."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

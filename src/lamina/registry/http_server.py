@@ -109,5 +109,5 @@ class _Handler(RequestHandler):
 
 
 def too_slow() -> LaminaError:
-    """The error for a client that did not send its request in time."""
+    """Return the error for a client that did not send its request in time."""
     return InvalidInput("The request did not come in time", code=TIMEOUT, status=408)

@@ -22,19 +22,19 @@ Page = Callable[["Registry", web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 async def healthy(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """The process answers."""
+    """Tell that the process answers."""
     return document(b'{"status":"ok"}')
 
 
 async def ready(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Database and storage answer too; an error otherwise."""
+    """Tell that database and storage answer too. Raises their error otherwise."""
     await registry.database.read(repositories.exists, "ready")
     await registry.storage.check()
     return document(b'{"status":"ready"}')
 
 
 async def metrics(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Prometheus' text format, for whom the configuration says."""
+    """Answer with Prometheus' text format, for those whom the configuration names."""
     readers = registry.config.metrics
     if readers == "nobody":
         raise NotFound("This registry shows no metrics", code="NOT_FOUND")
@@ -44,7 +44,7 @@ async def metrics(registry: Registry, request: web.BaseRequest) -> web.StreamRes
 
 
 async def token(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Tokens: GET with basic authentication, or POST of an OAuth 2 form."""
+    """Give a token, by GET with basic authentication or by POST of an OAuth 2 form."""
     if registry.tokens is None:
         raise NotFound("This registry gives no tokens", code="NOT_FOUND")
     form: dict[str, list[str]] = {}
@@ -68,7 +68,7 @@ PAGES: dict[str, tuple[Page, tuple[str, ...]]] = {
 
 
 async def serve_page(registry: Registry, request: web.BaseRequest, path: str) -> web.StreamResponse:
-    """The page at `path`, which is one of PAGES. Raises Unsupported for a method it does not have."""
+    """Serve the page at `path`, one of PAGES. Raises Unsupported for a method it does not have."""
     page, methods = PAGES[path]
     if request.method not in methods:
         raise Unsupported(f"{request.method} is not possible here", headers={"Allow": ", ".join(methods)})

@@ -27,7 +27,7 @@ class Pulls:
         self._task: asyncio.Task[None] | None = None
 
     def note(self, repository: str, digest: str, now: float) -> None:
-        """A manifest is being pulled; `now` is in seconds since the epoch."""
+        """Note that a manifest is being pulled; `now` is in seconds since the epoch."""
         if len(self._waiting) < _MOST:
             self._waiting[repository, digest] = now
         if self._task is None:

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
-from lamina.distribution.answers import told_access
+from lamina.distribution.answer_errors import told_access
 from lamina.distribution.auth import Authorization
 from lamina.distribution.headers import parse_challenges
 from lamina.distribution.pools import Pools
 from lamina.distribution.repository import Repository, names_in_pages
-from lamina.distribution.settings import HUB, Endpoint, Settings, endpoints
+from lamina.distribution.settings import Endpoint, Settings, endpoints
 from lamina.distribution.transport import Transport, drain, run_flow
 from lamina.errors import (
     Cancelled,
@@ -30,7 +30,7 @@ CredentialSource = Callable[[str], Credentials | None]  # takes a registry's dom
 
 
 def nobody(key: str) -> Credentials | None:
-    """The credentials of an anonymous client."""
+    """Return the credentials of an anonymous client."""
     return None
 
 
@@ -55,7 +55,7 @@ class RegistryClient:
         self._chosen: dict[str, Endpoint] = {}
 
     def repository(self, reference: Reference) -> Repository:
-        """The repository at the registry itself, for pushing and for whatever must not come from a mirror."""
+        """Return the repository at the registry itself, for pushing and for what must not come from a mirror."""
         return Repository(self._transport(self._direct(reference.domain)), reference)
 
     def first(self, reference: Reference, ask: Callable[[Repository], T]) -> tuple[Repository, T]:
@@ -78,7 +78,7 @@ class RegistryClient:
             return repository, ask(repository)
 
     def registry(self, domain: str) -> Transport:
-        """The bare connection to a registry, for the catalog and the like."""
+        """Return the bare connection to a registry, for the catalog and the like."""
         return self._transport(self._direct(domain))
 
     def login(self, domain: str, credentials: Credentials) -> Credentials:
@@ -106,7 +106,7 @@ class RegistryClient:
         return _to_keep(credentials, found)
 
     def catalog(self, domain: str, *, limit: int | None = None) -> Iterator[str]:
-        """The names of a registry's repositories, as far as it tells them."""
+        """Yield the names of a registry's repositories, as far as it tells them."""
         yield from names_in_pages(self.registry(domain), "/v2/_catalog", "repositories", ("registry:catalog:*",), limit)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class RegistryClient:
             return self._transports[endpoint.base]
 
     def _direct(self, domain: str) -> Endpoint:
-        """The registry's own endpoint; an insecure one is asked once whether it speaks TLS."""
+        """Return the registry's own endpoint. An insecure one is asked once whether it speaks TLS."""
         offered = endpoints(domain, self.settings, for_pull=False)
         if domain not in self._chosen:
             self._chosen[domain] = offered[0]
@@ -150,8 +150,3 @@ def _to_keep(credentials: Credentials, found: Authorization) -> Credentials:
     if not found.refresh_token:
         return credentials
     return Credentials(username=credentials.username, identity_token=found.refresh_token)
-
-
-def is_hub(domain: str) -> bool:
-    """Whether a domain is Docker Hub, whose search and limits differ."""
-    return domain in ("docker.io", HUB)

@@ -7,9 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lamina.cancellation import Cancellation
-from lamina.distribution.download import download
-from lamina.distribution.foreign import download_foreign
-from lamina.distribution.meter import Meter
+from lamina.distribution.download import download, download_foreign
+from lamina.distribution.layer_progress import Meter
 from lamina.distribution.repository import Repository
 from lamina.distribution.tail import BegunAnew, Tail
 from lamina.errors import Corrupt, LaminaError, NotFound
@@ -37,7 +36,7 @@ class LayerFetch:
     cancellation: Cancellation
 
     def fetch(self, blob: Descriptor, diff_id: Digest) -> Layer:
-        """The layer `diff_id`, from the store or from the compressed `blob`, which stays in the store's cache.
+        """Return the layer `diff_id`, from the store or from the compressed `blob`, which stays in the store's cache.
 
         Raises Corrupt where blob or layer are not what their digests say, Cancelled, and the kinds of downloading.
         """

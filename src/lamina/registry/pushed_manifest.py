@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lamina.errors import InvalidInput
 from lamina.formats import media
 from lamina.formats.digest import DEFAULT, Digest
@@ -9,7 +11,22 @@ from lamina.formats.document import encode
 from lamina.formats.index import Index
 from lamina.formats.manifest import Manifest, parse_manifest
 from lamina.registry import faults
-from lamina.registry.metadata.manifests import NewManifest
+
+
+@dataclass(frozen=True, slots=True)
+class NewManifest:
+    """A manifest to store, with all that is asked about it later. `needs` must be there, `keeps` may come later."""
+
+    digest: str
+    media_type: str
+    raw: bytes
+    artifact_type: str
+    subject: str | None
+    descriptor: bytes
+    blobs: tuple[str, ...]
+    children: tuple[str, ...]
+    needed_blobs: tuple[str, ...]
+    needed_children: tuple[str, ...]
 
 
 def describe(raw: bytes, content_type: str | None, expected: Digest | None, sparse: str) -> NewManifest:
@@ -46,7 +63,7 @@ def describe(raw: bytes, content_type: str | None, expected: Digest | None, spar
 
 
 def artifact_type(parsed: Manifest | Index) -> str:
-    """The type that the referrers API lists and filters by: a manifest without one has its config's."""
+    """Return the type that the referrers API lists and filters by: a manifest without one has its config's."""
     if parsed.artifact_type or isinstance(parsed, Index):
         return parsed.artifact_type
     return parsed.config.media_type

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from lamina.credentials import Credentials
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
 from lamina.distribution.settings import Retry, Settings
 from lamina.distribution.spool import Spool
@@ -21,15 +21,14 @@ from lamina.formats.digest import Digest
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.keylocks import InUse
 from lamina.registry.config import Config, Upstream
-from lamina.registry.description import describe
-from lamina.registry.keeping import keep
 from lamina.registry.metadata import manifests, repositories
-from lamina.registry.metadata import tags as tag_queries
 from lamina.registry.metadata.database import Database
+from lamina.registry.pushed_manifest import describe
 from lamina.registry.storage.protocol import Storage
+from lamina.registry.uploads import keep
 
 
-class Through:
+class ProxyCache:
     """Fetches from the configured upstreams. One fetch at a time for each piece of content in this process."""
 
     def __init__(self, config: Config, database: Database, storage: Storage, closing: AsyncExitStack) -> None:
@@ -43,11 +42,11 @@ class Through:
         self._turns: InUse[str, asyncio.Lock] = InUse(asyncio.Lock)
 
     def covers(self, repository: str) -> bool:
-        """Whether a repository is a cache of another registry, which nobody pushes to."""
+        """Return whether a repository is a cache of another registry, which nobody pushes to."""
         return self._find(repository, None) is not None
 
     async def manifest(self, repository: str, reference: Digest | str, namespace: str | None, now: float) -> None:
-        """See that the manifest is here, and fresh if it is named by a tag; silent where upstream does not have it."""
+        """Fetch the manifest if it is missing, or its tag is not fresh. Ignore that upstream does not have it."""
         upstream = self._find(repository, namespace)
         if upstream is None or await self._is_fresh(repository, reference, upstream, now):
             return
@@ -71,7 +70,7 @@ class Through:
                 await self._database.write(manifests.put, repository, new, tags, immutable, quota, now)
 
     async def blob(self, repository: str, digest: Digest, namespace: str | None, now: float) -> None:
-        """See that the blob is here; silent where upstream does not have it. Raises the kinds of downloading."""
+        """Fetch the blob if it is missing. Ignore that upstream does not have it. Raises the kinds of `download`."""
         upstream = self._find(repository, namespace)
         if upstream is None:
             return
@@ -108,7 +107,7 @@ class Through:
     async def _is_fresh(self, repository: str, reference: Digest | str, upstream: Upstream, now: float) -> bool:
         if isinstance(reference, Digest):
             return await self._known(repository, reference)
-        updated = await self._database.read(tag_queries.updated, repository, reference)
+        updated = await self._database.read(manifests.tag_updated, repository, reference)
         if updated is None:
             return False
         return now - updated < upstream.fresh_seconds or self._config.is_immutable(repository, reference)

@@ -21,7 +21,7 @@ def begin(session: Session, upload: str, repository: str, now: float) -> None:
 
 
 def find(session: Session, upload: str, repository: str) -> Unfinished | None:
-    """The upload's state."""
+    """Return the upload's state."""
     row = session.one("SELECT segments, size FROM uploads WHERE id = ? AND repository = ?", upload, repository)
     return Unfinished(*row) if row else None
 
@@ -55,5 +55,5 @@ def drop(session: Session, upload: str, before: float = math.inf) -> str | None:
 
 
 def stale(session: Session, before: float, limit: int) -> list[str]:
-    """Uploads that nobody touched since `before`."""
+    """Return uploads that nobody touched since `before`."""
     return [row[0] for row in session.all("SELECT id FROM uploads WHERE updated < ? LIMIT ?", before, limit)]

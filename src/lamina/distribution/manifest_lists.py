@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lamina.distribution.answers import told_access
+from lamina.distribution.answer_errors import told_access
 from lamina.distribution.copy import bring
-from lamina.distribution.registry import RegistryClient
+from lamina.distribution.registry_client import RegistryClient
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
@@ -21,13 +21,13 @@ Source = tuple[Reference, Manifest]  # an image, and where it is
 
 
 def read(reference: Reference, client: RegistryClient) -> Manifest | Index:
-    """What `reference` names in its registry. Raises NotFound, Unauthorized, Forbidden, Unavailable."""
+    """Return what `reference` names in its registry. Raises NotFound, Unauthorized, Forbidden, Unavailable."""
     with told_access("Pull", reference):
         return client.repository(reference).manifest(reference.digest or reference.tag or "")
 
 
 def describe(reference: Reference, manifest: Manifest, client: RegistryClient) -> Descriptor:
-    """How a list refers to an image: with the platform of its config, where that is a config of an image."""
+    """Return how a list refers to an image: with the platform of its config, if that is an image's config."""
     described = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
     if not manifest.is_image:
         return described

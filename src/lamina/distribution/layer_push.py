@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from lamina.cancellation import Cancellation
-from lamina.distribution.known import form, sources
-from lamina.distribution.meter import Meter
+from lamina.distribution.blob_sources import form, sources
+from lamina.distribution.layer_progress import Meter
 from lamina.distribution.repository import Repository
 from lamina.distribution.tail import Tail
 from lamina.distribution.upload import mount, upload
@@ -92,7 +92,7 @@ class LayerPush:
         return self._compress_and_send(layer, meter)
 
     def _forms(self, layer: Layer, wanted: Descriptor | None) -> Iterator[tuple[Descriptor, list[str]]]:
-        """Blobs that stand for the layer, best first, each with the repositories that had it."""
+        """Yield blobs that stand for the layer, best first, each with the repositories that had it."""
         found: dict[Digest, tuple[Descriptor, list[str]]] = {}
         if wanted is not None:
             found[wanted.digest] = (wanted, [])
@@ -107,7 +107,7 @@ class LayerPush:
         yield from found.values()
 
     def _in_family(self, blob: Descriptor | None) -> Descriptor | None:
-        """The same blob with the media type of this manifest's family, where that has one for it."""
+        """Return the blob with the media type of this manifest's family, or None where the family has none for it."""
         if blob is None or blob.media_type in media.FOREIGN_LAYERS:
             return None
         ending = blob.media_type.rpartition("tar")[2].strip("+.") or Compression.NONE.value

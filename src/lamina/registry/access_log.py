@@ -55,7 +55,7 @@ class AccessLog:
 
 
 def open_log(config: Config, closing: AsyncExitStack) -> Write:
-    """The log that the configuration asks for. `closing` closes it in the end."""
+    """Open the log that the configuration asks for. `closing` closes it in the end."""
     if config.access_log is None:
         return ignore
     log = AccessLog(config.access_log)

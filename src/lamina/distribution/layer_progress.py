@@ -22,11 +22,11 @@ class Meter:
         self._lock = threading.Lock()
 
     def say(self, status: str) -> None:
-        """A step was reached."""
+        """Report that a step was reached."""
         self._report(Status(status, self._id))
 
     def at(self, status: str, current: int) -> None:
-        """So many bytes of this step are done."""
+        """Report that so many bytes of this step are done."""
         now = time.monotonic()
         with self._lock:
             if now - self._last < INTERVAL and current != self._total:
