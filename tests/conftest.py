@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import base
 from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
 from support.processes import processes_naming
 from support.programs import need
 
-settings.register_profile("shared", deadline=None)  # the machine has other work, and how long that takes says nothing
+# The machine has other work, so how long an example takes says nothing.
+settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
 
