@@ -39,8 +39,8 @@ def remember(store: Store, reference: Reference, layers: Iterable[tuple[Digest, 
     with store.transaction() as transaction:
         for diff_id, blob in layers:
             new = Source(reference.domain, reference.path, str(blob.digest), blob.size, blob.media_type)
-            known = [source for source in _decode(transaction.get(BUCKET, str(diff_id))) if source != new]
-            transaction.put(BUCKET, str(diff_id), msgspec.json.encode([new, *known][:KEPT]))
+            others = [source for source in _decode(transaction.get(BUCKET, str(diff_id))) if source != new]
+            transaction.put(BUCKET, str(diff_id), msgspec.json.encode([new, *others][:KEPT]))
 
 
 def sources(store: Store, diff_id: Digest, domain: str) -> Iterator[Source]:

@@ -24,19 +24,19 @@ class Challenge:
 
 def parse_challenges(header: str) -> list[Challenge]:
     """Return all challenges of a WWW-Authenticate header; what is malformed ends the list."""
-    found: list[Challenge] = []
+    challenges: list[Challenge] = []
     position = 0
     while position < len(header):
-        if found and (match := _PARAMETER.match(header, position)):
+        if challenges and (match := _PARAMETER.match(header, position)):
             quoted = match[2]
             value = match[3] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-            found[-1].parameters[match[1].lower()] = value
+            challenges[-1].parameters[match[1].lower()] = value
         elif match := _SCHEME.match(header, position):
-            found.append(Challenge(match[1].lower()))
+            challenges.append(Challenge(match[1].lower()))
         else:
             break
         position = match.end()
-    return found
+    return challenges
 
 
 def next_link(header: str | None) -> str | None:

@@ -60,10 +60,10 @@ class LayerFetch:
             return None
 
     def _from_registry(self, blob: Descriptor, diff_id: Digest, meter: Meter) -> Layer:
-        with self.store.blobs.ingest(ref=f"pull-{blob.digest}", algorithm=blob.digest.algorithm) as kept:
-            tail = Tail(kept)
+        with self.store.blobs.ingest(ref=f"pull-{blob.digest}", algorithm=blob.digest.algorithm) as blob_ingest:
+            tail = Tail(blob_ingest)
             with ThreadPoolExecutor(1, "download") as side:
-                arrived = side.submit(self._download, blob, kept, tail, meter)
+                arrived = side.submit(self._download, blob, blob_ingest, tail, meter)
                 layer, problem = None, None
                 try:
                     layer = self._follow(tail, blob, diff_id, meter)
@@ -77,7 +77,7 @@ class LayerFetch:
             self.store.blobs.cache(blob.digest, diff_id)
         return layer
 
-    def _download(self, blob: Descriptor, kept: BlobIngest, tail: Tail, meter: Meter) -> None:
+    def _download(self, blob: Descriptor, blob_ingest: BlobIngest, tail: Tail, meter: Meter) -> None:
         try:
 
             def progress(done: int) -> None:
@@ -88,9 +88,9 @@ class LayerFetch:
             else:
                 download(self.repository, blob, tail, progress, self.cancellation)
             meter.say("Verifying Checksum")
-            if kept.size != blob.size:
-                raise Corrupt(f"{blob.digest} has {kept.size} bytes, not {blob.size}", expected=blob.digest)
-            kept.commit(blob.digest)
+            if blob_ingest.size != blob.size:
+                raise Corrupt(f"{blob.digest} has {blob_ingest.size} bytes, not {blob.size}", expected=blob.digest)
+            blob_ingest.commit(blob.digest)
             tail.finish(blob.digest)
             meter.say("Download complete")
         except BaseException as error:

@@ -79,32 +79,32 @@ class LayerPush:
     family: str
     cancellation: Cancellation
 
-    def push(self, layer: Layer, wanted: Descriptor | None) -> Descriptor:
-        """Make the registry have this layer, as the blob `wanted` if that can be; gives the blob it has."""
-        if wanted is not None and wanted.media_type in media.FOREIGN_LAYERS:
-            return wanted
+    def push(self, layer: Layer, original: Descriptor | None) -> Descriptor:
+        """Make the registry have this layer, as the blob `original` if that can be; gives the blob it has."""
+        if original is not None and original.media_type in media.FOREIGN_LAYERS:
+            return original
         self.cancellation.check()
-        meter = Meter(self.report, layer.diff_id, wanted.size if wanted else None)
+        meter = Meter(self.report, layer.diff_id, original.size if original else None)
         meter.say("Preparing")
-        for blob, paths in self._forms(layer, wanted):
+        for blob, paths in self._forms(layer, original):
             if self._is_there(blob, paths, meter) or self._send_cached(blob, meter):
                 return blob
         return self._compress_and_send(layer, meter)
 
-    def _forms(self, layer: Layer, wanted: Descriptor | None) -> Iterator[tuple[Descriptor, list[str]]]:
+    def _forms(self, layer: Layer, original: Descriptor | None) -> Iterator[tuple[Descriptor, list[str]]]:
         """Yield blobs that stand for the layer, best first, each with the repositories that had it."""
-        found: dict[Digest, tuple[Descriptor, list[str]]] = {}
-        if wanted is not None:
-            found[wanted.digest] = (wanted, [])
+        forms: dict[Digest, tuple[Descriptor, list[str]]] = {}
+        if original is not None:
+            forms[original.digest] = (original, [])
         for source in sources(self.store, layer.diff_id, self.repository.reference.domain):
             blob = self._in_family(source.descriptor)
             if blob is not None:
-                found.setdefault(blob.digest, (blob, []))[1].append(source.path)
+                forms.setdefault(blob.digest, (blob, []))[1].append(source.path)
         for digest in self.store.blobs.cached_forms(layer.diff_id):
             blob = self._in_family(form(self.store, layer.diff_id, digest) or self._described(digest))
             if blob is not None:
-                found.setdefault(digest, (blob, []))
-        yield from found.values()
+                forms.setdefault(digest, (blob, []))
+        yield from forms.values()
 
     def _in_family(self, blob: Descriptor | None) -> Descriptor | None:
         """Return the blob with the media type of this manifest's family, or None where the family has none for it."""
@@ -151,13 +151,13 @@ class LayerPush:
         return True
 
     def _compress_and_send(self, layer: Layer, meter: Meter) -> Descriptor:
-        with self.store.blobs.ingest() as kept:
-            tail = Tail(kept)
+        with self.store.blobs.ingest() as ingest:
+            tail = Tail(ingest)
             with ThreadPoolExecutor(1, "compress") as side, self.cancellation.child() as stop:
-                compressed = side.submit(_compress, layer, tail, kept.commit, stop)
+                compressed = side.submit(_compress, layer, tail, ingest.commit, stop)
                 upload(self.repository, tail, self._progress(meter), stop)
                 digest = compressed.result()
-            size = kept.size
+            size = ingest.size
         self.store.blobs.cache(digest, layer.diff_id)
         meter.say("Pushed")
         return Descriptor(_TYPES[self.family][Compression.GZIP], digest, size)

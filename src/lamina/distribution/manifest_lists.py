@@ -48,8 +48,8 @@ def push_list(
     Blobs are mounted where both repositories are in one registry. Raises InvalidInput where the list names what is
     not among the sources, and the kinds of pull and push.
     """
-    known = {manifest.digest for _, manifest in sources}
-    if missing := [entry.digest for entry in index.manifests if entry.digest not in known]:
+    digests = {manifest.digest for _, manifest in sources}
+    if missing := [entry.digest for entry in index.manifests if entry.digest not in digests]:
         raise InvalidInput(f"{missing[0]} is in the list, and nobody knows where")
     goal = client.repository(target)
     with told_access("Push", target):

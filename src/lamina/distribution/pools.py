@@ -124,12 +124,12 @@ def tls_context(domain: str, settings: Settings) -> ssl.SSLContext:
 
 
 def _certificate_files(domain: str, directories: Iterable[Path]) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for directory in directories:
         try:
-            found += sorted(f for f in (directory / domain).iterdir() if f.suffix in (".crt", ".cert"))
+            files += sorted(f for f in (directory / domain).iterdir() if f.suffix in (".crt", ".cert"))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise InvalidInput(f"The certificates in {directory / domain} cannot be read: {error.strerror}") from error
-    return found
+    return files

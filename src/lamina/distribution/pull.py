@@ -102,20 +102,20 @@ def all_manifests(repository: Repository, top: Manifest | Index, above: tuple[In
         return [(above, top)]
     if len(above) >= MAX_INDEX_DEPTH:
         raise InvalidInput(f"{repository.reference} nests indexes deeper than {MAX_INDEX_DEPTH}")
-    found = []
+    images = []
     for entry in top.images:
-        found += all_manifests(repository, child(repository, entry), (*above, top))
-        if len(found) > MAX_PLATFORMS:
+        images += all_manifests(repository, child(repository, entry), (*above, top))
+        if len(images) > MAX_PLATFORMS:
             raise TooLarge(f"{repository.reference} has more than {MAX_PLATFORMS} images")
-    return found
+    return images
 
 
 def child(repository: Repository, entry: Descriptor) -> Manifest | Index:
     """Return the manifest that an index points to, checked against what the index says of it."""
-    found = repository.manifest(entry.digest)
-    if len(found.raw) != entry.size:
-        raise Corrupt(f"{entry.digest} has {len(found.raw)} bytes, not {entry.size}", expected=entry.digest)
-    return found
+    manifest = repository.manifest(entry.digest)
+    if len(manifest.raw) != entry.size:
+        raise Corrupt(f"{entry.digest} has {len(manifest.raw)} bytes, not {entry.size}", expected=entry.digest)
+    return manifest
 
 
 class _Pull:
@@ -147,9 +147,9 @@ class _Pull:
 
         Nothing is told before it is there, so that a refusal is the whole answer.
         """
-        found = self._find(reference)
+        source = self._find(reference)
         self._report(Status(f"Pulling from {reference.path}", str(reference.digest or reference.tag or "")))
-        return found
+        return source
 
     def _find(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
         name = reference.digest or reference.tag or ""

@@ -52,13 +52,13 @@ def push(
     """
     repository = client.repository(reference)
     report(Status(f"The push refers to repository [{reference.name}]"))
-    wanted: Sequence[Descriptor | None] = [None] * len(layers)
+    originals: Sequence[Descriptor | None] = [None] * len(layers)
     family = media_type
     if manifest is not None and len(manifest.layers) == len(layers):
-        wanted, family = manifest.layers, manifest.media_type
+        originals, family = manifest.layers, manifest.media_type
     with told_access("Push", reference), store.lease():
         work = LayerPush(repository, store, report, family, client.cancellation)
-        blobs = _all_layers(work, layers, wanted, client.settings.max_uploads)
+        blobs = _all_layers(work, layers, originals, client.settings.max_uploads)
     config_type = media.DOCKER_CONFIG if family == media.DOCKER_MANIFEST else media.OCI_CONFIG
     final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
     if manifest is not None and [b.digest for b in blobs] == [b.digest for b in manifest.layers]:
@@ -80,17 +80,17 @@ def _told(reference: Reference, pushed: Manifest, report: Report) -> Pushed:
 
 
 def _all_layers(
-    work: LayerPush, layers: Sequence[Layer], wanted: Sequence[Descriptor | None], at_once: int
+    work: LayerPush, layers: Sequence[Layer], originals: Sequence[Descriptor | None], at_once: int
 ) -> list[Descriptor]:
     with ExitStack() as cleanup:
         threads = ThreadPoolExecutor(at_once, "push")
         cleanup.callback(threads.shutdown, wait=True, cancel_futures=True)
         stop = cleanup.enter_context(work.cancellation.child())
         work = replace(work, cancellation=stop)
-        first = {layer.diff_id: at for at, layer in reversed(list(enumerate(layers)))}
+        first = {layer.diff_id: position for position, layer in reversed(list(enumerate(layers)))}
         started = {
-            diff_id: threads.submit(work.push, layers[at], wanted[at])
-            for diff_id, at in sorted(first.items(), key=lambda item: item[1])
+            diff_id: threads.submit(work.push, layers[position], originals[position])
+            for diff_id, position in sorted(first.items(), key=lambda item: item[1])
         }
         done, _ = wait(started.values(), return_when=FIRST_EXCEPTION)
         failed = [future.exception() for future in done if future.exception()]

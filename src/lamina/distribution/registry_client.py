@@ -100,10 +100,12 @@ class RegistryClient:
         if not challenges:
             transport.document("GET", "/v2/")
             return credentials
-        found = run_flow(transport.endpoint, self._pools, self.settings, challenges, credentials, (), offline=True)
-        headers = {"Authorization": found.value}
+        authorization = run_flow(
+            transport.endpoint, self._pools, self.settings, challenges, credentials, (), offline=True
+        )
+        headers = {"Authorization": authorization.value}
         drain(transport.request("GET", "/v2/", headers=headers))
-        return _to_keep(credentials, found)
+        return _to_keep(credentials, authorization)
 
     def catalog(self, domain: str, *, limit: int | None = None) -> Iterator[str]:
         """Yield the names of a registry's repositories, as far as it tells them."""
@@ -146,7 +148,7 @@ class RegistryClient:
         return True
 
 
-def _to_keep(credentials: Credentials, found: Authorization) -> Credentials:
-    if not found.refresh_token:
+def _to_keep(credentials: Credentials, authorization: Authorization) -> Credentials:
+    if not authorization.refresh_token:
         return credentials
-    return Credentials(username=credentials.username, identity_token=found.refresh_token)
+    return Credentials(username=credentials.username, identity_token=authorization.refresh_token)

@@ -80,16 +80,16 @@ class Repository:
 
     def referrers(self, subject: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
         """Return what refers to `subject`. The tag schema is asked where the registry has no referrers API."""
-        found: list[Descriptor] = []
+        entries: list[Descriptor] = []
         url = self.url("referrers", str(subject))
         if artifact_type:
             url = _with_query(url, f"artifactType={quote(artifact_type, safe='')}")
         try:
             for raw in _pages(self.transport, url, self.pulling):
-                found += Index.parse(raw).manifests
+                entries += Index.parse(raw).manifests
         except (NotFound, Unsupported):
-            found = self._referrers_by_tag(subject)
-        return tuple(entry for entry in found if artifact_type in ("", entry.artifact_type))
+            entries = self._referrers_by_tag(subject)
+        return tuple(entry for entry in entries if artifact_type in ("", entry.artifact_type))
 
     def _referrers_by_tag(self, subject: Digest) -> list[Descriptor]:
         try:
@@ -128,9 +128,9 @@ class Repository:
             raise InvalidInput(f"{descriptor.digest} has {descriptor.size} bytes, more than {limit}")
         _, raw = self.transport.document("GET", self.url("blobs", str(descriptor.digest)), self.pulling)
         if not descriptor.digest.matches(raw):
-            found = Digest.of(raw, descriptor.digest.algorithm)
+            digest = Digest.of(raw, descriptor.digest.algorithm)
             raise Corrupt(
-                f"The blob {descriptor.digest} of {self.reference.name} has digest {found}", expected=descriptor.digest
+                f"The blob {descriptor.digest} of {self.reference.name} has digest {digest}", expected=descriptor.digest
             )
         return raw
 

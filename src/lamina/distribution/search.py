@@ -38,17 +38,17 @@ def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
         raise InvalidInput(f"The limit {limit} is not between 1 and {MAX_RESULTS}")
     first, slash, rest = term.partition("/")
     named = slash and ("." in first or ":" in first or first == "localhost")
-    domain, wanted = (first, rest) if named else (DEFAULT_DOMAIN, term)
+    domain, words = (first, rest) if named else (DEFAULT_DOMAIN, term)
     try:
-        return _by_search(client, domain, wanted, limit)
+        return _by_search(client, domain, words, limit)
     except (NotFound, Unsupported):
-        matching = (name for name in client.catalog(domain, limit=CATALOG_READ) if wanted in name)
+        matching = (name for name in client.catalog(domain, limit=CATALOG_READ) if words in name)
         return [Found(f"{domain}/{name}") for name in islice(matching, limit)]
 
 
-def _by_search(client: RegistryClient, domain: str, wanted: str, limit: int) -> list[Found]:
+def _by_search(client: RegistryClient, domain: str, words: str, limit: int) -> list[Found]:
     transport = client.registry(domain)
-    path = f"/v1/search?{urlencode({'q': wanted, 'n': limit})}"
+    path = f"/v1/search?{urlencode({'q': words, 'n': limit})}"
     url = f"https://{SEARCH_HOST}{path}" if domain in (DEFAULT_DOMAIN, HUB) else path
     _, raw = transport.document("GET", url)
     results = objects(decode_object(raw, "search result"), "results", "search result")

@@ -115,17 +115,19 @@ class Endpoint:
 
 def endpoints(domain: str, settings: Settings, *, for_pull: bool) -> list[Endpoint]:
     """Return where to ask for the content of `domain`, in order. Plain HTTP follows each insecure HTTPS endpoint."""
-    found: list[Endpoint] = []
+    places: list[Endpoint] = []
     for mirror in settings.mirrors_of(domain) if for_pull else ():
         parts = urlsplit(mirror if "://" in mirror else f"https://{mirror}")
         insecure = parts.scheme == "http" or settings.is_insecure(parts.netloc)
-        found.append(Endpoint(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", parts.netloc, insecure, True))
+        places.append(
+            Endpoint(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", parts.netloc, insecure, True)
+        )
     host = HUB if domain == DEFAULT_DOMAIN else domain
     insecure = settings.is_insecure(host)
-    found.append(Endpoint(f"https://{host}", host, insecure))
+    places.append(Endpoint(f"https://{host}", host, insecure))
     if insecure:
-        found.append(Endpoint(f"http://{host}", host, True))
-    return found
+        places.append(Endpoint(f"http://{host}", host, True))
+    return places
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class Kept(Protocol):
+class Ingest(Protocol):
     """What is being written: a store's ingest."""
 
     size: int
@@ -30,27 +30,27 @@ class BegunAnew(Exception):
 class Tail:
     """Passes writes on to an ingest, and tells waiting readers. `finish` or `fail` ends the waiting."""
 
-    def __init__(self, kept: Kept) -> None:
-        self._kept = kept
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
         self._changed = threading.Condition()
         self._digest: Digest | None = None
         self._problem: BaseException | None = None
         self._ended = False
         self._restarts = 0
-        self.size = kept.size
+        self.size = ingest.size
 
     def write(self, data: bytes) -> int:
         """Append, and wake the readers."""
-        count = self._kept.write(data)
+        count = self._ingest.write(data)
         with self._changed:
-            self.size = self._kept.size
+            self.size = self._ingest.size
             self._changed.notify_all()
         return count
 
     def restart(self) -> None:
         """Begin again at byte 0; readers that began already fail, and are to be started again."""
         with self._changed:
-            self._kept.restart()
+            self._ingest.restart()
             self.size = 0
             self._restarts += 1
             self._changed.notify_all()
@@ -93,7 +93,7 @@ class Tail:
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return bytes that are there already."""
-        return self._kept.read_at(offset, size)
+        return self._ingest.read_at(offset, size)
 
     def reader(self) -> TailReader:
         """Return a stream from byte 0 that waits for what is still to come."""

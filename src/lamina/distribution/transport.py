@@ -116,9 +116,9 @@ class Transport:
 
     def _known_authorization(self, scopes: tuple[str, ...]) -> Authorization | None:
         with self._lock:
-            known = self._authorizations.get(scopes)
-            if known and known.fresh():
-                return known
+            authorization = self._authorizations.get(scopes)
+            if authorization and authorization.fresh():
+                return authorization
             try:
                 return self._authorize(scopes) if self._challenges else None
             except Unauthorized:
@@ -128,9 +128,9 @@ class Transport:
         self, challenges: list[Challenge], scopes: tuple[str, ...], used: Authorization | None, refused: LaminaError
     ) -> Authorization:
         with self._lock:
-            known = self._authorizations.get(scopes)
-            if known and known is not used and known.fresh():
-                return known
+            authorization = self._authorizations.get(scopes)
+            if authorization and authorization is not used and authorization.fresh():
+                return authorization
             self._challenges = challenges
             try:
                 return self._authorize(scopes)
@@ -140,18 +140,18 @@ class Transport:
                 ) from error
 
     def _authorize(self, scopes: tuple[str, ...]) -> Authorization:
-        found = run_flow(self.endpoint, self._pools, self.settings, self._challenges, self._credentials, scopes)
-        self._authorizations[scopes] = found
-        return found
+        authorization = run_flow(self.endpoint, self._pools, self.settings, self._challenges, self._credentials, scopes)
+        self._authorizations[scopes] = authorization
+        return authorization
 
-    def resolve(self, target: str, at: str = "") -> str:
-        """Return the URL to which an answer from `at` (the endpoint where empty) points: an upload, a further page.
+    def resolve(self, target: str, source: str = "") -> str:
+        """Return the URL to which an answer from `source` (the endpoint where empty) points: an upload, a further page.
 
         Raises InvalidInput for what is no HTTP URL, and for one that leaves TLS. Only where the registry's own host is
         named without TLS is TLS kept: such a registry does not know that a proxy in front of it speaks it.
         """
         try:
-            url = urljoin(at or self.endpoint.base + "/", target)
+            url = urljoin(source or self.endpoint.base + "/", target)
             parts, ours = urlsplit(url), urlsplit(self.endpoint.base)
             if parts.scheme == "http" and ours.scheme == "https" and parts.hostname == ours.hostname:
                 url = parts._replace(scheme="https", netloc=ours.netloc).geturl()

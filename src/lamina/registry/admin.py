@@ -59,10 +59,10 @@ def ls_tags(config: Config, repository: str) -> list[ListedTag]:
     """Return a repository's tags with what they name. Raises NotFound."""
 
     async def work(registry: Registry) -> list[ListedTag]:
-        found = await registry.database.read(inventory.tags, repository)
-        if not found and repository not in {r.name for r in await registry.database.read(inventory.repositories)}:
+        tags = await registry.database.read(inventory.tags, repository)
+        if not tags and repository not in {r.name for r in await registry.database.read(inventory.repositories)}:
             raise NotFound(f"There is no repository {repository}")
-        return found
+        return tags
 
     return _with(config, work)
 

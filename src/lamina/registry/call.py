@@ -132,13 +132,13 @@ class Call:
         """Return the whole body. Raises TooLarge beyond `limit` bytes."""
         if (self.request.content_length or 0) > limit:
             raise _too_large(limit)
-        found, size = [], 0
+        pieces, size = [], 0
         async for piece in self.pieces():
             size += len(piece)
             if size > limit:
                 raise _too_large(limit)
-            found.append(piece)
-        return b"".join(found)
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 def parse_digest(text: str) -> Digest:

@@ -79,8 +79,8 @@ async def _empty_trash(registry: Registry) -> None:
 async def _drop_orphans(registry: Registry, before: float) -> int:
     """Remove content that no commit ever named: a crash came between. It is asked twice: commits go on meanwhile."""
     suspects = await registry.storage.orphans(await _known(registry), before)
-    known = await _known(registry) if suspects else set()
-    lost = [name for name in suspects if name not in known]
+    referred = await _known(registry) if suspects else set()
+    lost = [name for name in suspects if name not in referred]
     await registry.storage.remove(lost)
     return len(lost)
 

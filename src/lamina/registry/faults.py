@@ -61,8 +61,8 @@ _STATUSES: dict[type[LaminaError], int] = {Unsupported: 405}  # 501 would be ret
 
 def status_of(error: LaminaError) -> int:
     """Return the HTTP status for an error; `facts["status"]` wins."""
-    given = error.facts.get("status")
-    return given if isinstance(given, int) else _STATUSES.get(type(error)) or outcome(error).http_status
+    status = error.facts.get("status")
+    return status if isinstance(status, int) else _STATUSES.get(type(error)) or outcome(error).http_status
 
 
 def body_of(error: LaminaError) -> bytes:

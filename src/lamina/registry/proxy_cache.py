@@ -55,14 +55,14 @@ class ProxyCache:
                 return
             origin = self._origin(upstream, repository)
             try:
-                found = await asyncio.to_thread(origin.manifest, reference)
+                fetched = await asyncio.to_thread(origin.manifest, reference)
             except NotFound:
                 return
             except LaminaError:
                 if await self._known(repository, reference):
                     return
                 raise
-            new = describe(found.raw, found.media_type, found.digest, "all")
+            new = describe(fetched.raw, fetched.media_type, fetched.digest, "all")
             tags = [] if isinstance(reference, Digest) else [reference]
             immutable = [tag for tag in tags if self._config.is_immutable(repository, tag)]
             with suppress(Conflict):  # another replica was first, and the tag stays with what that one fetched

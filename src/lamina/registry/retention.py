@@ -28,15 +28,15 @@ async def plan(registry: Registry) -> list[Planned]:
 
     What has an immutable tag stays, whatever the rules say.
     """
-    found = []
+    planned = []
     for repository in await registry.database.read(inventory.repositories):
         rule = next((r for r in registry.config.retention if _covers(r, repository.name)), None)
         if rule is not None:
             listed = await registry.database.read(inventory.manifests, repository.name)
             immutable = partial(registry.config.is_immutable, repository.name)
             going = [m for m in doomed(rule, listed, registry.now()) if not any(map(immutable, m.tags))]
-            found += [Planned(repository.name, m.digest, m.tags) for m in going]
-    return found
+            planned += [Planned(repository.name, m.digest, m.tags) for m in going]
+    return planned
 
 
 async def apply(registry: Registry) -> list[Planned]:

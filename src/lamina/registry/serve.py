@@ -158,7 +158,7 @@ async def listen(registry: Registry, parts: AsyncExitStack) -> str:
         site = web.TCPSite(runner, host, port, ssl_context=context, backlog=1024)
         await site.start()
     except OSError as error:
-        known = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise Unavailable(f"The registry cannot listen on {registry.config.listen}: {known}") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise Unavailable(f"The registry cannot listen on {registry.config.listen}: {reason}") from error
     bound = runner.addresses[0]
     return f"{bound[0]}:{bound[1]}"

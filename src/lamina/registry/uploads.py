@@ -125,13 +125,13 @@ async def keep(
         await database.write(quotas.forget, upload)
         raise
     try:
-        kept = await database.write(repositories.add_blob, repository, str(digest), placed, upload, now, quota)
+        location = await database.write(repositories.add_blob, repository, str(digest), placed, upload, now, quota)
     except LaminaError:
         await _abandon(database, storage, digest, placed, upload)
         raise
-    if kept is None:
+    if location is None:
         raise busy(await storage.offset(repository, upload))
-    if kept != placed.location:
+    if location != placed.location:
         await storage.remove(storage.names(placed.location))
 
 

@@ -60,11 +60,11 @@ class Grants:
         """Return the actions that `user` ("" for anonymous) may do in a repository."""
         if not self._grants:
             return ACTIONS if user else frozenset()
-        found: set[str] = set()
+        actions: set[str] = set()
         for grant in self._grants:
             if _includes(grant.users, user) and any(matches(pattern, repository) for pattern in grant.repositories):
-                found.update(ACTIONS if "*" in grant.actions else grant.actions)
-        return frozenset(found) & ACTIONS
+                actions.update(ACTIONS if "*" in grant.actions else grant.actions)
+        return frozenset(actions) & ACTIONS
 
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
         """Return whether an identity may do an action: by its token where it has one, else by the configuration."""

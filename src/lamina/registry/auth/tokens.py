@@ -90,9 +90,9 @@ class TokenGate:
         return self._grants.allows(identity, repository, action)
 
     def challenge(self, scope: str | None, base: str, problem: str = "") -> str | None:
-        wanted = f',scope="{scope}"' if scope else ""
+        asked_scope = f',scope="{scope}"' if scope else ""
         wrong = f',error="{problem}"' if problem else ""
-        return f'Bearer realm="{self._realm or base + "/token"}",service="{self._signer.service}"{wanted}{wrong}'
+        return f'Bearer realm="{self._realm or base + "/token"}",service="{self._signer.service}"{asked_scope}{wrong}'
 
 
 class TokenEndpoint:
@@ -126,7 +126,7 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
     """Return the name of a key as libtrust has it: base32 of 240 bits of SHA-256 of its DER form, in groups of four."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
-    return ":".join(text[at : at + 4] for at in range(0, len(text), 4))
+    return ":".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -162,9 +162,9 @@ def _make_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def _read_scopes(scopes: Iterable[str]) -> list[tuple[str, set[str]]]:
-    found = []
+    requests = []
     for scope in " ".join(scopes).split():
         match = _SCOPE.fullmatch(scope)
         if match and is_path(match[1]):
-            found.append((match[1], set(match[2].split(","))))
-    return found
+            requests.append((match[1], set(match[2].split(","))))
+    return requests

@@ -28,5 +28,5 @@ def content_headers(digest: str, media_type: str) -> dict[str, str]:
 
 def not_modified(call: Call, digest: str) -> bool:
     """Return whether the client has this content already (RFC 9110, 13.1.2)."""
-    known = call.request.headers.get("If-None-Match")
-    return known is not None and digest in known
+    etags = call.request.headers.get("If-None-Match")
+    return etags is not None and digest in etags

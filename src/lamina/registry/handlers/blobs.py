@@ -65,18 +65,18 @@ def blob_unknown(repository: str, digest: str) -> NotFound:
 
 def _range(call: Call, size: int, headers: dict[str, str]) -> tuple[int, int, int]:
     """Return first byte, last byte and status by the Range header. What is no single range of bytes is ignored."""
-    wanted = call.request.headers.get("Range")
+    header = call.request.headers.get("Range")
     validator = call.request.headers.get("If-Range")
-    if wanted is None or (validator is not None and validator != headers["ETag"]):
+    if header is None or (validator is not None and validator != headers["ETag"]):
         return 0, size - 1, 200
     try:
-        found = parse_byte_range(wanted, size)
+        span = parse_byte_range(header, size)
     except ValueError:
         return 0, size - 1, 200
-    if found is None:
+    if span is None:
         raise RangeInvalid(f"The blob has only {size} bytes", headers={"Content-Range": f"bytes */{size}"})
-    headers["Content-Range"] = f"bytes {found[0]}-{found[1]}/{size}"
-    return found[0], found[1], 206
+    headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{size}"
+    return span[0], span[1], 206
 
 
 async def _content(

@@ -33,17 +33,17 @@ async def catalog(registry: Registry, call: Call) -> web.StreamResponse:
     """List the repositories that the client may see, `n` of them after `last`."""
     n, last = _page(call)
     viewer = Identity(call.identity.name)  # a token names repositories, but here it is about all of them
-    shown: list[str] = []
+    visible: list[str] = []
     more = n > 0
-    at, size = last, n + 1
-    while more and len(shown) <= n:
-        names = await registry.database.read(repositories.catalog, at, size)
+    position, size = last, n + 1
+    while more and len(visible) <= n:
+        names = await registry.database.read(repositories.catalog, position, size)
         more = len(names) == size
         size = max(size, SCANNED)  # this client sees few of them
-        at = names[-1] if names else at
-        shown += [name for name in names if registry.gate.allows(viewer, name, "pull")]
-    headers = _next("/v2/_catalog", n, shown)
-    return document(encode({"repositories": shown[:n]}), headers=headers)
+        position = names[-1] if names else position
+        visible += [name for name in names if registry.gate.allows(viewer, name, "pull")]
+    headers = _next("/v2/_catalog", n, visible)
+    return document(encode({"repositories": visible[:n]}), headers=headers)
 
 
 async def tags(registry: Registry, call: Call) -> web.StreamResponse:
@@ -58,14 +58,14 @@ async def tags(registry: Registry, call: Call) -> web.StreamResponse:
 
 async def referrers(registry: Registry, call: Call) -> web.StreamResponse:
     """List the manifests whose subject is this digest: all of them, or those of one artifact type."""
-    subject, wanted, last = str(call.digest()), call.query("artifactType") or "", call.query("last") or ""
-    found = await registry.database.read(
-        manifests.referrers, call.repository, subject, wanted, last, MOST_REFERRERS + 1
+    subject, artifact_type, last = str(call.digest()), call.query("artifactType") or "", call.query("last") or ""
+    rows = await registry.database.read(
+        manifests.referrers, call.repository, subject, artifact_type, last, MOST_REFERRERS + 1
     )
-    listed = [msgspec.Raw(descriptor) for _, descriptor in found[:MOST_REFERRERS]]
-    headers = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
-    if len(found) > MOST_REFERRERS:
-        query = {"last": found[MOST_REFERRERS - 1][0]} | ({"artifactType": wanted} if wanted else {})
+    listed = [msgspec.Raw(descriptor) for _, descriptor in rows[:MOST_REFERRERS]]
+    headers = {"OCI-Filters-Applied": "artifactType"} if artifact_type else {}
+    if len(rows) > MOST_REFERRERS:
+        query = {"last": rows[MOST_REFERRERS - 1][0]} | ({"artifactType": artifact_type} if artifact_type else {})
         headers["Link"] = f'</v2/{call.repository}/referrers/{subject}?{urlencode(query)}>; rel="next"'
     index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": listed}
     return document(encode(index), media.OCI_INDEX, headers)

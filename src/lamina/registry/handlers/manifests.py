@@ -30,15 +30,15 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
     if registry.proxy_cache is not None:
         await registry.proxy_cache.manifest(call.repository, reference, call.query("ns"), registry.now())
     query = manifests.find_by_digest if isinstance(reference, Digest) else manifests.find_by_tag
-    found = await registry.database.read(query, call.repository, str(reference), with_raw)
-    if found is None:
+    manifest = await registry.database.read(query, call.repository, str(reference), with_raw)
+    if manifest is None:
         raise await manifest_unknown(registry, call.repository, str(reference))
     if with_raw:
-        _note_pull(registry, call, found)
-    headers = content_headers(found.digest, found.media_type)
-    if not_modified(call, found.digest):
+        _note_pull(registry, call, manifest)
+    headers = content_headers(manifest.digest, manifest.media_type)
+    if not_modified(call, manifest.digest):
         return empty(304, headers)
-    return _served(found, headers)
+    return _served(manifest, headers)
 
 
 async def put(registry: Registry, call: Call) -> web.StreamResponse:
@@ -95,14 +95,14 @@ def _stated_digest(call: Call) -> Digest | None:
     return parse_digest(written) if written else None
 
 
-def _note_pull(registry: Registry, call: Call, found: Found) -> None:
+def _note_pull(registry: Registry, call: Call, manifest: Found) -> None:
     """Note a GET as a pull. A HEAD only asks whether there is something new."""
-    registry.pulls.note(call.repository, found.digest, registry.now())
-    fields = {"repository": call.repository, "digest": found.digest, "mediaType": found.media_type}
+    registry.pulls.note(call.repository, manifest.digest, registry.now())
+    fields = {"repository": call.repository, "digest": manifest.digest, "mediaType": manifest.media_type}
     registry.notify("pull", fields | {"reference": call.target.reference, "user": call.identity.name})
 
 
-def _served(found: Found, headers: dict[str, str]) -> web.Response:
-    if found.raw is None:
-        return empty(200, headers | {"Content-Length": str(found.size)})
-    return web.Response(body=bytes(found.raw), headers=headers)
+def _served(manifest: Found, headers: dict[str, str]) -> web.Response:
+    if manifest.raw is None:
+        return empty(200, headers | {"Content-Length": str(manifest.size)})
+    return web.Response(body=bytes(manifest.raw), headers=headers)

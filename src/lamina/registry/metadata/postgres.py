@@ -93,16 +93,16 @@ class PostgresDatabase:
 
     def _connection(self) -> tuple[psycopg.Connection[Row], bool]:
         """Return this thread's connection, and whether it was used before."""
-        known: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
-        if known is not None and not known.closed:
-            return known, True
+        current: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
+        if current is not None and not current.closed:
+            return current, True
         try:
-            made = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
+            connection = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
         except psycopg.OperationalError as error:
             raise Unavailable("The registry's database cannot be reached") from error
-        self._local.connection = made
-        self._open.add(made)
-        return made, False
+        self._local.connection = connection
+        self._open.add(connection)
+        return connection, False
 
     def _discard(self, connection: psycopg.Connection[Row]) -> None:
         connection.close()

@@ -102,16 +102,16 @@ def remove_older(folder: Path, before: float) -> int:
     return removed
 
 
-def unknown_files(folder: Path, known: set[str], before: float) -> list[str]:
-    """Return files below `folder`, relative to it, that are not `known` and did not change since `before`."""
-    found = []
+def unknown_files(folder: Path, referred: set[str], before: float) -> list[str]:
+    """Return files below `folder`, relative to it, that are not `referred` and did not change since `before`."""
+    unreferred = []
     for directory, _, names in os.walk(folder):
         for name in names:
             path = Path(directory, name)
             location = str(path.relative_to(folder))
             try:
-                if location not in known and path.stat().st_ctime < before:
-                    found.append(location)
+                if location not in referred and path.stat().st_ctime < before:
+                    unreferred.append(location)
             except FileNotFoundError:
                 continue
-    return found
+    return unreferred

@@ -106,10 +106,10 @@ class LocalStorage:
                 hasher = await self._in_thread(hash_file, fd, digest.algorithm)
             source = self._path(repository, upload)
             self._hashers.pop(upload)
-            found = Digest.from_hasher(hasher)
-            if found != digest:
+            actual = Digest.from_hasher(hasher)
+            if actual != digest:
                 source.unlink(missing_ok=True)
-                raise wrong_digest(digest, found)
+                raise wrong_digest(digest, actual)
             if size <= SMALL:
                 content = os.pread(fd, size, 0)
                 source.unlink()
@@ -154,8 +154,8 @@ class LocalStorage:
     async def expire(self, before: float) -> int:
         return await self._in_thread(remove_older, self._uploads, before)
 
-    async def orphans(self, known: set[str], before: float) -> list[str]:
-        return await self._in_thread(unknown_files, self._blobs, known, before)
+    async def orphans(self, referred: set[str], before: float) -> list[str]:
+        return await self._in_thread(unknown_files, self._blobs, referred, before)
 
     async def check(self) -> None:
         if not os.access(self._uploads, os.W_OK):

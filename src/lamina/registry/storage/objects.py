@@ -92,10 +92,10 @@ class ObjectStorage:
         hasher, covered = self._hashers.pop(upload) or (None, -1)
         if hasher is None or covered != state.size or hasher.name != digest.algorithm:
             hasher = await self._hash_again(repository, upload, state, digest.algorithm)
-        found = Digest.from_hasher(hasher)
-        if found != digest:
+        actual = Digest.from_hasher(hasher)
+        if actual != digest:
             await self.cancel(repository, upload)
-            raise wrong_digest(digest, found)
+            raise wrong_digest(digest, actual)
         if all(not segment.key for segment in segments):
             return Placed("", state.size, b"".join(segment.data for segment in segments), state.segments)
         return Placed(state.segments, state.size, None, state.segments)
@@ -117,8 +117,8 @@ class ObjectStorage:
                 yield segment.data[start:end]
                 continue
             try:
-                found = await obstore.get_async(self._store, segment.key, options={"range": (start, end)})
-                async for piece in found.stream(min_chunk_size=_READ):
+                answer = await obstore.get_async(self._store, segment.key, options={"range": (start, end)})
+                async for piece in answer.stream(min_chunk_size=_READ):
                     yield bytes(piece)
             except BaseError as error:
                 raise trouble(error) from error
@@ -156,16 +156,16 @@ class ObjectStorage:
                     count += 1
         return count
 
-    async def orphans(self, known: set[str], before: float) -> list[str]:
-        found = []
+    async def orphans(self, referred: set[str], before: float) -> list[str]:
+        lost = []
         try:
             async for page in obstore.list(self._store):
                 for item in page:
-                    if item["path"] not in known and item["last_modified"].timestamp() < before:
-                        found.append(item["path"])
+                    if item["path"] not in referred and item["last_modified"].timestamp() < before:
+                        lost.append(item["path"])
         except BaseError as error:
             raise trouble(error) from error
-        return found
+        return lost
 
     async def check(self) -> None:
         try:

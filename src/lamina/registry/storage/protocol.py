@@ -74,8 +74,8 @@ class Storage(Protocol):
         """Drop uploads that nobody touched since `before`; gives how many."""
         ...
 
-    async def orphans(self, known: set[str], before: float) -> list[str]:
-        """Return the names of files or objects older than `before` that are not among `known`."""
+    async def orphans(self, referred: set[str], before: float) -> list[str]:
+        """Return the names of files or objects older than `before` that are not among `referred`."""
         ...
 
     async def check(self) -> None:
@@ -100,6 +100,6 @@ def busy(size: int) -> RangeInvalid:
     return RangeInvalid("Another request is writing to this upload", offset=size)
 
 
-def wrong_digest(expected: Digest, found: Digest) -> InvalidInput:
+def wrong_digest(expected: Digest, actual: Digest) -> InvalidInput:
     """Return the error for content that is not what the client said."""
-    return InvalidInput(f"The content has digest {found}, not {expected}", code=DIGEST_INVALID)
+    return InvalidInput(f"The content has digest {actual}, not {expected}", code=DIGEST_INVALID)
