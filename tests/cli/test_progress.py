@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from lamina.cli.show.progress import Display
+from lamina.cli.progress import Display
 from lamina.progress import Message, Output, Status
 
 MESSAGES = (

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lamina.cli.config import ConfigFile
 from lamina.cli.contexts import ContextStore
-from lamina.cli.credentials import auth_for, registry_of, to_auth
+from lamina.cli.key_values import environment, labels
 from lamina.cli.main import run
-from lamina.cli.pairs import environment, labels
-from lamina.cli.settings import read_settings
+from lamina.cli.references import auth_for, registry_of, to_auth
+from lamina.cli.settings import ConfigFile, read_settings
 from lamina.client.dial import Tls
 from lamina.credentials import Credentials
 from lamina.errors import Conflict, InvalidInput, NotFound

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lamina.cli.template import Template
-from lamina.cli.template.template import lenient
+from lamina.cli.template.evaluate import lenient
 from lamina.errors import InvalidInput
 
 VALUE = {

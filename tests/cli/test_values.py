@@ -9,19 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.api.containers import DeviceMapping, RestartPolicy, TmpfsOptions, Ulimit, encode
-from lamina.cli.arguments import filters, parse_bool
+from lamina.cli.arguments import filters, moment, parse_bool
 from lamina.cli.commands.build import arguments
+from lamina.cli.commands.containers import displayed_ports
 from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
-from lamina.cli.names import split_reference
-from lamina.cli.run.endpoints import network_mode
+from lamina.cli.references import split_reference
 from lamina.cli.run.limits import gpu_requests, nano_cpus, parse_device, parse_ulimit, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount
-from lamina.cli.run.ports import exposed, parse_publish
-from lamina.cli.run.security import restart_policy, security_options
-from lamina.cli.show.containers import displayed_ports
-from lamina.cli.show.rows import natural
-from lamina.cli.show.times import moment, rfc3339_nano
-from lamina.cli.terminal.detach import DetachFilter, parse_keys
+from lamina.cli.run.networks import exposed, network_mode, parse_publish
+from lamina.cli.run.request import restart_policy, security_options
+from lamina.cli.table import natural, rfc3339_nano
+from lamina.cli.terminal.pump import DetachFilter, parse_keys
 from lamina.errors import InvalidInput, NotFound
 
 

@@ -71,7 +71,7 @@ ENTRIES = {
     ("cli/commands/manifest.py", "distribution"),
     ("cli/commands/registry.py", "distribution"),
     ("cli/commands/registry.py", "registry"),
-    ("cli/unpacking.py", "layers"),  # what containers send is as hostile as what images hold
+    ("cli/copying.py", "layers"),  # what containers send is as hostile as what images hold
 }
 
 

@@ -1,17 +1,21 @@
-"""Flags as Docker's users write them: click's commands, taught the habits of Go's pflag.
+"""Flags and arguments as Docker's users write them: click's commands, taught the habits of Go's pflag.
 
 `--rm=false` and `-i=true` set a switch, `-e=A=B` gives a short flag its value behind `=`.
 """
 
 from __future__ import annotations
 
+import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from lamina.errors import InvalidInput
+from lamina.cli.session import Session
+from lamina.cli.terminal.screen import quoted
+from lamina.errors import InvalidInput, LaminaError
+from lamina.formats.printable import printable
 
 FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
@@ -126,7 +130,68 @@ def filters(pairs: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+def moment(text: str) -> str | None:
+    """Return a time of `--since` or `--until` as the API takes it: Unix seconds with a fraction, or None for "".
+
+    The client parses it, because a time without a zone means the client's zone. Raise InvalidInput.
+    """
+    from lamina.formats.times import parse_moment  # `re` patterns that only two commands need
+
+    return "{}.{:09d}".format(*divmod(parse_moment(text), 10**9)) if text else None
+
+
 filter_option = click.option("-f", "--filter", "filter_", multiple=True, metavar="KEY=VALUE", help="Show what matches")
 FORMAT_HELP = "Print with a Go template, 'table TEMPLATE' or 'json'"
 format_option = click.option("--format", "format_", default="", metavar="TEMPLATE", help=FORMAT_HELP)
 short_format_option = click.option("-f", "--format", "format_", default="", metavar="TEMPLATE", help=FORMAT_HELP)
+
+
+Names = Callable[[Session], Iterable[str]]
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def _completer(names: Names) -> Completer:
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            with Session(ctx.find_root().params) as session:
+                if session.settings.is_default and not session.is_up:
+                    return []  # pressing Tab must not start a daemon
+                fitting = (name for name in names(session) if name.startswith(incomplete))
+                return sorted(name for name in fitting if name == printable(name))  # the shell would show it
+        except LaminaError:
+            return []
+
+    return complete
+
+
+complete_containers = _completer(lambda session: [c.name for c in session.client.containers.list(all=True)])
+complete_running = _completer(lambda session: [c.name for c in session.client.containers.list()])
+complete_images = _completer(
+    lambda session: [tag.removesuffix(":latest") for image in session.client.images.list() for tag in image.tags]
+)
+complete_volumes = _completer(lambda session: [volume.name for volume in session.client.volumes.list()])
+complete_networks = _completer(lambda session: [network.name for network in session.client.networks.list()])
+
+
+def for_each(names: Iterable[str], action: Callable[[str], object], *, forgive: type[LaminaError] | None = None) -> int:
+    """Call `action` for each name, printing errors as they come; the exit code. Kind `forgive` does not count."""
+    code = 0
+    for name in names:
+        try:
+            action(name)
+        except LaminaError as error:
+            sys.stdout.flush()
+            prefix = "Error response from daemon: " if error.facts.get("from_daemon") else "lamina: "
+            print(f"{prefix}{quoted(str(error))}", file=sys.stderr)
+            code = code if forgive is not None and isinstance(error, forgive) else 1
+    return code
+
+
+def for_each_named(names: Iterable[str], action: Callable[[str], object]) -> int:
+    """`for_each`, printing every name that went well."""
+
+    def act(name: str) -> None:
+        action(name)
+        print(name)
+
+    return for_each(names, act)

@@ -41,7 +41,7 @@ class Session:
     @property
     def is_up(self) -> bool:
         """Whether the default daemon listens already."""
-        from lamina.cli.launch import listens
+        from lamina.cli.start_daemon import listens
 
         return listens(self.settings.address.path)
 
@@ -52,7 +52,7 @@ class Session:
 
         settings = self.settings
         if settings.is_default:
-            from lamina.cli.launch import ensure_running
+            from lamina.cli.start_daemon import ensure_running
 
             ensure_running(settings.address.path)
         return Client(settings.address, tls=settings.tls, version=settings.version, headers=settings.headers)

@@ -9,9 +9,8 @@ from typing import IO
 
 import click
 
-from lamina.cli import completing
-from lamina.cli.arguments import command, many, switch
-from lamina.cli.names import split_reference
+from lamina.cli.arguments import command, complete_images, many, switch
+from lamina.cli.references import split_reference
 from lamina.cli.session import Session
 from lamina.errors import InvalidInput
 
@@ -44,7 +43,7 @@ def write_archive(write: Callable[[IO[bytes]], None], output: str) -> None:
     lamina save -o busybox.tar busybox
     lamina save my-app my-db | gzip > both.tar.gz
 """)
-@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=completing.images)
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=complete_images)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
 @click.option("--platform", default=None, help="Save only this platform")
 @click.pass_obj
@@ -63,7 +62,7 @@ def save(session: Session, references: tuple[str, ...], output: str, platform: s
 @click.pass_obj
 def load(session: Session, input_: str, platform: str | None, quiet: bool) -> None:
     """Load images from an archive that `save` wrote, compressed or not."""
-    from lamina.cli.show.progress import Display
+    from lamina.cli.progress import Display
     from lamina.progress import Message, Output
 
     if not input_ and sys.stdin.isatty():

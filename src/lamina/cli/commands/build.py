@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lamina.cli.arguments import command, many, switch
+from lamina.cli.key_values import mapping
+from lamina.cli.references import all_auths
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
 from lamina.errors import InvalidInput, LaminaError
@@ -66,8 +68,7 @@ PIECE = 1 << 20
 @click.pass_obj
 def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
-    from lamina.cli.credentials import all_auths
-    from lamina.cli.show.progress import Display
+    from lamina.cli.progress import Display
     from lamina.client.building import run_build
 
     if iidfile:
@@ -114,7 +115,6 @@ def _rest(head: bytes) -> Iterator[bytes]:
 
 def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     from lamina.api.build import BuildRequest
-    from lamina.cli.pairs import mapping
     from lamina.cli.run.limits import parse_ulimit, size
 
     return BuildRequest(

@@ -7,10 +7,10 @@ import os
 
 import click
 
-from lamina.cli.arguments import command, format_option, parse_bool, switch
+from lamina.cli.arguments import command, for_each_named, format_option, parse_bool, switch
 from lamina.cli.contexts import ContextStore
-from lamina.cli.each import for_each_named
 from lamina.cli.session import Session
+from lamina.cli.table import Column, print_rows
 from lamina.client.address import default_socket, parse_address
 from lamina.client.dial import Tls
 from lamina.errors import Conflict, InvalidInput
@@ -52,9 +52,6 @@ def _endpoint(text: str) -> tuple[str, Tls | None]:
 @click.pass_obj
 def ls(session: Session, format_: str, quiet: bool) -> None:
     """List contexts; the current one has a star."""
-    from lamina.cli.show.rows import Column
-    from lamina.cli.show.table import print_rows
-
     current = session.settings.context
     named = os.environ.get("LAMINA_HOST") or os.environ.get("DOCKER_HOST")
     host = str(session.settings.address) if current == "default" else named or f"unix://{default_socket()}"

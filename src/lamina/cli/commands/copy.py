@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from lamina.cli import completing
-from lamina.cli.arguments import command, switch
+from lamina.cli.arguments import command, complete_containers, switch
 from lamina.cli.copying import (
     GO_DIRECTORY,
     GO_IRREGULAR,
@@ -25,6 +24,7 @@ from lamina.cli.copying import (
     place,
     split_argument,
     split_entry,
+    unpack,
 )
 from lamina.cli.session import Session
 from lamina.client.containers import Containers
@@ -66,7 +66,6 @@ def _from_container(containers: Containers, name: str, path: str, target: str, k
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
         return
-    from lamina.cli.unpacking import unpack
 
     source = Source(_top(asked), bool(stat["mode"] & GO_DIRECTORY))
     unpack(chunks, _top(path), place(source, local_target(target)), keep_owner=keep_owner)
@@ -127,7 +126,7 @@ def _local_entries(path: str, name: str, follow: bool) -> Iterator[Packed]:
 
 
 @command("lamina export -o rootfs.tar app1")
-@click.argument("container", shell_complete=completing.containers)
+@click.argument("container", shell_complete=complete_containers)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
 @click.pass_obj
 def export(session: Session, container: str, output: str) -> None:

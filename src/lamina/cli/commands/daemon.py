@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from lamina.cli.arguments import command, many
-from lamina.cli.pairs import mapping
+from lamina.cli.key_values import mapping
 
 F = TypeVar("F", bound=Callable[..., Any])
 

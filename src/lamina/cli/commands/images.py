@@ -1,16 +1,130 @@
-"""`lamina images`, `history`, `tag` and `rmi`."""
+"""`lamina images`, `history`, `tag`, `rmi` and `commit`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 import click
 
-from lamina.cli import completing
-from lamina.cli.arguments import command, filter_option, filters, format_option, switch
-from lamina.cli.each import for_each
-from lamina.cli.names import split_reference
+from lamina.cli.arguments import (
+    command,
+    complete_containers,
+    complete_images,
+    filter_option,
+    filters,
+    for_each,
+    format_option,
+    many,
+    switch,
+)
+from lamina.cli.references import split_reference
 from lamina.cli.session import Session
+from lamina.cli.table import LABELS, Column, ago, created_at, ellipsis, print_rows, rfc3339, short_id
 from lamina.errors import NotFound
 from lamina.formats.printable import printable
+from lamina.formats.sizes import human_size
+
+Document = Mapping[str, Any]
+NONE = "<none>"
+
+
+def _id(document: Document, trunc: bool) -> str:
+    return short_id(document["Id"]) if trunc else str(document["Id"])
+
+
+def _size_of(name: str) -> Column:
+    def value(document: Document, trunc: bool) -> str:
+        size = document.get(name, -1)
+        return human_size(size, 3) if size is not None and size >= 0 else "N/A"
+
+    return Column("SHARED SIZE" if name == "SharedSize" else "SIZE", value)
+
+
+def _unique(document: Document, trunc: bool) -> str:
+    size, shared = document.get("Size", -1), document.get("SharedSize", -1)
+    return human_size(size - shared, 3) if size >= 0 and shared >= 0 else "N/A"
+
+
+def _containers(document: Document, trunc: bool) -> str:
+    count = document.get("Containers", -1)
+    return str(count) if count >= 0 else "N/A"
+
+
+COLUMNS = {
+    "ID": Column("IMAGE ID", _id),
+    "Repository": Column("REPOSITORY", lambda document, trunc: str(document["_repository"])),
+    "Tag": Column("TAG", lambda document, trunc: str(document["_tag"])),
+    "Digest": Column("DIGEST", lambda document, trunc: str(document["_digest"])),
+    "CreatedSince": Column("CREATED", lambda d, trunc: ago(d["Created"]) if d["Created"] > 0 else "N/A"),
+    "CreatedAt": Column("CREATED AT", lambda document, trunc: created_at(document["Created"])),
+    "Size": _size_of("Size"),
+    "VirtualSize": _size_of("Size"),
+    "SharedSize": _size_of("SharedSize"),
+    "UniqueSize": Column("UNIQUE SIZE", _unique),
+    "Containers": Column("CONTAINERS", _containers),
+    "Labels": LABELS,
+}
+DEFAULT = ("Repository", "Tag", "ID", "CreatedSince", "Size")
+WITH_DIGESTS = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
+
+
+def named_rows(images: Iterable[Document], digests: bool) -> Iterator[Document]:
+    """Each image once for each of its tags; with `digests` once for each tag and digest of a repository."""
+    for image in images:
+        tags = [split for text in image.get("RepoTags") or () if (split := _split_tag(text))[0] != NONE]
+        known = [split for text in image.get("RepoDigests") or () if (split := _split_digest(text))[0] != NONE]
+        names = list(_names(tags, known, digests)) or [(NONE, NONE, NONE)]
+        for repository, tag, digest in names:
+            yield {**image, "_repository": repository, "_tag": tag, "_digest": digest}
+
+
+def _names(tags: list[tuple[str, str]], known: list[tuple[str, str]], digests: bool) -> Iterator[tuple[str, str, str]]:
+    tagged = {repository for repository, _ in tags}
+    for repository, tag in tags:
+        found = [digest for name, digest in known if name == repository]
+        for digest in (found or [NONE]) if digests else [NONE]:
+            yield repository, tag, digest
+    for repository, digest in known:
+        if repository not in tagged:
+            yield repository, NONE, digest
+
+
+def _split_tag(text: str) -> tuple[str, str]:
+    repository, _, tag = text.rpartition(":")
+    return repository, tag
+
+
+def _split_digest(text: str) -> tuple[str, str]:
+    repository, _, digest = text.partition("@")
+    return repository, digest
+
+
+def _created_by(document: Document, trunc: bool) -> str:
+    text = str(document.get("CreatedBy", "")).replace("\t", " ")
+    return ellipsis(text, 45) if trunc else text
+
+
+def history_columns(human: bool) -> dict[str, Column]:
+    """The columns of `history`; sizes and times in words where `human`."""
+
+    def when(document: Document, trunc: bool) -> str:
+        if not human:
+            return rfc3339(document["Created"])
+        return ago(document["Created"]) if document["Created"] > 0 else "N/A"
+
+    return {
+        "ID": Column("IMAGE", _id),
+        "CreatedSince": Column("CREATED", when),
+        "CreatedAt": Column("CREATED AT", lambda document, trunc: rfc3339(document["Created"])),
+        "CreatedBy": Column("CREATED BY", _created_by),
+        "Size": Column("SIZE", lambda d, trunc: human_size(d["Size"], 3) if human else str(d["Size"])),
+        "Comment": Column("COMMENT", lambda document, trunc: str(document.get("Comment", ""))),
+    }
+
+
+HISTORY = ("ID", "CreatedSince", "CreatedBy", "Size", "Comment")
+HISTORY_EXACT = ("ID", "CreatedAt", "CreatedBy", "Size", "Comment")
 
 
 @command("""
@@ -37,9 +151,6 @@ def images(
     quiet: bool,
 ) -> None:
     """List images."""
-    from lamina.cli.show.images import COLUMNS, DEFAULT, WITH_DIGESTS, named_rows
-    from lamina.cli.show.table import print_rows
-
     wanted = filters(filter_)
     if reference:
         wanted.setdefault("reference", []).append(reference)
@@ -54,7 +165,7 @@ def images(
     lamina history my-app
     lamina history --no-trunc --format '{{.ID}}: {{.CreatedBy}}' my-app
 """)
-@click.argument("image", shell_complete=completing.images)
+@click.argument("image", shell_complete=complete_images)
 @format_option
 @click.option("-H", "--human/--no-human", default=True, help="Print sizes and dates in words (default true)")
 @switch("--no-trunc", help="Don't shorten")
@@ -65,16 +176,13 @@ def history(
     session: Session, image: str, format_: str, human: bool, no_trunc: bool, quiet: bool, platform: str | None
 ) -> None:
     """Show the history of an image."""
-    from lamina.cli.show.images import HISTORY, HISTORY_EXACT, history_columns
-    from lamina.cli.show.table import print_rows
-
     steps = session.client.images.history(image)
     columns, default = history_columns(human), HISTORY if human else HISTORY_EXACT
     print_rows(steps, columns, default, form=format_, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 
 @command("lamina tag my-app registry.example.com/team/my-app:1.0")
-@click.argument("source", metavar="SOURCE_IMAGE[:TAG]", shell_complete=completing.images)
+@click.argument("source", metavar="SOURCE_IMAGE[:TAG]", shell_complete=complete_images)
 @click.argument("target", metavar="TARGET_IMAGE[:TAG]")
 @click.pass_obj
 def tag(session: Session, source: str, target: str) -> None:
@@ -87,7 +195,7 @@ def tag(session: Session, source: str, target: str) -> None:
     lamina rmi my-app:old
     lamina rmi -f $(lamina images -q --filter dangling=true)
 """)
-@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=completing.images)
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=complete_images)
 @switch("-f", "--force", help="Remove it although stopped containers use it or several names refer to it")
 @switch("--no-prune", help="Don't delete untagged parents")
 @click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
@@ -101,3 +209,31 @@ def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bo
                 print(printable(f"{verb}: {name}"))
 
     return for_each(references, remove, forgive=NotFound if force else None)
+
+
+@command("""
+    lamina commit app1 my-app:fixed
+    lamina commit -c 'ENV DEBUG=true' -c 'CMD ["run"]' -m 'what was tried' app1
+""")
+@click.argument("container", shell_complete=complete_containers)
+@click.argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
+@click.option("-a", "--author", default="", help="Author, such as 'Ada <ada@example.com>'")
+@many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")
+@click.option("-m", "--message", default="", help="Commit message")
+@click.option("-p", "--pause/--no-pause", default=True, help="Pause the container meanwhile (default true)")
+@click.pass_obj
+def commit(
+    session: Session,
+    container: str,
+    reference: str,
+    author: str,
+    changes: tuple[str, ...],
+    message: str,
+    pause: bool,
+) -> None:
+    """Make an image from what a container changed, and print its ID."""
+    repository, tag = split_reference(reference)
+    made = session.client.images.commit(
+        container, repository, tag, message=message, author=author, changes=changes, pause=pause
+    )
+    print(made.id)

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from lamina.cli.arguments import command, switch
-from lamina.cli.each import for_each
+from lamina.cli.arguments import command, for_each, switch
 from lamina.cli.session import Session
 from lamina.client.client import Client
 from lamina.errors import InvalidInput, NotFound
@@ -47,8 +46,7 @@ def _with_empties(value: Any) -> Any:
 
 
 def _as_in_go(name: str, value: Any) -> Any:
-    from lamina.cli.show.absent import MAPS, empty_value
-    from lamina.cli.template.values import Struct
+    from lamina.cli.template.functions import Struct
 
     if value is None:
         with suppress(KeyError):
@@ -94,7 +92,6 @@ def _print_json(found: list[Mapping[str, Any]], compact: bool) -> None:
 
 
 def _print_template(found: list[Mapping[str, Any]], form: str) -> None:
-    from lamina.cli.show.absent import empty_value
     from lamina.cli.template import Template
 
     template = Template.parse(form)
@@ -156,3 +153,41 @@ def inspect_network(session: Session, names: tuple[str, ...], format_: str, verb
 def inspect_volume(session: Session, names: tuple[str, ...], format_: str) -> int:
     """Display detailed information on volumes."""
     return _run(session, GETTERS["volume"], names, format_)
+
+
+TEXTS = frozenset({
+    "Author", "Comment", "Container", "Created", "DockerVersion", "Isolation", "MacAddress", "OsVersion", "Parent",
+    "Platform", "Runtime", "StopSignal", "Variant",
+})  # fmt: skip
+SWITCHES = frozenset({"ArgsEscaped", "NetworkDisabled"})
+NUMBERS = frozenset({
+    "CPUCount", "CPUPercent", "GwPriority", "IOMaximumBandwidth", "IOMaximumIOps", "KernelMemory", "KernelMemoryTCP",
+    "Size", "VirtualSize",
+})  # fmt: skip
+LISTS = frozenset({
+    "Aliases", "Args", "Binds", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps",
+    "BlkioDeviceWriteIOps", "BlkioWeightDevice", "CapAdd", "CapDrop", "Cmd", "DNSNames", "DeviceCgroupRules",
+    "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch", "Entrypoint", "Env", "ExecIDs", "ExtraHosts",
+    "GroupAdd", "Links", "Manifests", "MaskedPaths", "Mounts", "OnBuild", "Peers", "ReadonlyPaths", "RepoDigests",
+    "RepoTags", "SecondaryIPAddresses", "SecondaryIPv6Addresses", "SecurityOpt", "Shell", "Ulimits", "VolumesFrom",
+})  # fmt: skip
+MAPS = frozenset({
+    "Annotations", "DriverOpts", "ExposedPorts", "Labels", "Options", "Services", "Status", "StorageOpt", "Sysctls",
+    "Tmpfs", "Volumes",
+})  # fmt: skip
+POINTERS = frozenset({
+    "ClusterVolume", "ContainerConfig", "Descriptor", "GraphDriver", "Health", "Healthcheck", "Identity",
+    "ImageManifestDescriptor", "Init", "SizeRootFs", "SizeRw", "StopTimeout", "UsageData",
+})  # fmt: skip
+
+_EMPTY: tuple[tuple[frozenset[str], object], ...] = (
+    (TEXTS, ""), (SWITCHES, False), (NUMBERS, 0), (LISTS, ()), (MAPS, {}), (POINTERS, None),
+)  # fmt: skip
+
+
+def empty_value(name: str) -> object:
+    """What a field that is not there is worth in a template. Raises KeyError where Docker has no such field."""
+    for names, value in _EMPTY:
+        if name in names:
+            return value
+    raise KeyError(name)

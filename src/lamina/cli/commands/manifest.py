@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lamina.cli.arguments import command, many, switch
-from lamina.cli.drafts import Drafts, Entry, joined
+from lamina.cli.manifest_lists import Drafts, Entry, joined
 from lamina.cli.session import Session
 from lamina.credentials import CredentialFile
 from lamina.errors import Conflict, InvalidInput, NotFound
@@ -172,7 +172,7 @@ def _show_list(entries: list[Entry], index: Index | None, verbose: bool) -> None
 @click.pass_obj
 def push(session: Session, manifest_list: str, insecure: bool, purge: bool) -> None:
     """Send a list to its registry, with those of its images that are in other repositories."""
-    from lamina.cli.show.progress import Display
+    from lamina.cli.progress import Display
     from lamina.distribution.manifest_lists import push_list
 
     target, drafts = _named(manifest_list), _drafts(session)

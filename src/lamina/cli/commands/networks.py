@@ -6,12 +6,34 @@ from typing import Any
 
 import click
 
-from lamina.cli import completing
-from lamina.cli.arguments import command, filter_option, filters, format_option, many, switch
-from lamina.cli.each import for_each
-from lamina.cli.pairs import mapping
+from lamina.cli.arguments import (
+    command,
+    complete_containers,
+    complete_networks,
+    filter_option,
+    filters,
+    for_each,
+    format_option,
+    many,
+    switch,
+)
+from lamina.cli.key_values import mapping
 from lamina.cli.session import Session
+from lamina.cli.table import LABELS, Column, natural, print_rows, short_id
 from lamina.errors import InvalidInput, NotFound
+
+NETWORKS = {
+    "ID": Column("NETWORK ID", lambda d, trunc: short_id(d["Id"]) if trunc else str(d["Id"])),
+    "Name": Column("NAME", lambda d, trunc: str(d["Name"])),
+    "Driver": Column("DRIVER", lambda d, trunc: str(d["Driver"])),
+    "Scope": Column("SCOPE", lambda d, trunc: str(d["Scope"])),
+    "IPv4": Column("IPV4", lambda d, trunc: str(d.get("EnableIPv4", True)).lower()),
+    "IPv6": Column("IPV6", lambda d, trunc: str(d.get("EnableIPv6", False)).lower()),
+    "Internal": Column("INTERNAL", lambda d, trunc: str(d.get("Internal", False)).lower()),
+    "Labels": LABELS,
+    "CreatedAt": Column("CREATED AT", lambda d, trunc: str(d["Created"])),
+}
+NETWORK_DEFAULT = ("ID", "Name", "Driver", "Scope")
 
 
 @command("""
@@ -94,17 +116,13 @@ def _within(address: str, subnet: str) -> bool:
 @click.pass_obj
 def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, quiet: bool) -> None:
     """List networks."""
-    from lamina.cli.show.networks import NETWORK_DEFAULT, NETWORKS
-    from lamina.cli.show.rows import natural
-    from lamina.cli.show.table import print_rows
-
     form = format_ or (session.settings.config.text("networksFormat") if not quiet else "")
     found = sorted(session.client.networks.list(filters(filter_)), key=lambda network: natural(network.name))
     print_rows(found, NETWORKS, NETWORK_DEFAULT, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 
 @command("lamina network rm web")
-@click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]", shell_complete=completing.networks)
+@click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]", shell_complete=complete_networks)
 @switch("-f", "--force", help="A network that does not exist is no error")
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
@@ -118,8 +136,8 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 
 
 @command("lamina network connect --alias db web database")
-@click.argument("network", shell_complete=completing.networks)
-@click.argument("container", shell_complete=completing.containers)
+@click.argument("network", shell_complete=complete_networks)
+@click.argument("container", shell_complete=complete_containers)
 @many("--alias", "aliases", help="Another name of the container in the network")
 @many("--driver-opt", "driver_opts", metavar="KEY=VALUE", help="Driver options")
 @click.option("--gw-priority", type=int, default=0, help="The highest gives the default gateway")
@@ -143,8 +161,8 @@ def connect(session: Session, /, network: str, container: str, **flags: Any) -> 
 
 
 @command("lamina network disconnect web database")
-@click.argument("network", shell_complete=completing.networks)
-@click.argument("container", shell_complete=completing.containers)
+@click.argument("network", shell_complete=complete_networks)
+@click.argument("container", shell_complete=complete_containers)
 @switch("-f", "--force", help="Disconnect it although it runs")
 @click.pass_obj
 def disconnect(session: Session, network: str, container: str, force: bool) -> None:

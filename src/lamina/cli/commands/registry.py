@@ -10,6 +10,7 @@ import click
 
 from lamina.cli.arguments import FC, command, many, switch
 from lamina.cli.session import Session
+from lamina.cli.table import ago, aligned, write_lines
 from lamina.credentials import CredentialFile
 from lamina.errors import InvalidInput, Unsupported
 
@@ -79,8 +80,6 @@ def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
 @store_options
 def ls(repository: str, config_file: str, root: str) -> None:
     """List the repositories of a registry's store, or the tags of one."""
-    from lamina.cli.show.table import aligned, write_lines
-    from lamina.cli.show.times import ago
     from lamina.formats.sizes import human_size
 
     config = _config(config_file, root)
@@ -118,8 +117,6 @@ def verify(config_file: str, root: str) -> int:
 @switch("--dry-run", help="Only tell what would go")
 def retain(config_file: str, root: str, dry_run: bool) -> None:
     """Delete the images that the [[retention]] rules let go; a running registry does so by itself."""
-    from lamina.cli.show.table import aligned, write_lines
-
     config = _config(config_file, root)
     from lamina.registry import admin
 
@@ -154,7 +151,7 @@ def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
 @click.pass_obj
 def copy(session: Session, source: str, target: str, insecure: tuple[str, ...], no_referrers: bool) -> None:
     """Copy an image with all its platforms between registries, without a daemon and without changing a byte."""
-    from lamina.cli.show.progress import Display
+    from lamina.cli.progress import Display
     from lamina.distribution import RegistryClient, Settings
     from lamina.distribution.copy import copy as run
     from lamina.formats.reference import Reference

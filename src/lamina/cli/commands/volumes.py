@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import click
 
-from lamina.cli import completing
-from lamina.cli.arguments import command, filter_option, filters, format_option, many, switch
-from lamina.cli.each import for_each
-from lamina.cli.pairs import mapping
+from lamina.cli.arguments import (
+    command,
+    complete_volumes,
+    filter_option,
+    filters,
+    for_each,
+    format_option,
+    many,
+    switch,
+)
+from lamina.cli.key_values import mapping
 from lamina.cli.session import Session
+from lamina.cli.table import LABELS, Column, natural, print_rows
 from lamina.errors import InvalidInput, NotFound
+from lamina.formats.sizes import human_size
+
+VOLUMES = {
+    "Name": Column("VOLUME NAME", lambda d, trunc: str(d["Name"])),
+    "Driver": Column("DRIVER", lambda d, trunc: str(d["Driver"])),
+    "Scope": Column("SCOPE", lambda d, trunc: str(d["Scope"])),
+    "Mountpoint": Column("MOUNTPOINT", lambda d, trunc: str(d["Mountpoint"])),
+    "Labels": LABELS,
+    "Links": Column("LINKS", lambda d, trunc: str(d["UsageData"]["RefCount"]) if d.get("UsageData") else "N/A"),
+    "Size": Column("SIZE", lambda d, trunc: human_size(d["UsageData"]["Size"]) if d.get("UsageData") else "N/A"),
+}
+VOLUME_DEFAULT = ("Driver", "Name")
 
 
 @command("lamina volume create --label team=web data")
@@ -38,17 +58,13 @@ def create(
 @click.pass_obj
 def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) -> None:
     """List volumes."""
-    from lamina.cli.show.networks import VOLUME_DEFAULT, VOLUMES
-    from lamina.cli.show.rows import natural
-    from lamina.cli.show.table import print_rows
-
     form = format_ or (session.settings.config.text("volumesFormat") if not quiet else "")
     found = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: natural(volume.name))
     print_rows(found, VOLUMES, VOLUME_DEFAULT, form=form, quiet="Name" if quiet else "")
 
 
 @command("lamina volume rm data")
-@click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]", shell_complete=completing.volumes)
+@click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]", shell_complete=complete_volumes)
 @switch("-f", "--force", help="A volume that does not exist is no error")
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:

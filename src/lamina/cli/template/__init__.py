@@ -4,6 +4,6 @@
 Not taken: `define`, `template` and `block`, which a one-line format has no use for; they are an error, not silence.
 """
 
-from lamina.cli.template.template import Template
+from lamina.cli.template.evaluate import Template
 
 __all__ = ["Template"]

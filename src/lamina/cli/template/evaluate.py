@@ -1,11 +1,14 @@
-"""Nodes and a value into text."""
+"""Render nodes with a value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from lamina.cli.template import nodes as tree
-from lamina.cli.template.values import Fields, text, truth
+from lamina.cli.template import syntax as tree
+from lamina.cli.template.functions import FUNCTIONS, Fields, format_value, header_functions, truth
+from lamina.cli.template.parser import parse
+from lamina.cli.template.syntax import Node
 from lamina.errors import InvalidInput
 
 NOTHING = object()  # no value flows into this command
@@ -45,7 +48,7 @@ class Evaluator:
             elif isinstance(node, tree.Print):
                 value = self._pipeline(node.pipeline, dot)
                 if not node.pipeline.names:
-                    self._out.append(text(value))
+                    self._out.append(format_value(value))
             elif isinstance(node, tree.Jump):
                 raise _Jumping(node.keyword)
             else:
@@ -159,7 +162,7 @@ class Evaluator:
         if value is None:
             raise InvalidInput(f"template: nil data; no entry for key {name!r}")
         if not isinstance(value, Mapping):
-            raise InvalidInput(f"template: can't evaluate field {name} in {text(value)[:40]!r}")
+            raise InvalidInput(f"template: can't evaluate field {name} in {format_value(value)[:40]!r}")
         found = value.get(name, NOTHING)
         if found is NOTHING:
             folded = [item for key, item in value.items() if str(key).lower() == name.lower()]
@@ -182,4 +185,33 @@ def _items(value: object) -> Iterator[tuple[object, object]]:
     elif isinstance(value, int) and not isinstance(value, bool):
         yield from ((number, number) for number in range(value))
     elif value is not None:
-        raise InvalidInput(f"template: range can't iterate over {text(value)[:40]}")
+        raise InvalidInput(f"template: range can't iterate over {format_value(value)[:40]}")
+
+
+def strict(name: str) -> object:
+    """For a key that is missing: an error."""
+    raise KeyError(name)
+
+
+def lenient(name: str) -> object:
+    """For a key that is missing: nil."""
+    return None
+
+
+class Template(NamedTuple):
+    """Make one with `parse`; it may be rendered any number of times."""
+
+    nodes: tuple[Node, ...]
+
+    @staticmethod
+    def parse(text: str) -> Template:
+        """Raises InvalidInput for text that is no template."""
+        return Template(parse(text))
+
+    def render(self, value: object, missing: Callable[[str], object] = strict) -> str:
+        """The text for one value. Raises InvalidInput for a field that is not there, unless `missing` gives one."""
+        return Evaluator(FUNCTIONS, missing, value).render(self.nodes, value)
+
+    def render_header(self, headers: object) -> str:
+        """The header line of a table: `headers` has the columns' titles in the place of their values."""
+        return Evaluator(header_functions(), lenient, headers).render(self.nodes, headers)

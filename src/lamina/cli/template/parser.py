@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from lamina.cli.template import nodes as tree
-from lamina.cli.template.lexer import Action, Text, Token, split
+from lamina.cli.template import syntax as tree
+from lamina.cli.template.syntax import Action, Text, Token, split
 from lamina.errors import InvalidInput
 
 OPENING = ("if", "with", "range")

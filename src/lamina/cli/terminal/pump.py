@@ -4,16 +4,116 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from types import FrameType
+from typing import Any
 
-from lamina.cli.terminal.detach import DetachFilter
-from lamina.cli.terminal.signals import Signals
 from lamina.client.stream import Stream
-from lamina.errors import Unavailable
+from lamina.errors import InvalidInput, Unavailable
 from lamina.formats.frames import STDERR
 from lamina.linux.writing import write_all
+
+FORWARDED = tuple(
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT")
+)
+RESIZED = signal.SIGWINCH
+ENDING = (signal.SIGTERM, signal.SIGINT)
+INSISTING = 3  # signals after which we leave
+
+
+class Signals:
+    """While entered, the signals named do nothing but show up in `received`. Main thread only.
+
+    The third that asks us to end does end us, whatever the container made of the ones before: with docker's words, its
+    exit code, and SystemExit.
+    """
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = tuple(numbers)
+        self._before: dict[int, Any] = {}
+        self._requests = 0
+        self._reader, self._writer = socket.socketpair()
+
+    def __enter__(self) -> Signals:
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in self._numbers:
+            self._before[number] = signal.signal(number, self._noted)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        self._reader.close()
+        self._writer.close()
+
+    def fileno(self) -> int:
+        """Readable when a signal came."""
+        return self._reader.fileno()
+
+    def received(self) -> list[int]:
+        """The numbers of the signals that came since the last call."""
+        with suppress(BlockingIOError):
+            return [number for number in self._reader.recv(256) if number in self._numbers]
+        return []
+
+    def _noted(self, number: int, frame: FrameType | None) -> None:
+        """Count requests to end. The wake-up socket has the number already."""
+        self._requests += number in ENDING
+        if self._requests == INSISTING:
+            print("\ngot 3 SIGTERM/SIGINTs, forcefully exiting", file=sys.stderr)
+            raise SystemExit(1)
+
+
+DEFAULT = "ctrl-p,ctrl-q"
+
+
+def parse_keys(text: str) -> bytes:
+    """The bytes that a sequence such as "ctrl-a,x" stands for. Raises InvalidInput."""
+    keys = bytearray()
+    for key in (text or DEFAULT).split(","):
+        letter = key.removeprefix("ctrl-").lower() if key.startswith("ctrl-") else ""
+        if letter and len(letter) == 1 and ((letter.isascii() and letter.isalpha()) or letter in "@[\\]^_"):
+            keys.append(ord(letter.upper()) & 0x1F)
+        elif len(key.encode()) == 1:
+            keys += key.encode()
+        else:
+            raise InvalidInput(f"unknown detach key {key!r}", advice="Write keys like a or ctrl-a, with commas between")
+    return bytes(keys)
+
+
+class DetachFilter:
+    """Watches input for the sequence. Keys that begin it are held back until it is clear what they are."""
+
+    def __init__(self, keys: bytes) -> None:
+        self._keys = keys
+        self._held = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """What may pass, and whether the sequence was completed: then nothing behind it passes."""
+        out = bytearray()
+        for byte in data:
+            if byte == self._keys[self._held]:
+                self._held += 1
+                if self._held == len(self._keys):
+                    self._held = 0
+                    return bytes(out), True
+                continue
+            out += self._keys[: self._held]
+            self._held = 1 if byte == self._keys[0] else 0
+            if not self._held:
+                out.append(byte)
+            elif len(self._keys) == 1:
+                return bytes(out), True
+        return bytes(out), False
+
 
 PIECE = 32 * 1024
 READABLE = select.POLLIN | select.POLLHUP | select.POLLERR

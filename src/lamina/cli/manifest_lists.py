@@ -1,4 +1,4 @@
-"""Manifest lists in the making, where Docker's clients keep them: `manifests/LIST/IMAGE` beside config.json."""
+"""Manifest lists that are not pushed yet. Docker's clients keep them in `manifests/LIST/IMAGE` beside config.json."""
 
 from __future__ import annotations
 

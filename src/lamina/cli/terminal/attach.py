@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import termios
 import time
+import tty
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lamina.cli.terminal import raw
-from lamina.cli.terminal.detach import DetachFilter, parse_keys
-from lamina.cli.terminal.pump import Pump
-from lamina.cli.terminal.signals import FORWARDED, RESIZED, Signals
+from lamina.cli.terminal.pump import FORWARDED, RESIZED, DetachFilter, Pump, Signals, parse_keys
 from lamina.client.stream import Stream
 from lamina.errors import InvalidInput, LaminaError
+
+
+class RawMode:
+    """Raw while it is entered; the mode from before comes back at exit, which may happen twice."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._before: list[Any] | None = None
+
+    def __enter__(self) -> RawMode:
+        self._before = termios.tcgetattr(self._fd)
+        tty.setraw(self._fd, termios.TCSANOW)  # what was typed already must not be lost
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
+
+
+def terminal_size(fd: int) -> tuple[int, int] | None:
+    """(rows, columns) of the terminal; None where it has none."""
+    try:
+        found = os.get_terminal_size(fd)
+    except OSError:
+        return None
+    return (found.lines, found.columns) if found.lines and found.columns else None
+
 
 RESIZE_TRIES = 5  # the process may not have its terminal yet
 RESIZE_PAUSE = 0.01  # seconds
@@ -58,7 +87,7 @@ def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None]) ->
         signals = stack.enter_context(Signals(numbers))
         begin()
         if raw_input:
-            stack.enter_context(raw.RawMode(sys.stdin.fileno()))
+            stack.enter_context(RawMode(sys.stdin.fileno()))
         if attachment.tty:
             _resize(attachment.resize, tries=RESIZE_TRIES)
         stdin = sys.stdin.fileno() if attachment.stdin else None
@@ -66,7 +95,7 @@ def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None]) ->
 
 
 def _resize(resize: Callable[[int, int], None], tries: int) -> None:
-    size = raw.size(sys.stdout.fileno()) or raw.size(sys.stdin.fileno())
+    size = terminal_size(sys.stdout.fileno()) or terminal_size(sys.stdin.fileno())
     if size is None:
         return
     for attempt in range(tries):

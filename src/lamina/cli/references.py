@@ -1,8 +1,8 @@
-"""Credentials for registries in the form that the Engine API wants with a request."""
+"""Names of images on the command line: their parts, and the credentials for their registries."""
 
 from __future__ import annotations
 
-from lamina.cli.config import ConfigFile
+from lamina.cli.settings import ConfigFile
 from lamina.credentials import CredentialFile, Credentials, registry_key
 
 Auth = dict[str, str]
@@ -43,3 +43,22 @@ def to_auth(registry: str, credentials: Credentials) -> Auth:
         "registrytoken": credentials.registry_token,
     }
     return {**{name: text for name, text in fields.items() if text}, "serveraddress": registry_key(registry)}
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """("repository", "tag") of "repository:tag", or of "repository@digest"; the second is "" where there is none.
+
+    A colon before the last slash is the registry's port. Raises InvalidInput for what is no name: the daemon, given
+    the two parts, could no longer tell.
+    """
+    from lamina.formats.reference import Reference
+
+    if text:
+        Reference.parse(text)
+    repository, at, digest = text.partition("@")
+    if at:
+        return repository, digest
+    name, colon, tag = text.rpartition(":")
+    if not colon or "/" in tag:
+        return text, ""
+    return name, tag

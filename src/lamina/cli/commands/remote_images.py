@@ -7,9 +7,9 @@ import sys
 import click
 
 from lamina.cli.arguments import command, filter_option, filters, format_option, switch
-from lamina.cli.credentials import auth_for, to_auth
-from lamina.cli.names import split_reference
+from lamina.cli.references import auth_for, split_reference, to_auth
 from lamina.cli.session import Session
+from lamina.cli.table import Column, ellipsis, print_rows
 from lamina.credentials import CredentialFile, Credentials, registry_key
 from lamina.errors import InvalidInput
 from lamina.progress import Report, ignore
@@ -27,7 +27,7 @@ def _chosen_tag(tag: str, all_tags: bool, quiet: bool) -> str:
 
 
 def _report(quiet: bool) -> Report:
-    from lamina.cli.show.progress import Display
+    from lamina.cli.progress import Display
 
     return ignore if quiet else Display()
 
@@ -157,9 +157,6 @@ def search(
     session: Session, term: str, filter_: tuple[str, ...], format_: str, limit: int | None, no_trunc: bool
 ) -> None:
     """Search a registry for images."""
-    from lamina.cli.show.rows import Column
-    from lamina.cli.show.table import print_rows
-
     columns = {
         "Name": Column("NAME", lambda d, trunc: str(d["name"])),
         "Description": Column("DESCRIPTION", lambda d, trunc: _described(d["description"], trunc)),
@@ -172,7 +169,6 @@ def search(
 
 
 def _described(text: object, trunc: bool) -> str:
-    from lamina.cli.show.rows import ellipsis
 
     line = str(text or "").replace("\n", " ").replace("\r", " ")
     return ellipsis(line, 45) if trunc else line

@@ -1,4 +1,4 @@
-"""Starting the default daemon when a command finds it down."""
+"""Start the default daemon when a command finds it down."""
 
 from __future__ import annotations
 

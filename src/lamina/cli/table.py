@@ -1,0 +1,184 @@
+"""Lists as people and scripts read them: a table with aligned columns, a template, or one JSON object a line."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lamina.formats.durations import human_duration
+from lamina.formats.printable import printable
+
+
+class Column(NamedTuple):
+    """`header` is its title in tables; `value` makes its text of the daemon's object and of whether to shorten it."""
+
+    header: str
+    value: Callable[[Mapping[str, Any], bool], str]
+
+
+Columns = Mapping[str, Column]
+
+
+class Row:
+    """One object of a list as templates see it: `{{.ID}}` and the other columns, and `{{.Label "x"}}`.
+
+    The fields of a `cell` are printable. Others are what the daemon said, byte for byte, for scripts.
+    """
+
+    def __init__(self, columns: Columns, document: Mapping[str, Any], trunc: bool, *, cell: bool = False) -> None:
+        self._columns = columns
+        self._document = document
+        self._trunc = trunc
+        self._cell = cell
+
+    def field(self, name: str, arguments: Sequence[object]) -> str:
+        """Return a column's text. Raises KeyError for one that is not there."""
+        text = self._text(name, arguments)
+        return printable(text) if self._cell else text
+
+    def _text(self, name: str, arguments: Sequence[object]) -> str:
+        if name == "Label" and len(arguments) == 1 and "Labels" in self._columns:
+            return str((self._document.get("Labels") or {}).get(str(arguments[0]), ""))
+        return self._columns[name].value(self._document, self._trunc)
+
+    def as_json(self) -> object:
+        """All columns, in the order of their names."""
+        return {name: self.field(name, ()) for name in sorted(self._columns)}
+
+
+class Headers:
+    """The titles in the place of a row, for the first line of a table."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    def field(self, name: str, arguments: Sequence[object]) -> str:
+        if name == "Label" and arguments:
+            return str(arguments[0]).rpartition(".")[2].replace("-", " ").replace("_", " ")
+        return self._columns[name].header
+
+    def as_json(self) -> object:
+        return {name: column.header for name, column in self._columns.items()}
+
+
+def short_id(identifier: str) -> str:
+    """The first 12 digits of an ID, without its algorithm."""
+    return identifier.removeprefix("sha256:")[:12]
+
+
+def natural(text: str) -> list[str | int]:
+    """A key that sorts numbers in names by their value, as Docker's lists do: "a2" before "a10"."""
+    return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"(\d+)", text))]
+
+
+def ellipsis(text: str, width: int) -> str:
+    """At most `width` characters, the last one … where something was cut off."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def joined_labels(document: Mapping[str, Any]) -> str:
+    """Labels as `a=1,b=2`."""
+    return ",".join(sorted(f"{name}={value}" for name, value in (document.get("Labels") or {}).items()))
+
+
+LABELS = Column("LABELS", lambda document, trunc: joined_labels(document))
+
+
+MINIMUM = 10  # characters a column takes at least, as in Docker's tables
+GAP = 3
+
+
+def aligned(lines: Sequence[Sequence[str]], minimum: int = MINIMUM) -> list[str]:
+    """Return printable cells with their columns in line; the last cell of a line is not padded."""
+    lines = [[printable(cell) for cell in cells] for cells in lines]
+    widths: list[int] = []
+    for cells in lines:
+        for at, cell in enumerate(cells[:-1]):
+            if at == len(widths):
+                widths.append(minimum)
+            widths[at] = max(widths[at], len(cell) + GAP)
+    return ["".join(c.ljust(w) for c, w in zip(cells[:-1], widths, strict=False)) + cells[-1] for cells in lines]
+
+
+def print_rows(
+    documents: Iterable[Mapping[str, Any]],
+    columns: Columns,
+    default: Sequence[str],
+    *,
+    form: str = "",
+    quiet: str = "",
+    trunc: bool = True,
+) -> None:
+    """Print a list: `default` columns as a table, or as `form` (a --format) or `quiet` (a column alone) says.
+
+    A table is for people, and is printable also in a pipe. What `form` and `quiet` print is for scripts: only on a
+    terminal it is printable. Raises InvalidInput for a template that is wrong.
+    """
+    is_table = form.startswith("table") or not form
+    rows = [Row(columns, document, trunc, cell=is_table and not quiet) for document in documents]
+    if quiet and form in ("", "table"):
+        lines = [row.field(quiet, ()) for row in rows]
+    elif form in ("", "table"):
+        titles = [columns[name].header for name in default]
+        lines = aligned([titles, *([row.field(name, ()) for name in default] for row in rows)])
+    else:
+        lines = formatted(rows, columns, form)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def formatted(rows: Sequence[Row], columns: Columns, form: str) -> list[str]:
+    """The lines of rows under a --format that is not the default."""
+    from lamina.cli.template import Template
+    from lamina.cli.template.functions import to_json
+
+    if form == "json":
+        return [to_json(row) for row in rows]
+    titled = form.startswith("table")
+    text = form.removeprefix("table").strip(" ") if titled else form
+    template = Template.parse(text.replace("\\t", "\t").replace("\\n", "\n"))
+    lines = [template.render(row) for row in rows]
+    if not titled:
+        return lines
+    lines = "\n".join([template.render_header(Headers(columns)), *lines]).split("\n")
+    return aligned([line.split("\t") for line in lines])
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Print lines for people, each one printable, in one write."""
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    sys.stdout.write(text)
+
+
+def ago(epoch: float) -> str:
+    """How long a moment is past: "2 hours ago"."""
+    return f"{human_duration(max(0.0, time.time() - epoch))} ago"
+
+
+def created_at(epoch: float) -> str:
+    """A moment in local time, as Docker's tables show it: "2026-05-07 20:33:45 +0000 UTC"."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(epoch))
+
+
+def rfc3339(epoch: float) -> str:
+    """A moment in local time with its zone: "2026-05-07T20:33:45Z"."""
+    zone = time.strftime("%z", time.localtime(epoch))
+    shown = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(epoch)) + shown
+
+
+def rfc3339_nano(nanoseconds: int) -> str:
+    """`rfc3339` with nine digits of the second."""
+    base = rfc3339(nanoseconds // 10**9)
+    return f"{base[:19]}.{nanoseconds % 10**9:09d}{base[19:]}"
+
+
+def render_document(document: Mapping[str, Any], form: str) -> str:
+    """Return one object under a --format, as JSON or by a template. A key that it lacks is nil. Raise InvalidInput."""
+    from lamina.cli.template import Template
+    from lamina.cli.template.evaluate import lenient
+    from lamina.cli.template.functions import to_json
+
+    return to_json(document) if form == "json" else Template.parse(form).render(document, lenient)
