@@ -96,9 +96,8 @@ UNORDERED = ("images -a", "diff same-one")  # dockerd's own order differs from c
 
 def ageless(text: str) -> str:
     """Return `text` with ages of seconds and minutes made alike, and the widths of columns with them."""
-    return re.sub(
-        " {2,}", "  ", re.sub(r"(?:About an?|an?|\d+) (?:second|minute)s?\b", "a moment", text, flags=re.IGNORECASE)
-    )
+    moments = re.sub(r"(?:less than a|about an?|\d+) (?:second|minute)s?\b", "a moment", text, flags=re.IGNORECASE)
+    return re.sub(" {2,}", "  ", moments)
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ class Syncer:
             self._try()
 
     def _run(self) -> None:
-        while True:
+        while not self._stop.is_set():  # a stop that comes during a pass would find nobody waiting
             self._content.changed.wait()
             if self._stop.wait(self._delay):
                 return
