@@ -16,7 +16,7 @@ from lamina.errors import InvalidInput, NotFound
 from lamina.formats.reference import Reference
 from lamina.progress import Message, Output
 from support.context import File
-from support.workshop import FILES, Workshop, listing
+from support.workshop import FILES, Workshop, listing, tree
 
 
 def test_same_input_gives_the_same_image_everywhere(workshop: Workshop) -> None:
@@ -24,6 +24,28 @@ def test_same_input_gives_the_same_image_everywhere(workshop: Workshop) -> None:
     again = workshop.build("FROM scratch\nCOPY . /app/\nWORKDIR /w\n", FILES, BuildOptions(no_cache=True))
     assert again.id == first.id
     assert "Using cache" not in workshop.said
+
+
+def test_files_linked_in_another_way_are_copied_again(workshop: Workshop) -> None:
+    names = ("a", "b", "c", "d")
+
+    def built(pairs: tuple[str, ...]) -> set[frozenset[str]]:
+        """The sets of names that are one file in the image."""
+        folder = workshop.context("FROM scratch\nCOPY . /\n")
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        for first, second in pairs:
+            (folder / first).write_text("same")
+            os.utime(folder / first, (1, 1))
+            (folder / second).hardlink_to(folder / first)
+        files = tree(workshop.run(from_directory(folder)).image)
+        nodes = [node for name in names if (node := files.lookup(name)) is not None]
+        return {frozenset(one.path for one in nodes if one.shared == node.shared) for node in nodes}
+
+    assert built(("ab", "cd")) == {frozenset("ab"), frozenset("cd")}
+    assert built(("ac", "bd")) == {frozenset("ac"), frozenset("bd")}
+    assert built(("ac", "bd")) == {frozenset("ac"), frozenset("bd")}
+    assert "Using cache" in workshop.said
 
 
 def test_images_built_later_are_newer_whatever_time_they_carry(workshop: Workshop) -> None:

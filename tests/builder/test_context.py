@@ -19,9 +19,9 @@ from lamina.builder.context.git import GitAddress
 from lamina.builder.context.source import from_archive, from_directory, from_remote
 from lamina.builder.layer_plan import Planned, write_layer
 from lamina.builder.options import BuildOptions
-from lamina.builder.tree import find, walk
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.times import parse_time
+from lamina.layers.tree import find, walk
 from lamina.linux.identity import Caller
 from support.context import File, write_context
 from support.web import serving
@@ -73,7 +73,7 @@ def test_a_directory_swapped_for_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "context/d").rename(tmp_path / "context/old")
     (tmp_path / "context/d").symlink_to(tmp_path / "outside")
     with pytest.raises(OSError, match="symbolic"):
-        tree.open(node)
+        tree.read(node)
     assert list(tree.children("d")) == []
     assert tree.lookup("d/f") is None
     tree.close()
@@ -94,11 +94,11 @@ def test_a_context_is_read_with_the_callers_permissions(tmp_path: Path) -> None:
         mine, roots = context.tree.lookup("mine"), context.tree.lookup("roots")
         assert mine is not None
         assert roots is not None
-        data = context.tree.open(mine)
+        data = context.tree.read(mine)
         assert data.read() == b"x"
         data.close()
         with pytest.raises(Forbidden):
-            context.tree.open(roots)
+            context.tree.read(roots)
         with pytest.raises(Forbidden):
             list(context.tree.children("closed"))
     assert os.geteuid() == 0
@@ -139,17 +139,15 @@ def test_a_tar_means_what_unpacking_it_would_give(tmp_path: Path) -> None:
         ),
         tmp_path,
     )
-    root = tree.lookup("")
-    assert root is not None
-    paths = [node.path for node in walk(tree, root)]
+    paths = [node.path for node in walk(tree)]
     assert paths == ["", "abs", "d", "d/f", "d/g", "d/k", "gone", "hard", "l"]
     one, other = tree.lookup("d/f"), tree.lookup("hard")
     assert one is not None
     assert other is not None
     assert one.shared == other.shared is not None
-    data = tree.open(other)
+    data = tree.read(other)
     assert data.read() == b"2"
-    assert [node.path for node in walk(tree, root) if node.implied] == ["d"]
+    assert [node.path for node in walk(tree) if node.implied] == ["d"]
     tree.close()
 
 

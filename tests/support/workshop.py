@@ -9,11 +9,11 @@ from pathlib import Path
 from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build
 from lamina.builder.context.source import BuildContext, from_directory
-from lamina.builder.imagetree import tree_of
 from lamina.builder.options import BuildOptions, BuildResult
-from lamina.builder.tree import Tree, walk
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.layers.tree import MemoryTree, Tree, walk
+from lamina.layers.union import StackTree
 from lamina.progress import Aux, Message, Output
 from support.context import File, write_context
 
@@ -59,22 +59,19 @@ class Workshop:
 
 
 def tree(image: Image) -> Tree:
-    return tree_of(image.layers)
+    return StackTree(image.layers) if image.layers else MemoryTree()
 
 
 def listing(image: Image) -> dict[str, str]:
     """Every path of an image with kind, mode, owner and content or target."""
     files = tree(image)
-    root = files.lookup("")
-    assert root is not None
     found: dict[str, str] = {}
-    for node in walk(files, root):
+    for node in walk(files):
         entry = node.entry
         text = entry.target
         if entry.type.value == "regular":
-            data = files.open(node)
-            text = data.read().decode("utf-8", "replace")
-            data.close()
+            with files.read(node) as content:
+                text = content.read().decode("utf-8", "replace")
         if node.path:
             found[node.path] = f"{entry.type.value} {entry.mode:o} {entry.uid}:{entry.gid} {text}".rstrip()
     return found

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lamina.builder.tree import Data, Node, Tree, find
 from lamina.layers.entry import FORMATS, Entry, EntryType
+from lamina.layers.tree import Content, Node, Tree, find
 from lamina.store.store import Store
 
 BUCKET = "context-sums"
@@ -78,11 +78,8 @@ class Sums:
         known = self.known(node)
         if known is not None:
             return known
-        data = tree.open(node)
-        try:
+        with tree.read(node) as data:
             sum_ = sum_of(self.header(node), data)
-        finally:
-            data.close()
         self.note(node, sum_)
         return sum_
 
@@ -156,7 +153,7 @@ def sum_header(entry: Entry, owner: str = "") -> bytes:
     return header if capability is None else header + b"security.capability" + capability
 
 
-def sum_of(header: bytes, data: Data | None) -> str:
+def sum_of(header: bytes, data: Content | None) -> str:
     """The sum of one file, in hex. `data` is read to its end and not closed; None for what has no content."""
     hasher = hashlib.sha256(header)
     while data is not None and (piece := data.read(_CHUNK)):

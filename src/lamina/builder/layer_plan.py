@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lamina.builder.file_sums import Sums
-from lamina.builder.tree import Data, Node, Tree, entry_of, resolve
 from lamina.cancellation import NEVER, Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Ingested
 from lamina.layers.layer_writer import LayerBuilder
+from lamina.layers.tree import Content, Node, Tree, entry_at, resolve
 from lamina.store.layers import LayerIngest
 
 
@@ -52,7 +52,7 @@ class Draft:
             return planned.entry
         if self._below_new(path):
             return None
-        return entry_of(self._base.lookup(path))
+        return entry_at(self._base, path)
 
     def _below_new(self, path: str) -> bool:
         if not self._new:
@@ -65,7 +65,7 @@ class Draft:
         return False
 
     def resolve(self, path: str, below: str = "") -> str:
-        """`path` with all symlinks followed inside the tree. Raises Problem for a loop.
+        """`path` with all symlinks followed inside the tree. Raise InvalidInput for a loop.
 
         With `below` (resolved itself) that directory is the root: `path` starts there, and no link leads out of it.
         """
@@ -131,7 +131,7 @@ class Draft:
         for path in list(wanted):
             parent = path.rpartition("/")[0]
             while parent and parent not in wanted:
-                entry = entry_of(self._base.lookup(parent))
+                entry = entry_at(self._base, parent)
                 if entry is None:
                     raise Problem(f"/{parent} is not there to hold /{path}")
                 wanted[parent] = Planned(entry)
@@ -170,7 +170,7 @@ class _Summing:
 
     __slots__ = ("_data", "_hasher")
 
-    def __init__(self, data: Data, hasher: _Hash) -> None:
+    def __init__(self, data: Content, hasher: _Hash) -> None:
         self._data = data
         self._hasher = hasher
 
@@ -199,13 +199,10 @@ def _add(builder: LayerBuilder, planned: Planned, memory: Sums | None) -> None:
     if tree is None or node is None or entry.type is not EntryType.REGULAR:
         builder.add(entry, planned.content)
         return
-    data = tree.open(node)
-    try:
+    with tree.read(node) as data:
         if memory is None or memory.known(node) is not None:
             builder.add(entry, data)
         else:
             hasher = hashlib.sha256(memory.header(node))
             builder.add(entry, _Summing(data, hasher))
             memory.note(node, hasher.hexdigest())
-    finally:
-        data.close()

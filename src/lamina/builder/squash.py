@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.builder.build_run import BuildRooms
-from lamina.builder.imagetree import ImageTree
 from lamina.builder.layer_plan import Planned, with_links, write_layer
-from lamina.builder.tree import Node, walk
 from lamina.formats.config import History
 from lamina.images.image import Image
 from lamina.layers.entry import whiteout_entry
 from lamina.layers.layer import Layer
+from lamina.layers.tree import Node, walk
+from lamina.layers.union import StackTree
 
 
 def squash(rooms: BuildRooms, image: Image, base: Image | None) -> Image:
@@ -41,7 +41,7 @@ def squash(rooms: BuildRooms, image: Image, base: Image | None) -> Image:
 
 
 def _merged(rooms: BuildRooms, image: Image, base: Image | None) -> Layer | None:
-    difference = _Difference(ImageTree(image.layers), ImageTree(base.layers) if base and base.layers else None)
+    difference = _Difference(StackTree(image.layers), StackTree(base.layers) if base and base.layers else None)
     with rooms.store.layers.create() as making:
         made = write_layer(making, with_links(difference.below("")), {})
         return making.commit(made) if made.entries else None
@@ -51,8 +51,8 @@ def _merged(rooms: BuildRooms, image: Image, base: Image | None) -> Layer | None
 class _Difference:
     """Members that turn `old` into `new`. An unchanged file is the same file of the same shared layer."""
 
-    new: ImageTree
-    old: ImageTree | None
+    new: StackTree
+    old: StackTree | None
 
     def below(self, path: str) -> Iterator[Planned]:
         """The members below a directory; one inside comes only when it or something in it changed."""
@@ -76,8 +76,10 @@ class _Difference:
             yield from inside
 
     def _all(self, node: Node) -> Iterator[Planned]:
-        for each in walk(self.new, node):
+        for each in walk(self.new, node.path):
             yield Planned(each.entry, self.new, each)
 
     def _same(self, old: Node, new: Node) -> bool:
-        return self.old is not None and self.old.origin(old) == self.new.origin(new)
+        if self.old is None or old.source != new.source:
+            return False
+        return self.old.in_layer(old).ino == self.new.in_layer(new).ino

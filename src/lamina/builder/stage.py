@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from lamina.builder.arguments import BuildArgs
-from lamina.builder.imagetree import tree_of
-from lamina.builder.tree import Tree
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.times import format_time, parse_time
 from lamina.images.changes import environment
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
+from lamina.layers.tree import MemoryTree, Tree
+from lamina.layers.union import StackTree
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -24,17 +24,19 @@ class Files:
     """The files of an image, opened when first asked for."""
 
     image: Image | None
-    _below: Tree | None = None
-    _tree: Tree | None = None
+    _below: StackTree | None = None
+    _tree: StackTree | None = None
 
     @property
     def tree(self) -> Tree:
+        if self.image is None or not self.image.layers:
+            return MemoryTree()
         if self._tree is None:
-            self._tree = tree_of(self.image.layers if self.image else (), self._below)
+            self._tree = StackTree(self.image.layers, self._below)
         return self._tree
 
     def after(self, image: Image) -> Files:
-        """The files of `image`, which was made from this one: what is open already is used again."""
+        """Return the files of `image`, which was made from this one: layers that are open are used again."""
         return Files(image, self._tree or self._below)
 
 

@@ -33,7 +33,11 @@ def follow(path: str, link: Callable[[str, bool], str], *, strict: bool = True) 
                 continue
             links += 1
             if links > MOST_LINKS:
-                raise InvalidInput(f"too many levels of symbolic links in {path!r}", path=path)
+                raise InvalidInput(
+                    f"too many levels of symbolic links in {path!r}",
+                    advice="A symlink leads back to itself.",
+                    path=path,
+                )
             if text.startswith("/"):
                 done.clear()
             pending.extend(text.split("/")[::-1])

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
 
-from lamina.formats.symlinks import follow
-from lamina.layers.entry import EntryType
-from lamina.layers.tree import Node, Tree, name_key
+from lamina.formats.digest import Digest
+from lamina.layers.index.tree import LayerTree
+from lamina.layers.layer import Layer
+from lamina.layers.tree import Content, Node, Tree, name_key
 
 _MAX_KNOWN = 20_000
 
 _Stack = list[tuple[int, Node]]
-
-
-class _Nowhere(Exception):
-    """A path leads over something that is missing, or no directory."""
 
 
 class UnionTree:
@@ -33,12 +29,10 @@ class UnionTree:
         self._known: dict[str, _Stack] = {}
 
     def lookup(self, path: str) -> Node | None:
-        """See Tree."""
         stack = self._stack(path)
         return self._shown(stack) if stack else None
 
     def children(self, path: str) -> Iterator[Node]:
-        """See Tree."""
         stack = self._stack(path)
         merged: dict[str, _Stack] = {}
         for layer, directory in stack:
@@ -48,8 +42,7 @@ class UnionTree:
         found = [self._shown(kept) for stacked in merged.values() if (kept := _visible(stacked))]
         yield from sorted(found, key=name_key)
 
-    def read(self, node: Node) -> BinaryIO:
-        """See Tree."""
+    def read(self, node: Node) -> Content:
         return self._layers[node.source].read(self.in_layer(node))
 
     def in_layer(self, node: Node) -> Node:
@@ -60,23 +53,6 @@ class UnionTree:
         """Whether `path` is a directory that its topmost layer only implies, and one below describes."""
         stack = self._stack(path)
         return bool(stack) and stack[0][1].implied and not self._shown(stack).implied
-
-    def resolve(self, path: str) -> Node | None:
-        """The file at `path` after following every symlink, the last one too, as if the tree were the root.
-
-        ".." goes up and never above the root. None when there is no such file. Raises InvalidInput past 40 symlinks.
-        """
-        try:
-            return self.lookup(follow(path, self._link))
-        except _Nowhere:
-            return None
-
-    def _link(self, path: str, more: bool) -> str:
-        """Return the text of the symlink at `path`. Raise _Nowhere where a path cannot go on."""
-        node = self.lookup(path)
-        if node is None or (more and node.entry.type not in (EntryType.DIRECTORY, EntryType.SYMLINK)):
-            raise _Nowhere
-        return node.entry.target if node.entry.type is EntryType.SYMLINK else ""
 
     def _stack(self, path: str) -> _Stack:
         """The files at `path` that count, from the top: one that is no directory, or directories to be merged."""
@@ -109,6 +85,18 @@ class UnionTree:
         nlink = node.nlink if len(stack) == 1 else 1
         ino = node.ino * len(self._layers) + layer
         return dataclasses.replace(node, ino=ino, nlink=nlink, source=layer, opaque=False)
+
+
+class StackTree(UnionTree):
+    """The files of a stack of layers, the bottom one first. The collector closes what it opens."""
+
+    def __init__(self, layers: Sequence[Layer], below: StackTree | None = None) -> None:
+        """Open the layers, but for those that `below` has open. Raise Corrupt, OSError."""
+        opened = below.trees if below else {}
+        self.trees: dict[Digest, LayerTree] = {
+            layer.diff_id: opened.get(layer.diff_id) or LayerTree.open(layer.index, layer.tar) for layer in layers
+        }
+        super().__init__([self.trees[layer.diff_id] for layer in layers])
 
 
 def _visible(stack: _Stack) -> _Stack:

@@ -33,13 +33,11 @@ class DirectoryTree:
         self._overlay = overlay
 
     def lookup(self, path: str) -> Node | None:
-        """See Tree."""
         parts = [part for part in path.split("/") if part]
         with self._opened("/".join(parts), os.O_PATH | os.O_NOFOLLOW) as fd:
             return None if fd is None else self._node("/".join(parts), fd)
 
     def children(self, path: str) -> Iterator[Node]:
-        """See Tree."""
         parts = [part for part in path.split("/") if part]
         found: list[Node] = []
         with self._opened("/".join(parts), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as directory:
@@ -58,7 +56,7 @@ class DirectoryTree:
         yield from sorted(found, key=name_key)
 
     def read(self, node: Node) -> BinaryIO:
-        """See Tree. Raises NotFound when the file is gone."""
+        """Raise NotFound when the file is gone."""
         if node.entry.type is not EntryType.REGULAR:
             raise InvalidInput(f"{node.entry.path!r} is a {node.entry.type.value}, not a regular file")
         root = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

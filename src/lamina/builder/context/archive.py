@@ -1,31 +1,34 @@
-"""A context that came as a tar: written to one temporary file, indexed while it passes, read from there.
+"""Trees whose bytes lie in one temporary file: a context that came as a tar, and a file that was downloaded.
 
-Rule: what Docker's builder sees after it unpacks the same stream: later members replace earlier ones, parents that
-are missing come into being with mode 0755, and a path through a symlink lands where the link leads inside the context.
+Rule for a tar: what Docker's builder sees after it unpacks the same stream. Later members replace earlier ones,
+parents that are missing come into being with mode 0755, and a path through a symlink lands where the link leads inside
+the context.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from lamina.builder.file_sums import sum_header
-from lamina.builder.tree import Data, Node, entry_of, resolve
 from lamina.errors import InvalidInput
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.limits import Limits
 from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Readable
+from lamina.layers.tree import Content, Node, resolve
 from lamina.linux.writing import write_all
 
 _CHUNK = 1 << 20
 
 
-def nameless_file(folder: Path) -> int:
-    """A descriptor for a new file in `folder` that has no name, and so is gone when it is closed, also by a crash."""
+def _nameless_file(folder: Path) -> int:
+    """Open a new file in `folder` that has no name, so that it is gone when it is closed, also by a crash."""
     return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
@@ -56,8 +59,9 @@ class ArchiveTree:
         self._nodes: dict[str, Node] = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
         self._names: dict[str, set[str]] = {"": set()}
         self._links = False
+        self._numbers = itertools.count(1)
         self.sums: dict[str, str] = {}
-        self._fd = nameless_file(folder)
+        self._fd = _nameless_file(folder)
         try:
             spool = _Spool(stream, self._fd)
             for member in read_tar(spool, limits):
@@ -77,7 +81,7 @@ class ArchiveTree:
             self._link(path, entry)
             return
         entry = self._kept(entry, path)
-        self._put(path, Node(entry))
+        self._put(path, Node(entry, next(self._numbers)))
         if entry.type is EntryType.REGULAR and not self._keep:
             hasher = hashlib.sha256(sum_header(entry))
             data = member.data
@@ -111,17 +115,19 @@ class ArchiveTree:
         if not self._links or "/" not in path:
             return path
         parent, _, name = path.rpartition("/")
-        parent = resolve(lambda at: entry_of(self._nodes.get(at)), parent)
+        parent = resolve(self._entry, parent)
         return f"{parent}/{name}" if parent else name
+
+    def _entry(self, path: str) -> Entry | None:
+        node = self._nodes.get(path)
+        return None if node is None else node.entry
 
     def _link(self, path: str, entry: Entry) -> None:
         target = self._landing(entry.target)
         original = self._nodes.get(target)
         if original is None or original.is_directory:
             raise InvalidInput(f"the context's tar links {path!r} to {target!r}, which is not in it", path=path)
-        if original.shared is None:
-            original = replace(original, shared=("link", target))
-            self._nodes[target] = original
+        original = self._nodes[target] = replace(original, nlink=original.nlink + 1)
         self._put(path, replace(original, entry=replace(original.entry, path=path)))
         if target in self.sums:
             self.sums[path] = self.sums[target]
@@ -168,8 +174,8 @@ class ArchiveTree:
         for name in sorted(self._names.get(path, ()), key=os.fsencode):
             yield self._nodes[prefix + name]
 
-    def open(self, node: Node) -> Data:
-        return SpooledData(self._fd, node.entry.data_offset, node.entry.stored_size)
+    def read(self, node: Node) -> Content:
+        return _SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
 
     def close(self) -> None:
         """Drop the spooled bytes. A second call is fine."""
@@ -178,21 +184,63 @@ class ArchiveTree:
             os.close(fd)
 
 
-class SpooledData:
-    """A range of the spool file."""
+class DownloadTree:
+    """One file that is written here and then read. Close it after use."""
 
-    __slots__ = ("_at", "_end", "_fd")
+    def __init__(self, folder: Path) -> None:
+        self._fd = _nameless_file(folder)
+        self._node: Node | None = None
+        self._size = 0
+
+    def write(self, data: bytes, /) -> None:
+        """Take more bytes."""
+        write_all(self._fd, data)
+        self._size += len(data)
+
+    def finish(self, name: str, *, mtime_ns: int) -> Node:
+        """Make the bytes so far the file `name`."""
+        self._node = Node(Entry(name, EntryType.REGULAR, 0o600, size=self._size, mtime_ns=mtime_ns, data_offset=0))
+        return self._node
+
+    def lookup(self, path: str) -> Node | None:
+        if path == "":
+            return Node(Entry("", EntryType.DIRECTORY, 0o755))
+        return self._node if self._node is not None and path == self._node.path else None
+
+    def children(self, path: str) -> Iterator[Node]:
+        return iter([self._node] if path == "" and self._node is not None else [])
+
+    def read(self, node: Node) -> Content:
+        return _SpooledContent(self._fd, 0, node.entry.size)
+
+    def close(self) -> None:
+        """Drop the bytes. A second call is fine."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class _SpooledContent:
+    """A range of a temporary file, which belongs to the tree."""
+
+    __slots__ = ("_end", "_fd", "_position")
 
     def __init__(self, fd: int, start: int, size: int) -> None:
         self._fd = fd
-        self._at = start
+        self._position = start
         self._end = start + size
 
     def read(self, size: int = -1, /) -> bytes:
-        left = self._end - self._at
-        piece = os.pread(self._fd, left if size < 0 else min(size, left), self._at) if left > 0 else b""
-        self._at += len(piece)
+        left = self._end - self._position
+        piece = os.pread(self._fd, left if size < 0 else min(size, left), self._position) if left > 0 else b""
+        self._position += len(piece)
         return piece
 
     def close(self) -> None:
-        """The spool file belongs to the tree."""
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
-from lamina.builder.tree import Data, Node, Tree
 from lamina.dockerfile.ignore import IgnoreMatcher, Verdict
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
+from lamina.layers.tree import Content, Node, Tree
 from lamina.linux.identity import Caller, acting_as
 from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 
@@ -89,14 +90,14 @@ class DirectoryTree:
             if node is not None:
                 yield node
 
-    def open(self, node: Node) -> Data:
+    def read(self, node: Node) -> Content:
         try:
             fd = self._open(node.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except PermissionError as error:
             raise Forbidden(f"no permission to read {node.path!r} in the build context", path=node.path) from error
         except FileNotFoundError as error:
             raise NotFound(f"{node.path!r} went away during the build", path=node.path) from error
-        return FileData(fd)
+        return _FileContent(fd)
 
     def close(self) -> None:
         """Let the directory go. A second call is fine."""
@@ -105,8 +106,8 @@ class DirectoryTree:
             os.close(fd)
 
 
-class FileData:
-    """An open descriptor as Data, without the buffers that small files do not need."""
+class _FileContent:
+    """An open descriptor, without the buffers that small files do not need."""
 
     __slots__ = ("_fd",)
 
@@ -120,6 +121,12 @@ class FileData:
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _target(fd: int, item: os.DirEntry[str]) -> str:
@@ -140,9 +147,8 @@ def _node(path: str, status: os.stat_result, target: str) -> Node | None:
         major=os.major(status.st_rdev) if kind.is_device else 0,
         minor=os.minor(status.st_rdev) if kind.is_device else 0,
     )
-    several = status.st_nlink > 1 and kind is not EntryType.DIRECTORY
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return Node(entry, stamp[:2] if several else None, stamp)
+    return Node(entry, status.st_ino, status.st_nlink, source=status.st_dev, stamp=stamp)
 
 
 class IgnoringTree:
@@ -184,8 +190,8 @@ class IgnoringTree:
             if shown is not None:
                 yield shown
 
-    def open(self, node: Node) -> Data:
-        return self._tree.open(node)
+    def read(self, node: Node) -> Content:
+        return self._tree.read(node)
 
     def reason(self, path: str) -> str | None:
         """Which line ignores `path`, for messages; None when it is not ignored."""

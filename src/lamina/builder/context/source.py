@@ -11,8 +11,7 @@ import posixpath
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,16 +20,15 @@ from lamina.builder.context.directory import DirectoryTree, IgnoringTree
 from lamina.builder.context.git import GitAddress, checkout, is_git
 from lamina.builder.download import download
 from lamina.builder.file_sums import Sums
-from lamina.builder.tree import Tree, find, read_all
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
-from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unavailable
 from lamina.formats.userinfo import hide_userinfo
 from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Prefixed, Readable
+from lamina.layers.tree import Tree, find, read_all
 from lamina.linux.identity import Caller
 from lamina.progress import ignore
 
@@ -63,16 +61,6 @@ def from_dockerfile(raw: bytes) -> BuildContext:
     return BuildContext(_checked(raw, DEFAULT_NAME))
 
 
-@contextmanager
-def _located() -> Iterator[None]:
-    """Makes what is wrong with the files of a context, such as links in circles, an error of whoever sent it."""
-    try:
-        yield
-    except Problem as problem:
-        raise InvalidInput(f"the build context cannot be read: {problem.message}", advice=problem.advice) from None
-
-
-@_located()
 def from_directory(
     root: Path, dockerfile: str = "", *, raw_dockerfile: bytes | None = None, caller: Caller | None = None
 ) -> BuildContext:
@@ -92,7 +80,6 @@ def from_directory(
         raise
 
 
-@_located()
 def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
     """A context sent as a tar, compressed or not; its sender left out what is ignored.
 

@@ -19,15 +19,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lamina.builder.console import Console
-from lamina.builder.context.archive import ArchiveTree
+from lamina.builder.context.archive import ArchiveTree, DownloadTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress, checkout, is_git
 from lamina.builder.copy.place import Placing
 from lamina.builder.copy.sources import Source
 from lamina.builder.download import download
 from lamina.builder.layer_plan import Planned
-from lamina.builder.memory import DownloadTree
-from lamina.builder.tree import Node, walk
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.errors import Cancelled, InvalidInput, LaminaError
@@ -37,6 +35,7 @@ from lamina.layers.entry import EntryType
 from lamina.layers.limits import Limits
 from lamina.layers.tar.header import BLOCK, parse_header
 from lamina.layers.tar.source import Source as TarSource
+from lamina.layers.tree import Node, walk
 
 UNNAMED = "__unnamed__"
 _CHUNK = 1 << 20
@@ -52,14 +51,12 @@ def is_archive(source: Source) -> bool:
     """Whether a file begins with the header of a tar, looking through compression; what follows may still be bad."""
     if source.node.entry.type is not EntryType.REGULAR:
         return False
-    data = source.tree.open(source.node)
     try:
-        block = TarSource(decompressed(data), Limits().expanded_size).upto(BLOCK)
+        with source.tree.read(source.node) as data:
+            block = TarSource(decompressed(data), Limits().expanded_size).upto(BLOCK)
         return len(block) == BLOCK and bool(parse_header(block, 0))
     except LaminaError:
         return False
-    finally:
-        data.close()
 
 
 def place_archive(source: Source, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
@@ -69,19 +66,16 @@ def place_archive(source: Source, placing: Placing, temporary: Path, closing: Ex
     """
     if not is_archive(source):
         return False
-    data = source.tree.open(source.node)
     try:
-        tree = ArchiveTree(decompressed(data), temporary, keep_owners=True)
+        with source.tree.read(source.node) as data:
+            tree = ArchiveTree(decompressed(data), temporary, keep_owners=True)
     except InvalidInput as error:
         raise Problem(f"failed to copy files: {error.message}", error.advice) from None
-    finally:
-        data.close()
     closing.callback(tree.close)
     draft = placing.draft
     at = draft.resolve(placing.destination)
     draft.make_directories(at)
-    top = tree.lookup("")
-    for node in walk(tree, top) if top is not None else ():
+    for node in walk(tree):
         if node.path:
             _put(node, at, tree, placing)
     return True
@@ -120,7 +114,7 @@ class Downloads:
         top = tree.lookup("")
         if top is None:
             raise Problem(f"{location} holds no folder")
-        return Source("", top, tree, tuple(walk(tree, top)))
+        return Source("", top, tree, tuple(walk(tree)))
 
     def fetch(self, url: str, destination: str, checksum: str) -> Source:
         """The file behind `url`. Raises Problem when it cannot be had, has no name, or another checksum."""

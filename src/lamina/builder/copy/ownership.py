@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lamina.builder.tree import Tree, find, read_all
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
+from lamina.layers.tree import Tree, find, read_all
 
 _CLAUSE = re.compile(r"([ugoa]*)([-+=][rwxXst]*)+\Z")
 _OPERATION = re.compile(r"([-+=])([rwxXst]*)")

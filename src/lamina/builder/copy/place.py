@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from lamina.builder.copy.ownership import Chmod, Owner
 from lamina.builder.copy.sources import Source
 from lamina.builder.layer_plan import Draft, Planned
-from lamina.builder.tree import Node
 from lamina.dockerfile.ignore import IgnoreMatcher
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.tree import Node
 
 _SET_USER, _SET_GROUP, _GROUP_EXECUTE = 0o4000, 0o2000, 0o010
 _CAPABILITY = "security.capability"

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 
 from lamina.builder.context.directory import IgnoringTree
 from lamina.builder.file_sums import Sums, combined, followed
-from lamina.builder.tree import Node, Tree, find, walk
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import InvalidInput
 from lamina.formats.globs import compile_match, has_wildcards
-from lamina.layers.entry import EntryType
+from lamina.layers.entry import Entry, EntryType
+from lamina.layers.tree import Node, Tree, find, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,7 @@ def relative(word: str) -> str:
 def _sources(tree: Tree, word: str, context: bool) -> Iterator[Source]:
     if has_wildcards(word):
         pattern = _pattern(word)
-        root = tree.lookup("")
-        for node in walk(tree, root) if root is not None else ():
+        for node in walk(tree):
             if node.path and pattern.match(node.path):
                 yield _source(tree, node.path, context)
     else:
@@ -97,7 +96,7 @@ def _source(tree: Tree, path: str, context: bool) -> Source:
     if node is None:
         where = "file not found in build context or excluded by .dockerignore: " if context else ""
         raise Problem(f"{where}stat {path}: file does not exist", _why_missing(tree, path))
-    return Source(path, node, tree, tuple(walk(tree, node)))
+    return Source(path, node, tree, tuple(walk(tree, node.path)))
 
 
 def _why_missing(tree: Tree, path: str) -> str | None:
@@ -136,25 +135,28 @@ def _inner(source: Source, node: Node, sums: Sums) -> str:
 
 
 def fingerprint(sources: Iterable[Source], sums: Mapping[int, Sums]) -> str:
-    """A hash of everything that reaches the image: names, kinds, modes, owners, link texts and contents."""
+    """Return a hash of everything that reaches the image: names, kinds, modes, owners, link texts and contents."""
     hasher = hashlib.sha256()
-    for source in sources:
+    first_names: dict[tuple[int, object], str] = {}  # of files with several names, which become hard links
+    for number, source in enumerate(sources):
         memory = sums[id(source.tree)]
         hasher.update(f"{source.name}\0{source.pivot}\0{source.from_url}\n".encode("utf-8", "surrogateescape"))
         start = len(source.node.path)
         for node in source.nodes:
-            hasher.update(_line(node, node.path[start:], memory, source))
+            inside = node.path[start:]
+            content = memory.of(source.tree, node) if node.entry.type is EntryType.REGULAR else ""
+            linked = ""
+            if node.shared is not None:
+                linked = first_names.setdefault((id(source.tree), node.shared), f"{number}:{inside}")
+            hasher.update(_line(node.entry, inside, linked, content))
     return hasher.hexdigest()
 
 
-def _line(node: Node, inside: str, memory: Sums, source: Source) -> bytes:
-    entry = node.entry
-    content = memory.of(source.tree, node) if entry.type is EntryType.REGULAR else ""
+def _line(entry: Entry, inside: str, linked: str, content: str) -> bytes:
     attributes = "".join(f"{name}={value.hex()}," for name, value in sorted(entry.xattrs.items()))
-    shared = f"{node.shared}" if node.shared is not None and node.stamp is None else str(node.shared is not None)
     text = (
         f"{inside}\0{entry.type.value}\0{entry.mode:o}\0{entry.uid}:{entry.gid}\0{entry.target}\0"
-        f"{entry.major}:{entry.minor}\0{attributes}\0{shared}\0{content}\n"
+        f"{entry.major}:{entry.minor}\0{attributes}\0{linked}\0{content}\n"
     )
     return text.encode("utf-8", "surrogateescape")
 

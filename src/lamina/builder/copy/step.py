@@ -22,17 +22,17 @@ from lamina.builder.copy.place import Placing, absolute, check_destination, whol
 from lamina.builder.copy.sources import Source, contents, docker_name, fingerprint, local_sources
 from lamina.builder.file_sums import Sums
 from lamina.builder.layer_plan import Draft, write_layer
-from lamina.builder.memory import MemoryTree
 from lamina.builder.stage import StageState
-from lamina.builder.tree import Tree, find
 from lamina.builder.wording import file_nop
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_patterns
 from lamina.dockerfile.instructions import Add, Copy
 from lamina.dockerfile.position import Problem
+from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode_key
 from lamina.formats.unicode import valid_unicode
 from lamina.images.image import Image
+from lamina.layers.tree import MemoryTree, Tree, find
 
 
 @dataclass(slots=True)
@@ -65,8 +65,8 @@ def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Im
     with gathered.closing:
         try:
             _gather(work, state, instruction, gathered, origin, from_image)
-        except Problem as problem:
-            raise Problem(f"{keyword} failed: {problem.message}", problem.advice) from None
+        except (Problem, InvalidInput) as error:
+            raise Problem(f"{keyword} failed: {error.message}", error.advice) from None
         check_destination(gathered.sources, 0, instruction.destination, keyword)
         before = replace(state)
         step = _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)

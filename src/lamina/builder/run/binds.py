@@ -19,12 +19,12 @@ from lamina.builder.layer_plan import Draft, Planned, write_layer
 from lamina.builder.run.caches import CacheMounts
 from lamina.builder.run.step import secret_id
 from lamina.builder.stage import StageState
-from lamina.builder.tree import EmptyTree, Tree, find, walk
 from lamina.dockerfile.mounts import MountFlag
 from lamina.dockerfile.position import Problem
 from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
+from lamina.layers.tree import MemoryTree, Tree, find, walk
 from lamina.runtime.spec import AnyMount, BindMount, TmpfsMount
 from lamina.snapshots.driver import Driver
 
@@ -135,8 +135,8 @@ class MountMaker:
         if tree is None:
             raise Problem("no build context to mount", "Give a folder instead of a Dockerfile alone.")
         top = find(tree, flag.source)
-        draft = Draft(EmptyTree())
-        for node in walk(tree, top) if top is not None else ():
+        draft = Draft(MemoryTree())
+        for node in walk(tree, top.path) if top is not None else ():
             if node.path:
                 draft.make_directories(posixpath.dirname(node.path))
                 draft.put(Planned(node.entry, tree, node))

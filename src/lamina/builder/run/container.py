@@ -24,13 +24,13 @@ from lamina.builder.run.mountpoints import MountPoints, mountpoint_layer
 from lamina.builder.run.output import follow, hang_up
 from lamina.builder.stage import StageState
 from lamina.builder.steps import image_for
-from lamina.builder.tree import Tree, entry_of, find, read_all, resolve
 from lamina.dockerfile.position import Problem
 from lamina.errors import CommandFailed
 from lamina.images.changes import environment
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import LayerBuilder
+from lamina.layers.tree import Tree, entry_at, find, read_all, resolve
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 from lamina.linux.privacy import write_for_containers
 from lamina.network.files import hostname, hosts, resolv_conf
@@ -239,7 +239,7 @@ def _workdir(state: StageState, root: Path) -> str:
 def _resolved(state: StageState, path: str) -> str:
     """`path` in the stage's files, free of symlinks."""
     tree = state.files.tree
-    return resolve(lambda at: entry_of(tree.lookup(at)), path)
+    return resolve(lambda place: entry_at(tree, place), path)
 
 
 def _make_inside(root: Path, path: str) -> None:

@@ -8,14 +8,14 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamina.builder.imagetree import ImageTree
 from lamina.builder.layer_plan import Draft, Planned, write_layer
-from lamina.builder.tree import Tree
 from lamina.dockerfile.position import Problem
 from lamina.formats.digest import Digest
 from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
+from lamina.layers.tree import Tree
+from lamina.layers.union import StackTree
 from lamina.sandbox.init_layers import init_entries
 from lamina.store.store import Store
 
@@ -33,7 +33,7 @@ class MountPoints:
         """Whether `image`, whose files are `files`, lacks the same: it is built on the one this was made for, and no
         layer since then has anything in those places."""
         known = len(self.diff_ids)
-        if not isinstance(files, ImageTree) or image.config.diff_ids[:known] != self.diff_ids:
+        if not isinstance(files, StackTree) or image.config.diff_ids[:known] != self.diff_ids:
             return False
         newer = [files.trees[diff_id] for diff_id in image.config.diff_ids[known:]]
         return not any(tree.lookup(place) for tree in newer for place in _PLACES)

@@ -72,7 +72,7 @@ class LayerTree:
         return self._image.in_memory
 
     def lookup(self, path: str) -> Node | None:
-        """See Tree. Deep stacks ask each of their layers for the same few directories: those are kept at hand."""
+        # Deep stacks ask each of their layers for the same few directories, so those are kept at hand.
         known = self._directories.get(path)
         if known is not None:
             return known[1]
@@ -95,7 +95,7 @@ class LayerTree:
         return node
 
     def children(self, path: str) -> Iterator[Node]:
-        """See Tree. Every directory it gives leads back here, so that walking down always ends."""
+        # Every directory must lead back here, so that walking down always ends.
         parts = _parts(path)
         directory = self._walk(parts)
         if directory is None or not stat.S_ISDIR(directory.mode):
@@ -111,7 +111,6 @@ class LayerTree:
             yield self._keep(inode, self._node(prefix + os.fsdecode(name), inode))
 
     def read(self, node: Node) -> BinaryIO:
-        """See Tree."""
         inode = self._image.inode(node.ino)
         if not stat.S_ISREG(inode.mode):
             raise InvalidInput(f"{node.entry.path!r} is a {node.entry.type.value}, not a regular file")
