@@ -62,7 +62,7 @@ def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> La
 
 
 @contextmanager
-def told_access(verb: str, reference: Reference) -> Iterator[None]:
+def explain_refusal(verb: str, reference: Reference) -> Iterator[None]:
     """Add to a refusal in the block what was asked of which repository, and who could change that."""
     try:
         yield

@@ -17,7 +17,7 @@ from lamina.errors import Corrupt, LaminaError, NotFound, Unavailable
 from lamina.formats.descriptor import Descriptor
 
 CHUNK = 256 << 10
-Progress = Callable[[int], None]  # is told how many bytes are here now
+Progress = Callable[[int], None]  # gets the number of bytes that are here
 
 
 class Partial(Protocol):

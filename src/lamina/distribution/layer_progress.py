@@ -1,4 +1,4 @@
-"""Progress of one layer in Docker's words, told often enough to look alive and no oftener."""
+"""Progress of one layer in Docker's words, at most ten times a second."""
 
 from __future__ import annotations
 

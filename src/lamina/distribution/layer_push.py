@@ -80,7 +80,7 @@ class LayerPush:
     cancellation: Cancellation
 
     def push(self, layer: Layer, original: Descriptor | None) -> Descriptor:
-        """Make the registry have this layer, as the blob `original` if that can be; gives the blob it has."""
+        """Make the registry have this layer, as the blob `original` if that can be, and return the blob that it has."""
         if original is not None and original.media_type in media.FOREIGN_LAYERS:
             return original
         self.cancellation.check()

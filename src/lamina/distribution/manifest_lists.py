@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lamina.distribution.answer_errors import told_access
+from lamina.distribution.answer_errors import explain_refusal
 from lamina.distribution.copy import bring
 from lamina.distribution.registry_client import RegistryClient
 from lamina.errors import InvalidInput
@@ -22,7 +22,7 @@ Source = tuple[Reference, Manifest]  # an image, and where it is
 
 def read(reference: Reference, client: RegistryClient) -> Manifest | Index:
     """Return what `reference` names in its registry. Raises NotFound, Unauthorized, Forbidden, Unavailable."""
-    with told_access("Pull", reference):
+    with explain_refusal("Pull", reference):
         return client.repository(reference).manifest(reference.digest or reference.tag or "")
 
 
@@ -52,7 +52,7 @@ def push_list(
     if missing := [entry.digest for entry in index.manifests if entry.digest not in digests]:
         raise InvalidInput(f"{missing[0]} is in the list, and nobody knows where")
     goal = client.repository(target)
-    with told_access("Push", target):
+    with explain_refusal("Push", target):
         for reference, manifest in sources:
             if reference.name != target.name:
                 bring(manifest, client.repository(reference), goal, report)

@@ -145,7 +145,7 @@ class _Pull:
     def resolve(self, reference: Reference) -> tuple[Repository, Manifest | Index]:
         """Return the manifest or index that `reference` names, from the first place that has it.
 
-        Nothing is told before it is there, so that a refusal is the whole answer.
+        Report nothing before that, so that a refusal is the whole answer.
         """
         source = self._find(reference)
         self._report(Status(f"Pulling from {reference.path}", str(reference.digest or reference.tag or "")))

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from lamina.distribution.answer_errors import told_access
+from lamina.distribution.answer_errors import explain_refusal
 from lamina.distribution.blob_sources import remember
 from lamina.distribution.layer_push import BytesSource, LayerPush
 from lamina.distribution.registry_client import RegistryClient
@@ -56,22 +56,22 @@ def push(
     family = media_type
     if manifest is not None and len(manifest.layers) == len(layers):
         originals, family = manifest.layers, manifest.media_type
-    with told_access("Push", reference), store.lease():
+    with explain_refusal("Push", reference), store.lease():
         work = LayerPush(repository, store, report, family, client.cancellation)
         blobs = _all_layers(work, layers, originals, client.settings.max_uploads)
     config_type = media.DOCKER_CONFIG if family == media.DOCKER_MANIFEST else media.OCI_CONFIG
     final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
     if manifest is not None and [b.digest for b in blobs] == [b.digest for b in manifest.layers]:
         final = manifest
-    with told_access("Push", reference):
+    with explain_refusal("Push", reference):
         if not repository.has_blob(final.config.digest):
             upload(repository, BytesSource(config.raw, final.config.digest), ignore, client.cancellation)
         repository.put_manifest(final, reference.tag)
     remember(store, reference, zip((layer.diff_id for layer in layers), final.layers, strict=True))
-    return _told(reference, final, report)
+    return _report_pushed(reference, final, report)
 
 
-def _told(reference: Reference, pushed: Manifest, report: Report) -> Pushed:
+def _report_pushed(reference: Reference, pushed: Manifest, report: Report) -> Pushed:
     size = len(pushed.raw)
     if reference.tag:
         report(Status(f"{reference.tag}: digest: {pushed.digest} size: {size}"))

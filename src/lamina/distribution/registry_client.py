@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
-from lamina.distribution.answer_errors import told_access
+from lamina.distribution.answer_errors import explain_refusal
 from lamina.distribution.auth import Authorization
 from lamina.distribution.headers import parse_challenges
 from lamina.distribution.pools import Pools
@@ -73,7 +73,7 @@ class RegistryClient:
                     raise
                 except LaminaError:
                     continue
-        with told_access("Pull", reference):
+        with explain_refusal("Pull", reference):
             repository = self.repository(reference)
             return repository, ask(repository)
 
@@ -82,7 +82,7 @@ class RegistryClient:
         return self._transport(self._direct(domain))
 
     def login(self, domain: str, credentials: Credentials) -> Credentials:
-        """Check credentials; gives what to keep: an identity token where the registry issues one.
+        """Check credentials, and return what to keep: an identity token where the registry issues one.
 
         Raises Unauthorized where they are not good, Unavailable.
         """

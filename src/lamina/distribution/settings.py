@@ -1,4 +1,4 @@
-"""What a client may be told about registries: mirrors, insecure ones, certificates, proxies, limits, patience."""
+"""A client's settings: mirrors, insecure registries, certificates, proxies, limits and patience."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Tail:
 
 
 class TailReader(io.RawIOBase):
-    """Reads a Tail from its beginning to its end. `passed` is told the position after each read."""
+    """Reads a Tail from its beginning to its end. `passed` gets the position after each read."""
 
     def __init__(self, tail: Tail, restarts: int) -> None:
         self._tail = tail

@@ -21,11 +21,11 @@ from lamina.errors import InvalidInput, LaminaError, NotFound, RangeInvalid, Rat
 from lamina.formats.digest import Digest
 
 PIECE = 256 << 10  # bytes handed to the socket at a time
-Progress = Callable[[int], None]  # is told how many bytes are there now
+Progress = Callable[[int], None]  # gets the number of bytes that are there
 
 
 class Source(Protocol):
-    """A blob to send, which may still grow: `wait(offset)` gives the size once it is beyond `offset`, or the end."""
+    """A blob to send, which may still grow: `wait(offset)` returns the size once it is beyond `offset` or final."""
 
     def wait(self, beyond: int) -> int: ...
     def read_at(self, offset: int, size: int) -> bytes: ...
@@ -44,7 +44,7 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
 
 
 def upload(repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> Digest:
-    """Send `source`, and give its digest. Goes on after broken connections; starts over where the session is lost.
+    """Send `source`, and return its digest. Goes on after broken connections; starts over where the session is lost.
 
     Raises Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
     """

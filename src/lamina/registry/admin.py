@@ -83,7 +83,7 @@ def verify(config: Config, report: Callable[[StoredBlob], None] = ignore) -> Ver
 
 
 def undelete(config: Config, repository: str, digest: Digest) -> list[str]:
-    """Bring back a deleted manifest within its grace period; gives the tags that came back. Raises NotFound."""
+    """Bring back a deleted manifest within its grace period, and return the tags that came back. Raises NotFound."""
 
     async def work(registry: Registry) -> list[str]:
         brought = await registry.database.write(manifests.undelete, repository, str(digest), registry.now())

@@ -79,7 +79,7 @@ class Retention(Struct, frozen=True):
 
 
 class Hook(Struct, frozen=True):
-    """A URL that is told of `events`: `push`, `delete`, `pull`.
+    """A URL that hears of `events`: `push`, `delete`, `pull`.
 
     `secret-file` holds a key that signs bodies with HMAC-SHA256.
     """

@@ -1,4 +1,4 @@
-"""Notifications: webhooks that are told of pushes, deletes and pulls, in the order they happened, with patience."""
+"""Webhooks: pushes, deletes and pulls are sent to URLs in the order they happened, and again where that fails."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ async def plan(registry: Registry) -> list[Planned]:
 
 
 async def apply(registry: Registry) -> list[Planned]:
-    """Delete what the rules let go; gives what was deleted."""
+    """Delete what the rules let go, and return what was deleted."""
     done = []
     for planned in await plan(registry):
         immutable = partial(registry.config.is_immutable, planned.repository)

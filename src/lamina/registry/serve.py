@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 def serve(config: Config, ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP opens the access log anew.
 
-    `ready` is told the address, such as `127.0.0.1:5000`, once requests are taken.
+    `ready` gets the address, such as `127.0.0.1:5000`, once requests are taken.
 
     Raises InvalidInput for a configuration that does not hold together, Unavailable where the address cannot be had.
     """
@@ -147,7 +147,7 @@ def _address(listen: str) -> tuple[str | None, int]:
 
 
 async def listen(registry: Registry, parts: AsyncExitStack) -> str:
-    """Take requests at the configured address; gives the real one. `parts` ends it, letting requests finish."""
+    """Take requests at the configured address, and return the real one. `parts` ends it, letting requests finish."""
     host, port = _address(registry.config.listen)
     server = Edge(App(registry), registry.config.head_timeout, registry.config.body_timeout)
     runner = web.ServerRunner(server, access_log=None)

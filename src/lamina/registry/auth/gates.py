@@ -18,7 +18,7 @@ ANY_USER = "*"
 
 
 class Gate(Protocol):
-    """Knows clients and their rights."""
+    """Who a client is, and what it may do."""
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
         """Return who sends these headers; anonymous is an identity too. Raises Unauthorized for bad credentials."""
@@ -51,7 +51,7 @@ class OpenGate:
 
 
 class Grants:
-    """Answers from the configuration: without any grants, known users may do everything and nobody else anything."""
+    """The configuration's grants. Without any, known users may do everything, and others nothing."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
         self._grants = tuple(grants)

@@ -3,7 +3,7 @@
 A manifest that was deleted goes after the grace period, unless a live index lists it or a live manifest is about it. A
 link goes when no manifest of its repository refers to the blob and nobody asked for it during the grace period. A blob
 goes with its last link. All of it happens in write transactions, so a push either comes first and keeps what it needs,
-or comes later and is told that it is gone.
+or comes later and finds that it is gone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def dead_manifests(session: Session, before: float, limit: int) -> list[tuple[st
 
 
 def purge_manifests(session: Session, before: float) -> int:
-    """Remove a batch of dead manifests for good; gives how many."""
+    """Remove a batch of dead manifests for good, and return how many."""
     dead = dead_manifests(session, before, BATCH)
     for repository, digest in dead:
         session.run("DELETE FROM refs WHERE repository = ? AND manifest = ?", repository, digest)
@@ -87,7 +87,7 @@ def idle_links(session: Session, before: float, limit: int) -> list[tuple[str, s
 
 
 def purge_links(session: Session, before: float) -> int:
-    """Remove a batch of idle links, and give their bytes back to the quotas; gives how many."""
+    """Remove a batch of idle links and return their bytes to the quotas; return how many."""
     idle = idle_links(session, before, BATCH)
     for repository, digest in idle:
         session.run("DELETE FROM links WHERE repository = ? AND digest = ?", repository, digest)

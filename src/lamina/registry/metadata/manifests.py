@@ -224,6 +224,6 @@ def tag_updated(session: Session, repository: str, tag: str) -> float | None:
 
 
 def delete_tag(session: Session, repository: str, tag: str) -> str | None:
-    """Take a tag away; gives the digest it had, None where there was none."""
+    """Take a tag away, and return the digest it had, None where there was none."""
     rows = session.all("DELETE FROM tags WHERE repository = ? AND name = ? RETURNING digest", repository, tag)
     return str(rows[0][0]) if rows else None

@@ -65,7 +65,7 @@ def small_content(session: Session, digest: str) -> bytes:
 def add_blob(
     session: Session, repository: str, digest: str, placed: Placed, upload: str, now: float, quota: int | None
 ) -> str | None:
-    """Record the blob that `upload` became, and link it; gives the location in force, which may be older.
+    """Record the blob that `upload` became and link it. Return the location in force, which may be older.
 
     None, and nothing is done, where the upload is no more what was verified: someone cancelled, finished or grew it.
     """
@@ -85,7 +85,7 @@ def add_blob(
 
 
 def abandon(session: Session, digest: str, placed: Placed, upload: str) -> bool:
-    """End an upload whose push was refused; gives whether its bytes are to go, for none else has them."""
+    """End an upload whose push was refused. Return whether its bytes can go, because no blob has them."""
     quotas.forget(session, upload)
     if placed.segments is not None:
         return uploads.take(session, upload, placed.segments)
@@ -130,7 +130,7 @@ def holders_of(session: Session, digest: str) -> list[str]:
 
 
 def touch_blob(session: Session, repository: str, digest: str, now: float) -> None:
-    """Note that a client was told the blob is here, so that it is not collected under the client's hands."""
+    """Renew a blob's last use. A client that heard it is here relies on it."""
     session.run("UPDATE links SET used = ? WHERE repository = ? AND digest = ?", now, repository, digest)
 
 

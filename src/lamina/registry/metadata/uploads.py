@@ -46,7 +46,7 @@ def take(session: Session, upload: str, segments: str) -> bool:
 
 
 def drop(session: Session, upload: str, before: float = math.inf) -> str | None:
-    """Forget an upload that nobody touched since `before`; gives its segments, which are the caller's then.
+    """Forget an upload that nobody touched since `before`, and return its segments, which are the caller's then.
 
     One statement: between a look and a deletion someone else could take it.
     """

@@ -27,7 +27,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
-    """Write `pieces` behind each other from `offset` on; gives the offset behind them."""
+    """Write `pieces` behind each other from `offset` on, and return the offset behind them."""
     for start in range(0, len(pieces), _MOST_PIECES):
         views = [memoryview(piece) for piece in pieces[start : start + _MOST_PIECES]]
         with full_disk_as_no_space(_FULL, advice=None):
@@ -89,7 +89,7 @@ def settle(fd: int, source: Path, target: Path) -> None:
 
 
 def remove_older(folder: Path, before: float) -> int:
-    """Remove the files of `folder` that were not written to since `before`; gives how many."""
+    """Remove the files of `folder` that were not written to since `before`, and return how many."""
     removed = 0
     with os.scandir(folder) as entries:
         for entry in entries:

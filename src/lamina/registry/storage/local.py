@@ -239,7 +239,7 @@ class Warmer:
                 last = min(start + _WARM_WINDOW, size) - 1
                 os.posix_fadvise(fd, start, last + 1 - start, os.POSIX_FADV_WILLNEED)
                 os.pread(fd, 1, last)  # waits for all of it
-        except OSError:  # whoever asks for the blob will be told
+        except OSError:  # whoever asks for the blob sees the error
             return
         finally:
             os.close(fd)

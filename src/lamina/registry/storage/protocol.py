@@ -24,7 +24,7 @@ class Storage(Protocol):
     minimum_chunk: int  # bytes a chunk should have at least, 0 for any
 
     async def create(self, repository: str, algorithm: str) -> str:
-        """Begin an upload; gives its id."""
+        """Begin an upload, and return its id."""
         ...
 
     async def offset(self, repository: str, upload: str) -> int:
@@ -32,7 +32,7 @@ class Storage(Protocol):
         ...
 
     async def append(self, repository: str, upload: str, start: int | None, body: Body) -> int:
-        """Add `body` at the end; gives the new size. What came of a body that breaks off is kept.
+        """Add `body` at the end, and return the new size. What came of a body that breaks off is kept.
 
         Raises NotFound, RangeInvalid where `start` is not the end or another request is writing.
         """
@@ -71,7 +71,7 @@ class Storage(Protocol):
         ...
 
     async def expire(self, before: float) -> int:
-        """Drop uploads that nobody touched since `before`; gives how many."""
+        """Drop uploads that nobody touched since `before`, and return how many."""
         ...
 
     async def orphans(self, referred: set[str], before: float) -> list[str]:
