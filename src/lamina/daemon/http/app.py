@@ -13,11 +13,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from lamina import __version__
 from lamina.daemon.http.admission import Gates, Kind
+from lamina.daemon.http.answers import Given, error_response
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.connection import Handler
-from lamina.daemon.http.errors import error_response
-from lamina.daemon.http.given import Given
-from lamina.daemon.http.query import check_query
+from lamina.daemon.http.decoding import check_query
 from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
 from lamina.errors import InvalidInput
 from lamina.formats.browsers import BrowserGuard

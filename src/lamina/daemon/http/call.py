@@ -22,7 +22,7 @@ from aiohttp import web
 from lamina.api.query import Query, parse_flag, parse_json, parse_number
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Slot
-from lamina.daemon.http.filters import parse_filters
+from lamina.daemon.http.decoding import decode, parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
 from lamina.formats.document import check_depth, encode_json, spelled, without_nulls
 from lamina.formats.unicode import valid_unicode
@@ -178,23 +178,6 @@ def _check_type(header: str, *, empty: bool) -> None:
             raise InvalidInput("malformed Content-Type header (): mime: no media type")
     elif header.partition(";")[0].strip().lower() != "application/json":
         raise InvalidInput(f"unsupported Content-Type header ({header}): must be 'application/json'")
-
-
-def decode(raw: bytes, type: type[T], what: str) -> T:
-    """JSON as `type`. Raises InvalidInput naming the field."""
-    try:
-        return msgspec.json.decode(_replaced(raw), type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"invalid JSON in {what}: {error}") from error
-
-
-def _replaced(raw: bytes) -> bytes:
-    """JSON with U+FFFD for each byte that is no UTF-8, as Go's decoder reads it."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return valid_unicode(raw.decode("utf-8", "surrogateescape")).encode()
-    return raw
 
 
 def dump(value: Any) -> bytes:

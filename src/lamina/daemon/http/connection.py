@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
 from lamina.daemon.http.admission import Gate, Slot
-from lamina.daemon.http.errors import error_response, raw_refusal
+from lamina.daemon.http.answers import error_response, raw_refusal
 from lamina.errors import InvalidInput, Unavailable
 
 GLANCE = 0.5  # seconds between looks whether a client that has said everything is still there

@@ -6,18 +6,21 @@ fast this way; ranges of files the kernel sends. Over TLS the loop has to do it.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import select
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from functools import partial
 
 from aiohttp import HttpVersion11, web
 
 from lamina.cancellation import Cancellation
+from lamina.daemon.http.call import Call
+from lamina.daemon.http.stream import Pipe, Sink, cut_short, forget, together
 from lamina.errors import Cancelled
-from lamina.images.archive.pieces import FileRange, Piece
+from lamina.images.archive.pieces import FileRange, Piece, size_of
 
 _GLANCE = 500  # milliseconds between looks whether the request was cancelled while the client does not read
 
@@ -86,3 +89,72 @@ def plain_socket(request: web.Request) -> socket.socket | None:
     if transport is None or transport.get_extra_info("sslcontext") is not None or request.version < HttpVersion11:
         return None
     return socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+
+
+async def bytes_response(
+    call: Call, work: Callable[[Sink, Cancellation], None], content_type: str
+) -> web.StreamResponse:
+    """Answer with what `work` writes in a worker thread; its token is cancelled when the client goes away.
+
+    An error before the first byte is an error answer. After it the connection is cut, so that nobody takes the part
+    for the whole.
+    """
+    connection = plain_socket(call.request)
+    pipe = Pipe(call, content_type)
+    with cut_short(pipe):
+        if connection is None:
+            await together(call, pipe, lambda: work(pipe, pipe.cancellation))
+        else:
+            with connection:
+                await _past_the_loop(call, pipe, connection, work)
+    await pipe.start()
+    await pipe.response.write_eof()
+    return pipe.response
+
+
+async def _past_the_loop(
+    call: Call, pipe: Pipe, connection: socket.socket, work: Callable[[Sink, Cancellation], None]
+) -> None:
+    lazy = _HeadFirst(pipe, DirectSink(connection, pipe.cancellation))
+    working = call.alone(partial(work, lazy, pipe.cancellation))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        pipe.cancellation.cancel("the client went away")
+        await asyncio.wait([working])  # the descriptor must outlive the thread's use of it
+        forget(working)
+        raise
+
+
+class _HeadFirst:
+    """A sink that sends the answer's head when the first bytes come."""
+
+    closed = False
+
+    def __init__(self, pipe: Pipe, sink: DirectSink) -> None:
+        self._pipe = pipe
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def headers(self) -> MutableMapping[str, str]:
+        return self._pipe.headers
+
+    def write(self, data: bytes) -> int:
+        if not self._pipe.response.prepared:
+            self._start()
+        return self._sink.write(data)
+
+    def put(self, pieces: Sequence[Piece]) -> None:
+        self._pipe.response.content_length = size_of(pieces)
+        self._start()
+        self._sink.put(pieces)
+
+    def _start(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._pipe.start_alone(), self._loop).result()
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def writable(self) -> bool:
+        return True

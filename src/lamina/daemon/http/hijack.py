@@ -14,10 +14,9 @@ from typing import cast
 
 from aiohttp import web
 
+from lamina.daemon.http.answers import Given, message_of
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.connection import GLANCE, Handler, has_left
-from lamina.daemon.http.errors import message_of
-from lamina.daemon.http.given import Given
 from lamina.errors import LaminaError
 from lamina.formats.frames import STDOUT, frame
 

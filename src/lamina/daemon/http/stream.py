@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from lamina.cancellation import Cancellation
+from lamina.daemon.http.answers import error_line, message_line, message_of
 from lamina.daemon.http.call import Call, dump
-from lamina.daemon.http.direct import DirectSink, plain_socket
-from lamina.daemon.http.errors import message_of
-from lamina.daemon.http.messages import error_line, message_line
 from lamina.errors import Cancelled
 from lamina.images.archive.pieces import Piece, copy_to, size_of
 from lamina.progress import Message, Report, ignore
@@ -149,7 +145,7 @@ class Pipe:
 
 
 @contextmanager
-def _cut_short(pipe: Pipe) -> Iterator[None]:
+def cut_short(pipe: Pipe) -> Iterator[None]:
     """Cuts the connection when the body raises in the middle of an answer."""
     try:
         yield
@@ -179,81 +175,12 @@ async def feed_response(
             pipe.write(piece)
 
     try:
-        with _cut_short(pipe):
+        with cut_short(pipe):
             await together(call, pipe, work)
     finally:
         stop()
     await pipe.response.write_eof()
     return pipe.response
-
-
-async def bytes_response(
-    call: Call, work: Callable[[Sink, Cancellation], None], content_type: str
-) -> web.StreamResponse:
-    """Answer with what `work` writes in a worker thread; its token is cancelled when the client goes away.
-
-    An error before the first byte is an error answer. After it the connection is cut, so that nobody takes the part
-    for the whole.
-    """
-    connection = plain_socket(call.request)
-    pipe = Pipe(call, content_type)
-    with _cut_short(pipe):
-        if connection is None:
-            await together(call, pipe, lambda: work(pipe, pipe.cancellation))
-        else:
-            with connection:
-                await _past_the_loop(call, pipe, connection, work)
-    await pipe.start()
-    await pipe.response.write_eof()
-    return pipe.response
-
-
-async def _past_the_loop(
-    call: Call, pipe: Pipe, connection: socket.socket, work: Callable[[Sink, Cancellation], None]
-) -> None:
-    lazy = _HeadFirst(pipe, DirectSink(connection, pipe.cancellation))
-    working = call.alone(partial(work, lazy, pipe.cancellation))
-    try:
-        await asyncio.shield(working)
-    except asyncio.CancelledError:
-        pipe.cancellation.cancel("the client went away")
-        await asyncio.wait([working])  # the descriptor must outlive the thread's use of it
-        _forget(working)
-        raise
-
-
-class _HeadFirst:
-    """A sink that sends the answer's head when the first bytes come."""
-
-    closed = False
-
-    def __init__(self, pipe: Pipe, sink: DirectSink) -> None:
-        self._pipe = pipe
-        self._sink = sink
-        self._loop = asyncio.get_running_loop()
-
-    @property
-    def headers(self) -> MutableMapping[str, str]:
-        return self._pipe.headers
-
-    def write(self, data: bytes) -> int:
-        if not self._pipe.response.prepared:
-            self._start()
-        return self._sink.write(data)
-
-    def put(self, pieces: Sequence[Piece]) -> None:
-        self._pipe.response.content_length = size_of(pieces)
-        self._start()
-        self._sink.put(pieces)
-
-    def _start(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._pipe.start_alone(), self._loop).result()
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
-    def writable(self) -> bool:
-        return True
 
 
 async def progress_response(
@@ -302,11 +229,11 @@ async def together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
         await pipe.send()
     finally:
         if not working.done():
-            working.add_done_callback(_forget)
+            working.add_done_callback(forget)
     await working
 
 
-def _forget(working: asyncio.Future[None]) -> None:
+def forget(working: asyncio.Future[None]) -> None:
     """The client is gone, nobody wants to know how the work ended."""
     if not working.cancelled():
         working.exception()

@@ -14,8 +14,8 @@ from lamina.api.build import BuildRequest
 from lamina.builder.context.source import BuildContext, from_directory
 from lamina.builder.options import BuildOptions, BuildResult
 from lamina.cancellation import Cancellation
-from lamina.daemon.http.auth import config_header
 from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.decoding import config_header
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving

@@ -9,10 +9,11 @@ from aiohttp import web
 
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
-from lamina.daemon.http.auth import auth_header, without_prompts
 from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.decoding import auth_header, without_prompts
+from lamina.daemon.http.direct import bytes_response
 from lamina.daemon.http.routing import Route
-from lamina.daemon.http.stream import Sink, bytes_response, progress_response
+from lamina.daemon.http.stream import Sink, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
 from lamina.engine.registries import Registries

@@ -12,7 +12,7 @@ from lamina.api.containers import EndpointConfig
 from lamina.api.containers import decode as convert
 from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.filters import any_fits, check_names, flag, until
+from lamina.daemon.http.decoding import any_fits, check_names, flag, until
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
 from lamina.errors import NotFound

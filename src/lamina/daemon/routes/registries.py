@@ -7,9 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from lamina.daemon.http.admission import Kind
-from lamina.daemon.http.auth import AuthConfig, auth_header, without_prompts
 from lamina.daemon.http.call import Call, reply
-from lamina.daemon.http.filters import flag
+from lamina.daemon.http.decoding import AuthConfig, auth_header, flag, without_prompts
 from lamina.daemon.http.routing import Route
 from lamina.distribution import Found
 from lamina.engine.registries import Registries

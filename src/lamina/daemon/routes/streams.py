@@ -21,9 +21,10 @@ from lamina.containers.containers import Containers
 from lamina.containers.logs import LogOptions, LogRecord
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty, reply
+from lamina.daemon.http.direct import bytes_response
 from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
-from lamina.daemon.http.stream import Sink, bytes_response, feed_response
+from lamina.daemon.http.stream import Sink, feed_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render.container import path_stat
 from lamina.daemon.render.stats import stats as render_stats

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, reply
-from lamina.daemon.http.filters import check_names
+from lamina.daemon.http.decoding import check_names
 from lamina.daemon.http.routing import NEWEST, Route, dotted
 from lamina.daemon.http.stream import feed_response
 from lamina.daemon.render import event as events

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.filters import any_fits, check_names, flag
+from lamina.daemon.http.decoding import any_fits, check_names, flag
 from lamina.daemon.http.routing import Route
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.labelfilters import Filters, labels_match

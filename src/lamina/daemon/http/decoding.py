@@ -1,0 +1,147 @@
+"""What requests carry, decoded: JSON, queries, filters, and the credentials of registries in headers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+
+from lamina.distribution import Credentials
+from lamina.errors import Forbidden, InvalidInput, Unauthorized
+from lamina.formats.labelfilters import Filters
+from lamina.formats.times import parse_moment
+from lamina.formats.unicode import valid_unicode
+
+T = TypeVar("T")
+_BROKEN = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
+
+
+def decode(raw: bytes, type: type[T], what: str) -> T:
+    """JSON as `type`. Raises InvalidInput naming the field."""
+    try:
+        return msgspec.json.decode(_replaced(raw), type=type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"invalid JSON in {what}: {error}") from error
+
+
+def _replaced(raw: bytes) -> bytes:
+    """JSON with U+FFFD for each byte that is no UTF-8, as Go's decoder reads it."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return valid_unicode(raw.decode("utf-8", "surrogateescape")).encode()
+    return raw
+
+
+class AuthConfig(msgspec.Struct, rename="lower"):
+    """What Docker's clients send for a registry; `auth` is base64 of name:password where these are not given."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    email: str = ""
+    serveraddress: str = ""
+    identitytoken: str = ""
+    registrytoken: str = ""
+
+    def credentials(self) -> Credentials | None:
+        """None where nothing was given: then the client is anonymous."""
+        name, password = self.username, self.password
+        if self.auth and not name:
+            name, _, password = _base64(self.auth, "auth").decode(errors="replace").partition(":")
+        if not (name or self.identitytoken or self.registrytoken):
+            return None
+        return Credentials(name, password, self.identitytoken, self.registrytoken)
+
+
+@contextmanager
+def without_prompts() -> Iterator[None]:
+    """Turns Unauthorized into Forbidden: on a 401 Docker's clients ask for a password, and the reason is lost."""
+    try:
+        yield
+    except Unauthorized as error:
+        raise Forbidden(error.message, advice=error.advice, **error.facts) from error
+
+
+def auth_header(text: str) -> Credentials | None:
+    """`X-Registry-Auth`. Raises InvalidInput."""
+    if not text:
+        return None
+    return decode(_base64(text, "X-Registry-Auth") or b"{}", AuthConfig, "X-Registry-Auth").credentials()
+
+
+def config_header(text: str) -> dict[str, Credentials]:
+    """`X-Registry-Config`: credentials by registry, empty ones left out. Raises InvalidInput."""
+    if not text:
+        return {}
+    raw = _base64(text, "X-Registry-Config") or b"{}"
+    found = decode(raw, dict[str, AuthConfig], "X-Registry-Config")
+    return {name: known for name, auth in found.items() if (known := auth.credentials()) is not None}
+
+
+def _base64(text: str, name: str) -> bytes:
+    """Docker writes URL-safe base64; both alphabets and missing padding are taken."""
+    plain = text.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput(f"{name} is not base64: {error}") from error
+
+
+def parse_filters(text: str) -> dict[str, list[str]]:
+    """Raises InvalidInput for anything but a JSON object of lists of text or of objects with booleans."""
+    if not text:
+        return {}
+    try:
+        found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(f"invalid filter: {error}") from error
+    return {name: [v for v in values if isinstance(values, list) or values[v]] for name, values in found.items()}
+
+
+def check_names(filters: Filters, known: Collection[str]) -> None:
+    """Raises InvalidInput for a filter that is not in `known`."""
+    for name in filters:
+        if name not in known:
+            raise InvalidInput(f"invalid filter '{name}'")
+
+
+def flag(filters: Filters, name: str, default: bool) -> bool:
+    """A filter that is true or false. Raises InvalidInput for another word, or for both at once."""
+    words = {word.lower() for word in filters.get(name, ())}
+    if not words:
+        return default
+    if words <= {"1", "true"}:
+        return True
+    if words <= {"0", "false"}:
+        return False
+    raise InvalidInput(f"invalid filter '{name}={sorted(words)}'")
+
+
+def any_fits(values: Iterable[str], texts: Sequence[str]) -> bool:
+    """Whether one of `texts` is in a value; true where there are none. Docker matches names and ids this way."""
+    return not texts or any(text in value for value in values for text in texts)
+
+
+def until(filters: Filters) -> int | None:
+    """The time the filter `until` names, in nanoseconds since the epoch. Raises InvalidInput."""
+    given = filters.get("until", ())
+    if len(given) > 1:
+        raise InvalidInput("more than one until filter specified")
+    return parse_moment(given[0]) if given else None
+
+
+def check_query(raw: str) -> None:
+    """Raises InvalidInput for a semicolon, or a percent sign that two hex digits do not follow."""
+    for pair in raw.split("&"):
+        if ";" in pair:
+            raise InvalidInput("invalid semicolon separator in query")
+        for text in pair.partition("="):
+            if broken := _BROKEN.search(text):
+                raise InvalidInput(f"invalid URL escape {json.dumps(broken[0])}")
