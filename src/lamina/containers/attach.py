@@ -1,4 +1,4 @@
-"""Streams of containers: attaching, resizing."""
+"""`attach`: the streams of a container's first process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import string
 from dataclasses import dataclass
 
 from lamina.containers.container import Container
-from lamina.containers.launch import Launcher
-from lamina.errors import Conflict, InvalidInput
+from lamina.containers.lifecycle import Lifecycle
+from lamina.errors import InvalidInput
 
 DEFAULT_KEYS = "ctrl-p,ctrl-q"
 _CONTROL = string.ascii_lowercase + "@[\\]^_"
@@ -37,17 +37,14 @@ def parse_keys(text: str) -> bytes:
     return bytes(keys)
 
 
-def attach(container: Container, launcher: Launcher, options: AttachOptions) -> socket.socket:
-    """See `runtime.process.Process.attach`. Works on a container that runs or has yet to start.
+def attach(container: Container, lifecycle: Lifecycle, options: AttachOptions) -> socket.socket:
+    """Attach to a container that runs or has yet to start; see `runtime.process.Process.attach`.
 
     Raises Conflict for one that is paused, restarting or cannot take clients.
     """
-    state = container.state
-    if state.status == "paused":
-        raise Conflict(f"container {container.name} is paused, unpause the container before attach")
-    if state.status == "restarting":
-        raise Conflict(f"container {container.name} is restarting, wait until the container is running")
-    with container.lock:
-        task = launcher.prepare(container)
+    container.check("attach")
+    task = lifecycle.prepare(container)
     keys = parse_keys(options.detach_keys)
-    return task.attach(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr, detach_keys=keys)
+    connection = task.attach(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr, detach_keys=keys)
+    container.publish("attach")
+    return connection

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.container import Container
-from lamina.containers.lifecycle import pause, unpause
+from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.rooms import Rooms
 from lamina.errors import Conflict, NotFound
 from lamina.images.commit import CommitOptions
@@ -15,7 +15,13 @@ from lamina.images.image import Image
 
 
 def commit(
-    container: Container, rooms: Rooms, options: CommitOptions, *, still: bool, cancellation: Cancellation = NEVER
+    container: Container,
+    rooms: Rooms,
+    lifecycle: Lifecycle,
+    options: CommitOptions,
+    *,
+    still: bool,
+    cancellation: Cancellation = NEVER,
 ) -> Image:
     """Make an image of what `container` changed. With `still` a running container is paused meanwhile.
 
@@ -24,17 +30,17 @@ def commit(
     record = container.record
     base = rooms.images.get(record.image) if record.image else None
     snapshot = rooms.snapshots.get(record.id)
-    with _paused(container) if still else nullcontext():
+    with _paused(container, lifecycle) if still else nullcontext():
         image = rooms.images.commit(base, snapshot, options, cancellation)
     container.publish("commit", imageID=str(image.id))
     return image
 
 
 @contextmanager
-def _paused(container: Container) -> Iterator[None]:
+def _paused(container: Container, lifecycle: Lifecycle) -> Iterator[None]:
     """Pause the container, where it runs, while the block does its work."""
     try:
-        pause(container)
+        lifecycle.pause(container)
     except Conflict:  # it does not run, or is paused already, so it holds still
         yield
         return
@@ -42,4 +48,4 @@ def _paused(container: Container) -> Iterator[None]:
         yield
     finally:
         with suppress(Conflict, NotFound):  # it was killed meanwhile, or somebody else let it go on
-            unpause(container)
+            lifecycle.unpause(container)

@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 
 from lamina.cancellation import NEVER, Cancellation
+from lamina.containers import states
 from lamina.containers.record import Record, State
 from lamina.errors import Conflict, InvalidInput
 from lamina.events import EventBus
-from lamina.progress import ignore
 from lamina.runtime.task import Task
 
 
@@ -50,7 +50,7 @@ class Container:
         self.mounted = False  # whether we hold its root file system
         self.removed = False
         self.restarting = Restarting()
-        self.stop_health: Callable[[], None] = ignore
+        self.checking = Cancellation()  # ends the health checks of the process that runs
         self._save = save
         self._events = events
         self._waiting: dict[str, list[Future[WaitResult]]] = {"not-running": [], "next-exit": [], "removed": []}
@@ -92,14 +92,17 @@ class Container:
         told = {**record.config.labels, "image": record.config.image, "name": record.name, **attributes}
         self._events.publish("container", action, record.id, told)
 
-    def running_task(self) -> Task:
-        """The task of a running container. Raises Conflict when it does not run."""
-        task, state = self.task, self.state
-        if task is None or not state.running:
+    def check(self, verb: states.Verb) -> None:
+        """Raise Conflict or NotModified where the container refuses `verb` in the state it is in."""
+        status = "removing" if self.removed else self.state.status
+        states.check(verb, status, id=self.id, name=self.name)
+
+    def running_task(self, verb: states.Verb = "use") -> Task:
+        """Return the task of a running container. Raises Conflict when it does not run, or refuses `verb`."""
+        self.check(verb)
+        if self.task is None:
             raise Conflict(f"container {self.id} is not running", container=self.id)
-        if state.status == "restarting":
-            raise Conflict(f"Container {self.id} is restarting, wait until the container is running", container=self.id)
-        return task
+        return self.task
 
     def wait(self, condition: str, cancellation: Cancellation = NEVER) -> Future[WaitResult]:
         """Return a future that ends when the condition holds; `cancellation` cancels it.

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers import archive, logs, prune, top
+from lamina.containers import stop as stopping
 from lamina.containers.archive import PathStat
 from lamina.containers.attach import AttachOptions, attach
-from lamina.containers.catalog import Catalog
+from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.commit import commit
 from lamina.containers.connect import connect, disconnect
 from lamina.containers.container import Container, WaitResult
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import ExecDetails, Execs
-from lamina.containers.exits import Exits
 from lamina.containers.filters import select
 from lamina.containers.health import HealthChecks
 from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
 from lamina.containers.launch import Launcher
-from lamina.containers.lifecycle import pause, unpause
+from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.logs import LogOptions, LogRecord
-from lamina.containers.names import check_name
 from lamina.containers.prune import Pruned
-from lamina.containers.recovery import Recovery
-from lamina.containers.remove import Remover
+from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.containers.statistics import ContainerStats, statistics
-from lamina.containers.stop import Stopper, parse_signal
 from lamina.containers.top import Processes
 from lamina.containers.update import update
-from lamina.errors import Conflict, Internal, InvalidInput, LaminaError, NotFound, NotModified
+from lamina.errors import InvalidInput, NotFound, NotModified
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.formats.runconfig import RunConfig
@@ -63,31 +59,16 @@ class Containers:
         self._rooms = rooms
         self._catalog = catalog
         chosen = defaults or Defaults()
-        specs = SpecMaker(rooms, chosen, self._catalog.get)
-        self._launcher = Launcher(rooms, chosen, specs, self._catalog.get, self._ended, self._out_of_memory)
-        self._creator = Creator(rooms, self._catalog, chosen)
-        self._stopper = Stopper()
-        self._remover = Remover(rooms, self._catalog, self._launcher, self._stopper)
-        self._exits = Exits(self._launcher, self._start_again, self._remover.take)
+        specs = SpecMaker(rooms, chosen, catalog.get)
+        launcher = Launcher(rooms, chosen, specs, catalog.get)
+        self._creator = Creator(rooms, catalog, chosen)
+        self._lifecycle = Lifecycle(rooms, catalog, launcher, HealthChecks(specs))
         self._execs = Execs(specs)
-        self._health = HealthChecks(specs)
-        Recovery(
-            rooms, self._catalog, self._exits, self._out_of_memory, self._start_again, self._remover.take
-        ).recover()
-        for container in self._catalog.all():
-            if container.state.status == "running":
-                self._health.begin(container)
+        recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
-        self._exits.closed = True
-        for container in self._catalog.all():
-            container.stop_health()
-            container.restarting.cancellation.cancel()
         self._execs.close()
-        for container in self._catalog.all():
-            if container.task is not None and container.state.status != "running":  # it may be on its way
-                self._stopper.end_start(container)
-        self._launcher.close()
+        self._lifecycle.close()
 
     def create(
         self,
@@ -114,7 +95,7 @@ class Containers:
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         """See `Remover.remove`."""
         container = self.get(reference)
-        self._remover.remove(container, force=force, volumes=volumes)
+        self._lifecycle.remove(container, force=force, volumes=volumes)
         self._execs.forget(container)
 
     def rename(self, reference: str, name: str) -> None:
@@ -132,7 +113,7 @@ class Containers:
         self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
     ) -> Pruned:
         """Remove containers that do not run. Raise Cancelled."""
-        return prune.prune(self._catalog, self._rooms, self._remover, filters or {}, cancellation)
+        return prune.prune(self._catalog, self._rooms, self._lifecycle, filters or {}, cancellation)
 
     def get(self, reference: str) -> Container:
         """Raises NotFound, InvalidInput where several IDs begin so."""
@@ -181,36 +162,29 @@ class Containers:
         return self._rooms.snapshots.get(self.get(reference).id).changes()
 
     def start(self, reference: str) -> None:
-        """Raises NotModified when it runs, Conflict when it is paused or being removed, and what `failure.explain`
-        says when its command cannot be run; `facts["exit_code"]` is 126, 127 or 128 then."""
-        container = self.get(reference)
-        with container.lock:
-            self._start(container)
+        """Start a container. See `Lifecycle.start` for what it raises."""
+        self._lifecycle.start(self.get(reference))
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """See `Stopper.stop`. Raises NotModified when it was stopped."""
-        if not self._stopper.stop(self.get(reference), timeout, signal):
+        """See `stop.stop`. Raises NotModified when it was stopped."""
+        if not stopping.stop(self.get(reference), timeout, signal):
             raise NotModified(f"container {reference} is not running")
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stops the container where it runs, and starts it."""
-        container = self.get(reference)
-        self._stopper.stop(container, timeout, signal)
-        with container.lock:
-            self._start(container)
-        container.publish("restart")
+        """Stop the container where it runs, and start it."""
+        self._lifecycle.restart(self.get(reference), timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """See `Stopper.kill`. Raises InvalidInput for an unknown signal."""
-        self._stopper.kill(self.get(reference), parse_signal(signal))
+        """See `stop.kill`. Raises InvalidInput for an unknown signal."""
+        stopping.kill(self.get(reference), stopping.parse_signal(signal))
 
     def pause(self, reference: str) -> None:
         """Raises Conflict when it does not run or is paused."""
-        pause(self.get(reference))
+        self._lifecycle.pause(self.get(reference))
 
     def unpause(self, reference: str) -> None:
         """Raises Conflict when it is not paused."""
-        unpause(self.get(reference))
+        self._lifecycle.unpause(self.get(reference))
 
     def stop_all(self, timeout: int) -> None:
         """Stop all at once, each with `timeout` seconds before it is killed. Then raise the first failure."""
@@ -250,10 +224,7 @@ class Containers:
 
     def attach(self, reference: str, options: AttachOptions | None = None) -> socket.socket:
         """See `attach.attach`."""
-        container = self.get(reference)
-        connection = attach(container, self._launcher, options or AttachOptions())
-        container.publish("attach")
-        return connection
+        return attach(self.get(reference), self._lifecycle, options or AttachOptions())
 
     def resize(self, reference: str, height: int, width: int) -> None:
         """Raises Conflict when it does not run."""
@@ -321,7 +292,7 @@ class Containers:
             references=(name,) if name else (),
             extra={"container": container.id},
         )
-        return commit(container, self._rooms, options, still=pause, cancellation=cancellation)
+        return commit(container, self._rooms, self._lifecycle, options, still=pause, cancellation=cancellation)
 
     def stat_path(self, reference: str, path: str) -> PathStat:
         """See `archive.stat_path`."""
@@ -353,39 +324,3 @@ class Containers:
         container = self.get(reference)
         archive.export(container, self._rooms, sink, cancellation)
         container.publish("export")
-
-    def _start(self, container: Container) -> None:
-        """`container.lock` is held."""
-        state = container.state
-        if container.removed or state.status in ("removing", "dead"):
-            raise Conflict("container is marked for removal and cannot be started", container=container.id)
-        if state.status == "paused":
-            raise Conflict("cannot start a paused container, try unpause instead", container=container.id)
-        if state.status == "running":
-            raise NotModified(f"container {container.name} is already running")
-        try:
-            self._launcher.launch(container)
-        except Exception as error:  # whatever it was: who waits for the container must be told
-            self._not_started(container, error)
-            raise
-        container.publish("start")
-        self._health.begin(container)
-
-    def _not_started(self, container: Container, error: Exception) -> None:
-        known = error if isinstance(error, LaminaError) else Internal(str(error))
-        container.set_state(exit_code=known.facts.get("exit_code", 128), error=known.message)
-        if container.record.host_config.auto_remove:
-            threading.Thread(target=self._remover.take, args=(container,), daemon=True).start()
-
-    def _start_again(self, container: Container) -> None:
-        with container.lock:
-            if container.removed or container.restarting.cancellation.cancelled or container.state.status == "running":
-                return
-            self._start(container)
-
-    def _ended(self, container: Container, status: Any) -> None:
-        self._exits.ended(container, status)
-
-    def _out_of_memory(self, container: Container) -> None:
-        container.set_state(oom_killed=True)
-        container.publish("oom")

@@ -13,10 +13,9 @@ import msgspec
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers import checks
-from lamina.containers.catalog import Catalog
+from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.copyup import copy_up
 from lamina.containers.mounts import MountRules
-from lamina.containers.names import check_name
 from lamina.containers.namespaces import with_donors_by_id
 from lamina.containers.record import Record
 from lamina.containers.rooms import Rooms

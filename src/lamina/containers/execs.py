@@ -16,7 +16,7 @@ from lamina.containers.specs import SpecMaker, running_root
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound, Unavailable
 from lamina.runtime.failure import NOT_EXECUTABLE, NOT_FOUND
 from lamina.runtime.process import ExitStatus
-from lamina.runtime.task import Exec, Task
+from lamina.runtime.task import Exec
 
 BEGIN_SECONDS = 10.0  # how long a resize waits for its exec to start, as dockerd does
 REMEMBERED = 200  # ended execs that inspect still knows
@@ -74,7 +74,7 @@ class Execs:
         Raises InvalidInput for a user or group that the container does not know, Conflict when it does not run or is
         paused.
         """
-        task = _task(container)
+        task = container.running_task("exec")
         if not wish.cmd:
             raise InvalidInput("No exec command specified")
         parse_keys(wish.detach_keys)
@@ -132,7 +132,7 @@ class Execs:
             connection = self._launch(execution, _sized(wish, size), root, detach)
         except BaseException as error:
             self._failed(execution, error)
-            _task(container)  # where it has ended or been paused meanwhile, that is the reason
+            container.running_task("exec")  # where it has ended or been paused meanwhile, that is the reason
             if isinstance(error, OSError) and not root.exists():
                 raise Conflict(f"container {container.id} is not running", container=container.id) from error
             raise
@@ -141,7 +141,7 @@ class Execs:
 
     def _launch(self, execution: Execution, wish: ExecConfig, root: Path, detach: bool) -> socket.socket | None:
         """Has the container's monitor run it; gives its streams unless `detach`."""
-        task = _task(execution.container)
+        task = execution.container.running_task("exec")
         spec = self._specs.exec(execution.container, wish, root)
         stdin = wish.attach_stdin and not detach
         process = execution.process = task.exec(
@@ -222,14 +222,6 @@ class Execs:
             pid=execution.pid if execution.running else 0,
             config=execution.wish,
         )
-
-
-def _task(container: Container) -> Task:
-    """The container's task. Raises Conflict when it does not run, or is paused."""
-    task = container.running_task()
-    if container.state.status == "paused":
-        raise Conflict(f"container {container.name} is paused, unpause the container before exec")
-    return task
 
 
 def _sized(wish: ExecConfig, size: tuple[int, int] | None) -> ExecConfig:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.api.containers import ExecConfig
+from lamina.cancellation import Cancellation
 from lamina.containers.container import Container
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.specs import SpecMaker
@@ -40,14 +41,13 @@ class HealthChecks:
         check = container.record.config.healthcheck
         if check is None or not check.test or check.test[0] == "NONE" or len(check.test) < 2:
             return
-        stop = threading.Event()
-        container.stop_health = stop.set
+        container.checking = Cancellation()
         if container.state.health is None:
             with container.lock:
                 container.set_state(health=Health())
-        threading.Thread(target=self._run, args=(container, check, stop), daemon=True).start()
+        threading.Thread(target=self._run, args=(container, check, container.checking), daemon=True).start()
 
-    def _run(self, container: Container, check: Healthcheck, stop: threading.Event) -> None:
+    def _run(self, container: Container, check: Healthcheck, over: Cancellation) -> None:
         began = time.monotonic_ns()
         while True:
             starting = time.monotonic_ns() - began < check.start_period
@@ -55,12 +55,12 @@ class HealthChecks:
             wait = check.interval or INTERVAL
             if starting and health.status == "starting":
                 wait = check.start_interval or min(START_INTERVAL, wait)
-            if stop.wait(min(wait / _SECOND, _LONGEST)):
+            if over.wait(min(wait / _SECOND, _LONGEST)):
                 return
             if container.state.status == "paused":
                 continue
             result = self._probe(container, check)
-            if stop.is_set():
+            if over.cancelled:
                 return
             self._note(container, check, result, starting=time.monotonic_ns() - began < check.start_period)
 

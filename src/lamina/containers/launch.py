@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -14,12 +15,10 @@ from lamina.api.containers import LogConfig
 from lamina.containers import files, ports
 from lamina.containers.container import Container
 from lamina.containers.inside import ensure_directory
-from lamina.containers.record import NEVER
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.formats.sizes import parse_size
-from lamina.formats.times import format_time
 from lamina.network.model import Endpoint, EndpointOptions
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import LogSpec
@@ -28,8 +27,15 @@ from lamina.runtime.task import Task
 from lamina.sandbox import mounts
 from lamina.sandbox.spec import Defaults
 
-OnExit = Callable[[Container, ExitStatus], None]
-OnOom = Callable[[Container], None]
+
+class Watcher(Protocol):
+    """Hears what happens to the processes of containers."""
+
+    def ended(self, container: Container, status: ExitStatus) -> None:
+        """Take the end of the container's process."""
+
+    def out_of_memory(self, container: Container) -> None:
+        """Note that the kernel killed a process of the container for want of memory."""
 
 
 class Launcher:
@@ -41,22 +47,18 @@ class Launcher:
         defaults: Defaults,
         specs: SpecMaker,
         find: Callable[[str], Container],
-        on_exit: OnExit,
-        on_oom: OnOom,
     ) -> None:
         self._rooms = rooms
         self._defaults = defaults
         self._specs = specs
         self._find = find
-        self._on_exit = on_exit
-        self._on_oom = on_oom
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="lamina-join")
 
     def close(self) -> None:
         self._pool.shutdown()
 
-    def prepare(self, container: Container) -> Task:
-        """The container's task with its monitor, not started: clients may attach to it."""
+    def prepare(self, container: Container, watcher: Watcher) -> Task:
+        """Return the container's task with its monitor, not started: clients may attach to it."""
         if container.task is None:
             record = container.record
             outline = ContainerSpec(
@@ -69,15 +71,15 @@ class Launcher:
                 outline,
                 None,
                 log_spec(record.host_config.log_config, container.log_path),
-                lambda status: self._on_exit(container, status),
-                on_oom=lambda: self._on_oom(container),
+                partial(watcher.ended, container),
+                on_oom=partial(watcher.out_of_memory, container),
                 stdin=record.config.open_stdin,
                 stdin_once=record.config.stdin_once,
             )
         return container.task
 
-    def launch(self, container: Container) -> None:
-        """Starts the process. After a failure nothing is held, and the state is as it was."""
+    def launch(self, container: Container, watcher: Watcher) -> int:
+        """Start the process, and return its ID on the host. After a failure nothing is held."""
         self._share_name(container)
         record = container.record
         mounts.clear_staged(container.directory)  # what an engine that died in the middle of a start left
@@ -86,7 +88,7 @@ class Launcher:
             self._specs.network(container)  # makes the sandbox, before two threads ask for it
             joining = self._pool.submit(self._join, container)
             try:
-                task = self.prepare(container)
+                task = self.prepare(container, watcher)
                 root = self._root(container)
                 spec = self._specs.container(container, root)
                 self._working_directory(container, root)
@@ -100,17 +102,7 @@ class Launcher:
             pid = task.start()
             undo.pop_all()
         mounts.clear_staged(container.directory)
-        container.set_state(
-            status="running",
-            pid=pid,
-            exit_code=0,
-            error="",
-            oom_killed=False,
-            started_at=format_time(time.time_ns()),
-            finished_at=record.state.finished_at if record.state.finished_at != NEVER else NEVER,
-            health=None,
-            stopped_by_user=False,
-        )
+        return pid
 
     def _share_name(self, container: Container) -> None:
         """Who shares a container's network has its names as well (moby initializeNetworking)."""

@@ -1,27 +1,229 @@
-"""Changes of a container's state."""
+"""A container as a state machine: every change of its state happens here, on request or because its process ended.
+
+`states` has the states and says which verb is refused in which.
+"""
 
 from __future__ import annotations
 
-from lamina.containers.container import Container
-from lamina.errors import Conflict
+import shutil
+import threading
+import time
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from lamina.containers import stop as stopping
+from lamina.containers.catalog import Catalog
+from lamina.containers.container import Container, Restarting
+from lamina.containers.health import HealthChecks
+from lamina.containers.launch import Launcher
+from lamina.containers.rooms import Rooms
+from lamina.errors import Conflict, Internal, LaminaError, NotFound
+from lamina.formats.times import format_time, parse_time
+from lamina.runtime.process import ExitStatus
+from lamina.runtime.task import Task
+
+FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
+LONGEST_DELAY = 60.0
+STEADY = 10.0  # seconds after which a container counts as having run well
 
 
-def pause(container: Container) -> None:
-    """Stop the container's processes where they are. Raises Conflict when it does not run or is paused."""
-    with container.lock:
-        task = container.running_task()
-        if container.state.status == "paused":
-            raise Conflict(f"Container {container.id} is already paused", container=container.id)
-        task.pause()
-        container.set_state(status="paused")
-    container.publish("pause")
+class Lifecycle:
+    """Starts, pauses, restarts and removes containers, and takes the ends of their processes. Thread-safe."""
 
+    def __init__(self, rooms: Rooms, catalog: Catalog, launcher: Launcher, checks: HealthChecks) -> None:
+        self._rooms = rooms
+        self._catalog = catalog
+        self._launcher = launcher
+        self._checks = checks
+        self._closed = False
 
-def unpause(container: Container) -> None:
-    """Let a paused container go on. Raises Conflict when it is not paused."""
-    with container.lock:
-        if container.state.status != "paused":
-            raise Conflict(f"Container {container.id} is not paused", container=container.id)
-        container.running_task().resume()
-        container.set_state(status="running")
-    container.publish("unpause")
+    def close(self) -> None:
+        """Take no ends of processes any more, and end the starts that hang. Running containers stay."""
+        self._closed = True
+        containers = self._catalog.all()
+        for container in containers:
+            container.checking.cancel()
+            container.restarting.cancellation.cancel()
+        for container in containers:
+            if container.task is not None and container.state.status != "running":  # it may be on its way
+                stopping.end_start(container)
+        self._launcher.close()
+
+    def prepare(self, container: Container) -> Task:
+        """Return the container's task. Where it does not run the task is not started, and clients may attach to it."""
+        with container.lock:
+            return self._launcher.prepare(container, self)
+
+    def start(self, container: Container) -> None:
+        """Start the container's process.
+
+        Raises NotModified when it runs, Conflict when it is paused or being removed, and what `failure.explain` says
+        when its command cannot be run; `facts["exit_code"]` is 126, 127 or 128 then.
+        """
+        with container.lock:
+            container.check("start")
+            try:
+                pid = self._launcher.launch(container, self)
+            except Exception as error:  # whatever it was: those who wait for the container must be told
+                self._record_failure(container, error)
+                raise
+            container.set_state(
+                status="running",
+                pid=pid,
+                exit_code=0,
+                error="",
+                oom_killed=False,
+                started_at=format_time(time.time_ns()),
+                health=None,
+                stopped_by_user=False,
+            )
+            container.publish("start")
+            self.begin_checks(container)
+
+    def _record_failure(self, container: Container, error: Exception) -> None:
+        reason = error if isinstance(error, LaminaError) else Internal(str(error))
+        container.set_state(exit_code=reason.facts.get("exit_code", 128), error=reason.message)
+        if container.record.host_config.auto_remove:
+            threading.Thread(target=self.remove_itself, args=(container,), daemon=True).start()
+
+    def begin_checks(self, container: Container) -> None:
+        """Check the health of a container that has just started, where it has a health check."""
+        self._checks.begin(container)
+
+    def out_of_memory(self, container: Container) -> None:
+        """Note that the kernel killed a process of the container for want of memory."""
+        container.set_state(oom_killed=True)
+        container.publish("oom")
+
+    def ended(self, container: Container, status: ExitStatus) -> None:
+        """Take the end of the container's process: restart it, remove it, or tell those who wait.
+
+        A container that removes itself tells its exit when it is gone, so that its name is free by then.
+        """
+        with container.lock:
+            if not container.state.running or self._closed:
+                return
+            seconds = self._settle(container, status)
+            if self._wants_restart(container, status, seconds):
+                container.change(restart_count=container.record.restart_count + 1)
+                container.set_state(status="restarting")
+                container.tell_ended()
+                self._restart_later(container, container.restarting)
+                return
+            container.restarting = Restarting()
+            if not container.record.host_config.auto_remove:
+                container.tell_ended()
+                return
+        self.remove_itself(container)
+
+    def _settle(self, container: Container, status: ExitStatus) -> float:
+        """Record the end, and give everything back. Return how long the process ran, in seconds."""
+        container.checking.cancel()
+        seconds = max(0.0, (status.finished_at - parse_time(container.state.started_at)) / 1e9)
+        self._launcher.release(container)
+        health = container.state.health
+        container.set_state(
+            health=replace(health, status="unhealthy") if health else None,  # as dockerd calls what is not checked
+            status="exited",
+            pid=0,
+            exit_code=status.code,
+            oom_killed=status.oom_killed,
+            finished_at=format_time(status.finished_at),
+            error="the container's monitor was killed" if status.lost else "",
+        )
+        container.publish("die", exitCode=str(status.code), execDuration=str(int(seconds)))
+        return seconds
+
+    def _wants_restart(self, container: Container, status: ExitStatus, seconds: float) -> bool:
+        policy, progress = container.record.host_config.restart_policy, container.restarting
+        if container.state.stopped_by_user or progress.cancellation.cancelled:
+            return False
+        if policy.name == "on-failure":
+            limit = policy.maximum_retry_count
+            wanted = status.code != 0 and (limit == 0 or container.record.restart_count < limit)
+        else:
+            wanted = policy.name in ("always", "unless-stopped")
+        if wanted:
+            fresh = seconds >= STEADY or not progress.delay
+            progress.delay = FIRST_DELAY if fresh else min(progress.delay * 2, LONGEST_DELAY)
+        return wanted
+
+    def _restart_later(self, container: Container, progress: Restarting) -> None:
+        def restart() -> None:
+            if progress.cancellation.wait(progress.delay) or self._closed:
+                return
+            try:
+                self.start_again(container)
+            except LaminaError as error:
+                with container.lock:
+                    container.restarting = Restarting()
+                    container.set_state(status="exited", error=str(error), finished_at=format_time(time.time_ns()))
+                    container.tell_ended()
+
+        threading.Thread(target=restart, daemon=True).start()
+
+    def start_again(self, container: Container) -> None:
+        """Start the container as its restart policy asks, unless somebody stopped, removed or started it meanwhile."""
+        with container.lock:
+            stopped = container.removed or container.restarting.cancellation.cancelled
+            if not stopped and container.state.status != "running":
+                self.start(container)
+
+    def pause(self, container: Container) -> None:
+        """Stop the container's processes where they are. Raises Conflict when it does not run or is paused."""
+        with container.lock:
+            container.running_task("pause").pause()
+            container.set_state(status="paused")
+        container.publish("pause")
+
+    def unpause(self, container: Container) -> None:
+        """Let a paused container go on. Raises Conflict when it is not paused."""
+        with container.lock:
+            container.running_task("unpause").resume()
+            container.set_state(status="running")
+        container.publish("unpause")
+
+    def restart(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> None:
+        """Stop the container where it runs, and start it. Raises what `stop.stop` and `start` raise."""
+        stopping.stop(container, timeout, stop_signal)
+        self.start(container)
+        container.publish("restart")
+
+    def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove the container; with `force` a running one, with `volumes` also its anonymous volumes.
+
+        With `force` a start that hangs is ended, too, and it does not matter who removes the container first: one that
+        was run with `--rm` removes itself when it is killed. Raise Conflict for a running one, NotFound for one that
+        somebody else removed meanwhile.
+        """
+        if force:
+            stopping.end_start(container)
+            if container.state.running:
+                stopping.end(container)
+        with container.lock:
+            if not container.removed:
+                container.check("remove")
+                self._take_away(container, volumes)
+            elif not force:
+                raise NotFound(f"No such container: {container.id}", container=container.id)
+
+    def remove_itself(self, container: Container) -> None:
+        """Remove a container that was run with `--rm`, with its anonymous volumes."""
+        with container.lock:
+            if not container.removed and not container.state.running:
+                self._take_away(container, volumes=True)
+
+    def _take_away(self, container: Container, volumes: bool) -> None:
+        container.restarting.cancellation.cancel()
+        self._launcher.release(container)
+        self._rooms.snapshots.remove(container.id)
+        container.removed = True  # from here on nothing keeps its record any more
+        self._catalog.drop(container)
+        shutil.rmtree(container.directory, ignore_errors=True)
+        for point in container.record.mounts:
+            if volumes and point.type == "volume" and point.anonymous:
+                with suppress(NotFound, Conflict):  # another container may have taken it over
+                    self._rooms.volumes.remove(point.name)
+        container.tell_removed()
+        container.publish("destroy")

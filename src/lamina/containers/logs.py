@@ -14,12 +14,12 @@ from typing import BinaryIO
 import msgspec
 
 from lamina.cancellation import NEVER, Cancellation
-from lamina.containers.tail import begin_last
 from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
 
 IDLE = 0.5  # seconds between two looks at whether the container has ended
 
+_BLOCK = 1 << 16  # bytes of a log that are looked at at a time, from the end
 GLANCE = 0.2  # seconds between two looks at a log that cannot be watched
 
 
@@ -209,3 +209,34 @@ class _Follower:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def begin_last(file: BinaryIO, wanted: int) -> int:
+    """Seeks to where the last `wanted` whole lines of an unbuffered or unread file begin; gives how many there are.
+
+    A half-written line at the end is not counted, and is read behind the others.
+    """
+    start, found = _find(file.fileno(), wanted)
+    file.seek(start)
+    return found
+
+
+def _find(fd: int, wanted: int) -> tuple[int, int]:
+    at, seen = os.fstat(fd).st_size, 0
+    while at > 0:
+        start = max(0, at - _BLOCK)
+        block = os.pread(fd, at - start, start)
+        ends = block.count(b"\n")
+        if seen + ends > wanted:
+            return start + _behind_end(block, wanted + 1 - seen), wanted
+        seen += ends
+        at = start
+    return 0, seen
+
+
+def _behind_end(block: bytes, number: int) -> int:
+    """Where the line after the `number`-th last line end begins."""
+    at = len(block)
+    for _ in range(number):
+        at = block.rfind(b"\n", 0, at)
+    return at + 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lamina.cancellation import Cancellation
 from lamina.containers.catalog import Catalog
 from lamina.containers.filters import FilterMaker
-from lamina.containers.remove import Remover
+from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.rooms import Rooms
 from lamina.errors import Conflict, NotFound
 from lamina.formats.labelfilters import Filters
@@ -24,7 +24,7 @@ class Pruned:
     reclaimed: int
 
 
-def prune(catalog: Catalog, rooms: Rooms, remover: Remover, filters: Filters, cancellation: Cancellation) -> Pruned:
+def prune(catalog: Catalog, rooms: Rooms, lifecycle: Lifecycle, filters: Filters, cancellation: Cancellation) -> Pruned:
     """Remove every container that does not run and passes the filters. Raise Cancelled before the next container."""
     tests = FilterMaker(catalog, rooms).make(filters, _FILTERS)
     removed, freed = [], 0
@@ -34,7 +34,7 @@ def prune(catalog: Catalog, rooms: Rooms, remover: Remover, filters: Filters, ca
             continue
         with suppress(NotFound, Conflict):  # removed or started meanwhile
             size = rooms.snapshots.get(container.id).usage()
-            remover.remove(container)
+            lifecycle.remove(container)
             removed.append(container.id)
             freed += size
     return Pruned(tuple(removed), freed)

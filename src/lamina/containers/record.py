@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig
+from lamina.containers.states import RUNNING
 from lamina.sandbox.spec import MountPoint
 
 NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Docker's clients know
@@ -28,7 +29,7 @@ class Health(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class State(msgspec.Struct, frozen=True, rename="pascal"):
-    """How a container is. `status` is created, running, paused, restarting, removing, exited or dead."""
+    """How a container is. `status` is one of `states.STATUSES`."""
 
     status: str = "created"
     pid: int = 0
@@ -43,7 +44,7 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
     @property
     def running(self) -> bool:
         """As Docker counts: paused and restarting containers run."""
-        return self.status in ("running", "paused", "restarting")
+        return self.status in RUNNING
 
 
 class Record(msgspec.Struct, frozen=True, rename="pascal"):

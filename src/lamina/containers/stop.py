@@ -1,4 +1,4 @@
-"""Signals: stop, kill, restart's first half."""
+"""Signals, and the ends they lead to: kill, stop. No container's lock is held while its process is waited for."""
 
 from __future__ import annotations
 
@@ -40,109 +40,114 @@ def _signal_named(name: str) -> int:
     return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else 0
 
 
-class Stopper:
-    """Ends the processes of containers. Never holds a container's lock while it waits."""
+def kill(container: Container, number: int) -> None:
+    """Send a signal, and after SIGKILL wait for the end. A start that hangs is ended by SIGKILL, too.
 
-    def kill(self, container: Container, number: int) -> None:
-        """Sends a signal, and after SIGKILL waits for the end. Raises Conflict when the container does not run,
-        Unavailable when it survives. A start that hangs is ended by SIGKILL, too."""
-        if number == signal.SIGKILL and self.end_start(container):
-            return
-        ended = container.wait("not-running")
-        self.send(container, number)
-        if number == signal.SIGKILL:
-            self._await(container, ended)
+    Raises Conflict when the container does not run, Unavailable when it survives.
+    """
+    if number == signal.SIGKILL and end_start(container):
+        return
+    ended = container.wait("not-running")
+    send(container, number)
+    if number == signal.SIGKILL:
+        _await(container, ended)
 
-    def send(self, container: Container, number: int) -> None:
-        """Sends a signal. Raises Conflict when the container does not run."""
-        if container.state.status == "restarting":
-            self.no_more_restarts(container)
-            return
-        task = container.task
-        if task is None or not container.state.running:
-            raise Conflict(
-                f"cannot kill container: {container.id}: container {container.id} is not running",
-                container=container.id,
-            )
-        if number in (signal.SIGKILL, parse_signal(container.record.config.stop_signal, signal.SIGTERM)):
-            self._mark(container)
-        if number == signal.SIGKILL and container.state.status == "paused":
-            task.resume()  # a frozen process does not die on cgroup v1
-        task.kill(number)
-        container.publish("kill", signal=str(number))
 
-    def stop(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> bool:
-        """The stop signal, SIGKILL after `timeout` seconds (-1: never), and the end of it; False when it was stopped.
+def send(container: Container, number: int) -> None:
+    """Send a signal. Raises Conflict when the container does not run."""
+    if container.state.status == "restarting":
+        no_more_restarts(container)
+        return
+    task = container.running_task("kill")
+    if number in (signal.SIGKILL, parse_signal(container.record.config.stop_signal, signal.SIGTERM)):
+        _mark(container)
+    if number == signal.SIGKILL and container.state.status == "paused":
+        task.resume()  # a frozen process does not die on cgroup v1
+    task.kill(number)
+    container.publish("kill", signal=str(number))
 
-        A start that hangs is ended. Raises Unavailable when the process survives SIGKILL.
-        """
-        if self.end_start(container):
-            return True
-        if not container.state.running:
-            return False
-        self._mark(container)
-        if container.state.status == "restarting":
-            self.no_more_restarts(container)
-            return True
-        ended = container.wait("not-running")
-        config = container.record.config
-        number = parse_signal(stop_signal or config.stop_signal, signal.SIGTERM)
-        wait = timeout if timeout is not None else config.stop_timeout
-        wait = STOP_SECONDS if wait is None else wait
-        try:
-            self.send(container, number)
-            task = container.task
-            if container.state.status == "paused" and task is not None:
-                task.resume()
-            ended.result(None if wait < 0 else min(wait, _LONGEST))
-        except TimeoutError:
-            self.end(container)
-        except Conflict:
-            self._await(container, ended)  # it has just ended by itself
-        container.publish("stop")
+
+def stop(container: Container, timeout: int | None = None, stop_signal: str = "") -> bool:
+    """Send the stop signal, and SIGKILL after `timeout` seconds (-1: never); return when the container has ended.
+
+    Return False when it was stopped already. A start that hangs is ended.
+
+    Raises Unavailable when the process survives SIGKILL.
+    """
+    if end_start(container):
         return True
+    if not container.state.running:
+        return False
+    _mark(container)
+    if container.state.status == "restarting":
+        no_more_restarts(container)
+        return True
+    ended = container.wait("not-running")
+    config = container.record.config
+    number = parse_signal(stop_signal or config.stop_signal, signal.SIGTERM)
+    wait = timeout if timeout is not None else config.stop_timeout
+    wait = STOP_SECONDS if wait is None else wait
+    try:
+        send(container, number)
+        task = container.task
+        if container.state.status == "paused" and task is not None:
+            task.resume()
+        ended.result(None if wait < 0 else min(wait, _LONGEST))
+    except TimeoutError:
+        end(container)
+    except Conflict:
+        _await(container, ended)  # it has just ended by itself
+    container.publish("stop")
+    return True
 
-    def end_start(self, container: Container) -> bool:
-        """Waits until nobody changes the container's state, and ends a start that does not get done: it holds the lock
-        while it waits for the runtime program. Gives whether there was one."""
-        ended = False
-        while not container.lock.acquire(timeout=START_PATIENCE):
-            task = container.task
-            if task is not None:
-                with suppress(LaminaError):  # it is not there yet, or gone: the lock tells
-                    ended = task.abort() or ended
-        container.lock.release()
-        return ended
 
-    def end(self, container: Container) -> None:
-        """SIGKILL, and waits for the end. Raises Unavailable when it does not come."""
-        ended = container.wait("not-running")
-        with suppress(Conflict):
-            self.send(container, signal.SIGKILL)
-        self._await(container, ended)
+def end_start(container: Container) -> bool:
+    """Wait until nobody changes the container's state, and end a start that hangs. Return whether there was one.
 
-    def _await(self, container: Container, ended: Future[WaitResult]) -> None:
-        """Raises Unavailable when a killed process does not go."""
-        try:
-            ended.result(KILL_SECONDS)
-        except TimeoutError:
-            raise Unavailable(
-                f"container {container.id} PID {container.state.pid} is zombie and can not be killed. "
-                "Use the --init option when creating containers to run an init inside the container that forwards "
-                "signals and reaps processes",
-                container=container.id,
-            ) from None
+    A start holds the lock while it waits for the runtime program.
+    """
+    ended = False
+    while not container.lock.acquire(timeout=START_PATIENCE):
+        task = container.task
+        if task is not None:
+            with suppress(LaminaError):  # it is not there yet, or gone: the lock tells
+                ended = task.abort() or ended
+    container.lock.release()
+    return ended
 
-    def no_more_restarts(self, container: Container) -> None:
-        """Ends a restart policy that is waiting to try again."""
-        with container.lock:
-            container.restarting.cancellation.cancel()
-            if container.state.status == "restarting":
-                container.set_state(status="exited")
-                container.tell_ended()
 
-    def _mark(self, container: Container) -> None:
-        """Notes that the user wants it ended, so that no restart policy brings it back."""
-        with container.lock:
-            if not container.state.stopped_by_user:
-                container.set_state(stopped_by_user=True)
+def end(container: Container) -> None:
+    """Kill the container and wait for its end. Raises Unavailable when it does not come."""
+    ended = container.wait("not-running")
+    with suppress(Conflict):
+        send(container, signal.SIGKILL)
+    _await(container, ended)
+
+
+def _await(container: Container, ended: Future[WaitResult]) -> None:
+    """Wait for the end of a killed process. Raises Unavailable when it does not come."""
+    try:
+        ended.result(KILL_SECONDS)
+    except TimeoutError:
+        raise Unavailable(
+            f"container {container.id} PID {container.state.pid} is zombie and can not be killed. "
+            "Use the --init option when creating containers to run an init inside the container that forwards "
+            "signals and reaps processes",
+            container=container.id,
+        ) from None
+
+
+def no_more_restarts(container: Container) -> None:
+    """Let a restart policy that waits to try again give up."""
+    with container.lock:
+        container.restarting.cancellation.cancel()
+        if container.state.status == "restarting":
+            container.set_state(status="exited")
+            container.tell_ended()
+
+
+def _mark(container: Container) -> None:
+    """Note that the user wants the container ended, so that no restart policy brings it back."""
+    with container.lock:
+        if not container.state.stopped_by_user:
+            container.set_state(stopped_by_user=True)

@@ -7,7 +7,7 @@ import msgspec
 from lamina.api.containers import HostConfig, RestartPolicy, UpdateConfig
 from lamina.containers.checks import check
 from lamina.containers.container import Container
-from lamina.errors import Conflict, InvalidInput
+from lamina.errors import InvalidInput
 from lamina.sandbox import limits
 
 
@@ -18,8 +18,7 @@ def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
     """
     with container.lock:
         record = container.record
-        if container.removed:
-            raise Conflict("container is marked for removal and cannot be updated", container=container.id)
+        container.check("update")
         changed = _changed(record.host_config, wish)
         if changed.auto_remove and changed.restart_policy.name not in ("", "no"):
             raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
