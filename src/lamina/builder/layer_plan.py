@@ -12,13 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lamina.builder.file_sums import Sums
-from lamina.cancellation import NEVER, Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.layer import Ingested
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Content, Node, Tree, entry_at, resolve
-from lamina.store.layers import LayerIngest
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +177,13 @@ class _Summing:
         return piece
 
 
-def write_layer(
-    making: LayerIngest, members: Iterable[Planned], sums: Mapping[int, Sums], cancellation: Cancellation = NEVER
-) -> Ingested:
-    """Write all members, in order. `sums` has the memory of each tree, by `id(tree)`.
+def write_files(builder: LayerBuilder, files: Iterable[Planned], sums: Mapping[int, Sums] | None = None) -> None:
+    """Add all files to a layer, in order. `sums` has the memory of each tree, by `id(tree)`.
 
-    Raises InvalidInput when a file got shorter while it was read, NoSpace, Cancelled, and what the trees raise.
+    Raise InvalidInput when a file got shorter while it was read, NoSpace, Cancelled, and what the trees raise.
     """
-    with LayerBuilder(making.tar, making.index, cancellation) as builder:
-        for planned in members:
-            memory = sums.get(id(planned.tree))
-            _add(builder, planned, memory)
-        return builder.finish()
+    for planned in files:
+        _add(builder, planned, sums.get(id(planned.tree)) if sums else None)
 
 
 def _add(builder: LayerBuilder, planned: Planned, memory: Sums | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.builder.build_run import BuildRooms
-from lamina.builder.layer_plan import Planned, with_links, write_layer
+from lamina.builder.layer_plan import Planned, with_links, write_files
 from lamina.formats.config import History
 from lamina.images.image import Image
 from lamina.layers.entry import whiteout_entry
@@ -42,9 +42,7 @@ def squash(rooms: BuildRooms, image: Image, base: Image | None) -> Image:
 
 def _merged(rooms: BuildRooms, image: Image, base: Image | None) -> Layer | None:
     difference = _Difference(StackTree(image.layers), StackTree(base.layers) if base and base.layers else None)
-    with rooms.store.layers.create() as making:
-        made = write_layer(making, with_links(difference.below("")), {})
-        return making.commit(made) if made.entries else None
+    return rooms.store.layers.write(lambda builder: write_files(builder, with_links(difference.below(""))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import msgspec
 from lamina.builder.build_run import Work
 from lamina.builder.console import new_id
 from lamina.builder.copy.step import copy_step
-from lamina.builder.layer_plan import Draft, write_layer
+from lamina.builder.layer_plan import Draft, write_files
 from lamina.builder.run.step import run_step
 from lamina.builder.stage import StageState
 from lamina.builder.wording import comment, file_nop, nop
@@ -84,12 +84,8 @@ def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
     work.console.running(container)
     draft = Draft(state.files.tree)
     draft.make_directories(draft.resolve(config.working_dir))
-    if len(draft):
-        with work.rooms.store.layers.create() as making:
-            layer = making.commit(write_layer(making, draft.members(state.time_ns), {}))
-            work.commit(state, step, layer, state.time_ns)
-    else:
-        work.commit(state, step, None, state.time_ns)
+    layer = work.rooms.store.layers.write(lambda builder: write_files(builder, draft.members(state.time_ns)))
+    work.commit(state, step, layer, state.time_ns)
     if work.options.remove or work.options.force_remove:
         work.console.removed(container)
 

@@ -56,11 +56,7 @@ def commit(
     """
     config = inherit(apply_changes(options.config or options.container, options.changes), options.container)
     with catalog.store.lease():
-        with catalog.store.layers.create() as work:
-            with LayerBuilder(work.tar, work.index, cancellation) as builder:
-                snapshot.write_diff(builder)
-                ingested = builder.finish()
-            layer = work.commit(ingested) if ingested.entries else None
+        layer = catalog.store.layers.write(snapshot.write_diff, cancellation)
         when = options.created or now()
         created_by = " ".join(options.container.cmd or ()) if options.created_by is None else options.created_by
         step = History(when, created_by, options.message, options.author, empty_layer=layer is None)

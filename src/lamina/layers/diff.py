@@ -14,8 +14,6 @@ from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Node, Tree
 from lamina.layers.whiteouts import is_whiteout
 
-__all__ = ["Change", "tree_changes", "upper_changes", "write_tree_diff", "write_upper_diff"]
-
 
 def write_upper_diff(
     upper: int, builder: LayerBuilder, lower: Tree | None = None, *, latest_ns: int | None = None

@@ -93,9 +93,6 @@ def _placed(entry: Entry, data_offset: int) -> Entry:
     )
 
 
-__all__ = ["Ingested", "ingest"]
-
-
 def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | None = None) -> Ingested:
     """Write the plain tar that `stream` gives to `tar_path`, byte for byte, and its index to `index_path`.
 

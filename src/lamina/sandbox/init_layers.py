@@ -62,14 +62,12 @@ class InitLayers:
             for tree in trees:
                 closing.callback(tree.close)
             entries = lacking(UnionTree(trees))
-        if not entries:
-            return None
-        with self._store.layers.create() as work:
-            with LayerBuilder(work.tar, work.index) as builder:
-                for entry in entries:
-                    builder.add(entry, b"" if entry.type is EntryType.REGULAR else None)
-                ingested = builder.finish()
-            return work.commit(ingested)
+
+        def fill(builder: LayerBuilder) -> None:
+            for entry in entries:
+                builder.add(entry, b"" if entry.type is EntryType.REGULAR else None)
+
+        return self._store.layers.write(fill)
 
 
 def lacking(tree: UnionTree) -> list[Entry]:

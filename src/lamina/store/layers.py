@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Corrupt, NotFound
 from lamina.formats.digest import Digest, new_hasher
 from lamina.keylocks import KeyLocks
-from lamina.layers.layer import Layer
-from lamina.layers.layer_writer import Ingested
+from lamina.layers.layer import Ingested, Layer
+from lamina.layers.layer_writer import LayerBuilder
 from lamina.store.content import ContentTable
 
 _CHUNK = 1 << 20
@@ -74,6 +75,15 @@ class LayerStore:
         """Begin a layer: a context manager with paths to write to."""
         return LayerIngest(self, self._content)
 
+    def write(self, fill: Callable[[LayerBuilder], object], cancellation: Cancellation = NEVER) -> Layer | None:
+        """Publish the layer that `fill` puts entries into; None when it puts in none.
+
+        Raise NoSpace, Cancelled, and what `fill` raises; nothing is kept then.
+        """
+        with self.create() as pending:
+            ingested = pending.fill(fill, cancellation)
+            return pending.commit(ingested) if ingested.entries else None
+
     def verify(self, diff_id: Digest) -> None:
         """Hash the layer's tar again. Raises NotFound, or Corrupt with `expected` and `found`."""
         layer = self.get(diff_id)
@@ -91,6 +101,12 @@ class LayerIngest:
         base = content.layout.temporary()
         self.tar = base.with_name(base.name + ".tar")
         self.index = base.with_name(base.name + ".erofs")
+
+    def fill(self, fill: Callable[[LayerBuilder], object], cancellation: Cancellation = NEVER) -> Ingested:
+        """Write the entries that `fill` adds. Raise NoSpace, Cancelled, and what `fill` raises."""
+        with LayerBuilder(self.tar, self.index, cancellation) as builder:
+            fill(builder)
+            return builder.finish()
 
     def commit(self, ingested: Ingested, expected: Digest | None = None) -> Layer:
         """Publish the layer under the diff-id its writer computed; where it is here already, drop the new files.

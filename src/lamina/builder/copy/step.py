@@ -21,7 +21,7 @@ from lamina.builder.copy.ownership import Chmod, Owner, parse_owner
 from lamina.builder.copy.place import Placing, absolute, check_destination, whole_seconds
 from lamina.builder.copy.sources import Source, contents, docker_name, fingerprint, local_sources
 from lamina.builder.file_sums import Sums
-from lamina.builder.layer_plan import Draft, write_layer
+from lamina.builder.layer_plan import Draft, write_files
 from lamina.builder.stage import StageState
 from lamina.builder.wording import file_nop
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_patterns
@@ -122,13 +122,15 @@ def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _
             return step
     time_ns = state.dated(gathered.newest_ns)
     draft = _plan(work, state, instruction, gathered, keep_owner)
-    with work.rooms.store.layers.create() as making:
-        made = write_layer(making, draft.members(time_ns), gathered.sums, work.cancellation)
+    with work.rooms.store.layers.create() as pending:
+        ingested = pending.fill(
+            lambda builder: write_files(builder, draft.members(time_ns), gathered.sums), work.cancellation
+        )
         if step is None:
             step = _step(work, state, instruction, gathered)
             if work.hit(state, step):
                 return step
-        layer = making.commit(made) if made.entries else None
+        layer = pending.commit(ingested) if ingested.entries else None
     work.commit(state, step, layer, time_ns)
     return step
 

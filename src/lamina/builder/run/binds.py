@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamina.builder.build_run import Work
-from lamina.builder.layer_plan import Draft, Planned, write_layer
+from lamina.builder.layer_plan import Draft, Planned, write_files
 from lamina.builder.run.caches import CacheMounts
 from lamina.builder.run.step import secret_id
 from lamina.builder.stage import StageState
@@ -142,6 +142,5 @@ class MountMaker:
                 draft.put(Planned(node.entry, tree, node))
         if not len(draft):
             draft.put(Planned(Entry(".empty", EntryType.DIRECTORY, 0o755)))
-        with self.work.rooms.store.layers.create() as making:
-            layer = making.commit(write_layer(making, draft.members(0), {}))
-        return (layer,), tree
+        layer = self.work.rooms.store.layers.write(lambda builder: write_files(builder, draft.members(0)))
+        return ((layer,) if layer else ()), tree

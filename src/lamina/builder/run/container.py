@@ -29,7 +29,6 @@ from lamina.errors import CommandFailed
 from lamina.images.changes import environment
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
-from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Tree, entry_at, find, read_all, resolve
 from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
 from lamina.linux.privacy import write_for_containers
@@ -212,11 +211,8 @@ class ContainerRunner:
 
     def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
         """The layer of what the command left. With SOURCE_DATE_EPOCH no time in it is later."""
-        with work.rooms.store.layers.create() as making:
-            with LayerBuilder(making.tar, making.index, work.cancellation) as builder:
-                snapshot.write_diff(builder, latest_ns=state.args.epoch_ns)
-                made = builder.finish()
-            return making.commit(made) if made.entries else None
+        fill = partial(snapshot.write_diff, latest_ns=state.args.epoch_ns)
+        return work.rooms.store.layers.write(fill, work.cancellation)
 
 
 def _content(tree: Tree, path: str) -> bytes:

@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamina.builder.layer_plan import Draft, Planned, write_layer
+from lamina.builder.layer_plan import Draft, Planned, write_files
 from lamina.dockerfile.position import Problem
 from lamina.formats.digest import Digest
 from lamina.images.image import Image
@@ -51,10 +51,7 @@ def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], file
         draft.make_directories(draft.resolve(path))
     for path in files:
         _make_file(draft, path)
-    if not len(draft):
-        return None
-    with store.layers.create() as making:
-        return making.commit(write_layer(making, draft.members(0), {}))
+    return store.layers.write(lambda builder: write_files(builder, draft.members(0)))
 
 
 def _make_file(draft: Draft, path: str) -> None:
