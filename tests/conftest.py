@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 import base
-from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
+from lamina.linux.syscalls import CLONE_NEWNET, setns, unshare
 from support.processes import processes_naming
 from support.programs import need
 

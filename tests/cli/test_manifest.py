@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.formats import media
+from lamina.formats.descriptor import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from support.engines import LAMINA, Cli
@@ -44,12 +44,12 @@ def push_image(raw: Raw, repository: str, tag: str) -> None:
     parts = [json.dumps(config).encode(), tag.encode() * 5000]
     for part in parts:
         raw.push_blob(repository, part)
-    types = media.DOCKER_CONFIG, media.DOCKER_LAYER_GZIP
+    types = DOCKER_CONFIG, DOCKER_LAYER_GZIP
     listed = [
         {"mediaType": kind, "size": len(part), "digest": str(Digest.of(part))}
         for kind, part in zip(types, parts, strict=True)
     ]
-    document = {"schemaVersion": 2, "mediaType": media.DOCKER_MANIFEST, "config": listed[0], "layers": listed[1:]}
+    document = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": listed[0], "layers": listed[1:]}
     raw.push_manifest(repository, tag, Manifest.parse(json.dumps(document, indent=3).encode()))
 
 

@@ -22,12 +22,10 @@ from lamina.distribution.pools import Pools
 from lamina.distribution.transport import MAX_BODY
 from lamina.distribution.upload import mount, upload
 from lamina.errors import Corrupt, Forbidden, InvalidInput, LaminaError, NotFound, TooLarge, Unauthorized
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_FOREIGN_LAYER, OCI_LAYER, Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
@@ -81,9 +79,9 @@ def test_downloads_are_not_sent_to_what_is_no_registrys(status: int) -> None:
 
 @pytest.mark.parametrize("target", [METADATA, "http://[fe80::1]/", "http://0.0.0.0:1/", *NO_URLS])
 def test_uploads_and_lists_and_layers_are_not_either(target: str, other_store: Store) -> None:
-    layer = Descriptor(media.OCI_FOREIGN_LAYER, DIGEST, len(BLOB), urls=(target,))
+    layer = Descriptor(OCI_FOREIGN_LAYER, DIGEST, len(BLOB), urls=(target,))
     config = ImageConfig.build(diff_ids=[DIGEST])
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, config.raw), [layer])
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [layer])
 
     def answer(request: Request) -> Reply:
         if "/manifests/" in request.path:
@@ -188,7 +186,7 @@ def test_answers_without_end_are_not_read_to_it(verb: str, status: int) -> None:
             "manifest": lambda: repository.manifest("1"),
             "tags": lambda: list(repository.tags()),
             "referrers": lambda: repository.referrers(DIGEST),
-            "config": lambda: repository.small_blob(Descriptor(media.OCI_CONFIG, DIGEST, len(BLOB))),
+            "config": lambda: repository.small_blob(Descriptor(OCI_CONFIG, DIGEST, len(BLOB))),
             "login": lambda: client.login(server.address, SECRET),
             "search": lambda: search(client, f"{server.address}/x"),
             "upload": lambda: push_blob(client, server),
@@ -330,8 +328,8 @@ def image_server(manifest: Manifest | Index, *others: bytes) -> Callable[[Reques
 
 def test_a_layer_larger_than_an_image_may_be_is_not_begun(other_store: Store) -> None:
     config = ImageConfig.build(diff_ids=[DIGEST])
-    huge = Descriptor(media.OCI_LAYER, DIGEST, 1 << 60)
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, config.raw), [huge])
+    huge = Descriptor(OCI_LAYER, DIGEST, 1 << 60)
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [huge])
     with scripted(image_server(manifest, config.raw, BLOB)) as server, client_of() as client, other_store.lease():
         with pytest.raises(TooLarge):
             pull(name_at(server), None, other_store, ignore, client=client)
@@ -341,8 +339,8 @@ def test_a_layer_larger_than_an_image_may_be_is_not_begun(other_store: Store) ->
 @pytest.mark.parametrize("sent", [b"THE BLOB", b"the blob and more", endless()])
 def test_other_bytes_than_the_digest_says_are_not_kept(other_store: Store, sent: bytes | Iterator[bytes]) -> None:
     config = ImageConfig.build(diff_ids=[DIGEST])
-    layer = Descriptor(media.OCI_LAYER, DIGEST, len(BLOB))
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, config.raw), [layer])
+    layer = Descriptor(OCI_LAYER, DIGEST, len(BLOB))
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [layer])
     images = image_server(manifest, config.raw)
 
     def answer(request: Request) -> Reply:
@@ -365,7 +363,7 @@ def test_other_bytes_than_the_digest_says_are_not_kept(other_store: Store, sent:
 
 def test_an_index_that_unfolds_without_end_is_given_up(other_store: Store) -> None:
     config = ImageConfig.build(platform=Platform.host())
-    image = Manifest.build(Descriptor.of(media.OCI_CONFIG, config.raw), [])
+    image = Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [])
     inner = Index.build([image.descriptor] * 60)
     outer = Index.build([inner.descriptor] * 60)
     answer = image_server(outer, inner.raw, image.raw, config.raw)

@@ -14,12 +14,10 @@ from lamina.distribution.copy import copy
 from lamina.engine.registries import Registries
 from lamina.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
 from lamina.events import EventBus
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import DOCKER_MANIFEST, OCI_CONFIG, OCI_EMPTY, OCI_LAYER, OCI_MANIFEST, Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.images import Images
@@ -81,7 +79,7 @@ def test_a_second_push_moves_nothing_and_another_repository_mounts(
     assert mounted.digest == first.digest
 
 
-@pytest.mark.parametrize("family", [media.OCI_MANIFEST, media.DOCKER_MANIFEST])
+@pytest.mark.parametrize("family", [OCI_MANIFEST, DOCKER_MANIFEST])
 def test_a_pulled_manifest_is_pushed_byte_for_byte(
     registry: Running, store: Store, other_store: Store, client: RegistryClient, family: str
 ) -> None:
@@ -103,7 +101,7 @@ def test_platforms_are_chosen_from_an_index(
         for name in ("linux/amd64", "linux/arm64"):
             layer = make_layer(store, name.replace("/", "-"), 1000)
             config = ImageConfig.build(platform=Platform.parse(name), diff_ids=[layer.diff_id])
-            one = push(at(registry, "m"), config, [layer], store, ignore, client=client, media_type=media.OCI_MANIFEST)
+            one = push(at(registry, "m"), config, [layer], store, ignore, client=client, media_type=OCI_MANIFEST)
             entries.append(Descriptor(one.media_type, one.digest, one.size, Platform.parse(name)))
         index = Index.build(entries)
         client.repository(at(registry, "m:1")).put_manifest(index, "1")
@@ -126,7 +124,7 @@ def test_copies_keep_digests_platforms_and_referrers(start: Start, store: Store,
     client.repository(at(here, "m:1")).put_manifest(index, "1")
     with closing(Raw(here.address)) as raw:
         raw.push_blob("m", b"{}")
-        empty = Descriptor.of(media.OCI_EMPTY, b"{}")
+        empty = Descriptor.of(OCI_EMPTY, b"{}")
         signature = Manifest.build(empty, [], subject=index.descriptor, artifact_type="sig/x")
         raw.push_manifest("m", None, signature)
     copied = copy(at(here, "m:1"), at(there, "n/m:2"), ignore, client=client)
@@ -218,13 +216,13 @@ def test_wrong_content_is_never_kept(registry: Running, other_store: Store, clie
         image = raw.push_image("a", "good", "x")
         lying = ImageConfig.build(diff_ids=[Digest.of(b"something else")])
         raw.push_blob("a", lying.raw)
-        config = Descriptor.of(media.OCI_CONFIG, lying.raw)
+        config = Descriptor.of(OCI_CONFIG, lying.raw)
         tar = b"\0" * 10240
         raw.push_blob("a", tar)
-        bad_layer = Descriptor.of(media.OCI_LAYER, tar)
+        bad_layer = Descriptor.of(OCI_LAYER, tar)
         raw.push_manifest("a", "diff-id", Manifest.build(config, [bad_layer]))
         raw.push_manifest("a", "count", Manifest.build(config, [bad_layer, bad_layer]))
-        short = Descriptor(media.OCI_LAYER, bad_layer.digest, 5)
+        short = Descriptor(OCI_LAYER, bad_layer.digest, 5)
         raw.push_manifest("a", "size", Manifest.build(config, [short]))
         artifact = Manifest.build(Descriptor.of("text/plain", b"{}"), [])
         raw.push_manifest("a", "artifact", artifact)

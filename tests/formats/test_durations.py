@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import InvalidInput
-from lamina.formats.durations import format_duration, human_duration, parse_duration
+from lamina.formats.times import format_duration, human_duration, parse_duration
 
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 MINUTE, HOUR, DAY = 60, 3600, 86400

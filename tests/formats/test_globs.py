@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import InvalidInput
-from lamina.formats.globs import compile_match, has_wildcards, joined_by_stars
+from lamina.formats.matching import compile_match, has_wildcards, joined_by_stars
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.formats.labelfilters import has_label, labels_match
+from lamina.formats.matching import has_label, labels_match
 
 words = st.text("ab=", max_size=3)
 labels = st.dictionaries(st.text("ab", min_size=1, max_size=2), words, max_size=3)

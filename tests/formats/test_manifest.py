@@ -12,22 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import InvalidInput, NotFound
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_EMPTY,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+    Descriptor,
+)
 from lamina.formats.digest import Digest
 from lamina.formats.document import MAX_DEPTH, without_nulls
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.formats.manifest import Index, Manifest, parse_manifest
 from lamina.formats.platform import Platform
 
-CONFIG = Descriptor.of(media.OCI_CONFIG, b"{}")
-LAYER = Descriptor.of(media.OCI_LAYER_GZIP, b"layer")
+CONFIG = Descriptor.of(OCI_CONFIG, b"{}")
+LAYER = Descriptor.of(OCI_LAYER_GZIP, b"layer")
 
 
 def document(**changes: Any) -> dict[str, Any]:
     whole = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": OCI_MANIFEST,
         "config": CONFIG.to_json(),
         "layers": [LAYER.to_json()],
     }
@@ -47,7 +53,7 @@ def test_raw_bytes_are_the_identity() -> None:
 
 
 def test_building_is_deterministic_and_complete() -> None:
-    subject = Descriptor.of(media.OCI_MANIFEST, b"subject")
+    subject = Descriptor.of(OCI_MANIFEST, b"subject")
     parts: dict[str, Any] = {"subject": subject, "artifact_type": "a/b", "annotations": {"z": "1", "a": "2"}}
     manifest = Manifest.build(CONFIG, [LAYER], **parts)
     again = Manifest.build(CONFIG, [LAYER], **(parts | {"annotations": {"a": "2", "z": "1"}}))
@@ -55,7 +61,7 @@ def test_building_is_deterministic_and_complete() -> None:
     assert (manifest.config, manifest.layers, manifest.subject) == (CONFIG, (LAYER,), subject)
     assert (manifest.artifact_type, manifest.annotations) == ("a/b", {"a": "2", "z": "1"})
     assert manifest.is_image
-    assert not Manifest.build(Descriptor.of(media.OCI_EMPTY, b"{}"), []).is_image
+    assert not Manifest.build(Descriptor.of(OCI_EMPTY, b"{}"), []).is_image
 
 
 @pytest.mark.parametrize(
@@ -110,19 +116,19 @@ def test_nesting_is_limited() -> None:
 
 
 def test_sent_and_declared_types_must_agree() -> None:
-    assert Manifest.parse(raw(document()), media.OCI_MANIFEST + "; charset=utf-8").media_type == media.OCI_MANIFEST
-    assert Manifest.parse(raw(document(mediaType=...)), media.DOCKER_MANIFEST).media_type == media.DOCKER_MANIFEST
-    assert Manifest.parse(raw(document(mediaType=...)), "application/json").media_type == media.OCI_MANIFEST
+    assert Manifest.parse(raw(document()), OCI_MANIFEST + "; charset=utf-8").media_type == OCI_MANIFEST
+    assert Manifest.parse(raw(document(mediaType=...)), DOCKER_MANIFEST).media_type == DOCKER_MANIFEST
+    assert Manifest.parse(raw(document(mediaType=...)), "application/json").media_type == OCI_MANIFEST
     with pytest.raises(InvalidInput, match="sent as"):
-        Manifest.parse(raw(document()), media.DOCKER_MANIFEST)
+        Manifest.parse(raw(document()), DOCKER_MANIFEST)
 
 
 def test_manifests_and_indexes_are_told_apart() -> None:
-    index = Index.build([Descriptor.of(media.OCI_MANIFEST, b"m")])
+    index = Index.build([Descriptor.of(OCI_MANIFEST, b"m")])
     assert isinstance(parse_manifest(index.raw), Index)
     assert isinstance(parse_manifest(raw(document())), Manifest)
     assert isinstance(parse_manifest(raw({"schemaVersion": 2, "manifests": []})), Index)
-    assert isinstance(parse_manifest(raw({"schemaVersion": 2, "manifests": []}), media.DOCKER_LIST), Index)
+    assert isinstance(parse_manifest(raw({"schemaVersion": 2, "manifests": []}), DOCKER_LIST), Index)
     with pytest.raises(InvalidInput):
         parse_manifest(raw(document(manifests=[])))
     with pytest.raises(InvalidInput):
@@ -133,7 +139,7 @@ def test_manifests_and_indexes_are_told_apart() -> None:
 
 def test_index_selects_by_platform_and_passes_over_attestations() -> None:
     def entry(name: str, **more: Any) -> Descriptor:
-        return Descriptor(media.OCI_MANIFEST, Digest.of(name.encode()), 3, Platform.parse(name), **more)
+        return Descriptor(OCI_MANIFEST, Digest.of(name.encode()), 3, Platform.parse(name), **more)
 
     attestation = entry("linux/amd64", annotations={"vnd.docker.reference.type": "attestation-manifest"})
     index = Index.build([attestation, entry("linux/arm64"), entry("linux/amd64"), entry("linux/arm/v6")])

@@ -9,7 +9,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.formats.printable import printable
+from lamina.formats.text import printable
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

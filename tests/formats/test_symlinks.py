@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamina.errors import InvalidInput
-from lamina.formats.symlinks import MOST_LINKS, follow
-from lamina.linux.openat2 import openat2
+from lamina.linux.paths import MOST_LINKS, follow, openat2
 
 NAMES = ["a", "b", "c"]
 parts = st.sampled_from([*NAMES, "..", ".", ""])

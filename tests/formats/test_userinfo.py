@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamina.formats.userinfo import hide_userinfo, split_userinfo
+from lamina.formats.http import hide_userinfo, split_userinfo
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,9 @@ import pytest
 import zstandard
 
 from lamina.errors import NotFound
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 from lamina.progress import Message, Output, Status
@@ -167,17 +165,17 @@ def layout(*images: tuple[Platform, bytes], name: str = "", nested: bool = False
     annotations = {"org.opencontainers.image.ref.name": name} if name else {}
     for platform, content in images:
         plain = tar({"file": content})
-        diff_id = Descriptor.of(media.OCI_LAYER, plain).digest
+        diff_id = Descriptor.of(OCI_LAYER, plain).digest
         config = ImageConfig.build(platform=platform, diff_ids=[diff_id])
-        layer = blob(gzip.compress(plain, mtime=0), media.OCI_LAYER_GZIP)
-        manifest = Manifest.build(blob(config.raw, media.OCI_CONFIG), [layer])
-        blob(manifest.raw, media.OCI_MANIFEST)
+        layer = blob(gzip.compress(plain, mtime=0), OCI_LAYER_GZIP)
+        manifest = Manifest.build(blob(config.raw, OCI_CONFIG), [layer])
+        blob(manifest.raw, OCI_MANIFEST)
         entry = manifest.descriptor
         entries.append(Descriptor(entry.media_type, entry.digest, entry.size, platform, {} if nested else annotations))
         configs.append(config)
     index = Index.build(entries)
     if nested:
-        inner = blob(index.raw, media.OCI_INDEX)
+        inner = blob(index.raw, OCI_INDEX)
         index = Index.build([Descriptor(inner.media_type, inner.digest, inner.size, annotations=annotations)])
     files |= {"index.json": index.raw, "oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
     return tar(files), configs
@@ -209,7 +207,7 @@ def test_the_manifest_of_a_layout_survives_with_its_compressed_layers(gallery: G
     assert loaded(gallery, archive) == [f"Loaded image ID: {config.digest}"], "a bare tag is no name"
     image = gallery.images.get(config.digest)
     manifest = gallery.images.manifest(image)
-    assert manifest.layers[0].media_type == media.OCI_LAYER_GZIP
+    assert manifest.layers[0].media_type == OCI_LAYER_GZIP
     assert gallery.store.blobs.cached_forms(image.config.diff_ids[0]) == (manifest.layers[0].digest,)
     gallery.images.remove(str(image.id))
     assert gallery.content() == set()
@@ -249,7 +247,7 @@ def test_an_archive_from_before_docker_1_10(gallery: Gallery) -> None:
 
 def test_layers_may_be_links_to_each_other(gallery: Gallery) -> None:
     layer = tar({"file": b"1"})
-    diff_id = Descriptor.of(media.OCI_LAYER, layer).digest
+    diff_id = Descriptor.of(OCI_LAYER, layer).digest
     config = ImageConfig.build(diff_ids=[diff_id, diff_id])
     manifest = [{"Config": "c.json", "RepoTags": ["app:1"], "Layers": ["one/layer.tar", "two/layer.tar"]}]
     files = {"c.json": config.raw, "one/layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}

@@ -6,7 +6,7 @@ import pytest
 
 from lamina.errors import InvalidInput
 from lamina.formats.config import Healthcheck, RunConfig
-from lamina.images.changes import apply_changes, ports, working_dir
+from lamina.images.config_changes import apply_changes, ports, working_dir
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,10 @@ import json
 import pytest
 
 from lamina.errors import Corrupt, InvalidInput, LaminaError, NotFound
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from support.gallery import Files, Gallery
 from support.tars import tar
 
@@ -38,9 +36,9 @@ def manifest(value: object) -> Files:
     return {"manifest.json": json.dumps(value).encode()}
 
 
-def layout(*, layer: bytes = LAYER, claimed: Digest = DIFF_ID, media_type: str = media.OCI_LAYER) -> bytes:
+def layout(*, layer: bytes = LAYER, claimed: Digest = DIFF_ID, media_type: str = OCI_LAYER) -> bytes:
     """An OCI layout whose layer blob is `layer` under the name `claimed`."""
-    made = Manifest.build(Descriptor.of(media.OCI_CONFIG, CONFIG.raw), [Descriptor(media_type, claimed, len(layer))])
+    made = Manifest.build(Descriptor.of(OCI_CONFIG, CONFIG.raw), [Descriptor(media_type, claimed, len(layer))])
     return tar(
         {
             "index.json": Index.build([made.descriptor]).raw,
@@ -97,7 +95,7 @@ BAD: list[tuple[str, bytes, type[LaminaError], str]] = [
     ("gzip blob with another digest", layout(layer=gzip.compress(LAYER), claimed=Digest.of(b"x")), Corrupt, "digest"),
     (
         "index to a missing blob",
-        tar({"index.json": Index.build([Descriptor.of(media.OCI_MANIFEST, b"x")]).raw}),
+        tar({"index.json": Index.build([Descriptor.of(OCI_MANIFEST, b"x")]).raw}),
         NotFound,
         "",
     ),

@@ -17,8 +17,8 @@ from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.commit import CommitOptions
-from lamina.images.inherit import inherit
+from lamina.images.config_changes import inherit
+from lamina.images.create import CommitOptions
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer_writer import LayerBuilder
 from support.gallery import Gallery

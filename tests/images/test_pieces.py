@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import Corrupt, NotFound
-from lamina.images.archive.pieces import FileRange, Pieces, copy_to, size_of
+from lamina.images.archive.save import FileRange, Pieces, copy_to, size_of
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tar.writer import TarWriter
 from support.gallery import Gallery

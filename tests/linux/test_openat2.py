@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 
 @pytest.fixture

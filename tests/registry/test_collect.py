@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import NotFound
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.descriptor import OCI_EMPTY, Descriptor
+from lamina.formats.manifest import Index, Manifest
 from lamina.registry import admin
 from lamina.registry.config import DAY, Config, Retention
 from lamina.registry.metadata.inventory import ListedManifest
@@ -66,7 +64,7 @@ def test_the_grace_period_protects_pushes_and_deletes(registry: Running, raw: Ra
 def test_children_of_indexes_and_subjects_are_never_collected(raw: Raw, gc: Callable[..., object]) -> None:
     child, subject = raw.push_image("a", None, "child"), raw.push_image("a", None, "subject")
     raw.push_manifest("a", "index", Index.build([child.descriptor]))
-    raw.push_manifest("a", None, Manifest.build(Descriptor.of(media.OCI_EMPTY, b"{}"), [], subject=subject.descriptor))
+    raw.push_manifest("a", None, Manifest.build(Descriptor.of(OCI_EMPTY, b"{}"), [], subject=subject.descriptor))
     for one in (child, subject):
         raw("DELETE", f"/v2/a/manifests/{one.digest}")
     gc()

@@ -9,8 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, Descriptor
 from lamina.formats.manifest import Manifest
 from lamina.registry import admin
 from support.registries import Answer, Raw, Running
@@ -19,7 +18,7 @@ RULES = {"a": ["v*"]}
 
 
 def manifest_of(seed: str) -> Manifest:
-    return Manifest.build(Descriptor.of(media.OCI_CONFIG, b"{}"), [], annotations={"seed": seed})
+    return Manifest.build(Descriptor.of(OCI_CONFIG, b"{}"), [], annotations={"seed": seed})
 
 
 def put(raw: Raw, tag: str, manifest: Manifest) -> Answer:

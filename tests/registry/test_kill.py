@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from lamina.formats.manifest import Manifest
 from lamina.registry import admin
 from lamina.registry.config import Config, Retention
@@ -34,8 +33,8 @@ def work(address: str, seed: int, promises: Promises, stop: threading.Event) -> 
             parts = [b"{}" + b" " * sizes[0], source.randbytes(sizes[1])]
             for part in parts:
                 raw.push_blob("load/x", part)
-            layer = Descriptor.of(media.OCI_LAYER, parts[1])
-            manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, parts[0]), [layer])
+            layer = Descriptor.of(OCI_LAYER, parts[1])
+            manifest = Manifest.build(Descriptor.of(OCI_CONFIG, parts[0]), [layer])
             raw.push_manifest("load/x", f"t{seed % 50}", manifest)
             promises.made(manifest)
             promises.check(manifest, raw("GET", f"/v2/load/x/manifests/{manifest.digest}"))

@@ -11,8 +11,7 @@ from contextlib import closing
 import pytest
 
 from lamina.distribution import RegistryClient, pull, push
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
@@ -63,8 +62,8 @@ def push_and_pull(client: Roaming, source: random.Random, promises: Promises) ->
     parts = [b"{}" + b" " * source.randrange(10), source.randbytes(size)]
     for part in parts:
         client.push_blob("load/x", part, max(16, len(part) // 3))
-    layer = Descriptor.of(media.OCI_LAYER, parts[1])
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, parts[0]), [layer])
+    layer = Descriptor.of(OCI_LAYER, parts[1])
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, parts[0]), [layer])
     path = f"/v2/load/x/manifests/{manifest.digest}"
     answer = client("PUT", f"{path}?tag=t{source.randrange(50)}", manifest.raw, Content_Type=manifest.media_type)
     assert answer.status == 201, answer

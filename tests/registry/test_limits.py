@@ -11,8 +11,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
 from lamina.formats.manifest import Manifest
 from support.registries import Raw, Running, Start
 
@@ -89,7 +88,7 @@ def served(connection: socket.socket) -> bool:
 
 def manifest_of(size: int) -> Manifest:
     """A manifest of exactly `size` bytes."""
-    config = Descriptor.of(media.OCI_CONFIG, b"{}")
+    config = Descriptor.of(OCI_CONFIG, b"{}")
     bare = Manifest.build(config, [], annotations={"fill": ""})
     return Manifest.build(config, [], annotations={"fill": "x" * (size - len(bare.raw))})
 
@@ -111,8 +110,8 @@ def test_manifests_up_to_the_limit_and_not_beyond(registry: Running, raw: Raw) -
 
 
 def test_a_manifest_of_very_many_layers(raw: Raw) -> None:
-    layers = [Descriptor.of(media.OCI_LAYER, str(n).encode()) for n in range(20_000)]
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, b"{}"), layers)
+    layers = [Descriptor.of(OCI_LAYER, str(n).encode()) for n in range(20_000)]
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, b"{}"), layers)
     raw.push_manifest("a", "t", manifest)
     assert raw("GET", "/v2/a/manifests/t").body == manifest.raw
 
@@ -123,7 +122,7 @@ def test_deep_nesting_is_refused(raw: Raw, key: str, pair: str) -> None:
     depth = (LIMIT - 1000) // len(pair)
     deep = pair[:-1] * depth + "1" + pair[-1] * depth
     for body in (deep, f'{{"schemaVersion":2,"{key}":{deep}}}'):
-        for kind in (media.OCI_MANIFEST, media.OCI_INDEX):
+        for kind in (OCI_MANIFEST, OCI_INDEX):
             answer = raw("PUT", "/v2/a/manifests/t", body.encode(), Content_Type=kind)
             assert (answer.status, answer.code) == (400, "MANIFEST_INVALID")
 

@@ -13,8 +13,7 @@ from threading import Barrier
 
 import pytest
 
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.registry import admin
@@ -46,7 +45,7 @@ def put(raw: Raw, manifest: Manifest) -> Answer:
 
 
 def manifest_of(seed: int, size: int) -> Manifest:
-    return Manifest.build(Descriptor.of(media.OCI_CONFIG, b"{}"), [], annotations={"x": content(seed, size // 2).hex()})
+    return Manifest.build(Descriptor.of(OCI_CONFIG, b"{}"), [], annotations={"x": content(seed, size // 2).hex()})
 
 
 def begin(raw: Raw) -> str:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_EMPTY, Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from support.registries import Raw, Running, Start
 
 
@@ -118,7 +116,7 @@ def test_manifests_tags_and_deletes(raw: Raw) -> None:
 
 
 def test_sha512_manifests_keep_their_digest(raw: Raw) -> None:
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, b"{}"), [])
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, b"{}"), [])
     digest = Digest.of(manifest.raw, "sha512")
     path = f"/v2/a/manifests/{digest}"
     assert raw("PUT", f"{path}?tag=t", manifest.raw, Content_Type=manifest.media_type).status == 201
@@ -127,7 +125,7 @@ def test_sha512_manifests_keep_their_digest(raw: Raw) -> None:
 
 def test_referrers_and_their_filter(raw: Raw) -> None:
     image = raw.push_image("a", "v1", "x")
-    empty = Descriptor.of(media.OCI_EMPTY, b"{}")
+    empty = Descriptor.of(OCI_EMPTY, b"{}")
     for kind in ("sbom/x", "sig/x"):
         about = Manifest.build(empty, [], subject=image.descriptor, artifact_type=kind, annotations={"k": kind})
         answer = raw("PUT", f"/v2/a/manifests/{about.digest}", about.raw, Content_Type=about.media_type)
@@ -142,7 +140,7 @@ def test_referrers_and_their_filter(raw: Raw) -> None:
 
 
 def test_what_may_be_missing_is_a_setting(start: Start) -> None:
-    manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, b"{}"), [])
+    manifest = Manifest.build(Descriptor.of(OCI_CONFIG, b"{}"), [])
     index = Index.build([manifest.descriptor])
     statuses = {}
     for sparse in ("all", "children", "none"):
@@ -157,7 +155,7 @@ def test_immutable_tags_quotas_and_read_only(start: Start) -> None:
     with closing(Raw(running.address)) as raw:
         raw.push_image("a/b", "v1", "x")
         raw.push_image("a/b", "v1", "x")
-        other = Manifest.build(Descriptor.of(media.OCI_CONFIG, b"{}"), [])
+        other = Manifest.build(Descriptor.of(OCI_CONFIG, b"{}"), [])
         answer = raw("PUT", "/v2/a/b/manifests/v1", other.raw, Content_Type=other.media_type)
         assert (answer.status, answer.code) == (409, "DENIED")
         assert raw("DELETE", "/v2/a/b/manifests/v1").status == 403

@@ -13,7 +13,7 @@ import pytest
 
 from lamina.errors import InvalidInput, TooLarge, Unsupported
 from lamina.snapshots.choose import open_driver
-from lamina.snapshots.overlaymount import Overlay, temporary_mount
+from lamina.snapshots.mounts import Overlay, temporary_mount
 from snapshots.bench import Bench
 
 pytestmark = pytest.mark.root
@@ -91,7 +91,7 @@ SPREAD = """
 import os, sys
 from pathlib import Path
 from lamina.linux.mounts import MS_REC, MS_SHARED, mount, mountinfo
-from lamina.linux.namespaces import CLONE_NEWNS, unshare
+from lamina.linux.syscalls import CLONE_NEWNS, unshare
 from snapshots.bench import Bench
 unshare(CLONE_NEWNS)
 mount("none", "/", flags=MS_REC | MS_SHARED)

@@ -16,7 +16,7 @@ from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.snapshots.choose import NAMES
-from lamina.snapshots.merge import merge_layers, merged_devices
+from lamina.snapshots.erofs import merge_layers, merged_devices
 from layers.index.compare import Listing, differences, list_directory, list_tree, mounted
 from layers.index.generate import Layers, build
 from snapshots.bench import Bench

@@ -21,12 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lamina.distribution import Retry, Settings
-from lamina.formats import media
 from lamina.formats.config import ImageConfig, RunConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import ingest
@@ -137,8 +135,8 @@ class Raw:
         parts = [b"{}", seed.encode() * 5000]
         for part in parts:
             self.push_blob(repository, part)
-        layer = Descriptor.of(media.OCI_LAYER, parts[1])
-        manifest = Manifest.build(Descriptor.of(media.OCI_CONFIG, parts[0]), [layer])
+        layer = Descriptor.of(OCI_LAYER, parts[1])
+        manifest = Manifest.build(Descriptor.of(OCI_CONFIG, parts[0]), [layer])
         self.push_manifest(repository, tag, manifest)
         return manifest
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lamina.formats import media
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from lamina.formats.digest import Digest
 
 SIZE = 64 << 20  # bytes that the layer is said to have
@@ -30,13 +30,13 @@ class StallingRegistry:
         self.config = json.dumps(config).encode()
         described = {
             "schemaVersion": 2,
-            "mediaType": media.OCI_MANIFEST,
+            "mediaType": OCI_MANIFEST,
             "config": {
-                "mediaType": media.OCI_CONFIG,
+                "mediaType": OCI_CONFIG,
                 "digest": str(Digest.of(self.config)),
                 "size": len(self.config),
             },
-            "layers": [{"mediaType": media.OCI_LAYER, "digest": f"sha256:{'2' * 64}", "size": SIZE}],
+            "layers": [{"mediaType": OCI_LAYER, "digest": f"sha256:{'2' * 64}", "size": SIZE}],
         }
         self.manifest = json.dumps(described).encode()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -61,7 +61,7 @@ class StallingRegistry:
 
             def do_GET(self) -> None:
                 if "/manifests/" in self.path:
-                    self.reply(200, registry.manifest, {"Content-Type": media.OCI_MANIFEST})
+                    self.reply(200, registry.manifest, {"Content-Type": OCI_MANIFEST})
                 elif self.path.endswith(hashlib.sha256(registry.config).hexdigest()):
                     self.reply(200, registry.config)
                 elif "/blobs/" in self.path:

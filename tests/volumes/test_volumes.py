@@ -11,8 +11,7 @@ import pytest
 
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.store.store import Store
-from lamina.volumes.model import Volume
-from lamina.volumes.options import volume_mount
+from lamina.volumes.volume import Volume, volume_mount
 from lamina.volumes.volumes import Volumes
 
 

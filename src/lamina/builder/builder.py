@@ -34,7 +34,7 @@ from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import Cancelled, InvalidInput, LaminaError
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
-from lamina.images.names import check_tag
+from lamina.images.record import check_tag
 from lamina.progress import Report, ignore
 
 

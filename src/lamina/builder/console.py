@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from lamina.errors import CommandFailed, LaminaError
-from lamina.formats.printable import printable
+from lamina.formats.text import printable
 from lamina.progress import Aux, Output, Report
 
 

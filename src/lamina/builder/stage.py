@@ -10,7 +10,7 @@ from lamina.builder.arguments import BuildArgs
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.times import format_time, parse_time
-from lamina.images.changes import environment
+from lamina.images.config_changes import environment
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
 from lamina.layers.tree import MemoryTree, Tree

@@ -18,9 +18,8 @@ from lamina.dockerfile import instructions as say
 from lamina.dockerfile.expansion import Expansion
 from lamina.dockerfile.position import Problem
 from lamina.formats.config import RunConfig
-from lamina.images.changes import effect
+from lamina.images.config_changes import effect, inherit_healthcheck
 from lamina.images.image import Image
-from lamina.images.inherit import inherit_healthcheck
 
 
 def perform(work: Work, state: StageState, instruction: say.Instruction) -> None:

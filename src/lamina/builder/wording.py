@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from lamina.dockerfile import instructions as say
 from lamina.formats.config import RunConfig
-from lamina.formats.durations import format_duration
-from lamina.images.changes import DEFAULT_SHELL
+from lamina.formats.times import format_duration
+from lamina.images.config_changes import DEFAULT_SHELL
 
 _ESCAPES = {
     "\a": "\\a",

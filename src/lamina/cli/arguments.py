@@ -15,7 +15,7 @@ import click
 from lamina.cli.session import Session
 from lamina.cli.terminal.screen import quoted
 from lamina.errors import InvalidInput, LaminaError
-from lamina.formats.printable import printable
+from lamina.formats.text import printable
 
 FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lamina.errors import InvalidInput, LaminaError, NotFound
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.descriptor import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
 
 
@@ -27,7 +25,7 @@ class Entry(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """As Docker's clients write it."""
-        member = "SchemaV2Manifest" if self.manifest.media_type == media.DOCKER_MANIFEST else "OCIManifest"
+        member = "SchemaV2Manifest" if self.manifest.media_type == DOCKER_MANIFEST else "OCIManifest"
         raw = self.manifest.raw
         return {
             "Ref": str(self.reference),
@@ -75,8 +73,8 @@ class Drafts:
 
 def joined(entries: Sequence[Entry]) -> Index:
     """The list of these images: an OCI index where all are OCI images, else Docker's manifest list."""
-    oci = all(entry.manifest.media_type == media.OCI_MANIFEST for entry in entries)
-    return Index.build([entry.descriptor for entry in entries], media.OCI_INDEX if oci else media.DOCKER_LIST)
+    oci = all(entry.manifest.media_type == OCI_MANIFEST for entry in entries)
+    return Index.build([entry.descriptor for entry in entries], OCI_INDEX if oci else DOCKER_LIST)
 
 
 def _unknown(name: Reference) -> NotFound:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TextIO
 
 from lamina.cli.terminal.screen import drive
-from lamina.formats.printable import printable
 from lamina.formats.sizes import human_size
+from lamina.formats.text import printable
 from lamina.progress import Message, Output, Status
 
 BAR = 50  # characters of a bar on a wide terminal

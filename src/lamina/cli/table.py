@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lamina.formats.durations import human_duration
-from lamina.formats.printable import printable
+from lamina.formats.text import printable
+from lamina.formats.times import human_duration
 
 
 class Column(NamedTuple):

@@ -15,7 +15,7 @@ from lamina.formats.frames import Piece
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
-    from lamina.formats.labelfilters import Filters
+    from lamina.formats.matching import Filters
 
 TAR = {"Content-Type": "application/x-tar"}
 

@@ -12,7 +12,7 @@ from lamina.client.wire import Reply
 from lamina.progress import Message, Output, Report, ignore
 
 if TYPE_CHECKING:
-    from lamina.formats.labelfilters import Filters
+    from lamina.formats.matching import Filters
 
 
 class Images:

@@ -14,7 +14,7 @@ from lamina.client.sending import Body
 from lamina.client.stream import Stream
 from lamina.client.wire import Reply, Wire
 from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
-from lamina.formats.unicode import valid_unicode
+from lamina.formats.text import valid_unicode
 
 NEWEST = (1, 48)  # the newest API this client knows how to speak
 OLDEST = (1, 24)

@@ -10,7 +10,7 @@ from lamina.containers.container import Container
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.rooms import Rooms
 from lamina.errors import Conflict, NotFound
-from lamina.images.commit import CommitOptions
+from lamina.images.create import CommitOptions
 from lamina.images.image import Image
 
 

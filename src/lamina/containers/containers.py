@@ -37,10 +37,10 @@ from lamina.errors import InvalidInput, NotFound, NotModified
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.formats.runconfig import RunConfig
-from lamina.images.commit import CommitOptions
+from lamina.images.create import CommitOptions
 from lamina.images.image import Image
 from lamina.layers.diff import Change
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.sandbox.spec import Defaults
 
 __all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "WaitResult"]

@@ -12,7 +12,7 @@ from lamina.containers.rooms import Rooms
 from lamina.containers.tarring import write_directory
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
-from lamina.linux.openat2 import openat2
+from lamina.linux.paths import openat2
 from lamina.sandbox.spec import MountPoint
 
 

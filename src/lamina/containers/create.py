@@ -23,8 +23,8 @@ from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.times import now
 from lamina.images.catalog import no_such_image
+from lamina.images.config_changes import inherit
 from lamina.images.image import Image
-from lamina.images.inherit import inherit
 from lamina.layers.layer import Layer
 from lamina.runtime import security
 from lamina.runtime.cgroups.abilities import abilities

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lamina.containers.record import Record
-from lamina.linux.privacy import write_for_containers
+from lamina.linux.files import write_for_containers
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.model import Endpoint
 from lamina.sandbox.spec import Defaults

@@ -11,7 +11,7 @@ from lamina.containers.container import Container
 from lamina.containers.ports import parse
 from lamina.containers.rooms import Rooms
 from lamina.errors import InvalidInput, NotFound
-from lamina.formats.labelfilters import Filters, labels_match
+from lamina.formats.matching import Filters, labels_match
 from lamina.formats.times import parse_moment, parse_time
 
 Test = Callable[[Container], bool]

@@ -13,8 +13,7 @@ from lamina.containers.container import Container
 from lamina.containers.record import Record, State
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound, Unsupported
-from lamina.formats.durations import human_duration
-from lamina.formats.times import parse_time
+from lamina.formats.times import human_duration, parse_time
 from lamina.network.model import PREDEFINED, Endpoint
 from lamina.runtime import security
 from lamina.runtime.apparmor import DEFAULT

@@ -22,8 +22,7 @@ from lamina.containers.container import Container
 from lamina.containers.files import NAMES
 from lamina.containers.rooms import Rooms
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
-from lamina.formats.symlinks import follow
-from lamina.linux.openat2 import openat2
+from lamina.linux.paths import follow, openat2
 from lamina.sandbox import mounts
 from lamina.sandbox.spec import MountPoint
 

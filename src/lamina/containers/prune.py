@@ -11,7 +11,7 @@ from lamina.containers.filters import FilterMaker
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.rooms import Rooms
 from lamina.errors import Conflict, NotFound
-from lamina.formats.labelfilters import Filters
+from lamina.formats.matching import Filters
 
 _FILTERS = ("until", "label", "label!")
 

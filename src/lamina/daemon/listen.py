@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lamina.daemon.config import Options
 from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
-from lamina.linux.privacy import usual_directory
+from lamina.linux.files import usual_directory
 
 _SOCKET_MODE = 0o660
 BACKLOG = 1024  # connections that wait to be taken

@@ -23,11 +23,11 @@ from lamina.daemon.routes.all import all_routes
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
-from lamina.formats.browsers import BrowserGuard
-from lamina.formats.printable import printable
+from lamina.formats.http import BrowserGuard
 from lamina.formats.sizes import parse_size
-from lamina.linux.descriptors import limit, raise_limit
-from lamina.linux.privacy import make_private_by_default, usual_directory
+from lamina.formats.text import printable
+from lamina.linux.files import make_private_by_default, usual_directory
+from lamina.linux.processes import descriptor_limit, raise_limit
 from lamina.sandbox.spec import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 
 _LOG = logging.getLogger("lamina.daemon")
@@ -59,7 +59,7 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    gates = Gates(limit())
+    gates = Gates(descriptor_limit())
     api = Api(all_routes(engine, options), gates, browser_guard(options))
     runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()

@@ -14,11 +14,9 @@ from lamina.distribution.repository import Repository
 from lamina.distribution.spool import Spool
 from lamina.distribution.upload import mount, upload
 from lamina.errors import InvalidInput, LaminaError
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import FOREIGN_LAYERS, Descriptor
 from lamina.formats.digest import Digest
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import Report, Status, ignore
 
@@ -112,4 +110,4 @@ class _Copy:
 def _blobs(document: Manifest | Index) -> Iterator[Descriptor]:
     if isinstance(document, Manifest):
         yield document.config
-        yield from (layer for layer in document.layers if layer.media_type not in media.FOREIGN_LAYERS)
+        yield from (layer for layer in document.layers if layer.media_type not in FOREIGN_LAYERS)

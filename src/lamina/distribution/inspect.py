@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from lamina.distribution.registry_client import RegistryClient
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 

@@ -12,8 +12,7 @@ from lamina.distribution.layer_progress import Meter
 from lamina.distribution.repository import Repository
 from lamina.distribution.tail import BegunAnew, Tail
 from lamina.errors import Corrupt, LaminaError, NotFound
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import FOREIGN_LAYERS, Descriptor, essence
 from lamina.formats.digest import Digest
 from lamina.layers.decompress import decompressed
 from lamina.layers.layer import Layer
@@ -21,7 +20,7 @@ from lamina.layers.layer_writer import ingest
 from lamina.layers.limits import Limits
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
-from lamina.store.ingest import BlobIngest
+from lamina.store.blobs import BlobIngest
 from lamina.store.store import Store
 
 
@@ -73,7 +72,7 @@ class LayerFetch:
                 if problem is not None:
                     raise problem
             assert layer is not None
-        if not media.essence(blob.media_type).endswith(".tar"):
+        if not essence(blob.media_type).endswith(".tar"):
             self.store.blobs.cache(blob.digest, diff_id)
         return layer
 
@@ -83,7 +82,7 @@ class LayerFetch:
             def progress(done: int) -> None:
                 meter.at("Downloading", done)
 
-            if blob.media_type in media.FOREIGN_LAYERS and blob.urls:
+            if blob.media_type in FOREIGN_LAYERS and blob.urls:
                 download_foreign(self.repository, blob, tail, progress, self.cancellation)
             else:
                 download(self.repository, blob, tail, progress, self.cancellation)

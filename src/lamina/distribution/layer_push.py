@@ -15,8 +15,17 @@ from lamina.distribution.repository import Repository
 from lamina.distribution.tail import Tail
 from lamina.distribution.upload import mount, upload
 from lamina.errors import LaminaError, NotFound
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import (
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    DOCKER_MANIFEST,
+    FOREIGN_LAYERS,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    Descriptor,
+)
 from lamina.formats.digest import Digest
 from lamina.layers.compression import Compression, compressor, detect
 from lamina.layers.layer import Layer
@@ -25,11 +34,11 @@ from lamina.store.store import Store
 
 _CHUNK = 1 << 20
 _TYPES = {
-    media.DOCKER_MANIFEST: {Compression.NONE: media.DOCKER_LAYER, Compression.GZIP: media.DOCKER_LAYER_GZIP},
-    media.OCI_MANIFEST: {
-        Compression.NONE: media.OCI_LAYER,
-        Compression.GZIP: media.OCI_LAYER_GZIP,
-        Compression.ZSTD: media.OCI_LAYER_ZSTD,
+    DOCKER_MANIFEST: {Compression.NONE: DOCKER_LAYER, Compression.GZIP: DOCKER_LAYER_GZIP},
+    OCI_MANIFEST: {
+        Compression.NONE: OCI_LAYER,
+        Compression.GZIP: OCI_LAYER_GZIP,
+        Compression.ZSTD: OCI_LAYER_ZSTD,
     },
 }
 
@@ -81,7 +90,7 @@ class LayerPush:
 
     def push(self, layer: Layer, original: Descriptor | None) -> Descriptor:
         """Make the registry have this layer, as the blob `original` if that can be, and return the blob that it has."""
-        if original is not None and original.media_type in media.FOREIGN_LAYERS:
+        if original is not None and original.media_type in FOREIGN_LAYERS:
             return original
         self.cancellation.check()
         meter = Meter(self.report, layer.diff_id, original.size if original else None)
@@ -108,7 +117,7 @@ class LayerPush:
 
     def _in_family(self, blob: Descriptor | None) -> Descriptor | None:
         """Return the blob with the media type of this manifest's family, or None where the family has none for it."""
-        if blob is None or blob.media_type in media.FOREIGN_LAYERS:
+        if blob is None or blob.media_type in FOREIGN_LAYERS:
             return None
         ending = blob.media_type.rpartition("tar")[2].strip("+.") or Compression.NONE.value
         media_type = _TYPES[self.family].get(Compression(ending))
@@ -120,7 +129,7 @@ class LayerPush:
                 kind, size = detect(file.read(8)), os.fstat(file.fileno()).st_size
         except NotFound:
             return None
-        media_type = _TYPES[media.OCI_MANIFEST].get(Compression(kind.value))
+        media_type = _TYPES[OCI_MANIFEST].get(Compression(kind.value))
         return Descriptor(media_type, digest, size) if media_type else None
 
     def _is_there(self, blob: Descriptor, paths: list[str], meter: Meter) -> bool:

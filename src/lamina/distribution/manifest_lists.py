@@ -12,8 +12,7 @@ from lamina.distribution.registry_client import RegistryClient
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import Report
 

@@ -22,8 +22,7 @@ from lamina.errors import (
 )
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.layer import Layer

@@ -13,9 +13,8 @@ from lamina.distribution.layer_push import BytesSource, LayerPush
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.upload import upload
 from lamina.errors import Cancelled
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_CONFIG, Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
@@ -42,7 +41,7 @@ def push(
     *,
     client: RegistryClient,
     manifest: Manifest | None = None,
-    media_type: str = media.DOCKER_MANIFEST,
+    media_type: str = DOCKER_MANIFEST,
 ) -> Pushed:
     """Push one image under the tag of `reference`, or under its digest alone where that has none.
 
@@ -59,7 +58,7 @@ def push(
     with explain_refusal("Push", reference), store.lease():
         work = LayerPush(repository, store, report, family, client.cancellation)
         blobs = _all_layers(work, layers, originals, client.settings.max_uploads)
-    config_type = media.DOCKER_CONFIG if family == media.DOCKER_MANIFEST else media.OCI_CONFIG
+    config_type = DOCKER_CONFIG if family == DOCKER_MANIFEST else OCI_CONFIG
     final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
     if manifest is not None and [b.digest for b in blobs] == [b.digest for b in manifest.layers]:
         final = manifest

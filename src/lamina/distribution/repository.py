@@ -9,15 +9,13 @@ from urllib.parse import quote
 from lamina.distribution.headers import next_link, parse_number
 from lamina.distribution.transport import SUCCESS, Answer, Transport, drain, same_place
 from lamina.errors import Corrupt, InvalidInput, NotFound, TooLarge, Unsupported
-from lamina.formats import media
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import ACCEPTED, OCTET_STREAM, Descriptor
 from lamina.formats.digest import DEFAULT, Digest
 from lamina.formats.document import decode_object, strings
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.formats.manifest import Index, Manifest, parse_manifest
 from lamina.formats.reference import Reference
 
-ACCEPT = ", ".join((*media.ACCEPTED, "*/*;q=0.1"))
+ACCEPT = ", ".join((*ACCEPTED, "*/*;q=0.1"))
 PAGE = 1000  # names asked for at once
 MAX_PAGES = 10_000
 MAX_LIST = 64 << 20  # bytes of all pages of a list
@@ -106,7 +104,7 @@ class Repository:
         """Return a blob's size, without its content; None where there is none, or where the registry does not tell."""
         answer = self._head_blob(digest)
         size = parse_number(answer.headers.get("Content-Length"))
-        return Descriptor(media.OCTET_STREAM, digest, size) if answer.status == 200 and size is not None else None
+        return Descriptor(OCTET_STREAM, digest, size) if answer.status == 200 and size is not None else None
 
     def _head_blob(self, digest: Digest) -> Answer:
         """Ask for a blob's head. Stores without the right to list answer 403 for what is absent; some know no HEAD."""

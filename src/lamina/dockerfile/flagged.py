@@ -25,7 +25,7 @@ from lamina.dockerfile.split import SPACES, json_array, split_gaps
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.dockerfile.syntax import Node, parse_mark
 from lamina.errors import InvalidInput
-from lamina.formats.durations import parse_duration
+from lamina.formats.times import parse_duration
 
 
 class Kind(Enum):

@@ -15,7 +15,7 @@ from lamina.dockerfile.pathpattern import compile_path
 from lamina.dockerfile.position import Lines, Problem, located
 from lamina.dockerfile.split import SPACES
 from lamina.errors import InvalidInput
-from lamina.formats.globs import compile_match
+from lamina.formats.matching import compile_match
 
 
 def clean(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from lamina.dockerfile.position import Problem
-from lamina.formats.globs import joined_by_stars
+from lamina.formats.matching import joined_by_stars
 
 LARGEST = 1 << 20  # characters of one expanded word: values that double would fill the memory
 SEARCHED = 16 << 10  # characters that may be searched for a pattern with stars, which takes up to their square

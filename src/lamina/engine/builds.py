@@ -23,9 +23,9 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.progress import Report, ignore
-from lamina.store.collect import Collected
+from lamina.store.content import Collected
 
 
 class Builds:

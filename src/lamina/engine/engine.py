@@ -26,7 +26,7 @@ from lamina.formats.digest import Digest
 from lamina.images.images import Images
 from lamina.images.listing import ImagesUsage
 from lamina.images.remove import ImageUser
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from lamina.errors import InvalidInput
-from lamina.formats.unicode import valid_unicode
+from lamina.formats.text import valid_unicode
 
 MAX_DEPTH = 100  # objects and lists inside each other; real documents stay below 20
 

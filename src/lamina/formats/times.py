@@ -1,4 +1,7 @@
-"""Times as images, logs and Docker's API have them: RFC 3339 text, and nanoseconds since the epoch."""
+"""Times and durations as images, logs, flags and Docker's API have them.
+
+Times are RFC 3339 text or nanoseconds since the epoch. Durations are Go's (`1h2m3.5s`), or words for people.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,88 @@ import re
 import time
 
 from lamina.errors import InvalidInput
-from lamina.formats.durations import parse_duration
 
+_UNITS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_PART = r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)"
+_WHOLE = r"[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)"
+_LONGEST = 128  # characters: more digits than any duration has
+_DURATION_ADVICE = "Write a number with a unit, such as 30s or 1m30s."
 _SECOND = 10**9
 _FIRST, _LAST = -62167219200, 253402300799  # seconds since the epoch: the years 0 to 9999
 _RFC3339 = r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)"
 _UNIX = r"(-?\d{1,18})(?:\.(\d*))?"
 _PARTIAL = r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d(?::\d\d(?::\d\d)?)?)(?:(?<=:\d\d:\d\d)\.(\d+))?)? *(Z|[+-]\d\d:?\d\d)?"
-_ADVICE = "Write 10m, 1h30m, Unix seconds or 2024-01-31T12:00:00Z."
+_MOMENT_ADVICE = "Write 10m, 1h30m, Unix seconds or 2024-01-31T12:00:00Z."
+
+
+def parse_duration(text: str, what: str = "duration") -> int:
+    """Return the nanoseconds of a Go duration. Raise InvalidInput, which calls it `what`, for anything else.
+
+    Rule: Go's time.ParseDuration; digits beyond nanoseconds are cut.
+    """
+    if len(text) > _LONGEST or not re.fullmatch(_WHOLE, text, re.ASCII):
+        raise InvalidInput(f'invalid {what} "{text}"', advice=_DURATION_ADVICE)
+    total = sum(_nanoseconds(number, unit) for number, unit in re.findall(_PART, text))
+    if total >= 2**63:
+        raise InvalidInput(f'invalid {what} "{text}"', advice="It is longer than 292 years.")
+    return -total if text.startswith("-") else total
+
+
+def _nanoseconds(number: str, unit: str) -> int:
+    whole, _, fraction = number.partition(".")
+    parts: int = 10 ** len(fraction)
+    return int(whole or 0) * _UNITS[unit] + int(fraction or 0) * _UNITS[unit] // parts
+
+
+def format_duration(value: int) -> str:
+    """Return nanoseconds as Go prints them: `1m30s`, `1.5s`, `300ms`, `0s`."""
+    sign, value = ("-", -value) if value < 0 else ("", value)
+    if value < 10**9:
+        for unit, size in (("ms", 10**6), ("µs", 10**3), ("ns", 1)):
+            if value >= size:
+                return f"{sign}{_decimal(value, size)}{unit}"
+        return "0s"
+    hours, rest = divmod(value, _UNITS["h"])
+    minutes, rest = divmod(rest, _UNITS["m"])
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if hours or minutes else ""
+    return f"{sign}{text}{_decimal(rest, _UNITS['s'])}s"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, part = divmod(value, unit)
+    digits = str(part).rjust(len(str(unit)) - 1, "0").rstrip("0") if part else ""
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
+def human_duration(seconds: float) -> str:
+    """Return about how long it is, in words: "2 hours", "About a minute".
+
+    Rule: docker/go-units, HumanDuration.
+    """
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole < 60:
+        return "1 second" if whole == 1 else f"{whole} seconds"
+    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else f"{minutes} minutes"
+    if hours == 1:
+        return "About an hour"
+    for unit, size, limit in (("hours", 1, 48), ("days", 24, 24 * 14), ("weeks", 24 * 7, 24 * 60)):
+        if hours < limit:
+            return f"{hours // size} {unit}"
+    return f"{hours // 24 // 30} months" if hours < 24 * 365 * 2 else f"{int(seconds / 3600) // 24 // 365} years"
 
 
 def now() -> str:
@@ -70,7 +147,7 @@ def parse_moment(text: str) -> int:
             return _moment(match[1], f"{match[2] or '00'}:00:00"[:8], match[3], match[4])
     except ValueError:
         pass
-    raise InvalidInput(f'invalid time "{text}"', advice=_ADVICE, value=text)
+    raise InvalidInput(f'invalid time "{text}"', advice=_MOMENT_ADVICE, value=text)
 
 
 def _moment(day: str, clock: str, fraction: str | None, zone: str | None) -> int:

@@ -1,23 +1,32 @@
-"""Putting an image into the store: config and manifest as blobs, then everything else in one transaction."""
+"""Making images: of a config, of a root file system in a tar (`import`), of what a container changed (`commit`).
+
+Config and manifest are stored as blobs, then everything else in one transaction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import InvalidInput
-from lamina.formats.config import ImageConfig
+from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.document import refuse_nul
 from lamina.formats.manifest import Manifest
+from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.formats.times import now
 from lamina.images.catalog import Catalog
+from lamina.images.config_changes import apply_changes, inherit
 from lamina.images.image import Image
-from lamina.images.names import add_names
-from lamina.images.record import ImageRecord, owner, read_record, write_record
+from lamina.images.record import ImageRecord, add_names, owner, read_record, write_record
+from lamina.layers.decompress import decompressed
+from lamina.layers.layer_writer import LayerBuilder, ingest
+from lamina.layers.tar.source import Readable
 from lamina.store.transaction import Transaction
 
 
@@ -104,3 +113,87 @@ def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> No
             tx.let_go(owner(image_id), Digest.parse(record.manifest))
         tx.hold(owner(image_id), manifest.digest)
         write_record(tx, image_id, msgspec.structs.replace(record, manifest=str(manifest.digest)))
+
+
+def import_tar(
+    catalog: Catalog,
+    stream: Readable,
+    reference: Reference | None,
+    *,
+    message: str,
+    changes: Sequence[str],
+    platform: Platform | None,
+    created: str | None,
+) -> Image:
+    """Make the image. Raises InvalidInput, TooLarge, NoSpace; the store is then as it was."""
+    config = apply_changes(RunConfig(), changes)
+    when = created or now()
+    with catalog.store.lease():
+        with catalog.store.layers.create() as work, decompressed(stream) as plain:
+            ingested = ingest(plain, work.tar, work.index)
+            if ingested.size == 0:
+                raise InvalidInput("there is nothing to import: the input is empty")
+            layer = work.commit(ingested)
+        image = ImageConfig.build(
+            platform=platform or Platform.host(),
+            config=config,
+            diff_ids=[layer.diff_id],
+            history=[History(created=when, comment=message)],
+            created=when,
+            extra={"comment": message} if message else {},
+        )
+        return create(catalog, [NewImage(image, references=[reference] if reference else [])]).images[0]
+
+
+class Changed(Protocol):
+    """What can tell its changes as a layer: a snapshot."""
+
+    def write_diff(self, builder: LayerBuilder) -> object: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitOptions:
+    """How to make the image. `container` is the container's config; `config`, where given, what is wanted instead:
+    what it leaves open comes from the container's.
+
+    `created_by` is what the history shows, by default the container's command. `extra` holds further members of the
+    image's config.
+    """
+
+    container: RunConfig
+    config: RunConfig | None = None
+    changes: Sequence[str] = ()
+    author: str = ""
+    message: str = ""
+    created_by: str | None = None
+    created: str | None = None
+    references: Sequence[Reference] = ()
+    platform: Platform | None = None
+    extra: dict[str, object] = field(default_factory=dict)
+
+
+def commit(
+    catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions, cancellation: Cancellation = NEVER
+) -> Image:
+    """Make the image. A container that changed no files gives an image without a new layer.
+
+    The caller pauses the container. Raises InvalidInput for a bad change, NoSpace, Cancelled; then the store is as
+    it was.
+    """
+    config = inherit(apply_changes(options.config or options.container, options.changes), options.container)
+    with catalog.store.lease():
+        layer = catalog.store.layers.write(snapshot.write_diff, cancellation)
+        when = options.created or now()
+        created_by = " ".join(options.container.cmd or ()) if options.created_by is None else options.created_by
+        step = History(when, created_by, options.message, options.author, empty_layer=layer is None)
+        made = ImageConfig.build(
+            platform=options.platform or (base.platform if base else None),
+            config=config,
+            diff_ids=[*(base.config.diff_ids if base else ()), *([layer.diff_id] if layer else ())],
+            history=[*(base.config.history if base else ()), step],
+            created=when,
+            author=options.author,
+            extra={"comment": options.message, **options.extra} if options.message else options.extra,
+        )
+        new = NewImage(made, references=options.references, parent=base.id if base else None)
+        return create(catalog, [new]).images[0]

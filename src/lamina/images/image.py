@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
@@ -83,8 +82,8 @@ class Image:
 
 def plain_manifest(image: Image) -> Manifest:
     """An OCI manifest that names the image's layers uncompressed: always the same for one image."""
-    layers = [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size) for layer in image.layers]
-    return Manifest.build(Descriptor(media.OCI_CONFIG, image.id, len(image.config.raw)), layers)
+    layers = [Descriptor(OCI_LAYER, layer.diff_id, layer.size) for layer in image.layers]
+    return Manifest.build(Descriptor(OCI_CONFIG, image.id, len(image.config.raw)), layers)
 
 
 def usable_time(written: str | None, fallback: str) -> str:

@@ -13,27 +13,28 @@ from lamina.errors import Conflict, NotFound
 from lamina.events import EventBus
 from lamina.formats.config import ImageConfig
 from lamina.formats.digest import Digest
-from lamina.formats.labelfilters import Filters
 from lamina.formats.manifest import Manifest
+from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images import create as creation
 from lamina.images import listing
-from lamina.images.archive.choose import images_to_save
 from lamina.images.archive.load import Loaded, load
-from lamina.images.archive.pieces import Piece, copy_to
-from lamina.images.archive.save import Sink, pieces
+from lamina.images.archive.save import Piece, Sink, copy_to, images_to_save, pieces
 from lamina.images.catalog import Catalog, no_such_image
-from lamina.images.commit import Changed, CommitOptions, commit
-from lamina.images.create import NewImage
-from lamina.images.filters import LIST_FILTERS, PRUNE_FILTERS, ImageFilters
-from lamina.images.history import HistoryStep, history
+from lamina.images.create import Changed, CommitOptions, NewImage, commit, import_tar
 from lamina.images.image import Image
-from lamina.images.importing import import_tar
-from lamina.images.listing import ImagesUsage, ListedImage
-from lamina.images.names import add_names, check_tag
+from lamina.images.listing import (
+    LIST_FILTERS,
+    PRUNE_FILTERS,
+    HistoryStep,
+    ImageFilters,
+    ImagesUsage,
+    ListedImage,
+    history,
+)
 from lamina.images.prune import Pruned, prune
-from lamina.images.record import children
+from lamina.images.record import add_names, check_tag, children
 from lamina.images.remove import Deleted, ImageUser, Removal, Untagged, Users, no_users, remove
 from lamina.progress import Report, ignore
 from lamina.store.leases import Lease

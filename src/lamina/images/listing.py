@@ -1,20 +1,73 @@
-"""Which images to show, how much of each is shared, and the disk's totals."""
+"""What `images`, `history` and `system df` show: filters, the images that fit them, shared sizes, steps, totals."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
-from lamina.formats.globs import compile_match
-from lamina.formats.labelfilters import labels_match
+from lamina.formats.matching import Filters, compile_match, labels_match
 from lamina.formats.reference import Reference
+from lamina.formats.times import parse_moment
 from lamina.images.catalog import Catalog
-from lamina.images.filters import ImageFilters
-from lamina.images.image import Image
-from lamina.images.record import CHILDREN
+from lamina.images.image import Image, usable_time
+from lamina.images.record import CHILDREN, read_record
 from lamina.images.remove import Users
+from lamina.store.transaction import ReadTransaction
+
+LIST_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
+PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+MISSING = "<missing>"  # Docker's ID for a step whose image is not here
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFilters:
+    """What to look for. `labels` has the filters `label` and `label!`, `before` and `since` name images.
+
+    `until` is in nanoseconds since the epoch.
+    """
+
+    dangling: bool | None = None
+    labels: Filters = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    since: tuple[str, ...] = ()
+    until: int | None = None
+    references: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, filters: Filters, accepted: frozenset[str]) -> ImageFilters:
+        """Raises InvalidInput for a filter that is not accepted here, or a value that cannot be."""
+        for name in filters:
+            if name not in accepted:
+                raise InvalidInput(f"invalid filter '{name}'", advice=f"Known are {', '.join(sorted(accepted))}.")
+        return cls(
+            dangling=_boolean(filters.get("dangling", ())),
+            labels={name: filters[name] for name in ("label", "label!") if name in filters},
+            before=tuple(filters.get("before", ())),
+            since=tuple(filters.get("since", ())),
+            until=min((parse_moment(text) for text in filters.get("until", ())), default=None),
+            references=tuple(_pattern(text) for text in filters.get("reference", ())),
+        )
+
+
+def _boolean(values: Sequence[str]) -> bool | None:
+    if not values:
+        return None
+    if len(set(values)) == 1 and values[0] in _TRUE | _FALSE:
+        return values[0] in _TRUE
+    raise InvalidInput(f"invalid filter 'dangling={values[0]}'", advice="Write true or false.")
+
+
+def _pattern(text: str) -> str:
+    try:
+        compile_match(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"invalid filter 'reference={text}': {error.message}") from None
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +174,42 @@ def _fits(name: Reference, pattern: str) -> bool:
 def _shared(image: Image, layer_users: Counter[str]) -> int:
     sizes = zip(image.config.diff_ids, image.layer_sizes, strict=True)
     return sum(size for diff_id, size in sizes if layer_users[str(diff_id)] > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStep:
+    """One step. `id` is an image ID or `<missing>`; `size` the bytes of the files it added; `created` RFC 3339."""
+
+    id: str
+    created: str
+    created_by: str
+    references: tuple[Reference, ...]
+    size: int
+    comment: str
+
+
+def history(catalog: Catalog, tx: ReadTransaction, image: Image) -> list[HistoryStep]:
+    """The steps of `image`; those whose image is in its chain of parents carry that image's ID and tags."""
+    sizes = iter(image.layer_sizes)
+    made = [0 if step.empty_layer else next(sizes, 0) for step in image.config.history]
+    steps: list[HistoryStep] = []
+    current: Image | None = image
+    for step, size in reversed(list(zip(image.config.history, made, strict=True))):
+        steps.append(
+            HistoryStep(
+                id=str(current.id) if current else MISSING,
+                created=usable_time(step.created, image.made),
+                created_by=step.created_by,
+                references=current.references if current else (),
+                size=size,
+                comment=step.comment,
+            )
+        )
+        current = _parent(catalog, tx, current)
+    return steps
+
+
+def _parent(catalog: Catalog, tx: ReadTransaction, image: Image | None) -> Image | None:
+    if image is None or image.parent is None or read_record(tx, image.parent) is None:
+        return None
+    return catalog.load(tx, image.parent)

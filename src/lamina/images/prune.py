@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, NotFound
-from lamina.formats.labelfilters import labels_match
+from lamina.formats.matching import labels_match
 from lamina.images.catalog import Catalog
-from lamina.images.filters import ImageFilters
 from lamina.images.image import Image
+from lamina.images.listing import ImageFilters
 from lamina.images.record import CHILDREN
 from lamina.images.remove import Deleted, Removal
 

@@ -14,8 +14,7 @@ from lamina.formats.config import chain_ids
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
 from lamina.images.catalog import Catalog, find
-from lamina.images.names import remove_names
-from lamina.images.record import children, delete_record, read_record
+from lamina.images.record import children, delete_record, read_record, remove_names
 from lamina.store.transaction import Transaction
 
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 
 from lamina.errors import InvalidInput
-from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from lamina.linux.paths import RESOLVE_IN_ROOT, openat2
 from lamina.lru import LruCache
 
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC

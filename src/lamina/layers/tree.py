@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from lamina.errors import InvalidInput
-from lamina.formats.symlinks import follow
 from lamina.layers.entry import Entry, EntryType
+from lamina.linux.paths import follow
 
 
 @dataclass(frozen=True, slots=True)

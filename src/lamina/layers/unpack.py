@@ -26,7 +26,7 @@ from lamina.layers.removetree import remove_tree
 from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Readable
 from lamina.layers.whiteouts import Deletions, OverlayMarks, PlainNames, Whiteouts, is_whiteout
-from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from lamina.linux.paths import RESOLVE_IN_ROOT, openat2
 
 _UNFOLLOWED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)

@@ -1,16 +1,46 @@
-"""What a process may say about itself with prctl(2), and giving up what it may do."""
+"""What a process says of itself and may do: its name, privileges, open descriptors (prctl(2), getrlimit(2))."""
 
 from __future__ import annotations
 
 import os
+import resource
 
 from lamina.linux.syscalls import libc
 
+_before: list[int] = []  # of this process, as its environment gave it; children are to have it
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _NAME_BYTES = 15
 _NOBODY = 65534  # the user and group that own nothing, on every distribution
+
+
+def raise_limit() -> int:
+    """Raise the soft descriptor_limit of this process to its hard one, as Go's runtime does, and return it.
+
+    The soft one is low for the sake of programs that call select(2). This one does not; those that it starts may.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not _before:
+        _before.append(soft)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def descriptor_limit() -> int:
+    """Return the soft descriptor_limit of this process."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def limit_for_children() -> int:
+    """The soft descriptor_limit that this process was started with."""
+    return _before[0] if _before else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def set_limit(soft: int) -> None:
+    """Sets the soft descriptor_limit of this process, and so of what it starts from now on."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def become_subreaper() -> None:

@@ -14,6 +14,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+CLONE_FS = 0x00000200
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
 
 
 def failure(filename: Path | None = None) -> OSError:
@@ -40,3 +43,13 @@ def libc(name: str, *arguments: Any, filename: Path | None = None) -> int:
     if result < 0:
         raise failure(filename)
     return result
+
+
+def unshare(flags: int) -> None:
+    """Gives the calling thread its own namespaces (CLONE_NEW…), or its own working directory and umask (CLONE_FS)."""
+    libc("unshare", flags)
+
+
+def setns(fd: int, kind: int = 0) -> None:
+    """Moves the calling thread into the namespace behind `fd`; `kind` (CLONE_NEW…) guards against a wrong one."""
+    libc("setns", fd, kind)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lamina.errors import Unavailable
 from lamina.linux.mounts import MNT_DETACH, MS_BIND, mount, umount2
-from lamina.linux.namespaces import CLONE_NEWNET, setns, unshare
+from lamina.linux.syscalls import CLONE_NEWNET, setns, unshare
 
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1

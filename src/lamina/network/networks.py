@@ -17,13 +17,11 @@ from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.bridges import Bridges, Unsettled
-from lamina.network.catalog import Catalog, check_removable, default_options, new_network, predefined
-from lamina.network.endpoints import Endpoints
-from lamina.network.firewall import Firewall
+from lamina.network.catalog import Catalog, Endpoints, check_removable, default_options, new_network, predefined
+from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links, Peer, set_default_route
 from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Ipam, Network, NetworkOptions, PortBinding, Subnet
 from lamina.network.namespaces import Namespaces
-from lamina.network.nftables import open_nft
 from lamina.network.ports import Ports
 from lamina.network.proxy.proxy import Proxy
 from lamina.store.store import Store

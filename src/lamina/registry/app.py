@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from lamina.errors import Forbidden, Internal, LaminaError, Unauthorized, Unsupported
-from lamina.formats.browsers import BrowserGuard
+from lamina.formats.http import BrowserGuard
 from lamina.progress import ignore
 from lamina.registry import faults
 from lamina.registry.auth.gates import Gate

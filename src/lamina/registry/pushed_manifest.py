@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lamina.errors import InvalidInput
-from lamina.formats import media
+from lamina.formats.descriptor import FOREIGN_LAYERS
 from lamina.formats.digest import DEFAULT, Digest
 from lamina.formats.document import encode
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.formats.manifest import Index, Manifest, parse_manifest
 from lamina.registry import faults
 
 
@@ -44,7 +43,7 @@ def describe(raw: bytes, content_type: str | None, expected: Digest | None, spar
     if isinstance(parsed, Manifest):
         for part in (parsed.config, *parsed.layers):
             blobs.append(str(part.digest))
-            if part.media_type not in media.FOREIGN_LAYERS and not part.urls:
+            if part.media_type not in FOREIGN_LAYERS and not part.urls:
                 needed.append(str(part.digest))
     else:
         children = [str(entry.digest) for entry in parsed.manifests]

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from lamina.errors import InvalidInput, Unavailable
-from lamina.linux.privacy import make_private_by_default, private_directory
+from lamina.linux.files import make_private_by_default, private_directory
 from lamina.progress import ignore
 from lamina.registry.access_log import AccessLog, open_log
 from lamina.registry.app import App

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamina.errors import InvalidInput
-from lamina.linux.rootpaths import followed
+from lamina.linux.paths import followed
 from lamina.runtime.failure import inspect
 from lamina.runtime.spec import AnyMount
 

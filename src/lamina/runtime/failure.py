@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamina.errors import CommandFailed, InvalidInput, LaminaError
-from lamina.linux.openat2 import openat2
+from lamina.linux.paths import openat2
 from lamina.runtime import defaults
 from lamina.runtime.spec import AnyMount, BindMount, ProcessSpec
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lamina.errors import Unavailable
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.runtime.apparmor import AppArmor
 from lamina.runtime.binary import Program, choose
 from lamina.runtime.cgroups import layout as cgroup_layout

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina.errors import InvalidInput
-from lamina.linux.rootpaths import followed
+from lamina.linux.paths import followed
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Device, DeviceRule, TmpfsMount
 
 KERNEL_PLACES = ("/dev", "/proc", "/sys")

@@ -16,7 +16,7 @@ from typing import Any
 
 import lamina
 from lamina.errors import Unavailable
-from lamina.linux.descriptors import limit_for_children
+from lamina.linux.processes import limit_for_children
 from lamina.runtime.monitor.protocol import START_SECONDS, Job
 
 _PROGRAM = """import sys

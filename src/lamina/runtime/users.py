@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lamina.errors import InvalidInput
 from lamina.linux.files import is_made_up
-from lamina.linux.openat2 import openat2
+from lamina.linux.paths import openat2
 from lamina.runtime.spec import User
 
 FILE_LIMIT = 4 << 20  # bytes of passwd or group that are read

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lamina.errors import InvalidInput, Unsupported
+from lamina.linux.files import usual_directory
 from lamina.linux.mounts import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
@@ -40,11 +41,10 @@ from lamina.linux.mounts import (
     open_tree,
     umount2,
 )
-from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
-from lamina.linux.privacy import usual_directory
+from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
 from lamina.runtime.spec import AnyMount, BindMount, TmpfsMount
 from lamina.sandbox.spec import MountPoint
-from lamina.snapshots.mountroot import unmount_all
+from lamina.snapshots.mounts import unmount_all
 from lamina.volumes.volumes import Volumes
 
 _DEFAULT_PROPAGATION = "rprivate"

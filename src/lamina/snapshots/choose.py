@@ -10,12 +10,11 @@ from pathlib import Path
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.layers.entry import Entry, EntryType, whiteout_entry
 from lamina.layers.index.writer import IndexWriter
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.snapshots.copy import CopyDriver
 from lamina.snapshots.driver import Driver
 from lamina.snapshots.erofs import MountedLayers, mount_index
-from lamina.snapshots.mountroot import MountRoot, unmount_all
-from lamina.snapshots.overlaymount import Overlay, temporary_mount
+from lamina.snapshots.mounts import MountRoot, Overlay, temporary_mount, unmount_all
 from lamina.snapshots.records import delete_tree
 from lamina.snapshots.stacked import StackedDriver
 from lamina.snapshots.trees import Trees

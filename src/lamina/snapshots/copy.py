@@ -13,7 +13,7 @@ from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
-from lamina.linux.privacy import usual_directory
+from lamina.linux.files import usual_directory
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_all

@@ -14,7 +14,7 @@ from lamina.errors import InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.index.xattrs import unescape
 from lamina.layers.tree import Node, name_key
-from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 _INSIDE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _OPAQUE = "trusted.overlay.opaque"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import threading
@@ -12,11 +13,17 @@ from pathlib import Path
 
 from lamina.errors import Corrupt
 from lamina.keylocks import KeyLocks
+from lamina.layers.entry import EntryType
+from lamina.layers.index.chunks import FileMap
+from lamina.layers.index.format import BLOCK_BITS
+from lamina.layers.index.tree import LayerTree
+from lamina.layers.index.writer import IndexWriter
+from lamina.layers.layer import Layer
+from lamina.layers.tree import Node, walk
+from lamina.layers.union import UnionTree
 from lamina.linux.mounts import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, mount_filesystem
-from lamina.snapshots.groups import Group
-from lamina.snapshots.merge import merge_layers, merged_devices
-from lamina.snapshots.mountroot import MountRoot, unmount_all
-from lamina.snapshots.overlaymount import ShortNames
+from lamina.snapshots.lowers import Group
+from lamina.snapshots.mounts import MountRoot, ShortNames, unmount_all
 from lamina.snapshots.records import NEW, sweep_directory
 from lamina.snapshots.trees import Trees
 
@@ -200,3 +207,37 @@ def mount_index(index: Path, tars: Sequence[Path], target: Path) -> None:
     with ShortNames() as names:
         options = [("source", names.short(index)), *(("device", names.short(tar)) for tar in tars)]
         mount_filesystem("erofs", options, target, _ATTRIBUTES)
+
+
+def merge_layers(layers: Sequence[Layer], trees: Sequence[LayerTree], index: Path) -> None:
+    """Writes to `index` what `layers` (the bottom one first; `trees` are theirs) amount to. Whiteouts are gone.
+
+    To be mounted over `merged_devices(layers)`. The file is neither synced nor renamed. Raises what IndexWriter does.
+    """
+    writer = IndexWriter()
+    union = UnionTree(trees)
+    first: dict[int, str] = {}
+    for node in walk(union):
+        entry = node.entry
+        if entry.type is not EntryType.DIRECTORY and node.ino in first:
+            writer.add(dataclasses.replace(entry, type=EntryType.HARDLINK, target=first[node.ino], size=0))
+            continue
+        first[node.ino] = entry.path
+        if entry.type is EntryType.REGULAR and entry.size:
+            writer.add(entry, file=_mapped(node, union, trees, len(layers)))
+        else:
+            writer.add(entry)
+    writer.write(index, [path.stat().st_size for path in merged_devices(layers)])
+
+
+def merged_devices(layers: Sequence[Layer]) -> list[Path]:
+    """The files a merged index points into: all tars, and all indexes, for what is in none of the tars."""
+    return [*(layer.tar for layer in layers), *(layer.index for layer in layers)]
+
+
+def _mapped(node: Node, union: UnionTree, trees: Sequence[LayerTree], count: int) -> FileMap:
+    """Where the contents of a file are, told by the numbers that its tar and its index have in the merged image."""
+    bits, extents = trees[node.source].chunks(union.in_layer(node))
+    blocks = [extent.offset >> BLOCK_BITS if extent.offset >= 0 else -1 for extent in extents]
+    devices = [node.source + 1 + (0 if extent.device else count) for extent in extents]
+    return FileMap(bits, blocks, devices=devices)

@@ -15,16 +15,13 @@ from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
-from lamina.linux.privacy import usual_directory
-from lamina.snapshots import rootattributes
+from lamina.linux.files import usual_directory
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
-from lamina.snapshots.groups import arrange
-from lamina.snapshots.lowers import Lowers
-from lamina.snapshots.mountroot import MountRoot, unmount_all
-from lamina.snapshots.overlaymount import Overlay, mount_overlay
+from lamina.snapshots.lowers import Lowers, arrange
+from lamina.snapshots.mounts import MountRoot, Overlay, mount_overlay, unmount_all
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_record
-from lamina.snapshots.trees import Trees
+from lamina.snapshots.trees import Trees, borrowed_directories, make_directories, set_root
 from lamina.snapshots.unpacked import tree_bytes
 
 _UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
@@ -147,15 +144,15 @@ class StackedDriver:
 
     def _make_attributes(self, made: Path, trees: Sequence[LayerTree], writable: bool) -> None:
         union = UnionTree(trees)
-        borrowed = rootattributes.borrowed_directories(trees, union)
+        borrowed = borrowed_directories(trees, union)
         if borrowed or (not writable and union.borrows("")):
             (made / _BORROWED).mkdir(mode=0o755)
-            rootattributes.make_directories(made / _BORROWED, borrowed, union)
-            rootattributes.set_root(made / _BORROWED, union)
+            make_directories(made / _BORROWED, borrowed, union)
+            set_root(made / _BORROWED, union)
         if writable:
             (made / _WORK).mkdir(mode=0o700)
             (made / _UPPER).mkdir(mode=0o755)
-            rootattributes.set_root(made / _UPPER, union)
+            set_root(made / _UPPER, union)
 
     def get(self, key: str) -> StackedSnapshot:
         """See Driver."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from lamina.errors import Corrupt
 from lamina.keylocks import KeyLocks
 from lamina.layers.unpack import Style, unpack
-from lamina.linux.privacy import usual_directory
-from lamina.snapshots.groups import Group
+from lamina.linux.files import usual_directory
+from lamina.snapshots.lowers import Group
 from lamina.snapshots.records import NEW, delete_tree, discard, flush_all, sweep_directory
 
 _FILES = "diff"

@@ -1,4 +1,4 @@
-"""The rows that say what content there is, and the one way it appears and disappears.
+"""The rows that say what content there is, the one way it appears and disappears, and which of it nobody needs.
 
 It appears by a rename and then a row, and disappears by the row and then a rename into `ingest/`: whatever moment a
 crash picks, there is never a row without its bytes. Both happen under the writer's lock, so the two cannot mix.
@@ -6,18 +6,48 @@ crash picks, there is never a row without its bytes. Both happen under the write
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.formats.digest import Digest
-from lamina.store.database import Database, transaction
-from lamina.store.failures import disk_errors
+from lamina.store.database import Database, disk_errors, transaction
 from lamina.store.layout import Layout
 from lamina.store.leases import Leases
-from lamina.store.reserve import Reserve
+
+RESERVED = 512 * 1024  # bytes: the pages of a transaction that removes some thousand things
+
+
+class Reserve:
+    """A file of zeros that is given up when a removal finds the disk full, and made again when there is room."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.refill()
+
+    def give_up(self) -> None:
+        """Called when a removal begins: make room for it if there is none."""
+        if self._free() < RESERVED:
+            self._path.unlink(missing_ok=True)
+
+    def refill(self) -> None:
+        """Hold space back again, if there is enough; a full disk is no error here."""
+        if self._path.exists() or self._free() < 4 * RESERVED:
+            return
+        with suppress(OSError):  # the disk filled up meanwhile
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, RESERVED)
+            finally:
+                os.close(fd)
+
+    def _free(self) -> int:
+        state = os.statvfs(self._path.parent)
+        return state.f_bavail * state.f_frsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +152,71 @@ def rows_of(connection: sqlite3.Connection, digest: str) -> list[Row]:
     """What there is under `digest`: a blob, a layer, or both."""
     rows = connection.execute("SELECT digest, kind, size, extra FROM content WHERE digest = ?", (digest,))
     return [Row(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collect removed (or would): digests, and bytes on disk with the layers' indexes."""
+
+    digests: tuple[Digest, ...] = ()
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Collected:
+        """The sum of these rows."""
+        found = list(rows)
+        return cls(tuple(Digest.parse(row.digest) for row in found), sum(row.size + row.extra for row in found))
+
+
+def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: set[str]) -> list[Row]:
+    """Of `candidates`, the content without owner, lease or place in the cache; cached forms go with their layer."""
+    found: list[Row] = []
+    queue = sorted(set(candidates) - leased)
+    while queue:
+        digest = queue.pop()
+        rows = rows_of(connection, digest)
+        linked = is_owned(connection, digest)
+        is_layer = any(row.kind == "layer" for row in rows)
+        for row in rows:
+            if row.kind == "blob" and is_layer:
+                found.append(row)  # the layer's tar serves these bytes
+            elif not linked and not (row.kind == "blob" and _is_cached(connection, digest)):
+                found.append(row)
+        if is_layer and not linked:
+            query = "DELETE FROM cached WHERE layer = ? RETURNING digest"
+            freed = {row[0] for row in connection.execute(query, (digest,)).fetchall()}
+            queue.extend(freed - leased)
+    return found
+
+
+def is_owned(connection: sqlite3.Connection, digest: str) -> bool:
+    """Whether somebody holds `digest`, by itself or in a stack."""
+    query = "SELECT 1 FROM link WHERE digest = :it UNION ALL SELECT 1 FROM stack WHERE layer = :it"
+    return connection.execute(query, {"it": digest}).fetchone() is not None
+
+
+def all_candidates(connection: sqlite3.Connection) -> list[str]:
+    """Every digest without an owner, and those that are there twice."""
+    query = """SELECT digest FROM content WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = content.digest)
+               AND NOT EXISTS (SELECT 1 FROM stack WHERE stack.layer = content.digest)
+               UNION SELECT digest FROM content GROUP BY digest HAVING count(*) > 1"""
+    return [row[0] for row in connection.execute(query)]
+
+
+def over_cap(connection: sqlite3.Connection, cap: int, leased: set[str]) -> list[Row]:
+    """The least recently used cached blobs above `cap` bytes, no longer marked as cached; owned ones do not count."""
+    query = """SELECT content.digest, kind, size, extra FROM cached
+               JOIN content ON content.digest = cached.digest AND kind = 'blob'
+               WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = cached.digest) ORDER BY used DESC"""
+    total = 0
+    dropped = []
+    for row in [Row(*values) for values in connection.execute(query)]:
+        total += row.size
+        if total > cap and row.digest not in leased:
+            connection.execute("DELETE FROM cached WHERE digest = ?", (row.digest,))
+            dropped.append(row)
+    return dropped
+
+
+def _is_cached(connection: sqlite3.Connection, digest: str) -> bool:
+    return connection.execute("SELECT 1 FROM cached WHERE digest = ?", (digest,)).fetchone() is not None

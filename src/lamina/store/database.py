@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
-from lamina.errors import Internal, Unsupported
-from lamina.linux.privacy import private_database
-from lamina.store.failures import disk_errors
+from lamina.errors import Corrupt, Internal, NoSpace, Unsupported
+from lamina.linux.files import private_database
+from lamina.linux.writing import ADVICE, MESSAGE, is_disk_full, no_space
 
 _BUSY_SECONDS = 30.0
 _KEPT = 8  # idle connections for the next readers; each has pages in memory, and hundreds may read at once
+_MESSAGE = f"{MESSAGE} that holds the store"
 
 
 class Database:
@@ -151,3 +152,21 @@ def _migrate(connection: sqlite3.Connection) -> None:
         )
     for number, script in enumerate(scripts[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script.read_text()}\nPRAGMA user_version={number};\nCOMMIT;")
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise NoSpace for a full disk or quota, and Corrupt for a damaged database; let everything else through."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise no_space(error, _MESSAGE) from error
+        raise
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary result code
+        if code == sqlite3.SQLITE_FULL:
+            raise NoSpace(_MESSAGE, advice=ADVICE) from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise Corrupt(f"the store's database is damaged: {error}") from error
+        raise

@@ -11,16 +11,12 @@ from types import TracebackType
 from lamina.errors import Corrupt
 from lamina.formats.digest import Digest
 from lamina.store.blobs import BlobStore
-from lamina.store.collect import Collected, all_candidates, is_owned, over_cap, unneeded
-from lamina.store.content import ContentTable, Row
-from lamina.store.database import Database, transaction
-from lamina.store.failures import disk_errors
+from lamina.store.content import Collected, ContentTable, Row, all_candidates, is_owned, over_cap, unneeded
+from lamina.store.database import Database, disk_errors, transaction
+from lamina.store.durability import Syncer, boot_id, recover
 from lamina.store.layers import LayerStore, hash_file
-from lamina.store.layout import Layout
+from lamina.store.layout import Layout, RootLock
 from lamina.store.leases import Lease
-from lamina.store.lock import RootLock
-from lamina.store.recovery import boot_id, recover
-from lamina.store.sync import Syncer
 from lamina.store.transaction import ReadTransaction, Transaction
 
 CACHE_BYTES = 4 << 30  # compressed blobs kept beside their layers

@@ -1,4 +1,9 @@
-"""What can be read and written in one transaction: documents in buckets, and who holds which digests."""
+"""Transactions over the metadata: records in buckets, the owners of content, and the stacks of layers they hold.
+
+A row of a stack says: this chain ID is that layer on top of that stack. It is there as long as an owner holds it or
+another stack stands on it, and as long as it is there it keeps its layer. So the images of a build of n steps take n
+rows, not n².
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lamina.errors import NotFound
+from lamina.formats.config import chain_ids
 from lamina.formats.digest import Digest
-from lamina.store import stacks
 
 
 class ReadTransaction:
@@ -31,7 +36,7 @@ class ReadTransaction:
     def owned(self, owner: str) -> tuple[Digest, ...]:
         """The digests that `owner` holds, those of its stack last, from the top."""
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,))
-        stack = stacks.layers_of(self._connection, stacks.held(self._connection, owner))
+        stack = _stack_layers(self._connection, _held_chain(self._connection, owner))
         return tuple(Digest.parse(text) for text in dict.fromkeys([*(row[0] for row in rows), *stack]))
 
     def broken_owners(self) -> tuple[str, ...]:
@@ -39,7 +44,7 @@ class ReadTransaction:
         query = """SELECT DISTINCT owner FROM link
                    WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = link.digest)"""
         single = {row[0] for row in self._connection.execute(query)}
-        return tuple(sorted(single | stacks.broken(self._connection)))
+        return tuple(sorted(single | _owners_of_broken_stacks(self._connection)))
 
 
 class Transaction(ReadTransaction):
@@ -73,7 +78,7 @@ class Transaction(ReadTransaction):
             self._add(owner, digest)
         for digest in present - wanted:
             self._connection.execute("DELETE FROM link WHERE owner = ? AND digest = ?", (owner, digest))
-        self._release((present - wanted) | stacks.hold(self._connection, owner, stack))
+        self._release((present - wanted) | _hold_stack(self._connection, owner, stack))
 
     def hold(self, owner: str, digest: Digest) -> None:
         """Let `owner` hold this digest too. Raises NotFound when it is not there."""
@@ -88,7 +93,7 @@ class Transaction(ReadTransaction):
         """Let go of all that `owner` holds; what nobody else holds is removed when the transaction commits."""
         self._on_release()
         rows = self._connection.execute("DELETE FROM link WHERE owner = ? RETURNING digest", (owner,)).fetchall()
-        self._release({row[0] for row in rows} | stacks.hold(self._connection, owner, ()))
+        self._release({row[0] for row in rows} | _hold_stack(self._connection, owner, ()))
 
     def _add(self, owner: str, digest: str) -> None:
         if not self._connection.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone():
@@ -99,3 +104,72 @@ class Transaction(ReadTransaction):
         if digests:
             self._on_release()
         self.released |= digests
+
+
+def _hold_stack(connection: sqlite3.Connection, owner: str, layers: Sequence[Digest]) -> set[str]:
+    """Let `owner` hold the stack of `layers`, bottom first, in place of the one it had; gives the layers set free.
+
+    Raises NotFound for a layer that is not there.
+    """
+    chains = chain_ids(layers)
+    before = _held_chain(connection, owner)
+    wanted = chains[-1] if chains else None
+    if before == wanted:
+        return set()
+    _make(connection, chains, layers)
+    if wanted is None:
+        connection.execute("DELETE FROM stack_owner WHERE owner = ?", (owner,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO stack_owner VALUES (?, ?)", (owner, wanted))
+    return _free(connection, before)
+
+
+def _held_chain(connection: sqlite3.Connection, owner: str) -> str | None:
+    """The chain ID of the stack that `owner` holds."""
+    row = connection.execute("SELECT chain FROM stack_owner WHERE owner = ?", (owner,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def _stack_layers(connection: sqlite3.Connection, chain: str | None) -> Iterator[str]:
+    """The layers of a stack, the top one first."""
+    query = "SELECT layer, below FROM stack WHERE chain = ?"
+    while chain is not None and (row := connection.execute(query, (chain,)).fetchone()) is not None:
+        yield row[0]
+        chain = row[1]
+
+
+def _owners_of_broken_stacks(connection: sqlite3.Connection) -> set[str]:
+    """Owners of stacks of which a layer is gone."""
+    query = """WITH RECURSIVE lost (chain) AS (
+                   SELECT chain FROM stack
+                   WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = stack.layer)
+                   UNION SELECT stack.chain FROM stack JOIN lost ON stack.below = lost.chain)
+               SELECT owner FROM stack_owner JOIN lost ON stack_owner.chain = lost.chain"""
+    return {row[0] for row in connection.execute(query)}
+
+
+def _make(connection: sqlite3.Connection, chains: Sequence[str], layers: Sequence[Digest]) -> None:
+    """Write the rows that are missing: from the top down to the first stack that is there, for all below it are too."""
+    missing = len(chains)
+    there = "SELECT 1 FROM stack WHERE chain = ?"
+    while missing and connection.execute(there, (chains[missing - 1],)).fetchone() is None:
+        missing -= 1
+    for number in range(missing, len(chains)):
+        layer = str(layers[number])
+        if connection.execute("SELECT 1 FROM content WHERE digest = ?", (layer,)).fetchone() is None:
+            raise NotFound(f"content {layer} is not in the store", digest=layers[number])
+        below = chains[number - 1] if number else None
+        connection.execute("INSERT INTO stack VALUES (?, ?, ?)", (chains[number], below, layer))
+
+
+def _free(connection: sqlite3.Connection, chain: str | None) -> set[str]:
+    """Take away the rows from `chain` down that nobody needs any more; gives their layers."""
+    needed = "SELECT 1 FROM stack_owner WHERE chain = :it UNION ALL SELECT 1 FROM stack WHERE below = :it"
+    freed = set()
+    while chain is not None and connection.execute(needed, {"it": chain}).fetchone() is None:
+        row = connection.execute("DELETE FROM stack WHERE chain = ? RETURNING below, layer", (chain,)).fetchone()
+        if row is None:
+            break
+        chain = row[0]
+        freed.add(row[1])
+    return freed

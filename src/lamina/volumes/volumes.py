@@ -18,12 +18,11 @@ from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.formats.times import format_time
+from lamina.linux.files import private_directory, usual_directory
 from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
-from lamina.linux.privacy import private_directory, usual_directory
 from lamina.linux.syscalls import libc
 from lamina.store.store import Store
-from lamina.volumes.model import ANONYMOUS_LABEL, Volume
-from lamina.volumes.options import VolumeMount, volume_mount
+from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, VolumeMount, volume_mount
 
 _BUCKET = "volumes"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")

@@ -20,7 +20,7 @@ from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.tree import Content, Node, Tree
 from lamina.linux.identity import Caller, acting_as
-from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamina.errors import InvalidInput, TooLarge, Unavailable
-from lamina.formats.userinfo import split_userinfo
-from lamina.linux.privacy import USUAL_UMASK
+from lamina.formats.http import split_userinfo
+from lamina.linux.files import USUAL_UMASK
 from lamina.linux.programs import run_bounded
 
 _GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")

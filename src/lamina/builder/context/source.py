@@ -24,7 +24,7 @@ from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unavailable
-from lamina.formats.userinfo import hide_userinfo
+from lamina.formats.http import hide_userinfo
 from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Prefixed, Readable

@@ -18,7 +18,7 @@ from lamina.builder.file_sums import Sums, combined, followed
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import InvalidInput
-from lamina.formats.globs import compile_match, has_wildcards
+from lamina.formats.matching import compile_match, has_wildcards
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tree import Node, Tree, find, walk
 

@@ -30,7 +30,7 @@ from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode_key
-from lamina.formats.unicode import valid_unicode
+from lamina.formats.text import valid_unicode
 from lamina.images.image import Image
 from lamina.layers.tree import MemoryTree, Tree, find
 

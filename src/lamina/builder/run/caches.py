@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.formats.digest import DEFAULT, Digest
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.snapshots.records import discard, sweep_directory
 from lamina.snapshots.unpacked import tree_bytes
-from lamina.store.collect import Collected
+from lamina.store.content import Collected
 
 _LOCKS = {"locked": fcntl.LOCK_EX, "private": fcntl.LOCK_EX | fcntl.LOCK_NB}
 

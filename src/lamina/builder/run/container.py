@@ -26,12 +26,12 @@ from lamina.builder.stage import StageState
 from lamina.builder.steps import image_for
 from lamina.dockerfile.position import Problem
 from lamina.errors import CommandFailed
-from lamina.images.changes import environment
+from lamina.images.config_changes import environment
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.tree import Tree, entry_at, find, read_all, resolve
-from lamina.linux.openat2 import RESOLVE_IN_ROOT, openat2
-from lamina.linux.privacy import write_for_containers
+from lamina.linux.files import write_for_containers
+from lamina.linux.paths import RESOLVE_IN_ROOT, openat2
 from lamina.network.files import hostname, hosts, resolv_conf
 from lamina.network.networks import Networks
 from lamina.runtime import security, users

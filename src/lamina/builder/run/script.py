@@ -12,7 +12,7 @@ from lamina.dockerfile.instructions import CommandLine
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import parse_mark
 from lamina.formats.config import RunConfig
-from lamina.images.changes import DEFAULT_SHELL
+from lamina.images.config_changes import DEFAULT_SHELL
 
 PIPES = "/dev/pipes"  # where BuildKit, too, puts scripts
 

@@ -22,8 +22,8 @@ from lamina.cli.references import split_reference
 from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, ago, created_at, ellipsis, print_rows, rfc3339, short_id
 from lamina.errors import NotFound
-from lamina.formats.printable import printable
 from lamina.formats.sizes import human_size
+from lamina.formats.text import printable
 
 Document = Mapping[str, Any]
 NONE = "<none>"

@@ -16,8 +16,7 @@ from lamina.cli.manifest_lists import Drafts, Entry, joined
 from lamina.cli.session import Session
 from lamina.credentials import CredentialFile
 from lamina.errors import Conflict, InvalidInput, NotFound
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 

@@ -16,8 +16,8 @@ from lamina.cli.arguments import command, filter_option, filters, format_option,
 from lamina.cli.session import Session
 from lamina.cli.table import render_document, rfc3339_nano, write_lines
 from lamina.errors import LaminaError
-from lamina.formats.printable import printable
 from lamina.formats.sizes import binary_size
+from lamina.formats.text import printable
 
 Document = Mapping[str, Any]
 

@@ -14,8 +14,8 @@ from lamina.cli.run.limits import resources, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount, tmpfs_map
 from lamina.cli.run.networks import Bindings, exposed, network_mode, networking, parse_publish
 from lamina.errors import InvalidInput
-from lamina.formats.durations import parse_duration
 from lamina.formats.runconfig import Healthcheck
+from lamina.formats.times import parse_duration
 
 Flags = Mapping[str, Any]
 

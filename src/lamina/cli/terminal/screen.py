@@ -9,7 +9,7 @@ import io
 import sys
 from typing import TextIO
 
-from lamina.formats.printable import printable
+from lamina.formats.text import printable
 
 _LAYOUT = "\n\t"
 

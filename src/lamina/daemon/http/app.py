@@ -19,8 +19,7 @@ from lamina.daemon.http.connection import Handler
 from lamina.daemon.http.decoding import check_query
 from lamina.daemon.http.routing import NEWEST, Route, Router, dotted, split_version
 from lamina.errors import InvalidInput
-from lamina.formats.browsers import BrowserGuard
-from lamina.formats.userinfo import hide_userinfo
+from lamina.formats.http import BrowserGuard, hide_userinfo
 
 _LOG = logging.getLogger("lamina.daemon")
 _WORKERS = 128  # threads for queries, none of which waits for anybody outside

@@ -14,9 +14,9 @@ import msgspec
 
 from lamina.distribution import Credentials
 from lamina.errors import Forbidden, InvalidInput, Unauthorized
-from lamina.formats.labelfilters import Filters
+from lamina.formats.matching import Filters
+from lamina.formats.text import valid_unicode
 from lamina.formats.times import parse_moment
-from lamina.formats.unicode import valid_unicode
 
 T = TypeVar("T")
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")

@@ -20,7 +20,7 @@ from lamina.cancellation import Cancellation
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.stream import Pipe, Sink, cut_short, forget, together
 from lamina.errors import Cancelled
-from lamina.images.archive.pieces import FileRange, Piece, size_of
+from lamina.images.archive.save import FileRange, Piece, size_of
 
 _GLANCE = 500  # milliseconds between looks whether the request was cancelled while the client does not read
 

@@ -16,7 +16,7 @@ from lamina.cancellation import Cancellation
 from lamina.daemon.http.answers import error_line, message_line, message_of
 from lamina.daemon.http.call import Call, dump
 from lamina.errors import Cancelled
-from lamina.images.archive.pieces import Piece, copy_to, size_of
+from lamina.images.archive.save import Piece, copy_to, size_of
 from lamina.progress import Message, Report, ignore
 
 _LOG = logging.getLogger("lamina.daemon")

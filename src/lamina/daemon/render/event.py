@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina.events import Event
-from lamina.formats.labelfilters import Filters, labels_match
+from lamina.formats.matching import Filters, labels_match
 
 # Filters that name an object: they fit events of that type about it.
 _OBJECTS = frozenset(

@@ -8,9 +8,8 @@ from typing import Any
 
 from lamina.formats.reference import Reference
 from lamina.formats.times import parse_time
-from lamina.images.history import HistoryStep
 from lamina.images.image import Image
-from lamina.images.listing import ListedImage
+from lamina.images.listing import HistoryStep, ListedImage
 from lamina.images.remove import Deleted, Removal
 
 Version = tuple[int, int]

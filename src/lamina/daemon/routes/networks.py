@@ -16,7 +16,7 @@ from lamina.daemon.http.decoding import any_fits, check_names, flag, until
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
 from lamina.errors import NotFound
-from lamina.formats.labelfilters import Filters, labels_match
+from lamina.formats.matching import Filters, labels_match
 from lamina.formats.times import parse_time
 from lamina.network.model import PREDEFINED, Ipam, Network, NetworkOptions, Subnet
 from lamina.network.networks import Networks

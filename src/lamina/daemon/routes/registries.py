@@ -13,7 +13,7 @@ from lamina.daemon.http.routing import Route
 from lamina.distribution import Found
 from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput
-from lamina.formats.labelfilters import Filters
+from lamina.formats.matching import Filters
 from lamina.formats.reference import Reference
 
 _FOUND, _MOST_FOUND = 25, 100  # results of a search

@@ -21,9 +21,9 @@ from lamina.daemon.render.image import listed
 from lamina.daemon.routes.volumes import render as render_volume
 from lamina.engine import Engine
 from lamina.events import Event, Subscription
-from lamina.formats.labelfilters import Filters
+from lamina.formats.matching import Filters
 from lamina.formats.times import parse_moment
-from lamina.volumes.model import Volume
+from lamina.volumes.volume import Volume
 
 _PING_HEADERS = {
     "Api-Version": dotted(NEWEST),

@@ -11,8 +11,8 @@ from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.decoding import any_fits, check_names, flag
 from lamina.daemon.http.routing import Route
 from lamina.errors import InvalidInput, NotFound
-from lamina.formats.labelfilters import Filters, labels_match
-from lamina.volumes.model import Volume
+from lamina.formats.matching import Filters, labels_match
+from lamina.volumes.volume import Volume
 from lamina.volumes.volumes import Volumes
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lamina.errors import Cancelled, Corrupt, InvalidInput, LaminaError, NoSpace, NotFound, TooLarge
 from lamina.formats.digest import Digest, new_hasher
-from lamina.images.archive.tee import Tee
 from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import Entry, EntryType
@@ -20,10 +21,13 @@ from lamina.layers.layer_writer import ingest
 from lamina.layers.limits import Limits
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, parse_header
 from lamina.layers.tar.reader import Member, read_tar
-from lamina.layers.tar.source import Prefixed, Readable
+from lamina.layers.tar.source import CHUNK, Prefixed, Readable
 from lamina.progress import Report, Status
 from lamina.store.leases import Lease
 from lamina.store.store import Store
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 DOCUMENT_LIMIT = 8 << 20  # bytes of one JSON document
 DOCUMENTS_LIMIT = 128 << 20  # bytes of all of them
@@ -216,3 +220,40 @@ def _check(path: str, claimed: Digest | None, found: Digest | None) -> None:
 
 def _wrong_digest(path: str, claimed: Digest, found: Digest | None) -> Corrupt:
     return Corrupt(f"{path!r} in the archive has digest {found}", path=path, expected=claimed, found=found)
+
+
+class Tee:
+    """A stream whose bytes are hashed, counted and copied as they are read."""
+
+    def __init__(self, stream: Readable, hasher: _Hash | None, watch: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._hasher = hasher
+        self._watch = watch
+        self._copy: Callable[[bytes], object] | None = None
+        self.count = 0
+        watch(0)
+
+    def copy_to(self, write: Callable[[bytes], object]) -> None:
+        """From now on give every piece to `write` too."""
+        self._copy = write
+
+    def read(self, size: int, /) -> bytes:
+        """See Readable."""
+        piece = self._stream.read(size)
+        if piece:
+            self.count += len(piece)
+            if self._hasher is not None:
+                self._hasher.update(piece)
+            if self._copy is not None:
+                self._copy(piece)
+            self._watch(self.count)
+        return piece
+
+    def drain(self) -> None:
+        """Read to the end."""
+        while self.read(CHUNK):
+            pass
+
+    def digest(self) -> Digest | None:
+        """The digest of what has been read, None without a hasher."""
+        return Digest.from_hasher(self._hasher) if self._hasher is not None else None

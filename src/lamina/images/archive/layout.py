@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lamina.errors import InvalidInput, NotFound
-from lamina.formats import media
 from lamina.formats.config import ImageConfig
-from lamina.formats.descriptor import Descriptor
+from lamina.formats.descriptor import Descriptor, is_layer
 from lamina.formats.digest import Digest
-from lamina.formats.index import ATTESTATION, Index
-from lamina.formats.manifest import Manifest, parse_manifest
+from lamina.formats.manifest import ATTESTATION, Index, Manifest, parse_manifest
 from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import Reference
 from lamina.images.archive.intake import Intake
@@ -122,7 +120,7 @@ def _image(intake: Intake, item: _Found, platform: Platform | None) -> PlannedIm
     usable = all(_is_here(intake, layer.digest) for layer in manifest.layers)
     return PlannedImage(
         config,
-        tuple(blob_path(layer.digest) for layer in manifest.layers if media.is_layer(layer.media_type)),
+        tuple(blob_path(layer.digest) for layer in manifest.layers if is_layer(layer.media_type)),
         (item.name,) if item.name else (),
         manifest=manifest if usable else None,
     )

@@ -8,7 +8,7 @@ from lamina.errors import InvalidInput, NotFound
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.archive import docker, layout, legacy
+from lamina.images.archive import docker, layout
 from lamina.images.archive.intake import Intake, take_in
 from lamina.images.archive.plan import PlannedImage, check_layers
 from lamina.images.catalog import Catalog
@@ -56,8 +56,8 @@ def _plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
         return docker.plan(intake, layout.manifests_by_config(intake), platform)
     if intake.has(layout.INDEX):
         return layout.plan(intake, platform)
-    if intake.has(legacy.REPOSITORIES):
-        return legacy.plan(intake, platform)
+    if intake.has(docker.REPOSITORIES):
+        return docker.plan_legacy(intake, platform)
     raise InvalidInput(
         "this is no image archive: it has neither manifest.json, index.json nor repositories",
         advice="A root file system in a tar is for `import`, not for `load`",

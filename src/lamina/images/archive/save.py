@@ -1,26 +1,95 @@
-"""`save`: a docker-archive that is an OCI image layout as well, as Docker writes it since version 25.
-
-The same images give the same bytes: layers uncompressed, no clock, members in a fixed order. Documents come first, so
-that a reader of the stream knows what follows.
-"""
+"""An archive before it is written: bytes, and ranges of files that the kernel can send without our touching them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
+from lamina.errors import Corrupt, InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode
-from lamina.formats.index import Index
-from lamina.formats.manifest import Manifest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
-from lamina.images.archive import docker, layout, legacy
-from lamina.images.archive.pieces import FileRange, Piece, Pieces, copy_to
+from lamina.images.archive import docker, layout
+from lamina.images.catalog import Catalog
 from lamina.images.image import Image, plain_manifest
+from lamina.images.record import REFERENCES
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.tar.writer import TarWriter
+
+CHUNK = 1 << 20  # bytes read at once where a range has to be copied
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """`size` bytes of the file at `path`, from `offset` on. The file must stay as it is until that is sent."""
+
+    path: Path
+    offset: int
+    size: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces. Raises Corrupt where the file is shorter."""
+        left = self.size
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset)
+            while left:
+                chunk = file.read(min(left, CHUNK))
+                if not chunk:
+                    raise self.too_short(left)
+                left -= len(chunk)
+                yield chunk
+
+    def too_short(self, missing: int) -> Corrupt:
+        """The error for a file that ended before the range did."""
+        return Corrupt(f"{self.path.name!r} is {missing} bytes shorter than it should be", path=str(self.path))
+
+
+Piece = bytes | FileRange
+
+
+class Pieces:
+    """Collects what is written to it, and ranges between; bytes that follow each other become one piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+        self._bytes: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        """Let `data` come next; gives its length."""
+        if data:
+            self._bytes.append(data)
+        return len(data)
+
+    def put(self, part: FileRange) -> None:
+        """Let `part` come next."""
+        self._settle()
+        self._pieces.append(part)
+
+    def done(self) -> tuple[Piece, ...]:
+        """All of it, in order."""
+        self._settle()
+        return tuple(self._pieces)
+
+    def _settle(self) -> None:
+        if self._bytes:
+            self._pieces.append(b"".join(self._bytes))
+            self._bytes.clear()
+
+
+def size_of(pieces: Iterable[Piece]) -> int:
+    """Bytes of all pieces together."""
+    return sum(piece.size if isinstance(piece, FileRange) else len(piece) for piece in pieces)
+
+
+def copy_to(pieces: Iterable[Piece], write: Callable[[bytes], object]) -> None:
+    """Give all bytes to `write`, in turn. Raises what it raises, Corrupt for a file that has become shorter."""
+    for piece in pieces:
+        for chunk in piece.chunks() if isinstance(piece, FileRange) else (piece,):
+            write(chunk)
 
 
 class Sink(Protocol):
@@ -51,7 +120,7 @@ def pieces(images: Sequence[SavedImage], *, docker_archive: bool = True) -> tupl
     if docker_archive:
         archive.document(docker.MANIFEST, _docker_manifest(images))
         if (names := _repositories(images)) is not None:
-            archive.document(legacy.REPOSITORIES, names)
+            archive.document(docker.REPOSITORIES, names)
     archive.directory("blobs")
     archive.directory("blobs/sha256")
     for item in images:
@@ -129,3 +198,47 @@ def _repositories(images: Sequence[SavedImage]) -> bytes | None:
                 tagged = names.setdefault(reference.familiar_name, {})
                 tagged[reference.tag or ""] = item.image.layers[-1].diff_id.encoded
     return encode(names) if names else None
+
+
+def images_to_save(catalog: Catalog, names: Sequence[str]) -> list[SavedImage]:
+    """A repository means all its tags; a tag itself; an ID or a digest the image without a name.
+
+    Each image comes once, in the order it was first named; no names give none. Raises NotFound, InvalidInput.
+    """
+    chosen: dict[Digest, list[Reference]] = {}
+    for name in names:
+        found = _of_repository(catalog, name) or [(catalog.find(name), _tag(catalog, name))]
+        for image_id, reference in found:
+            references = chosen.setdefault(image_id, [])
+            if reference is not None and reference not in references:
+                references.append(reference)
+    with catalog.store.read() as tx:
+        return [SavedImage(catalog.load(tx, image_id), tuple(names)) for image_id, names in chosen.items()]
+
+
+def _parse(name: str) -> Reference | None:
+    try:
+        return Reference.parse(name)
+    except InvalidInput:
+        return None  # a full ID
+
+
+def _of_repository(catalog: Catalog, name: str) -> list[tuple[Digest, Reference | None]]:
+    """All tags of a repository that was named without a tag."""
+    wanted = _parse(name)
+    if wanted is None or wanted.tag or wanted.digest:
+        return []
+    with catalog.store.read() as tx:
+        return [
+            (Digest.parse(image_id.decode()), Reference.parse(text))
+            for text, image_id in tx.items(REFERENCES, f"{wanted.name}:")
+        ]
+
+
+def _tag(catalog: Catalog, name: str) -> Reference | None:
+    """The tag that was named, if it is one and not an ID that looks alike."""
+    wanted = _parse(name)
+    if wanted is None or wanted.tag is None or wanted.digest is not None:
+        return None
+    with catalog.store.read() as tx:
+        return wanted if tx.get(REFERENCES, str(wanted)) else None

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 
-from lamina.network.proxy.complaints import Complaints
-from lamina.network.proxy.limits import Limits
-from lamina.network.proxy.recency import Recency
+from lamina.network.proxy.limits import Complaints, Limits, Recency
 
 _AT_ONCE = 64  # datagrams taken from one socket before others have their turn
 _LONGEST = 65535  # bytes of a datagram

@@ -14,11 +14,9 @@ import socket
 import traceback
 from typing import Any
 
-from lamina.linux.descriptors import raise_limit
-from lamina.linux.processes import give_up_privileges, name_process
-from lamina.network.proxy.complaints import Complaints
+from lamina.linux.processes import give_up_privileges, name_process, raise_limit
 from lamina.network.proxy.datagrams import Conversations, DatagramPort
-from lamina.network.proxy.limits import Limits
+from lamina.network.proxy.limits import Complaints, Limits
 from lamina.network.proxy.streams import Connections, StreamPort
 
 _MESSAGE = 4096  # bytes of a request

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from lamina.errors import NotFound
-from lamina.formats import media
+from lamina.formats.descriptor import OCI_INDEX
 from lamina.formats.document import encode
 from lamina.registry import faults
 from lamina.registry.call import Call, Identity
@@ -67,8 +67,8 @@ async def referrers(registry: Registry, call: Call) -> web.StreamResponse:
     if len(rows) > MOST_REFERRERS:
         query = {"last": rows[MOST_REFERRERS - 1][0]} | ({"artifactType": artifact_type} if artifact_type else {})
         headers["Link"] = f'</v2/{call.repository}/referrers/{subject}?{urlencode(query)}>; rel="next"'
-    index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": listed}
-    return document(encode(index), media.OCI_INDEX, headers)
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+    return document(encode(index), OCI_INDEX, headers)
 
 
 def _page(call: Call) -> tuple[int, str]:

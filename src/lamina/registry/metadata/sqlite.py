@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate
 
 from lamina.errors import NoSpace
-from lamina.linux.privacy import private_database
+from lamina.linux.files import private_database
 from lamina.registry.metadata.database import P, Row, T, prepare
 
 MOST_AT_ONCE = 64  # writes in one commit

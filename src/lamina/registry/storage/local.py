@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lamina.errors import Unavailable
 from lamina.formats.digest import DEFAULT, Digest, new_hasher
-from lamina.linux.privacy import private_directory
+from lamina.linux.files import private_directory
 from lamina.lru import LruCache
 from lamina.registry.metadata.repositories import Placed
 from lamina.registry.storage.files import (

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from lamina.errors import InvalidInput
+from lamina.linux.files import USUAL_UMASK
 from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, mount, mountinfo, umount2
-from lamina.linux.namespaces import CLONE_NEWNS, unshare
-from lamina.linux.privacy import USUAL_UMASK
+from lamina.linux.syscalls import CLONE_NEWNS, unshare
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.rootmounts import RootMounts
 

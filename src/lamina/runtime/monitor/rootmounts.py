@@ -33,8 +33,7 @@ from lamina.linux.mounts import (
     move_mount_onto,
     open_tree,
 )
-from lamina.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from lamina.linux.rootpaths import followed
+from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, followed, openat2
 
 _PLACES = ("dev", "proc", "sys")  # where the runtime program mounts by path
 _NODES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}

@@ -15,9 +15,8 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from lamina.linux.descriptors import set_limit
-from lamina.linux.privacy import make_private_by_default
-from lamina.linux.processes import become_subreaper, name_process
+from lamina.linux.files import make_private_by_default
+from lamina.linux.processes import become_subreaper, name_process, set_limit
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.ending import wait_at_most
 from lamina.runtime.monitor.launch import spawn

@@ -1,6 +1,7 @@
-"""The local driver's options: what to mount for a volume that is not a plain directory. Docker's `type`, `device`, `o`.
+"""A volume as a value, and the local driver's options: what to mount for one that is not a plain directory.
 
-Flags are mount(8)'s words; the kernel's numbers are from include/uapi/linux/mount.h.
+The options are Docker's `type`, `device` and `o`. Flags are mount(8)'s words; the kernel's numbers are from
+include/uapi/linux/mount.h.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from lamina.errors import InvalidInput
 
+ANONYMOUS_LABEL = "com.docker.volume.anonymous"  # how Docker marks volumes that nobody named
 _KNOWN = frozenset({"type", "device", "o", "size"})
 _FLAGS = {
     "ro": 0x1,
@@ -25,6 +29,20 @@ _FLAGS = {
     "strictatime": 0x1000000,
 }
 _DEFAULTS = frozenset({"rw", "suid", "dev", "exec", "async", "atime", "defaults"})
+
+
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as it is kept. `options` are the local driver's: type, device, o (mount(8)'s words)."""
+
+    name: str
+    created: str
+    labels: dict[str, str] = {}
+    options: dict[str, str] = {}
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether its name was made up, so that it goes with its container."""
+        return ANONYMOUS_LABEL in self.labels
 
 
 @dataclass(frozen=True, slots=True)

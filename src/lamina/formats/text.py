@@ -1,7 +1,10 @@
-"""Text of others as a terminal can show it: what would drive the terminal is written out instead.
+"""Names and messages of others as JSON and terminals can take them.
+
+Names are bytes; JSON is text. Inside, a byte that is no UTF-8 is a lone surrogate (PEP 383); outside it is U+FFFD. Go's
+encoding/json does the same, so Docker's clients and servers see what they would see of dockerd.
 
 Names, labels, comments and messages come from images, registries, containers and daemons. An escape sequence in them
-moves the cursor, changes the title or answers for the user; a bidi mark shows text in another order than it has
+moves the cursor, changes the title or answers for the user, and a bidi mark shows text in another order than it has
 (CVE-2021-42574). Both are written as JSON writes them, so JSON that is made printable is still the same JSON.
 """
 
@@ -10,12 +13,19 @@ from __future__ import annotations
 import re
 from functools import partial
 
+REPLACEMENT = "\ufffd"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1; the marks and isolates of bidi, and the line separators beside them (UAX 9); bytes of C1 that were no
 # text, as `surrogateescape` decodes them.
 _DRIVING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\udc80-\udc9f]"
 _PLAIN = re.compile(_DRIVING)
 _COLOURED = re.compile(rf"\x1b\[[0-9;]{{0,32}}m|{_DRIVING}")  # ECMA-48, SGR
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def valid_unicode(text: str) -> str:
+    """Return `text` with U+FFFD for each byte that is no UTF-8."""
+    return text if text.isascii() else _SURROGATE.sub(REPLACEMENT, text)
 
 
 def printable(text: str, keep: str = "", *, colours: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Requests that a web page had a browser make, told from those of programs by their headers.
+"""What web addresses and requests tell of people: a user and password in an address, and whether a browser asks.
 
 A page may have the browser of whoever visits it send requests to servers that only this browser reaches, such as a
 daemon on 127.0.0.1. Two rules keep pages out. Neither concerns a program, which sends none of these headers.
@@ -12,15 +12,35 @@ daemon on 127.0.0.1. Two rules keep pages out. Neither concerns a program, which
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from lamina.errors import Forbidden
 
+_USERINFO = re.compile(r"(?P<scheme>https?://)(?P<userinfo>[^/?#]*)@", re.IGNORECASE)
+_HIDDEN = "xxxxx"
 _TYPED = "none"  # an address that the user typed: no page is behind it
 _SAME = "same-origin"  # a page that came from this server's name; reading, it sends no Origin
+
+
+def hide_userinfo(text: str) -> str:
+    """Return `text` with user and password out of sight in every http(s) address in it."""
+    return _USERINFO.sub(rf"\g<scheme>{_HIDDEN}@", text)
+
+
+def split_userinfo(url: str) -> tuple[str, str]:
+    """Return the address without user and password, and these as "user:password" without percent-encoding.
+
+    The second is empty where the address holds none, or is no http(s) address.
+    """
+    match = _USERINFO.match(url)
+    if match is None:
+        return url, ""
+    user, _, password = match["userinfo"].partition(":")
+    return match["scheme"] + url[match.end() :], f"{unquote(user)}:{unquote(password)}"
 
 
 @dataclass(frozen=True, slots=True)

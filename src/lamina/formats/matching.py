@@ -1,15 +1,20 @@
-"""Go's `path.Match`: the wildcards of COPY and ADD sources and of filters, and the syntax of ignore patterns.
+"""What filters match: Go's `path.Match` wildcards, and labels.
 
-`*` and `?` stop at "/"; `[a-z]`, `[^a-z]`; a backslash takes the next character as it is.
+The wildcards are those of COPY and ADD sources and of filters, and the syntax of ignore patterns. `*` and `?` stop at
+"/"; `[a-z]`, `[^a-z]`; a backslash takes the next character as it is. A label filter `key` asks for a label of that
+name, `key=value` for one with that value as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from lamina.errors import InvalidInput
+
+Filters = Mapping[str, Sequence[str]]
+"""Docker's `filters` parameter: what is asked for, by the filter's name."""
 
 
 def has_wildcards(pattern: str) -> bool:
@@ -89,3 +94,20 @@ def _class_char(pattern: str, at: int) -> tuple[str, int]:
         if at >= len(pattern):
             raise _malformed(pattern)
     return pattern[at], at + 1
+
+
+def has_label(labels: Mapping[str, str], text: str) -> bool:
+    """Return whether `labels` hold what one filter asks for."""
+    key, equals, value = text.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
+def labels_match(labels: Mapping[str, str], filters: Filters) -> bool:
+    """Return whether labels are as `label` and `label!` of `filters` ask.
+
+    All of `label` must be there, and not all of `label!` (moby daemon/prune.go, matchLabels).
+    """
+    without = filters.get("label!", ())
+    return all(has_label(labels, text) for text in filters.get("label", ())) and not (
+        without and all(has_label(labels, text) for text in without)
+    )
