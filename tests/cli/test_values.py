@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import time
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import fields
 
-from lamina.api.containers import DeviceMapping, RestartPolicy, TmpfsOptions, Ulimit, encode
+from lamina.api.build import BuildRequest
+from lamina.api.containers import DeviceMapping, HostConfig, RestartPolicy, TmpfsOptions, Ulimit, UpdateConfig, encode
 from lamina.cli.arguments import filters, moment, parse_bool
-from lamina.cli.commands.build import arguments
+from lamina.cli.commands.build import arguments, build
 from lamina.cli.commands.containers import displayed_ports
+from lamina.cli.commands.lifecycle import update
+from lamina.cli.commands.run import run
 from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
 from lamina.cli.references import split_reference
-from lamina.cli.run.limits import gpu_requests, nano_cpus, parse_device, parse_ulimit, size
+from lamina.cli.run.flags import LIMITS
+from lamina.cli.run.limits import READERS, gpu_requests, nano_cpus, parse_device, parse_ulimit, read_limits, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount
 from lamina.cli.run.networks import exposed, network_mode, parse_publish
 from lamina.cli.run.request import restart_policy, security_options
@@ -201,3 +208,20 @@ def test_build_arguments_and_the_epoch_of_the_environment(monkeypatch: pytest.Mo
     given = {"A": "from outside", "B": "x=y", "C": None, "SOURCE_DATE_EPOCH": "86400"}
     assert arguments(("A", "B=x=y", "C")) == given
     assert arguments(("SOURCE_DATE_EPOCH=1",)) == {"SOURCE_DATE_EPOCH": "1"}
+
+
+def test_every_limit_is_read_into_a_field_of_the_request() -> None:
+    ignored = {"cpu_count", "cpu_percent", "kernel_memory"}  # as Docker ignores them on Linux
+    assert set(LIMITS) - set(READERS) == ignored
+    assert {field for field, _ in READERS.values()} <= {field.name for field in fields(HostConfig)}
+
+
+@pytest.mark.parametrize(
+    ("command", "request_type"), [(run, HostConfig), (update, UpdateConfig), (build, BuildRequest)]
+)
+def test_commands_read_the_limits_they_share_alike(command: click.Command, request_type: type[Struct]) -> None:
+    names = {parameter.name or "" for parameter in command.params} & {*READERS}
+    text = {"memory": "64m", "memory_swap": "-1", "cpu_shares": 7, "cpuset_cpus": "0", "cgroup_parent": "/jobs"}
+    limits = read_limits({name: text[name] for name in text if name in names})
+    assert (limits["memory"], limits["memory_swap"]) == (64 << 20, -1)
+    assert all(getattr(request_type(**limits), field) == value for field, value in limits.items())

@@ -114,6 +114,16 @@ def many(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:
     return click.option(*names, multiple=True, help=help, **more)
 
 
+def text(*names: str, help: str, default: str = "", **more: Any) -> Callable[[FC], FC]:
+    """A flag with one text."""
+    return click.option(*names, default=default, help=help, **more)
+
+
+def number(*names: str, help: str, default: int | None = None, **more: Any) -> Callable[[FC], FC]:
+    """A flag with a whole number."""
+    return click.option(*names, type=int, default=default, help=help, **more)
+
+
 def switch(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:
     """An option that is on when it is given."""
     return click.option(*names, is_flag=True, help=help, **more)

@@ -14,6 +14,7 @@ import click
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.key_values import mapping
 from lamina.cli.references import all_auths
+from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
 from lamina.errors import InvalidInput, LaminaError
@@ -37,21 +38,13 @@ PIECE = 1 << 20
 @many("--add-host", "add_host", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
 @many("--build-arg", metavar="NAME=VALUE", help="Set build-time variables")
 @many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
-@click.option("--cgroup-parent", default="", help="Parent cgroup of RUN steps")
 @switch("--compress", help="Accepted for Docker's sake")
-@click.option("--cpu-period", type=int, default=0, help="Period of the CPU limit")
-@click.option("--cpu-quota", type=int, default=0, help="CPU time in each period")
-@click.option("-c", "--cpu-shares", type=int, default=0, help="Relative weight of CPU time")
-@click.option("--cpuset-cpus", default="", help="CPUs to run on")
-@click.option("--cpuset-mems", default="", help="Memory nodes to use")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
 @click.option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
 @switch("--force-rm", help="Always remove intermediate containers")
 @click.option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
 @click.option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
-@click.option("-m", "--memory", default="", metavar="BYTES", help="Limit of memory")
-@click.option("--memory-swap", default="", metavar="BYTES", help="Limit of memory and swap together")
 @click.option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
 @switch("--no-cache", help="Do not use cached steps")
 @click.option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platform to build for")
@@ -60,11 +53,21 @@ PIECE = 1 << 20
 @switch("-q", "--quiet", help="Only print the image's ID")
 @click.option("--rm/--no-rm", default=True, help="Remove intermediate containers (default true)")
 @many("--security-opt", help="Security options of RUN steps")
-@click.option("--shm-size", default="", metavar="BYTES", help="Size of /dev/shm")
 @switch("--squash", help="Make one layer of the new ones")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
 @click.option("--target", default="", metavar="STAGE", help="Stage to stop at")
-@many("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limits of processes")
+@limit_flags(
+    "cgroup_parent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_shares",
+    "cpuset_cpus",
+    "cpuset_mems",
+    "memory",
+    "memory_swap",
+    "shm_size",
+    "ulimit",
+)
 @click.pass_obj
 def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
@@ -115,7 +118,7 @@ def _rest(head: bytes) -> Iterator[bytes]:
 
 def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     from lamina.api.build import BuildRequest
-    from lamina.cli.run.limits import parse_ulimit, size
+    from lamina.cli.run.limits import read_limits
 
     return BuildRequest(
         tags=flags["tags"],
@@ -131,18 +134,9 @@ def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
         remove=flags["rm"],
         force_remove=flags["force_rm"],
         extra_hosts=flags["add_host"],
-        memory=size(flags["memory"], "--memory"),
-        memory_swap=size(flags["memory_swap"], "--memory-swap"),
-        shm_size=size(flags["shm_size"], "--shm-size"),
-        cpu_period=flags["cpu_period"],
-        cpu_quota=flags["cpu_quota"],
-        cpu_shares=flags["cpu_shares"],
-        cpuset_cpus=flags["cpuset_cpus"],
-        cpuset_mems=flags["cpuset_mems"],
-        cgroup_parent=flags["cgroup_parent"],
-        ulimits=tuple(parse_ulimit(spec) for spec in flags["ulimit"]),
         security_options=flags["security_opt"],
         isolation=flags["isolation"],
+        **read_limits(flags),
         **more,
     )
 

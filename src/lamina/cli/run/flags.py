@@ -7,19 +7,9 @@ from typing import Any
 
 import click
 
-from lamina.cli.arguments import FC, many, switch
+from lamina.cli.arguments import many, number, switch, text
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def text(*names: str, help: str, default: str = "", **more: Any) -> Callable[[FC], FC]:
-    """A flag with one text."""
-    return click.option(*names, default=default, help=help, **more)
-
-
-def number(*names: str, help: str, default: int | None = None, **more: Any) -> Callable[[FC], FC]:
-    """A flag with a whole number."""
-    return click.option(*names, type=int, default=default, help=help, **more)
 
 
 GENERAL: tuple[Decorator, ...] = (
@@ -57,7 +47,6 @@ SECURITY: tuple[Decorator, ...] = (
     switch("--read-only", help="Mount its root filesystem read-only"),
     many("--security-opt", help="Security options: seccomp=FILE, no-new-privileges, …"),
     many("--sysctl", metavar="KEY=VALUE", help="Kernel settings of its namespaces"),
-    many("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limits of its processes"),
     text("--cgroupns", metavar="MODE", help="Cgroup namespace: host or private"),
     text("--ipc", metavar="MODE", help="IPC namespace: host, private, shareable, none or container:NAME"),
     text("--pid", metavar="MODE", help="PID namespace: host or container:NAME"),
@@ -89,7 +78,6 @@ STORAGE: tuple[Decorator, ...] = (
     many("-v", "--volume", metavar="[SOURCE:]DIR[:OPTIONS]", help="Mount a directory or a volume"),
     text("--volume-driver", help="Driver of the volumes"),
     many("--volumes-from", metavar="CONTAINER", help="Mount the volumes of other containers"),
-    text("--shm-size", metavar="BYTES", help="Size of /dev/shm"),
 )
 
 HEALTH: tuple[Decorator, ...] = (
@@ -102,36 +90,41 @@ HEALTH: tuple[Decorator, ...] = (
     switch("--no-healthcheck", help="Disable the image's HEALTHCHECK"),
 )
 
-LIMITS: tuple[Decorator, ...] = (
-    number("--blkio-weight", default=0, help="Relative weight of block I/O, 10 to 1000"),
-    many("--blkio-weight-device", metavar="DEVICE:WEIGHT", help="The same for a device"),
-    text("--cgroup-parent", help="Parent cgroup"),
-    number("--cpu-count", default=0, hidden=True, help="Windows only"),
-    number("--cpu-percent", default=0, hidden=True, help="Windows only"),
-    number("--cpu-period", default=0, metavar="MICROSECONDS", help="Period of the CPU limit"),
-    number("--cpu-quota", default=0, metavar="MICROSECONDS", help="CPU time in each period"),
-    number("--cpu-rt-period", default=0, metavar="MICROSECONDS", help="Period of the real-time limit"),
-    number("--cpu-rt-runtime", default=0, metavar="MICROSECONDS", help="Real-time CPU time in each period"),
-    number("-c", "--cpu-shares", default=0, help="Relative weight of CPU time"),
-    text("--cpus", metavar="NUMBER", help="Number of CPUs, such as 1.5"),
-    text("--cpuset-cpus", metavar="LIST", help="CPUs to run on: 0-3, 0,1"),
-    text("--cpuset-mems", metavar="LIST", help="Memory nodes to use: 0-3, 0,1"),
-    many("--device", metavar="PATH[:PATH[:rwm]]", help="Add a device of the host"),
-    many("--device-cgroup-rule", metavar="RULE", help="Add a rule to the allowed devices"),
-    many("--device-read-bps", metavar="DEVICE:RATE", help="Limit bytes read in a second"),
-    many("--device-read-iops", metavar="DEVICE:RATE", help="Limit reads in a second"),
-    many("--device-write-bps", metavar="DEVICE:RATE", help="Limit bytes written in a second"),
-    many("--device-write-iops", metavar="DEVICE:RATE", help="Limit writes in a second"),
-    text("--gpus", metavar="SPEC", help="Add GPUs: all, a number, or device=…"),
-    text("--kernel-memory", hidden=True, help="Ignored, as by Docker"),
-    text("-m", "--memory", metavar="BYTES", help="Limit of memory, such as 512m"),
-    text("--memory-reservation", metavar="BYTES", help="Soft limit of memory"),
-    text("--memory-swap", metavar="BYTES", help="Limit of memory and swap together; -1 for no limit"),
-    number("--memory-swappiness", default=-1, help="0 to 100"),
-    switch("--oom-kill-disable", help="Do not kill it when memory runs out"),
-    number("--oom-score-adj", default=0, help="Preference when memory runs out, -1000 to 1000"),
-    number("--pids-limit", default=0, help="Limit of processes; -1 for none"),
-)
+LIMITS: dict[str, Decorator] = {
+    "blkio_weight": number("--blkio-weight", default=0, help="Relative weight of block I/O, 10 to 1000"),
+    "blkio_weight_device": many("--blkio-weight-device", metavar="DEVICE:WEIGHT", help="The same for a device"),
+    "cgroup_parent": text("--cgroup-parent", help="Parent cgroup"),
+    "cpu_count": number("--cpu-count", default=0, hidden=True, help="Windows only"),
+    "cpu_percent": number("--cpu-percent", default=0, hidden=True, help="Windows only"),
+    "cpu_period": number("--cpu-period", default=0, metavar="MICROSECONDS", help="Period of the CPU limit"),
+    "cpu_quota": number("--cpu-quota", default=0, metavar="MICROSECONDS", help="CPU time in each period"),
+    "cpu_rt_period": number("--cpu-rt-period", default=0, metavar="MICROSECONDS", help="Period of the real-time limit"),
+    "cpu_rt_runtime": number(
+        "--cpu-rt-runtime", default=0, metavar="MICROSECONDS", help="Real-time CPU time in each period"
+    ),
+    "cpu_shares": number("-c", "--cpu-shares", default=0, help="Relative weight of CPU time"),
+    "cpus": text("--cpus", metavar="NUMBER", help="Number of CPUs, such as 1.5"),
+    "cpuset_cpus": text("--cpuset-cpus", metavar="LIST", help="CPUs to run on: 0-3, 0,1"),
+    "cpuset_mems": text("--cpuset-mems", metavar="LIST", help="Memory nodes to use: 0-3, 0,1"),
+    "device": many("--device", metavar="PATH[:PATH[:rwm]]", help="Add a device of the host"),
+    "device_cgroup_rule": many("--device-cgroup-rule", metavar="RULE", help="Add a rule to the allowed devices"),
+    "device_read_bps": many("--device-read-bps", metavar="DEVICE:RATE", help="Limit bytes read in a second"),
+    "device_read_iops": many("--device-read-iops", metavar="DEVICE:RATE", help="Limit reads in a second"),
+    "device_write_bps": many("--device-write-bps", metavar="DEVICE:RATE", help="Limit bytes written in a second"),
+    "device_write_iops": many("--device-write-iops", metavar="DEVICE:RATE", help="Limit writes in a second"),
+    "gpus": text("--gpus", metavar="SPEC", help="Add GPUs: all, a number, or device=…"),
+    "kernel_memory": text("--kernel-memory", hidden=True, help="Ignored, as by Docker"),
+    "memory": text("-m", "--memory", metavar="BYTES", help="Limit of memory, such as 512m"),
+    "memory_reservation": text("--memory-reservation", metavar="BYTES", help="Soft limit of memory"),
+    "memory_swap": text("--memory-swap", metavar="BYTES", help="Limit of memory and swap together; -1 for no limit"),
+    "memory_swappiness": number("--memory-swappiness", default=-1, help="0 to 100"),
+    "oom_kill_disable": switch("--oom-kill-disable", help="Do not kill it when memory runs out"),
+    "oom_score_adj": number("--oom-score-adj", default=0, help="Preference when memory runs out, -1000 to 1000"),
+    "pids_limit": number("--pids-limit", default=0, help="Limit of processes; -1 for none"),
+    "shm_size": text("--shm-size", metavar="BYTES", help="Size of /dev/shm"),
+    "ulimit": many("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limits of processes"),
+}
+"""The limits of `run` and `create`, by parameter. `update` and `build` take some of them: see `limit_flags`."""
 
 CREATION: tuple[Decorator, ...] = (
     click.option("--platform", envvar="DOCKER_DEFAULT_PLATFORM", default="", help="Platform, such as linux/arm64"),
@@ -140,7 +133,7 @@ CREATION: tuple[Decorator, ...] = (
     switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake", default=True),
 )
 
-ALL = GENERAL + SECURITY + NETWORK + STORAGE + HEALTH + LIMITS + CREATION
+ALL = (*GENERAL, *SECURITY, *NETWORK, *STORAGE, *HEALTH, *LIMITS.values(), *CREATION)
 
 
 def container_flags(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,3 +141,14 @@ def container_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in reversed(ALL):
         function = decorate(function)
     return function
+
+
+def limit_flags(*names: str) -> Decorator:
+    """Return a decorator that gives a command these flags of LIMITS."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            function = LIMITS[name](function)
+        return function
+
+    return decorate

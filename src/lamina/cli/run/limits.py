@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lamina.api.containers import DeviceMapping, DeviceRequest, RateDevice, Ulimit, WeightDevice
@@ -12,6 +12,7 @@ from lamina.errors import InvalidInput
 from lamina.formats.sizes import parse_size
 
 Flags = Mapping[str, Any]
+Reader = Callable[[Any], Any]
 RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
 ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
@@ -26,45 +27,12 @@ def size(text: str, what: str = "size") -> int:
     return parse_size(text, what) if text else 0
 
 
-def resources(flags: Flags) -> dict[str, Any]:
-    """Return the attributes of `api.Resources` that the flags set. Raise InvalidInput."""
-    swappiness = flags["memory_swappiness"]
-    if not -1 <= swappiness <= 100:
-        raise InvalidInput(f"memory swappiness {swappiness} is not between 0 and 100")
-    return {
-        "blkio_weight": flags["blkio_weight"],
-        "blkio_weight_device": tuple(_weight(spec) for spec in flags["blkio_weight_device"]),
-        "blkio_device_read_bps": _rates(flags, "device_read_bps", sized=True),
-        "blkio_device_write_bps": _rates(flags, "device_write_bps", sized=True),
-        "blkio_device_read_iops": _rates(flags, "device_read_iops"),
-        "blkio_device_write_iops": _rates(flags, "device_write_iops"),
-        "cgroup_parent": flags["cgroup_parent"],
-        "cpu_realtime_period": flags["cpu_rt_period"],
-        "cpu_realtime_runtime": flags["cpu_rt_runtime"],
-        "device_cgroup_rules": tuple(_rule(text) for text in flags["device_cgroup_rule"]),
-        "device_requests": gpu_requests(flags["gpus"]),
-        "devices": tuple(parse_device(spec) for spec in flags["device"]),
-        "memory_swappiness": swappiness if swappiness >= 0 else None,
-        "oom_kill_disable": flags["oom_kill_disable"] or None,
-        "ulimits": tuple(parse_ulimit(spec) for spec in flags["ulimit"]),
-        **changeable(flags),
-    }
+def read_limits(flags: Flags) -> dict[str, Any]:
+    """Return the limits that `run`, `create`, `update` and `build` share, by their field in the API's requests.
 
-
-def changeable(flags: Flags) -> dict[str, Any]:
-    """Return the attributes that `update` can change too; 0 or empty when a flag was left out."""
-    return {
-        "cpu_period": flags["cpu_period"],
-        "cpu_quota": flags["cpu_quota"],
-        "cpu_shares": flags["cpu_shares"],
-        "cpuset_cpus": flags["cpuset_cpus"],
-        "cpuset_mems": flags["cpuset_mems"],
-        "memory": size(flags["memory"], "--memory"),
-        "memory_reservation": size(flags["memory_reservation"], "--memory-reservation"),
-        "memory_swap": size(flags["memory_swap"], "--memory-swap"),
-        "nano_cpus": nano_cpus(flags["cpus"]),
-        "pids_limit": flags["pids_limit"] or None,
-    }
+    Flags that are no limits are ignored; a flag that the command lacks sets no field. Raise InvalidInput.
+    """
+    return {field: read(flags[name]) for name, (field, read) in READERS.items() if name in flags}
 
 
 def nano_cpus(text: str) -> int:
@@ -134,10 +102,12 @@ def _weight(spec: str) -> WeightDevice:
     return WeightDevice(path=path, weight=number)
 
 
-def _rates(flags: Flags, name: str, sized: bool = False) -> tuple[RateDevice, ...]:
-    flag = f"--{name.replace('_', '-')}"
-    parts = (_device_and_number(spec, flag, sized) for spec in flags[name])
-    return tuple(RateDevice(path=path, rate=number) for path, number in parts)
+def _rates(flag: str, *, sized: bool) -> Reader:
+    def read(specs: Sequence[str]) -> tuple[RateDevice, ...]:
+        parts = (_device_and_number(spec, flag, sized) for spec in specs)
+        return tuple(RateDevice(path=path, rate=number) for path, number in parts)
+
+    return read
 
 
 def _device_and_number(spec: str, flag: str, sized: bool) -> tuple[str, int]:
@@ -147,7 +117,61 @@ def _device_and_number(spec: str, flag: str, sized: bool) -> tuple[str, int]:
     return path, parse_size(value, "rate") if sized else int(value)
 
 
+def _swappiness(number: int) -> int | None:
+    if not -1 <= number <= 100:
+        raise InvalidInput(f"memory swappiness {number} is not between 0 and 100")
+    return number if number >= 0 else None
+
+
 def _rule(text: str) -> str:
     if not RULE.fullmatch(text):
         raise InvalidInput(f"invalid device rule {text!r}", advice="Write it like 'c 42:* rmw'")
     return text
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _or_unset(value: Any) -> Any:
+    return value or None
+
+
+def _each(read: Reader) -> Reader:
+    return lambda specs: tuple(read(spec) for spec in specs)
+
+
+def _bytes(flag: str) -> Reader:
+    return lambda text: size(text, flag)
+
+
+# For each flag of flags.LIMITS that is not ignored: the field it sets, and the reader of its value.
+READERS: dict[str, tuple[str, Reader]] = {
+    "blkio_weight": ("blkio_weight", _same),
+    "blkio_weight_device": ("blkio_weight_device", _each(_weight)),
+    "cgroup_parent": ("cgroup_parent", _same),
+    "cpu_period": ("cpu_period", _same),
+    "cpu_quota": ("cpu_quota", _same),
+    "cpu_rt_period": ("cpu_realtime_period", _same),
+    "cpu_rt_runtime": ("cpu_realtime_runtime", _same),
+    "cpu_shares": ("cpu_shares", _same),
+    "cpus": ("nano_cpus", nano_cpus),
+    "cpuset_cpus": ("cpuset_cpus", _same),
+    "cpuset_mems": ("cpuset_mems", _same),
+    "device": ("devices", _each(parse_device)),
+    "device_cgroup_rule": ("device_cgroup_rules", _each(_rule)),
+    "device_read_bps": ("blkio_device_read_bps", _rates("--device-read-bps", sized=True)),
+    "device_read_iops": ("blkio_device_read_iops", _rates("--device-read-iops", sized=False)),
+    "device_write_bps": ("blkio_device_write_bps", _rates("--device-write-bps", sized=True)),
+    "device_write_iops": ("blkio_device_write_iops", _rates("--device-write-iops", sized=False)),
+    "gpus": ("device_requests", gpu_requests),
+    "memory": ("memory", _bytes("--memory")),
+    "memory_reservation": ("memory_reservation", _bytes("--memory-reservation")),
+    "memory_swap": ("memory_swap", _bytes("--memory-swap")),
+    "memory_swappiness": ("memory_swappiness", _swappiness),
+    "oom_kill_disable": ("oom_kill_disable", _or_unset),
+    "oom_score_adj": ("oom_score_adj", _same),
+    "pids_limit": ("pids_limit", _or_unset),
+    "shm_size": ("shm_size", _bytes("--shm-size")),
+    "ulimit": ("ulimits", _each(parse_ulimit)),
+}

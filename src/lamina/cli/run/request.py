@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.cli.key_values import environment, labels, mapping
-from lamina.cli.run.limits import resources, size
+from lamina.cli.run.limits import read_limits
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount, tmpfs_map
 from lamina.cli.run.networks import Bindings, exposed, network_mode, networking, parse_publish
 from lamina.errors import InvalidInput
@@ -99,7 +99,7 @@ def _healthcheck(flags: Flags) -> Healthcheck | None:
 
 def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> HostConfig:
     return HostConfig(
-        **resources(flags),
+        **read_limits(flags),
         **security_options(flags["security_opt"]),
         annotations=mapping(flags["annotation"]),
         auto_remove=flags["rm"],
@@ -120,7 +120,6 @@ def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> Ho
         log_config=LogConfig(type=flags["log_driver"], config=mapping(flags["log_opt"])),
         mounts=tuple(parse_mount(spec) for spec in flags["mount"]),
         network_mode=network_mode(flags["network"]),
-        oom_score_adj=flags["oom_score_adj"],
         pid_mode=flags["pid"],
         port_bindings=bindings,
         privileged=flags["privileged"],
@@ -128,7 +127,6 @@ def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> Ho
         readonly_rootfs=flags["read_only"],
         restart_policy=restart_policy(flags["restart"]),
         runtime=flags["runtime"],
-        shm_size=size(flags["shm_size"]),
         storage_opt=mapping(flags["storage_opt"]),
         sysctls=mapping(flags["sysctl"]),
         tmpfs=tmpfs_map(flags["tmpfs"]),
