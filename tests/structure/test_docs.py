@@ -132,3 +132,15 @@ def test_every_promise_of_security_names_tests_that_are_there() -> None:
     assert not missing
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| What is tried")]
     assert not [row for row in rows if "`tests/" not in row.split(" | ")[-1]]
+
+
+def test_the_version_stands_in_one_place() -> None:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in PROJECT
+    assert document["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "lamina.__version__"}
+
+
+def test_servers_are_not_built_on_an_aiohttp_that_is_not_out_yet() -> None:
+    """They use private names of aiohttp's: see tests/daemon/test_private_names.py."""
+    (requirement,) = [text for text in PROJECT["dependencies"] if text.startswith("aiohttp")]
+    assert requirement.endswith(",<4")
