@@ -19,6 +19,7 @@ DEADLINE = 30.0  # seconds for the engine in the child process to reach its RUN
 ENGINE = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from lamina.builder.builder import build
 from lamina.builder.context.source import from_dockerfile
 from lamina.builder.options import BuildOptions
@@ -30,7 +31,9 @@ from lamina.images.images import Images
 from lamina.progress import Output
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver
+from lamina.sandbox.spec import Defaults
 from lamina.store.store import Store
+from lamina.volumes.volumes import Volumes
 
 root, base = Path(sys.argv[1]), Path(sys.argv[2])
 store = Store.open(root / "store")
@@ -39,7 +42,9 @@ with base.open("rb") as tar:
     images.import_tar(tar, Reference.parse("base"), changes=["ENV PATH=/bin:/sbin"])
 temporary = root / "temporary"
 temporary.mkdir()
-runner = ContainerRunner(open_driver(root / "snapshots"), Runtime(root / "tasks"), None, temporary, root / "mounts")
+volumes = Volumes.open(store, root / "volumes", events=EventBus())
+sandboxes = SimpleNamespace(runtime=Runtime(root / "tasks"), volumes=volumes)
+runner = ContainerRunner(open_driver(root / "snapshots"), sandboxes, Defaults(), temporary, root / "mounts")
 rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
 say = lambda message: print(message.text, end="", flush=True) if isinstance(message, Output) else None
 with from_dockerfile(b"FROM base\\nRUN echo reached; sleep 1000\\n") as context:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,8 +22,10 @@ from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.progress import Message, Output
 from lamina.runtime.runtime import Runtime
+from lamina.sandbox.spec import Defaults
 from lamina.snapshots.choose import open_driver
 from lamina.store.store import Store
+from lamina.volumes.volumes import Volumes
 from support.context import File
 from support.workshop import Workshop, kinds, listing
 
@@ -37,8 +40,10 @@ def shop(data_root: Path, busybox_tar: Path, request: pytest.FixtureRequest) -> 
     runtime = Runtime(data_root / "tasks")
     temporary = data_root / "temporary"
     temporary.mkdir()
-    runner = ContainerRunner(driver, runtime, None, temporary, data_root / "mounts")
     with Store.open(data_root / "store") as store:
+        volumes = Volumes.open(store, data_root / "volumes", events=EventBus())
+        sandboxes = SimpleNamespace(runtime=runtime, volumes=volumes)
+        runner = ContainerRunner(driver, sandboxes, Defaults(), temporary, data_root / "mounts")
         images = Images(store, EventBus())
         with busybox_tar.open("rb") as tar:
             images.import_tar(tar, Reference.parse("base"), changes=["ENV PATH=/bin:/sbin"])

@@ -18,10 +18,11 @@ from lamina.api.containers import (
     RestartPolicy,
     decode,
 )
-from lamina.containers.checks import check, check_request, check_runtime, within
+from lamina.containers.checks import check, check_request, check_runtime
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime.cgroups.abilities import Abilities
+from lamina.sandbox.limit_checks import within
 
 HOST = HostConfig(log_config=LogConfig("json-file"))
 

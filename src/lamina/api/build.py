@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lamina.api.containers import Ulimit
+from lamina.api.containers import Resources, Ulimit
 from lamina.api.query import Query, parse_flag, parse_json, parse_number, write_json
 from lamina.formats.runconfig import Int64
 
@@ -68,6 +68,12 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     security_options: tuple[str, ...] = ()
     isolation: str = ""
     version: str = ""
+
+    @property
+    def limits(self) -> Resources:
+        """What each RUN step is limited to, as for containers."""
+        names = [field.name for field in msgspec.structs.fields(Resources) if field.name in self.__struct_fields__]
+        return Resources(**{name: getattr(self, name) for name in names})
 
     def to_query(self) -> dict[str, str | list[str]]:
         """Return the parameters that say something else than their default."""

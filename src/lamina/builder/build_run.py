@@ -92,7 +92,7 @@ class Work:
     held: set[Digest] = field(default_factory=set)  # by `_hold`, so far
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
-    networks: dict[str, str] = field(default_factory=dict)  # namespaces that its RUN steps share, by network
+    networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
         """What decides about a step, for the cache."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lamina.api.containers import Resources
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
-from lamina.runtime.spec import Resources, Rlimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class BuildOptions:
     """The choices of `docker build`, classic builder.
 
     `build_args` maps to None where the name was given without a value. `network` is bridge (or default), host, none,
-    or the name of a user network. `secrets` holds the bytes by id. `shm_size` is in bytes.
+    or the name of a user network. `secrets` holds the bytes by id. `shm_size` is in bytes, 0 for the
+    engine's default.
     """
 
     tags: tuple[Reference, ...] = ()
@@ -33,10 +34,8 @@ class BuildOptions:
     cache_from: tuple[str, ...] = ()
     network: str = "default"
     extra_hosts: tuple[str, ...] = ()
-    resources: Resources = field(default_factory=Resources)
-    rlimits: tuple[Rlimit, ...] = ()
-    cgroup_parent: str = ""
-    shm_size: int = 64 << 20
+    limits: Resources = field(default_factory=Resources)
+    shm_size: int = 0
     security_opt: tuple[str, ...] = ()
     secrets: Mapping[str, bytes] = field(default_factory=dict)
 

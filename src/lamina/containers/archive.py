@@ -18,7 +18,6 @@ from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.containers.container import Container
 from lamina.containers.places import Place, located, mounted_root, unreachable
 from lamina.containers.rooms import Rooms
-from lamina.containers.specs import resolve_user
 from lamina.containers.tarring import write_directory, write_file
 from lamina.errors import Forbidden, InvalidInput
 from lamina.formats.times import format_time
@@ -26,6 +25,7 @@ from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
+from lamina.sandbox.runtime_spec import resolve_user
 
 # Go's os.FileMode, which the API passes on as a number (io/fs/fs.go)
 _KINDS = {

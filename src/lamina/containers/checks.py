@@ -1,24 +1,22 @@
-"""What a request may not ask, and what this machine cannot give: dockerd's rules, in its words."""
+"""What a request may not ask: dockerd's rules, in its words."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
-
-import msgspec
 
 from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.containers import ports
 from lamina.containers.launch import log_spec
 from lamina.containers.stop import parse_signal
-from lamina.containers.sysctls import check_sysctls
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.runtime import capabilities, security
-from lamina.runtime.cgroups.abilities import Abilities
+from lamina.sandbox import limit_checks
 
-MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
 LONGEST_HOSTNAME = 64  # bytes, HOST_NAME_MAX
 _SHORTEST_CHECK = 1_000_000  # nanoseconds between health checks
 _RESTART = ("", "no", "always", "on-failure", "unless-stopped")
@@ -29,9 +27,13 @@ _LOGS = {  # the drivers with their options, those that have no effect here incl
     | {"max-buffer-size"},
     "none": frozenset({"mode", "max-buffer-size"}),
 }
+# Sysctls of the IPC namespace, and how a name is spelled, as in runc (libcontainer/configs/validate)
+_IPC_SYSCTLS = frozenset(
+    f"kernel.{name}" for name in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"]
+)
+_SYSCTL_PART = re.compile(r"[\w:-][\w:./-]*", re.ASCII)
 _NO_LINKS = "can't be used with links. This would result in undefined behavior"
 _DEFAULT = ("bridge", "default")  # names of the default network in requests
-_NO_CGROUP = "or the cgroup is not mounted."
 _MODES = {
     "IPC": ("", "none", "private", "shareable", "host"),
     "PID": ("", "private", "host"),
@@ -70,8 +72,11 @@ def check_request(host: HostConfig, config: Config, networking: NetworkingConfig
 
 def check(host: HostConfig, config: Config) -> None:
     """Raises InvalidInput for limits and modes that cannot be."""
-    _check_memory(host)
-    _check_cpu(host)
+    limit_checks.check(host)
+    if host.shm_size < 0:
+        raise InvalidInput("SHM size can not be less than 0")
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise InvalidInput(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     _check_modes(host)
     if host.restart_policy.name not in _RESTART:
         raise InvalidInput(f"invalid restart policy: unknown policy '{host.restart_policy.name}'")
@@ -91,74 +96,11 @@ def check(host: HostConfig, config: Config) -> None:
     parse_signal(config.stop_signal)
     _check_health(config.healthcheck)
     ports.wanted(config, host)
-    check_sysctls(host)
+    _check_sysctls(host)
     if "" in host.annotations:
         raise InvalidInput("invalid Annotations: the empty string is not permitted as an annotation key")
     security.check_labels(security.parse(host.security_opt))
     capabilities.tweak(host.cap_add, host.cap_drop)
-
-
-def _check_memory(host: HostConfig) -> None:
-    if host.memory and host.memory < MINIMUM_MEMORY:
-        raise InvalidInput("Minimum memory limit allowed is 6MB", memory=host.memory)
-    if host.memory > 0 and 0 < host.memory_swap < host.memory:
-        raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if host.memory <= 0 and host.memory_swap > 0:
-        raise InvalidInput("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if 0 < host.memory_reservation < MINIMUM_MEMORY:
-        raise InvalidInput("Minimum memory reservation allowed is 6MB", memory=host.memory_reservation)
-    if 0 < host.memory < host.memory_reservation:
-        raise InvalidInput("Minimum memory limit can not be less than memory reservation limit, see usage")
-    swappiness = host.memory_swappiness
-    if swappiness is not None and swappiness != -1 and not 0 <= swappiness <= 100:
-        raise InvalidInput(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
-    if host.shm_size < 0:
-        raise InvalidInput("SHM size can not be less than 0")
-    if not -1000 <= host.oom_score_adj <= 1000:
-        raise InvalidInput(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
-
-
-def _check_cpu(host: HostConfig) -> None:
-    if host.nano_cpus and (host.cpu_quota or host.cpu_period):
-        raise InvalidInput("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set")
-    cpus = os.cpu_count() or 1
-    if not 0 <= host.nano_cpus <= cpus * 1_000_000_000:
-        raise InvalidInput(f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
-    if host.cpu_shares < 0:
-        raise InvalidInput(f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
-    if host.cpu_period and not 1000 <= host.cpu_period <= 1_000_000:
-        raise InvalidInput("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
-    if 0 < host.cpu_quota < 1000:
-        raise InvalidInput("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-    if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
-        raise InvalidInput("Range of blkio weight is from 10 to 1000")
-    for wanted, kind, where in (
-        (host.cpuset_cpus, "CPUs", "/sys/devices/system/cpu/online"),
-        (host.cpuset_mems, "memory nodes", "/sys/devices/system/node/online"),
-    ):
-        available = _numbers(_read(where) or "0")
-        if not _numbers(wanted) <= available:
-            shown = ",".join(map(str, sorted(available)))
-            raise InvalidInput(f"Requested {kind} are not available - requested {wanted}, available: {shown}")
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def _numbers(text: str) -> set[int]:
-    """The members of a list such as "0-2,7" (cpuset(7), "List format"). Raises InvalidInput."""
-    found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or not (last.isdecimal() if dash else True) or len(part) > 9:
-            raise InvalidInput(f"Invalid value {text} for cpuset", value=text)
-        found.update(range(int(first), int(last or first) + 1))
-    return found
 
 
 def _check_modes(host: HostConfig) -> None:
@@ -234,36 +176,44 @@ def check_runtime(wanted: str, program: str, named: tuple[str, ...]) -> None:
         raise InvalidInput(f"unknown or invalid runtime name: {wanted}", runtime=wanted)
 
 
-# What must hold, the limits that need it, and what is told without it.
-_THROTTLES = ("blkio_device_read_bps", "blkio_device_write_bps", "blkio_device_read_iops", "blkio_device_write_iops")
-_RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("memory", ("memory",), f"memory limit capabilities {_NO_CGROUP} Limitation discarded."),
-    ("reservation", ("memory_reservation",), f"memory soft limit capabilities {_NO_CGROUP} Limitation discarded."),
-    ("cpu_shares", ("cpu_shares",), f"CPU shares {_NO_CGROUP} Shares discarded."),
-    ("cpu_quota", ("cpu_period", "cpu_quota", "nano_cpus"), "CPU CFS scheduler. CPU period/quota discarded."),
-    ("cpuset", ("cpuset_cpus", "cpuset_mems"), f"cpuset {_NO_CGROUP} Cpuset discarded."),
-    ("pids", ("pids_limit",), f"PIDs limit capabilities {_NO_CGROUP} PIDs limit discarded."),
-    ("oom_kill_disable", ("oom_kill_disable",), "OomKillDisable. OomKillDisable discarded."),
-    ("io_weight", ("blkio_weight",), f"Block I/O weight {_NO_CGROUP} Weight discarded."),
-    ("io_weight_device", ("blkio_weight_device",), f"Block I/O weight_device {_NO_CGROUP} Weight-device discarded."),
-    ("io_throttle", _THROTTLES, f"BPS and IOPS Block I/O limits {_NO_CGROUP} Block I/O limits discarded."),
-)
+def _check_sysctls(host: HostConfig) -> None:
+    """Raise InvalidInput for a sysctl that is not in one of the container's own namespaces.
+
+    Others are the host's, or another container's (sysctl(8), namespaces(7)).
+    """
+    own = set(_own_namespaces(host))
+    for name in host.sysctls:
+        dotted = _dotted(name)
+        if dotted == "kernel.hostname":
+            raise InvalidInput(f'sysctl "{name}" is not allowed', advice="Set the host name with --hostname", name=name)
+        kind = _namespace_of(dotted)
+        if not kind:
+            raise InvalidInput(f'sysctl "{name}" is not in a separate kernel namespace', name=name)
+        if kind not in own:
+            raise InvalidInput(
+                f'sysctl "{name}" is not allowed: the container has no {kind} namespace of its own', name=name
+            )
 
 
-def within(host: HostConfig, able: Abilities) -> tuple[HostConfig, tuple[str, ...]]:
-    """`host` without the limits that this machine cannot keep, and a warning for each."""
-    empty = HostConfig()
-    warnings = []
-    for ability, names, what in _RULES:
-        if not getattr(able, ability) and any(getattr(host, name) for name in names):
-            host = msgspec.structs.replace(host, **{name: getattr(empty, name) for name in names})
-            warnings.append(f"Your kernel does not support {what}")
-    if host.memory_swappiness not in (None, -1) and not able.swappiness:
-        host = msgspec.structs.replace(host, memory_swappiness=None)
-        warnings.append(f"Your kernel does not support memory swappiness capabilities {_NO_CGROUP} Discarded.")
-    if host.memory_swap > 0 and not (able.swap and host.memory):
-        if host.memory:
-            what = f"swap limit capabilities {_NO_CGROUP} Memory limited without swap."
-            warnings.append(f"Your kernel does not support {what}")
-        host = msgspec.structs.replace(host, memory_swap=-1)
-    return host, tuple(warnings)
+def _dotted(name: str) -> str:
+    """Return the name with dots between its parts, which the first separator in it, dot or slash, stands between."""
+    parts = name.split(next((sign for sign in name if sign in "./"), "."))
+    if not all(_SYSCTL_PART.fullmatch(part) for part in parts):
+        raise InvalidInput(f'sysctl "{name}" is not a name of sysctl(8)', name=name)
+    return ".".join(parts)
+
+
+def _namespace_of(dotted: str) -> str:
+    """Return the kind of namespace that has the sysctl, "" for the host's."""
+    if dotted.startswith("net."):
+        return "network"
+    if dotted in _IPC_SYSCTLS or dotted.startswith("fs.mqueue."):
+        return "IPC"
+    return "UTS" if dotted == "kernel.domainname" else ""
+
+
+def _own_namespaces(host: HostConfig) -> Iterator[str]:
+    modes = {"network": host.network_mode, "IPC": host.ipc_mode, "UTS": host.uts_mode}
+    for kind, mode in modes.items():
+        if mode != "host" and not mode.startswith("container:"):
+            yield kind

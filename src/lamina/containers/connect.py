@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from lamina.api.containers import EndpointConfig
 from lamina.containers.container import Container
+from lamina.containers.specs import Get, rewrite_hosts, sandbox_of
 from lamina.errors import Conflict, Forbidden, InvalidInput
-from lamina.network.files import hosts
-from lamina.network.model import EndpointOptions, Network
+from lamina.network.model import Network
 from lamina.network.networks import Networks
 
 _ALONE = ("host", "none")
 
 
-def connect(container: Container, networks: Networks, network: Network, endpoint: EndpointConfig) -> None:
+def connect(container: Container, networks: Networks, network: Network, endpoint: EndpointConfig, find: Get) -> None:
     """Join `network`, at once where the container runs, and at every start to come.
 
     Raises Forbidden where the container is in the network already, Conflict for an address in use, InvalidInput for
@@ -26,17 +26,13 @@ def connect(container: Container, networks: Networks, network: Network, endpoint
         if network.name in record.networks:
             raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
         if container.state.running:
-            options = EndpointOptions(
-                ip=endpoint.ipam.ipv4_address,
-                mac=endpoint.mac_address,
-                aliases=(*endpoint.aliases, container.id[:12]),
-            )
-            networks.join(container.id, network.id, options)
+            networks.join(container.id, network.id, sandbox_of(container).endpoint(endpoint))
         container.change(networks={**record.networks, network.name: endpoint})
-        _rewrite_hosts(container, networks)
+        if container.state.running:
+            rewrite_hosts(container, networks, find)
 
 
-def disconnect(container: Container, networks: Networks, network: Network) -> None:
+def disconnect(container: Container, networks: Networks, network: Network, find: Get) -> None:
     """Leave `network` at once, and for good. Raises Conflict where the container is not in it."""
     with container.lock:
         record = container.record
@@ -45,16 +41,5 @@ def disconnect(container: Container, networks: Networks, network: Network) -> No
         if container.state.running:
             networks.leave(container.id, network.id)
         container.change(networks={name: config for name, config in record.networks.items() if name != network.name})
-        _rewrite_hosts(container, networks)
-
-
-def _rewrite_hosts(container: Container, networks: Networks) -> None:
-    """The container's own addresses in /etc/hosts follow its networks; in place, for the file is mounted."""
-    if not container.state.running:
-        return
-    record = container.record
-    endpoints = networks.joined(container.id)
-    gateway = next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), "")
-    own = [(endpoint.ip, record.config.hostname) for endpoint in endpoints]
-    text = hosts(own, extra=record.host_config.extra_hosts, gateway=gateway)
-    (container.directory / "hosts").write_text(text)
+        if container.state.running:
+            rewrite_hosts(container, networks, find)

@@ -59,8 +59,8 @@ class Containers:
         self._rooms = rooms
         self._catalog = catalog
         chosen = defaults or Defaults()
-        specs = SpecMaker(rooms, chosen, catalog.get)
-        launcher = Launcher(rooms, chosen, specs, catalog.get)
+        specs = SpecMaker(chosen)
+        launcher = Launcher(rooms, chosen, catalog.get)
         self._creator = Creator(rooms, catalog, chosen)
         self._lifecycle = Lifecycle(rooms, catalog, launcher, HealthChecks(specs))
         self._execs = Execs(specs)
@@ -197,13 +197,13 @@ class Containers:
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
         """Let a container join a network, with what `endpoint` asks for. Raises what `connect.connect` raises."""
         joined = self._rooms.networks.get(network)
-        connect(self.get(reference), self._rooms.networks, joined, endpoint or EndpointConfig())
+        connect(self.get(reference), self._rooms.networks, joined, endpoint or EndpointConfig(), self.get)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
         """Take a container, with `force` even one that is gone, out of a network. Raises Conflict when it is not in."""
         left = self._rooms.networks.get(network)
         try:
-            disconnect(self.get(reference), self._rooms.networks, left)
+            disconnect(self.get(reference), self._rooms.networks, left, self.get)
         except NotFound:
             if not force:
                 raise

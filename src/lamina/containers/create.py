@@ -16,9 +16,9 @@ from lamina.containers import checks
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.copyup import copy_up
 from lamina.containers.mounts import MountRules
-from lamina.containers.namespaces import with_donors_by_id
 from lamina.containers.record import Record
 from lamina.containers.rooms import Rooms
+from lamina.containers.specs import with_donors_by_id
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.times import now
@@ -29,6 +29,7 @@ from lamina.layers.layer import Layer
 from lamina.runtime import security
 from lamina.runtime.cgroups.abilities import abilities
 from lamina.runtime.defaults import MASKED_PATHS, READONLY_PATHS
+from lamina.sandbox import limit_checks
 from lamina.sandbox.init_layers import InitLayers
 from lamina.sandbox.spec import Defaults, MountPoint
 
@@ -108,7 +109,7 @@ class Creator:
         runtime = self._rooms.runtime
         checks.check_runtime(host.runtime, runtime.program.name, self._defaults.runtimes)
         runtime.apparmor.check(security.parse(host.security_opt).apparmor)
-        host, discarded = checks.within(host, abilities(runtime.layout))
+        host, discarded = limit_checks.within(host, abilities(runtime.layout))
         if not config.hostname:
             shared = "host" in (host.network_mode, host.uts_mode)
             config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
@@ -204,11 +205,10 @@ def _completed(config: Config, image: Image) -> Config:
 
 
 def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostConfig:
-    swap = host.memory_swap or (2 * host.memory if host.memory > 0 else 0)
     log = host.log_config if host.log_config.type else _log(defaults.log, host.log_config.config)
     policy = host.restart_policy
     return msgspec.structs.replace(
-        host,
+        limit_checks.with_swap(host),
         network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
         ipc_mode=host.ipc_mode or defaults.ipc_mode,
         masked_paths=MASKED_PATHS if host.masked_paths is None and not host.privileged else host.masked_paths,
@@ -216,7 +216,6 @@ def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostCo
         pids_limit=host.pids_limit if host.pids_limit and host.pids_limit > 0 else None,
         cgroupns_mode=host.cgroupns_mode or ("private" if rooms.runtime.layout.v2 else "host"),
         shm_size=host.shm_size or defaults.shm_size,
-        memory_swap=swap,
         log_config=log,
         restart_policy=RestartPolicy(policy.name or "no", policy.maximum_retry_count),
         oom_kill_disable=bool(host.oom_kill_disable),

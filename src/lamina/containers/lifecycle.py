@@ -48,7 +48,6 @@ class Lifecycle:
         for container in containers:
             if container.task is not None and container.state.status != "running":  # it may be on its way
                 stopping.end_start(container)
-        self._launcher.close()
 
     def prepare(self, container: Container) -> Task:
         """Return the container's task. Where it does not run the task is not started, and clients may attach to it."""

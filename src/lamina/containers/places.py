@@ -19,11 +19,11 @@ from pathlib import Path
 import msgspec
 
 from lamina.containers.container import Container
-from lamina.containers.files import NAMES
 from lamina.containers.rooms import Rooms
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.linux.paths import follow, openat2
 from lamina.sandbox import mounts
+from lamina.sandbox.etc_files import NAMES
 from lamina.sandbox.spec import MountPoint
 
 

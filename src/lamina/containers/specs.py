@@ -1,91 +1,38 @@
-"""A container's record as the runtime's spec."""
+"""A container's record as the spec of its sandbox, with the other containers that its request names.
+
+`container:ID` in the PID, IPC and network modes joins another container's namespace. `--link` adds another container's
+names to /etc/hosts.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lamina.api.containers import ExecConfig
-from lamina.containers import files
-from lamina.containers.container import Container
-from lamina.containers.namespaces import donor_of, running_donor
-from lamina.containers.record import Record
-from lamina.containers.rooms import Rooms
-from lamina.errors import Conflict, Unavailable
-from lamina.runtime import capabilities, defaults, security, users
-from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
-from lamina.sandbox import limits, mounts
-from lamina.sandbox.spec import Defaults
+import msgspec
 
-INIT = "/sbin/docker-init"  # where Docker puts it inside
-_INIT_PROGRAMS = ("docker-init", "tini", "catatonit", "tini-static", "dumb-init")
+from lamina.api.containers import ExecConfig, HostConfig
+from lamina.containers import ports
+from lamina.containers.container import Container
+from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.network.networks import Networks
+from lamina.runtime.spec import ProcessSpec
+from lamina.sandbox import etc_files
+from lamina.sandbox.runtime_spec import exec_process, resolve_user
+from lamina.sandbox.spec import Defaults, Donor, SandboxSpec
+
+Get = Callable[[str], Container]
+
+_PREFIX = "container:"
+_MODES = {"network": "network_mode", "PID": "pid_mode", "IPC": "ipc_mode"}
 
 
 @dataclass(frozen=True, slots=True)
 class SpecMaker:
-    """Makes specs. `find` gives the container that a namespace mode names, or raises NotFound."""
+    """Makes the processes of `exec` and of health checks."""
 
-    rooms: Rooms
     defaults: Defaults
-    find: Callable[[str], Container]
-
-    def container(self, container: Container, root: Path) -> ContainerSpec:
-        """The whole spec, for a root that is mounted."""
-        record = container.record
-        host, config = record.host_config, record.config
-        spaces = self._namespaces(container)
-        options = security.parse(host.security_opt)
-        return ContainerSpec(
-            process=self._process(record, root),
-            hostname=config.hostname,
-            domainname=config.domainname,
-            mounts=(
-                *self._files(container),
-                *self._shared_memory(container),
-                *(
-                    mounts.runtime_mount(point, container.directory, self.rooms.volumes, container.id)
-                    for point in record.mounts
-                ),
-                *self._init(record),
-            ),
-            devices=limits.devices(host),
-            device_rules=limits.device_rules(host),
-            namespaces=spaces,
-            resources=limits.resources(host),
-            sysctls=host.sysctls,
-            masked_paths=host.masked_paths,
-            readonly_paths=host.readonly_paths,
-            read_only_root=host.readonly_rootfs,
-            privileged=host.privileged,
-            seccomp=options.seccomp,
-            writable_cgroups=options.writable_cgroups,
-            cgroup_parent=host.cgroup_parent or self.defaults.cgroup_parent,
-            shm_size=0 if host.ipc_mode == "none" else host.shm_size,
-            default_sysctls=not donor_of(host.network_mode),  # the namespace keeps what its own container set
-            annotations=host.annotations,
-        )
-
-    def _process(self, record: Record, root: Path) -> ProcessSpec:
-        host, config = record.host_config, record.config
-        account = resolve_user(root, config.user, host.group_add)
-        options = security.parse(host.security_opt)
-        size = host.console_size
-        return ProcessSpec(
-            args=(*((INIT, "--") if self._wants_init(record) else ()), *record.command),
-            env=environment(record, account.home),
-            cwd=config.working_dir or "/",
-            user=account.user,
-            terminal=config.tty,
-            console_size=size if size != (0, 0) else None,
-            capabilities=capabilities.tweak(host.cap_add, host.cap_drop, privileged=host.privileged),
-            no_new_privileges=options.no_new_privileges,
-            rlimits=limits.rlimits(host.ulimits, self.defaults.ulimits),
-            oom_score_adj=host.oom_score_adj or None,
-            privileged=host.privileged,
-            apparmor=options.profile(privileged=host.privileged),
-        )
 
     def check_user(self, container: Container, user: str) -> None:
         """Raise InvalidInput where the running container's files have no such user or group, Conflict when it ended."""
@@ -95,123 +42,114 @@ class SpecMaker:
         except OSError as error:
             raise Conflict(f"container {container.id} is not running", container=container.id) from error
 
-    def exec(self, container: Container, wish: ExecConfig, root: Path) -> ProcessSpec:
-        """The process of an exec; `root` is the running container's own view of its root."""
+    def exec(self, container: Container, request: ExecConfig, root: Path) -> ProcessSpec:
+        """Return the process of an exec; `root` is the running container's own view of its root."""
         record = container.record
-        host = record.host_config
-        account = resolve_user(root, wish.user or record.config.user, host.group_add)
-        privileged = wish.privileged or host.privileged
-        options = security.parse(host.security_opt)
-        return ProcessSpec(
-            args=wish.cmd,
-            env=overlaid(environment(record, account.home, tty=wish.tty), wish.env),
-            cwd=wish.working_dir or record.config.working_dir or "/",
-            user=account.user,
-            terminal=wish.tty,
-            console_size=wish.console_size,
-            capabilities=capabilities.tweak(host.cap_add, host.cap_drop, privileged=privileged),
-            no_new_privileges=options.no_new_privileges,
-            rlimits=limits.rlimits(host.ulimits, self.defaults.ulimits),
-            apparmor=options.profile(privileged=host.privileged),  # as moby: not lifted by `exec --privileged`
-        )
+        return exec_process(record.config, record.host_config, request, root, self.defaults)
 
-    def _namespaces(self, container: Container) -> Namespaces:
-        host = container.record.host_config
-        return Namespaces(
-            network=self.network(container),
-            pid=self._joined("PID", host.pid_mode),
-            ipc=self._joined("IPC", host.ipc_mode),
-            uts="host" if host.uts_mode == "host" else "private",
-            cgroup=host.cgroupns_mode or None,
-        )
 
-    def network(self, container: Container) -> str:
-        """The network namespace, as `Namespaces.network` says it."""
-        mode = container.record.host_config.network_mode
-        if mode in ("host", "none"):
-            return "host" if mode == "host" else "private"
-        if mode.startswith("container:"):
-            return f"/proc/{running_donor('network', mode, self.find).state.pid}/ns/net"
-        return str(self.rooms.networks.sandbox(container.id))
+def sandbox_of(container: Container) -> SandboxSpec:
+    """Return the sandbox of a container as far as its record tells: enough to give back what it holds."""
+    record = container.record
+    return SandboxSpec(
+        id=container.id,
+        folder=container.directory,
+        config=record.config,
+        host=record.host_config,
+        mounts=record.mounts,
+        networks=record.networks,
+        ports=ports.wanted(record.config, record.host_config),
+    )
 
-    def _joined(self, kind: str, mode: str) -> str:
+
+def startable_sandbox_of(container: Container, networks: Callable[[], Networks], find: Get) -> SandboxSpec:
+    """Return the sandbox of a container that is about to start: with its donors and links, all of which must run.
+
+    Raise InvalidInput, NotFound or Conflict, which name the container.
+    """
+    host = container.record.host_config
+    donors: dict[str, Donor] = {}
+    for kind, field in _MODES.items():
+        mode: str = getattr(host, field)
         if donor_of(mode):
-            return f"/proc/{running_donor(kind, mode, self.find).state.pid}/ns/{kind.lower()}"
-        return "host" if mode == "host" else "private"
-
-    def _files(self, container: Container) -> tuple[AnyMount, ...]:
-        record = container.record
-        mode = record.host_config.network_mode
-        folder = container.directory
-        if mode.startswith("container:"):
-            folder = running_donor("network", mode, self.find).directory
-        taken = {point.destination for point in record.mounts}
-        read_only = record.host_config.readonly_rootfs
-        return tuple(
-            BindMount(str(folder / name), f"/etc/{name}", read_only=read_only)
-            for name in files.NAMES
-            if f"/etc/{name}" not in taken
-        )
-
-    def _shared_memory(self, container: Container) -> tuple[AnyMount, ...]:
-        """/dev/shm of those who share it: mounted on the host, as a mount cannot be bound out of a namespace."""
-        host = container.record.host_config
-        if host.ipc_mode == "shareable":
-            return (BindMount(str(mounts.mount_shared_memory(container.directory, host.shm_size)), "/dev/shm"),)
-        if host.ipc_mode.startswith("container:"):
-            donor = running_donor("IPC", host.ipc_mode, self.find)
-            return (BindMount(str(mounts.shared_memory(donor.directory)), "/dev/shm"),)
-        return ()
-
-    def _wants_init(self, record: Record) -> bool:
-        wish = record.host_config.init
-        return (self.defaults.init if wish is None else wish) and record.host_config.pid_mode in ("", "private")
-
-    def _init(self, record: Record) -> tuple[AnyMount, ...]:
-        if not self._wants_init(record):
-            return ()
-        return (BindMount(init_program(self.defaults.init_path), INIT, read_only=True),)
+            donor = _running_donor(kind, mode, find)
+            donors[kind] = Donor(donor.state.pid, donor.directory)
+    linked = tuple(_linked(host.links, networks(), find)) if host.links else ()
+    return replace(sandbox_of(container), donors=donors, linked=linked)
 
 
-def init_program(wanted: str) -> str:
-    """The host's init for containers: a static program that reaps. Raises Unavailable where there is none."""
-    for name in (wanted,) if wanted else _INIT_PROGRAMS:
-        for extra in ("", "/usr/libexec/docker", "/usr/libexec/podman", "/usr/lib/podman"):
-            path = shutil.which(name, path=extra or None)
-            if path:
-                return path
-    raise Unavailable("no init program for containers is installed", advice="Install tini or catatonit")
+def rewrite_hosts(container: Container, networks: Networks, find: Get) -> None:
+    """Write the /etc/hosts of a running container anew, after it joined or left a network.
+
+    Linked containers that have ended meanwhile are left out.
+    """
+    linked = tuple(_linked(container.record.host_config.links, networks, find, running_only=True))
+    etc_files.write_hosts(replace(sandbox_of(container), linked=linked), networks.joined(container.id))
+
+
+def donor_of(mode: str) -> str:
+    """Return the container that a namespace mode names, "" where it names none."""
+    return mode.removeprefix(_PREFIX) if mode.startswith(_PREFIX) else ""
+
+
+def with_donors_by_id(host: HostConfig, find: Get) -> HostConfig:
+    """Return `host` with the IDs of the containers that its modes name, as dockerd keeps them.
+
+    Raise InvalidInput for an unknown container of the PID or IPC mode. The network's is looked up at the start.
+    """
+    modes = {}
+    for field in ("pid_mode", "ipc_mode", "network_mode"):
+        reference = donor_of(getattr(host, field))
+        if not reference:
+            continue
+        try:
+            modes[field] = _PREFIX + find(reference).id
+        except NotFound as error:
+            if field != "network_mode":
+                raise InvalidInput(error.message, container=reference) from None
+    return msgspec.structs.replace(host, **modes)
+
+
+def _running_donor(kind: str, mode: str, find: Get) -> Container:
+    """Return the running container whose namespace of a `kind` ("PID", "IPC", "network") is joined.
+
+    Raise InvalidInput, NotFound or Conflict, which name the namespace and the container.
+    """
+    reference = donor_of(mode)
+    try:
+        donor = find(reference)
+        if not donor.state.pid or donor.state.status == "restarting":
+            wait = ", wait until the container is running" if donor.state.status == "restarting" else ""
+            word = "restarting" if wait else "not running"
+            raise Conflict(f"container {reference} is {word}{wait}", container=donor.id)
+        if kind == "IPC" and donor.record.host_config.ipc_mode != "shareable":
+            raise InvalidInput(
+                f"container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+                container=donor.id,
+            )
+    except LaminaError as error:
+        raise type(error)(f"failed to join {kind} namespace: {error.message}", **error.facts) from None
+    return donor
+
+
+def _linked(
+    links: Sequence[str], networks: Networks, find: Get, *, running_only: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Yield the address and names of each `--link name:alias`; `running_only` leaves out what is not there."""
+    for link in links:
+        name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
+        try:
+            other = find(name)
+            addresses = [endpoint.ip for endpoint in networks.joined(other.id)]
+            if not addresses:
+                raise InvalidInput(f"Cannot link to a non running container: {name} AS {alias}", container=name)
+        except (InvalidInput, NotFound):
+            if running_only:
+                continue
+            raise
+        yield addresses[0], f"{alias} {other.record.config.hostname} {other.name}"
 
 
 def running_root(container: Container) -> Path:
     """Return the root of a running container as its first process sees it."""
     return Path(f"/proc/{container.state.pid}/root")
-
-
-def resolve_user(root: Path, user: str, groups: tuple[str, ...]) -> users.Account:
-    """Who `user` is by the files in `root`."""
-    passwd = users.read_in_root(root, "/etc/passwd")
-    group = users.read_in_root(root, "/etc/group") if ":" in user or groups or passwd else b""
-    return users.resolve(user, passwd, group, groups)
-
-
-def environment(record: Record, home: str, *, tty: bool | None = None) -> tuple[str, ...]:
-    """What the process finds in its environment: Docker's PATH, HOSTNAME and TERM, under the container's own."""
-    config = record.config
-    base = [f"PATH={defaults.PATH}", f"HOSTNAME={config.hostname}"]
-    if config.tty if tty is None else tty:
-        base.append("TERM=xterm")
-    values = overlaid(tuple(base), config.env)
-    return values if any(value.startswith("HOME=") for value in values) else (*values, f"HOME={home}")
-
-
-def overlaid(base: tuple[str, ...], over: tuple[str, ...]) -> tuple[str, ...]:
-    """`base` with the variables of `over` in place of its own; a name without "=" takes the variable away."""
-    values = {entry.partition("=")[0]: entry for entry in base}
-    for entry in over:
-        name, sign, _ = entry.partition("=")
-        if sign:
-            values[name] = entry
-        else:
-            values.pop(name, None)
-    return tuple(values.values())

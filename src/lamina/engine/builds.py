@@ -25,19 +25,21 @@ from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
 from lamina.linux.files import private_directory
 from lamina.progress import Report, ignore
+from lamina.sandbox.spec import Defaults
 from lamina.store.content import Collected
 
 
 class Builds:
     """The builds of one engine. Thread-safe. A build without RUN opens no room that needs privileges.
 
-    `temporary` holds what a build needs for a while, `mounts` the directories of `RUN --mount=type=cache`; both are
-    on the data root's file system.
+    RUN steps get the `defaults` of containers. `temporary` holds what a build needs for a while, `mounts` the
+    directories of `RUN --mount=type=cache`. Both are on the data root's file system.
     """
 
-    def __init__(self, rooms: Rooms, registries: Registries, temporary: Path, mounts: Path) -> None:
+    def __init__(self, rooms: Rooms, registries: Registries, defaults: Defaults, temporary: Path, mounts: Path) -> None:
         self._rooms = rooms
         self._registries = registries
+        self._defaults = defaults
         self._temporary = temporary
         self._mounts = mounts
         private_directory(temporary)
@@ -106,7 +108,7 @@ class Builds:
     def _runner(self) -> ContainerRunner:
         """What runs the RUN steps of builds; a step without a network does not open the networks."""
         rooms = self._rooms
-        return ContainerRunner(rooms.snapshots, rooms.runtime, lambda: rooms.networks, self._temporary, self._mounts)
+        return ContainerRunner(rooms.snapshots, rooms, self._defaults, self._temporary, self._mounts)
 
     def _base(
         self,

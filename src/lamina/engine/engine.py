@@ -77,7 +77,9 @@ class Engine:
         self.images = Images(self.store, self.events, self._image_users)
         self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.events, users=self._volume_users)
         self.registries = Registries(self.store, self.images, self.settings.registries())
-        self.builds = Builds(self, self.registries, self.root / "temporary", self.root / "build-mounts")
+        self.builds = Builds(
+            self, self.registries, self.settings.containers, self.root / "temporary", self.root / "build-mounts"
+        )
         self.builds.sweep_files()
 
     def __enter__(self) -> Engine:

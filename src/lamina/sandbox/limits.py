@@ -1,4 +1,4 @@
-"""Limits in Docker's words, as the runtime takes them."""
+"""Limits in Docker's words, as the runtime takes them: for containers and for the steps of builds."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from lamina.runtime.spec import Resources as Limits
 _CPU_PERIOD = 100_000  # microseconds, Docker's for --cpus
 
 
-def resources(given: Resources) -> Limits:
-    """The cgroup limits. Raises NotFound for a block device that is not there."""
-    period, quota = given.cpu_period or None, given.cpu_quota or None
-    if given.nano_cpus:
-        period, quota = _CPU_PERIOD, given.nano_cpus * _CPU_PERIOD // 1_000_000_000
-    swappiness = given.memory_swappiness
+def resources(asked: Resources) -> Limits:
+    """Return the cgroup limits. Raise NotFound for a block device that is not there."""
+    period, quota = asked.cpu_period or None, asked.cpu_quota or None
+    if asked.nano_cpus:
+        period, quota = _CPU_PERIOD, asked.nano_cpus * _CPU_PERIOD // 1_000_000_000
+    swappiness = asked.memory_swappiness
     return Limits(
-        memory=given.memory or None,
-        memory_swap=given.memory_swap or None,
-        memory_reservation=given.memory_reservation or None,
+        memory=asked.memory or None,
+        memory_swap=asked.memory_swap or None,
+        memory_reservation=asked.memory_reservation or None,
         memory_swappiness=swappiness if swappiness is not None and swappiness >= 0 else None,
-        oom_kill_disable=bool(given.oom_kill_disable),
-        cpu_shares=given.cpu_shares or None,
+        oom_kill_disable=bool(asked.oom_kill_disable),
+        cpu_shares=asked.cpu_shares or None,
         cpu_period=period,
         cpu_quota=quota,
-        cpu_realtime_period=given.cpu_realtime_period or None,
-        cpu_realtime_runtime=given.cpu_realtime_runtime or None,
-        cpuset_cpus=given.cpuset_cpus or None,
-        cpuset_mems=given.cpuset_mems or None,
-        pids_limit=None if given.pids_limit is None else given.pids_limit if given.pids_limit > 0 else -1,
-        blkio_weight=given.blkio_weight or None,
-        blkio_weight_devices=tuple(_throttle(device) for device in given.blkio_weight_device),
-        read_bps=tuple(_throttle(device) for device in given.blkio_device_read_bps),
-        write_bps=tuple(_throttle(device) for device in given.blkio_device_write_bps),
-        read_iops=tuple(_throttle(device) for device in given.blkio_device_read_iops),
-        write_iops=tuple(_throttle(device) for device in given.blkio_device_write_iops),
+        cpu_realtime_period=asked.cpu_realtime_period or None,
+        cpu_realtime_runtime=asked.cpu_realtime_runtime or None,
+        cpuset_cpus=asked.cpuset_cpus or None,
+        cpuset_mems=asked.cpuset_mems or None,
+        pids_limit=None if asked.pids_limit is None else asked.pids_limit if asked.pids_limit > 0 else -1,
+        blkio_weight=asked.blkio_weight or None,
+        blkio_weight_devices=tuple(_throttle(device) for device in asked.blkio_weight_device),
+        read_bps=tuple(_throttle(device) for device in asked.blkio_device_read_bps),
+        write_bps=tuple(_throttle(device) for device in asked.blkio_device_write_bps),
+        read_iops=tuple(_throttle(device) for device in asked.blkio_device_read_iops),
+        write_iops=tuple(_throttle(device) for device in asked.blkio_device_write_iops),
     )
 
 
@@ -51,18 +51,15 @@ def _throttle(device: RateDevice | WeightDevice) -> ThrottleDevice:
     return ThrottleDevice(os.major(number), os.minor(number), rate)
 
 
-def rlimits(wanted: tuple[Ulimit, ...], defaults: tuple[Ulimit, ...]) -> tuple[Rlimit, ...]:
-    """Resource limits by name, the defaults where the container names none. Others are inherited from the engine."""
-    chosen = {limit.name: limit for limit in (*defaults, *wanted)}
+def rlimits(asked: tuple[Ulimit, ...], defaults: tuple[Ulimit, ...]) -> tuple[Rlimit, ...]:
+    """Return the limits of setrlimit(2), `defaults` for names that are not asked for. Others are the engine's own."""
+    chosen = {limit.name: limit for limit in (*defaults, *asked)}
     return tuple(Rlimit(f"RLIMIT_{limit.name.upper()}", limit.soft, limit.hard) for limit in chosen.values())
 
 
-def devices(given: Resources) -> tuple[Device, ...]:
-    """The device nodes of `--device`; a directory gives all nodes in it. Raises NotFound, InvalidInput."""
-    found: list[Device] = []
-    for mapping in given.devices:
-        found += _mapped(mapping)
-    return tuple(found)
+def devices(asked: Resources) -> tuple[Device, ...]:
+    """Return the device nodes of `--device`; a directory gives all nodes in it. Raise NotFound, InvalidInput."""
+    return tuple(node for mapping in asked.devices for node in _mapped(mapping))
 
 
 def _mapped(mapping: DeviceMapping) -> list[Device]:
@@ -85,9 +82,9 @@ def _mapped(mapping: DeviceMapping) -> list[Device]:
     raise InvalidInput(f'"{mapping.path_on_host}" is not a device node', path=mapping.path_on_host)
 
 
-def device_rules(given: Resources) -> tuple[DeviceRule, ...]:
-    """`--device-cgroup-rule`, such as "c 42:* rmw". Raises InvalidInput."""
-    return tuple(_rule(text) for text in given.device_cgroup_rules)
+def device_rules(asked: Resources) -> tuple[DeviceRule, ...]:
+    """Return the rules of `--device-cgroup-rule`, such as "c 42:* rmw". Raise InvalidInput."""
+    return tuple(_rule(text) for text in asked.device_cgroup_rules)
 
 
 def _rule(text: str) -> DeviceRule:

@@ -1,20 +1,22 @@
-"""What a sandbox is made from: its mounts, and what applies where a request leaves something open."""
+"""What a sandbox is made from, and the defaults for what a request leaves open."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from lamina.api.containers import LogConfig, Ulimit
+from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, Ulimit
+from lamina.network.model import EndpointOptions, PortBinding
 
 DEFAULT_SHM = 64 << 20  # bytes
 DEFAULT_CGROUP = "/lamina"
 
 
 class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
-    """A mount as it was worked out at creation. `source` is a host path; for volumes it is found by `name`.
+    """A mount, worked out. `source` is a host path; a volume is looked up by `name`.
 
     `implied_slave` marks a propagation that nobody asked for, and that a source which cannot propagate goes without.
     A read-only bind covers what is mounted below it where the kernel can; `read_only_non_recursive` leaves that out,
@@ -42,8 +44,10 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What containers get where they do not say otherwise. Sizes in bytes. `runtimes` are further names of the
-    engine's OCI runtime."""
+    """What applies where a request says nothing. Sizes in bytes.
+
+    `runtimes` are further names of the engine's OCI runtime.
+    """
 
     log: LogConfig = field(default_factory=lambda: LogConfig(type="json-file"))
     shm_size: int = DEFAULT_SHM
@@ -57,3 +61,53 @@ class Defaults:
     ipc_mode: str = "private"
     runtimes: tuple[str, ...] = ()
     host_resolv_conf: Path = Path("/etc/resolv.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """A running sandbox whose namespace another one joins: its first process, and its folder on the host."""
+
+    pid: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """A sandbox: what runs in it, as whom, within which limits, and what it sees.
+
+    `folder` is the sandbox's own on the host, closed to other users. `networks` are joined at the start, and the first
+    of them has the published `ports`. `network_id` names a network namespace that outlives the sandbox; "" stands for
+    one of its own. `donors` are by the kind of namespace that is joined: "network", "PID" or "IPC". `linked` are
+    further lines of /etc/hosts: address and names.
+    """
+
+    id: str
+    folder: Path
+    config: Config
+    host: HostConfig
+    mounts: tuple[MountPoint, ...] = ()
+    networks: Mapping[str, EndpointConfig] = field(default_factory=dict)
+    ports: tuple[PortBinding, ...] = ()
+    network_id: str = ""
+    donors: Mapping[str, Donor] = field(default_factory=dict)
+    linked: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is run: the entrypoint, then the command."""
+        return (*(self.config.entrypoint or ()), *(self.config.cmd or ()))
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether it is in networks at all, and not in the host's or another sandbox's namespace."""
+        mode = self.host.network_mode
+        return not (mode in ("host", "none") or mode.startswith("container:") or self.config.network_disabled)
+
+    def endpoint(self, asked: EndpointConfig, ports: tuple[PortBinding, ...] = (), mac: str = "") -> EndpointOptions:
+        """Return what the sandbox asks of its place in a network."""
+        return EndpointOptions(
+            ip=asked.ipam.ipv4_address,
+            mac=asked.mac_address or mac,
+            aliases=(*asked.aliases, self.id[:12]),
+            ports=ports,
+        )

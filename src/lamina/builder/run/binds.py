@@ -25,7 +25,7 @@ from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.tree import MemoryTree, Tree, find, walk
-from lamina.runtime.spec import AnyMount, BindMount, TmpfsMount
+from lamina.sandbox.spec import MountPoint
 from lamina.snapshots.driver import Driver
 
 _SECRET_MODE = 0o400
@@ -36,12 +36,17 @@ _CACHE_MODE = 0o755
 class Binds:
     """The mounts of one step; what they need is given back when `closing` closes."""
 
-    mounts: list[AnyMount] = field(default_factory=list)
+    mounts: list[MountPoint] = field(default_factory=list)
     environment: list[str] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)  # mount points to make, relative to the root
     files: list[str] = field(default_factory=list)
 
-    def add(self, mount: AnyMount, *, is_file: bool = False) -> None:
+    def bind(self, source: str | Path, target: str, *, read_only: bool = False, is_file: bool = False) -> None:
+        """Bind a path of the host."""
+        point = MountPoint("bind", target, source=str(source), rw=not read_only, read_only_non_recursive=read_only)
+        self.add(point, is_file=is_file)
+
+    def add(self, mount: MountPoint, *, is_file: bool = False) -> None:
         """Have `mount` in the container, on a mount point of its kind."""
         self.mounts.append(mount)
         (self.files if is_file else self.directories).append(mount.destination.lstrip("/"))
@@ -67,15 +72,15 @@ class MountMaker:
             match flag.type:
                 case "tmpfs":
                     size = (f"size={flag.size}",) if flag.size else ()
-                    binds.add(TmpfsMount(target, ("exec", *size)))
+                    binds.add(MountPoint("tmpfs", target, options=("exec", *size)))
                 case "cache":
-                    binds.add(BindMount(str(self._cache(flag, target)), target, flag.readonly))
+                    binds.bind(self._cache(flag, target), target, read_only=flag.readonly)
                 case "secret":
                     self._secret(flag, binds, number)
                 case _:
                     self._bind(flag, target, binds, number)
         for number, (path, content) in enumerate(files):
-            binds.add(BindMount(str(self._file(f"script-{number}", content, 0o755, 0, 0)), path, True), is_file=True)
+            binds.bind(self._file(f"script-{number}", content, 0o755, 0, 0), path, read_only=True, is_file=True)
         return binds
 
     def _target(self, flag: MountFlag) -> str:
@@ -102,7 +107,7 @@ class MountMaker:
         if flag.env is None or flag.target:
             mode = _SECRET_MODE if flag.mode is None else flag.mode
             path = self._file(f"secret-{number}", content, mode, flag.uid or 0, flag.gid or 0)
-            binds.add(BindMount(str(path), self._target(flag), True), is_file=True)
+            binds.bind(path, self._target(flag), read_only=True, is_file=True)
 
     def _cache(self, flag: MountFlag, target: str) -> Path:
         """A directory that later builds see again; a `private` one that is in use is replaced by a fresh one."""
@@ -127,7 +132,7 @@ class MountMaker:
         root = snapshot.mount()
         self.closing.callback(snapshot.unmount)
         source = root / node.path if node.path else root
-        binds.add(BindMount(str(source), target, flag.readonly), is_file=not node.is_directory)
+        binds.bind(source, target, read_only=flag.readonly, is_file=not node.is_directory)
 
     def _context_layers(self, flag: MountFlag) -> tuple[tuple[Layer, ...], Tree]:
         """The part of the context that a bind shows, as a layer."""

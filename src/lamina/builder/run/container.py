@@ -7,15 +7,17 @@ container ID).
 
 from __future__ import annotations
 
-import os
 import posixpath
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
+from lamina.api.containers import Config, HostConfig
 from lamina.builder.build_run import RunRequest, Work
 from lamina.builder.console import short
 from lamina.builder.run.binds import Binds, MountMaker
@@ -24,39 +26,34 @@ from lamina.builder.run.mountpoints import MountPoints, mountpoint_layer
 from lamina.builder.run.output import follow, hang_up
 from lamina.builder.stage import StageState
 from lamina.builder.steps import image_for
-from lamina.dockerfile.position import Problem
 from lamina.errors import CommandFailed
-from lamina.images.config_changes import environment
-from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
-from lamina.layers.tree import Tree, entry_at, find, read_all, resolve
-from lamina.linux.files import write_for_containers
-from lamina.linux.paths import RESOLVE_IN_ROOT, openat2
-from lamina.network.files import hostname, hosts, resolv_conf
-from lamina.network.networks import Networks
-from lamina.runtime import security, users
-from lamina.runtime.runtime import Runtime
-from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
-from lamina.runtime.task import Task
+from lamina.layers.tree import entry_at, resolve
+from lamina.runtime.cgroups.abilities import abilities
+from lamina.sandbox import limit_checks
+from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms, ensure_directory
+from lamina.sandbox.spec import Defaults, MountPoint, SandboxSpec
 from lamina.snapshots.driver import Driver, Snapshot
 
-_MAX_ACCOUNTS = 4 << 20  # bytes of passwd or group that are looked at
-_DEFAULT_NETWORKS = ("", "default", "bridge")
+_DEFAULT_NETWORK = "bridge"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerRunner:
-    """Runs commands with the engine's own rooms. `folder` holds short-lived files, `caches` those of cache mounts.
+    """Runs commands in sandboxes. `folder` holds short-lived files, `caches` those of cache mounts. Thread-safe.
 
-    Thread-safe. `networks` is asked for when a step wants one; None leaves every step without a network.
+    `defaults` are the engine's, as for every container.
     """
 
     driver: Driver
-    runtime: Runtime
-    networks: Callable[[], Networks] | None
+    rooms: SandboxRooms
+    defaults: Defaults
     folder: Path
     caches: Path
-    host_resolv_conf: Path = Path("/etc/resolv.conf")
+
+    @property
+    def sandboxes(self) -> Sandboxes:
+        return Sandboxes(self.rooms, self.defaults)
 
     def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None:
         """See CommandRunner. Raises also Problem for mounts and users that are not there, Cancelled."""
@@ -69,7 +66,9 @@ class ContainerRunner:
             snapshot = self._snapshot(work, state, request, binds, closing)
             root = snapshot.mount()
             closing.callback(snapshot.unmount)
-            self._execute(work, state, request, binds, root, folder, closing)
+            volumes = self._volumes(state, request, root, binds, closing)
+            request = replace(request, environment=(*request.environment, *binds.environment))
+            self._run_task(work, self._spec(work, state, request, (*volumes, *binds.mounts), folder), root)
             return self._changes(work, state, snapshot)
 
     def _snapshot(
@@ -93,88 +92,79 @@ class ContainerRunner:
             work.mount_points = [MountPoints(state.image.config.diff_ids, layer)]
         return layer
 
-    def _execute(
-        self,
-        work: Work,
-        state: StageState,
-        request: RunRequest,
-        binds: Binds,
-        root: Path,
-        folder: Path,
-        closing: ExitStack,
-    ) -> None:
-        workdir = _workdir(state, root)
-        options = security.parse(work.options.security_opt)
-        volumes = self._volumes(state, request, root, binds, closing)
-        spec = ContainerSpec(
-            process=self._process(work, state, request, binds, workdir),
-            hostname=short(request.container_id),
-            mounts=(*self._files(work, request, folder), *volumes, *binds.mounts),
-            namespaces=Namespaces(network=self._network(work, request)),
-            resources=work.options.resources,
-            cgroup_parent=work.options.cgroup_parent or "/lamina",
-            shm_size=work.options.shm_size or 64 << 20,
-            seccomp=options.seccomp,
-            writable_cgroups=options.writable_cgroups,
+    def _spec(
+        self, work: Work, state: StageState, request: RunRequest, mounts: Sequence[MountPoint], folder: Path
+    ) -> SandboxSpec:
+        """Return the sandbox of a step. The steps of one build share a network namespace."""
+        name = short(request.container_id)
+        network = _DEFAULT_NETWORK if request.network in ("", "default") else request.network
+        config = Config(
+            hostname=name,
+            user=state.config.user,
+            env=request.environment,
+            working_dir=posixpath.normpath(state.config.working_dir or "/"),
+            cmd=request.arguments,
         )
-        task = self.runtime.create(request.container_id, spec, root)
+        return SandboxSpec(
+            id=request.container_id,
+            folder=folder,
+            config=config,
+            host=self._host_config(work, network),
+            mounts=tuple(mounts),
+            network_id="" if network in ("host", "none") else self._network_id(work, network, request.container_id),
+        )
+
+    def _host_config(self, work: Work, network: str) -> HostConfig:
+        """Return what `create` would make of the build's limits. Raise InvalidInput for those that cannot be."""
+        options = work.options
+        asked = HostConfig(
+            **msgspec.structs.asdict(options.limits),
+            network_mode=network,
+            extra_hosts=options.extra_hosts,
+            shm_size=options.shm_size,
+            security_opt=options.security_opt,
+            init=False,
+        )
+        host = limit_checks.with_swap(asked)
+        limit_checks.check(host)
+        host, warnings = limit_checks.within(host, abilities(self.rooms.runtime.layout))
+        for warning in warnings:
+            work.console.line(f" ---> [Warning] {warning}")
+        return host
+
+    def _network_id(self, work: Work, network: str, container_id: str) -> str:
+        """Return the ID under which the build is in a network: joining it takes as long as running a step."""
+        if network not in work.networks:
+            networks = self.rooms.networks
+            work.closing.callback(networks.leave, container_id)
+            networks.join(container_id, network)
+            work.networks[network] = container_id
+        return work.networks[network]
+
+    def _run_task(self, work: Work, spec: SandboxSpec, root: Path) -> None:
+        task = self.sandboxes.create_task(spec)
         try:
-            self._await(work, task)
+            with task.attach(stdin=False) as output:
+                self.sandboxes.start(spec, lambda: (task, root))
+                with work.cancellation.on_cancel(partial(hang_up, output)):
+                    follow(output, work.console.text)
+                work.cancellation.check()
+            status = task.wait()
         finally:
             if task.pid:
                 task.kill()
                 task.wait()
-            task.delete()
-
-    def _await(self, work: Work, task: Task) -> None:
-        with task.attach(stdin=False) as output:
-            task.start()
-            with work.cancellation.on_cancel(partial(hang_up, output)):
-                follow(output, work.console.text)
-            work.cancellation.check()
-        status = task.wait()
+            self.sandboxes.release(spec, task)
         if status is not None and status.code != 0:
             raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
 
-    def _process(self, work: Work, state: StageState, request: RunRequest, binds: Binds, workdir: str) -> ProcessSpec:
-        below = state.files.tree
-        account = users.resolve(state.config.user, _content(below, "etc/passwd"), _content(below, "etc/group"))
-        options = security.parse(work.options.security_opt)
-        given = environment(state.config)
-        env = [f"HOSTNAME={short(request.container_id)}", *request.environment, *binds.environment]
-        if "HOME" not in given and not any(entry.startswith("HOME=") for entry in request.environment):
-            env.append(f"HOME={account.home}")
-        return ProcessSpec(
-            args=request.arguments,
-            env=tuple(env),
-            cwd=workdir,
-            user=account.user,
-            rlimits=work.options.rlimits,
-            no_new_privileges=options.no_new_privileges,
-            apparmor=options.apparmor,
-        )
-
-    def _network(self, work: Work, request: RunRequest) -> str:
-        """What the runtime is told: "host", "private" (loopback only), or the path of a namespace.
-
-        The steps of one build share a namespace: joining a network takes as long as running a step.
-        """
-        if request.network == "host":
-            return "host"
-        if request.network == "none" or self.networks is None:
-            return "private"
-        name = "bridge" if request.network in _DEFAULT_NETWORKS else request.network
-        if name not in work.networks:
-            networks = self.networks()
-            work.closing.callback(networks.leave, request.container_id)
-            networks.join(request.container_id, name)
-            work.networks[name] = str(networks.sandbox(request.container_id))
-        return work.networks[name]
-
     def _volumes(
         self, state: StageState, request: RunRequest, root: Path, binds: Binds, closing: ExitStack
-    ) -> tuple[AnyMount, ...]:
-        """What the step writes into the image's volumes is lost: they lie on a second snapshot that is thrown away."""
+    ) -> tuple[MountPoint, ...]:
+        """Return the mounts of the image's volumes.
+
+        What the step writes into them is lost: they lie on a second snapshot that is thrown away.
+        """
         taken = {mount.destination for mount in binds.mounts}
         paths = [path for path in sorted(state.config.volumes) if posixpath.normpath(path) not in taken]
         if not paths:
@@ -184,30 +174,15 @@ class ContainerRunner:
         closing.callback(self.driver.remove, key)
         aside = snapshot.mount()
         closing.callback(snapshot.unmount)
-        mounts: list[AnyMount] = []
+        points: list[MountPoint] = []
         for path in paths:
             inside = _resolved(state, path)
             node = state.files.tree.lookup(inside)
             if inside and (node is None or node.is_directory):
-                _make_inside(root, inside)
-                _make_inside(aside, inside)
-                mounts.append(BindMount(str(aside / inside), f"/{inside}"))
-        return tuple(mounts)
-
-    def _files(self, work: Work, request: RunRequest, folder: Path) -> tuple[AnyMount, ...]:
-        try:
-            servers = self.host_resolv_conf.read_text(errors="replace")
-        except OSError:
-            servers = ""
-        name = short(request.container_id)
-        texts = {
-            "resolv.conf": resolv_conf(servers, keep_local=request.network == "host"),
-            "hosts": hosts(extra=work.options.extra_hosts),
-            "hostname": hostname(name),
-        }
-        for file, text in texts.items():
-            write_for_containers(folder / file, text)
-        return tuple(BindMount(str(folder / file), f"/etc/{file}") for file in texts)
+                ensure_directory(root, inside)
+                ensure_directory(aside, inside)
+                points.append(MountPoint("bind", f"/{inside}", source=str(aside / inside)))
+        return tuple(points)
 
     def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
         """The layer of what the command left. With SOURCE_DATE_EPOCH no time in it is later."""
@@ -215,43 +190,7 @@ class ContainerRunner:
         return work.rooms.store.layers.write(fill, work.cancellation)
 
 
-def _content(tree: Tree, path: str) -> bytes:
-    node = find(tree, path)
-    return read_all(tree, node, _MAX_ACCOUNTS) if node is not None and node.entry.type is EntryType.REGULAR else b""
-
-
-def _workdir(state: StageState, root: Path) -> str:
-    """The working directory; made, as dockerd makes it, where the image lacks it."""
-    wanted = posixpath.normpath(state.config.working_dir or "/")
-    path = _resolved(state, wanted)
-    node = state.files.tree.lookup(path)
-    if node is not None and not node.is_directory:
-        raise Problem(f"the working directory {wanted} is not a directory", "Set another with WORKDIR.")
-    if node is None:
-        _make_inside(root, path)
-    return wanted
-
-
 def _resolved(state: StageState, path: str) -> str:
     """`path` in the stage's files, free of symlinks."""
     tree = state.files.tree
     return resolve(lambda place: entry_at(tree, place), path)
-
-
-def _make_inside(root: Path, path: str) -> None:
-    """`mkdir -p` below a mounted root in which nothing runs yet; `path` is free of symlinks."""
-    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        parent = ""
-        for name in path.split("/"):
-            fd = openat2(root_fd, parent or "/", os.O_RDONLY | os.O_DIRECTORY, resolve=RESOLVE_IN_ROOT)
-            try:
-                os.mkdir(name, 0o755, dir_fd=fd)
-                os.chmod(name, 0o755, dir_fd=fd)  # whatever the umask
-            except FileExistsError:
-                pass
-            finally:
-                os.close(fd)
-            parent = f"{parent}/{name}"
-    finally:
-        os.close(root_fd)

@@ -26,7 +26,6 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
-from lamina.runtime.spec import Resources, Rlimit
 
 # A client on the same machine may name the directory instead of sending it. The path is percent-encoded UTF-8; a body,
 # where there is one, is the Dockerfile to use.
@@ -132,20 +131,6 @@ def build_options(request: BuildRequest) -> BuildOptions:
         cache_from=request.cache_from,
         network=request.network or "default",
         extra_hosts=request.extra_hosts,
-        resources=_resources(request),
-        rlimits=tuple(Rlimit(f"RLIMIT_{item.name.upper()}", item.soft, item.hard) for item in request.ulimits),
-        cgroup_parent=request.cgroup_parent,
-        shm_size=request.shm_size or 64 << 20,
-    )
-
-
-def _resources(request: BuildRequest) -> Resources:
-    return Resources(
-        memory=request.memory or None,
-        memory_swap=request.memory_swap or None,
-        cpu_shares=request.cpu_shares or None,
-        cpu_period=request.cpu_period or None,
-        cpu_quota=request.cpu_quota or None,
-        cpuset_cpus=request.cpuset_cpus or None,
-        cpuset_mems=request.cpuset_mems or None,
+        limits=request.limits,
+        shm_size=request.shm_size,
     )

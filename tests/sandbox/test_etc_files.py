@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from lamina.errors import Conflict, InvalidInput
 from lamina.network.addresses import choose_address, complete, free_subnet, mac_of, parse_subnet
-from lamina.network.files import hosts, resolv_conf
 from lamina.network.model import Subnet
+from lamina.sandbox.etc_files import hosts, resolv_conf
 
 HOST = "# made by hand\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch example.org local\noptions ndots:2\n"
 
