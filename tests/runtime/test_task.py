@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,23 @@ def test_several_clients_and_only_what_they_want(start: Start) -> None:
     everything.sendall(b"go\n")
     assert frames(received(errors)) == {2: b"err\n"}
     assert frames(received(everything)) == {1: b"out\n", 2: b"err\n"}
+
+
+def test_a_full_input_holds_up_no_client_for_good(start: Start) -> None:
+    size = 4 << 20  # bytes: more than the pipe, the monitor and the sockets hold between them
+    script = f"read x; trap go=1 USR1; echo ready; until test $go; do sleep 0.01; done; head -c {size} | wc -c"
+    task = start(script, stdin=True, stdin_once=False)
+    first = task.attach()
+    first.settimeout(20)
+    first.sendall(b"\n")
+    assert first.recv(100).endswith(b"ready\n")
+    with ThreadPoolExecutor(1) as threads:
+        sending = threads.submit(first.sendall, b"a" * size)
+        assert wait([sending], 0.5).not_done  # the input is full
+        with task.attach():  # another client of the input
+            task.kill(signal.SIGUSR1)
+            sending.result(20)
+            assert frames(received(first)) == {1: f"{size}\n".encode()}
 
 
 def test_much_output_is_complete(start: Start, tmp_path: Path) -> None:

@@ -98,8 +98,7 @@ class LayerFetch:
 
     def _follow(self, tail: Tail, blob: Descriptor, diff_id: Digest, meter: Meter) -> Layer:
         while True:
-            reader = tail.reader()
-            reader.passed = lambda done: meter.at("Extracting", done) if tail.finished() else None
+            reader = tail.reader(lambda done: meter.at("Extracting", done) if tail.finished() else None)
             with suppress(BegunAnew):
                 return self._extract(reader, diff_id, tail)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from lamina.formats.digest import Digest
+from lamina.progress import ignore
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -95,19 +96,22 @@ class Tail:
         """Return bytes that are there already."""
         return self._ingest.read_at(offset, size)
 
-    def reader(self) -> TailReader:
-        """Return a stream from byte 0 that waits for what is still to come."""
-        return TailReader(self, self._restarts)
+    def reader(self, passed: Callable[[int], None] = ignore) -> TailReader:
+        """Return a stream from byte 0 that waits for what is still to come.
+
+        `passed` gets the position after each read.
+        """
+        return TailReader(self, self._restarts, passed)
 
 
 class TailReader(io.RawIOBase):
-    """Reads a Tail from its beginning to its end. `passed` gets the position after each read."""
+    """Reads a Tail from its beginning to its end."""
 
-    def __init__(self, tail: Tail, restarts: int) -> None:
+    def __init__(self, tail: Tail, restarts: int, passed: Callable[[int], None]) -> None:
         self._tail = tail
         self._restarts = restarts
         self._position = 0
-        self.passed: Callable[[int], None] | None = None
+        self._passed = passed
 
     def readable(self) -> bool:
         return True
@@ -118,8 +122,7 @@ class TailReader(io.RawIOBase):
         there = self._tail.wait(self._position, self._restarts)
         piece = self._tail.read_at(self._position, min(size, there - self._position))
         self._position += len(piece)
-        if self.passed is not None:
-            self.passed(self._position)
+        self._passed(self._position)
         return piece
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:

@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lamina.builder.context.archive import ArchiveTree
@@ -174,12 +174,10 @@ def _from_git(location: str, temporary: Path, dockerfile: str) -> BuildContext:
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise
-    close_tree = context.close
 
     def close() -> None:
-        close_tree()
+        context.close()
         shutil.rmtree(root, ignore_errors=True)
 
-    context.identity = ""  # the folder is gone after this build, so there is nothing to remember of it
-    context.close = close
-    return context
+    # The folder is gone after this build, so there is nothing to remember of it.
+    return replace(context, identity="", close=close)

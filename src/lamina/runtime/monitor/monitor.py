@@ -41,7 +41,7 @@ class Monitor:
         self._job = job
         self._loop = Loop()
         log = JsonLog(job.log.path, job.log.max_size, job.log.max_files) if job.log else None
-        self._output = Output(self._loop, log)
+        self._output = Output(self._loop, log, self._last_client_gone)
         self._input: Input | None = None
         self._given: list[int] = []  # the task's ends of the pipes, until it has them
         self._sources: list[tuple[int, str]] = []
@@ -55,6 +55,7 @@ class Monitor:
         self._answer: Answer | None = None
         self._oom: OomWatch | None = None
         self._exit: dict[str, Any] | None = None
+        self._cleaned_up = False
         self._warmth = Warmth(own_cgroup(job.hierarchies))
         self._warmth.begin()
         self._prepare_streams()
@@ -290,7 +291,7 @@ class Monitor:
             with suppress(ChildProcessError):
                 wait_at_most(pid, DELETE_SECONDS)
             remove(self._job.cgroups)  # which a runtime that was killed early does not know of
-        self._output.on_idle = self._end
+        self._cleaned_up = True
         self._peers.tell({"event": "deleted", "clients": len(self._output.clients)})
         self._loop.later(LINGER_SECONDS, self._end)
         if not self._output.clients:
@@ -303,6 +304,10 @@ class Monitor:
             return False
         shutil.rmtree(self._job.state, ignore_errors=True)
         return not os.path.exists(self._job.state)
+
+    def _last_client_gone(self) -> None:
+        if self._cleaned_up:
+            self._end()
 
     def _end(self) -> None:
         self._peers.close()

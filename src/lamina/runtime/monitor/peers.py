@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.loop import HANGUP, READ, Loop
-from lamina.runtime.monitor.streams import Client, Input, Output
+from lamina.runtime.monitor.streams import Input, Output
 
 
 class Served(Protocol):
@@ -97,11 +97,8 @@ class Peers:
         self._answer(connection, {})
         taken = self._monitor.input if request["stdin"] else None
         keys = bytes.fromhex(request["detach_keys"])
-        client = Client(self._loop, connection, taken, self._monitor.raw, keys)
-        client.streams = frozenset(name for name in ("stdout", "stderr") if request[name])
-        if taken is not None:
-            taken.on_room = client.pull
-        self._monitor.output.add(client)
+        streams = frozenset(name for name in ("stdout", "stderr") if request[name])
+        self._monitor.output.attach(connection, streams, taken, raw=self._monitor.raw, keys=keys)
 
     def _serve(self, connection: socket.socket, request: dict[str, Any]) -> None:
         match request["op"]:

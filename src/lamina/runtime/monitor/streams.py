@@ -28,7 +28,7 @@ class Input:
         self._closable = closable
         self._pending = bytearray()
         self._ended = False
-        self.on_room: Callable[[], None] = lambda: None
+        self._feeders: list[Client] = []
 
     def connect(self, fd: int) -> None:
         """Gives the descriptor that input goes to, where it was not known from the start (a terminal)."""
@@ -39,6 +39,14 @@ class Input:
     @property
     def full(self) -> bool:
         return len(self._pending) >= INPUT_LIMIT
+
+    def join(self, client: Client) -> None:
+        """Tell `client` from now on when there is room for more."""
+        self._feeders.append(client)
+
+    def leave(self, client: Client) -> None:
+        if client in self._feeders:
+            self._feeders.remove(client)
 
     def feed(self, data: bytes) -> None:
         self._pending += data
@@ -70,7 +78,8 @@ class Input:
             self.close()
         if self._ended:
             self.close()
-        self.on_room()
+        for client in list(self._feeders):
+            client.pull()
 
     def _wait(self) -> None:
         # The descriptor may be a terminal that is read through another one, so it is watched under its own number.
@@ -84,7 +93,18 @@ class Input:
 class Client:
     """One attached connection."""
 
-    def __init__(self, loop: Loop, connection: socket.socket, input: Input | None, raw: bool, keys: bytes) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        streams: frozenset[str],
+        input: Input | None,
+        changed: Callable[[], None],
+        *,
+        raw: bool,
+        keys: bytes,
+    ) -> None:
+        """`changed` is called when the client lags behind, keeps up again, or is closed."""
         self._loop = loop
         self._connection = connection
         self._input = input
@@ -95,9 +115,11 @@ class Client:
         self._pending = bytearray()
         self._finishing = False
         self.closed = False
-        self.streams: frozenset[str] = frozenset()
-        self.on_change: Callable[[], None] = lambda: None
+        self._streams = streams
+        self._changed = changed
         connection.setblocking(False)
+        if input is not None:
+            input.join(self)
 
     def begin(self) -> None:
         self._update()
@@ -107,7 +129,7 @@ class Client:
         return len(self._pending) >= CLIENT_LIMIT
 
     def send(self, stream: str, data: bytes) -> None:
-        if self.closed or stream not in self.streams:
+        if self.closed or stream not in self._streams:
             return
         head = b"" if self._raw else frame_head(_NUMBERS[stream], len(data))
         if not self._pending:
@@ -175,6 +197,7 @@ class Client:
     def _end_input(self) -> None:
         if self._input is not None:
             taken, self._input = self._input, None
+            taken.leave(self)
             taken.end()
 
     def _take(self, target: Input, data: bytes) -> None:
@@ -210,7 +233,7 @@ class Client:
             self.close()
         elif not self.closed:
             self._update()
-            self.on_change()
+            self._changed()
 
     def _drop_input(self) -> None:
         """Reads what the client still sent: closed over unread input, the client would see a reset, not an end."""
@@ -225,21 +248,23 @@ class Client:
         if not self.closed:
             self.closed = True
             self._loop.forget(self._connection.fileno())
+            if self._input is not None:
+                self._input.leave(self)
             self._drop_input()
             self._connection.close()
             self._pending.clear()
-            self.on_change()
+            self._changed()
 
 
 class Output:
     """The task's output: read once, logged, and sent to every client. Waits while a client lags too far behind."""
 
-    def __init__(self, loop: Loop, log: JsonLog | None) -> None:
+    def __init__(self, loop: Loop, log: JsonLog | None, last_client_gone: Callable[[], None]) -> None:
         self._loop = loop
         self._log = log
         self._sources: dict[int, str] = {}
         self._paused = False
-        self.on_idle: Callable[[], None] = lambda: None  # called when the last client has gone
+        self._last_client_gone = last_client_gone
         self._clients: list[Client] = []
 
     @property
@@ -262,8 +287,11 @@ class Output:
 
         self._loop.watch(fd, READ, ready)
 
-    def add(self, client: Client) -> None:
-        client.on_change = self._settle
+    def attach(
+        self, connection: socket.socket, streams: frozenset[str], input: Input | None, *, raw: bool, keys: bytes
+    ) -> None:
+        """Send the output of `streams` to a client, and what the client sends to `input`."""
+        client = Client(self._loop, connection, streams, input, self._settle, raw=raw, keys=keys)
         self._clients.append(client)
         client.begin()
 
@@ -279,7 +307,7 @@ class Output:
                 else:
                     self._watch(fd)
         if not self._clients:
-            self.on_idle()
+            self._last_client_gone()
 
     def _read(self, fd: int) -> bool:
         """Takes one chunk; says whether there may be more now."""
