@@ -22,7 +22,7 @@ from lamina.builder.options import BuildOptions
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.times import parse_time
 from lamina.layers.tree import find, walk
-from lamina.linux.identity import Caller
+from lamina.linux.processes import Caller
 from support.context import File, write_context
 from support.web import serving
 from support.workshop import Workshop, kinds, listing

@@ -21,7 +21,7 @@ from lamina.api.containers import (
 from lamina.containers.checks import check, check_request, check_runtime
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
-from lamina.runtime.cgroups.abilities import Abilities
+from lamina.runtime.cgroups.layout import Abilities
 from lamina.sandbox.limit_checks import within
 
 HOST = HostConfig(log_config=LogConfig("json-file"))

@@ -20,7 +20,7 @@ from lamina.containers.stop import parse_signal
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.runconfig import Healthcheck
 from lamina.formats.times import parse_time
-from lamina.runtime.monitor.jsonlog import JsonLog
+from lamina.runtime.monitor.output import JsonLog
 from support.waiting import eventually
 
 from .conftest import IMAGE, Rooms

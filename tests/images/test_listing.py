@@ -6,7 +6,7 @@ import pytest
 
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.reference import Reference
-from lamina.images.remove import ImageUser
+from lamina.images.image import ImageUser
 from support.gallery import Gallery
 
 

@@ -8,8 +8,8 @@ from lamina.errors import Conflict, NotFound
 from lamina.formats.config import chain_ids
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
-from lamina.images.image import Image
-from lamina.images.remove import Deleted, ImageUser, Removal, Untagged
+from lamina.images.image import Image, ImageUser
+from lamina.images.remove import Deleted, Removal, Untagged
 from support.gallery import Gallery
 
 CONTAINER = "c" * 64

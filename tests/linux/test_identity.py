@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.linux.identity import Caller, acting_as
+from lamina.linux.processes import Caller, acting_as
 
 
 @pytest.mark.root

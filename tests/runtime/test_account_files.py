@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import InvalidInput
-from lamina.runtime.account_files import SIZE_LIMIT, check, opens_them
 from lamina.runtime.spec import BindMount
+from lamina.runtime.users import ACCOUNT_FILE_LIMIT, check_account_files, opens_account_files
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def root(tmp_path: Path) -> Path:
     ["passwd", "../etc/passwd", "/etc/group", "missing", "/../../missing", "/v/missing", "/devices/x"],
 )
 def test_files_and_links_to_files_or_nothing_are_fine(root: Path, target: str) -> None:
-    check(root, ())
+    check_account_files(root, ())
     (root / "etc/group").symlink_to(target)
-    check(root, ())
+    check_account_files(root, ())
 
 
 @pytest.mark.parametrize(
@@ -38,24 +38,24 @@ def test_links_to_what_is_no_file_are_not(root: Path, target: str) -> None:
     os.mkfifo(root / "odd")
     (root / "etc/group").symlink_to(target)
     with pytest.raises(InvalidInput, match="/etc/group of the container is not a regular file"):
-        check(root, ())
+        check_account_files(root, ())
 
 
 def test_what_is_mounted_there_counts(root: Path, tmp_path: Path) -> None:
     (root / "etc/passwd").unlink()
     os.mkfifo(root / "etc/passwd")
-    check(root, (BindMount(str(tmp_path / "outside"), "/etc/passwd"),))
+    check_account_files(root, (BindMount(str(tmp_path / "outside"), "/etc/passwd"),))
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(InvalidInput):
-        check(root, (BindMount(str(tmp_path / "fifo"), "/etc/passwd"),))
+        check_account_files(root, (BindMount(str(tmp_path / "fifo"), "/etc/passwd"),))
 
 
 def test_a_file_that_is_too_large_is_not_read(root: Path) -> None:
-    os.truncate(root / "etc/passwd", SIZE_LIMIT)
-    check(root, ())
-    os.truncate(root / "etc/passwd", SIZE_LIMIT + 1)
+    os.truncate(root / "etc/passwd", ACCOUNT_FILE_LIMIT)
+    check_account_files(root, ())
+    os.truncate(root / "etc/passwd", ACCOUNT_FILE_LIMIT + 1)
     with pytest.raises(InvalidInput):
-        check(root, ())
+        check_account_files(root, ())
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_a_file_that_is_too_large_is_not_read(root: Path) -> None:
     ],
 )
 def test_which_programs_open_them(version: str, opens: bool) -> None:
-    assert opens_them(version) is opens
+    assert opens_account_files(version) is opens

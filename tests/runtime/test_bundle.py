@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lamina.errors import InvalidInput
-from lamina.runtime import capabilities, seccomp
+from lamina.runtime import seccomp
 from lamina.runtime.bundle import process, render, resources
+from lamina.runtime.defaults import available_capabilities, granted_capabilities
 from lamina.runtime.spec import (
     BindMount,
     ContainerSpec,
@@ -33,7 +34,7 @@ def options_of(document: dict[str, Any], destination: str) -> list[str]:
 
 def test_defaults() -> None:
     document = rendered(hostname="box")
-    assert document["process"]["capabilities"]["bounding"] == list(capabilities.tweak())
+    assert document["process"]["capabilities"]["bounding"] == list(granted_capabilities())
     assert "CAP_SYS_ADMIN" not in document["process"]["capabilities"]["bounding"]
     assert document["hostname"] == "box"
     assert "/proc/kcore" in document["linux"]["maskedPaths"]
@@ -48,7 +49,7 @@ def test_defaults() -> None:
 
 def test_privileged_lifts_everything() -> None:
     document = rendered(privileged=True)
-    assert document["process"]["capabilities"]["bounding"] == list(capabilities.available())
+    assert document["process"]["capabilities"]["bounding"] == list(available_capabilities())
     assert document["linux"]["maskedPaths"] == []
     assert "seccomp" not in document["linux"]
     assert document["linux"]["resources"]["devices"] == [{"allow": True, "access": "rwm"}]
@@ -131,14 +132,14 @@ def test_resources_hold_only_what_was_set() -> None:
     ],
 )
 def test_capabilities_are_tweaked(add: list[str], drop: list[str], has: str, lacks: str) -> None:
-    held = capabilities.tweak(add, drop)
+    held = granted_capabilities(add, drop)
     assert has in held
     assert lacks not in held
 
 
 def test_unknown_capability() -> None:
     with pytest.raises(InvalidInput, match="CAP_FLY"):
-        capabilities.tweak(["fly"])
+        granted_capabilities(["fly"])
 
 
 def names(profile: dict[str, Any]) -> set[str]:

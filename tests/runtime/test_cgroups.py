@@ -8,11 +8,10 @@ from typing import Literal
 import pytest
 
 from lamina.errors import Conflict
-from lamina.runtime.cgroups.freezer import freeze
+from lamina.runtime.cgroups.control import freeze
 from lamina.runtime.cgroups.layout import Layout, detect
 from lamina.runtime.cgroups.stats import BlockIo, read
-from lamina.runtime.monitor import warmth
-from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
+from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, own_cgroup, remove
 from lamina.runtime.monitor.loop import Loop
 
 V1 = """30 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
@@ -113,6 +112,6 @@ def test_the_own_cgroup_is_found(tmp_path: Path) -> None:
     (tmp_path / "mine/cgroup.procs").touch()
     table = tmp_path / "table"
     table.write_text("4:memory:/elsewhere\n3:pids:/mine\n0::/\n")
-    assert warmth.own_cgroup((f"pids={tmp_path}",), str(table)) == str(tmp_path / "mine/cgroup.procs")
-    assert warmth.own_cgroup((f"cpu={tmp_path}",), str(table)) is None
-    assert warmth.own_cgroup((), "/gone") is None
+    assert own_cgroup((f"pids={tmp_path}",), str(table)) == str(tmp_path / "mine/cgroup.procs")
+    assert own_cgroup((f"cpu={tmp_path}",), str(table)) is None
+    assert own_cgroup((), "/gone") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lamina.runtime.monitor.jsonlog import MESSAGE_LIMIT, JsonLog
+from lamina.runtime.monitor.output import MESSAGE_LIMIT, JsonLog
 
 
 def lines(path: Path) -> list[dict[str, str]]:

@@ -12,9 +12,8 @@ from lamina.events import EventBus
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.reference import Reference
-from lamina.images.image import Image
+from lamina.images.image import Image, ImageUser
 from lamina.images.images import Images
-from lamina.images.remove import ImageUser
 from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import ingest
 from lamina.store.store import Store

@@ -16,8 +16,8 @@ from lamina.containers.record import Record
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
+from lamina.images.image import ImageUser
 from lamina.images.record import owner as image_owner
-from lamina.images.remove import ImageUser
 from lamina.store.store import Store
 
 BUCKET = "containers"

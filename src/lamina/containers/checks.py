@@ -14,7 +14,8 @@ from lamina.containers.launch import log_spec
 from lamina.containers.stop import parse_signal
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
-from lamina.runtime import capabilities, security
+from lamina.runtime import security
+from lamina.runtime.defaults import granted_capabilities
 from lamina.sandbox import limit_checks
 
 LONGEST_HOSTNAME = 64  # bytes, HOST_NAME_MAX
@@ -100,7 +101,7 @@ def check(host: HostConfig, config: Config) -> None:
     if "" in host.annotations:
         raise InvalidInput("invalid Annotations: the empty string is not permitted as an annotation key")
     security.check_labels(security.parse(host.security_opt))
-    capabilities.tweak(host.cap_add, host.cap_drop)
+    granted_capabilities(host.cap_add, host.cap_drop)
 
 
 def _check_modes(host: HostConfig) -> None:

@@ -27,7 +27,7 @@ from lamina.images.config_changes import inherit
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
 from lamina.runtime import security
-from lamina.runtime.cgroups.abilities import abilities
+from lamina.runtime.cgroups.layout import abilities
 from lamina.runtime.defaults import MASKED_PATHS, READONLY_PATHS
 from lamina.sandbox import limit_checks
 from lamina.sandbox.init_layers import InitLayers

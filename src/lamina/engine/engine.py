@@ -23,9 +23,9 @@ from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.errors import LaminaError, Unsupported
 from lamina.events import EventBus
 from lamina.formats.digest import Digest
+from lamina.images.image import ImageUser
 from lamina.images.images import Images
 from lamina.images.listing import ImagesUsage
-from lamina.images.remove import ImageUser
 from lamina.linux.files import private_directory
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime

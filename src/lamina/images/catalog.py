@@ -20,7 +20,7 @@ _ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 _CONFIGS_KEPT = 4096
 
 
-class Catalog:
+class ImageCatalog:
     """Reads images out of a store. Thread-safe; parsed configs are kept in memory, they never change."""
 
     def __init__(self, store: Store) -> None:
@@ -97,7 +97,7 @@ class Catalog:
 
 
 def find(tx: ReadTransaction, name: str) -> Digest:
-    """`Catalog.find`, in a view or transaction that the caller has."""
+    """`ImageCatalog.find`, in a view or transaction that the caller has."""
     reference = _as_reference(name)
     if reference is not None and (found := _by_reference(tx, reference)) is not None:
         return found

@@ -20,7 +20,7 @@ from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.formats.times import now
-from lamina.images.catalog import Catalog
+from lamina.images.catalog import ImageCatalog
 from lamina.images.config_changes import apply_changes, inherit
 from lamina.images.image import Image
 from lamina.images.record import ImageRecord, add_names, owner, read_record, write_record
@@ -49,7 +49,7 @@ class Created:
     taken: dict[str, Digest]
 
 
-def create(catalog: Catalog, images: Sequence[NewImage]) -> Created:
+def create(catalog: ImageCatalog, images: Sequence[NewImage]) -> Created:
     """Make these images, all or none.
 
     An image that exists keeps its names and gets the new ones. Raises NotFound for a layer that is not here,
@@ -74,7 +74,7 @@ def create(catalog: Catalog, images: Sequence[NewImage]) -> Created:
     return Created(made, taken)
 
 
-def _create(catalog: Catalog, tx: Transaction, image: NewImage, together: set[Digest]) -> dict[str, Digest]:
+def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: set[Digest]) -> dict[str, Digest]:
     image_id = image.config.digest
     before = read_record(tx, image_id)
     manifest = str(image.manifest.digest) if image.manifest else ""
@@ -116,7 +116,7 @@ def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> No
 
 
 def import_tar(
-    catalog: Catalog,
+    catalog: ImageCatalog,
     stream: Readable,
     reference: Reference | None,
     *,
@@ -173,7 +173,11 @@ class CommitOptions:
 
 
 def commit(
-    catalog: Catalog, base: Image | None, snapshot: Changed, options: CommitOptions, cancellation: Cancellation = NEVER
+    catalog: ImageCatalog,
+    base: Image | None,
+    snapshot: Changed,
+    options: CommitOptions,
+    cancellation: Cancellation = NEVER,
 ) -> Image:
     """Make the image. A container that changed no files gives an image without a new layer.
 

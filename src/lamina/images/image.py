@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lamina.formats.config import ImageConfig
@@ -89,3 +89,19 @@ def plain_manifest(image: Image) -> Manifest:
 def usable_time(written: str | None, fallback: str) -> str:
     """Return the time to show to people: `written`, unless it is missing or stands for "no time"."""
     return fallback if not written or written.startswith(_MEANINGLESS) else written
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUser:
+    """A container made from an image."""
+
+    container_id: str
+    running: bool
+
+
+Users = Callable[[Digest], Sequence[ImageUser]]
+
+
+def no_users(image_id: Digest) -> Sequence[ImageUser]:
+    """Return no container: what `Users` are where no containers can be."""
+    return ()

@@ -21,9 +21,9 @@ from lamina.images import create as creation
 from lamina.images import listing
 from lamina.images.archive.load import Loaded, load
 from lamina.images.archive.save import Piece, Sink, copy_to, images_to_save, pieces
-from lamina.images.catalog import Catalog, no_such_image
+from lamina.images.catalog import ImageCatalog, no_such_image
 from lamina.images.create import Changed, CommitOptions, NewImage, commit, import_tar
-from lamina.images.image import Image
+from lamina.images.image import Image, ImageUser, Users, no_users
 from lamina.images.listing import (
     LIST_FILTERS,
     PRUNE_FILTERS,
@@ -33,9 +33,8 @@ from lamina.images.listing import (
     ListedImage,
     history,
 )
-from lamina.images.prune import Pruned, prune
 from lamina.images.record import add_names, check_tag, children
-from lamina.images.remove import Deleted, ImageUser, Removal, Untagged, Users, no_users, remove
+from lamina.images.remove import Deleted, Pruned, Removal, Untagged, prune, remove
 from lamina.progress import Report, ignore
 from lamina.store.leases import Lease
 from lamina.store.store import Store
@@ -54,7 +53,7 @@ class Images:
         self.store = store
         self.events = events
         self.users = users
-        self.catalog = Catalog(store)
+        self.catalog = ImageCatalog(store)
         self._pruning = threading.Lock()
         self.catalog.drop_broken()
 

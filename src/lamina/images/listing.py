@@ -11,10 +11,9 @@ from lamina.formats.digest import Digest
 from lamina.formats.matching import Filters, compile_match, labels_match
 from lamina.formats.reference import Reference
 from lamina.formats.times import parse_moment
-from lamina.images.catalog import Catalog
-from lamina.images.image import Image, usable_time
+from lamina.images.catalog import ImageCatalog
+from lamina.images.image import Image, Users, usable_time
 from lamina.images.record import CHILDREN, read_record
-from lamina.images.remove import Users
 from lamina.store.transaction import ReadTransaction
 
 LIST_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
@@ -100,7 +99,7 @@ class _All:
 
 
 def list_images(
-    catalog: Catalog, users: Users, filters: ImageFilters, *, all_images: bool, shared_size: bool
+    catalog: ImageCatalog, users: Users, filters: ImageFilters, *, all_images: bool, shared_size: bool
 ) -> list[ListedImage]:
     """Images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
     everything = _read(catalog)
@@ -119,7 +118,7 @@ def list_images(
     return sorted(found, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
 
 
-def usage(catalog: Catalog, users: Users) -> ImagesUsage:
+def usage(catalog: ImageCatalog, users: Users) -> ImagesUsage:
     """`system df` for images."""
     listed = list_images(catalog, users, ImageFilters(), all_images=False, shared_size=True)
     sizes: dict[Digest, int] = {}
@@ -128,7 +127,7 @@ def usage(catalog: Catalog, users: Users) -> ImagesUsage:
     return ImagesUsage(tuple(listed), sum(sizes.values()))
 
 
-def _read(catalog: Catalog) -> _All:
+def _read(catalog: ImageCatalog) -> _All:
     with catalog.store.read() as tx:
         images = tuple(catalog.all(tx))
         parents = frozenset(key.partition("/")[0] for key, _ in tx.items(CHILDREN))
@@ -136,7 +135,7 @@ def _read(catalog: Catalog) -> _All:
     return _All(images, parents, users)
 
 
-def _bounds(catalog: Catalog, filters: ImageFilters) -> tuple[int | None, int | None]:
+def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, int | None]:
     """Images must be older than the first time and newer than the second."""
     with catalog.store.read() as tx:
         before = [catalog.load(tx, catalog.find(name)).dated_ns for name in filters.before]
@@ -188,7 +187,7 @@ class HistoryStep:
     comment: str
 
 
-def history(catalog: Catalog, tx: ReadTransaction, image: Image) -> list[HistoryStep]:
+def history(catalog: ImageCatalog, tx: ReadTransaction, image: Image) -> list[HistoryStep]:
     """The steps of `image`; those whose image is in its chain of parents carry that image's ID and tags."""
     sizes = iter(image.layer_sizes)
     made = [0 if step.empty_layer else next(sizes, 0) for step in image.config.history]
@@ -209,7 +208,7 @@ def history(catalog: Catalog, tx: ReadTransaction, image: Image) -> list[History
     return steps
 
 
-def _parent(catalog: Catalog, tx: ReadTransaction, image: Image | None) -> Image | None:
+def _parent(catalog: ImageCatalog, tx: ReadTransaction, image: Image | None) -> Image | None:
     if image is None or image.parent is None or read_record(tx, image.parent) is None:
         return None
     return catalog.load(tx, image.parent)

@@ -1,6 +1,6 @@
-"""Untag or delete: what `rmi` means (dockerd's rules), decided in one transaction.
+"""Untag, delete, prune: what `rmi` and `image prune` mean (dockerd's rules); a transaction decides each removal.
 
-A name is taken away; when it was the last one, the image goes, and with it its parents that have neither name nor
+A name is taken away. When it was the last one, the image goes, and with it its parents that have neither name nor
 child nor container. Layers that nobody else needs go with the commit.
 """
 
@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lamina.errors import Conflict, InvalidInput
+from lamina.cancellation import NEVER, Cancellation
+from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.config import chain_ids
 from lamina.formats.digest import Digest
+from lamina.formats.matching import labels_match
 from lamina.formats.reference import Reference
-from lamina.images.catalog import Catalog, find
-from lamina.images.record import children, delete_record, read_record, remove_names
+from lamina.images.catalog import ImageCatalog, find
+from lamina.images.image import Image, ImageUser, Users
+from lamina.images.listing import ImageFilters
+from lamina.images.record import CHILDREN, children, delete_record, read_record, remove_names
 from lamina.store.transaction import Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class ImageUser:
-    """A container made from an image."""
-
-    container_id: str
-    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +41,6 @@ class Deleted:
 
 
 Removal = Untagged | Deleted
-Users = Callable[[Digest], Sequence[ImageUser]]
-
-
-def no_users(image_id: Digest) -> Sequence[ImageUser]:
-    """Return no container: what `Users` are where no containers can be."""
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +51,7 @@ class _Wish:
     prune: bool
 
 
-def remove(catalog: Catalog, users: Users, name: str, *, force: bool, prune: bool) -> list[Removal]:
+def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune: bool) -> list[Removal]:
     """Remove what `name` means; `prune` takes unneeded parents along. Raises NotFound, and Conflict naming the user."""
     while True:
         image_id = catalog.find(name)
@@ -75,7 +65,7 @@ def remove(catalog: Catalog, users: Users, name: str, *, force: bool, prune: boo
         return work.report(set(tx.dropped))
 
 
-def _users_of_line(catalog: Catalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:
+def _users_of_line(catalog: ImageCatalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:
     """The containers of an image and of its ancestors, asked before the transaction so that no lock is held."""
     found: dict[Digest, Sequence[ImageUser]] = {}
     current: Digest | None = image_id
@@ -90,7 +80,7 @@ def _users_of_line(catalog: Catalog, users: Users, image_id: Digest) -> dict[Dig
 class _Work:
     """One removal inside its transaction."""
 
-    def __init__(self, catalog: Catalog, tx: Transaction, users: dict[Digest, Sequence[ImageUser]]) -> None:
+    def __init__(self, catalog: ImageCatalog, tx: Transaction, users: dict[Digest, Sequence[ImageUser]]) -> None:
         self._catalog = catalog
         self._tx = tx
         self._users = users
@@ -198,3 +188,56 @@ def _names_to_take(names: Sequence[Reference], name: str) -> list[Reference]:
     if given.digest is None and not any(other.digest is None for other in kin):
         return [given, *kin]
     return [given]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went; `reclaimed` is the bytes of the files in the layers that did, as Docker counts."""
+
+    removed: tuple[Removal, ...]
+    reclaimed: int
+
+
+def prune(
+    catalog: ImageCatalog,
+    filters: ImageFilters,
+    remove: Callable[[str], list[Removal]],
+    cancellation: Cancellation = NEVER,
+) -> Pruned:
+    """Remove images without a tag, or with `dangling=false` all that no container uses; then collect content.
+
+    `remove` is how one name goes away; what is in use stays, silently.
+    """
+    removed: list[Removal] = []
+    for image in _candidates(catalog, filters):
+        cancellation.check()
+        for name in _names_of(image, dangling_only=filters.dangling is not False):
+            try:
+                removed.extend(remove(name))
+            except (Conflict, NotFound):
+                continue  # in use, or gone since with an image that stood on it
+    catalog.store.collect()
+    return Pruned(tuple(removed), sum(item.reclaimed for item in removed if isinstance(item, Deleted)))
+
+
+def _candidates(catalog: ImageCatalog, filters: ImageFilters) -> list[Image]:
+    with catalog.store.read() as tx:
+        images = list(catalog.all(tx))
+        parents = {key.partition("/")[0] for key, _ in tx.items(CHILDREN)}
+    return [image for image in images if _is_unneeded(image, filters, str(image.id) in parents)]
+
+
+def _is_unneeded(image: Image, filters: ImageFilters, has_children: bool) -> bool:
+    named = bool(image.references or image.digests)
+    if has_children and (filters.dangling is not False or not named):
+        return False
+    if filters.until is not None and image.dated_ns > filters.until:
+        return False
+    return labels_match(image.labels, filters.labels)
+
+
+def _names_of(image: Image, *, dangling_only: bool) -> list[str]:
+    """What to remove so that the image goes: its names, or its ID where it has none."""
+    if dangling_only and image.references:
+        return []
+    return [str(name) for name in (*image.references, *image.digests)] or [str(image.id)]

@@ -24,7 +24,7 @@ LONGEST_NAME = 128  # characters; dockerd takes any name that is not blank
 _DRIVERS = {"bridge": "bridge", "": "bridge", "host": "host", "null": "null"}
 
 
-class Catalog:
+class NetworkCatalog:
     """Networks by id and name. Thread-safe; every change is in the store before it is seen."""
 
     def __init__(self, store: Store) -> None:
@@ -111,7 +111,7 @@ def new_network(name: str, options: NetworkOptions) -> Network:
     )
 
 
-def predefined(catalog: Catalog) -> None:
+def predefined(catalog: NetworkCatalog) -> None:
     """Sees to it that the networks host and none exist."""
     for name, driver in ((HOST, "host"), (NONE, "null")):
         if catalog.find(name) is None:

@@ -17,7 +17,7 @@ from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.bridges import Bridges, Unsettled
-from lamina.network.catalog import Catalog, Endpoints, check_removable, default_options, new_network, predefined
+from lamina.network.catalog import Endpoints, NetworkCatalog, check_removable, default_options, new_network, predefined
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links, Peer, set_default_route
 from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Ipam, Network, NetworkOptions, PortBinding, Subnet
@@ -60,7 +60,7 @@ class Networks:
     ) -> None:
         self._bridge = bridge
         self._events = events
-        self._catalog = Catalog(store)
+        self._catalog = NetworkCatalog(store)
         self._links = Links()
         self._firewall = Firewall(open_nft(), f"lamina-{bridge}")
         self._bridges = Bridges(self._links, self._firewall, pools)

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lamina.runtime import capabilities, defaults, seccomp
+from lamina.runtime import defaults, seccomp
+from lamina.runtime.defaults import granted_capabilities
 from lamina.runtime.spec import (
     AnyMount,
     BindMount,
@@ -48,7 +49,7 @@ def render(spec: ContainerSpec, rootfs: Path, cgroups_path: str, *, cgroup_v2: b
 def _held(spec: ProcessSpec, privileged: bool) -> tuple[str, ...]:
     if spec.capabilities is not None:
         return spec.capabilities
-    return capabilities.tweak(privileged=privileged or spec.privileged)
+    return granted_capabilities(privileged=privileged or spec.privileged)
 
 
 def process(spec: ProcessSpec, *, privileged: bool = False) -> dict[str, Any]:

@@ -1,9 +1,16 @@
-"""Docker's defaults for Linux containers, as data for config.json (moby daemon/pkg/oci/defaults.go)."""
+"""Docker's defaults for Linux containers (moby daemon/pkg/oci/defaults.go), and what options make of its capabilities.
+
+Mounts, devices, paths and sysctls are data for config.json.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from lamina.errors import InvalidInput
 
 MASKED_PATHS: tuple[str, ...] = (
     "/proc/asound",
@@ -23,6 +30,74 @@ MASKED_PATHS: tuple[str, ...] = (
 READONLY_PATHS: tuple[str, ...] = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _capability_names(names: str) -> tuple[str, ...]:
+    return tuple(f"CAP_{name}" for name in names.split())
+
+
+# In the order of linux/capability.h: the bit number is the index.
+KNOWN_CAPABILITIES: tuple[str, ...] = _capability_names(
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT "
+    "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE "
+    "AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ "
+    "PERFMON BPF CHECKPOINT_RESTORE"
+)
+
+DEFAULT_CAPABILITIES: tuple[str, ...] = _capability_names(
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT "
+    "KILL AUDIT_WRITE"
+)
+
+
+@cache
+def available_capabilities() -> tuple[str, ...]:
+    """The capabilities this process may give away: those of its bounding set."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapBnd:"):
+            mask = int(line.split()[1], 16)
+            return tuple(name for bit, name in enumerate(KNOWN_CAPABILITIES) if mask >> bit & 1)
+    return KNOWN_CAPABILITIES
+
+
+def normalise_capabilities(names: Iterable[str]) -> list[str]:
+    """Names as people write them ("net_admin", "CAP_NET_ADMIN", "all") in their full form.
+
+    Raises InvalidInput for unknown names and for those this machine withholds.
+    """
+    found = []
+    for given in names:
+        name = given.upper()
+        if name == "ALL":
+            found.append(name)
+            continue
+        if not name.startswith("CAP_"):
+            name = f"CAP_{name}"
+        if name not in KNOWN_CAPABILITIES:
+            raise InvalidInput(f'unknown capability: "{name}"', capability=given)
+        if name not in available_capabilities():
+            raise InvalidInput(
+                f'capability not supported by your kernel or not available in the current environment: "{name}"',
+                capability=given,
+            )
+        found.append(name)
+    return found
+
+
+def granted_capabilities(
+    add: Iterable[str] = (), drop: Iterable[str] = (), *, privileged: bool = False
+) -> tuple[str, ...]:
+    """The capabilities of a container, by Docker's rules: ALL may be added or dropped, dropping comes first."""
+    if privileged:
+        return available_capabilities()
+    dropped, added = normalise_capabilities(drop), normalise_capabilities(add)
+    if "ALL" in added:
+        return tuple(name for name in available_capabilities() if name not in dropped)
+    if "ALL" in dropped:
+        return tuple(dict.fromkeys(added))
+    kept = [name for name in DEFAULT_CAPABILITIES if name in available_capabilities() and name not in dropped]
+    return tuple(dict.fromkeys(kept + added))
 
 
 def mount(destination: str, type: str, source: str, *options: str) -> dict[str, Any]:

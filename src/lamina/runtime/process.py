@@ -18,7 +18,7 @@ from typing import Any
 
 from lamina.errors import Conflict, Internal, LaminaError, NotFound, Unavailable
 from lamina.runtime.monitor import protocol
-from lamina.runtime.watcher import Watcher
+from lamina.runtime.monitors import Watcher
 
 DELETE_SECONDS = 20.0
 _ANSWER_SECONDS = protocol.START_SECONDS + 30  # the monitor ends a start that takes longer, and must clear up

@@ -14,19 +14,18 @@ from pathlib import Path
 
 from lamina.errors import Conflict, NotFound, Unsupported
 from lamina.progress import ignore
-from lamina.runtime.binary import Program
-from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job, LogFile
 from lamina.runtime.process import OnExit
 from lamina.runtime.spec import ContainerSpec
 from lamina.runtime.task import Task
+from lamina.runtime.task_host import Program, TaskHost
 
 LogSpec = LogFile
 
 
-class Runtime(Launcher):
-    """Makes tasks, and finds again those that outlived an earlier engine; made and closed as a Launcher is."""
+class Runtime(TaskHost):
+    """Makes tasks, and finds again those that outlived an earlier engine; made and closed as a TaskHost is."""
 
     def create(
         self,

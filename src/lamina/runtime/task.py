@@ -16,20 +16,19 @@ import msgspec
 from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError
 from lamina.formats.document import encode_json
 from lamina.progress import ignore
-from lamina.runtime import account_files, bundle
-from lamina.runtime.binary import Program
+from lamina.runtime import bundle
 from lamina.runtime.cgroups import layout as cgroup_layout
-from lamina.runtime.cgroups.freezer import freeze
+from lamina.runtime.cgroups.control import freeze, lift
 from lamina.runtime.cgroups.stats import Stats
 from lamina.runtime.cgroups.stats import read as read_stats
-from lamina.runtime.cgroups.unlimited import lift
 from lamina.runtime.failure import EXECUTING, UNKNOWN, explain, last_message, read_log
-from lamina.runtime.launcher import Launcher
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.placement import place
 from lamina.runtime.process import ExitStatus, OnExit, Process, read_exit
 from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
+from lamina.runtime.task_host import Program, TaskHost
+from lamina.runtime.users import check_account_files
 
 
 class Task(Process):
@@ -37,16 +36,16 @@ class Task(Process):
 
     def __init__(
         self,
-        launcher: Launcher,
+        host: TaskHost,
         id: str,
         directory: Path,
         cgroup: str,
         on_exit: OnExit,
         on_oom: Callable[[], None],
     ) -> None:
-        super().__init__(directory, launcher.watcher, on_exit, on_oom)
+        super().__init__(directory, host.watcher, on_exit, on_oom)
         self.id = id
-        self._launcher = launcher
+        self._host = host
         self._cgroup = cgroup
         self._configured: tuple[ContainerSpec, Path] | None = None
         self._filter_key = ""
@@ -54,54 +53,54 @@ class Task(Process):
     def configure(self, spec: ContainerSpec, rootfs: Path) -> None:
         """Say what the task is to be, in place of what was said before; to be called before the start.
 
-        Raises what `Launcher.confined` does.
+        Raises what `TaskHost.confined` does.
         """
-        launcher = self._launcher
-        spec = replace(spec, process=launcher.confined(spec.process))
+        host = self._host
+        spec = replace(spec, process=host.confined(spec.process))
         placement = place(spec, rootfs)
-        document = bundle.render(placement.left(spec), rootfs, self._cgroup, cgroup_v2=launcher.layout.v2)
-        self._filter_key = launcher.filters.apply(document)
+        document = bundle.render(placement.left(spec), rootfs, self._cgroup, cgroup_v2=host.layout.v2)
+        self._filter_key = host.filters.apply(document)
         (self._directory / "config.json").write_bytes(encode_json(document))
         (self._directory / protocol.MOUNTS_FILE).write_bytes(encode_json(placement.document(rootfs)))
         self._configured = spec, rootfs
 
     def start(self) -> int:
-        """See Process; what the runtime compiled for it is kept for the next. Raises what `account_files.check` does,
+        """See Process; what the runtime compiled for it is kept for the next. Raises what `check_account_files` does,
         too."""
-        if self._configured is not None and self._launcher.program.opens_accounts:
+        if self._configured is not None and self._host.program.opens_accounts:
             spec, rootfs = self._configured
-            account_files.check(rootfs, spec.mounts)
+            check_account_files(rootfs, spec.mounts)
         pid = super().start()
-        self._launcher.filters.learn(self._filter_key, self.id)
+        self._host.filters.learn(self._filter_key, self.id)
         return pid
 
     def pause(self) -> None:
         """Freezes every process of the container."""
-        freeze(self._launcher.layout, self._cgroup, True)
+        freeze(self._host.layout, self._cgroup, True)
 
     def resume(self) -> None:
         """Lets them go on."""
-        freeze(self._launcher.layout, self._cgroup, False)
+        freeze(self._host.layout, self._cgroup, False)
 
     def stats(self) -> Stats:
         """What the container has used so far."""
-        return read_stats(self._launcher.layout, self._cgroup)
+        return read_stats(self._host.layout, self._cgroup)
 
     def processes(self) -> list[int]:
         """Ids in the host's namespace of all processes in the container."""
-        layout = self._launcher.layout
+        layout = self._host.layout
         found = (cgroup_layout.processes(directory) for directory in layout.directories(self._cgroup).values())
         return next((pids for pids in found if pids), [])
 
     def update(self, limits: Resources) -> None:
         """Set the limits that are not None; -1 ends one. Raises CommandFailed with the runtime's words when one is
         refused, Conflict when the container has ended."""
-        program = self._launcher.program
-        others = lift(self._launcher.layout, self._cgroup, limits)
+        program = self._host.program
+        others = lift(self._host.layout, self._cgroup, limits)
         if program.name == "crun":  # runc sets all that it remembers at each update, so it must hear of the end
             limits = others
-        command = self._launcher.command(program, self._directory, "update", "--resources", "-", self.id)
-        done = self._launcher.spawner.run(command, program.hide, msgspec.json.encode(bundle.resources(limits)))
+        command = self._host.command(program, self._directory, "update", "--resources", "-", self.id)
+        done = self._host.spawner.run(command, program.hide, msgspec.json.encode(bundle.resources(limits)))
         if done.exit_code:
             self.check_alive()
             log = self._log_text()
@@ -114,7 +113,7 @@ class Task(Process):
             raise Conflict("the container has ended")
 
     def expect_exec(self) -> None:
-        """Says that an exec is about to come, which makes its start quicker (see `monitor.warmth`); costs little."""
+        """Says that an exec is about to come, which makes its start quicker (see `monitor.cgroup`); costs little."""
         with suppress(LaminaError):  # only a hint
             self._ask({"op": "warm"})
 
@@ -128,18 +127,18 @@ class Task(Process):
     ) -> Exec:
         """Prepares another process in the running container; its `start` runs it. It has a monitor of its own.
 
-        Raises Conflict when the container does not run, and what `Launcher.confined` does.
+        Raises Conflict when the container does not run, and what `TaskHost.confined` does.
         """
         if not self.pid:
             raise Conflict("the container is not running")
-        spec = self._launcher.confined(spec)
-        program = self._launcher.program
+        spec = self._host.confined(spec)
+        program = self._host.program
         directory = self._directory / f"exec-{exec_id}"
         directory.mkdir(mode=0o700)
         try:
             (directory / "process.json").write_bytes(encode_json(bundle.process(spec)))
-            process = Exec(self._launcher, self, directory, spec, on_exit)
-            self._launcher.fork(self._exec_job(program, directory, spec, stdin), process)
+            process = Exec(self._host, self, directory, spec, on_exit)
+            self._host.fork(self._exec_job(program, directory, spec, stdin), process)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -148,7 +147,7 @@ class Task(Process):
     def _exec_job(self, program: Program, directory: Path, spec: ProcessSpec, stdin: bool) -> Job:
         terminal = ("--tty", "--console-socket", "{console}") if spec.terminal else ()
         files = ("--pid-file", str(directory / protocol.PID_FILE), "--process", str(directory / "process.json"))
-        run = self._launcher.command(program, directory, "exec", "--detach", *files, *terminal, self.id)
+        run = self._host.command(program, directory, "exec", "--detach", *files, *terminal, self.id)
         return Job(
             directory=str(directory),
             run=run,
@@ -156,8 +155,8 @@ class Task(Process):
             terminal=spec.terminal,
             console=spec.console_size,
             stdin=stdin,
-            hierarchies=self._launcher.layout.hierarchies,
-            start_seconds=self._launcher.start_seconds,
+            hierarchies=self._host.layout.hierarchies,
+            start_seconds=self._host.start_seconds,
         )
 
     def delete(self) -> None:
@@ -192,10 +191,10 @@ class Task(Process):
         return status
 
     def _clear_state(self) -> None:
-        program = self._launcher.program
-        command = self._launcher.command(program, self._directory, "delete", "--force", self.id)
-        self._launcher.spawner.run(command, program.hide)
-        for directory in self._launcher.layout.everywhere(self._cgroup):
+        program = self._host.program
+        command = self._host.command(program, self._directory, "delete", "--force", self.id)
+        self._host.spawner.run(command, program.hide)
+        for directory in self._host.layout.everywhere(self._cgroup):
             cgroup_layout.remove(directory)
 
     def _log_text(self) -> str:
@@ -215,16 +214,16 @@ class Task(Process):
 class Exec(Process):
     """A process exec'd into a container. Its directory goes away with it."""
 
-    def __init__(self, launcher: Launcher, task: Task, directory: Path, spec: ProcessSpec, on_exit: OnExit) -> None:
-        super().__init__(directory, launcher.watcher, on_exit, ignore)
-        self._launcher = launcher
+    def __init__(self, host: TaskHost, task: Task, directory: Path, spec: ProcessSpec, on_exit: OnExit) -> None:
+        super().__init__(directory, host.watcher, on_exit, ignore)
+        self._host = host
         self._task = task
         self._spec = spec
 
     def start(self) -> int:
-        """See Process. Raises what `account_files.check` does."""
-        if self._launcher.program.opens_accounts:
-            account_files.check(Path(f"/proc/{self._task.pid}/root"), ())
+        """See Process. Raises what `check_account_files` does."""
+        if self._host.program.opens_accounts:
+            check_account_files(Path(f"/proc/{self._task.pid}/root"), ())
         return super().start()
 
     def _gone(self) -> None:

@@ -1,18 +1,31 @@
-"""Who a container's process is: names and numbers of USER resolved by the image's own passwd and group files."""
+"""Who a container's process is: names and numbers of USER resolved by the image's own passwd and group files.
+
+runc opens both files from inside the container before it starts a process, whatever it was told: before version 1.3
+even for users given as numbers with HOME in the environment (opencontainers/runc pull request 3999). A FIFO there makes
+it wait for ever, and a device without an end fills its memory. So `check_account_files` looks at them before such a
+runtime does.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamina.errors import InvalidInput
 from lamina.linux.files import is_made_up
-from lamina.linux.paths import openat2
-from lamina.runtime.spec import User
+from lamina.linux.paths import followed, openat2
+from lamina.runtime.failure import inspect
+from lamina.runtime.spec import AnyMount, User
 
 FILE_LIMIT = 4 << 20  # bytes of passwd or group that are read
+_ACCOUNT_FILES = ("/etc/passwd", "/etc/group")
+ACCOUNT_FILE_LIMIT = 64 << 20  # bytes; of a line without an end all is kept
+_KERNEL_PLACES = ("/dev/", "/proc/", "/sys/")  # what is there when runc looks is not what the image has
+_FIRST_RUNC_WITHOUT = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +117,35 @@ def _in_range(number: str) -> int:
     if len(number) > 20 or int(number) > 0x7FFFFFFF:
         raise InvalidInput(f"uids and gids must be in range 0-{0x7FFFFFFF}", value=number)
     return int(number)
+
+
+def opens_account_files(version: str) -> bool:
+    """Whether the runtime program that tells `version` of itself (`--version`) opens those files."""
+    if not version.startswith("runc version "):
+        return False
+    number = re.match(r"runc version (\d+)\.(\d+)", version)
+    return number is None or (int(number[1]), int(number[2])) < _FIRST_RUNC_WITHOUT
+
+
+def check_account_files(root: Path, mounts: Sequence[AnyMount]) -> None:
+    """Raises InvalidInput when one of the files in the tree at `root`, with `mounts` over it, is neither missing nor a
+    regular file of a size that can be read."""
+    for path in _ACCOUNT_FILES:
+        final = _followed(root, path)
+        status = inspect(final, root, mounts)
+        plain = status is None or (stat.S_ISREG(status.st_mode) and status.st_size <= ACCOUNT_FILE_LIMIT)
+        if not plain or f"{final}/".startswith(_KERNEL_PLACES):
+            raise InvalidInput(
+                f"{path} of the container is not a regular file of at most {ACCOUNT_FILE_LIMIT >> 20} MiB",
+                advice="runc before 1.3 would open it and may wait for ever: use crun, or a newer runc",
+                path=path,
+                exit_code=128,
+            )
+
+
+def _followed(root: Path, path: str) -> str:
+    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return followed(root_fd, path)
+    finally:
+        os.close(root_fd)

@@ -9,7 +9,7 @@ import msgspec
 
 from lamina.api.containers import Resources
 from lamina.errors import InvalidInput
-from lamina.runtime.cgroups.abilities import Abilities
+from lamina.runtime.cgroups.layout import Abilities
 
 MINIMUM_MEMORY = 6 << 20  # bytes, as dockerd
 _NO_CGROUP = "or the cgroup is not mounted."

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lamina.api.containers import Config, ExecConfig, HostConfig
 from lamina.errors import Unavailable
-from lamina.runtime import capabilities, defaults, security, users
+from lamina.runtime import defaults, security, users
+from lamina.runtime.defaults import granted_capabilities
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
 from lamina.sandbox import limits, mounts
 from lamina.sandbox.etc_files import file_mounts
@@ -80,7 +81,7 @@ def _first_process(spec: SandboxSpec, root: Path, settings: Defaults) -> Process
         user=account.user,
         terminal=config.tty,
         console_size=host.console_size if host.console_size != (0, 0) else None,
-        capabilities=capabilities.tweak(host.cap_add, host.cap_drop, privileged=host.privileged),
+        capabilities=granted_capabilities(host.cap_add, host.cap_drop, privileged=host.privileged),
         no_new_privileges=options.no_new_privileges,
         rlimits=limits.rlimits(host.ulimits, settings.ulimits),
         oom_score_adj=host.oom_score_adj or None,
@@ -100,7 +101,9 @@ def exec_process(config: Config, host: HostConfig, request: ExecConfig, root: Pa
         user=account.user,
         terminal=request.tty,
         console_size=request.console_size,
-        capabilities=capabilities.tweak(host.cap_add, host.cap_drop, privileged=request.privileged or host.privileged),
+        capabilities=granted_capabilities(
+            host.cap_add, host.cap_drop, privileged=request.privileged or host.privileged
+        ),
         no_new_privileges=options.no_new_privileges,
         rlimits=limits.rlimits(host.ulimits, settings.ulimits),
         apparmor=options.profile(privileged=host.privileged),  # as moby: not lifted by `exec --privileged`

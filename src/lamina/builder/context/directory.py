@@ -19,8 +19,8 @@ from lamina.dockerfile.ignore import IgnoreMatcher, Verdict
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.tree import Content, Node, Tree
-from lamina.linux.identity import Caller, acting_as
 from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+from lamina.linux.processes import Caller, acting_as
 
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 

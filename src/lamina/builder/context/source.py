@@ -29,7 +29,7 @@ from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Prefixed, Readable
 from lamina.layers.tree import Tree, find, read_all
-from lamina.linux.identity import Caller
+from lamina.linux.processes import Caller
 from lamina.progress import ignore
 
 DEFAULT_NAME = "Dockerfile"

@@ -29,7 +29,7 @@ from lamina.builder.steps import image_for
 from lamina.errors import CommandFailed
 from lamina.layers.layer import Layer
 from lamina.layers.tree import entry_at, resolve
-from lamina.runtime.cgroups.abilities import abilities
+from lamina.runtime.cgroups.layout import abilities
 from lamina.sandbox import limit_checks
 from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms, ensure_directory
 from lamina.sandbox.spec import Defaults, MountPoint, SandboxSpec

@@ -26,7 +26,7 @@ from lamina.daemon.http.decoding import decode, parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
 from lamina.formats.document import check_depth, encode_json, spelled, without_nulls
 from lamina.formats.text import valid_unicode
-from lamina.linux.identity import Caller
+from lamina.linux.processes import Caller
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ from lamina.formats.reference import Reference
 from lamina.images.archive import docker, layout
 from lamina.images.archive.intake import Intake, take_in
 from lamina.images.archive.plan import PlannedImage, check_layers
-from lamina.images.catalog import Catalog
+from lamina.images.catalog import ImageCatalog
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
@@ -31,7 +31,7 @@ class Loaded:
         return self.image.id
 
 
-def load(catalog: Catalog, stream: Readable, platform: Platform | None, report: Report) -> list[Loaded]:
+def load(catalog: ImageCatalog, stream: Readable, platform: Platform | None, report: Report) -> list[Loaded]:
     """Load an archive from a stream that is read once, compressed or not.
 
     Raises InvalidInput for what is no image archive or leads outside itself, Corrupt for wrong digests, NotFound for

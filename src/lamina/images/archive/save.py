@@ -13,7 +13,7 @@ from lamina.formats.document import encode
 from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
 from lamina.images.archive import docker, layout
-from lamina.images.catalog import Catalog
+from lamina.images.catalog import ImageCatalog
 from lamina.images.image import Image, plain_manifest
 from lamina.images.record import REFERENCES
 from lamina.layers.entry import Entry, EntryType
@@ -200,7 +200,7 @@ def _repositories(images: Sequence[SavedImage]) -> bytes | None:
     return encode(names) if names else None
 
 
-def images_to_save(catalog: Catalog, names: Sequence[str]) -> list[SavedImage]:
+def images_to_save(catalog: ImageCatalog, names: Sequence[str]) -> list[SavedImage]:
     """A repository means all its tags; a tag itself; an ID or a digest the image without a name.
 
     Each image comes once, in the order it was first named; no names give none. Raises NotFound, InvalidInput.
@@ -223,7 +223,7 @@ def _parse(name: str) -> Reference | None:
         return None  # a full ID
 
 
-def _of_repository(catalog: Catalog, name: str) -> list[tuple[Digest, Reference | None]]:
+def _of_repository(catalog: ImageCatalog, name: str) -> list[tuple[Digest, Reference | None]]:
     """All tags of a repository that was named without a tag."""
     wanted = _parse(name)
     if wanted is None or wanted.tag or wanted.digest:
@@ -235,7 +235,7 @@ def _of_repository(catalog: Catalog, name: str) -> list[tuple[Digest, Reference 
         ]
 
 
-def _tag(catalog: Catalog, name: str) -> Reference | None:
+def _tag(catalog: ImageCatalog, name: str) -> Reference | None:
     """The tag that was named, if it is one and not an ID that looks alike."""
     wanted = _parse(name)
     if wanted is None or wanted.tag is None or wanted.digest is not None:

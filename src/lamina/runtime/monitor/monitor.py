@@ -15,15 +15,13 @@ from contextlib import suppress
 from typing import Any
 
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
-from lamina.runtime.monitor.ending import end_descendants, wait_at_most
-from lamina.runtime.monitor.jsonlog import JsonLog
-from lamina.runtime.monitor.launch import Console, spawn
+from lamina.runtime.monitor.cgroup import OomWatch, Warmth, kill_all, oom_kills, own_cgroup, remove
 from lamina.runtime.monitor.loop import READ, Loop
+from lamina.runtime.monitor.output import JsonLog, Output
 from lamina.runtime.monitor.peers import Peers
+from lamina.runtime.monitor.programs import Console, end_descendants, spawn, wait_at_most
 from lamina.runtime.monitor.protocol import Job
-from lamina.runtime.monitor.streams import Input, Output
-from lamina.runtime.monitor.warmth import Warmth, own_cgroup
+from lamina.runtime.monitor.streams import Input
 
 DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from processes that inherited it (as Docker)
 UNWANTED_SECONDS = 3.0  # how long a start that nobody wants any more may go on

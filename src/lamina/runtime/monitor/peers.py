@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.loop import HANGUP, READ, Loop
-from lamina.runtime.monitor.streams import Input, Output
+from lamina.runtime.monitor.output import Output
+from lamina.runtime.monitor.streams import Input
 
 
 class Served(Protocol):

@@ -18,10 +18,9 @@ from typing import Any, NoReturn
 from lamina.linux.files import make_private_by_default
 from lamina.linux.processes import become_subreaper, name_process, set_limit
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.ending import wait_at_most
-from lamina.runtime.monitor.launch import spawn
 from lamina.runtime.monitor.monitor import Monitor
 from lamina.runtime.monitor.peers import ignore_signals
+from lamina.runtime.monitor.programs import spawn, wait_at_most
 
 MESSAGE_LIMIT = 1 << 18
 

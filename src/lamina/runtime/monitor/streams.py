@@ -1,4 +1,4 @@
-"""The streams of one task: its input, its output, and the clients attached to them."""
+"""The clients attached to a task, and its input, which they write to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import socket
 from collections.abc import Callable
 
 from lamina.formats.frames import STDERR, STDOUT, frame_head
-from lamina.runtime.monitor.jsonlog import JsonLog
 from lamina.runtime.monitor.loop import HANGUP, READ, WRITE, Loop
 
 CHUNK = 64 * 1024
-DRAIN_LIMIT = 2 << 20  # bytes: more than a pipe holds (fcntl(2), F_SETPIPE_SZ), so more comes from a live writer
 CLIENT_LIMIT = 1 << 20  # bytes a client may lag behind before the task's output waits for it, as with Docker
 INPUT_LIMIT = 64 * 1024
 
@@ -254,97 +252,3 @@ class Client:
             self._connection.close()
             self._pending.clear()
             self._changed()
-
-
-class Output:
-    """The task's output: read once, logged, and sent to every client. Waits while a client lags too far behind."""
-
-    def __init__(self, loop: Loop, log: JsonLog | None, last_client_gone: Callable[[], None]) -> None:
-        self._loop = loop
-        self._log = log
-        self._sources: dict[int, str] = {}
-        self._paused = False
-        self._last_client_gone = last_client_gone
-        self._clients: list[Client] = []
-
-    @property
-    def ended(self) -> bool:
-        """Whether every source has come to its end."""
-        return not self._sources
-
-    @property
-    def clients(self) -> list[Client]:
-        return self._clients
-
-    def read_from(self, fd: int, stream: str) -> None:
-        os.set_blocking(fd, False)
-        self._sources[fd] = stream
-        self._watch(fd)
-
-    def _watch(self, fd: int) -> None:
-        def ready(events: int) -> None:
-            self._read(fd)
-
-        self._loop.watch(fd, READ, ready)
-
-    def attach(
-        self, connection: socket.socket, streams: frozenset[str], input: Input | None, *, raw: bool, keys: bytes
-    ) -> None:
-        """Send the output of `streams` to a client, and what the client sends to `input`."""
-        client = Client(self._loop, connection, streams, input, self._settle, raw=raw, keys=keys)
-        self._clients.append(client)
-        client.begin()
-
-    def _settle(self) -> None:
-        """Drops closed clients, and stops or resumes reading as the slowest client asks."""
-        self._clients = [client for client in self._clients if not client.closed]
-        paused = any(client.lagging for client in self._clients)
-        if paused != self._paused:
-            self._paused = paused
-            for fd in list(self._sources):
-                if paused:
-                    self._loop.forget(fd)
-                else:
-                    self._watch(fd)
-        if not self._clients:
-            self._last_client_gone()
-
-    def _read(self, fd: int) -> bool:
-        """Takes one chunk; says whether there may be more now."""
-        try:
-            data = os.read(fd, CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:  # EIO: nobody holds the terminal any more
-            data = b""
-        if not data:
-            self._drop(fd)
-            return False
-        stream = self._sources[fd]
-        if self._log is not None:
-            self._log.write(stream, data)
-        for client in list(self._clients):
-            client.send(stream, data)
-        return True
-
-    def _drop(self, fd: int) -> None:
-        self._loop.forget(fd)
-        del self._sources[fd]
-        os.close(fd)
-
-    def drain(self) -> None:
-        """Takes all that is there now, at the task's end, without waiting for slow clients. What processes that go on
-        write meanwhile comes later, as ever."""
-        for fd in list(self._sources):
-            left = DRAIN_LIMIT
-            while left > 0 and self._read(fd):
-                left -= CHUNK
-
-    def close(self) -> None:
-        """Ends every stream: the log is completed, clients are closed once they have everything."""
-        for fd in list(self._sources):
-            self._drop(fd)
-        if self._log is not None:
-            self._log.close()
-        for client in list(self._clients):
-            client.finish()
