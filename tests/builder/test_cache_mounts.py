@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.builder.run.caches import CacheMounts
+from lamina.builder.run.cache_mounts import CacheMounts
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.builder.run.leftovers import sweep
+from lamina.builder.run.container import sweep
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver
 

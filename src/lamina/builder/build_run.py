@@ -13,7 +13,7 @@ from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.builder.options import BuildOptions
-from lamina.builder.run.mountpoints import MountPoints
+from lamina.builder.run.mount_points import MountPoints
 from lamina.builder.stage import Files, StageState
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile

@@ -11,9 +11,8 @@ from lamina.builder.cache import forget_lost
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.options import BuildOptions, BuildResult
-from lamina.builder.run.caches import CacheMounts
-from lamina.builder.run.container import ContainerRunner
-from lamina.builder.run.leftovers import sweep, sweep_files
+from lamina.builder.run.cache_mounts import CacheMounts
+from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials

@@ -1,16 +1,18 @@
 """Running a step's command: a snapshot of the image, a container on it, and the layer of what changed.
 
-No container record is made: the container lives only as long as its step. What a crash leaves, `leftovers.sweep` and
-the sweeps of snapshots and networks take away (keys begin with `build-`, `bind-` or `volumes-`; sandboxes are named by
-container ID).
+No container record is made: the container lives only as long as its step. `sweep` and the sweeps of snapshots and
+networks remove what a crash leaves. Snapshots have keys that begin with `build-`, `bind-` or `volumes-`, and network
+namespaces have the ID of a container.
 """
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,21 +22,25 @@ import msgspec
 from lamina.api.containers import Config, HostConfig
 from lamina.builder.build_run import RunRequest, Work
 from lamina.builder.console import short
-from lamina.builder.run.binds import Binds, MountMaker
-from lamina.builder.run.leftovers import PREFIX
-from lamina.builder.run.mountpoints import MountPoints, mountpoint_layer
-from lamina.builder.run.output import follow, hang_up
+from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
+from lamina.builder.run.mounts import MountMaker, StepMounts
 from lamina.builder.stage import StageState
 from lamina.builder.steps import image_for
-from lamina.errors import CommandFailed
+from lamina.errors import CommandFailed, LaminaError
+from lamina.formats.frames import STDERR, STDOUT, Deframer
 from lamina.layers.layer import Layer
 from lamina.layers.tree import entry_at, resolve
 from lamina.runtime.cgroups.layout import abilities
+from lamina.runtime.runtime import Runtime
 from lamina.sandbox import limit_checks
 from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms, ensure_directory
 from lamina.sandbox.spec import Defaults, MountPoint, SandboxSpec
 from lamina.snapshots.driver import Driver, Snapshot
+from lamina.snapshots.records import delete_tree
 
+_PREFIX = "build-"  # of a step's folder, in front of its container's ID
+_KILL_SECONDS = 10.0  # for a killed container to end
+_CHUNK = 64 * 1024
 _DEFAULT_NETWORK = "bridge"
 
 
@@ -56,38 +62,38 @@ class ContainerRunner:
         return Sandboxes(self.rooms, self.defaults)
 
     def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None:
-        """See CommandRunner. Raises also Problem for mounts and users that are not there, Cancelled."""
+        """Raise, beyond what CommandRunner says, Problem and InvalidInput for what cannot be had, and Cancelled."""
         with ExitStack() as closing:
-            folder = self.folder / f"{PREFIX}{request.container_id}"
+            folder = self.folder / f"{_PREFIX}{request.container_id}"
             folder.mkdir(parents=True, mode=0o700)
             closing.callback(shutil.rmtree, folder, ignore_errors=True)
             maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, closing)
-            binds = maker.make(request.mounts, request.files)
-            snapshot = self._snapshot(work, state, request, binds, closing)
+            mounts = maker.make(request.mounts, request.files)
+            snapshot = self._snapshot(work, state, request, mounts, closing)
             root = snapshot.mount()
             closing.callback(snapshot.unmount)
-            volumes = self._volumes(state, request, root, binds, closing)
-            request = replace(request, environment=(*request.environment, *binds.environment))
-            self._run_task(work, self._spec(work, state, request, (*volumes, *binds.mounts), folder), root)
+            volumes = self._volumes(state, request, root, mounts, closing)
+            request = replace(request, environment=(*request.environment, *mounts.environment))
+            self._run_task(work, self._spec(work, state, request, (*volumes, *mounts.mounts), folder), root)
             return self._changes(work, state, snapshot)
 
     def _snapshot(
-        self, work: Work, state: StageState, request: RunRequest, binds: Binds, closing: ExitStack
+        self, work: Work, state: StageState, request: RunRequest, mounts: StepMounts, closing: ExitStack
     ) -> Snapshot:
-        points = self._mount_points(work, state, binds)
+        points = self._mount_points(work, state, mounts)
         layers = (*(state.image.layers if state.image else ()), *((points,) if points else ()))
         key = f"build-{request.container_id}"
         snapshot = self.driver.prepare(key, layers, durable=False)
         closing.callback(self.driver.remove, key)
         return snapshot
 
-    def _mount_points(self, work: Work, state: StageState, binds: Binds) -> Layer | None:
+    def _mount_points(self, work: Work, state: StageState, mounts: StepMounts) -> Layer | None:
         below = state.files.tree
-        plain = state.image is not None and not binds.mounts
-        for known in work.mount_points:
-            if plain and state.image is not None and known.fits(state.image, below):
-                return known.layer
-        layer = mountpoint_layer(work.rooms.store, below, binds.directories, binds.files)
+        plain = state.image is not None and not mounts.mounts
+        for earlier in work.mount_points:
+            if plain and state.image is not None and earlier.fits(state.image, below):
+                return earlier.layer
+        layer = mountpoint_layer(work.rooms.store, below, mounts.directories, mounts.files)
         if plain and state.image is not None:
             work.mount_points = [MountPoints(state.image.config.diff_ids, layer)]
         return layer
@@ -146,8 +152,8 @@ class ContainerRunner:
         try:
             with task.attach(stdin=False) as output:
                 self.sandboxes.start(spec, lambda: (task, root))
-                with work.cancellation.on_cancel(partial(hang_up, output)):
-                    follow(output, work.console.text)
+                with work.cancellation.on_cancel(partial(_hang_up, output)):
+                    _follow(output, work.console.text)
                 work.cancellation.check()
             status = task.wait()
         finally:
@@ -159,13 +165,13 @@ class ContainerRunner:
             raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
 
     def _volumes(
-        self, state: StageState, request: RunRequest, root: Path, binds: Binds, closing: ExitStack
+        self, state: StageState, request: RunRequest, root: Path, mounts: StepMounts, closing: ExitStack
     ) -> tuple[MountPoint, ...]:
         """Return the mounts of the image's volumes.
 
         What the step writes into them is lost: they lie on a second snapshot that is thrown away.
         """
-        taken = {mount.destination for mount in binds.mounts}
+        taken = {mount.destination for mount in mounts.mounts}
         paths = [path for path in sorted(state.config.volumes) if posixpath.normpath(path) not in taken]
         if not paths:
             return ()
@@ -185,12 +191,54 @@ class ContainerRunner:
         return tuple(points)
 
     def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
-        """The layer of what the command left. With SOURCE_DATE_EPOCH no time in it is later."""
+        """Return the layer of what the command changed. With SOURCE_DATE_EPOCH no time in it is later."""
         fill = partial(snapshot.write_diff, latest_ns=state.args.epoch_ns)
         return work.rooms.store.layers.write(fill, work.cancellation)
 
 
 def _resolved(state: StageState, path: str) -> str:
-    """`path` in the stage's files, free of symlinks."""
+    """Return `path` in the stage's files, free of symlinks."""
     tree = state.files.tree
     return resolve(lambda place: entry_at(tree, place), path)
+
+
+def _follow(source: socket.socket, show: Callable[[str, bool], None]) -> None:
+    """Pass all output of an attached `source` (Docker's stream frames) to `show` until it ends.
+
+    `show` takes the text, and whether it came from the standard error. Bytes that are no UTF-8 become the replacement
+    character. A character may be cut between two frames.
+    """
+    decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (STDOUT, STDERR)}
+    deframer = Deframer()
+    while piece := source.recv(_CHUNK):
+        for stream, data in deframer.feed(piece):
+            if text := decoders[STDERR if stream == STDERR else STDOUT].decode(data):
+                show(text, stream == STDERR)
+
+
+def _hang_up(source: socket.socket) -> None:
+    """End the output for the thread that waits for it in `_follow`. It may be called at any time."""
+    with suppress(OSError):  # it has ended by itself
+        source.shutdown(socket.SHUT_RDWR)
+
+
+def sweep_files(folder: Path) -> None:
+    """Remove what builds left in `folder`, such as clones of repositories. The folders of steps stay for `sweep`."""
+    for path in folder.iterdir():
+        if not path.name.startswith(_PREFIX):
+            delete_tree(path)
+
+
+def sweep(runtime: Runtime, folder: Path) -> None:
+    """End the containers of steps that have a folder in `folder`, and remove those folders.
+
+    An engine calls this at its start, before it sweeps snapshots and networks.
+    """
+    for path in folder.glob(f"{_PREFIX}*"):
+        with suppress(LaminaError):  # one that cannot be ended must not keep the others
+            task = runtime.recover(path.name.removeprefix(_PREFIX))
+            if task.pid:
+                task.kill(all=True)
+                task.wait(_KILL_SECONDS)
+            task.delete()
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,21 +1,58 @@
-"""The step RUN: what is run, what the history says of it, and the cache."""
+"""The step RUN: the arguments of its process, what the history says of it, and the cache.
+
+Rule: Dockerfile reference, "Here-Documents". A lone `<<EOF` is a script for the shell, or for the program that its
+first line names. In a longer line the shell reads the documents itself.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lamina.builder.build_run import RunRequest, Work
 from lamina.builder.console import new_id
-from lamina.builder.run.script import run_command
 from lamina.builder.stage import StageState
 from lamina.dockerfile.expand import Lexer
-from lamina.dockerfile.instructions import Run
+from lamina.dockerfile.instructions import CommandLine, Run
 from lamina.dockerfile.mounts import MountFlag, parse_mount
 from lamina.dockerfile.position import Problem
+from lamina.dockerfile.syntax import parse_mark
 from lamina.errors import CommandFailed, Unsupported
+from lamina.formats.config import RunConfig
+from lamina.images.config_changes import DEFAULT_SHELL
+
+PIPES = "/dev/pipes"  # where BuildKit, too, puts scripts
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """The arguments of a process, and files that are there, read-only and executable, while it runs."""
+
+    arguments: tuple[str, ...]
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+def _command_of(config: RunConfig, command: CommandLine) -> _Command:
+    """Return what a RUN runs. Raise Problem when there is no command."""
+    if not command.shell:
+        if not command.arguments:
+            raise Problem("RUN needs a command", 'Write RUN command, or RUN ["program", "argument"].')
+        return _Command(command.arguments)
+    shell = tuple(config.shell or DEFAULT_SHELL)
+    if not command.files:
+        return _Command((*shell, *command.arguments))
+    line = command.arguments[0]
+    if len(command.files) > 1 or parse_mark(line) is None:
+        return _Command((*shell, "\n".join([line, *(f"{file.text}{file.name}" for file in command.files)])))
+    script = command.files[0]
+    if not script.text.startswith("#!"):
+        return _Command((*shell, script.text))
+    path = f"{PIPES}/{script.name.replace('/', '_')}"
+    return _Command((*shell, path), ((path, script.text.encode("utf-8", "surrogateescape")),))
 
 
 def run_step(work: Work, state: StageState, instruction: Run) -> None:
-    """Run the command, or take its result from the cache. Raises Problem, CommandFailed, Unsupported."""
-    command = run_command(state.config, instruction.command)
+    """Run the command, or take its result from the cache. Raise Problem, CommandFailed, Unsupported."""
+    command = _command_of(state.config, instruction.command)
     arguments = command.arguments
     lexer = Lexer(work.file.escape)
     mounts = tuple(parse_mount(text, lambda word: lexer.expand(word, state.words())) for text in instruction.mounts)
@@ -76,12 +113,12 @@ def _check(work: Work, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
 
 
 def secret_id(mount: MountFlag) -> str:
-    """The name of a secret: its id, else its source, else the last part of where it goes."""
+    """Return the name of a secret: its id, else its source, else the last part of where it goes."""
     return mount.id or mount.source or mount.target.rpartition("/")[2]
 
 
 def _flags(instruction: Run) -> str:
-    """What else decides about the result, for the cache key: flags, and the text of here-documents."""
+    """Return what else decides about the result, for the cache key: flags, and the text of here-documents."""
     flags = [*(f"--mount={text}" for text in instruction.mounts)]
     if instruction.network != "default":
         flags.append(f"--network={instruction.network}")

@@ -1,7 +1,7 @@
-"""The directories of `RUN --mount=type=cache`, which outlive builds until `builder prune` takes them.
+"""The directories of `RUN --mount=type=cache`, which outlive builds until `builder prune` deletes them.
 
-Rule: BuildKit's sharing modes. Who uses one holds a flock(2) on it, so that a prune leaves it alone, and no other
-engine's death leaves a lock behind.
+Rule: BuildKit's sharing modes. A step holds a flock(2) on each cache that it uses, so that a prune leaves the cache
+alone, and an engine that dies leaves no lock behind.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class CacheMounts:
     root: Path
 
     def take(self, name: str, sharing: str, owner: tuple[int, int], mode: int, closing: ExitStack) -> Path | None:
-        """The cache called `name`, made with that owner and mode where it is new, and in use until `closing` closes.
+        """Return the cache called `name`, in use until `closing` closes; a new one gets the owner and mode.
 
-        `locked` waits for whoever has it; for `private` it is None while somebody does.
+        `locked` waits until no other step uses it. `private` returns None while another step does.
         """
         path = self.root / Digest.of(name.encode("utf-8", "surrogateescape")).encoded
         while True:
@@ -59,7 +59,7 @@ class CacheMounts:
         path.chmod(mode)
 
     def prune(self) -> Collected:
-        """Delete the caches that no step uses now; gives the digests of their names, and the bytes of their files."""
+        """Delete the caches that no step uses now; return the digests of their names, and the bytes of their files."""
         if not self.root.is_dir():
             return Collected()
         sweep_directory(self.root)
@@ -86,7 +86,7 @@ class CacheMounts:
 
 
 def _is_at(fd: int, path: Path) -> bool:
-    """Whether the directory behind `fd` is still the one called `path`."""
+    """Return whether the directory behind `fd` is still the one called `path`."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lamina.builder.build_run import Work
 from lamina.builder.layer_plan import Draft, Planned, write_files
-from lamina.builder.run.caches import CacheMounts
+from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.step import secret_id
 from lamina.builder.stage import StageState
 from lamina.dockerfile.mounts import MountFlag
@@ -33,8 +33,8 @@ _CACHE_MODE = 0o755
 
 
 @dataclass(slots=True)
-class Binds:
-    """The mounts of one step; what they need is given back when `closing` closes."""
+class StepMounts:
+    """The mounts of one step. What they need is given back when `closing` closes."""
 
     mounts: list[MountPoint] = field(default_factory=list)
     environment: list[str] = field(default_factory=list)
@@ -64,24 +64,24 @@ class MountMaker:
     caches: Path
     closing: ExitStack
 
-    def make(self, flags: tuple[MountFlag, ...], files: tuple[tuple[str, bytes], ...]) -> Binds:
-        """All mounts of a step. Raises Problem for what cannot be had."""
-        binds = Binds()
+    def make(self, flags: tuple[MountFlag, ...], files: tuple[tuple[str, bytes], ...]) -> StepMounts:
+        """Return all mounts of a step. Raise Problem for what cannot be had."""
+        mounts = StepMounts()
         for number, flag in enumerate(flags):
             target = self._target(flag)
             match flag.type:
                 case "tmpfs":
                     size = (f"size={flag.size}",) if flag.size else ()
-                    binds.add(MountPoint("tmpfs", target, options=("exec", *size)))
+                    mounts.add(MountPoint("tmpfs", target, options=("exec", *size)))
                 case "cache":
-                    binds.bind(self._cache(flag, target), target, read_only=flag.readonly)
+                    mounts.bind(self._cache(flag, target), target, read_only=flag.readonly)
                 case "secret":
-                    self._secret(flag, binds, number)
+                    self._secret(flag, mounts, number)
                 case _:
-                    self._bind(flag, target, binds, number)
+                    self._bind(flag, target, mounts, number)
         for number, (path, content) in enumerate(files):
-            binds.bind(self._file(f"script-{number}", content, 0o755, 0, 0), path, read_only=True, is_file=True)
-        return binds
+            mounts.bind(self._file(f"script-{number}", content, 0o755, 0, 0), path, read_only=True, is_file=True)
+        return mounts
 
     def _target(self, flag: MountFlag) -> str:
         if not flag.target:
@@ -97,26 +97,26 @@ class MountMaker:
         path.chmod(mode)
         return path
 
-    def _secret(self, flag: MountFlag, binds: Binds, number: int) -> None:
+    def _secret(self, flag: MountFlag, mounts: StepMounts, number: int) -> None:
         content = self.work.options.secrets.get(secret_id(flag))
         if content is None:
             return
         if flag.env is not None:
             name = flag.env or secret_id(flag)
-            binds.environment.append(f"{name}={content.decode('utf-8', 'surrogateescape')}")
+            mounts.environment.append(f"{name}={content.decode('utf-8', 'surrogateescape')}")
         if flag.env is None or flag.target:
             mode = _SECRET_MODE if flag.mode is None else flag.mode
             path = self._file(f"secret-{number}", content, mode, flag.uid or 0, flag.gid or 0)
-            binds.bind(path, self._target(flag), read_only=True, is_file=True)
+            mounts.bind(path, self._target(flag), read_only=True, is_file=True)
 
     def _cache(self, flag: MountFlag, target: str) -> Path:
-        """A directory that later builds see again; a `private` one that is in use is replaced by a fresh one."""
+        """Return a directory that later builds see again; a fresh one where a `private` one is in use."""
         mode = _CACHE_MODE if flag.mode is None else flag.mode
         owner = (flag.uid or 0, flag.gid or 0)
         taken = CacheMounts(self.caches).take(flag.id or target, flag.sharing, owner, mode, self.closing)
         return taken or Path(tempfile.mkdtemp(dir=self.folder))
 
-    def _bind(self, flag: MountFlag, target: str, binds: Binds, number: int) -> None:
+    def _bind(self, flag: MountFlag, target: str, mounts: StepMounts, number: int) -> None:
         if flag.source_image:
             image = self.image_for(self.work, flag.source_image)
             layers: tuple[Layer, ...] = image.layers if image else ()
@@ -132,10 +132,10 @@ class MountMaker:
         root = snapshot.mount()
         self.closing.callback(snapshot.unmount)
         source = root / node.path if node.path else root
-        binds.bind(source, target, read_only=flag.readonly, is_file=not node.is_directory)
+        mounts.bind(source, target, read_only=flag.readonly, is_file=not node.is_directory)
 
     def _context_layers(self, flag: MountFlag) -> tuple[tuple[Layer, ...], Tree]:
-        """The part of the context that a bind shows, as a layer."""
+        """Return the part of the context that a bind shows as a layer, and the whole context."""
         tree = self.work.context.tree
         if tree is None:
             raise Problem("no build context to mount", "Give a folder instead of a Dockerfile alone.")

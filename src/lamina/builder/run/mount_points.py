@@ -1,5 +1,6 @@
-"""The places that a step mounts things on, as a read-only layer of their own, so that they never count as changes:
-the init layer (see `sandbox.init_layers`), and the targets of `RUN --mount`.
+"""The places that a step mounts things on, as a read-only layer of their own, so that they never count as changes.
+
+They are the init layer (see `sandbox.init_layers`), and the targets of `RUN --mount`.
 """
 
 from __future__ import annotations
@@ -24,25 +25,27 @@ _PLACES = (".dockerenv", "dev", "etc", "proc", "sys")
 
 @dataclass(frozen=True, slots=True)
 class MountPoints:
-    """The layer of one image, kept for the next step: most steps do not touch the places it is about."""
+    """The layer of one image, kept for the next step, because most steps do not touch these places."""
 
     diff_ids: tuple[Digest, ...]
     layer: Layer | None
 
     def fits(self, image: Image, files: Tree) -> bool:
-        """Whether `image`, whose files are `files`, lacks the same: it is built on the one this was made for, and no
-        layer since then has anything in those places."""
-        known = len(self.diff_ids)
-        if not isinstance(files, StackTree) or image.config.diff_ids[:known] != self.diff_ids:
+        """Return whether `image`, whose files are `files`, needs the same layer.
+
+        It does when it is built on the image of this layer, and no layer since then has anything in those places.
+        """
+        count = len(self.diff_ids)
+        if not isinstance(files, StackTree) or image.config.diff_ids[:count] != self.diff_ids:
             return False
-        newer = [files.trees[diff_id] for diff_id in image.config.diff_ids[known:]]
+        newer = [files.trees[diff_id] for diff_id in image.config.diff_ids[count:]]
         return not any(tree.lookup(place) for tree in newer for place in _PLACES)
 
 
 def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], files: Iterable[str]) -> Layer | None:
     """Return the layer that gives `image` its init layer's entries and the named mount points; None for nothing.
 
-    Raises Problem where a file of the image is in the way.
+    Raise Problem where a file of the image is in the way.
     """
     draft = Draft(image)
     for entry in init_entries(draft.lookup):
