@@ -27,7 +27,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -q $(TESTS)
 
-## make check   style, strict types, and the structure: layering, sizes, documents that agree with the code
+## make check   style, strict types of the code and its tests, and the structure: layering, sizes, documents that agree
 check: setup
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/ruff format --check src tests examples benchmarks

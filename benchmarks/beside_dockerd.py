@@ -51,7 +51,7 @@ def run(daemon: Daemon, program: list[str], arguments: tuple[str, ...], stdin: P
 
 
 def measure(work: Work, reference: Daemon, lamina: Daemon, rounds: int) -> str:
-    theirs, ours, own = [], [], []
+    theirs, ours, own = list[float](), list[float](), list[float]()
     for _ in range(rounds):
         for daemon, program, times in (
             (reference, ["/usr/bin/docker"], theirs),

@@ -15,15 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from lamina.layers.layer_writer import LayerBuilder
-from lamina.layers.compression import compressor
-from lamina.layers.compression import Compression
+from lamina.layers.compression import Compression, compressor
 from lamina.layers.decompress import decompressed
 from lamina.layers.diff import write_upper_diff
 from lamina.layers.entry import Entry, EntryType
-from lamina.layers.layer_writer import ingest
+from lamina.layers.layer_writer import LayerBuilder, ingest
 from lamina.layers.unpack import Style, unpack
 
 SMALL_FILES = 20_000
@@ -91,8 +90,8 @@ def main() -> None:
         measure("take in, plain", lambda: take_in(tar, work))
         for kind in (Compression.GZIP, Compression.ZSTD):
             packed = work / f"packed.{kind.value}"
-            measure(f"compress, {kind.value}", lambda kind=kind, packed=packed: compress(tar, packed, kind))
-            measure(f"take in, {kind.value} ({packed.stat().st_size / 1e6:.0f} MB)", lambda p=packed: take_in(p, work))
+            measure(f"compress, {kind.value}", partial(compress, tar, packed, kind))
+            measure(f"take in, {kind.value} ({packed.stat().st_size / 1e6:.0f} MB)", partial(take_in, packed, work))
         if os.geteuid() == 0:
             measure("unpack", lambda: put(tar, work / "unpacked", Style.OVERLAY))
         measure(f"make a layer of {SMALL_FILES} entries in memory", lambda: build_from_memory(work))

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -38,11 +39,11 @@ def test_every_callback_runs_once_whoever_cancels(before: int, after: int, times
     calls: list[int] = []
     with ExitStack() as blocks:
         for number in range(before):
-            blocks.enter_context(token.on_cancel(lambda number=number: calls.append(number)))
+            blocks.enter_context(token.on_cancel(partial(calls.append, number)))
         with ThreadPoolExecutor(times) as threads:
             list(threads.map(lambda _: token.cancel(), range(times)))
         for number in range(before, before + after):
-            blocks.enter_context(token.on_cancel(lambda number=number: calls.append(number)))
+            blocks.enter_context(token.on_cancel(partial(calls.append, number)))
     assert sorted(calls) == list(range(before + after))
 
 

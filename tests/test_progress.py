@@ -13,10 +13,8 @@ from lamina.progress import Output, Report, ignore
 
 @given(st.lists(st.integers() | st.text() | st.none(), max_size=4))
 def test_it_takes_whatever_a_callback_is_given(values: list[object]) -> None:
-    results: list[None] = []
-    callback: Callable[..., None] = ignore
-    results.append(callback(*values))
-    assert results == [None]
+    callback: Callable[..., object] = ignore
+    assert callback(*values) is None
 
 
 def test_it_serves_as_a_report(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig, MountSpec, NetworkingConfig, Ulimit, decode, encode
 from lamina.errors import InvalidInput
 
-WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0,"), min_size=1, max_size=8)
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0,"), min_size=1, max_size=8)
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 ULIMITS = st.builds(Ulimit, name=WORDS, soft=NUMBERS, hard=NUMBERS)
 VALUES: dict[Any, Any] = {

@@ -77,7 +77,7 @@ def test_copies(workshop: Workshop, line: str, expected: dict[str, str]) -> None
 
 def test_archives_are_unpacked_by_add_alone(workshop: Workshop) -> None:
     members = {"d": File(directory=True, mode=0o700), "d/f": File("x", mode=0o640, uid=1, gid=2), "l": File(link="d/f")}
-    files = {"t.tgz": File(archive=members, compression="gz"), "not.tar": "plain"}
+    files: dict[str, File | str] = {"t.tgz": File(archive=members, compression="gz"), "not.tar": "plain"}
     image = workshop.build("FROM scratch\nADD t.tgz /x\nADD not.tar /\nADD --unpack=false t.tgz /kept/\n", files)
     assert kinds(image) == {
         "x": "directory 755 0:0",

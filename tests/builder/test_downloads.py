@@ -14,8 +14,7 @@ import pytest
 
 from lamina.builder.download import download
 from lamina.errors import Forbidden, InvalidInput, Unavailable
-
-from .conftest import Workshop
+from support.workshop import Workshop
 
 pytestmark = pytest.mark.root
 

@@ -147,7 +147,8 @@ def test_signals_go_to_the_container(lamina: Cli) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=PATIENCE) == (b"got\n", None)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert out == b"got\n"
     assert process.returncode == 9
 
 
@@ -155,8 +156,8 @@ def test_the_third_request_to_end_ends_the_client_alone(lamina: Cli) -> None:
     script = "trap 'echo still here' INT; echo ready; while true; do sleep 0.05; done"
     environment = {**os.environ, "LAMINA_HOST": lamina.host, "DOCKER_CONFIG": str(lamina.config)}
     command = [*LAMINA, "run", "--network", "none", "--name", "deaf", "base", "sh", "-c", script]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, env=environment, **pipes)
+    nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
+    process = subprocess.Popen(command, env=environment, stdin=nothing, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
     for line in (b"ready\n", b"still here\n", b"still here\n"):
         assert process.stdout.readline() == line

@@ -123,7 +123,9 @@ def test_archives_go_out_and_in(lamina: Cli, tmp_path: Path) -> None:
     lamina("save", "-o", str(archive), "kept:1")
     assert not list(tmp_path.glob("*.partial"))
     with tarfile.open(archive) as tar:
-        manifest = json.load(tar.extractfile("manifest.json"))
+        member = tar.extractfile("manifest.json")
+        assert member is not None
+        manifest = json.load(member)
     assert manifest[0]["RepoTags"] == ["kept:1"]
     lamina("rmi", "kept:1")
     assert "Loaded image: kept:1" in lamina("load", stdin=gzip.compress(archive.read_bytes())).stdout.decode()

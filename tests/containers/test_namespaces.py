@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from .conftest import Rooms
 pytestmark = pytest.mark.root
 
 
-def joining(**modes: str) -> HostConfig:
+def joining(**modes: Any) -> HostConfig:
     return HostConfig(network_mode="none", **modes)
 
 
@@ -36,7 +37,8 @@ def test_an_unknown_donor_is_refused_when_the_container_is_made(rooms: Rooms, fi
 )
 def test_a_stopped_donor_is_named_with_the_namespace_at_the_start(rooms: Rooms, field: str, words: str) -> None:
     donor = rooms.create("true", name="donor", host=joining(ipc_mode="shareable"))
-    host = HostConfig(**{"network_mode": "none", field: "container:donor"})
+    modes: dict[str, Any] = {"network_mode": "none", field: "container:donor"}
+    host = HostConfig(**modes)
     joiner = rooms.create("true", host=host)
     assert rooms.containers.inspect(joiner).host_config
     assert getattr(rooms.containers.get(joiner).record.host_config, field) == f"container:{donor}"
@@ -100,7 +102,7 @@ def test_the_default_ipc_mode_is_the_engines(rooms: Rooms) -> None:
     ],
 )
 def test_sysctls_stay_in_the_containers_own_namespaces(
-    rooms: Rooms, sysctls: dict[str, str], modes: dict[str, str]
+    rooms: Rooms, sysctls: dict[str, str], modes: dict[str, Any]
 ) -> None:
     rooms.run("sleep 300", name="donor", host=joining(ipc_mode="shareable"))
     host = HostConfig(sysctls=sysctls, privileged=True, **{"network_mode": "none", **modes})

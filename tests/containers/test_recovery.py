@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from .conftest import Rooms
 
 pytestmark = pytest.mark.root
 
-NONE = {"network_mode": "none"}
+NONE: dict[str, Any] = {"network_mode": "none"}
 
 
 def test_running_containers_go_on(reopen: Callable[[], Rooms]) -> None:

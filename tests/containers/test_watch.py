@@ -6,6 +6,7 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def test_exec(rooms: Rooms) -> None:
     connection = containers.exec_start(exec_id)
     assert connection is not None
     with connection:
-        assert b"".join(iter(lambda: connection.recv(4096), b""))[8:] == b"b c\n"
+        assert b"".join(iter(partial(connection.recv, 4096), b""))[8:] == b"b c\n"
     assert eventually(lambda: containers.exec_inspect(exec_id).exit_code) == 9
     with pytest.raises(Conflict):
         containers.exec_start(exec_id)

@@ -192,14 +192,13 @@ class Work:
                 client.images.remove(found, force=True)
 
     def prune(self, client: Client, tag: str) -> None:
-        self._random.choice(
-            [
-                lambda: client.images.prune(),
-                lambda: client.prune_build_cache(all=True),
-                lambda: client.containers.prune({"label": [PASSING]}),
-                lambda: client.networks.prune(),
-            ]
-        )()
+        ways: list[Callable[[], object]] = [
+            lambda: client.images.prune(),
+            lambda: client.prune_build_cache(all=True),
+            lambda: client.containers.prune({"label": [PASSING]}),
+            lambda: client.networks.prune(),
+        ]
+        self._random.choice(ways)()
 
 
 def layer_tar(name: str, data: bytes) -> bytes:

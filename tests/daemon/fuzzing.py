@@ -27,7 +27,7 @@ _TEXTS = (
     "bind", "tmpfs", "nofile",
 )  # fmt: skip
 _NUMBERS = (0, 1, -1, 80, 65536, 1 << 31, (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 10**30, 1.5, 1e308, 6 << 20)
-_ODD = (None, True, [], {}, [[]], [None], {"": None}, {"a": {}}, [1, "a"], *_NUMBERS[:3], *_TEXTS[:3])
+_ODD: tuple[Any, ...] = (None, True, [], {}, [[]], [None], {"": None}, {"a": {}}, [1, "a"], *_NUMBERS[:3], *_TEXTS[:3])
 _PLACES = ("%00", "%ff", "%2e%2e", "%zz", "a%2fb", "%0A", "%", "x" * 3000, "-")
 
 

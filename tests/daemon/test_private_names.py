@@ -77,8 +77,8 @@ def test_a_handler_counts_requests_and_keeps_those_that_wait(tmp_path: Path) -> 
         scene = Scene()
         listening, writer = await connect(scene, tmp_path)
         await scene.until(lambda: scene.handler._waiter is not None)  # idle
-        assert (len(scene.handler._messages), scene.handler._request_count) == (0, 0)
-        assert scene.handler._current_request is None
+        handler = scene.handler
+        assert (len(handler._messages), handler._request_count, handler._current_request) == (0, 0, None)
         writer.write(GET + GET)
         await scene.until(lambda: scene.requests)
         assert scene.handler._current_request is scene.requests[0]

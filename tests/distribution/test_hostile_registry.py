@@ -205,7 +205,7 @@ def test_an_answer_is_not_unpacked() -> None:
         assert read_blob(client, server) == bomb
 
 
-ODD_LISTS = {
+ODD_LISTS: dict[str, Callable[[int], str]] = {
     "in a circle": lambda n: "/v2/a/tags/list?n=1000",
     "between two": lambda n: f"/v2/a/tags/list?page={n % 2}",
     "without end": lambda n: f"/v2/a/tags/list?page={n}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,8 @@ def test_any_success_is_one_and_places_nothing(counting: str, accepted: int) -> 
 def test_an_upload_that_breaks_is_whole_in_the_end(counting: str, trouble: str, state: int) -> None:
     """Amazon's registry does not tell the state, and refuses a chunk that it has."""
     for chunks in ({0}, {CHUNK}, {2 * CHUNK, 4 * CHUNK}):
-        push(Odd(COUNTINGS[counting], 201, state, **{trouble: set(chunks)}))
+        troubles: dict[str, Any] = {trouble: set(chunks)}
+        push(Odd(COUNTINGS[counting], 201, state, **troubles))
 
 
 @pytest.mark.parametrize("counting", ["all bytes", "one too many", "the last chunk alone"])

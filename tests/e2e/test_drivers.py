@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_row_17_drivers_are_exchangeable(command: tuple[str, ...], busybox_tar: 
     with lamina_daemon("--config-file", str(settings)) as daemon:
         client = Client(command, daemon.host, daemon.folder)
         client("import", str(busybox_tar), "busybox")
-        seen = {}
+        seen: dict[str, Any] = {}
         for driver, told in DRIVERS.items():
             if seen:
                 daemon.stop()

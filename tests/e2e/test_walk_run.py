@@ -201,7 +201,9 @@ def test_row_25_images_go_to_files_and_back(client: Client, tmp_path: Path) -> N
     client.shell(f"docker save kept:1 > {tmp_path}/a.tar; docker save kept:1 | gzip > {tmp_path}/b.tar.gz")
     client("save", "-o", str(tmp_path / "c.tar"), "kept:1", "busybox")
     with tarfile.open(tmp_path / "a.tar") as archive:
-        manifest = json.loads(archive.extractfile("manifest.json").read())
+        member = archive.extractfile("manifest.json")
+        assert member is not None
+        manifest = json.load(member)
         assert manifest[0]["RepoTags"] == ["kept:1"]
         assert {"oci-layout", "index.json"} <= set(archive.getnames())
     assert gzip.decompress((tmp_path / "b.tar.gz").read_bytes())[257:262] == b"ustar"

@@ -114,7 +114,7 @@ def test_empty_and_absent_commands_differ() -> None:
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 _WORDS = st.lists(_TEXT, max_size=3).map(tuple)
-_SETS = st.dictionaries(_TEXT, st.just({}), max_size=3)
+_SETS: st.SearchStrategy[dict[str, dict[str, Any]]] = st.dictionaries(_TEXT, st.just({}), max_size=3)
 _CONFIGS = st.builds(
     RunConfig,
     user=_TEXT,

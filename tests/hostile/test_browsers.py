@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,7 +138,8 @@ def test_requests_of_pages_are_refused(listening: Listening, headers: dict[str, 
         assert made.status == 403
         assert "web page" in made.message
         for request in ("POST /images/create?fromImage=x", "POST /build?remote=http://x/", "DELETE /volumes/x"):
-            answer = ask(*request.split(), None, headers)
+            method, path = request.split()
+            answer = ask(method, path, None, headers)
             assert answer.status == 403
             assert not [name for name in answer.headers if name.startswith("access-control")]
     assert listening.containers() == []
@@ -199,7 +201,7 @@ def test_tcp_without_tls_is_only_served_where_that_was_said() -> None:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Listener]:
-    named = {"allowed_hosts": ["registry.example"]}
+    named: dict[str, Any] = {"allowed_hosts": ["registry.example"]}
     with Spawned(tmp_path / "registry", **named) as running:
         yield Listener(int(running.address.rpartition(":")[2]))
 

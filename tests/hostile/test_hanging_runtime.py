@@ -6,6 +6,7 @@ import socket
 import tarfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,10 @@ def stuck(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield target
 
 
+def _is_gone(id: str) -> bool:
+    return not processes_naming(id)
+
+
 def _hanging(target: Target) -> tuple[str, list[Answer], threading.Thread]:
     id = target.create("true", image="odd")
     answers: list[Answer] = []
@@ -84,7 +89,7 @@ def test_a_start_that_hangs_is_ended_by_who_asks(stuck: Target) -> None:
         assert "was ended" in answers[0].message
         stuck.remove(id)
         assert stuck.ask("GET", f"/containers/{id}/json").status == 404
-        eventually(lambda id=id: not processes_naming(id))
+        eventually(partial(_is_gone, id))
 
 
 def test_a_container_with_an_exec_that_hangs_is_removed(stuck: Target) -> None:

@@ -89,7 +89,7 @@ WAYS = {
     "build": ("POST", "/build?networkmode=none"),
     "cp": ("PUT", "/containers/{id}/archive?path=/"),
 }
-BOMBS = {
+BOMBS: dict[str, Callable[[], Iterator[bytes]]] = {
     "record": long_record,
     "name": long_name,
     "exabytes": lambda: sparse(HUGE),

@@ -17,7 +17,6 @@ import pytest
 import zstandard
 
 from lamina.errors import InvalidInput, TooLarge
-from lamina.layers import compression
 from lamina.layers.compression import Compression, compressor, detect
 from lamina.layers.decompress import decompressed
 from support.programs import need
@@ -132,7 +131,7 @@ def test_compressing_gives_the_same_bytes_however_it_is_written(kind: Compressio
 def test_the_number_of_processors_does_not_show(kind: Compression, monkeypatch: pytest.MonkeyPatch) -> None:
     made = set()
     for processors in (1, 2, 7, None):
-        monkeypatch.setattr(compression.os, "cpu_count", lambda number=processors: number)
+        monkeypatch.setattr(os, "cpu_count", lambda number=processors: number)
         out = io.BytesIO()
         with compressor(kind, out) as file:
             file.write(PLAIN * 4)

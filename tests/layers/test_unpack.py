@@ -74,7 +74,7 @@ def hard(path: str, target: str) -> Entry:
     return Entry(path, EntryType.HARDLINK, target=target)
 
 
-ALL = [
+ALL: list[tuple[Entry, bytes | None] | Entry] = [
     folder("d", 0o2750),
     replace(folder("d/locked", 0o000), uid=5, gid=6),
     file("d/locked/f", b"inside"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -274,4 +275,4 @@ def test_a_neighbour_does_not_reach_addresses_of_our_networks(networks: Networks
         assert in_namespace(neighbour, lambda: ask("10.9.0.1", endpoint.ports[0].host_port)) == endpoint.ip
         for address, port in ((endpoint.ip, 80), (endpoint.gateway, 8080)):
             with pytest.raises(TimeoutError):
-                in_namespace(neighbour, lambda place=(address, port): ask(*place, timeout=_SILENCE))
+                in_namespace(neighbour, partial(ask, address, port, timeout=_SILENCE))

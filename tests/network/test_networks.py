@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_a_port_of_another_program_is_refused(networks: Networks) -> None:
 
 
 def test_a_range_gives_the_next_free_port(networks: Networks) -> None:
-    wanted = {"host_port": 20000, "host_port_end": 20001}
+    wanted: dict[str, Any] = {"host_port": 20000, "host_port_end": 20001}
 
     assert networks.join("one", "bridge", _port(80, **wanted)).ports[0].host_port == 20000
     assert networks.join("two", "bridge", _port(80, **wanted)).ports[0].host_port == 20001

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lamina.network.model import Ipam, Network, PortBinding, Subnet
 from lamina.network.ruleset import Ruleset
 
 
-def _network(bridge: str, subnet: str, **more: bool) -> Network:
+def _network(bridge: str, subnet: str, **more: Any) -> Network:
     ipam = Ipam(subnets=(Subnet(subnet=subnet),))
     return Network(id=bridge, name=bridge, driver="bridge", created="", bridge=bridge, ipam=ipam, **more)
 

@@ -13,6 +13,7 @@ import pytest
 from lamina.distribution import Credentials, RegistryClient, pull, push
 from lamina.errors import Forbidden, InvalidInput, LaminaError, Unauthorized
 from lamina.formats.digest import Digest
+from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
 from lamina.store.store import Store
@@ -81,7 +82,9 @@ def test_a_mount_needs_the_right_to_pull_from_the_source(guarded: Running, store
     config, layers = make_image(store, 1000)
     with as_user("ann", "a") as ann, as_user("bob", "b") as bob, store.lease():
         push(Reference.parse(f"{guarded.address}/secret/x:1"), config, layers, store, ignore, client=ann)
-        digest = ann.repository(Reference.parse(f"{guarded.address}/secret/x")).manifest("1").config.digest
+        manifest = ann.repository(Reference.parse(f"{guarded.address}/secret/x")).manifest("1")
+        assert isinstance(manifest, Manifest)
+        digest = manifest.config.digest
         team = bob.repository(Reference.parse(f"{guarded.address}/team/x"))
         url = f"/v2/team/x/blobs/uploads/?mount={digest}"
         for source in ("", "&from=secret/x"):

@@ -80,7 +80,9 @@ EFFECTS = {
 
 def keys(kind: type[Struct] = Config, path: str = "") -> Iterator[str]:
     for field in msgspec.structs.fields(kind):
-        inner = [part for part in (field.type, *get_args(field.type)) if isinstance(part, msgspec.StructMeta)]
+        inner = [
+            part for part in (field.type, *get_args(field.type)) if isinstance(part, type) and issubclass(part, Struct)
+        ]
         if inner:
             yield from keys(inner[0], f"{path}{field.encode_name}.")
         else:

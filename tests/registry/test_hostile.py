@@ -122,7 +122,9 @@ class Fuzzer:
         ][pick]
 
     def manifest(self) -> bytes:
-        leaf = self._random.choice([None, 1, "x", [], {}, True, -1, 1e308, "sha256:" + "a" * 64, [[]] * 3, {"a": {}}])
+        leaf: object = self._random.choice(
+            [None, 1, "x", [], {}, True, -1, 1e308, "sha256:" + "a" * 64, [[]] * 3, {"a": {}}]
+        )
         depth = self._random.choice([0, 1, 50, 2000] * 50 + [1_000_000])
         text = "[" * depth + json.dumps(leaf) + "]" * depth
         key = self._random.choice(

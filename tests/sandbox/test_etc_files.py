@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_hosts_hold_the_container_and_what_was_added() -> None:
 
 @given(st.integers(0, 40))
 def test_free_subnets_never_overlap(count: int) -> None:
-    taken = []
+    taken: list[IPv4Network] = []
     for _ in range(count):
         try:
             taken.append(free_subnet([("10.0.0.0/16", 20), ("10.1.0.0/20", 24)], taken))

@@ -36,6 +36,8 @@ def wirings(tree: ast.Module) -> Iterator[str]:
             if not isinstance(target, ast.Attribute) or ast.unparse(target.value) in ("self", "cls"):
                 continue
             value = node.value
+            if value is None:
+                continue
             own = isinstance(value, ast.Attribute) and ast.unparse(value.value) == "self" and value.attr in methods
             if own or isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in functions):
                 yield f"line {target.lineno}: {ast.unparse(target)} = {ast.unparse(value)}"

@@ -8,7 +8,9 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+WRITING: dict[str, Literal["w:", "w:gz", "w:bz2", "w:xz"]] = {"": "w:", "gz": "w:gz", "bz2": "w:bz2", "xz": "w:xz"}
 MTIME = 1_600_000_000  # seconds; every file of a context carries it, so that builds can be compared
 
 
@@ -28,7 +30,7 @@ class File:
 
     def archive_bytes(self) -> bytes:
         buffer = io.BytesIO()
-        with tarfile.open(None, f"w:{self.compression}", buffer) as tar:
+        with tarfile.open(None, WRITING[self.compression], buffer) as tar:
             for name, member in (self.archive or {}).items():
                 info = tarfile.TarInfo(name)
                 info.mode, info.mtime, info.uid, info.gid = member.mode, MTIME, member.uid, member.gid

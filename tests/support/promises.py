@@ -12,7 +12,7 @@ from support.registries import Answer
 
 
 class Ask(Protocol):
-    def __call__(self, method: str, path: str) -> Answer: ...
+    def __call__(self, method: str, path: str, /) -> Answer: ...
 
 
 class Promises:

@@ -107,7 +107,7 @@ class Raw:
         host, _, port = address.rpartition(":")
         self._connection = HTTPConnection(host, int(port), timeout=30)
 
-    def __call__(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    def __call__(self, method: str, path: str, body: bytes | None = None, /, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self._connection.request(method, path, body, named)
         answer = self._connection.getresponse()

@@ -75,9 +75,10 @@ def ours(folder: Path, kind: str) -> list[str]:
 
 def theirs(folder: Path, kind: str) -> list[str]:
     """Debian's registry: the command, and its settings in a file."""
-    http = {"addr": host(kind)}
-    tls = {} if kind in BARE else {"tls": {"certificate": f"{folder}/server.crt", "key": f"{folder}/server.key"}}
-    settings = settings_of_theirs(folder / kind, http | tls)
+    http: dict[str, object] = {"addr": host(kind)}
+    if kind not in BARE:
+        http["tls"] = {"certificate": f"{folder}/server.crt", "key": f"{folder}/server.key"}
+    settings = settings_of_theirs(folder / kind, http)
     if kind == "theirs-basic":
         settings["auth"] = {"htpasswd": {"realm": "x", "path": f"{folder}/htpasswd"}}
     if kind == "theirs-token":

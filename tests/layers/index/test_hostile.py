@@ -54,8 +54,8 @@ def test_flipped_bytes(tmp_path: Path) -> None:
     assert min(outcomes.values()) > ROUNDS // 20
 
 
-def directory_at(image: bytes, nid: int) -> int:
-    meta = struct.unpack_from("<I", image, erofs.SUPER_OFFSET + 40)[0] * erofs.BLOCK
+def directory_at(image: bytes | bytearray, nid: int) -> int:
+    meta: int = struct.unpack_from("<I", image, erofs.SUPER_OFFSET + 40)[0] * erofs.BLOCK
     return meta + nid * erofs.SLOT + erofs.INODE_SIZE
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_a_file_is_read_with_all_that_its_header_says() -> None:
         (b"6", {}, EntryType.FIFO),
     ],
 )
-def test_every_type_is_known(kind: bytes, fields: dict[str, bytes], expected: EntryType) -> None:
+def test_every_type_is_known(kind: bytes, fields: dict[str, Any], expected: EntryType) -> None:
     entry = only(header(b"x", kind, **fields) + END)
     assert entry.type is expected
     assert entry.target == {EntryType.HARDLINK: "t", EntryType.SYMLINK: "../t"}.get(expected, "")
