@@ -41,7 +41,7 @@ class History:
     empty_layer: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The object for a config; empty members are left out."""
+        """Return the object for a config; empty members are left out."""
         fields = {"created": self.created, "created_by": self.created_by, "comment": self.comment}
         return {k: v for k, v in {**fields, "author": self.author, "empty_layer": self.empty_layer}.items() if v}
 
@@ -69,9 +69,10 @@ class ImageConfig:
 
     @classmethod
     def parse(cls, raw: bytes) -> ImageConfig:
-        """The config in `raw`. Like Docker it takes a missing OS for linux, and a missing architecture for amd64.
+        """Return the config in `raw`. Like Docker it takes a missing OS for linux, and a missing architecture for
+        amd64.
 
-        Raises InvalidInput that names the field.
+        Raise InvalidInput that names the field.
         """
         document = decode_object(raw, WHAT)
         rootfs = mapping(document, "rootfs", WHAT)
@@ -107,7 +108,7 @@ class ImageConfig:
         author: str = "",
         extra: Mapping[str, Any] | None = None,
     ) -> ImageConfig:
-        """A new config; the same parts always give the same bytes. `extra` holds further top-level members."""
+        """Return a new config; the same parts always give the same bytes. `extra` holds further top-level members."""
         fields: dict[str, Any] = {"platform": platform or Platform.host(), "config": config or RunConfig()}
         fields |= {"diff_ids": diff_ids, "history": history, "created": created, "author": author}
         return cls.parse(encode(_changed(dict(extra or {}), fields)))
@@ -118,9 +119,10 @@ class ImageConfig:
         return Platform(self.os, self.architecture, self.variant, self.os_version, self.os_features)
 
     def replace(self, **changes: Any) -> ImageConfig:
-        """A config with other values for any of the names that `build` takes; all else survives, unknown members too.
+        """Return a config with other values for any of the names that `build` takes; all else survives, unknown members
+        too.
 
-        Raises TypeError for a name that is not one of them.
+        Raise TypeError for a name that is not one of them.
         """
         extra = dict(changes.pop("extra", None) or {})
         return ImageConfig.parse(encode(_changed({**self.document, **extra}, changes)))

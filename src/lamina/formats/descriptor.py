@@ -53,12 +53,12 @@ MAX_SIZE = 2**63 - 1  # bytes; sizes are int64 in the specification
 
 
 def is_layer(media_type: str) -> bool:
-    """Whether this is a file system changeset, foreign ones included."""
+    """Return whether this is a file system changeset, foreign ones included."""
     return media_type in LAYERS or media_type in FOREIGN_LAYERS
 
 
 def essence(content_type: str) -> str:
-    """The media type of a Content-Type header, without parameters and in lower case."""
+    """Return the media type of a Content-Type header, without parameters and in lower case."""
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -84,12 +84,12 @@ class Descriptor:
 
     @classmethod
     def of(cls, media_type: str, raw: bytes) -> Descriptor:
-        """The descriptor of `raw`."""
+        """Return the descriptor of `raw`."""
         return cls(media_type, Digest.of(raw), len(raw))
 
     @classmethod
     def from_json(cls, document: Document, what: str, where: str = "") -> Descriptor:
-        """The descriptor object found at path `where` (with a final dot) of the document called `what`."""
+        """Return the descriptor object found at path `where` (with a final dot) of the document called `what`."""
         media_type = text(document, "mediaType", what, where)
         if not media_type:
             raise bad_field(what, where + "mediaType", "it is missing")
@@ -110,7 +110,7 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The object for a manifest; empty members are left out."""
+        """Return the object for a manifest; empty members are left out."""
         fields: dict[str, Any] = {**self.other, "mediaType": self.media_type}
         fields |= {"digest": str(self.digest), "size": self.size}
         if self.platform is not None:
@@ -126,7 +126,7 @@ class Descriptor:
         return fields
 
     def check(self, content: bytes) -> bytes:
-        """`content`, once it is proven to be what this describes; InvalidInput where it is not."""
+        """Return `content` if it is what this describes. Raise InvalidInput otherwise."""
         if len(content) != self.size or not self.digest.matches(content):
             raise InvalidInput(
                 f"The content of {self.digest} has {len(content)} bytes with digest "

@@ -45,16 +45,16 @@ class Digest:
         return self.encoded[:12]
 
     def hasher(self) -> _Hash:
-        """A fresh hash object of this digest's algorithm."""
+        """Return a fresh hash object of this digest's algorithm."""
         return new_hasher(self.algorithm)
 
     def matches(self, data: bytes) -> bool:
-        """Whether `data` has this digest."""
+        """Return whether `data` has this digest."""
         return Digest.of(data, self.algorithm) == self
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """The digest written as `algorithm:hex`; InvalidInput where it is not one or the algorithm is unknown."""
+        """Return the digest written as `algorithm:hex`. Raise InvalidInput for other text or an unknown algorithm."""
         if not _FORM.fullmatch(text):
             raise InvalidInput(f"{text[:200]!r} is not a digest", advice="Write it as sha256:<64 hex digits>.")
         algorithm, _, encoded = text.partition(":")
@@ -62,19 +62,19 @@ class Digest:
 
     @classmethod
     def of(cls, data: bytes, algorithm: str = DEFAULT) -> Digest:
-        """The digest of `data`."""
+        """Return the digest of `data`."""
         hasher = new_hasher(algorithm)
         hasher.update(data)
         return cls(algorithm, hasher.hexdigest())
 
     @classmethod
     def from_hasher(cls, hasher: _Hash) -> Digest:
-        """The digest of what `hasher` (made by `new_hasher` or hashlib) has seen so far."""
+        """Return the digest of what `hasher` (made by `new_hasher` or hashlib) has seen so far."""
         return cls(hasher.name, hasher.hexdigest())
 
 
 def new_hasher(algorithm: str = DEFAULT) -> _Hash:
-    """A hashlib object for `algorithm`; InvalidInput where lamina does not know it."""
+    """Return a hashlib object for `algorithm`. Raise InvalidInput where lamina does not know it."""
     if algorithm not in LENGTHS:
         raise InvalidInput(f"The digest algorithm {algorithm!r} is not known", algorithm=algorithm)
     return hashlib.new(algorithm)

@@ -21,9 +21,9 @@ Document = Mapping[str, Any]
 
 
 def decode_object(raw: bytes, what: str) -> dict[str, Any]:
-    """The JSON object in `raw` (UTF-8, RFC 8259); `what` names the document in errors.
+    """Return the JSON object in `raw` (UTF-8, RFC 8259); `what` names the document in errors.
 
-    Raises InvalidInput for anything that is not one JSON object, or is nested deeper than MAX_DEPTH.
+    Raise InvalidInput for anything that is not one JSON object, or is nested deeper than MAX_DEPTH.
     """
     try:
         value = msgspec.json.decode(raw)
@@ -65,12 +65,12 @@ def _valid(value: Any) -> Any:
 
 
 def bad_field(what: str, field: str, problem: str) -> InvalidInput:
-    """The error for one wrong field, for the caller to raise."""
+    """Return the error for one wrong field, for the caller to raise."""
     return InvalidInput(f"The {what} has a bad field {field!r}: {problem}", document=what, field=field)
 
 
 def text(document: Document, key: str, what: str, where: str = "") -> str:
-    """The string at `key`; "" where it is absent or null."""
+    """Return the string at `key`; "" where it is absent or null."""
     value = document.get(key)
     if value is None:
         return ""
@@ -80,7 +80,7 @@ def text(document: Document, key: str, what: str, where: str = "") -> str:
 
 
 def integer(document: Document, key: str, what: str, where: str = "") -> int:
-    """The whole number at `key`, which must be there. Numbers such as `7.0` count as whole."""
+    """Return the whole number at `key`, which must be there. Numbers such as `7.0` count as whole."""
     value = document.get(key)
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
@@ -90,7 +90,7 @@ def integer(document: Document, key: str, what: str, where: str = "") -> int:
 
 
 def objects(document: Document, key: str, what: str, where: str = "") -> list[dict[str, Any]]:
-    """The list of objects at `key`; empty where it is absent or null."""
+    """Return the list of objects at `key`; empty where it is absent or null."""
     value = document.get(key)
     if value is None:
         return []
@@ -103,7 +103,7 @@ def objects(document: Document, key: str, what: str, where: str = "") -> list[di
 
 
 def mapping(document: Document, key: str, what: str, where: str = "") -> dict[str, Any] | None:
-    """The object at `key`, or None where it is absent or null."""
+    """Return the object at `key`, or None where it is absent or null."""
     value = document.get(key)
     if value is None:
         return None
@@ -113,7 +113,7 @@ def mapping(document: Document, key: str, what: str, where: str = "") -> dict[st
 
 
 def strings(document: Document, key: str, what: str, where: str = "") -> tuple[str, ...]:
-    """The list of strings at `key`; empty where it is absent or null."""
+    """Return the list of strings at `key`; empty where it is absent or null."""
     value = document.get(key)
     if value is None:
         return ()
@@ -126,7 +126,7 @@ def strings(document: Document, key: str, what: str, where: str = "") -> tuple[s
 
 
 def string_map(document: Document, key: str, what: str, where: str = "") -> dict[str, str]:
-    """The object of strings at `key`, such as annotations; empty where it is absent or null."""
+    """Return the object of strings at `key`, such as annotations; empty where it is absent or null."""
     value = mapping(document, key, what, where) or {}
     for name, item in value.items():
         if not isinstance(item, str):
@@ -135,7 +135,7 @@ def string_map(document: Document, key: str, what: str, where: str = "") -> dict
 
 
 def without_nulls(value: Any) -> Any:
-    """`value` with every object member that is null left out, at all depths.
+    """Return `value` with every object member that is null left out, at all depths.
 
     Go programs write null for empty lists and maps, so a null member means the same as none. Nulls inside lists stay.
     """
@@ -147,7 +147,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def spelled(value: Any, kind: object) -> Any:
-    """`value` with the members of `kind`, where that is a Struct, named as it names them, whatever their case.
+    """Return `value` with the members of `kind`, where that is a Struct, named as it names them, whatever their case.
 
     Go's decoder takes any case, and clients (docker-py) rely on it. A member that is there as it should be wins.
     """
@@ -160,7 +160,7 @@ def spelled(value: Any, kind: object) -> Any:
 
 
 def refuse_nul(value: Any, what: str, field: str) -> None:
-    """Raises InvalidInput for a string with a NUL, which no path, name or variable can hold, anywhere in `value`."""
+    """Raise InvalidInput for a string with a NUL, which no path, name or variable can hold, anywhere in `value`."""
     if isinstance(value, str) and "\0" in value:
         raise bad_field(what, field, "it holds a NUL")
     if isinstance(value, dict):
@@ -173,7 +173,7 @@ def refuse_nul(value: Any, what: str, field: str) -> None:
 
 
 def check_depth(value: Any, what: str) -> None:
-    """Raises InvalidInput for what is nested deeper than MAX_DEPTH; `what` names the document."""
+    """Raise InvalidInput for what is nested deeper than MAX_DEPTH; `what` names the document."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [

@@ -58,6 +58,6 @@ class Deframer:
 
 
 def unframer() -> Callable[[bytes], bytes]:
-    """Return a function that takes a framed stream in pieces of any size and gives what all its frames hold."""
+    """Return a function that takes a framed stream in pieces of any size and returns what its frames hold."""
     deframer = Deframer()
     return lambda data: b"".join(piece for _, piece in deframer.feed(data))

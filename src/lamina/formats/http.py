@@ -81,7 +81,7 @@ class BrowserGuard:
 
 
 def _name(host: str) -> str:
-    """The name or address in a `Host` header; "" where it is malformed."""
+    """Return the name or address in a `Host` header; "" where it is malformed."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:

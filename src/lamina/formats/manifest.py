@@ -70,7 +70,7 @@ class Envelope:
 
 
 def shared_members(raw: bytes, document: Document, media_type: str, algorithm: str, what: str) -> dict[str, Any]:
-    """The members of Envelope, for the `document` that `raw` holds. Raises InvalidInput, naming the field."""
+    """Return the members of Envelope, for the `document` that `raw` holds. Raise InvalidInput, naming the field."""
     return {
         "raw": raw,
         "digest": Digest.of(raw, algorithm),
@@ -81,11 +81,11 @@ def shared_members(raw: bytes, document: Document, media_type: str, algorithm: s
     }
 
 
-def declared_type(document: Document, given: str | None, allowed: frozenset[str], default: str, what: str) -> str:
-    """The media type of a document: what it says itself, else what was `given`, else `default`; they must agree."""
+def declared_type(document: Document, sent: str | None, allowed: frozenset[str], default: str, what: str) -> str:
+    """Return the type that a document says it has, else `sent`, else `default`. Raise InvalidInput if two differ."""
     if integer(document, "schemaVersion", what) != 2:
         raise bad_field(what, "schemaVersion", "it must be 2")
-    inside, outside = text(document, "mediaType", what), essence(given or "")
+    inside, outside = text(document, "mediaType", what), essence(sent or "")
     if outside not in allowed:
         outside = ""
     if inside and inside not in allowed:
@@ -96,13 +96,13 @@ def declared_type(document: Document, given: str | None, allowed: frozenset[str]
 
 
 def descriptors(document: Document, key: str, what: str) -> tuple[Descriptor, ...]:
-    """The list of descriptors at `key`."""
+    """Return the list of descriptors at `key`."""
     listed = objects(document, key, what)
     return tuple(Descriptor.from_json(item, what, f"{key}[{position}].") for position, item in enumerate(listed))
 
 
 def _subject(document: Document, what: str) -> Descriptor | None:
-    """The descriptor of the manifest that this one is about, where it has one."""
+    """Return the descriptor of the manifest that this one is about, where it has one."""
     subject = mapping(document, "subject", what)
     return None if subject is None else Descriptor.from_json(subject, what, "subject.")
 
@@ -127,9 +127,9 @@ class Index(Envelope):
 
     @classmethod
     def parse(cls, raw: bytes, media_type: str | None = None, *, algorithm: str = DEFAULT) -> Index:
-        """The index in `raw`; `media_type` is what the other side said it is, where it said anything.
+        """Return the index in `raw`; `media_type` is what the other side said it is, where it said anything.
 
-        Raises InvalidInput, naming the field, for what is not an index or says two things at once.
+        Raise InvalidInput, naming the field, for what is not an index or says two things at once.
         """
         document = decode_object(raw, _INDEX)
         found = declared_type(document, media_type, INDEXES, OCI_INDEX, _INDEX)
@@ -149,7 +149,7 @@ class Index(Envelope):
         artifact_type: str = "",
         annotations: Mapping[str, str] | None = None,
     ) -> Index:
-        """A new index; the same parts always give the same bytes."""
+        """Return a new index; the same parts always give the same bytes."""
         document: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_type}
         document["manifests"] = [manifest.to_json() for manifest in manifests]
         add_common(document, subject, artifact_type, annotations)
@@ -161,7 +161,7 @@ class Index(Envelope):
         return tuple(entry for entry in self.manifests if ATTESTATION not in entry.annotations)
 
     def select(self, wanted: Platform) -> Descriptor:
-        """The entry that suits a machine of platform `wanted` best; NotFound, listing what is there, if none does."""
+        """Return the entry that suits platform `wanted` best. Raise NotFound, which lists the platforms."""
         entries = self.images
         position = choose(wanted, [entry.platform for entry in entries])
         if position is None:
@@ -179,9 +179,9 @@ class Manifest(Envelope):
 
     @classmethod
     def parse(cls, raw: bytes, media_type: str | None = None, *, algorithm: str = DEFAULT) -> Manifest:
-        """The manifest in `raw`; `media_type` is what the other side said it is, where it said anything.
+        """Return the manifest in `raw`; `media_type` is what the other side said it is, where it said anything.
 
-        Raises InvalidInput, naming the field, for what is not a manifest or says two things at once.
+        Raise InvalidInput, naming the field, for what is not a manifest or says two things at once.
         """
         document = decode_object(raw, _MANIFEST)
         found = declared_type(document, media_type, MANIFESTS, OCI_MANIFEST, _MANIFEST)
@@ -207,7 +207,7 @@ class Manifest(Envelope):
         artifact_type: str = "",
         annotations: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """A new manifest; the same parts always give the same bytes."""
+        """Return a new manifest; the same parts always give the same bytes."""
         document: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_type, "config": config.to_json()}
         document["layers"] = [layer.to_json() for layer in layers]
         add_common(document, subject, artifact_type, annotations)
@@ -220,7 +220,8 @@ class Manifest(Envelope):
 
 
 def parse_manifest(raw: bytes, media_type: str | None = None, *, algorithm: str = DEFAULT) -> Manifest | Index:
-    """The manifest or index in `raw`, told apart by `media_type`, its own `mediaType`, and at last by its members."""
+    """Return the manifest or index in `raw`, told apart by `media_type`, its own `mediaType`, and at last by its
+    members."""
     document = decode_object(raw, "manifest")
     declared = essence(media_type or "") or text(document, "mediaType", "manifest")
     if declared in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED) or document.get("schemaVersion") == 1:

@@ -47,9 +47,10 @@ class Platform:
 
     @classmethod
     def parse(cls, specifier: str) -> Platform:
-        """`os`, `architecture`, `os/architecture` or `os/architecture/variant`, normalised; the rest from the host.
+        """Return `os`, `architecture`, `os/architecture` or `os/architecture/variant`, normalised; the rest from the
+        host.
 
-        The OS may carry a version and features: `windows(10.0.17763+win32k)/amd64`. Raises InvalidInput.
+        The OS may carry a version and features: `windows(10.0.17763+win32k)/amd64`. Raise InvalidInput.
         """
         parts = specifier.split("/")
         head = _SYSTEM_PART.fullmatch(parts[0])
@@ -64,21 +65,21 @@ class Platform:
 
     @classmethod
     def host(cls) -> Platform:
-        """The platform of this machine, normalised."""
+        """Return the platform of this machine, normalised."""
         return _host()
 
     def normalised(self) -> Platform:
-        """The form that compares equal for all spellings of one platform."""
+        """Return the form that compares equal for all spellings of one platform."""
         system = self.os.lower()
         architecture, variant = _normal_architecture(self.architecture, self.variant)
         features = tuple(sorted({feature for feature in self.os_features if feature}))
         return Platform("darwin" if system == "macos" else system, architecture, variant, self.os_version, features)
 
     def matches(self, wanted: Platform) -> bool:
-        """Whether something for this platform satisfies a wish for `wanted`: same OS, architecture and variant.
+        """Return whether something for this platform satisfies a wish for `wanted`: same OS, architecture and variant.
 
-        `wanted` must have every OS feature that this needs; on Windows the first three parts of the OS versions
-        agree where both name one.
+        `wanted` must have every OS feature that this needs; on Windows the first three parts of the OS versions agree
+        where both name one.
         """
         mine, other = self.normalised(), wanted.normalised()
         return (
@@ -88,25 +89,25 @@ class Platform:
         )
 
     def acceptable(self) -> tuple[Platform, ...]:
-        """What a machine of this platform can run, best first: older variants, 386 on amd64, arm on arm64."""
+        """Return what a machine of this platform can run, best first: older variants, 386 on amd64, arm on arm64."""
         me = self.normalised()
         return tuple(replace(me, architecture=a, variant=v) for a, v in _runs(me.architecture, me.variant))
 
     def __str__(self) -> str:
-        """`os[(version+feature…)]/architecture[/variant]`."""
+        """Return `os[(version+feature…)]/architecture[/variant]`."""
         options = quote(self.os_version, safe="") + "".join("+" + quote(f, safe="") for f in self.os_features)
         head = f"{self.os}({options})" if options else self.os
         return "/".join(part for part in (head, self.architecture, self.variant) if part) or "unknown"
 
     @classmethod
     def from_json(cls, document: Document, what: str, where: str = "") -> Platform:
-        """The platform object of a descriptor; `where` is its path in the document, for errors."""
+        """Return the platform object of a descriptor; `where` is its path in the document, for errors."""
         os, architecture = text(document, "os", what, where), text(document, "architecture", what, where)
         variant, version = text(document, "variant", what, where), text(document, "os.version", what, where)
         return cls(os, architecture, variant, version, strings(document, "os.features", what, where))
 
     def to_json(self) -> dict[str, Any]:
-        """The object for a descriptor; empty members are left out."""
+        """Return the object for a descriptor; empty members are left out."""
         fields: dict[str, Any] = {"architecture": self.architecture, "os": self.os}
         if self.os_version:
             fields["os.version"] = self.os_version
@@ -118,7 +119,7 @@ class Platform:
 
 
 def choose(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:
-    """The position in `offered` of what suits a machine of platform `wanted` best, or None.
+    """Return the position in `offered` of what suits a machine of platform `wanted` best, or None.
 
     Exact matches come before what the machine can run as well; the earlier one wins among equals. An entry without a
     platform (None) is taken only where nothing else fits.

@@ -36,12 +36,12 @@ _ENDING = re.compile(rf"(?P<name>[^@]*?)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DI
 
 
 def is_tag(text: str) -> bool:
-    """Whether `text` has the form of a tag."""
+    """Return whether `text` has the form of a tag."""
     return _TAG_FORM.fullmatch(text) is not None
 
 
 def is_path(text: str) -> bool:
-    """Whether `text` has the form of a repository name without a domain, as registries use it."""
+    """Return whether `text` has the form of a repository name without a domain, as registries use it."""
     return len(text) <= MAX_PATH and _PATH_FORM.fullmatch(text) is not None
 
 
@@ -66,9 +66,9 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """The reference that a person wrote, normalised as Docker does it: `alpine` is docker.io/library/alpine.
+        """Return the reference that a person wrote, normalised as Docker does it: `alpine` is docker.io/library/alpine.
 
-        No tag is added. Raises InvalidInput for what does not fit the grammar and for bare 64-digit image IDs.
+        No tag is added. Raise InvalidInput for what does not fit the grammar and for bare 64-digit image IDs.
         """
         if _IDENTIFIER.fullmatch(text):
             raise InvalidInput(f"Invalid repository name {text!r}: it cannot be 64 hexadecimal digits", reference=text)
@@ -98,7 +98,7 @@ class Reference:
         return self.path if "/" in short else short
 
     def familiar(self) -> str:
-        """The shortest form with tag and digest, as Docker shows it: `alpine:latest`, `alpine@sha256:…`."""
+        """Return the shortest form with tag and digest, as Docker shows it: `alpine:latest`, `alpine@sha256:…`."""
         return self.familiar_name + self._ending()
 
     def __str__(self) -> str:
@@ -108,19 +108,19 @@ class Reference:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     def with_default_tag(self) -> Reference:
-        """This with the tag `latest`, unless it has a tag or a digest already."""
+        """Return this with the tag `latest`, unless it has a tag or a digest already."""
         return self if self.tag or self.digest else replace(self, tag=DEFAULT_TAG)
 
     def with_tag(self, tag: str) -> Reference:
-        """This with another tag; a digest is dropped, because it named other content."""
+        """Return this with another tag; a digest is dropped, because it named other content."""
         return Reference(self.domain, self.path, tag)
 
     def with_digest(self, digest: Digest) -> Reference:
-        """This pinned to `digest`, without a tag."""
+        """Return this pinned to `digest`, without a tag."""
         return Reference(self.domain, self.path, None, digest)
 
     def without_tag(self) -> Reference:
-        """Only the name."""
+        """Return only the name."""
         return Reference(self.domain, self.path)
 
 

@@ -38,7 +38,7 @@ class Healthcheck(msgspec.Struct, frozen=True, rename="pascal"):
     retries: Int64 = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Docker's object; empty members are left out."""
+        """Return Docker's object without empty members."""
         return {key: value for key, value in msgspec.to_builtins(self).items() if value}
 
 
@@ -70,13 +70,13 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     shell: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The object for an image config: empty members are left out, but not an emptied `cmd` or `entrypoint`."""
+        """Return the object for an image config without empty members, but with an emptied `cmd` or `entrypoint`."""
         fields = msgspec.to_builtins(self)
         kept = {key: value for key, value in fields.items() if value or (value == () and key in ("Cmd", "Entrypoint"))}
         return self._with_healthcheck(kept)
 
     def to_docker(self) -> dict[str, Any]:
-        """The object as `docker inspect` shows it: every member, null for most that are empty, some left out."""
+        """Return the object as `docker inspect` shows it: every member, null for most that are empty, some left out."""
         fields = self._with_healthcheck(msgspec.to_builtins(self))
         shown: dict[str, Any] = {}
         for key, value in fields.items():
@@ -87,7 +87,7 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
         return shown
 
     def over(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """`document` with this in place of all the members this knows; members unknown here survive."""
+        """Return `document` with this in place of all the members this knows; members unknown here survive."""
         known = {field.encode_name for field in msgspec.structs.fields(self)}
         return {key: value for key, value in document.items() if key not in known} | self.to_json()
 

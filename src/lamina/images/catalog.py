@@ -28,28 +28,28 @@ class ImageCatalog:
         self._configs: LruCache[Digest, ImageConfig] = LruCache(_CONFIGS_KEPT)
 
     def find(self, name: str) -> Digest:
-        """The ID behind a tag, `name@digest`, full ID or unique prefix of one.
+        """Return the ID behind a tag, `name@digest`, full ID or unique prefix of one.
 
-        A tag comes before an ID that begins alike, as in Docker. Raises NotFound with `facts["reference"]`.
+        A tag comes before an ID that begins alike, as in Docker. Raise NotFound with `facts["reference"]`.
         """
         with self.store.read() as tx:
             return find(tx, name)
 
     def load(self, tx: ReadTransaction, image_id: Digest) -> Image:
-        """The image with this ID. Raises NotFound."""
+        """Return the image with this ID. Raise NotFound."""
         record = read_record(tx, image_id)
         if record is None or (image := self._value(image_id, record)) is None:
             raise NotFound(f"No such image: {image_id}", reference=str(image_id))
         return image
 
     def all(self, tx: ReadTransaction) -> Iterator[Image]:
-        """Every image, intermediate ones too, ordered by ID."""
+        """Return every image, intermediate ones too, ordered by ID."""
         for key, raw in tx.items(IMAGES):
             if (image := self._value(Digest.parse(key), decode(raw))) is not None:
                 yield image
 
     def config(self, image_id: Digest) -> ImageConfig:
-        """The parsed config. Raises NotFound, Corrupt."""
+        """Return the parsed config. Raise NotFound, Corrupt."""
         if (config := self._configs.get(image_id)) is not None:
             return config
         config = ImageConfig.parse(self.store.blobs.read(image_id))
@@ -61,7 +61,7 @@ class ImageCatalog:
         self._configs.put(config.digest, config)
 
     def drop_broken(self) -> tuple[Digest, ...]:
-        """Forget images whose content a power cut took; gives their IDs."""
+        """Forget images whose content a power cut took. Return their IDs."""
         with self.store.transaction() as tx:
             gone = [Digest.parse(o.removeprefix("image:")) for o in tx.broken_owners() if o.startswith("image:")]
             for image_id in gone:
@@ -69,7 +69,8 @@ class ImageCatalog:
         return tuple(gone)
 
     def _value(self, image_id: Digest, record: ImageRecord) -> Image | None:
-        """The image of a record; None when it was removed since the view of it was taken, and its config with it."""
+        """Return the image of a record; None when it was removed since the view of it was taken, and its config with
+        it."""
         try:
             config = self.config(image_id)
         except NotFound:
@@ -90,14 +91,14 @@ class ImageCatalog:
         )
 
     def manifest(self, image: Image) -> Manifest:
-        """The manifest the image came with, or one over its uncompressed layers. Raises Corrupt."""
+        """Return the manifest the image came with, or one over its uncompressed layers. Raise Corrupt."""
         if image.manifest_digest is None:
             return plain_manifest(image)
         return Manifest.parse(self.store.blobs.read(image.manifest_digest))
 
 
 def find(tx: ReadTransaction, name: str) -> Digest:
-    """`ImageCatalog.find`, in a view or transaction that the caller has."""
+    """Return `ImageCatalog.find`, in a view or transaction that the caller has."""
     reference = _as_reference(name)
     if reference is not None and (found := _by_reference(tx, reference)) is not None:
         return found
@@ -105,7 +106,7 @@ def find(tx: ReadTransaction, name: str) -> Digest:
 
 
 def no_such_image(name: str) -> NotFound:
-    """Docker's error for a name that leads nowhere."""
+    """Return Docker's error for a name that leads nowhere."""
     reference = _as_reference(name)
     shown = reference.with_default_tag().familiar() if reference else name
     return NotFound(f"No such image: {shown}", reference=name)

@@ -39,9 +39,9 @@ _REALTIME_SIGNAL = re.compile(r"RTM(IN|AX)([+-]\d+)?")
 
 
 def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
-    """`config` after the instructions in `changes`, each expanded with the environment so far.
+    """Return `config` after the instructions in `changes`, each expanded with the environment so far.
 
-    Raises InvalidInput for a line that does not parse, or an instruction that is no change of the config.
+    Raise InvalidInput for a line that does not parse, or an instruction that is no change of the config.
     """
     lines = [line for change in changes for line in change.split("\n")]
     cmd_set = False
@@ -59,9 +59,9 @@ def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
 
 
 def effect(config: RunConfig, instruction: say.Instruction, *, cmd_set: bool = False) -> RunConfig:
-    """`config` after one instruction whose words are expanded already; the same for those that only touch files.
+    """Return `config` after one instruction whose words are expanded already; the same for those that only touch files.
 
-    `cmd_set` tells whether this stage set CMD before: else ENTRYPOINT resets what the base image had. Raises
+    `cmd_set` tells whether this stage set CMD before: else ENTRYPOINT resets what the base image had. Raise
     InvalidInput for a bad port or signal.
     """
     changed = _changes(config, instruction, cmd_set)
@@ -69,12 +69,12 @@ def effect(config: RunConfig, instruction: say.Instruction, *, cmd_set: bool = F
 
 
 def environment(config: RunConfig) -> dict[str, str]:
-    """The config's environment by name; a later entry of the same name wins."""
+    """Return the config's environment by name; a later entry of the same name wins."""
     return dict(entry.partition("=")[::2] for entry in config.env)
 
 
 def shell_form(config: RunConfig, command: say.CommandLine) -> tuple[str, ...]:
-    """The arguments that run `command`: the shell form gets the config's shell in front."""
+    """Return the arguments that run `command`: the shell form gets the config's shell in front."""
     if command.shell and command.arguments:
         return (*(config.shell or DEFAULT_SHELL), *command.arguments)
     return command.arguments
@@ -123,7 +123,7 @@ def _with_variables(env: tuple[str, ...], pairs: Sequence[tuple[str, str]]) -> t
 
 
 def working_dir(current: str, requested: str) -> str:
-    """Where WORKDIR leads: an absolute path as it is written, a relative one from `current`, cleaned."""
+    """Return where WORKDIR leads: an absolute path as it is written, a relative one from `current`, cleaned."""
     if not requested:
         raise InvalidInput("cannot normalize nothing: WORKDIR expanded to an empty path")
     if requested.startswith("/"):
@@ -138,7 +138,7 @@ def working_dir(current: str, requested: str) -> str:
 
 
 def ports(specs: Sequence[str]) -> list[str]:
-    """`80`, `53/udp`, `8000-8002` as Docker's port keys `80/tcp`, one for each port. Raises InvalidInput."""
+    """Return `80`, `53/udp`, `8000-8002` as Docker's port keys `80/tcp`, one for each port. Raise InvalidInput."""
     found: list[str] = []
     for spec in specs:
         match = _PORT.fullmatch(spec)
@@ -173,7 +173,8 @@ def _checked_signal(text: str) -> str:
 
 
 def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
-    """`config`, with what it leaves open taken from the one below: how dockerd merges container and image configs."""
+    """Return `config`, with what it leaves open taken from the one below: how dockerd merges container and image
+    configs."""
     names = {entry.partition("=")[0] for entry in config.env}
     env = (*config.env, *(entry for entry in below.env if entry.partition("=")[0] not in names))
     entrypoint, cmd = config.entrypoint, config.cmd
@@ -196,7 +197,7 @@ def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
 
 
 def inherit_healthcheck(own: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
-    """`own`, with what it leaves open taken from the one below."""
+    """Return `own`, with what it leaves open taken from the one below."""
     if own is None or below is None:
         return own or below
     return msgspec.structs.replace(

@@ -52,7 +52,7 @@ class Created:
 def create(catalog: ImageCatalog, images: Sequence[NewImage]) -> Created:
     """Make these images, all or none.
 
-    An image that exists keeps its names and gets the new ones. Raises NotFound for a layer that is not here,
+    An image that exists keeps its names and gets the new ones. Raise NotFound for a layer that is not here,
     InvalidInput for a manifest that is of another image and for a config no container can have, NoSpace.
     """
     for image in images:
@@ -98,7 +98,8 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
 
 
 def _parent(tx: Transaction, parent: Digest | None, together: set[Digest]) -> str:
-    """The parent, unless somebody removed it since the new image was begun: its layers are held, so that is no harm.
+    """Return the parent, unless somebody removed it since the new image was begun: its layers are held, so that is no
+    harm.
 
     Those that are made `together` with the image may come after it.
     """
@@ -125,7 +126,7 @@ def import_tar(
     platform: Platform | None,
     created: str | None,
 ) -> Image:
-    """Make the image. Raises InvalidInput, TooLarge, NoSpace; the store is then as it was."""
+    """Make the image. Raise InvalidInput, TooLarge, NoSpace; the store is then as it was."""
     config = apply_changes(RunConfig(), changes)
     when = created or now()
     with catalog.store.lease():
@@ -181,8 +182,8 @@ def commit(
 ) -> Image:
     """Make the image. A container that changed no files gives an image without a new layer.
 
-    The caller pauses the container. Raises InvalidInput for a bad change, NoSpace, Cancelled; then the store is as
-    it was.
+    The caller pauses the container. Raise InvalidInput for a bad change, NoSpace, Cancelled; then the store is as it
+    was.
     """
     config = inherit(apply_changes(options.config or options.container, options.changes), options.container)
     with catalog.store.lease():

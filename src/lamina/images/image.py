@@ -81,7 +81,7 @@ class Image:
 
 
 def plain_manifest(image: Image) -> Manifest:
-    """An OCI manifest that names the image's layers uncompressed: always the same for one image."""
+    """Return an OCI manifest that names the image's layers uncompressed: always the same for one image."""
     layers = [Descriptor(OCI_LAYER, layer.diff_id, layer.size) for layer in image.layers]
     return Manifest.build(Descriptor(OCI_CONFIG, image.id, len(image.config.raw)), layers)
 

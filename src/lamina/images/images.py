@@ -58,24 +58,24 @@ class Images:
         self.catalog.drop_broken()
 
     def get(self, name: str | Digest) -> Image:
-        """The image called `name`. Raises NotFound, InvalidInput for an ambiguous ID."""
+        """Return the image called `name`. Raise NotFound, InvalidInput for an ambiguous ID."""
         image_id = name if isinstance(name, Digest) else self.catalog.find(name)
         with self.store.read() as tx:
             return self.catalog.load(tx, image_id)
 
     def find(self, name: str | Digest) -> Image | None:
-        """Like `get`, with None for an image that is not here."""
+        """Return the image like `get`, or None for one that is not here."""
         try:
             return self.get(name)
         except NotFound:
             return None
 
     def manifest(self, image: Image) -> Manifest:
-        """The manifest the image came with, else one that names its layers uncompressed."""
+        """Return the manifest the image came with, else one that names its layers uncompressed."""
         return self.catalog.manifest(image)
 
     def children(self, image_id: Digest) -> tuple[Digest, ...]:
-        """Images made from this one here: where a build looks for what it has done before."""
+        """Return the images made from this one here. A build looks there for what it has done before."""
         with self.store.read() as tx:
             return children(tx, image_id)
 
@@ -91,7 +91,7 @@ class Images:
         """Make an image of layers that are in the store (hold them by a lease until then).
 
         An image with this config that exists keeps its names and gets the new ones. `parent` is the image it was made
-        from, `built` tells that a build made it just now. Publishes a `tag` event for each tag. Raises NotFound for a
+        from, `built` tells that a build made it just now. Publish a `tag` event for each tag. Raise NotFound for a
         missing layer, NoSpace.
         """
         (image,) = creation.create(self.catalog, [NewImage(config, manifest, references, parent, built)]).images
@@ -101,9 +101,9 @@ class Images:
         return image
 
     def tag(self, name: str | Digest, reference: Reference) -> Reference:
-        """Let `reference` (`latest` where it has no tag) mean the image; gives the reference as it is kept.
+        """Let `reference` (`latest` where it has no tag) mean the image. Return the reference as it is kept.
 
-        Another image of that name loses it. Raises NotFound, InvalidInput.
+        Another image of that name loses it. Raise NotFound, InvalidInput.
         """
         reference = check_tag(reference)
         image = self.get(name)
@@ -123,10 +123,10 @@ class Images:
                 add_names(tx, image.id, [reference])
 
     def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
-        """`rmi`: take the name away; with its last name the image goes, and with `prune` its unneeded parents.
+        """Return `rmi`: take the name away; with its last name the image goes, and with `prune` its unneeded parents.
 
-        Gives what happened, in order. Raises NotFound, and Conflict that names the container or says what else is in
-        the way (`facts["container"]`, `facts["image"]`).
+        Gives what happened, in order. Raise NotFound, and Conflict that names the container or says what else is in the
+        way (`facts["container"]`, `facts["image"]`).
         """
         removed = remove(self.catalog, self.users, name, force=force, prune=prune)
         for item in removed:
@@ -137,7 +137,7 @@ class Images:
         return removed
 
     def history(self, name: str | Digest) -> list[HistoryStep]:
-        """The steps of an image, newest first. Raises NotFound."""
+        """Return the steps of an image, newest first. Raise NotFound."""
         image = self.get(name)
         with self.store.read() as tx:
             return history(self.catalog, tx, image)
@@ -145,9 +145,9 @@ class Images:
     def list(
         self, *, all_images: bool = False, filters: Filters | None = None, shared_size: bool = False
     ) -> list[ListedImage]:
-        """Images newest first; without `all_images` those that only carry others stay hidden.
+        """Return images, newest first. Without `all_images` those that only carry others stay hidden.
 
-        `filters` are Docker's (dangling, label, before, since, until, reference). Raises InvalidInput for others,
+        `filters` are Docker's (dangling, label, before, since, until, reference). Raise InvalidInput for others,
         NotFound where `before` or `since` names nothing.
         """
         wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
@@ -156,8 +156,8 @@ class Images:
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         """Remove images without a tag (with `dangling=false`: all that no container uses), and unowned content.
 
-        `filters` are Docker's (dangling, label, label!, until). Publishes `prune`. Raises InvalidInput, and Conflict
-        while another prune runs, Cancelled before the next image.
+        `filters` are Docker's (dangling, label, label!, until). Publish `prune`. Raise InvalidInput, and Conflict while
+        another prune runs, Cancelled before the next image.
         """
         wanted = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
         if not self._pruning.acquire(blocking=False):
@@ -182,7 +182,7 @@ class Images:
     ) -> Image:
         """Make an image of a root file system in a tar, compressed or not; `changes` are Dockerfile instructions.
 
-        `created` is an RFC 3339 time, by default now. Publishes `import`. Raises InvalidInput, TooLarge, NoSpace,
+        `created` is an RFC 3339 time, by default now. Publish `import`. Raise InvalidInput, TooLarge, NoSpace,
         Cancelled.
         """
         tag = check_tag(reference) if reference else None
@@ -205,7 +205,7 @@ class Images:
     ) -> Image:
         """Make an image of what `snapshot` changed on top of `base`; the caller has paused the container.
 
-        Publishes `tag` where it gets names; the container's `commit` event is the caller's. Raises InvalidInput for a
+        Publishes `tag` where it gets names; the container's `commit` event is the caller's. Raise InvalidInput for a
         bad change, NoSpace, Cancelled.
         """
         tags = [check_tag(reference) for reference in options.references]
@@ -225,7 +225,7 @@ class Images:
         """Load a docker-archive of any age or an OCI layout in a tar, compressed or not; all of it or nothing.
 
         Of images for several platforms under one name the one for `platform` (default: this machine) is taken; of
-        others only those for `platform`, where given. Reports Docker's lines, publishes `load`. Raises InvalidInput,
+        others only those for `platform`, where given. Report Docker's lines, publishes `load`. Raise InvalidInput,
         Corrupt, NotFound, TooLarge, NoSpace, Cancelled.
         """
         loaded = load(self.catalog, CheckedReader(stream, cancellation), platform, report)
@@ -243,7 +243,7 @@ class Images:
     ) -> None:
         """Write images to `sink` as a docker-archive that is an OCI layout too, or as the latter alone.
 
-        A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raises
+        A repository without a tag means all its tags. The same images give the same bytes. Publish `save`. Raise
         NotFound and InvalidInput before anything is written, then Cancelled and what the sink raises.
         """
         with self.archive(names, docker_archive=docker_archive) as parts:
@@ -251,9 +251,9 @@ class Images:
 
     @contextmanager
     def archive(self, names: Sequence[str], *, docker_archive: bool = True) -> Iterator[tuple[Piece, ...]]:
-        """What `save` writes, in pieces, for those who can let the kernel copy files.
+        """Yield what `save` writes, in pieces, for callers that let the kernel copy files.
 
-        The files stay while the block runs, in one thread; publishes `save` when it ends well. Raises NotFound,
+        The files stay while the block runs, in one thread; publishes `save` when it ends well. Raise NotFound,
         InvalidInput.
         """
         with self.store.lease() as lease:
@@ -265,12 +265,12 @@ class Images:
             self.publish("save", item.image, str(item.image.id))
 
     def _hold(self, lease: Lease, image: Image) -> None:
-        """Keep the image's content while it is read. Raises NotFound when it went just now."""
+        """Keep the image's content while it is read. Raise NotFound when it went just now."""
         if not all(lease.add(digest) for digest in (image.id, *image.config.diff_ids)):
             raise no_such_image(str(image.id))
 
     def usage(self) -> ImagesUsage:
-        """What all images take, for `system df`."""
+        """Return what all images take, for `system df`."""
         return listing.usage(self.catalog, self.users)
 
     def publish(self, action: str, image: Image, name: str) -> None:

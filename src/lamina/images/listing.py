@@ -39,7 +39,7 @@ class ImageFilters:
 
     @classmethod
     def parse(cls, filters: Filters, accepted: frozenset[str]) -> ImageFilters:
-        """Raises InvalidInput for a filter that is not accepted here, or a value that cannot be."""
+        """Raise InvalidInput for a filter that is not accepted here, or a value that cannot be."""
         for name in filters:
             if name not in accepted:
                 raise InvalidInput(f"invalid filter '{name}'", advice=f"Known are {', '.join(sorted(accepted))}.")
@@ -101,7 +101,7 @@ class _All:
 def list_images(
     catalog: ImageCatalog, users: Users, filters: ImageFilters, *, all_images: bool, shared_size: bool
 ) -> list[ListedImage]:
-    """Images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
+    """Return images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
     everything = _read(catalog)
     newest, oldest = _bounds(catalog, filters)
     found = []
@@ -119,7 +119,7 @@ def list_images(
 
 
 def usage(catalog: ImageCatalog, users: Users) -> ImagesUsage:
-    """`system df` for images."""
+    """Return `system df` for images."""
     listed = list_images(catalog, users, ImageFilters(), all_images=False, shared_size=True)
     sizes: dict[Digest, int] = {}
     for image in _read(catalog).images:
@@ -136,7 +136,7 @@ def _read(catalog: ImageCatalog) -> _All:
 
 
 def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, int | None]:
-    """Images must be older than the first time and newer than the second."""
+    """Return two times: images must be older than the first and newer than the second."""
     with catalog.store.read() as tx:
         before = [catalog.load(tx, catalog.find(name)).dated_ns for name in filters.before]
         since = [catalog.load(tx, catalog.find(name)).dated_ns for name in filters.since]
@@ -148,7 +148,7 @@ def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, i
 def _names(
     image: Image, filters: ImageFilters, all_images: bool, has_children: bool
 ) -> tuple[tuple[Reference, ...], tuple[Reference, ...]] | None:
-    """The names to show, or None when the image is not to be shown."""
+    """Return the names to show, or None when the image is not to be shown."""
     tags, digests = _matching(image.references, filters), _matching(image.digests, filters)
     if filters.dangling:
         return None if has_children or tags else (tags, digests)
@@ -188,7 +188,7 @@ class HistoryStep:
 
 
 def history(catalog: ImageCatalog, tx: ReadTransaction, image: Image) -> list[HistoryStep]:
-    """The steps of `image`; those whose image is in its chain of parents carry that image's ID and tags."""
+    """Return the steps of `image`; those whose image is in its chain of parents carry that image's ID and tags."""
     sizes = iter(image.layer_sizes)
     made = [0 if step.empty_layer else next(sizes, 0) for step in image.config.history]
     steps: list[HistoryStep] = []

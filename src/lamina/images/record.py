@@ -31,12 +31,12 @@ class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def owner(image_id: Digest) -> str:
-    """The name under which an image holds its content in the store."""
+    """Return the name under which an image holds its content in the store."""
     return f"image:{image_id}"
 
 
 def read_record(tx: ReadTransaction, image_id: Digest) -> ImageRecord | None:
-    """The record of an image, or None."""
+    """Return the record of an image, or None."""
     raw = tx.get(IMAGES, str(image_id))
     return None if raw is None else decode(raw)
 
@@ -69,12 +69,12 @@ def delete_record(tx: Transaction, image_id: Digest) -> None:
 
 
 def children(tx: ReadTransaction, image_id: Digest) -> tuple[Digest, ...]:
-    """Images whose parent this one is."""
+    """Return the images whose parent this one is."""
     return tuple(Digest.parse(key.partition("/")[2]) for key, _ in tx.items(CHILDREN, f"{image_id}/"))
 
 
 def decode(raw: bytes) -> ImageRecord:
-    """The record in `raw`. Raises Corrupt."""
+    """Return the record in `raw`. Raise Corrupt."""
     try:
         return msgspec.json.decode(raw, type=ImageRecord)
     except msgspec.DecodeError as error:
@@ -82,7 +82,7 @@ def decode(raw: bytes) -> ImageRecord:
 
 
 def check_tag(reference: Reference) -> Reference:
-    """The reference as a tag, `latest` where it has none. Raises InvalidInput for what must not be a tag."""
+    """Return the reference as a tag, `latest` where it has none. Raise InvalidInput for what must not be a tag."""
     if reference.digest is not None:
         raise InvalidInput("refusing to create a tag with a digest reference", reference=str(reference))
     if reference.familiar_name in LENGTHS:
@@ -96,7 +96,7 @@ def check_tag(reference: Reference) -> Reference:
 def add_names(tx: Transaction, image_id: Digest, references: Iterable[Reference]) -> dict[str, Digest]:
     """Let these names mean `image_id`; they are taken from the images that had them (name → old ID, given back).
 
-    Raises NotFound when there is no such image.
+    Raise NotFound when there is no such image.
     """
     taken: dict[str, Digest] = {}
     names = [str(reference) for reference in references]

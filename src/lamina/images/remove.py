@@ -52,7 +52,7 @@ class _Wish:
 
 
 def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune: bool) -> list[Removal]:
-    """Remove what `name` means; `prune` takes unneeded parents along. Raises NotFound, and Conflict naming the user."""
+    """Remove what `name` means; `prune` takes unneeded parents along. Raise NotFound, and Conflict naming the user."""
     while True:
         image_id = catalog.find(name)
         by_id = str(image_id).startswith(name) or image_id.encoded.startswith(name)
@@ -66,7 +66,7 @@ def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune
 
 
 def _users_of_line(catalog: ImageCatalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:
-    """The containers of an image and of its ancestors, asked before the transaction so that no lock is held."""
+    """Return the containers of an image and of its ancestors, asked before the transaction so that no lock is held."""
     found: dict[Digest, Sequence[ImageUser]] = {}
     current: Digest | None = image_id
     with catalog.store.read() as tx:
@@ -108,7 +108,7 @@ class _Work:
             self._delete(image_id, wish, quiet=True)
 
     def report(self, dropped: set[Digest]) -> list[Removal]:
-        """What happened, in order: after each image the chain IDs of the layers that went with it."""
+        """Return what happened, in order: after each image the chain IDs of the layers that went with it."""
         report = list(self._done)
         for position, diff_ids, sizes in reversed(self._layers):
             chains = chain_ids(diff_ids)
@@ -173,13 +173,13 @@ def _quoted(name: str) -> str:
 
 
 def _one_repository(names: Sequence[Reference]) -> bool:
-    """Whether all names are of one repository, with at most one tag among them."""
+    """Return whether all names are of one repository, with at most one tag among them."""
     tags = [name for name in names if name.digest is None]
     return bool(names) and len(tags) <= 1 and len({name.name for name in names}) == 1
 
 
 def _names_to_take(names: Sequence[Reference], name: str) -> list[Reference]:
-    """The name that was given, and the digests of its repository when that leaves them without a tag."""
+    """Return the name that was given, and the digests of its repository when that leaves them without a tag."""
     given = Reference.parse(name)
     given = given.with_digest(given.digest) if given.digest else given.with_default_tag()
     if given not in names:
@@ -237,7 +237,7 @@ def _is_unneeded(image: Image, filters: ImageFilters, has_children: bool) -> boo
 
 
 def _names_of(image: Image, *, dangling_only: bool) -> list[str]:
-    """What to remove so that the image goes: its names, or its ID where it has none."""
+    """Return what to remove so that the image goes: its names, or its ID where it has none."""
     if dangling_only and image.references:
         return []
     return [str(name) for name in (*image.references, *image.digests)] or [str(image.id)]

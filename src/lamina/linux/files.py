@@ -50,7 +50,7 @@ def make_private_by_default() -> None:
 def private_directory(path: Path, mode: int = 0o700) -> None:
     """Make a directory, or take the permissions beyond `mode` from one that is there. Its parents are made as usual.
 
-    A directory of another owner is left as it is, since only its owner may change it. Raises OSError.
+    A directory of another owner is left as it is, since only its owner may change it. Raise OSError.
     """
     usual_directory(path.parent)
     with suppress(FileExistsError):
@@ -62,7 +62,7 @@ def private_directory(path: Path, mode: int = 0o700) -> None:
 def private_database(path: Path) -> None:
     """Make an SQLite file that only its owner may read, or close one that is there with its log and its index.
 
-    SQLite gives its log and index the mode of the file. Raises OSError.
+    SQLite gives its log and index the mode of the file. Raise OSError.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     for part in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
@@ -71,7 +71,7 @@ def private_database(path: Path) -> None:
 
 
 def usual_directory(path: Path) -> None:
-    """Make a directory and its parents with mode 0755, whatever the umask; leave those that are there. Raises OSError.
+    """Make a directory and its parents with mode 0755, whatever the umask; leave those that are there. Raise OSError.
 
     For what users look into, such as the folder of a socket or the source of a bind mount.
     """
@@ -81,7 +81,7 @@ def usual_directory(path: Path) -> None:
 
 
 def write_for_containers(path: Path, text: str) -> None:
-    """Write a file that every user of a container may read (0644), in place: it may be mounted. Raises OSError."""
+    """Write a file that every user of a container may read (0644), in place: it may be mounted. Raise OSError."""
     path.write_text(text)
     path.chmod(0o644)
 
@@ -100,15 +100,15 @@ def is_made_up(fd: int) -> bool:
 
 
 def syncfs(fd: int) -> None:
-    """Waits until everything written to the file system that `fd` is on has reached the disk."""
+    """Wait until everything written to the file system that `fd` is on has reached the disk."""
     libc("syncfs", fd)
 
 
 def copy_range(source: int, target: int, offset: int, size: int) -> int:
-    """Appends up to `size` bytes at `offset` of file `source` to descriptor `target`, within the kernel if it can.
+    """Append up to `size` bytes at `offset` of file `source` to descriptor `target`, within the kernel if it can.
 
-    Reads do not move `source`; writes go to the position of `target`, which may be a pipe or a socket. Gives the bytes
-    copied, fewer than `size` only when the source ends. Raises OSError.
+    Reads do not move `source`; writes go to the position of `target`, which may be a pipe or a socket. Return the bytes
+    copied, fewer than `size` only when the source ends. Raise OSError.
     """
     done = 0
     for copy in (_by_copy_file_range, _by_sendfile, _by_hand):

@@ -30,20 +30,20 @@ class Watch:
         return self._fd
 
     def wait(self, seconds: float) -> None:
-        """Until something was told, at most so long; forgets it."""
+        """Wait for a change, `seconds` at most, and forget it."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(seconds * 1000)
         self.drain()
 
     def drain(self) -> None:
-        """Forgets what has been told so far."""
+        """Forget what has been told so far."""
         with suppress(BlockingIOError):
             while os.read(self._fd, 65536):
                 pass
 
     def close(self) -> None:
-        """May be called twice."""
+        """Stop watching. A second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -41,27 +41,27 @@ class _MountAttr(ctypes.Structure):
 
 
 def fsopen(fstype: str) -> int:
-    """Opens a context for making a file system of type `fstype`; gives its descriptor. ENODEV: no such type."""
+    """Open a context for making a file system of type `fstype`. Return its descriptor. ENODEV: no such type."""
     return syscall(_FSOPEN, os.fsencode(fstype), _FSOPEN_CLOEXEC)
 
 
 def fsconfig_string(fd: int, key: str, value: Path) -> None:
-    """Sets option `key` of the context to a text of at most 255 bytes."""
+    """Set option `key` of the context to a text of at most 255 bytes."""
     syscall(_FSCONFIG, fd, _SET_STRING, os.fsencode(key), os.fsencode(value), 0)
 
 
 def fsconfig_flag(fd: int, key: str) -> None:
-    """Sets the option `key`, which has no value."""
+    """Set the option `key`, which has no value."""
     syscall(_FSCONFIG, fd, _SET_FLAG, os.fsencode(key), None, 0)
 
 
 def fsconfig_create(fd: int) -> None:
-    """Makes the file system (its superblock) that the options describe."""
+    """Make the file system (its superblock) that the options describe."""
     syscall(_FSCONFIG, fd, _CMD_CREATE, None, None, 0)
 
 
 def messages(fd: int) -> list[str]:
-    """What the kernel has said in this context since the last call, without its `e `, `w ` and `i ` marks."""
+    """Return what the kernel has said in this context since the last call, without its `e `, `w ` and `i ` marks."""
     found: list[str] = []
     while True:
         try:
@@ -73,12 +73,12 @@ def messages(fd: int) -> list[str]:
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
-    """A mount of the file system made in context `fd`, attached nowhere yet; gives its descriptor."""
+    """Return a mount of the file system made in context `fd`, attached nowhere yet. Return its descriptor."""
     return syscall(_FSMOUNT, fd, _FSMOUNT_CLOEXEC, attributes)
 
 
 def move_mount(fd: int, target: Path, *, dirfd: int = -100) -> None:
-    """Attaches the mount behind descriptor `fd` at `target`, relative to the directory `dirfd`."""
+    """Attach the mount behind descriptor `fd` at `target`, relative to the directory `dirfd`."""
     syscall(_MOVE_MOUNT, fd, b"", dirfd, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH, filename=target)
 
 
@@ -90,7 +90,7 @@ def move_mount_onto(fd: int, place: int) -> None:
 
 
 def open_tree(path: Path, flags: int = OPEN_TREE_CLONE, *, dirfd: int = -100) -> int:
-    """A descriptor for what is mounted at `path`; with OPEN_TREE_CLONE a private copy, attached nowhere yet."""
+    """Return a descriptor for what is mounted at `path`; with OPEN_TREE_CLONE a private copy, attached nowhere yet."""
     return syscall(_OPEN_TREE, dirfd, os.fsencode(path), flags | os.O_CLOEXEC, filename=path)
 
 
@@ -104,7 +104,7 @@ def mount_setattr(
     propagation: int = 0,
     userns: int = 0,
 ) -> None:
-    """Changes attributes (MOUNT_ATTR_*) or propagation (MS_PRIVATE…) of the mount at `path`; AT_RECURSIVE in `flags`
+    """Change attributes (MOUNT_ATTR_*) or propagation (MS_PRIVATE…) of the mount at `path`; AT_RECURSIVE in `flags`
     takes all below it. Linux 5.12."""
     how = _MountAttr(attributes, clear, propagation, userns)
     size = ctypes.sizeof(how)
@@ -122,9 +122,9 @@ def has_mount_setattr() -> bool:
 
 
 def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], target: Path, attributes: int = 0) -> None:
-    """Makes a file system with `options` (a None value is a flag) and attaches it at `target`.
+    """Make a file system with `options` (a None value is a flag) and attaches it at `target`.
 
-    Raises OSError with the kernel's reason in its text, where it gives one.
+    Raise OSError with the kernel's reason in its text, where it gives one.
     """
     context = fsopen(fstype)
     try:
@@ -147,13 +147,13 @@ def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], tar
 
 
 def mount(source: Path, target: Path, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2); `data` is at most one page of comma-separated options."""
+    """Mount by mount(2); `data` is at most one page of comma-separated options."""
     parts = [os.fsencode(part) for part in (source, target, fstype)]
     libc("mount", *parts, flags, os.fsencode(data) if data else None, filename=target)
 
 
 def umount2(target: Path, flags: int = 0) -> None:
-    """umount2(2): takes away the mount on top at `target`. EINVAL: nothing is mounted there; EBUSY: in use."""
+    """Remove the mount on top at `target` by umount2(2). EINVAL: nothing is mounted there; EBUSY: in use."""
     libc("umount2", os.fsencode(target), flags, filename=target)
 
 
@@ -174,7 +174,8 @@ class MountPoint:
 
 
 def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
-    """Every mount of the mount namespace that `pid` is in, in the kernel's order (a mount comes after its parent)."""
+    """Return every mount of the mount namespace that `pid` is in, in the kernel's order (a mount comes after its
+    parent)."""
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         text = lines.read()
     for line in text.splitlines():
@@ -201,7 +202,7 @@ def mount_of(fd: int) -> MountPoint:
 
 
 def _plain(text: str) -> str:
-    """Undoes the octal escapes (blank, tab, newline, backslash, #) of mountinfo."""
+    """Undo the octal escapes (blank, tab, newline, backslash, #) of mountinfo."""
     if "\\" not in text:
         return text
     head, *rest = text.split("\\")

@@ -31,11 +31,11 @@ _SIZE = ctypes.sizeof(_OpenHow)
 
 
 def openat2(dirfd: int, path: Path, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
-    """Opens `path` below the directory `dirfd` and gives the new descriptor, close-on-exec.
+    """Open `path` below the directory `dirfd` and return the new descriptor, close-on-exec.
 
-    With RESOLVE_IN_ROOT (the default) absolute paths, absolute symlinks and `..` stay inside `dirfd`, as if it were
-    the root; RESOLVE_BENEATH makes them fail with EXDEV instead. `mode` counts only with O_CREAT or O_TMPFILE.
-    Raises OSError; EAGAIN (a rename raced with `..`) is tried again here.
+    With RESOLVE_IN_ROOT (the default) absolute paths, absolute symlinks and `..` stay inside `dirfd`, as if it were the
+    root; RESOLVE_BENEATH makes them fail with EXDEV instead. `mode` counts only with O_CREAT or O_TMPFILE. Raise
+    OSError; EAGAIN (a rename raced with `..`) is tried again here.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)

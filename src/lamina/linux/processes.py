@@ -44,23 +44,23 @@ def descriptor_limit() -> int:
 
 
 def limit_for_children() -> int:
-    """The soft descriptor_limit that this process was started with."""
+    """Return the soft descriptor_limit that this process was started with."""
     return _before[0] if _before else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def set_limit(soft: int) -> None:
-    """Sets the soft descriptor_limit of this process, and so of what it starts from now on."""
+    """Set the soft descriptor_limit of this process, and so of what it starts from now on."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def become_subreaper() -> None:
-    """Makes orphans below the calling process its children, so that it learns how they end."""
+    """Make orphans below the calling process its children, so that it learns how they end."""
     libc("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def name_process(name: str) -> None:
-    """Gives the calling process the name that ps shows, cut to 15 bytes."""
+    """Give the calling process the name that ps shows, cut to 15 bytes."""
     libc("prctl", _PR_SET_NAME, name.encode()[:_NAME_BYTES] + b"\0", 0, 0, 0)
 
 

@@ -37,8 +37,8 @@ def run_bounded(
 ) -> Finished:
     """Run `command` without input, in a session of its own, and return what it wrote.
 
-    Raises TooLarge when both of its outputs together pass `limit` bytes, and Unavailable after `seconds`. In either
-    case everything in its session is killed.
+    Raise TooLarge when both of its outputs together pass `limit` bytes, and Unavailable after `seconds`. In either case
+    everything in its session is killed.
     """
     with subprocess.Popen(
         command,
@@ -63,7 +63,7 @@ def run_bounded(
 
 
 def _collect(program: subprocess.Popen[bytes], limit: int, deadline: float) -> tuple[bytes, bytes]:
-    """Read both outputs to their ends. Raises TooLarge, TimeoutError."""
+    """Read both outputs to their ends. Raise TooLarge, TimeoutError."""
     assert program.stdout is not None
     assert program.stderr is not None
     output = {program.stdout.fileno(): bytearray(), program.stderr.fileno(): bytearray()}

@@ -20,7 +20,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def failure(filename: Path | None = None) -> OSError:
-    """The OSError for the calling thread's errno, naming `filename` where one is known."""
+    """Return the OSError for the calling thread's errno, naming `filename` where one is known."""
     number = ctypes.get_errno()
     if filename is None:
         return OSError(number, os.strerror(number))
@@ -28,7 +28,7 @@ def failure(filename: Path | None = None) -> OSError:
 
 
 def syscall(number: int, *arguments: Any, filename: Path | None = None) -> int:
-    """Makes system call `number`; ints go as 64-bit values, bytes as pointers. Raises OSError."""
+    """Make system call `number`; ints go as 64-bit values, bytes as pointers. Raise OSError."""
     passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     result: int = _LIBC.syscall(ctypes.c_long(number), *passed)
     if result < 0:
@@ -37,7 +37,7 @@ def syscall(number: int, *arguments: Any, filename: Path | None = None) -> int:
 
 
 def libc(name: str, *arguments: Any, filename: Path | None = None) -> int:
-    """Calls libc's function `name`, which gives an int and sets errno; ints go as 64-bit values. Raises OSError."""
+    """Call libc's function `name`, which gives an int and sets errno; ints go as 64-bit values. Raise OSError."""
     passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     result: int = getattr(_LIBC, name)(*passed)
     if result < 0:
@@ -46,10 +46,10 @@ def libc(name: str, *arguments: Any, filename: Path | None = None) -> int:
 
 
 def unshare(flags: int) -> None:
-    """Gives the calling thread its own namespaces (CLONE_NEW…), or its own working directory and umask (CLONE_FS)."""
+    """Give the calling thread its own namespaces (CLONE_NEW…), or its own working directory and umask (CLONE_FS)."""
     libc("unshare", flags)
 
 
 def setns(fd: int, kind: int = 0) -> None:
-    """Moves the calling thread into the namespace behind `fd`; `kind` (CLONE_NEW…) guards against a wrong one."""
+    """Move the calling thread into the namespace behind `fd`; `kind` (CLONE_NEW…) guards against a wrong one."""
     libc("setns", fd, kind)

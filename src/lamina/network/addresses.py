@@ -18,7 +18,7 @@ DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
 
 
 def parse_subnet(text: str) -> IPv4Network:
-    """The network that `text` (CIDR, host bits allowed) lies in. Raises InvalidInput."""
+    """Return the network that `text` (CIDR, host bits allowed) lies in. Raise InvalidInput."""
     try:
         return ipaddress.IPv4Network(text, strict=False)
     except ValueError as error:
@@ -26,7 +26,7 @@ def parse_subnet(text: str) -> IPv4Network:
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address:
-    """Raises InvalidInput for anything but an IPv4 address."""
+    """Raise InvalidInput for anything but an IPv4 address."""
     try:
         return ipaddress.IPv4Address(text)
     except ValueError as error:
@@ -34,7 +34,7 @@ def parse_address(text: str) -> ipaddress.IPv4Address:
 
 
 def free_subnet(pools: Sequence[tuple[str, int]], taken: Iterable[IPv4Network]) -> IPv4Network:
-    """The first subnet of `pools` (base, prefix length) that overlaps nothing in `taken`. Raises Conflict."""
+    """Return the first subnet of `pools` (base, prefix length) that overlaps nothing in `taken`. Raise Conflict."""
     avoid = list(taken)
     for candidate in _candidates(pools):
         if not any(candidate.overlaps(other) for other in avoid):
@@ -54,7 +54,7 @@ def _candidates(pools: Sequence[tuple[str, int]]) -> Iterator[IPv4Network]:
 
 
 def complete(subnet: Subnet, taken: Iterable[IPv4Network]) -> Subnet:
-    """`subnet` checked, with its gateway chosen (the first host of the range). Raises InvalidInput or Conflict."""
+    """Check `subnet` and choose its gateway: the first host of the range. Raise InvalidInput or Conflict."""
     network = parse_subnet(subnet.subnet)
     for other in taken:
         if network.overlaps(other):
@@ -81,9 +81,10 @@ def _first_host(span: IPv4Network, network: IPv4Network) -> ipaddress.IPv4Addres
 
 
 def choose_address(subnet: Subnet, used: set[str], last: str = "", wanted: str = "") -> str:
-    """An address of `subnet` that is not in `used`: `wanted` itself, else the first one after `last`, going around.
+    """Return an address of `subnet` that is not in `used`: `wanted` itself, else the first one after `last`, going
+    around.
 
-    Raises InvalidInput where `wanted` is outside, Conflict where it is in use or nothing is left.
+    Raise InvalidInput where `wanted` is outside, Conflict where it is in use or nothing is left.
     """
     network = parse_subnet(subnet.subnet)
     barred = used | {subnet.gateway} | set(subnet.reserved.values())
@@ -108,5 +109,5 @@ def _next_free(span: IPv4Network, network: IPv4Network, barred: set[str], last: 
 
 
 def mac_of(ip: str) -> str:
-    """The locally administered MAC that Docker derives from an IPv4 address: 02:42 and its four bytes."""
+    """Return the locally administered MAC that Docker derives from an IPv4 address: 02:42 and its four bytes."""
     return "02:42:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(ip).packed)

@@ -33,9 +33,9 @@ class Bridges:
         self.mtu = links.default_mtu()
 
     def make(self, network: Network, others: Sequence[Network]) -> Network:
-        """Chooses what is open in `network`'s addresses, and makes its bridge; gives the completed network.
+        """Choose what is open in `network`'s addresses, and make its bridge. Return the completed network.
 
-        Raises Conflict where its addresses overlap those of `others` or of the host's routes.
+        Raise Conflict where its addresses overlap those of `others` or of the host's routes.
         """
         with self._lock, _choosing():
             chosen = self.choose(network, others)
@@ -47,7 +47,7 @@ class Bridges:
         return chosen
 
     def choose(self, network: Network, others: Sequence[Network]) -> Network:
-        """`network` with a subnet and a gateway."""
+        """Return `network` with a subnet and a gateway."""
         taken = [parse_subnet(s.subnet) for other in others for s in other.ipam.subnets if other.id != network.id]
         asked = [subnet for subnet in network.ipam.subnets if subnet.subnet]
         if any(":" in subnet.subnet for subnet in asked):
@@ -63,7 +63,7 @@ class Bridges:
         return msgspec.structs.replace(network, ipam=ipam)
 
     def clashes(self, network: Network) -> bool:
-        """Whether the host has come to route a part of the network's addresses elsewhere."""
+        """Return whether the host has come to route a part of the network's addresses elsewhere."""
         routed = self._links.routed_networks(frozenset({network.bridge}))
         return any(_overlaps(network, other) for other in routed)
 
@@ -78,7 +78,7 @@ class Bridges:
         Path(f"/proc/sys/net/ipv4/conf/{network.bridge}/route_localnet").write_text("1")
 
     def mtu_of(self, network: Network) -> int:
-        """The network's MTU in bytes: what its options say, else the default route's."""
+        """Return the network's MTU in bytes: what its options say, else the default route's."""
         text = network.options.get("com.docker.network.driver.mtu", "")
         return int(text) if text.isdigit() and int(text) else self.mtu
 
@@ -98,7 +98,7 @@ class Unsettled:
 
     @contextmanager
     def noted(self, bridge: str) -> Iterator[None]:
-        """While the block runs, `bridge` may be there or not."""
+        """Note for the time of the block that `bridge` may be there or not."""
         note = self._directory / f"{_NOTE}{quote(bridge, safe='')}"
         note.touch(mode=0o400)
         try:
@@ -107,7 +107,7 @@ class Unsettled:
             note.unlink(missing_ok=True)
 
     def sweep(self, known: Container[str], remove: Callable[[str], None]) -> None:
-        """Has `remove` take away the bridges that an engine which died was at, but for those that are `known`."""
+        """Have `remove` take away the bridges that an engine which died was at, but for those that are `known`."""
         for note in list(self._directory.iterdir()):
             bridge = unquote(note.name.removeprefix(_NOTE))
             if bridge not in known:
@@ -116,7 +116,7 @@ class Unsettled:
 
 
 def allow_forwarding() -> None:
-    """Lets the host route packets between its interfaces, as every container engine must. Off is the default."""
+    """Let the host route packets between its interfaces, as every container engine must. Off is the default."""
     switch = Path("/proc/sys/net/ipv4/ip_forward")
     if switch.read_text().strip() != "1":
         switch.write_text("1")
@@ -128,7 +128,7 @@ def _overlaps(network: Network, other: IPv4Network) -> bool:
 
 @contextmanager
 def _choosing() -> Iterator[None]:
-    """Keeps daemons that start at the same moment from choosing the same addresses: a lock for the whole machine."""
+    """Keep daemons that start at the same moment from choosing the same addresses: a lock for the whole machine."""
     folder = "/run/lock" if os.path.isdir("/run/lock") else "/run"
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(os.path.join(folder, "lamina-addresses"), flags, 0o600)

@@ -35,7 +35,7 @@ class NetworkCatalog:
         self._networks = {network.id: network for network in found}
 
     def get(self, reference: str) -> Network:
-        """By id, by name, or by a prefix of the id that fits one network only. Raises NotFound or InvalidInput."""
+        """Return a network by id, name or a unique prefix of its id. Raise NotFound or InvalidInput."""
         with self._lock:
             known = list(self._networks.values())
         for network in known:
@@ -49,17 +49,17 @@ class NetworkCatalog:
         return fitting[0]
 
     def find(self, name: str) -> Network | None:
-        """By name; None where there is none."""
+        """Return the network of that name, or None."""
         with self._lock:
             return next((network for network in self._networks.values() if network.name == name), None)
 
     def list(self) -> list[Network]:
-        """All of them, by name."""
+        """Return all of them, by name."""
         with self._lock:
             return sorted(self._networks.values(), key=lambda network: network.name)
 
     def put(self, network: Network) -> None:
-        """Keeps `network`. Raises Conflict where another one has its name."""
+        """Keep `network`. Raise Conflict where another one has its name."""
         with self._lock:
             other = self.find(network.name)
             if other is not None and other.id != network.id:
@@ -69,7 +69,7 @@ class NetworkCatalog:
             self._networks[network.id] = network
 
     def delete(self, network: Network) -> None:
-        """Forgets `network`; nothing happens where it is gone."""
+        """Forget `network`; nothing happens where it is gone."""
         with self._lock:
             with self._store.transaction() as change:
                 change.delete(_BUCKET, network.id)
@@ -77,10 +77,10 @@ class NetworkCatalog:
 
 
 def new_network(name: str, options: NetworkOptions) -> Network:
-    """A network of that name, not yet kept, its addresses not yet chosen.
+    """Return a network of that name, not yet kept, its addresses not yet chosen.
 
-    Raises InvalidInput for a bad name, Forbidden for a second host or null network, NotFound for a driver that is
-    no part of lamina.
+    Raise InvalidInput for a bad name, Forbidden for a second host or null network, NotFound for a driver that is no
+    part of lamina.
     """
     if not name.strip() or not name.isprintable() or "/" in name or len(name) > LONGEST_NAME:
         raise InvalidInput(f"invalid network name: {name[:LONGEST_NAME]!r}")
@@ -112,20 +112,20 @@ def new_network(name: str, options: NetworkOptions) -> Network:
 
 
 def predefined(catalog: NetworkCatalog) -> None:
-    """Sees to it that the networks host and none exist."""
+    """Make the networks host and none where they are missing."""
     for name, driver in ((HOST, "host"), (NONE, "null")):
         if catalog.find(name) is None:
             catalog.put(new_network(name, NetworkOptions(driver=driver)))
 
 
 def check_removable(network: Network) -> None:
-    """Raises Forbidden for the predefined networks."""
+    """Raise Forbidden for the predefined networks."""
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
 
 
 def default_options(bridge: str, mtu: int) -> NetworkOptions:
-    """What Docker's `bridge` network shows as its options."""
+    """Return what Docker's `bridge` network shows as its options."""
     prefix = "com.docker.network.bridge."
     return NetworkOptions(
         options={
@@ -155,7 +155,7 @@ class Endpoints:
                 path.unlink(missing_ok=True)  # half written when the daemon died
 
     def put(self, endpoint: Endpoint) -> None:
-        """Keeps it, in place of what it was before; a crash leaves the one or the other."""
+        """Keep it, in place of what it was before; a crash leaves the one or the other."""
         path = self._directory / endpoint.id
         draft = path.with_suffix(".new")
         draft.write_bytes(msgspec.json.encode(endpoint))
@@ -164,25 +164,25 @@ class Endpoints:
             self._known[endpoint.id] = endpoint
 
     def delete(self, endpoint: Endpoint) -> None:
-        """A second call does nothing."""
+        """Forget an endpoint. A second call does nothing."""
         (self._directory / endpoint.id).unlink(missing_ok=True)
         with self._lock:
             self._known.pop(endpoint.id, None)
 
     def get(self, identity: str) -> Endpoint | None:
-        """By its own id; None where it is not known."""
+        """Return the endpoint with this id, or None."""
         with self._lock:
             return self._known.get(identity)
 
     def all(self) -> list[Endpoint]:
-        """All there are."""
+        """Return all there are."""
         with self._lock:
             return list(self._known.values())
 
     def of_sandbox(self, sandbox_id: str) -> list[Endpoint]:
-        """Those of one sandbox."""
+        """Return the endpoints of one sandbox."""
         return [endpoint for endpoint in self.all() if endpoint.sandbox_id == sandbox_id]
 
     def of_network(self, network_id: str) -> list[Endpoint]:
-        """Those in one network."""
+        """Return the endpoints in one network."""
         return [endpoint for endpoint in self.all() if endpoint.network_id == network_id]

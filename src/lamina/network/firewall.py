@@ -32,10 +32,10 @@ class Nft(Protocol):
     """What changes the packet filter: libnftables where it is installed, else the program `nft`."""
 
     def run(self, commands: str) -> str:
-        """Applies `commands` as one transaction and gives what they print. Raises Internal with nft's words."""
+        """Apply `commands` as one transaction and return what they print. Raise Internal with nft's words."""
 
     def close(self) -> None:
-        """Frees what is held; a second call does nothing."""
+        """Free what is held; a second call does nothing."""
 
 
 class LibraryNft:
@@ -96,7 +96,7 @@ class ProgramNft:
 
 
 def open_nft() -> Nft:
-    """The quickest nft this machine has. Raises Unavailable where it has none."""
+    """Return the quickest nft this machine has. Raise Unavailable where it has none."""
     try:
         return LibraryNft()
     except OSError:
@@ -107,7 +107,7 @@ def open_nft() -> Nft:
 
 
 def admit(nft: Nft, bridge: str) -> None:
-    """Lets iptables pass what goes through `bridge`, where it would drop it; rules that are there stay."""
+    """Let iptables pass what goes through `bridge`, where it would drop it; rules that are there stay."""
     if "policy drop" not in _listed(nft, "FORWARD"):
         return
     chain = next((name for name in _CHAINS if _listed(nft, name)), "FORWARD")
@@ -117,7 +117,7 @@ def admit(nft: Nft, bridge: str) -> None:
 
 
 def dismiss(nft: Nft, bridge: str) -> None:
-    """Takes the rules of `admit` away; none there is fine."""
+    """Take the rules of `admit` away; none there is fine."""
     for chain in _CHAINS:
         for handle in _handles(nft, chain, bridge):
             nft.run(f"delete rule ip filter {chain} handle {handle}\n")
@@ -129,7 +129,7 @@ def _handles(nft: Nft, chain: str, bridge: str) -> list[str]:
 
 
 def _listed(nft: Nft, chain: str) -> str:
-    """The chain as text; "" where there is none."""
+    """Return the chain as text; "" where there is none."""
     try:
         return nft.run(f"list chain ip filter {chain}\n")
     except LaminaError:

@@ -53,7 +53,7 @@ class Links:
             self._thread.shutdown()
 
     def _do(self, doing: str, work: Callable[[Any], T], *tolerated: int) -> T | None:
-        """Runs `work` with the connection; None where the kernel answered with a tolerated error."""
+        """Run `work` with the connection; None where the kernel answered with a tolerated error."""
 
         def told() -> T | None:
             try:
@@ -67,7 +67,7 @@ class Links:
         return self._thread.submit(told).result()
 
     def index(self, name: str) -> int | None:
-        """The kernel's number of an interface; None where there is none of that name."""
+        """Return the kernel's number of an interface; None where there is none of that name."""
         try:
             return socket.if_nametoindex(name)
         except OSError:
@@ -92,7 +92,7 @@ class Links:
         self._do(f"making bridge {name}", make)
 
     def add_veth(self, name: str, bridge: str, namespace: Path, peer: Peer, mtu: int, isolated: bool) -> None:
-        """A veth pair: `name` a port of `bridge`, the other end made inside `namespace` and set up as `peer` says."""
+        """Make a veth pair: `name` is a port of `bridge`, the other end is inside `namespace` as `peer` says."""
         master = self.index(bridge)
         if master is None:
             raise Internal(f"the bridge {bridge} is gone", advice="Restart the daemon to have it made again")
@@ -115,13 +115,13 @@ class Links:
         _set_up(namespace, peer)
 
     def remove(self, name: str) -> None:
-        """Deletes an interface (a veth with its peer); a missing one is fine. Takes the kernel about 15 ms."""
+        """Delete an interface (a veth with its peer); a missing one is fine. Take the kernel about 15 ms."""
         index = self.index(name)
         if index is not None:
             self._do(f"removing {name}", lambda route: route.link("del", index=index), _ENODEV)
 
     def ports_of(self, bridge: str) -> list[str]:
-        """Names of the interfaces that are ports of `bridge`."""
+        """Return names of the interfaces that are ports of `bridge`."""
         index = self.index(bridge)
         if index is None:
             return []
@@ -129,7 +129,7 @@ class Links:
         return [str(link.get_attr("IFLA_IFNAME")) for link in links or ()]
 
     def routed_networks(self, except_for: frozenset[str]) -> list[ipaddress.IPv4Network]:
-        """Destinations of the IPv4 routes, but for the default ones and those over the named interfaces."""
+        """Return the destinations of the IPv4 routes, except the default ones and those over the named interfaces."""
         skipped = {self.index(name) for name in except_for}
         routes = self._do("listing routes", lambda route: list(route.get_routes(family=2)))
         return [
@@ -139,7 +139,7 @@ class Links:
         ]
 
     def default_mtu(self) -> int:
-        """The MTU of the interface the default route goes over, at most 1500."""
+        """Return the MTU of the interface the default route goes over, at most 1500."""
 
         def read(route: Any) -> int:
             for found in route.get_default_routes(family=2):
@@ -180,7 +180,7 @@ def _set_up(namespace: Path, peer: Peer) -> None:
 
 
 def set_default_route(namespace: Path, gateway: str) -> None:
-    """Makes `gateway` the way out of `namespace`; with "" there is none."""
+    """Make `gateway` the way out of `namespace`; with "" there is none."""
     with inside(namespace):
         route: Any = IPRoute()
     try:
@@ -200,7 +200,7 @@ def _broadcast(ip: str, prefix: int) -> str:
 
 @contextmanager
 def _told(doing: str) -> Iterator[None]:
-    """Turns the kernel's refusal into an Internal error that says what was being done; `facts["errno"]` says why."""
+    """Turn the kernel's refusal into an Internal error that says what was being done; `facts["errno"]` says why."""
     try:
         yield
     except NetlinkError as error:

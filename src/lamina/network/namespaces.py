@@ -37,20 +37,20 @@ class Namespaces:
         self._maker.start()
 
     def path(self, name: str) -> Path:
-        """The file of that name, whether it is there or not."""
+        """Return the file of that name, whether it is there or not."""
         return self._directory / name
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there and really holds a namespace (after a reboot it would be an empty file)."""
+        """Return whether the file is there and really holds a namespace (after a reboot it would be an empty file)."""
         path = self.path(name)
         return path.exists() and path.stat().st_dev != self._directory.stat().st_dev
 
     def names(self) -> list[str]:
-        """All names, in no order."""
+        """Return all names, in no order."""
         return [path.name for path in self._directory.iterdir()]
 
     def create(self, name: str) -> Path:
-        """A fresh namespace named `name`, its loopback up; the one that exists where there is one already."""
+        """Return a fresh namespace named `name`, its loopback up; the one that exists where there is one already."""
         path = self.path(name)
         if self.exists(name):
             return path
@@ -63,14 +63,14 @@ class Namespaces:
         return path
 
     def remove(self, name: str) -> None:
-        """Lets the namespace go; the kernel ends it with its last process. A missing one is fine."""
+        """Let the namespace go; the kernel ends it with its last process. A missing one is fine."""
         path = self.path(name)
         with suppress(OSError):  # not mounted
             umount2(path, MNT_DETACH)
         path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Ends the thread and the unnamed namespaces; a second call does nothing."""
+        """End the thread and the unnamed namespaces; a second call does nothing."""
         self._closing.set()
         while self._maker.is_alive():
             self._drain()
@@ -100,7 +100,7 @@ class Namespaces:
 
 
 def _fresh_namespace() -> int:
-    """Puts the calling thread into a new namespace, and gives its descriptor."""
+    """Put the calling thread into a new namespace, and return its descriptor."""
     unshare(CLONE_NEWNET)
     descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     _quiet_ipv6()
@@ -110,7 +110,7 @@ def _fresh_namespace() -> int:
 
 
 def _quiet_ipv6() -> None:
-    """IPv6 off but for the loopback, as Docker does for networks without it: no link-local chatter, no waiting."""
+    """Switch IPv6 off except on the loopback, as Docker does for networks without it."""
     for name, value in (("all", "1"), ("default", "1"), ("lo", "0")):
         with suppress(OSError):  # a kernel without IPv6
             Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text(value)
@@ -118,7 +118,7 @@ def _quiet_ipv6() -> None:
 
 @contextmanager
 def inside(path: Path) -> Iterator[None]:
-    """Runs the body with the calling thread in the namespace pinned at `path`, then brings the thread back."""
+    """Run the body with the calling thread in the namespace pinned at `path`, then brings the thread back."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

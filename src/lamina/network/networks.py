@@ -40,10 +40,10 @@ class Networks:
         pools: Sequence[tuple[str, int]] = (),
         events: EventBus | None = None,
     ) -> Networks:
-        """Opens the networks kept in `store`; makes their bridges and the table of rules again.
+        """Open the networks kept in `store`, and make their bridges and the table of rules again.
 
         `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to
-        `exec_root` alone), `pools` daemon.json's default-address-pools as (base, prefix length). Needs root. Raises
+        `exec_root` alone), `pools` daemon.json's default-address-pools as (base, prefix length). Needs root. Raise
         Unavailable where nftables is missing, Conflict where `bip` overlaps another network.
         """
         name = bridge or bridge_name(exec_root)
@@ -77,7 +77,7 @@ class Networks:
     # networks
 
     def create(self, name: str, options: NetworkOptions | None = None) -> Network:
-        """Makes a network. Raises Conflict for a name or addresses in use, InvalidInput, NotFound (driver)."""
+        """Make a network. Raise Conflict for a name or addresses in use, InvalidInput, NotFound (driver)."""
         network = new_network(name, options or NetworkOptions())
         if self._catalog.find(name) is not None:
             raise Conflict(f"network with name {name} already exists")
@@ -93,15 +93,15 @@ class Networks:
         return made
 
     def get(self, reference: str) -> Network:
-        """By id, name or unique prefix of the id. Raises NotFound."""
+        """Return a network by id, name or unique prefix of the id. Raise NotFound."""
         return self._catalog.get(reference)
 
     def list(self) -> list[Network]:
-        """All networks, by name."""
+        """Return all networks, by name."""
         return self._catalog.list()
 
     def remove(self, reference: str) -> None:
-        """Raises NotFound, or Forbidden for a predefined network and for one with endpoints."""
+        """Remove a network. Raise NotFound, and Forbidden for a predefined network and for one with endpoints."""
         network = self._catalog.get(reference)
         check_removable(network)
         self._settle()
@@ -138,24 +138,24 @@ class Networks:
         return removed
 
     def endpoints(self, reference: str) -> Sequence[Endpoint]:
-        """The endpoints in a network."""
+        """Return the endpoints in a network."""
         return self._endpoints.of_network(self._catalog.get(reference).id)
 
     # sandboxes
 
     def sandbox(self, sandbox_id: str) -> Path:
-        """The file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
+        """Return the file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
         return self._namespaces.create(sandbox_id)
 
     def joined(self, sandbox_id: str) -> Sequence[Endpoint]:
-        """The sandbox's endpoints."""
+        """Return the sandbox's endpoints."""
         return self._endpoints.of_sandbox(sandbox_id)
 
     def join(self, sandbox_id: str, network: str, options: EndpointOptions | None = None) -> Endpoint:
-        """Puts a sandbox into a network: interface, address, default route and published ports.
+        """Put a sandbox into a network: interface, address, default route and published ports.
 
-        Joining `host` or `none` records nothing and changes nothing. Raises Conflict for an address or host port in
-        use or a network joined already, InvalidInput for a bad address, NotFound for the network.
+        Joining `host` or `none` records nothing and changes nothing. Raise Conflict for an address or host port in use
+        or a network joined already, InvalidInput for a bad address, NotFound for the network.
         """
         target = self._catalog.get(network)
         wanted = options or EndpointOptions()
@@ -174,7 +174,7 @@ class Networks:
         return endpoint
 
     def leave(self, sandbox_id: str, network: str | None = None) -> None:
-        """Takes a sandbox out of a network; without `network` out of all, and ends the sandbox. Twice is fine."""
+        """Take a sandbox out of a network; without `network` out of all, and end the sandbox. Twice is fine."""
         wanted = None if network is None else self._catalog.get(network).id
         leaving = [e for e in self._endpoints.of_sandbox(sandbox_id) if wanted in (None, e.network_id)]
         for endpoint in leaving:
@@ -188,14 +188,14 @@ class Networks:
             self._namespaces.remove(sandbox_id)
 
     def sweep(self, live: Iterable[str]) -> None:
-        """Ends every sandbox whose id is not in `live`: what containers left that died with the daemon."""
+        """End every sandbox whose id is not in `live`: what containers left that died with the daemon."""
         kept = set(live)
         known = {e.sandbox_id for e in self._endpoints.all() if e.sandbox_id} | set(self._namespaces.names())
         for sandbox_id in known - kept:
             self.leave(sandbox_id)
 
     def close(self) -> None:
-        """Ends the threads. Without endpoints, bridges and rules go too; with some they stay for their containers."""
+        """End the threads. Without endpoints, bridges and rules go too; with some they stay for their containers."""
         if self._closed:
             return
         self._closed = True
@@ -264,7 +264,7 @@ class Networks:
                 self._ports.reserve(endpoint.ports, endpoint.ip)
 
     def _claim(self, network: Network, sandbox_id: str, wanted: EndpointOptions) -> Endpoint:
-        """An endpoint with an address of its own, recorded before anything of it exists."""
+        """Return an endpoint with an address of its own, recorded before anything of it exists."""
         subnet = network.ipam.subnets[0]
         if wanted.ip:
             self._settle()  # the address may be one that is just being left
@@ -319,11 +319,11 @@ class Networks:
             set_default_route(namespace, next((other.gateway for other in rest if other.gateway), ""))
 
     def _settle(self) -> None:
-        """Waits until what was left before is gone for good."""
+        """Wait until what was left before is gone for good."""
         self._cleaner.submit(lambda: None).result()
 
     def _abandon(self, endpoint: Endpoint) -> None:
-        """Leaves for good: the slow part, deleting the interface, happens later; the address stays taken until then."""
+        """Leave for good: the slow part, deleting the interface, happens later; the address stays taken until then."""
         nobodys = msgspec.structs.replace(endpoint, sandbox_id="", ports=())
         self._endpoints.put(nobodys)  # first: a crash must not leave two endpoints with one port
         self._firewall.unpublish(endpoint.ip, endpoint.ports)
@@ -331,7 +331,7 @@ class Networks:
         self._cleaner.submit(self._undo, nobodys)
 
     def _undo(self, endpoint: Endpoint) -> None:
-        """Takes away whatever there is of an endpoint; its record last, so that a crash leaves it to be found."""
+        """Take away whatever there is of an endpoint; its record last, so that a crash leaves it to be found."""
         current = self._endpoints.get(endpoint.id) or endpoint
         self._firewall.unpublish(current.ip, current.ports)
         self._ports.release(current.ports)
@@ -344,7 +344,8 @@ class Networks:
 
 
 def bridge_name(exec_root: Path) -> str:
-    """The default bridge's interface: `lamina0` for the system's daemon, else a name that belongs to the exec root."""
+    """Return the default bridge's interface: `lamina0` for the system's daemon, else a name that belongs to the exec
+    root."""
     if str(exec_root) == "/run/lamina":
         return "lamina0"
     return "lam" + hashlib.sha256(str(exec_root.absolute()).encode()).hexdigest()[:10]

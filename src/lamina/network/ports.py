@@ -32,10 +32,10 @@ class Ports:
         self._held: dict[_Key, socket.socket] = {}
 
     def reserve(self, wanted: Sequence[PortBinding], ip: str) -> tuple[PortBinding, ...]:
-        """Reserves all of `wanted` for the container at `ip`, or none. Gives what was published, ports filled in.
+        """Reserve all of `wanted` for the container at `ip`, or none. Return what was published, ports filled in.
 
-        A binding without host address becomes two, for 0.0.0.0 and ::, where the host has IPv6. Raises Conflict
-        naming the port that is taken, InvalidInput for an address that is not the host's.
+        A binding without host address becomes two, for 0.0.0.0 and ::, where the host has IPv6. Raise Conflict naming
+        the port that is taken, InvalidInput for an address that is not the host's.
         """
         made: list[PortBinding] = []
         try:
@@ -47,7 +47,7 @@ class Ports:
         return tuple(made)
 
     def release(self, bindings: Sequence[PortBinding]) -> None:
-        """Gives ports back; those that are not held are passed over."""
+        """Release ports. Ignore those that are not held."""
         for binding in bindings:
             with self._lock:
                 held = self._held.pop(_key(binding), None)
@@ -55,7 +55,7 @@ class Ports:
                 self._proxy.stop(held)
 
     def close(self) -> None:
-        """Lets go of all ports and ends the proxy; the kernel's translation goes on. A second call does nothing."""
+        """Release all ports and end the proxy. The kernel's translation goes on. A second call does nothing."""
         with self._lock:
             held, self._held = list(self._held.values()), {}
         for bound in held:
@@ -72,7 +72,7 @@ class Ports:
         raise last or InvalidInput(f"the port range of {binding.container_port}/{binding.proto} is empty")
 
     def _reserve_all(self, binding: PortBinding, port: int, ip: str) -> list[PortBinding]:
-        """The binding at one port (0: any) on each of its addresses; the same port number on all of them."""
+        """Return the binding at one port (0: any) on each of its addresses; the same port number on all of them."""
         made: list[PortBinding] = []
         try:
             for address in _addresses(binding):

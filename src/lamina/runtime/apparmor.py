@@ -95,7 +95,7 @@ class AppArmor:
     def resolve(self, profile: str) -> str:
         """Return the profile that a process starts with, "" for none; the default one is loaded where it is missing.
 
-        Raises InvalidInput as `check` does, and Unavailable when the default profile cannot be loaded.
+        Raise InvalidInput as `check` does, and Unavailable when the default profile cannot be loaded.
         """
         self.check(profile)
         if not self.enabled:

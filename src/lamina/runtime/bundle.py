@@ -30,7 +30,7 @@ _NAMESPACES = ("network", "pid", "ipc", "uts", "cgroup")
 
 
 def render(spec: ContainerSpec, rootfs: Path, cgroups_path: str, *, cgroup_v2: bool) -> dict[str, Any]:
-    """The config.json document; `cgroups_path` is where the container's cgroup goes below each hierarchy's root."""
+    """Return the config.json document. `cgroups_path` is the container's cgroup below each hierarchy's root."""
     held = _held(spec.process, spec.privileged)
     document: dict[str, Any] = {
         "ociVersion": "1.0.2",
@@ -53,7 +53,7 @@ def _held(spec: ProcessSpec, privileged: bool) -> tuple[str, ...]:
 
 
 def process(spec: ProcessSpec, *, privileged: bool = False) -> dict[str, Any]:
-    """config.json's `process`; also what `exec --process` takes."""
+    """Return config.json's `process`, which `exec --process` takes as well."""
     held = list(_held(spec, privileged))
     # Only root keeps capabilities over execve; others get them in the bounding set alone (capabilities(7)).
     effective = held if spec.user.uid == 0 else []
@@ -126,7 +126,7 @@ def _namespaces(chosen: Namespaces, cgroup_v2: bool) -> Iterator[dict[str, str]]
 
 
 def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
-    """Docker's mounts, but where the user mounts something else there; parents come before what lies in them."""
+    """Return Docker's mounts, without those that the user's cover, and the user's, parents first."""
     taken = {os.path.normpath(mount.destination) for mount in spec.mounts}
     writable_cgroups = spec.privileged if spec.writable_cgroups is None else spec.writable_cgroups
     base = defaults.mounts(spec.shm_size, spec.privileged, writable_cgroups)
@@ -142,8 +142,11 @@ def _covered(path: str, taken: set[str]) -> bool:
 
 
 def _host_ipc(entry: dict[str, Any]) -> dict[str, Any]:
-    """With the host's IPC its shared memory is seen as well (moby setupIPCDirs). A new mount of message queues shows
-    those of the IPC namespace it is made in, so it needs no bind, and the host need not have one mounted."""
+    """Return the mount for a container with the host's IPC, which sees its shared memory (moby setupIPCDirs).
+
+    A new mount of message queues shows those of the IPC namespace it is made in. So it needs no bind, and the host need
+    not have one mounted.
+    """
     path = entry["destination"]
     return defaults.mount(path, "bind", path, "rbind") if path == "/dev/shm" else entry
 
@@ -157,7 +160,7 @@ def _mount(mount: AnyMount) -> dict[str, Any]:
 
 
 def _root_propagation(mounts: tuple[AnyMount, ...]) -> str:
-    """Binds that pass mounts on need the container's root to let them through (moby withMounts)."""
+    """Return the propagation of the root, which must let through what its binds pass on (moby withMounts)."""
     words = {mount.propagation.removeprefix("r") for mount in mounts if isinstance(mount, BindMount)}
     return "shared" if "shared" in words else "rslave" if "slave" in words else ""
 
@@ -202,7 +205,7 @@ def _rule(rule: DeviceRule) -> dict[str, Any]:
 
 
 def device_at(path: str, inside: str | None = None, access: str = "rwm") -> Device | None:
-    """The device node at `path` on the host, to appear at `inside`; None where it is something else."""
+    """Return the device node at `path` on the host, to appear at `inside`; None where it is something else."""
     info = os.stat(path)
     if stat.S_ISCHR(info.st_mode):
         return _node(inside or path, "c", info, access)
@@ -220,7 +223,7 @@ _OWN_DEV = ("/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev
 
 
 def host_devices(root: str = "/dev") -> Iterator[Device]:
-    """Every device node of the host, for privileged containers; not what a container has of its own."""
+    """Return every device node of the host, for privileged containers; not what a container has of its own."""
     for entry in os.scandir(root):
         if entry.path in _OWN_DEV or entry.name == "console" or entry.is_symlink():
             continue
@@ -242,7 +245,7 @@ def _set_at_start(limits: Resources) -> Resources:
 
 
 def resources(limits: Resources) -> dict[str, Any]:
-    """config.json's `linux.resources` without devices; also what `update --resources` takes."""
+    """Return config.json's `linux.resources` without devices, which `update --resources` takes as well."""
     parts: dict[str, dict[str, Any]] = {
         "memory": {
             "limit": limits.memory,

@@ -53,7 +53,7 @@ DEFAULT_CAPABILITIES: tuple[str, ...] = _capability_names(
 
 @cache
 def available_capabilities() -> tuple[str, ...]:
-    """The capabilities this process may give away: those of its bounding set."""
+    """Return the capabilities this process may give away: those of its bounding set."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapBnd:"):
             mask = int(line.split()[1], 16)
@@ -62,9 +62,9 @@ def available_capabilities() -> tuple[str, ...]:
 
 
 def normalise_capabilities(names: Iterable[str]) -> list[str]:
-    """Names as people write them ("net_admin", "CAP_NET_ADMIN", "all") in their full form.
+    """Return names as people write them ("net_admin", "CAP_NET_ADMIN", "all") in their full form.
 
-    Raises InvalidInput for unknown names and for those this machine withholds.
+    Raise InvalidInput for unknown names and for those this machine withholds.
     """
     found = []
     for given in names:
@@ -88,7 +88,7 @@ def normalise_capabilities(names: Iterable[str]) -> list[str]:
 def granted_capabilities(
     add: Iterable[str] = (), drop: Iterable[str] = (), *, privileged: bool = False
 ) -> tuple[str, ...]:
-    """The capabilities of a container, by Docker's rules: ALL may be added or dropped, dropping comes first."""
+    """Return the capabilities of a container, by Docker's rules: ALL may be added or dropped, dropping comes first."""
     if privileged:
         return available_capabilities()
     dropped, added = normalise_capabilities(drop), normalise_capabilities(add)
@@ -101,7 +101,7 @@ def granted_capabilities(
 
 
 def mount(destination: str, type: str, source: str, *options: str) -> dict[str, Any]:
-    """One entry of config.json's `mounts`."""
+    """Return one entry of config.json's `mounts`."""
     return {"destination": destination, "type": type, "source": source, "options": list(options)}
 
 
@@ -125,7 +125,7 @@ def _device(major: int, minor: int, *, allow: bool = True) -> dict[str, Any]:
 
 
 def device_rules() -> list[dict[str, Any]]:
-    """The device cgroup: nothing but zero, null, urandom, random, tty, console; FUSE named as refused."""
+    """Return the device cgroup: nothing but zero, null, urandom, random, tty, console; FUSE named as refused."""
     return [
         {"allow": False, "access": "rwm"},
         _device(1, 5),
@@ -139,6 +139,6 @@ def device_rules() -> list[dict[str, Any]]:
 
 
 def sysctls() -> dict[str, str]:
-    """What a container with a network namespace of its own gets: ping sockets and low ports for everyone."""
+    """Return what a container with a network namespace of its own gets: ping sockets and low ports for everyone."""
     wanted = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
     return {name: value for name, value in wanted.items() if Path("/proc/sys", *name.split(".")).exists()}

@@ -71,8 +71,8 @@ def _executable(info: os.stat_result) -> bool:
 
 
 def inspect(path: str, root: Path, mounts: Sequence[AnyMount]) -> os.stat_result | None:
-    """What is at `path` as seen from inside, links followed; a bind mount that covers it is looked into. None where
-    there is nothing."""
+    """Return what is at `path` as seen from inside, links followed; a bind mount that covers it is looked into. None
+    where there is nothing."""
     covering = [m for m in mounts if isinstance(m, BindMount) and _below(path, m.destination)]
     base, below = os.fspath(root), path
     if covering:
@@ -111,7 +111,7 @@ def read_log(path: Path) -> str:
 
 
 def last_message(log: str) -> str:
-    """The last message of a runtime's log in JSON lines (`--log-format json`)."""
+    """Return the last message of a runtime's log in JSON lines (`--log-format json`)."""
     for line in reversed(log.splitlines()):
         try:
             message = json.loads(line)

@@ -50,18 +50,18 @@ class Spawner:
         self._closed = False
 
     def warm(self) -> None:
-        """Starts the server now rather than with the first request."""
+        """Start the server now rather than with the first request."""
         with self._lock:
             self._connected()
 
     def monitor(self, job: Job, listener: socket.socket) -> int:
-        """Forks a monitor that serves `listener`; gives its process id."""
+        """Fork a monitor that serves `listener`. Return its process id."""
         return self._request({"op": "monitor", "job": job.dump()}, [listener.fileno()])
 
     def run(
         self, command: Sequence[str], hide: Sequence[str] = (), input: bytes = b"", seconds: float = START_SECONDS
     ) -> Completed:
-        """Runs a command to its end, without the mounts in `hide`, and gives what it printed. One that takes longer
+        """Run a command to its end, without the mounts in `hide`, and return what it printed. One that takes longer
         than `seconds` is killed, with all that it started."""
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
         ends = [pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]]
@@ -81,7 +81,7 @@ class Spawner:
         return Completed(int(status or b"-1"), out, err)
 
     def close(self) -> None:
-        """Ends the server; monitors stay, and further requests raise Unavailable. May be called twice."""
+        """End the server; monitors stay, and further requests raise Unavailable. May be called twice."""
         with self._lock:
             self._closed = True
             self._drop()
@@ -154,7 +154,7 @@ class Watcher:
         self._lock = threading.Lock()
 
     def add(self, connection: socket.socket, told: Callable[[dict[str, Any]], None], gone: Callable[[], None]) -> None:
-        """Takes over `connection`: `told` gets each JSON line, `gone` is called once when the monitor is no more."""
+        """Take over `connection`: `told` gets each JSON line, `gone` is called once when the monitor is no more."""
         connection.setblocking(False)
         with self._lock:
             if self._thread is None:
@@ -164,7 +164,7 @@ class Watcher:
             self._epoll.register(connection.fileno(), select.EPOLLIN)
 
     def close(self) -> None:
-        """Stops listening, without calling `gone`. Monitors and their tasks go on. May be called twice."""
+        """Stop listening, without calling `gone`. Monitors and their tasks go on. May be called twice."""
         with self._lock:
             if self._closed:
                 return

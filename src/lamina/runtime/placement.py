@@ -55,7 +55,7 @@ class Placement:
 
 
 def place(spec: ContainerSpec, root: Path) -> Placement:
-    """Divide what `spec` wants mounted or made in the tree at `root`. Raises InvalidInput for what nobody may do."""
+    """Divide what `spec` wants mounted or made in the tree at `root`. Raise InvalidInput for what nobody may do."""
     placement = Placement()
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

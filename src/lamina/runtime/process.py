@@ -40,7 +40,7 @@ OnExit = Callable[[ExitStatus], None]
 
 
 def read_exit(directory: Path) -> ExitStatus | None:
-    """The exit status that a monitor left in `directory`."""
+    """Return the exit status that a monitor left in `directory`."""
     try:
         return _status(json.loads((directory / protocol.EXIT_FILE).read_bytes()))
     except (OSError, ValueError):
@@ -89,7 +89,7 @@ class Process:
         return self._status
 
     def watch(self) -> None:
-        """Connects to the monitor. Raises OSError where there is none."""
+        """Connect to the monitor. Raise OSError where there is none."""
         connection = protocol.connect(str(self._directory))
         connection.sendall(protocol.encode({"op": "watch"}))
         state = json.loads(protocol.read_line(connection) or b"{}")
@@ -102,9 +102,9 @@ class Process:
         self._watcher.add(connection, self._told, self._gone)
 
     def start(self) -> int:
-        """Starts the process and gives its id. Raises Conflict when it was started before, CommandFailed or
-        InvalidInput (see `failure.explain`) when it cannot be started, or Unavailable when that takes too long or is
-        ended by `abort`: then it has ended for good."""
+        """Start the process and return its id. Raise Conflict when it was started before, CommandFailed or InvalidInput
+        (see `failure.explain`) when it cannot be started, or Unavailable when that takes too long or is ended by
+        `abort`: then it has ended for good."""
         self._started = True  # before the monitor can tell of the end
         try:
             answer = self._ask({"op": "start"}, timeout=_ANSWER_SECONDS)
@@ -123,7 +123,7 @@ class Process:
         return self._pid
 
     def abort(self) -> bool:
-        """Ends a start that is on its way in another thread, which fails then; False when there is none."""
+        """End a start that is on its way in another thread, which fails then; False when there is none."""
         return bool(self._ask({"op": "abort"}).get("ended"))
 
     def _explain(self) -> LaminaError:
@@ -132,8 +132,8 @@ class Process:
     def attach(
         self, *, stdin: bool = True, stdout: bool = True, stderr: bool = True, detach_keys: bytes = b""
     ) -> socket.socket:
-        """A stream socket: output comes as Docker's 8-byte frames (as it is with a terminal), what is sent goes to
-        the process, and shutting down the sending side ends its input. Output is complete when the socket ends.
+        """Return a stream socket: output comes as Docker's 8-byte frames (as it is with a terminal), what is sent goes
+        to the process, and shutting down the sending side ends its input. Output is complete when the socket ends.
 
         Works before the start, so nothing is missed. With a terminal the typed `detach_keys` close the socket.
         """
@@ -144,16 +144,16 @@ class Process:
         return connection
 
     def resize(self, height: int, width: int) -> None:
-        """Tells the terminal its size in characters; nothing happens without one."""
+        """Tell the terminal its size in characters; nothing happens without one."""
         self._ask({"op": "resize", "height": height, "width": width})
 
     def kill(self, number: int = signal.SIGKILL, *, all: bool = False) -> None:
-        """Sends a signal to the process, or to all in its cgroup. Raises Conflict when it does not run."""
+        """Send a signal to the process, or to all in its cgroup. Raise Conflict when it does not run."""
         if self._status is not None or "error" in self._ask({"op": "kill", "signal": int(number), "all": all}):
             raise Conflict("it is not running")
 
     def wait(self, timeout: float | None = None) -> ExitStatus | None:
-        """Waits for the end, at most `timeout` seconds; None when it still runs."""
+        """Wait for the end, at most `timeout` seconds; None when it still runs."""
         self._ended.wait(timeout)
         return self._status
 
@@ -191,14 +191,14 @@ class Process:
                 self._forgotten.set()
 
     def _gone(self) -> None:
-        """The monitor is no more; when it had not told of the end, it was killed."""
+        """Note that the monitor is gone. If it had not told of the end, it was killed."""
         if self._started and self._status is None and not self._forgotten.is_set():
             status = read_exit(self._directory) or self._lost()
             self._settle(status, tell=True)
         self._forgotten.set()
 
     def _lost(self) -> ExitStatus:
-        """Makes sure that nothing is left of a process whose monitor was killed."""
+        """Make sure that nothing is left of a process whose monitor was killed."""
         with suppress(ProcessLookupError, PermissionError):
             if self._pid:
                 os.kill(self._pid, signal.SIGKILL)
@@ -212,7 +212,7 @@ class Process:
                 threading.Thread(target=self._on_exit, args=(status,), daemon=True).start()
 
     def _quit(self) -> None:
-        """Ends the monitor of a process that never started. It is told over the connection that is open, since the
+        """End the monitor of a process that never started. It is told over the connection that is open, since the
         directory with its socket may be gone already."""
         with suppress(OSError):  # it has ended by itself
             if self._watching is not None:
@@ -220,7 +220,7 @@ class Process:
         self._await_monitor()
 
     def _await_monitor(self) -> None:
-        """Waits until the monitor has let go of the task, and is gone unless it still serves clients."""
+        """Wait until the monitor has let go of the task, and is gone unless it still serves clients."""
         self._forgotten.wait(DELETE_SECONDS)
         if self._monitor and not self._lingers:
             with suppress(ProcessLookupError):

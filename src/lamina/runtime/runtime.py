@@ -39,12 +39,12 @@ class Runtime(TaskHost):
         stdin: bool = False,
         stdin_once: bool = True,
     ) -> Task:
-        """Prepares a task and its monitor; nothing runs yet, clients may attach.
+        """Prepare a task and its monitor; nothing runs yet, clients may attach.
 
         `rootfs` is the mounted root; with None, `Task.configure` tells it (and the whole spec anew, but for streams and
-        cgroup) before the start. `stdin` keeps the task's input open for clients, otherwise it is /dev/null;
-        with `stdin_once` the end of the first client's input ends it. `on_oom` is called when memory ran out.
-        Raises Conflict when a task of that id is there, Unsupported without root.
+        cgroup) before the start. `stdin` keeps the task's input open for clients, otherwise it is /dev/null; with
+        `stdin_once` the end of the first client's input ends it. `on_oom` is called when memory ran out. Raise Conflict
+        when a task of that id is there, Unsupported without root.
         """
         if os.geteuid() != 0:
             advice = "Images, and builds without RUN, need no privilege"
@@ -66,7 +66,7 @@ class Runtime(TaskHost):
         return task
 
     def _claim(self, id: str, directory: Path) -> None:
-        """Makes the task's directory; what an earlier task of that id left is cleared away if it has ended."""
+        """Make the task's directory; what an earlier task of that id left is cleared away if it has ended."""
         try:
             directory.mkdir(mode=0o700)
         except FileExistsError:
@@ -110,10 +110,10 @@ class Runtime(TaskHost):
         )
 
     def recover(self, id: str, on_exit: OnExit = ignore, *, on_oom: Callable[[], None] = ignore) -> Task:
-        """The task of that id as an earlier engine left it: running, ended (see `status`), or never started
+        """Return the task of that id as an earlier engine left it: running, ended (see `status`), or never started
         (`pid` 0 and no status). Where its monitor was killed, whatever is left of it is ended here.
 
-        Raises NotFound when there is none. `on_exit` is called for ends from now on.
+        Raise NotFound when there is none. `on_exit` is called for ends from now on.
         """
         directory = self.exec_root / id
         try:

@@ -55,7 +55,7 @@ def _kernel() -> tuple[int, int]:
 
 
 def _met(condition: Mapping[str, Any], machine: str, held: Collection[str]) -> bool:
-    """Whether an `includes` condition holds: all its capabilities, one of its architectures, its kernel."""
+    """Return whether an `includes` condition holds: all its capabilities, one of its architectures, its kernel."""
     if condition.get("arches") and machine not in condition["arches"]:
         return False
     if any(name not in held for name in condition.get("caps") or ()):
@@ -64,7 +64,7 @@ def _met(condition: Mapping[str, Any], machine: str, held: Collection[str]) -> b
 
 
 def _excluded(condition: Mapping[str, Any], machine: str, held: Collection[str]) -> bool:
-    """Whether an `excludes` condition holds: any of its parts."""
+    """Return whether an `excludes` condition holds: any of its parts."""
     if machine in (condition.get("arches") or ()):
         return True
     if any(name in held for name in condition.get("caps") or ()):
@@ -99,12 +99,12 @@ def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def default(held: frozenset[str]) -> dict[str, Any]:
-    """The default profile for a container with the capabilities `held`, as config.json's `linux.seccomp`."""
+    """Return the default profile for a container with the capabilities `held`, as config.json's `linux.seccomp`."""
     return resolve(_default_profile(), held)
 
 
 def resolve(profile: Mapping[str, Any], held: Collection[str]) -> dict[str, Any]:
-    """Decides the conditions of a profile in Docker's JSON shape. Raises InvalidInput when it has none."""
+    """Decide the conditions of a profile in Docker's JSON shape. Raise InvalidInput when it has none."""
     machine, native = _ARCHITECTURES.get(platform.machine(), (platform.machine(), ""))
     if "defaultAction" not in profile:
         raise InvalidInput("seccomp profile: field defaultAction is missing", field="defaultAction")
@@ -135,7 +135,7 @@ class FilterCache:
         self._loaded: dict[str, str] = {}
 
     def apply(self, document: dict[str, Any]) -> str:
-        """Puts the compiled filter into a config.json document, where there is one.
+        """Put the compiled filter into a config.json document, where there is one.
 
         Gives the key under which `learn` may keep it after the start, or nothing where that is of no use.
         """
@@ -151,7 +151,7 @@ class FilterCache:
         return ""
 
     def learn(self, key: str, id: str) -> None:
-        """Keeps the filter that the runtime compiled for the task `id`, which has just started."""
+        """Keep the filter that the runtime compiled for the task `id`, which has just started."""
         if not key:
             return
         with suppress(OSError):  # the task may have ended already: another start will tell

@@ -34,7 +34,7 @@ class SecurityOptions:
 def parse(options: Sequence[str]) -> SecurityOptions:
     """Return what the options ask for; the last of a kind wins, and labels add up.
 
-    Raises InvalidInput for an unknown option or a value that cannot be read.
+    Raise InvalidInput for an unknown option or a value that cannot be read.
     """
     result = SecurityOptions()
     for option in options:
@@ -66,7 +66,7 @@ def _with(result: SecurityOptions, option: str) -> SecurityOptions:
 
 
 def _boolean(option: str, value: str) -> bool:
-    """Go's ParseBool."""
+    """Return the boolean as Go's ParseBool reads it."""
     if value not in _TRUE + _FALSE:
         raise InvalidInput(f"invalid --security-opt: {option!r}", option=option)
     return value in _TRUE

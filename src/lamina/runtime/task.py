@@ -53,7 +53,7 @@ class Task(Process):
     def configure(self, spec: ContainerSpec, rootfs: Path) -> None:
         """Say what the task is to be, in place of what was said before; to be called before the start.
 
-        Raises what `TaskHost.confined` does.
+        Raise what `TaskHost.confined` does.
         """
         host = self._host
         spec = replace(spec, process=host.confined(spec.process))
@@ -65,7 +65,7 @@ class Task(Process):
         self._configured = spec, rootfs
 
     def start(self) -> int:
-        """See Process; what the runtime compiled for it is kept for the next. Raises what `check_account_files` does,
+        """Keep the filter that the runtime compiled for the next start. Raise what `check_account_files` does,
         too."""
         if self._configured is not None and self._host.program.opens_accounts:
             spec, rootfs = self._configured
@@ -75,25 +75,25 @@ class Task(Process):
         return pid
 
     def pause(self) -> None:
-        """Freezes every process of the container."""
+        """Freeze every process of the container."""
         freeze(self._host.layout, self._cgroup, True)
 
     def resume(self) -> None:
-        """Lets them go on."""
+        """Let them go on."""
         freeze(self._host.layout, self._cgroup, False)
 
     def stats(self) -> Stats:
-        """What the container has used so far."""
+        """Return what the container has used so far."""
         return read_stats(self._host.layout, self._cgroup)
 
     def processes(self) -> list[int]:
-        """Ids in the host's namespace of all processes in the container."""
+        """Return ids in the host's namespace of all processes in the container."""
         layout = self._host.layout
         found = (cgroup_layout.processes(directory) for directory in layout.directories(self._cgroup).values())
         return next((pids for pids in found if pids), [])
 
     def update(self, limits: Resources) -> None:
-        """Set the limits that are not None; -1 ends one. Raises CommandFailed with the runtime's words when one is
+        """Set the limits that are not None; -1 ends one. Raise CommandFailed with the runtime's words when one is
         refused, Conflict when the container has ended."""
         program = self._host.program
         others = lift(self._host.layout, self._cgroup, limits)
@@ -108,12 +108,12 @@ class Task(Process):
             raise CommandFailed(f"cannot update the container's limits: {message}", exit_code=done.exit_code)
 
     def check_alive(self) -> None:
-        """Raises Conflict when the container has ended, which is seen here before its monitor tells of it."""
+        """Raise Conflict when the container has ended, which is seen here before its monitor tells of it."""
         if not self.processes():
             raise Conflict("the container has ended")
 
     def expect_exec(self) -> None:
-        """Says that an exec is about to come, which makes its start quicker (see `monitor.cgroup`); costs little."""
+        """Say that an exec is about to come, which makes its start quicker (see `monitor.cgroup`); costs little."""
         with suppress(LaminaError):  # only a hint
             self._ask({"op": "warm"})
 
@@ -125,9 +125,9 @@ class Task(Process):
         *,
         stdin: bool = False,
     ) -> Exec:
-        """Prepares another process in the running container; its `start` runs it. It has a monitor of its own.
+        """Prepare another process in the running container; its `start` runs it. It has a monitor of its own.
 
-        Raises Conflict when the container does not run, and what `TaskHost.confined` does.
+        Raise Conflict when the container does not run, and what `TaskHost.confined` does.
         """
         if not self.pid:
             raise Conflict("the container is not running")
@@ -160,7 +160,7 @@ class Task(Process):
         )
 
     def delete(self) -> None:
-        """Forgets an ended or never started task; a second call does nothing. Raises Conflict while it runs."""
+        """Forget an ended or never started task; a second call does nothing. Raise Conflict while it runs."""
         if self.pid:
             raise Conflict("the task still runs", id=self.id)
         if self._status is None and not self._forgotten.is_set():
@@ -169,7 +169,7 @@ class Task(Process):
         self._remove_directory()
 
     def find_ended(self) -> None:
-        """Settles a task that has no monitor any more."""
+        """Settle a task that has no monitor any more."""
         with suppress(OSError, ValueError):  # it never ran
             self._pid = int((self._directory / protocol.PID_FILE).read_text())
             self._started = True
@@ -221,7 +221,7 @@ class Exec(Process):
         self._spec = spec
 
     def start(self) -> int:
-        """See Process. Raises what `check_account_files` does."""
+        """Raise what `check_account_files` does."""
         if self._host.program.opens_accounts:
             check_account_files(Path(f"/proc/{self._task.pid}/root"), ())
         return super().start()
@@ -232,7 +232,7 @@ class Exec(Process):
             self._remove_directory()
 
     def delete(self) -> None:
-        """Drops an exec that was never started; does nothing to others."""
+        """Drop an exec that was never started; do nothing to others."""
         if not self._started:
             self._quit()
             self._remove_directory()

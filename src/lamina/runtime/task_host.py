@@ -52,9 +52,9 @@ class Program:
 
 
 def choose_program(requested: str | None, layout: Layout, spawner: Spawner, scratch: Path) -> Program:
-    """The program named `requested` (a name or path), else the first candidate that works.
+    """Return the program named `requested` (a name or path), else the first candidate that works.
 
-    `scratch` is a directory for the trial container, removed afterwards. Raises Unavailable, saying what was failures.
+    `scratch` is a directory for the trial container, removed afterwards. Raise Unavailable, naming what was tried.
     """
     failures: list[str] = []
     for program in _installed((requested,) if requested else CANDIDATES, layout):
@@ -84,7 +84,7 @@ def _installed(names: tuple[str, ...], layout: Layout) -> Iterator[Program]:
 
 
 def tiny_program(machine: str) -> bytes | None:
-    """A static ELF executable that exits with 0, or None for machines we cannot write one for."""
+    """Return a static ELF executable that exits with 0, or None for machines we cannot write one for."""
     if machine not in _EXIT:
         return None
     number, code = _EXIT[machine]
@@ -96,7 +96,7 @@ def tiny_program(machine: str) -> bytes | None:
 
 
 def _try(program: Program, spawner: Spawner, scratch: Path) -> str:
-    """Runs a container with `program`; gives what went wrong, or nothing."""
+    """Run a container with `program`. Return what went wrong, or nothing."""
     executable = tiny_program(platform.machine())
     if executable is None or os.geteuid() != 0:
         return ""
@@ -160,7 +160,7 @@ class TaskHost:
 
     @property
     def program(self) -> Program:
-        """The runtime program in use, chosen at first need. Raises Unavailable when none works."""
+        """The runtime program in use, chosen at first need. Raise Unavailable when none works."""
         with self._lock:
             if self._program is None:
                 self._program = choose_program(self._binary, self.layout, self.spawner, self._scratch)
@@ -174,11 +174,11 @@ class TaskHost:
         return self._filters
 
     def confined(self, spec: ProcessSpec) -> ProcessSpec:
-        """Return `spec` with the AppArmor profile that it starts with. Raises what `AppArmor.resolve` does."""
+        """Return `spec` with the AppArmor profile that it starts with. Raise what `AppArmor.resolve` does."""
         return replace(spec, apparmor=self.apparmor.resolve(spec.apparmor))
 
     def fork(self, job: Job, process: Process) -> None:
-        """Starts the monitor that `job` tells about, and has `process` watch it. Raises Unavailable."""
+        """Start the monitor that `job` tells about, and has `process` watch it. Raise Unavailable."""
         with protocol.listen(job.directory) as listener:
             self.spawner.monitor(job, listener)
         try:
@@ -187,7 +187,7 @@ class TaskHost:
             raise Unavailable(f"the container's monitor does not start: {error}") from None
 
     def command(self, program: Program, directory: Path, *arguments: str) -> tuple[str, ...]:
-        """A command line of the runtime program whose messages go to `directory`."""
+        """Return a command line of the runtime program whose messages go to `directory`."""
         log = ("--log", str(directory / protocol.RUNTIME_LOG), "--log-format", "json")
         return (program.path, "--root", str(self.exec_root / "state"), *log, *arguments)
 
@@ -199,6 +199,6 @@ class TaskHost:
                 shutil.rmtree(self.exec_root)
 
     def close(self) -> None:
-        """Lets go of the monitors' server and of the thread that watches them."""
+        """Let go of the monitors' server and of the thread that watches them."""
         self.watcher.close()
         self.spawner.close()

@@ -70,10 +70,10 @@ def _rows(content: bytes, width: int) -> Iterator[list[str]]:
 
 
 def resolve(user: str, passwd: bytes, group: bytes, add: Sequence[str] = ()) -> Account:
-    """Resolves `user` ("", "name", "uid", either with ":group") and additional groups `add`.
+    """Resolve `user` ("", "name", "uid", either with ":group") and additional groups `add`.
 
-    Numbers need no entry; names do, else InvalidInput, as Docker has it. A number that is also somebody's id takes
-    that entry's group and home. Explicit groups replace the supplementary ones of the group file.
+    Numbers need no entry; names do, else InvalidInput, as Docker has it. A number that is also somebody's id takes that
+    entry's group and home. Explicit groups replace the supplementary ones of the group file.
     """
     name, _, wanted_group = user.partition(":")
     uid, gid, home, login = _account(name or "0", passwd)
@@ -87,7 +87,7 @@ def resolve(user: str, passwd: bytes, group: bytes, add: Sequence[str] = ()) -> 
 
 
 def _account(name: str, passwd: bytes) -> tuple[int, int, str, str]:
-    """(uid, gid, home, login name) of a name or number."""
+    """Return (uid, gid, home, login name) of a name or number."""
     for row in _rows(passwd, 6):
         if row[0] == name or row[2] == name:
             if not (_is_number(row[2]) and _is_number(row[3])):
@@ -108,7 +108,7 @@ def _group(name: str, group: bytes) -> int:
 
 
 def _is_number(text: str) -> bool:
-    """Decimal digits of ASCII only; `str.isdigit` alone also takes those that `int` does not read."""
+    """Accept decimal digits of ASCII only; `str.isdigit` also takes digits that `int` does not read."""
     return text.isascii() and text.isdigit()
 
 
@@ -120,7 +120,7 @@ def _in_range(number: str) -> int:
 
 
 def opens_account_files(version: str) -> bool:
-    """Whether the runtime program that tells `version` of itself (`--version`) opens those files."""
+    """Return whether the runtime program that tells `version` of itself (`--version`) opens those files."""
     if not version.startswith("runc version "):
         return False
     number = re.match(r"runc version (\d+)\.(\d+)", version)
@@ -128,7 +128,7 @@ def opens_account_files(version: str) -> bool:
 
 
 def check_account_files(root: Path, mounts: Sequence[AnyMount]) -> None:
-    """Raises InvalidInput when one of the files in the tree at `root`, with `mounts` over it, is neither missing nor a
+    """Raise InvalidInput when one of the files in the tree at `root`, with `mounts` over it, is neither missing nor a
     regular file of a size that can be read."""
     for path in _ACCOUNT_FILES:
         final = _followed(root, path)

@@ -26,10 +26,10 @@ NAMES = ("erofs", "overlay", "copy")
 
 
 def open_driver(root: Path, name: str | None = None) -> Driver:
-    """The driver that keeps its snapshots below `root`, which is made where missing.
+    """Return the driver that keeps its snapshots below `root`, which is made where missing.
 
     `name` asks for one of NAMES; None takes the first that works here. Which one it is, and why, its `name` and
-    `reason` tell. Each driver has a directory of its own: another one does not see its snapshots. Raises InvalidInput
+    `reason` tell. Each driver has a directory of its own: another one does not see its snapshots. Raise InvalidInput
     for an unknown name, Unsupported when the one asked for does not work here.
     """
     private_directory(root)
@@ -71,7 +71,7 @@ def _make(root: Path, name: str, reason: str) -> Driver:
 
 
 def why_unusable(root: Path, name: str) -> str | None:
-    """Why the driver `name` cannot work below `root`; None when a trial went well. Leaves nothing behind."""
+    """Return why the driver `name` cannot work below `root`; None when a trial went well. Leaves nothing behind."""
     trial: Callable[[Path], None] = {"erofs": _try_erofs, "overlay": _try_overlay}[name]
     home = Path(tempfile.mkdtemp(prefix=_PROBE, dir=root))
     mounts = MountRoot(home)
@@ -94,7 +94,7 @@ def why_unusable(root: Path, name: str) -> str | None:
 
 
 def _try_erofs(home: Path) -> None:
-    """Mounts a layer of one file and one deletion from files, and stacks it over a directory."""
+    """Mount a layer of one file and one deletion from files, and stacks it over a directory."""
     tar, index = home / "probe.tar", home / "probe.erofs"
     tar.write_bytes(b"lamina".ljust(_BLOCK, b"\0"))
     writer = IndexWriter()
@@ -106,7 +106,7 @@ def _try_erofs(home: Path) -> None:
 
 
 def _try_overlay(home: Path) -> None:
-    """Stacks directories, with a deletion made by hand."""
+    """Stack directories, with a deletion made by hand."""
     (home / "lower" / "shown").write_bytes(b"lamina")
     os.mknod(home / "lower" / "hidden", 0o020000, os.makedev(0, 0))
     _try_stack(home)

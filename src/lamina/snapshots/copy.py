@@ -34,27 +34,23 @@ class CopiedSnapshot:
 
     @property
     def directories(self) -> GraphDirectories:
-        """See Snapshot: there is the tree, and nothing else."""
         return GraphDirectories((), self._root if self.writable else None, None, self._root)
 
     def mounts(self) -> tuple[Mount, ...]:
-        """See Snapshot."""
         return ()
 
     def mount(self) -> Path:
-        """See Snapshot."""
         if not self._root.exists():
             raise NotFound(f"there is no snapshot called {self.key}", key=self.key)
         return self._root
 
     def unmount(self) -> None:
-        """See Snapshot: nothing is mounted."""
+        pass  # nothing is mounted
 
     def _open(self) -> int:
         return os.open(self.mount(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def changes(self) -> Iterator[Change]:
-        """See Snapshot."""
         root = self._open()
         try:
             yield from tree_changes(root, self._trees.union(self.layers))
@@ -62,7 +58,6 @@ class CopiedSnapshot:
             os.close(root)
 
     def write_diff(self, builder: LayerBuilder, *, latest_ns: int | None = None) -> None:
-        """See Snapshot."""
         root = self._open()
         try:
             write_tree_diff(root, self._trees.union(self.layers), builder, latest_ns=latest_ns)
@@ -70,11 +65,9 @@ class CopiedSnapshot:
             os.close(root)
 
     def tree(self) -> UnionTree:
-        """See Snapshot."""
         return UnionTree([DirectoryTree(self._root)])
 
     def usage(self) -> int:
-        """See Snapshot."""
         tree = DirectoryTree(self._root)
         sizes: dict[int, int] = {}
         for change in self.changes():
@@ -97,7 +90,7 @@ class CopyDriver:
     def prepare(
         self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
     ) -> CopiedSnapshot:
-        """See Driver: a plain directory waits for the disk whenever it is told to."""
+        # A plain directory waits for the disk whenever it is told to, so `durable` changes nothing here.
         made = self._records.begin(key)
         try:
             usual_directory(made / _FILES)
@@ -114,34 +107,28 @@ class CopyDriver:
         return CopiedSnapshot(self._records.path(key), key, tuple(layers), writable, self._trees)
 
     def get(self, key: str) -> CopiedSnapshot:
-        """See Driver."""
         layers, writable, _, _ = self._records.load(key)
         return CopiedSnapshot(self._records.path(key), key, layers, writable, self._trees)
 
     def remove(self, key: str) -> None:
-        """See Driver."""
         self._records.delete(key)
 
     def keys(self) -> list[str]:
-        """See Driver."""
         return self._records.keys()
 
     def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
-        """See Driver."""
         for key in set(self.keys()) - set(live_keys):
             self._records.delete(key)
         self._records.sweep()
 
     def sync(self) -> None:
-        """See Driver: all of a tree was written just now."""
         self._records.sync(flush_all)
 
     def collect(self) -> int:
-        """See Driver: no layer is kept."""
         return 0
 
     def close(self) -> None:
-        """See Driver: nothing is held."""
+        pass  # nothing is held
 
 
 def _apply(layer: Layer, root: int) -> None:

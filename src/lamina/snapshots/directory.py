@@ -72,7 +72,7 @@ class DirectoryTree:
 
     @contextlib.contextmanager
     def _opened(self, path: str, flags: int) -> Iterator[int | None]:
-        """A descriptor for `path`; None when there is no such file."""
+        """Yield a descriptor for `path`, None when there is no such file."""
         root = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fd = openat2(root, path or ".", flags, resolve=_INSIDE)
@@ -111,14 +111,14 @@ class DirectoryTree:
         return Node(entry, status.st_ino, status.st_nlink, opaque=opaque)
 
     def _own(self, kept: dict[str, bytes]) -> dict[str, bytes]:
-        """The attributes as they show in the mounted tree."""
+        """Return the attributes as they show in the mounted tree."""
         if not self._overlay:
             return kept
         return {own: value for name, value in kept.items() if (own := unescape(name)) is not None}
 
 
 def _xattrs(fd: int) -> dict[str, bytes]:
-    """The extended attributes of what an O_PATH descriptor stands for; a symlink's own are those of the link."""
+    """Return the extended attributes of what an O_PATH descriptor stands for; a symlink's own are those of the link."""
     path = f"/proc/self/fd/{fd}"
     try:
         return {name: os.getxattr(path, name) for name in os.listxattr(path)}

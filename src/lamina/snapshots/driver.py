@@ -61,37 +61,37 @@ class Snapshot(Protocol):
         ...
 
     def mount(self) -> Path:
-        """Makes the tree appear and gives its root. Each call is to be matched by one `unmount`.
+        """Make the tree appear and return its root. Each call is to be matched by one `unmount`.
 
-        Raises Corrupt for damaged layers, Unsupported for what this kernel cannot stack, NotFound when it was removed.
+        Raise Corrupt for damaged layers, Unsupported for what this kernel cannot stack, NotFound when it was removed.
         """
         ...
 
     def unmount(self) -> None:
-        """Takes one `mount` back; the last one makes the tree disappear. More calls than mounts do no harm."""
+        """Take one `mount` back; the last one makes the tree disappear. More calls than mounts do no harm."""
         ...
 
     def mounts(self) -> tuple[Mount, ...]:
-        """What `mount` mounts, as data, for people and for other programs; empty when nothing needs mounting."""
+        """Return what `mount` mounts, as data, for people and for other programs; empty when nothing needs mounting."""
         ...
 
     def changes(self) -> Iterator[Change]:
-        """What differs from the layers, sorted by path: the answer to `docker diff`."""
+        """Return what differs from the layers, sorted by path: the answer to `docker diff`."""
         ...
 
     def write_diff(self, builder: LayerBuilder, *, latest_ns: int | None = None) -> None:
-        """Adds what differs from the layers to `builder`, in a fixed order, deletions as whiteouts.
+        """Add what differs from the layers to `builder`, in a fixed order, deletions as whiteouts.
 
         Times later than `latest_ns` (nanoseconds since 1970) become it.
         """
         ...
 
     def tree(self) -> UnionTree:
-        """The merged tree, to be read without mounting it. What is changed meanwhile may or may not show."""
+        """Return the merged tree, to be read without mounting it. What is changed meanwhile may or may not show."""
         ...
 
     def usage(self) -> int:
-        """Bytes of the files that differ from the layers."""
+        """Return bytes of the files that differ from the layers."""
         ...
 
 
@@ -109,45 +109,45 @@ class Driver(Protocol):
         ...
 
     def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True) -> Snapshot:
-        """A new snapshot over `layers`, the bottom one first. A crash leaves it whole or not there, a power cut before
-        the next `sync` may leave it damaged.
+        """Return a new snapshot over `layers`, the bottom one first. A crash leaves it whole or not there, a power cut
+        before the next `sync` may leave it damaged.
 
         Without `durable` its changes need not outlive a power cut, and nothing that runs in it waits for the disk:
         right for build steps, and for containers that are removed when they end.
 
-        Raises Conflict when the key is taken, InvalidInput for a key that is no plain name, Corrupt for damaged layers.
+        Raise Conflict when the key is taken, InvalidInput for a key that is no plain name, Corrupt for damaged layers.
         """
         ...
 
     def get(self, key: str) -> Snapshot:
-        """The snapshot called `key`, also one that an earlier process made. Raises NotFound."""
+        """Return the snapshot called `key`, also one that an earlier process made. Raise NotFound."""
         ...
 
     def remove(self, key: str) -> None:
-        """Unmounts the snapshot however often it was mounted, and deletes its changes. Nothing to remove is fine."""
+        """Unmount the snapshot however often it was mounted, and deletes its changes. Nothing to remove is fine."""
         ...
 
     def keys(self) -> list[str]:
-        """The keys of all snapshots, sorted."""
+        """Return the keys of all snapshots, sorted."""
         ...
 
     def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
-        """Puts things in order at a start: to be called once, before anything else, by who knows what shall live.
+        """Put things in order at a start: to be called once, before anything else, by who knows what shall live.
 
         Snapshots whose key is not in `live_keys` are removed, with half-made ones and mounts nobody needs. Live ones
-        that are still mounted stay so when they are in `running` (all of them where that is None), and count as
-        mounted once. What a machine that lost power may have left half-written is made anew.
+        that are still mounted stay so when they are in `running` (all of them where that is None), and count as mounted
+        once. What a machine that lost power may have left half-written is made anew.
         """
         ...
 
     def sync(self) -> None:
-        """Returns when the durable snapshots that were made so far are whole after a power cut."""
+        """Return when the durable snapshots that were made so far are whole after a power cut."""
         ...
 
     def collect(self) -> int:
-        """Drops what is kept of layers whose files are gone and that no snapshot uses; gives the bytes freed."""
+        """Drop what is kept of layers whose files are gone and that no snapshot uses. Return the bytes freed."""
         ...
 
     def close(self) -> None:
-        """Lets go of what is mounted for nobody. Mounted snapshots stay mounted. A second call does nothing."""
+        """Let go of what is mounted for nobody. Mounted snapshots stay mounted. A second call does nothing."""
         ...

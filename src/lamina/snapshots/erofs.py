@@ -60,7 +60,7 @@ class MountedLayers:
         self._timer: threading.Timer | None = None
 
     def path(self, group: Group) -> Path:
-        """See Lowers. Remembered, because a deep stack is asked for the same ones at each step of a build."""
+        # Remembered, because a deep stack asks for the same paths at each step of a build.
         name = group.name
         path = self._paths.get(name)
         if path is None:
@@ -70,7 +70,6 @@ class MountedLayers:
         return path
 
     def ensure(self, groups: Sequence[Group]) -> None:
-        """See Lowers: looks whether the files are there, and merges what is to be mounted as one."""
         absent = [group for group in groups if self.path(group) not in self._users]  # a mount holds its files
         for layer in (layer for group in absent for layer in group.layers):
             if not (layer.index.exists() and layer.tar.exists()):
@@ -91,7 +90,6 @@ class MountedLayers:
         return index
 
     def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
-        """See Lowers."""
         try:
             return tuple(self._hold(user, group) for group in groups)
         except BaseException:
@@ -128,7 +126,6 @@ class MountedLayers:
             raise
 
     def release(self, user: str) -> None:
-        """See Lowers."""
         with self._lock:
             for path, users in self._users.items():
                 if user in users:
@@ -138,7 +135,7 @@ class MountedLayers:
             self._drop(time.monotonic())
 
     def _drop(self, now: float) -> None:
-        """Unmounts what has been idle until `now`, and comes back for the rest. Called with the lock held."""
+        """Unmount what has been idle until `now`, and comes back for the rest. Called with the lock held."""
         for path in [path for path, until in self._idle.items() if until <= now]:
             self._take_down(path)
         if self._idle and self._timer is None:
@@ -161,7 +158,6 @@ class MountedLayers:
         path.rmdir()
 
     def sweep(self, users: Iterable[tuple[str, Sequence[Group]]]) -> None:
-        """See Lowers."""
         sweep_directory(self._merged)
         mounted = {point.target for point in self._mounts.below()}
         with self._lock:
@@ -178,7 +174,7 @@ class MountedLayers:
                     self._unmount(entry)
 
     def collect(self, used: Callable[[], set[str]]) -> int:
-        """See Lowers: merged indexes are kept, and for a while mounts that nobody uses, which hold their files."""
+        # Kept are merged indexes, and for a while mounts that nobody uses, which hold their files.
         with self._lock:
             for path in [path for path in self._idle if not self._tars[path].exists()]:
                 self._take_down(path)
@@ -194,7 +190,6 @@ class MountedLayers:
         return freed
 
     def close(self) -> None:
-        """See Lowers."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -203,16 +198,16 @@ class MountedLayers:
 
 
 def mount_index(index: Path, tars: Sequence[Path], target: Path) -> None:
-    """Mounts an index over its tars at `target`, read-only. Raises OSError with the kernel's reason."""
+    """Mount an index over its tars at `target`, read-only. Raise OSError with the kernel's reason."""
     with ShortNames() as names:
         options = [("source", names.short(index)), *(("device", names.short(tar)) for tar in tars)]
         mount_filesystem("erofs", options, target, _ATTRIBUTES)
 
 
 def merge_layers(layers: Sequence[Layer], trees: Sequence[LayerTree], index: Path) -> None:
-    """Writes to `index` what `layers` (the bottom one first; `trees` are theirs) amount to. Whiteouts are gone.
+    """Write to `index` what `layers` (the bottom one first; `trees` are theirs) amount to. Whiteouts are gone.
 
-    To be mounted over `merged_devices(layers)`. The file is neither synced nor renamed. Raises what IndexWriter does.
+    To be mounted over `merged_devices(layers)`. The file is neither synced nor renamed. Raise what IndexWriter does.
     """
     writer = IndexWriter()
     union = UnionTree(trees)
@@ -231,12 +226,12 @@ def merge_layers(layers: Sequence[Layer], trees: Sequence[LayerTree], index: Pat
 
 
 def merged_devices(layers: Sequence[Layer]) -> list[Path]:
-    """The files a merged index points into: all tars, and all indexes, for what is in none of the tars."""
+    """Return the files a merged index points into: all tars, and all indexes, for what is in none of the tars."""
     return [*(layer.tar for layer in layers), *(layer.index for layer in layers)]
 
 
 def _mapped(node: Node, union: UnionTree, trees: Sequence[LayerTree], count: int) -> FileMap:
-    """Where the contents of a file are, told by the numbers that its tar and its index have in the merged image."""
+    """Return where the contents of a file are, by the numbers of its tar and its index in the merged image."""
     bits, extents = trees[node.source].chunks(union.in_layer(node))
     blocks = [extent.offset >> BLOCK_BITS if extent.offset >= 0 else -1 for extent in extents]
     devices = [node.source + 1 + (0 if extent.device else count) for extent in extents]

@@ -38,11 +38,11 @@ def _digest(names: tuple[str, ...]) -> str:
 
 
 def arrange(layers: Sequence[Layer]) -> tuple[Group, ...]:
-    """`layers` (and the result) the bottom one first, as what overlayfs can stack.
+    """Return `layers` (and the result) the bottom one first, as what overlayfs can stack.
 
     Of layers that are the same only the topmost is kept: overlayfs takes no directory twice, and does not need to, as
-    whatever the lower one shows or hides, the upper one shows or hides again. Of a deep stack the lowest layers are
-    one group, whose size grows in steps, so that a build that adds layer upon layer seldom makes a new one.
+    whatever the lower one shows or hides, the upper one shows or hides again. Of a deep stack the lowest layers are one
+    group, whose size grows in steps, so that a build that adds layer upon layer seldom makes a new one.
     """
     single = tuple(reversed(dict.fromkeys(reversed(layers))))
     excess = len(single) - DEEPEST
@@ -65,32 +65,32 @@ class Lowers(Protocol):
         ...
 
     def path(self, group: Group) -> Path:
-        """Where the files of `group` are, or will be."""
+        """Return where the files of `group` are, or will be."""
         ...
 
     def ensure(self, groups: Sequence[Group]) -> None:
-        """Does what is worth doing before a mount is asked for. Raises Corrupt for damaged layers."""
+        """Do what is worth doing before a mount is asked for. Raise Corrupt for damaged layers."""
         ...
 
     def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
-        """The directories of `groups`, in their order, real until `release`. Raises Corrupt for damaged layers."""
+        """Return the directories of `groups` in order, real until `release`. Raise Corrupt for damaged layers."""
         ...
 
     def release(self, user: str) -> None:
-        """`user` no longer needs what it acquired."""
+        """Release what `user` acquired."""
         ...
 
     def sweep(self, users: Iterable[tuple[str, Sequence[Group]]]) -> None:
-        """Puts things in order at a start: only `users` are there, and hold what is still real of their groups."""
+        """Put things in order at a start: only `users` are there, and hold what is still real of their groups."""
         ...
 
     def collect(self, used: Callable[[], set[str]]) -> int:
-        """Drops what is kept of groups whose layers are gone and that are not `used`; gives the bytes freed.
+        """Drop what is kept of groups whose layers are gone and that are not `used`. Return the bytes freed.
 
         `used` gives the names of groups, and is asked only when there is something to drop.
         """
         ...
 
     def close(self) -> None:
-        """Drops what nobody holds."""
+        """Drop what nobody holds."""
         ...

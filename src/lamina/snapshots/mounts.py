@@ -52,26 +52,26 @@ class MountRoot:
         self._bound = False
 
     def hold(self) -> None:
-        """One more needs mounts below the root. Raises OSError."""
+        """Count one more user of mounts below the root; the first one makes the root private. Raise OSError."""
         with self._lock:
             if not self._users:
                 self._bound = self._bind()
             self._users += 1
 
     def release(self) -> None:
-        """One fewer does."""
+        """Drop one user; the last one takes the binding of the root away."""
         with self._lock:
             self._users -= 1
             if not self._users and self._bound:
                 self._unbind()
 
     def below(self) -> list[MountPoint]:
-        """What is mounted below the root (not the root itself), in the order it was mounted."""
+        """Return what is mounted below the root (not the root itself), in the order it was mounted."""
         prefix = self._root + "/"
         return [point for point in mountinfo() if point.target.startswith(prefix)]
 
     def sweep(self) -> None:
-        """Takes the binding away that a dead process left, if nothing needs it."""
+        """Remove the binding that a dead process left, unless somebody needs it."""
         with self._lock:
             while not self._users and not self.below() and self._is_bound():
                 self._unbind()
@@ -101,7 +101,7 @@ class MountRoot:
 
 
 def _around(path: str) -> MountPoint | None:
-    """The mount that `path` is in."""
+    """Return the mount that `path` is in."""
     found = None
     for point in mountinfo():
         inside = path == point.target or path.startswith(point.target.rstrip("/") + "/")
@@ -143,21 +143,21 @@ class Overlay:
         return (*fixed, ("volatile", None)) if self.volatile else fixed
 
     def as_data(self) -> tuple[str, ...]:
-        """The options as mount(8) would be given them."""
+        """Return the options as mount(8) would be given them."""
         options = [f"lowerdir={':'.join(map(str, self.lower))}"]
         if self.upper is not None:
             options += [f"upperdir={self.upper}", f"workdir={self.work}"]
         return (*options, *self.texts())
 
     def texts(self) -> Iterator[str]:
-        """`fixed` in mount(8)'s form."""
+        """Return `fixed` in mount(8)'s form."""
         return (key if value is None else f"{key}={value}" for key, value in self.fixed)
 
 
 def mount_overlay(overlay: Overlay, target: Path, *, option_string: bool = False) -> None:
-    """Mounts `overlay` at `target`. `option_string` asks for the old way, as on kernels before 6.8.
+    """Mount `overlay` at `target`. `option_string` asks for the old way, as on kernels before 6.8.
 
-    Raises OSError, and TooLarge when the layers do not fit into an option string.
+    Raise OSError, and TooLarge when the layers do not fit into an option string.
     """
     if overlay.volatile and overlay.work is not None:
         # The kernel leaves this mark so that nobody builds on what a power cut may have spoilt; here nobody would.
@@ -183,7 +183,7 @@ def _mount_by_api(overlay: Overlay, target: Path) -> None:
 
 
 def _api_is_known() -> bool:
-    """Whether overlayfs takes its layers one by one (Linux 6.8)."""
+    """Return whether overlayfs takes its layers one by one (Linux 6.8)."""
     try:
         context = mounts.fsopen("overlay")
     except OSError:
@@ -210,7 +210,7 @@ class ShortNames:
         self._open.close()
 
     def short(self, path: Path) -> str:
-        """A name for the file or directory `path`, good until the block ends."""
+        """Return a name for the file or directory `path`, good until the block ends."""
         name = os.fspath(path)
         if len(os.fsencode(name)) <= _LONGEST and _SPECIAL.isdisjoint(name):
             return name
@@ -220,7 +220,7 @@ class ShortNames:
 
 
 def _mount_by_string(overlay: Overlay, target: Path) -> None:
-    """All options must fit into one page, so layers go by links of one to three letters in a directory of their own."""
+    """Mount by one page of options: layers go by links of one to three letters in a directory of their own."""
     with tempfile.TemporaryDirectory(prefix=".links-", dir=target.parent) as links:
         named = dict(zip(map(_letters, range(len(overlay.lower))), overlay.lower, strict=True))
         options = ["lowerdir=" + ":".join(named)]
@@ -237,7 +237,7 @@ def _mount_by_string(overlay: Overlay, target: Path) -> None:
 
 
 def _in_directory(directory: str, action: Callable[[], None]) -> None:
-    """Does `action` with `directory` as working directory, in a thread that has one of its own."""
+    """Do `action` with `directory` as working directory, in a thread that has one of its own."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -262,7 +262,7 @@ def _letters(number: int) -> str:
 
 @contextlib.contextmanager
 def temporary_mount(overlay: Overlay, target: Path, *, option_string: bool = False) -> Iterator[Path]:
-    """The overlay at `target` for as long as the block runs."""
+    """Mount the overlay at `target` for as long as the block runs."""
     mount_overlay(overlay, target, option_string=option_string)
     try:
         yield target

@@ -61,19 +61,19 @@ class Records:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Where the snapshot `key` is or would be. Raises InvalidInput for a key that is no plain name."""
+        """Return where the snapshot `key` is or would be. Raise InvalidInput for a key that is no plain name."""
         if not _KEY.fullmatch(key):
             raise InvalidInput(f"{key!r} is no name for a snapshot", key=key)
         return self.root / key
 
     def begin(self, key: str) -> Path:
-        """A new directory in which `key` is made. Raises Conflict when there is one by that name."""
+        """Return a new directory in which `key` is made. Raise Conflict when there is one by that name."""
         if self.path(key).exists():
             raise Conflict(f"there is a snapshot called {key} already", key=key)
         return Path(tempfile.mkdtemp(prefix=NEW, dir=self.root))
 
     def publish(self, key: str, made: Path, known: Loaded) -> None:
-        """Writes the document and gives the directory its name. Raises Conflict when somebody was faster."""
+        """Write the document and return the directory its name. Raise Conflict when somebody was faster."""
         rows = tuple(
             _LayerRecord(str(layer.diff_id), layer.size, self._relative(layer.tar), self._relative(layer.index))
             for layer in known.layers
@@ -105,7 +105,7 @@ class Records:
         return os.path.join(_relative_directory(head, os.fspath(self.root)), tail)
 
     def load(self, key: str) -> Loaded:
-        """What is known of `key`. Raises NotFound, Corrupt."""
+        """Return what is known of `key`. Raise NotFound, Corrupt."""
         path = self.path(key)
         try:
             record = msgspec.json.decode((path / _RECORD).read_bytes(), type=Record)
@@ -126,15 +126,15 @@ class Records:
         return Loaded(layers, record.writable, record.durable, record.hidden)
 
     def delete(self, key: str) -> None:
-        """Takes the name away at once, then what is in it; a crash in between leaves it to `sweep`."""
+        """Take the name away at once, then what is in it; a crash in between leaves it to `sweep`."""
         discard(self.path(key))
 
     def keys(self) -> list[str]:
-        """The keys of all snapshots, sorted."""
+        """Return the keys of all snapshots, sorted."""
         return sorted(entry.name for entry in os.scandir(self.root) if not entry.name.startswith("."))
 
     def sweep(self) -> None:
-        """Deletes what was half made or half deleted."""
+        """Delete what was half made or half deleted."""
         sweep_directory(self.root)
 
 
@@ -144,7 +144,7 @@ def _relative_directory(path: str, root: str) -> str:
 
 
 def flush_record(path: Path) -> None:
-    """Brings a snapshot's document and its name to the disk. Raises FileNotFoundError where it is gone."""
+    """Bring a snapshot's document and its name to the disk. Raise FileNotFoundError where it is gone."""
     for each in (path / _RECORD, path, path.parent):
         fd = os.open(each, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -154,7 +154,7 @@ def flush_record(path: Path) -> None:
 
 
 def flush_all(path: Path) -> None:
-    """Brings all that is on the file system of `path` to the disk. Raises FileNotFoundError where it is gone."""
+    """Bring all that is on the file system of `path` to the disk. Raise FileNotFoundError where it is gone."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         syncfs(fd)
@@ -163,7 +163,7 @@ def flush_all(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Takes the name `path` away at once, then deletes what had it; nothing there is fine."""
+    """Take the name `path` away at once, then deletes what had it; nothing there is fine."""
     doomed = Path(tempfile.mkdtemp(prefix=_OLD, dir=path.parent))
     with contextlib.suppress(FileNotFoundError):
         path.rename(doomed / "gone")
@@ -171,14 +171,14 @@ def discard(path: Path) -> None:
 
 
 def sweep_directory(root: Path) -> None:
-    """Deletes what was half made or half deleted in `root` when a process died."""
+    """Delete what was half made or half deleted in `root` when a process died."""
     for entry in list(os.scandir(root)):
         if entry.name.startswith((NEW, _OLD)):
             delete_tree(Path(entry.path))
 
 
 def delete_tree(path: Path) -> None:
-    """Deletes `path` and all below it, whatever a container has left there; nothing there is fine."""
+    """Delete `path` and all below it, whatever a container has left there; nothing there is fine."""
     with contextlib.suppress(FileNotFoundError):
         parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -42,14 +42,13 @@ class StackedSnapshot:
 
     @property
     def directories(self) -> GraphDirectories:
-        """See Snapshot."""
         lower = tuple(self._driver.lowers.path(group) for group in reversed(self.stack))
         if not self.writable:
             return GraphDirectories(lower, None, None, self._path / _MERGED)
         return GraphDirectories(lower, self._path / _UPPER, self._path / _WORK, self._path / _MERGED)
 
     def overlay(self, lower: Sequence[Path] | None = None) -> Overlay:
-        """What `mount` stacks, over the directories `lower`, the bottom one first."""
+        """Return what `mount` stacks, over the directories `lower`, the bottom one first."""
         own = tuple(reversed(self.directories.lower)) if lower is None else tuple(lower)
         borrowed = self._path / _BORROWED
         stack = (self._driver.empty, *own) if len(own) < 2 else own
@@ -60,19 +59,15 @@ class StackedSnapshot:
         return Overlay(stack[::-1], directories.upper, directories.work, xino=separate, volatile=volatile)
 
     def mounts(self) -> tuple[Mount, ...]:
-        """See Snapshot."""
         return (Mount("overlay", "overlay", self.overlay().as_data()),)
 
     def mount(self) -> Path:
-        """See Snapshot."""
         return self._driver.mount(self)
 
     def unmount(self) -> None:
-        """See Snapshot."""
         self._driver.unmount(self.key)
 
     def changes(self) -> Iterator[Change]:
-        """See Snapshot."""
         if not self.writable:
             return
         upper = self._open_upper()
@@ -82,7 +77,6 @@ class StackedSnapshot:
             os.close(upper)
 
     def write_diff(self, builder: LayerBuilder, *, latest_ns: int | None = None) -> None:
-        """See Snapshot."""
         if not self.writable:
             return
         upper = self._open_upper()
@@ -98,14 +92,12 @@ class StackedSnapshot:
             raise NotFound(f"there is no snapshot called {self.key}", key=self.key) from error
 
     def tree(self) -> UnionTree:
-        """See Snapshot."""
         trees: list[Tree] = [*self._driver.trees.of(self.layers)]
         if self.writable:
             trees.append(DirectoryTree(self._path / _UPPER, overlay=True))
         return UnionTree(trees)
 
     def usage(self) -> int:
-        """See Snapshot."""
         return tree_bytes(self._path / _UPPER) if self.writable else 0
 
 
@@ -127,7 +119,6 @@ class StackedDriver:
     def prepare(
         self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
     ) -> StackedSnapshot:
-        """See Driver."""
         self.records.path(key)
         trees = self.trees.of(layers)
         known = Loaded(tuple(layers), writable, durable, _hidden(trees))
@@ -155,15 +146,13 @@ class StackedDriver:
             set_root(made / _UPPER, union)
 
     def get(self, key: str) -> StackedSnapshot:
-        """See Driver."""
         return StackedSnapshot(self, key, self.records.load(key))
 
     def keys(self) -> list[str]:
-        """See Driver."""
         return self.records.keys()
 
     def mount(self, snapshot: StackedSnapshot) -> Path:
-        """Snapshot.mount."""
+        """Mount a snapshot, or count one more user of its mount. Return its root."""
         key, target = snapshot.key, snapshot.directories.merged
         with self._locks.hold(key):
             if not self._counts.get(key):
@@ -187,7 +176,7 @@ class StackedDriver:
             raise
 
     def unmount(self, key: str, *, entirely: bool = False) -> None:
-        """Snapshot.unmount; `entirely` takes all mounts back at once."""
+        """Drop one user of a snapshot's mount, or all of them if `entirely`. The last one unmounts it."""
         with self._locks.hold(key):
             count = self._counts.get(key, 0)
             if not count:
@@ -201,13 +190,11 @@ class StackedDriver:
             self._mounts.release()
 
     def remove(self, key: str) -> None:
-        """See Driver."""
         with self._locks.hold(key):
             self.unmount(key, entirely=True)
             self.records.delete(key)
 
     def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
-        """See Driver."""
         live = set(live_keys)
         kept = live if running is None else live & set(running)
         mounted = {point.target for point in self._mounts.below()}
@@ -226,15 +213,13 @@ class StackedDriver:
         self._mounts.sweep()
 
     def sync(self) -> None:
-        """See Driver."""
         self.records.sync(flush_record)
 
     def collect(self) -> int:
-        """See Driver."""
         return self.lowers.collect(self._used)
 
     def _used(self) -> set[str]:
-        """The names of all groups that snapshots stand on."""
+        """Return the names of all groups that snapshots stand on."""
         used: set[str] = set()
         for key in self.keys():
             with contextlib.suppress(NotFound):  # removed meanwhile
@@ -242,12 +227,11 @@ class StackedDriver:
         return used
 
     def close(self) -> None:
-        """See Driver."""
         self.lowers.close()
 
 
 def _hidden(trees: Sequence[LayerTree]) -> int:
-    """How many layers, from the bottom, one above hides: overlayfs never asks roots whether they are opaque."""
+    """Return how many layers, from the bottom, one above hides: overlayfs never asks roots whether they are opaque."""
     for number in range(len(trees) - 1, 0, -1):
         root = trees[number].lookup("")
         if root is not None and root.opaque:

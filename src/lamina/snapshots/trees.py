@@ -23,7 +23,7 @@ _KEPT = 1024
 
 
 class Trees:
-    """Opens layers, and keeps those whose index is small enough to be in memory as a whole. Thread-safe.
+    """Layers' trees, opened and kept where the index is small enough to be in memory as a whole. Thread-safe.
 
     What is kept holds no file open, so a layer that is deleted meanwhile takes no room on the disk.
     """
@@ -32,11 +32,11 @@ class Trees:
         self._trees: LruCache[Path, LayerTree] = LruCache(_KEPT)
 
     def of(self, layers: Sequence[Layer]) -> list[LayerTree]:
-        """The tree of each layer, the bottom one first. Raises Corrupt for missing or damaged ones."""
+        """Return the tree of each layer, the bottom one first. Raise Corrupt for missing or damaged ones."""
         return [self._open(layer) for layer in layers]
 
     def union(self, layers: Sequence[Layer]) -> UnionTree:
-        """The tree that `layers` amount to."""
+        """Return the tree that `layers` amount to."""
         return UnionTree(self.of(layers))
 
     def _open(self, layer: Layer) -> LayerTree:
@@ -52,7 +52,7 @@ class Trees:
 
 
 def set_attributes(path: Path, entry: Entry) -> None:
-    """Gives the directory `path` owner, mode, attributes and time of `entry`, as overlayfs keeps them."""
+    """Give the directory `path` owner, mode, attributes and time of `entry`, as overlayfs keeps them."""
     os.chown(path, entry.uid, entry.gid)
     os.chmod(path, entry.mode)
     for name, value in entry.xattrs.items():
@@ -61,7 +61,7 @@ def set_attributes(path: Path, entry: Entry) -> None:
 
 
 def set_root(path: Path, union: UnionTree) -> None:
-    """Gives `path`, the upper directory, the attributes of the image's root, where any layer describes that."""
+    """Give `path`, the upper directory, the attributes of the image's root, where any layer describes that."""
     root = union.lookup("")
     if root is not None and not root.implied:
         set_attributes(path, root.entry)
@@ -70,7 +70,7 @@ def set_root(path: Path, union: UnionTree) -> None:
 
 
 def borrowed_directories(trees: Sequence[LayerTree], union: UnionTree) -> list[str]:
-    """The directories whose attributes must come from a layer below the one that shows: parents before children."""
+    """Return the directories that take their attributes from a layer further down, parents before children."""
     found: set[str] = set()
     for tree in trees[1:]:
         if tree.has_implied:
@@ -83,7 +83,7 @@ def borrowed_directories(trees: Sequence[LayerTree], union: UnionTree) -> list[s
 
 
 def make_directories(root: Path, paths: Iterable[str], union: UnionTree) -> None:
-    """Makes `paths` below `root` with the attributes they have in `union`: a layer to go on top of the others."""
+    """Make `paths` below `root` with the attributes they have in `union`: a layer to go on top of the others."""
     entries = [node.entry for path in paths if (node := union.lookup(path)) is not None]
     for entry in entries:
         (root / entry.path).mkdir()

@@ -39,11 +39,9 @@ class UnpackedLayers:
         self._boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
     def path(self, group: Group) -> Path:
-        """See Lowers."""
         return self._root / group.name / _FILES
 
     def ensure(self, groups: Sequence[Group]) -> None:
-        """See Lowers: unpacks what is not yet, several at a time."""
         missing = [group for group in dict.fromkeys(groups) if not self.path(group).exists()]
         if len(missing) == 1:
             self._unpack(missing[0])
@@ -81,15 +79,14 @@ class UnpackedLayers:
         (made / _BOOT).write_text(self._boot)
 
     def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
-        """See Lowers."""
         self.ensure(groups)
         return tuple(map(self.path, groups))
 
     def release(self, user: str) -> None:
-        """See Lowers: directories stay."""
+        pass  # directories stay
 
     def sweep(self, users: Iterable[tuple[str, Sequence[Group]]]) -> None:
-        """See Lowers. What this boot has unpacked is synced, so that it lives through the next one."""
+        # What this boot has unpacked is synced, so that it lives through the next one.
         sweep_directory(self._root)
         fresh: list[Path] = []
         for entry in list(self._root.iterdir()):
@@ -104,7 +101,6 @@ class UnpackedLayers:
                 boot.unlink()
 
     def collect(self, used: Callable[[], set[str]]) -> int:
-        """See Lowers."""
         lost = [entry for entry in self._root.iterdir() if not entry.name.startswith(".") and self._is_lost(entry)]
         names = used() if lost else set()
         freed = 0
@@ -117,18 +113,19 @@ class UnpackedLayers:
         return freed
 
     def _is_lost(self, entry: Path) -> bool:
-        """Whether the layer is gone of which `entry` has the files."""
+        """Return whether the layer is gone of which `entry` has the files."""
         try:
             return not (self._root / (entry / _SOURCE).read_text()).exists()
         except FileNotFoundError:
             return False
 
     def close(self) -> None:
-        """See Lowers: nothing is held."""
+        pass  # nothing is held
 
 
 def tree_bytes(root: Path) -> int:
-    """Bytes of the files below `root`, each counted once, as `docker ps --size` counts; what vanishes is left out."""
+    """Return bytes of the files below `root`, each counted once, as `docker ps --size` counts; what vanishes is left
+    out."""
     seen: set[tuple[int, int]] = set()
     total = 0
     todo = [os.fspath(root)]

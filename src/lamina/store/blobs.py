@@ -36,26 +36,26 @@ class BlobStore:
         self._lock = threading.Lock()
 
     def has(self, digest: Digest) -> bool:
-        """Whether the bytes of `digest` are here, as a blob or as a layer's tar."""
+        """Return whether the bytes of `digest` are here, as a blob or as a layer's tar."""
         return self._locate(digest) is not None
 
     def path(self, digest: Digest) -> Path:
-        """The file that holds the bytes; never write to it. Raises NotFound."""
+        """Return the file that holds the bytes; never write to it. Raise NotFound."""
         return self._found(digest)[0]
 
     def size(self, digest: Digest) -> int:
-        """Its length in bytes. Raises NotFound."""
+        """Return the length in bytes. Raise NotFound."""
         return self._found(digest)[1]
 
     def open(self, digest: Digest) -> BinaryIO:
-        """The bytes, unverified (they were when they came in); they stay readable if the blob is collected."""
+        """Return the bytes, unverified (they were when they came in); they stay readable if the blob is collected."""
         try:
             return self.path(digest).open("rb")
         except FileNotFoundError as error:
             raise _missing(digest) from error
 
     def read(self, digest: Digest, limit: int = _DOCUMENT_LIMIT) -> bytes:
-        """All of it, verified. Raises NotFound, TooLarge above `limit` bytes, Corrupt where the digest differs."""
+        """Return the verified bytes. Raise NotFound, TooLarge above `limit` bytes, Corrupt where the digest differs."""
         with self.open(digest) as file:
             data = file.read(limit + 1)
         if len(data) > limit:
@@ -78,7 +78,7 @@ class BlobStore:
     def ingest(self, ref: str | None = None, algorithm: str = DEFAULT) -> BlobIngest:
         """Begin a blob of unknown digest; a context manager. With `ref`, what was written is kept and continued.
 
-        Raises Conflict when an ingest with this `ref` is open already.
+        Raise Conflict when an ingest with this `ref` is open already.
         """
         if ref is None:
             return BlobIngest(self._content, self._content.layout.temporary(), algorithm, ignore, keep=False)
@@ -103,7 +103,7 @@ class BlobStore:
         self._content.commit(change)
 
     def cached_forms(self, layer: Digest) -> tuple[Digest, ...]:
-        """The compressed forms of `layer` that the cache holds, newest use first."""
+        """Return the compressed forms of `layer` that the cache holds, newest use first."""
         query = "SELECT digest FROM cached WHERE layer = ? ORDER BY used DESC"
         with self._content.database.read() as connection:
             return tuple(Digest.parse(row[0]) for row in connection.execute(query, (str(layer),)))
@@ -161,7 +161,7 @@ class BlobIngest:
         self.offset = self.size  # bytes that an earlier ingest with this ref left
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Append; gives the number of bytes, always all of them. Raises NoSpace."""
+        """Append. Return the number of bytes, always all of them. Raise NoSpace."""
         self._hasher.update(data)
         with disk_errors():
             write_all(self._fd, data)
@@ -170,7 +170,8 @@ class BlobIngest:
         return count
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes that were written before, so that a reader can follow the writer; may be called from another thread."""
+        """Return bytes that were written before, so that a reader can follow the writer; may be called from another
+        thread."""
         return os.pread(self._fd, size, offset)
 
     def restart(self) -> None:
@@ -180,7 +181,7 @@ class BlobIngest:
         self.offset = 0
 
     def commit(self, expected: Digest | None = None) -> Digest:
-        """Publish what was written under its digest. Where it is not `expected`, raises Corrupt and drops the bytes."""
+        """Publish what was written under its digest. Where it is not `expected`, drop it and raise Corrupt."""
         if self._done:
             raise Internal("an ingest was committed twice")
         found = Digest.from_hasher(self._hasher)

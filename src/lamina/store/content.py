@@ -30,7 +30,7 @@ class Reserve:
         self.refill()
 
     def give_up(self) -> None:
-        """Called when a removal begins: make room for it if there is none."""
+        """Make room for a removal that begins, if there is none."""
         if self._free() < RESERVED:
             self._path.unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ class ContentTable:
         self.changed = threading.Event()  # set after each publication: a pass of the syncer is due
 
     def find(self, digest: Digest, kind: str) -> Row | None:
-        """The row of a blob or layer, None where it is not there."""
+        """Return the row of a blob or layer, None where it is not there."""
         with self.database.read() as connection:
             return _row(connection, str(digest), kind)
 
@@ -95,7 +95,7 @@ class ContentTable:
         self.changed.set()
 
     def drop(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> list[Path]:
-        """Forget rows, inside the caller's transaction; gives the files that `discard` removes once it committed."""
+        """Forget rows, inside the caller's transaction. Return the files that `discard` removes once it committed."""
         files: list[Path] = []
         for row in rows:
             self.dropped.add((row.digest, row.kind))
@@ -121,7 +121,7 @@ class ContentTable:
         return moved
 
     def commit(self, change: Change) -> list[Row]:
-        """Run `change` in a write transaction, remove the content whose rows it gives back, and give them on."""
+        """Run `change` in a write transaction, remove the content whose rows it gives back, and return them."""
         self.reserve.give_up()
         with self.database.exclusive(), disk_errors():
             with self.leases.lock, transaction(self.database.writer):
@@ -149,7 +149,7 @@ def _row(connection: sqlite3.Connection, digest: str, kind: str) -> Row | None:
 
 
 def rows_of(connection: sqlite3.Connection, digest: str) -> list[Row]:
-    """What there is under `digest`: a blob, a layer, or both."""
+    """Return what there is under `digest`: a blob, a layer, or both."""
     rows = connection.execute("SELECT digest, kind, size, extra FROM content WHERE digest = ?", (digest,))
     return [Row(*row) for row in rows]
 
@@ -163,13 +163,13 @@ class Collected:
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Collected:
-        """The sum of these rows."""
+        """Return the sum of these rows."""
         found = list(rows)
         return cls(tuple(Digest.parse(row.digest) for row in found), sum(row.size + row.extra for row in found))
 
 
 def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: set[str]) -> list[Row]:
-    """Of `candidates`, the content without owner, lease or place in the cache; cached forms go with their layer."""
+    """Return the `candidates` without owner, lease or place in the cache. Cached forms go with their layer."""
     found: list[Row] = []
     queue = sorted(set(candidates) - leased)
     while queue:
@@ -190,13 +190,13 @@ def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: 
 
 
 def is_owned(connection: sqlite3.Connection, digest: str) -> bool:
-    """Whether somebody holds `digest`, by itself or in a stack."""
+    """Return whether somebody holds `digest`, by itself or in a stack."""
     query = "SELECT 1 FROM link WHERE digest = :it UNION ALL SELECT 1 FROM stack WHERE layer = :it"
     return connection.execute(query, {"it": digest}).fetchone() is not None
 
 
 def all_candidates(connection: sqlite3.Connection) -> list[str]:
-    """Every digest without an owner, and those that are there twice."""
+    """Return every digest without an owner, and those that are there twice."""
     query = """SELECT digest FROM content WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = content.digest)
                AND NOT EXISTS (SELECT 1 FROM stack WHERE stack.layer = content.digest)
                UNION SELECT digest FROM content GROUP BY digest HAVING count(*) > 1"""
@@ -204,7 +204,8 @@ def all_candidates(connection: sqlite3.Connection) -> list[str]:
 
 
 def over_cap(connection: sqlite3.Connection, cap: int, leased: set[str]) -> list[Row]:
-    """The least recently used cached blobs above `cap` bytes, no longer marked as cached; owned ones do not count."""
+    """Return the least recently used cached blobs above `cap` bytes, no longer marked as cached; owned ones do not
+    count."""
     query = """SELECT content.digest, kind, size, extra FROM cached
                JOIN content ON content.digest = cached.digest AND kind = 'blob'
                WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = cached.digest) ORDER BY used DESC"""

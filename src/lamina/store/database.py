@@ -41,9 +41,9 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction: committed when the block ends, rolled back when it raises. Waits for other writers.
+        """Run the block in a write transaction: committed at its end, rolled back when it raises.
 
-        Raises Internal when this thread is already inside one, NoSpace when the disk is full.
+        Wait for other writers. Raise Internal when this thread is already inside one, NoSpace when the disk is full.
         """
         with self.exclusive(), disk_errors():
             with transaction(self._writer):
@@ -51,7 +51,7 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep other writers out for the time of the block. Raises Internal when this thread already does."""
+        """Keep other writers out for the time of the block. Raise Internal when this thread already does."""
         me = threading.get_ident()
         if self._writer_thread == me:
             raise Internal("a write transaction was begun inside another one")
@@ -71,7 +71,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """A snapshot of the moment of the first query, untouched by writers, for the time of the block."""
+        """Yield a connection that sees the moment of its first query, untouched by writers."""
         connection = self._borrow()
         try:
             connection.execute("BEGIN")
@@ -91,7 +91,7 @@ class Database:
             self._give_back(connection)
 
     def _flush_log(self) -> None:
-        """SQLite flushes its log when it checkpoints, but does nothing at all where a reader is in the way."""
+        """Flush the log: SQLite does so when it checkpoints, but not where a reader is in the way."""
         with suppress(FileNotFoundError), open(f"{self._path}-wal", "rb") as log:
             os.fsync(log.fileno())
 
@@ -127,7 +127,7 @@ class Database:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block raises."""
+    """Run the block between BEGIN IMMEDIATE and COMMIT; ROLLBACK when it raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

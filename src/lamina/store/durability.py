@@ -41,7 +41,7 @@ class Syncer:
         self._thread.start()
 
     def sync(self) -> None:
-        """Return when all that was committed before the call survives a power cut. Raises NoSpace."""
+        """Return when all that was committed before the call survives a power cut. Raise NoSpace."""
         with self._pass, disk_errors():
             self._flush_others()
             with self._content.database.write() as connection:
@@ -87,7 +87,7 @@ class Syncer:
 
 
 def _flush(path: Path) -> bool:
-    """fsync a file or directory; False when it is gone."""
+    """Flush a file or directory to the disk. Return False when it is gone."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def _flush(path: Path) -> bool:
 
 
 def boot_id() -> str:
-    """Names the present run of the kernel: while it is the same, whatever was written is still in its cache."""
+    """Return names the present run of the kernel: while it is the same, whatever was written is still in its cache."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -108,7 +108,7 @@ def boot_id() -> str:
 
 
 def recover(content: ContentTable, boot: str) -> tuple[Digest, ...]:
-    """Sweep leftovers, and drop content that is not what its row says; gives the digests that were lost.
+    """Sweep leftovers, and drop content that is not what its row says. Return the digests that were lost.
 
     Rows are checked by presence of their files, and after a reboot, where they were not synced, by digest; a layer's
     index is made again from its tar then. Resumable partials stay.
@@ -147,7 +147,7 @@ def _intact(content: ContentTable, row: Row, present: set[Path], *, check: bool)
 
 
 def _remake(content: ContentTable, diff_id: Digest) -> bool:
-    """Read a layer in again from its own tar: proves the tar and makes the index anew."""
+    """Read a layer in again from its own tar, which proves the tar and makes the index anew."""
     tar, index = content.layout.temporary(".tar"), content.layout.temporary(".erofs")
     try:
         with content.layout.tar(diff_id).open("rb") as stream:

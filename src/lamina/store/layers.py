@@ -38,18 +38,18 @@ class LayerStore:
         self._values: dict[Digest, Layer] = {}  # made once: the images of a deep build name each layer many times
 
     def has(self, diff_id: Digest) -> bool:
-        """Whether the layer is here, whole."""
+        """Return whether the layer is here, whole."""
         return self._content.find(diff_id, "layer") is not None
 
     def get(self, diff_id: Digest) -> Layer:
-        """The layer. Raises NotFound."""
+        """Return the layer. Raise NotFound."""
         row = self._content.find(diff_id, "layer")
         if row is None:
             raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
         return self.at(diff_id, row.size)
 
     def at(self, diff_id: Digest, size: int) -> Layer:
-        """The layer's value without a look at the store, for who holds the layer and knows its tar's `size`."""
+        """Return the layer's value without a look at the store, for who holds the layer and knows its tar's `size`."""
         layer = self._values.get(diff_id)
         if layer is None or layer.size != size:
             if len(self._values) >= _VALUES_KEPT:
@@ -60,7 +60,7 @@ class LayerStore:
         return layer
 
     def sizes(self, diff_ids: Sequence[Digest]) -> list[LayerSizes]:
-        """The sizes of many layers, in one look. Raises NotFound for the first that is not here."""
+        """Return the sizes of many layers, in one look. Raise NotFound for the first that is not here."""
         query = """SELECT digest, size, extra, files FROM json_each(?)
                    JOIN content ON content.digest = json_each.value AND kind = 'layer'"""
         wanted = json.dumps([str(diff_id) for diff_id in diff_ids])
@@ -85,7 +85,7 @@ class LayerStore:
             return pending.commit(ingested) if ingested.entries else None
 
     def verify(self, diff_id: Digest) -> None:
-        """Hash the layer's tar again. Raises NotFound, or Corrupt with `expected` and `found`."""
+        """Hash the layer's tar again. Raise NotFound, or Corrupt with `expected` and `found`."""
         layer = self.get(diff_id)
         found = hash_file(layer.tar, diff_id.algorithm)
         if found != diff_id:
@@ -111,7 +111,7 @@ class LayerIngest:
     def commit(self, ingested: Ingested, expected: Digest | None = None) -> Layer:
         """Publish the layer under the diff-id its writer computed; where it is here already, drop the new files.
 
-        Raises Corrupt when the diff-id is not the `expected` one, NoSpace.
+        Raise Corrupt when the diff-id is not the `expected` one, NoSpace.
         """
         diff_id = ingested.diff_id
         if expected is not None and diff_id != expected:
@@ -133,7 +133,7 @@ class LayerIngest:
 
 
 def hash_file(path: Path, algorithm: str) -> Digest:
-    """The digest of a file's bytes."""
+    """Return the digest of a file's bytes."""
     hasher = new_hasher(algorithm)
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

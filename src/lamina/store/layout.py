@@ -46,31 +46,31 @@ class Layout:
         return self.root / "ingest"
 
     def content_directories(self) -> list[Path]:
-        """Every directory that holds finished content."""
+        """Return every directory that holds finished content."""
         return [self.root / kind / algorithm for kind in ("blobs", "layers") for algorithm in LENGTHS]
 
     def blob(self, digest: Digest) -> Path:
-        """The file of a blob."""
+        """Return the file of a blob."""
         return Path(f"{self.root}/blobs/{digest.algorithm}/{digest.encoded}")
 
     def tar(self, diff_id: Digest) -> Path:
-        """The tar of a layer."""
+        """Return the tar of a layer."""
         return Path(f"{self.root}/layers/{diff_id.algorithm}/{diff_id.encoded}.tar")
 
     def index(self, diff_id: Digest) -> Path:
-        """The index of a layer, beside its tar."""
+        """Return the index of a layer, beside its tar."""
         return Path(f"{self.root}/layers/{diff_id.algorithm}/{diff_id.encoded}.erofs")
 
     def files(self, digest: Digest, kind: str) -> tuple[Path, ...]:
-        """The files of one row of content."""
+        """Return the files of one row of content."""
         return (self.blob(digest),) if kind == "blob" else (self.tar(digest), self.index(digest))
 
     def temporary(self, suffix: str = "") -> Path:
-        """A fresh name for unfinished work."""
+        """Return a fresh name for unfinished work."""
         return self.ingest / f"{os.getpid():x}-{secrets.token_hex(8)}{suffix}"
 
     def partial(self, ref: str) -> Path:
-        """The file of a resumable ingest."""
+        """Return the file of a resumable ingest."""
         return self.ingest / f"{PARTIAL_PREFIX}{sha256(ref.encode()).hexdigest()}"
 
     def make(self) -> None:

@@ -35,7 +35,7 @@ class Lease:
         self.digests: set[str] = set()
 
     def add(self, digest: Digest) -> bool:
-        """Hold `digest` from now on; tells whether it is in the store, and so will stay there."""
+        """Hold `digest` from now on. Return whether it is in the store, and so will stay there."""
         return self._leases.hold(self, str(digest))
 
     def __enter__(self) -> Lease:
@@ -76,26 +76,26 @@ class Leases:
                 heir.digests |= lease.digests
 
     def hold(self, lease: Lease, digest: str) -> bool:
-        """Let `lease` hold a digest; tells whether the content is there."""
+        """Let `lease` hold a digest. Return whether the content is there."""
         with self.lock:
             lease.digests.add(digest)
             return self._present(digest)
 
     def hold_new(self, digest: str) -> None:
-        """Called before content appears: hold it under the present lease, where there is one."""
+        """Hold content that is about to appear under the present lease, where there is one."""
         lease = self.present()
         if lease is not None:
             with self.lock:
                 lease.digests.add(digest)
 
     def present(self) -> Lease | None:
-        """The innermost lease on this store that the caller is inside of."""
+        """Return the innermost lease on this store that the caller is inside of."""
         lease = _current.get()
         while lease is not None and lease._leases is not self:
             lease = lease._before
         return lease
 
     def held(self) -> set[str]:
-        """Every digest under a lease that is still good. Call it with `lock` held."""
+        """Return every digest under a lease that is still good. Call it with `lock` held."""
         now = time.monotonic()
         return {digest for lease in self._live if lease.expires > now for digest in lease.digests}

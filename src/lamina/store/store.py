@@ -72,7 +72,7 @@ class Store:
         `cache_bytes` caps the compressed blobs that are kept only to save work. `boot` names the present run of the
         kernel (found out by itself). `dependents` keep files that the store's rows tell of.
 
-        Raises Conflict when another engine has it, Corrupt, NoSpace, and Unsupported when a newer lamina wrote it.
+        Raise Conflict when another engine has it, Corrupt, NoSpace, and Unsupported when a newer lamina wrote it.
         """
         return cls(root.absolute(), cache_bytes, boot_id() if boot is None else boot, dependents or Dependents())
 
@@ -96,7 +96,7 @@ class Store:
     def transaction(self) -> Iterator[Transaction]:
         """Change records and owners: all of the block, or nothing when it raises. One at a time.
 
-        Content that lost its last owner in it is removed with the commit. Raises NoSpace.
+        Content that lost its last owner in it is removed with the commit. Raise NoSpace.
         """
         with self._database.exclusive(), disk_errors():
             connection = self._database.writer
@@ -116,12 +116,12 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
-        """A snapshot of the metadata; never waits for a writer, and sees nothing of what is not committed."""
+        """Yield a view of the metadata that never waits for a writer and sees only what is committed."""
         with self._database.read() as connection:
             yield ReadTransaction(connection)
 
     def lease(self, ttl: float = 3600.0, *, keep: bool = False) -> Lease:
-        """A context manager that keeps new content from being collected, for `ttl` seconds at most.
+        """Return a context manager that keeps new content from being collected, for `ttl` seconds at most.
 
         When it ends, content it held that has no owner by then is removed, so a failure leaves the store as it was.
         With `keep`, a failure leaves it to the next `collect`: an interrupted pull can go on with what is complete.
@@ -158,7 +158,7 @@ class Store:
         return Collected.of(dict.fromkeys(found))
 
     def sync(self) -> None:
-        """Return when everything committed so far survives a power cut. Raises NoSpace."""
+        """Return when everything committed so far survives a power cut. Raise NoSpace."""
         self._syncer.sync()
 
     def verify(self) -> Iterator[Corrupt]:

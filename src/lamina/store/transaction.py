@@ -22,25 +22,25 @@ class ReadTransaction:
         self._connection = connection
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        """The document, or None."""
+        """Return the document, or None."""
         query = "SELECT value FROM record WHERE bucket = ? AND key = ?"
         row = self._connection.execute(query, (bucket, key)).fetchone()
         return bytes(row[0]) if row else None
 
     def items(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-        """All documents of a bucket whose key begins with `prefix`, ordered by key."""
+        """Return all documents of a bucket whose key begins with `prefix`, ordered by key."""
         query = "SELECT key, value FROM record WHERE bucket = ? AND key >= ? AND substr(key, 1, ?) = ? ORDER BY key"
         rows = self._connection.execute(query, (bucket, prefix, len(prefix), prefix)).fetchall()
         return ((key, bytes(value)) for key, value in rows)
 
     def owned(self, owner: str) -> tuple[Digest, ...]:
-        """The digests that `owner` holds, those of its stack last, from the top."""
+        """Return the digests that `owner` holds, those of its stack last, from the top."""
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,))
         stack = _stack_layers(self._connection, _held_chain(self._connection, owner))
         return tuple(Digest.parse(text) for text in dict.fromkeys([*(row[0] for row in rows), *stack]))
 
     def broken_owners(self) -> tuple[str, ...]:
-        """Owners of content that is gone: what a power cut took before it was synced."""
+        """Return the owners of content that a power cut took before it was synced."""
         query = """SELECT DISTINCT owner FROM link
                    WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = link.digest)"""
         single = {row[0] for row in self._connection.execute(query)}
@@ -61,14 +61,14 @@ class Transaction(ReadTransaction):
         self._connection.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (bucket, key, raw))
 
     def delete(self, bucket: str, key: str) -> bool:
-        """Remove a document; tells whether there was one."""
+        """Remove a document. Return whether there was one."""
         cursor = self._connection.execute("DELETE FROM record WHERE bucket = ? AND key = ?", (bucket, key))
         return cursor.rowcount > 0
 
     def link(self, owner: str, digests: Iterable[Digest], stack: Sequence[Digest] = ()) -> None:
         """Let `owner` hold exactly these digests from now on, and the layers of `stack`, bottom first.
 
-        Deep stacks that have much in common are cheap as a `stack`, and dear as single digests. Raises NotFound, naming
+        Deep stacks that have much in common are cheap as a `stack`, and dear as single digests. Raise NotFound, naming
         the digest that is not there.
         """
         wanted = {str(digest) for digest in digests}
@@ -81,7 +81,7 @@ class Transaction(ReadTransaction):
         self._release((present - wanted) | _hold_stack(self._connection, owner, stack))
 
     def hold(self, owner: str, digest: Digest) -> None:
-        """Let `owner` hold this digest too. Raises NotFound when it is not there."""
+        """Let `owner` hold this digest too. Raise NotFound when it is not there."""
         self._add(owner, str(digest))
 
     def let_go(self, owner: str, digest: Digest) -> None:
@@ -107,9 +107,9 @@ class Transaction(ReadTransaction):
 
 
 def _hold_stack(connection: sqlite3.Connection, owner: str, layers: Sequence[Digest]) -> set[str]:
-    """Let `owner` hold the stack of `layers`, bottom first, in place of the one it had; gives the layers set free.
+    """Let `owner` hold the stack of `layers`, bottom first, in place of the one it had. Return the layers set free.
 
-    Raises NotFound for a layer that is not there.
+    Raise NotFound for a layer that is not there.
     """
     chains = chain_ids(layers)
     before = _held_chain(connection, owner)
@@ -125,13 +125,13 @@ def _hold_stack(connection: sqlite3.Connection, owner: str, layers: Sequence[Dig
 
 
 def _held_chain(connection: sqlite3.Connection, owner: str) -> str | None:
-    """The chain ID of the stack that `owner` holds."""
+    """Return the chain ID of the stack that `owner` holds."""
     row = connection.execute("SELECT chain FROM stack_owner WHERE owner = ?", (owner,)).fetchone()
     return str(row[0]) if row else None
 
 
 def _stack_layers(connection: sqlite3.Connection, chain: str | None) -> Iterator[str]:
-    """The layers of a stack, the top one first."""
+    """Return the layers of a stack, the top one first."""
     query = "SELECT layer, below FROM stack WHERE chain = ?"
     while chain is not None and (row := connection.execute(query, (chain,)).fetchone()) is not None:
         yield row[0]
@@ -139,7 +139,7 @@ def _stack_layers(connection: sqlite3.Connection, chain: str | None) -> Iterator
 
 
 def _owners_of_broken_stacks(connection: sqlite3.Connection) -> set[str]:
-    """Owners of stacks of which a layer is gone."""
+    """Return the owners of stacks of which a layer is gone."""
     query = """WITH RECURSIVE lost (chain) AS (
                    SELECT chain FROM stack
                    WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.digest = stack.layer)
@@ -163,7 +163,7 @@ def _make(connection: sqlite3.Connection, chains: Sequence[str], layers: Sequenc
 
 
 def _free(connection: sqlite3.Connection, chain: str | None) -> set[str]:
-    """Take away the rows from `chain` down that nobody needs any more; gives their layers."""
+    """Take away the rows from `chain` down that nobody needs any more. Return their layers."""
     needed = "SELECT 1 FROM stack_owner WHERE chain = :it UNION ALL SELECT 1 FROM stack WHERE below = :it"
     freed = set()
     while chain is not None and connection.execute(needed, {"it": chain}).fetchone() is None:

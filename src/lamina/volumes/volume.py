@@ -56,7 +56,7 @@ class VolumeMount:
 
 
 def volume_mount(options: Mapping[str, str]) -> VolumeMount | None:
-    """What the options ask to mount; None where they ask for nothing. Raises InvalidInput for what is unknown."""
+    """Return what the options ask to mount; None where they ask for nothing. Raise InvalidInput for what is unknown."""
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
         raise InvalidInput(f"create: invalid option: {unknown[0]!r}", advice="The options are type, device and o")

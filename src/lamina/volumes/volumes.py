@@ -69,11 +69,11 @@ class Volumes:
         *,
         promised: str = "",
     ) -> Volume:
-        """Makes a volume, or gives the one of that name. Without a name it is anonymous and gets 64 hex digits.
+        """Make a volume, or gives the one of that name. Without a name it is anonymous and gets 64 hex digits.
 
         With `promised`, the ID of a container that is being made, nobody removes it before `settle`.
 
-        Raises InvalidInput for a bad name or option, Conflict where the name is taken with other options.
+        Raise InvalidInput for a bad name or option, Conflict where the name is taken with other options.
         """
         given = dict(labels or {})
         if not name:
@@ -101,14 +101,14 @@ class Volumes:
             return found
 
     def promise(self, name: str, container: str) -> Volume:
-        """Gives the volume, which nobody removes before `settle`. Raises NotFound."""
+        """Return the volume, which nobody removes before `settle`. Raise NotFound."""
         with self._lock:
             volume = self.get(name)
             self._promised.setdefault(name, set()).add(container)
         return volume
 
     def settle(self, container: str) -> None:
-        """What was promised to `container` is: it is among the `users` by now, or will never be. Again is fine."""
+        """End the promises to `container`: it is among the `users` by now, or will never be. Twice is fine."""
         with self._lock:
             for name in [name for name, promised in self._promised.items() if container in promised]:
                 self._promised[name].discard(container)
@@ -116,7 +116,7 @@ class Volumes:
                     del self._promised[name]
 
     def get(self, name: str) -> Volume:
-        """Raises NotFound."""
+        """Raise NotFound."""
         with self._lock:
             volume = self._volumes.get(name)
         if volume is None:
@@ -124,22 +124,22 @@ class Volumes:
         return volume
 
     def list(self) -> list[Volume]:
-        """All of them, by name."""
+        """Return all of them, by name."""
         with self._lock:
             return sorted(self._volumes.values(), key=lambda volume: volume.name)
 
     def path(self, name: str) -> Path:
-        """Where the volume's data is. Raises NotFound."""
+        """Return where the volume's data is. Raise NotFound."""
         return self.mountpoint(self.get(name))
 
     def mountpoint(self, volume: Volume) -> Path:
-        """Where the volume's data is, or was until it was removed."""
+        """Return where the volume's data is, or was until it was removed."""
         return self._root / volume.name / "_data"
 
     def mount(self, name: str, user: str) -> Path:
-        """Makes the volume's data reachable for `user` (a container's id) and gives its path; again is fine.
+        """Make the volume's data reachable for `user` (a container's id) and return its path; again is fine.
 
-        Raises NotFound, and Unavailable where the mount that the volume's options ask for fails.
+        Raise NotFound, and Unavailable where the mount that the volume's options ask for fails.
         """
         wanted = volume_mount(self.get(name).options)
         path = self.path(name)
@@ -151,7 +151,7 @@ class Volumes:
         return path
 
     def unmount(self, name: str, user: str) -> None:
-        """`user` needs the volume no more; the last one's leaving ends its mount. Again is fine."""
+        """Drop a user of the volume. The last one unmounts it. A second call does nothing."""
         with self._lock:
             users = self._mounted.get(name, set())
             users.discard(user)
@@ -160,11 +160,11 @@ class Volumes:
                 self._mounted.pop(name, None)
 
     def usage(self, volume: Volume) -> int:
-        """Bytes of the files in the volume; one that is removed meanwhile counts as far as it went."""
+        """Return bytes of the files in the volume; one that is removed meanwhile counts as far as it went."""
         return _tree_size(str(self.mountpoint(volume)))
 
     def remove(self, name: str, force: bool = False) -> None:
-        """Deletes a volume and its data. Raises NotFound (unless `force`), Conflict naming the users."""
+        """Delete a volume and its data. Raise NotFound (unless `force`), Conflict naming the users."""
         self.users(name)  # the first time that opens the containers: those that start then take their volumes
         with self._lock:
             if force and name not in self._volumes:

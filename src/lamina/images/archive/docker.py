@@ -41,9 +41,9 @@ class ManifestItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def plan(intake: Intake, manifests: Mapping[Digest, Manifest], platform: Platform | None) -> list[PlannedImage]:
-    """The images that `manifest.json` lists, those for `platform` only where one is given.
+    """Return the images that `manifest.json` lists, those for `platform` only where one is given.
 
-    `manifests` are the OCI manifests that the archive holds as well, by config. Raises InvalidInput, NotFound.
+    `manifests` are the OCI manifests that the archive holds as well, by config. Raise InvalidInput, NotFound.
     """
     try:
         items = msgspec.json.decode(intake.document(MANIFEST), type=list[ManifestItem])
@@ -62,7 +62,7 @@ def plan(intake: Intake, manifests: Mapping[Digest, Manifest], platform: Platfor
 
 
 def _with_present_parents(planned: list[PlannedImage]) -> list[PlannedImage]:
-    """Parents count only where they come in the same archive and can be parents."""
+    """Drop parents that are not in the same archive or cannot be parents."""
     by_id = {image.config.digest: image for image in planned}
     result = []
     for image in planned:
@@ -76,7 +76,7 @@ def _with_present_parents(planned: list[PlannedImage]) -> list[PlannedImage]:
 
 
 def _can_be_parent(child: ImageConfig, parent: ImageConfig) -> bool:
-    """A parent's history is the child's without its last step, and its layers are the child's first ones."""
+    """Return a parent's history is the child's without its last step, and its layers are the child's first ones."""
     if not child.history and not parent.history:
         return True
     same_layers = child.diff_ids[: len(parent.diff_ids)] == parent.diff_ids
@@ -90,7 +90,7 @@ class _Made:
 
 
 def plan_legacy(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
-    """The images that `repositories` names, and the parents they stand on. Raises InvalidInput, NotFound."""
+    """Return the images that `repositories` names, and the parents they stand on. Raise InvalidInput, NotFound."""
     made: dict[str, _Made] = {}
     names: dict[str, list[Reference]] = {}
     for name, tagged in _repositories(intake).items():

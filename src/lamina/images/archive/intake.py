@@ -47,21 +47,21 @@ class Intake:
     compressed: dict[Digest, Digest] = field(default_factory=dict)  # digest of a stored compressed form → diff-id
 
     def document(self, path: str) -> bytes:
-        """The JSON document at `path`. Raises NotFound, or why it could not be read."""
+        """Return the JSON document at `path`. Raise NotFound, or why it could not be read."""
         real = self._real(path)
         if real not in self.documents:
             raise self._missing(path, real, "document")
         return self.documents[real]
 
     def layer(self, path: str) -> Digest:
-        """The diff-id of the layer at `path`. Raises NotFound, or why it could not be read."""
+        """Return the diff-id of the layer at `path`. Raise NotFound, or why it could not be read."""
         real = self._real(path)
         if real not in self.layers:
             raise self._missing(path, real, "layer")
         return self.layers[real]
 
     def has(self, path: str) -> bool:
-        """Whether there is a document or layer at `path`, good or bad."""
+        """Return whether there is a document or layer at `path`, good or bad."""
         real = self._real(path)
         return real in self.documents or real in self.layers or real in self.failed
 
@@ -71,7 +71,7 @@ class Intake:
         return NotFound(f"the archive names the {what} {path!r}, which is not in it", path=path)
 
     def _real(self, path: str) -> str:
-        """Where `path` leads through the archive's own links. Raises InvalidInput for one that leads outside."""
+        """Return where `path` leads through the archive's own links. Raise InvalidInput for one that leads outside."""
         real = _inside(path, path)
         for _ in range(_LINKS_FOLLOWED):
             if real not in self.links:
@@ -88,7 +88,7 @@ def _inside(path: str, named: str) -> str:
 
 
 def take_in(store: Store, lease: Lease, stream: Readable, report: Report) -> Intake:
-    """Read a whole archive, compressed or not. Raises InvalidInput for what is no tar, TooLarge, NoSpace."""
+    """Read a whole archive, compressed or not. Raise InvalidInput for what is no tar, TooLarge, NoSpace."""
     intake = Intake()
     with decompressed(stream) as plain:
         taker = _Taker(store, lease, report, intake)
@@ -123,7 +123,7 @@ class _Taker:
             self._take_content(entry, claimed, Prefixed(head, member.data), head)
 
     def _known(self, entry: Entry, claimed: Digest) -> bool:
-        """Whether the store has this very layer already, verified when it came in; then its bytes are not read."""
+        """Return whether the store has this very layer already; then its bytes need not be read."""
         self.lease.add(claimed)
         if self.store.layers.has(claimed):
             self.intake.layers[entry.path] = claimed
@@ -202,13 +202,13 @@ def _is_layer(head: bytes) -> bool:
 
 
 def _claimed(entry: Entry) -> Digest | None:
-    """The digest that a member's name promises."""
+    """Return the digest that a member's name promises."""
     match = _BLOB.fullmatch(entry.path)
     return Digest(match[1], match[2]) if match else None
 
 
 def _short_name(path: str) -> str:
-    """What Docker shows for a layer: twelve digits of its digest, or of the directory that it is in."""
+    """Return what Docker shows for a layer: twelve digits of its digest, or of the directory that it is in."""
     name = path.removesuffix("/layer.tar").rpartition("/")[2]
     return name.removesuffix(".tar")[:12]
 
@@ -234,11 +234,10 @@ class Tee:
         watch(0)
 
     def copy_to(self, write: Callable[[bytes], object]) -> None:
-        """From now on give every piece to `write` too."""
+        """Give every piece to `write` too from now on."""
         self._copy = write
 
     def read(self, size: int, /) -> bytes:
-        """See Readable."""
         piece = self._stream.read(size)
         if piece:
             self.count += len(piece)
@@ -255,5 +254,5 @@ class Tee:
             pass
 
     def digest(self) -> Digest | None:
-        """The digest of what has been read, None without a hasher."""
+        """Return the digest of what has been read, None without a hasher."""
         return Digest.from_hasher(self._hasher) if self._hasher is not None else None

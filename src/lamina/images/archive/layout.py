@@ -31,14 +31,15 @@ class _Found:
 
 
 def blob_path(digest: Digest) -> str:
-    """Where a layout keeps a blob."""
+    """Return where a layout keeps a blob."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"
 
 
 def plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
-    """The images of the layout: of those that share a name, the one that suits `platform` (default: this machine).
+    """Return the images of the layout: of those that share a name, the one that suits `platform` (default: this
+    machine).
 
-    Raises NotFound when nothing suits, InvalidInput, Corrupt.
+    Raise NotFound when nothing suits, InvalidInput, Corrupt.
     """
     found = _chosen(list(_manifests(intake)), platform)
     planned: dict[Digest, PlannedImage] = {}
@@ -53,7 +54,7 @@ def plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
 
 
 def manifests_by_config(intake: Intake) -> dict[Digest, Manifest]:
-    """Manifests of images whose every layer is here in the form they name, so that they can be pushed as they are."""
+    """Return the manifests that can be pushed as they are: every layer is here in the form they name."""
     if not intake.has(INDEX):
         return {}
     usable = {}
@@ -68,7 +69,7 @@ def _is_here(intake: Intake, digest: Digest) -> bool:
 
 
 def _manifests(intake: Intake) -> Iterator[_Found]:
-    """Every image manifest that `index.json` leads to, through nested indexes."""
+    """Return every image manifest that `index.json` leads to, through nested indexes."""
     top = Index.parse(intake.document(INDEX))
     yield from _walk(intake, top, None, depth=0)
 
@@ -89,7 +90,7 @@ def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> I
 
 
 def _chosen(found: list[_Found], platform: Platform | None) -> list[_Found]:
-    """One image for each name; those without a name count as one when each says another platform."""
+    """Return one image for each name; those without a name count as one when each says another platform."""
     groups: dict[Reference | None, list[_Found]] = {}
     for item in found:
         groups.setdefault(item.name, []).append(item)
@@ -127,7 +128,7 @@ def _image(intake: Intake, item: _Found, platform: Platform | None) -> PlannedIm
 
 
 def _name(entry: Descriptor) -> Reference | None:
-    """The image's whole name, where the annotations hold one and not just a tag."""
+    """Return the image's whole name, where the annotations hold one and not just a tag."""
     for key in (CONTAINERD_NAME, REF_NAME):
         text = entry.annotations.get(key, "")
         if ":" in text or "/" in text:

@@ -34,7 +34,7 @@ class Loaded:
 def load(catalog: ImageCatalog, stream: Readable, platform: Platform | None, report: Report) -> list[Loaded]:
     """Load an archive from a stream that is read once, compressed or not.
 
-    Raises InvalidInput for what is no image archive or leads outside itself, Corrupt for wrong digests, NotFound for
+    Raise InvalidInput for what is no image archive or leads outside itself, Corrupt for wrong digests, NotFound for
     missing members or platforms, TooLarge, NoSpace; the store is then as it was.
     """
     store = catalog.store
@@ -65,7 +65,7 @@ def _plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
 
 
 def _tell(report: Report, loaded: list[Loaded], taken: dict[str, Digest]) -> None:
-    """The lines that Docker's users know."""
+    """Report the lines that Docker's users know."""
     for item in loaded:
         for reference in item.references:
             if (old := taken.get(str(reference))) is not None:

@@ -29,7 +29,7 @@ class PlannedImage:
 def check_layers(store: Store, lease: Lease, intake: Intake, image: PlannedImage) -> None:
     """Make sure that each layer of the config is there and is what the config says.
 
-    A layer that the archive leaves out is fine where the store has it. Raises NotFound, Corrupt, InvalidInput.
+    A layer that the archive leaves out is fine where the store has it. Raise NotFound, Corrupt, InvalidInput.
     """
     expected = image.config.diff_ids
     if len(expected) != len(image.layer_paths):
@@ -51,7 +51,7 @@ def check_layers(store: Store, lease: Lease, intake: Intake, image: PlannedImage
 
 
 def tags(texts: Sequence[str]) -> tuple[Reference, ...]:
-    """The names in an archive. Raises InvalidInput for one without a tag."""
+    """Return the names in an archive. Raise InvalidInput for one without a tag."""
     found = []
     for text in texts:
         reference = Reference.parse(text)

@@ -32,7 +32,7 @@ class FileRange:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces. Raises Corrupt where the file is shorter."""
+        """Return the bytes in pieces. Raise Corrupt where the file is shorter."""
         left = self.size
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset)
@@ -44,7 +44,7 @@ class FileRange:
                 yield chunk
 
     def too_short(self, missing: int) -> Corrupt:
-        """The error for a file that ended before the range did."""
+        """Return the error for a file that ended before the range did."""
         return Corrupt(f"{self.path.name!r} is {missing} bytes shorter than it should be", path=str(self.path))
 
 
@@ -59,7 +59,7 @@ class Pieces:
         self._bytes: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        """Let `data` come next; gives its length."""
+        """Let `data` come next. Return its length."""
         if data:
             self._bytes.append(data)
         return len(data)
@@ -70,7 +70,7 @@ class Pieces:
         self._pieces.append(part)
 
     def done(self) -> tuple[Piece, ...]:
-        """All of it, in order."""
+        """Return all of it, in order."""
         self._settle()
         return tuple(self._pieces)
 
@@ -81,12 +81,12 @@ class Pieces:
 
 
 def size_of(pieces: Iterable[Piece]) -> int:
-    """Bytes of all pieces together."""
+    """Return bytes of all pieces together."""
     return sum(piece.size if isinstance(piece, FileRange) else len(piece) for piece in pieces)
 
 
 def copy_to(pieces: Iterable[Piece], write: Callable[[bytes], object]) -> None:
-    """Give all bytes to `write`, in turn. Raises what it raises, Corrupt for a file that has become shorter."""
+    """Give all bytes to `write`, in turn. Raise what it raises, Corrupt for a file that has become shorter."""
     for piece in pieces:
         for chunk in piece.chunks() if isinstance(piece, FileRange) else (piece,):
             write(chunk)
@@ -107,12 +107,12 @@ class SavedImage:
 
 
 def save(images: Sequence[SavedImage], sink: Sink, *, docker_archive: bool = True) -> None:
-    """Write the images; without `docker_archive` only the parts of the OCI layout. Raises what the sink raises."""
+    """Write the images; without `docker_archive` only the parts of the OCI layout. Raise what the sink raises."""
     copy_to(pieces(images, docker_archive=docker_archive), sink.write)
 
 
 def pieces(images: Sequence[SavedImage], *, docker_archive: bool = True) -> tuple[Piece, ...]:
-    """The archive in pieces: the layers' tars are ranges of their files, all else is bytes."""
+    """Return the archive in pieces: the layers' tars are ranges of their files, all else is bytes."""
     archive = _Archive()
     manifests = {item.image.id: plain_manifest(item.image) for item in images}
     archive.document(layout.LAYOUT, encode({"imageLayoutVersion": "1.0.0"}))
@@ -201,9 +201,9 @@ def _repositories(images: Sequence[SavedImage]) -> bytes | None:
 
 
 def images_to_save(catalog: ImageCatalog, names: Sequence[str]) -> list[SavedImage]:
-    """A repository means all its tags; a tag itself; an ID or a digest the image without a name.
+    """Return a repository means all its tags; a tag itself; an ID or a digest the image without a name.
 
-    Each image comes once, in the order it was first named; no names give none. Raises NotFound, InvalidInput.
+    Each image comes once, in the order it was first named; no names give none. Raise NotFound, InvalidInput.
     """
     chosen: dict[Digest, list[Reference]] = {}
     for name in names:
@@ -224,7 +224,7 @@ def _parse(name: str) -> Reference | None:
 
 
 def _of_repository(catalog: ImageCatalog, name: str) -> list[tuple[Digest, Reference | None]]:
-    """All tags of a repository that was named without a tag."""
+    """Return all tags of a repository that was named without a tag."""
     wanted = _parse(name)
     if wanted is None or wanted.tag or wanted.digest:
         return []
@@ -236,7 +236,7 @@ def _of_repository(catalog: ImageCatalog, name: str) -> list[tuple[Digest, Refer
 
 
 def _tag(catalog: ImageCatalog, name: str) -> Reference | None:
-    """The tag that was named, if it is one and not an ID that looks alike."""
+    """Return the tag that was named, if it is one and not an ID that looks alike."""
     wanted = _parse(name)
     if wanted is None or wanted.tag is None or wanted.digest is not None:
         return None

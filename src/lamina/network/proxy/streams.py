@@ -40,7 +40,7 @@ class Connections:
         self._full.discard(port)
 
     def has_room(self, port: StreamPort) -> bool:
-        """Whether `port` may have one more connection; if need be a silent one gives way."""
+        """Return whether `port` may have one more connection; if need be a silent one gives way."""
         if len(port.used) >= self.limits.port_connections:
             crowded = port
             kind = "a published TCP port has as many connections as it may: others wait"

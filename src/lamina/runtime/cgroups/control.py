@@ -29,9 +29,9 @@ _FILES = {
 
 
 def freeze(layout: Layout, path: str, frozen: bool) -> None:
-    """Stops or resumes all processes and returns when it is done.
+    """Stop or resume all processes and return when it is done.
 
-    Raises Unsupported without a freezer, Conflict when the cgroup is gone, Unavailable when the kernel does not get
+    Raise Unsupported without a freezer, Conflict when the cgroup is gone, Unavailable when the kernel does not get
     there in ten seconds.
     """
     directory = layout.directory("freezer", path)
@@ -66,7 +66,7 @@ def _freeze(v2: bool, directory: Path, frozen: bool) -> None:
 
 
 def lift(layout: Layout, cgroup: str, limits: Resources) -> Resources:
-    """End every limit that is -1, and return the others. Raises Conflict when the cgroup is gone."""
+    """End every limit that is -1, and return the others. Raise Conflict when the cgroup is gone."""
     lifted = [name for name in _FILES if getattr(limits, name) == -1]
     for name in lifted:
         controller, file, word, unified_file = _FILES[name]

@@ -32,14 +32,14 @@ class Layout:
         return self.mode == "v2"
 
     def directories(self, path: str) -> dict[str, Path]:
-        """The task's directory by controller; with v2 one directory, under the name ""."""
+        """Return the task's directory by controller; with v2 one directory, under the name ""."""
         below = path.lstrip("/")
         if self.mode == "v2" and self.unified is not None:
             return {"": self.unified / below}
         return {name: root / below for name, root in self.controllers.items()}
 
     def everywhere(self, path: str) -> tuple[Path, ...]:
-        """The task's directory in every hierarchy, the v2 one beside v1 included: each once."""
+        """Return the task's directory in every hierarchy, the v2 one beside v1 included: each once."""
         found = list(self.directories(path).values())
         if self.mode == "hybrid" and self.unified is not None:
             found.append(self.unified / path.lstrip("/"))
@@ -53,14 +53,14 @@ class Layout:
         return tuple(f"{name}={root}" for name, root in self.controllers.items())
 
     def directory(self, controller: str, path: str) -> Path | None:
-        """The task's directory for `controller`, or None where this machine has no such controller."""
+        """Return the task's directory for `controller`, or None where this machine has no such controller."""
         found = self.directories(path)
         return found.get("" if self.mode == "v2" else controller)
 
 
 @cache
 def detect(mountinfo: str = "/proc/self/mountinfo") -> Layout:
-    """Reads the mount table (proc(5)). Of two mounts of one hierarchy, the one below /sys/fs/cgroup counts, where
+    """Read the mount table (proc(5)). Of two mounts of one hierarchy, the one below /sys/fs/cgroup counts, where
     runtimes look too; else the first."""
     controllers: dict[str, Path] = {}
     unified: Path | None = None
@@ -78,7 +78,7 @@ def detect(mountinfo: str = "/proc/self/mountinfo") -> Layout:
 
 
 def _mounts(mountinfo: str) -> Iterator[tuple[Path, str, list[str]]]:
-    """Of every mount: where it is, its type, and its file system's options."""
+    """Yield for every mount where it is, its type, and its file system's options."""
     for line in Path(mountinfo).read_text().splitlines():
         before, _, after = line.partition(" - ")
         type, _, options = after.split(" ", 2)
@@ -86,7 +86,7 @@ def _mounts(mountinfo: str) -> Iterator[tuple[Path, str, list[str]]]:
 
 
 def processes(directory: Path) -> list[int]:
-    """The ids of the processes in a cgroup directory; none where it is gone."""
+    """Return the ids of the processes in a cgroup directory; none where it is gone."""
     try:
         return [int(pid) for pid in (directory / "cgroup.procs").read_text().split()]
     except OSError:
@@ -94,7 +94,7 @@ def processes(directory: Path) -> list[int]:
 
 
 def remove(directory: Path) -> None:
-    """Removes an empty cgroup and those below it; nothing happens where it is gone or still in use."""
+    """Remove an empty cgroup and those below it; nothing happens where it is gone or still in use."""
     for folder, _, _ in os.walk(directory, topdown=False):
         try:
             os.rmdir(folder)
@@ -122,7 +122,7 @@ class Abilities:
 
 
 def abilities(layout: Layout) -> Abilities:
-    """What the hierarchies of `layout` can do."""
+    """Return what the hierarchies of `layout` can do."""
     if layout.v2 and layout.unified is not None:
         return _unified(layout.unified)
 
@@ -148,7 +148,7 @@ def abilities(layout: Layout) -> Abilities:
 
 
 def _unified(root: Path) -> Abilities:
-    """The root has no limits of its own: its list of controllers tells, and what the first group below it has."""
+    """Return what the root's list of controllers and the files of a group below it tell. The root has no limits."""
     found = frozenset((root / "cgroup.controllers").read_text().split())
     below = next((entry for entry in root.iterdir() if (entry / "cgroup.procs").exists()), root)
     swap = "memory" in found and (below == root or (below / "memory.swap.max").exists())

@@ -45,7 +45,7 @@ class Stats:
 
 
 def read(layout: Layout, path: str) -> Stats:
-    """Reads the counters of the cgroup at `path`; what is not there counts as zero."""
+    """Read the counters of the cgroup at `path`; what is not there counts as zero."""
     return _read_v2(layout, path) if layout.v2 else _read_v1(layout, path)
 
 
@@ -135,7 +135,7 @@ def _read_v2(layout: Layout, path: str) -> Stats:
 
 
 def _io(text: str) -> tuple[tuple[BlockIo, ...], tuple[BlockIo, ...]]:
-    """io.stat: `8:0 rbytes=… wbytes=… rios=… wios=…`."""
+    """Parse io.stat: `8:0 rbytes=… wbytes=… rios=… wios=…`."""
     sizes, counts = [], []
     for line in text.splitlines():
         device, *fields = line.split()

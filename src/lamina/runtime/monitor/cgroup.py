@@ -37,8 +37,8 @@ def _counter(text: str, name: str) -> int:
 
 
 def oom_kills(directories: Sequence[str]) -> int:
-    """How many processes of the cgroup the kernel has killed for memory (cgroup v1 memory.oom_control, Linux 4.13;
-    v2 memory.events)."""
+    """Return how many processes of the cgroup the kernel has killed for memory (cgroup v1 memory.oom_control, Linux
+    4.13; v2 memory.events)."""
     for directory in directories:
         for name in ("memory.events", "memory.oom_control"):
             count = _counter(_read(os.path.join(directory, name)), "oom_kill")
@@ -48,7 +48,7 @@ def oom_kills(directories: Sequence[str]) -> int:
 
 
 def kill_all(directories: Sequence[str], number: int) -> None:
-    """Signals every process in the cgroup."""
+    """Signal every process in the cgroup."""
     for directory in directories:
         pids = _read(os.path.join(directory, "cgroup.procs")).split()
         for pid in pids:
@@ -59,7 +59,7 @@ def kill_all(directories: Sequence[str], number: int) -> None:
 
 
 def remove(directories: Sequence[str]) -> bool:
-    """Removes the empty cgroup from every hierarchy; False when something is still in it."""
+    """Remove the empty cgroup from every hierarchy; False when something is still in it."""
     for directory in directories:
         try:
             for folder, _, _ in os.walk(directory, topdown=False):
@@ -119,7 +119,7 @@ class OomWatch:
         self._loop.watch(watch.fileno(), READ, told)
 
     def close(self) -> None:
-        """Stops listening; may be called twice."""
+        """Stop listening; may be called twice."""
         for fd in self._fds:
             self._loop.forget(fd)
             os.close(fd)
@@ -147,7 +147,7 @@ class Warmth:
         self._thread.start()
 
     def end(self) -> None:
-        """Stops soon; may be called at any time."""
+        """Stop soon; may be called at any time."""
         self._end.set()
 
     def _move(self, path: str) -> None:
@@ -167,8 +167,8 @@ class Warmth:
 
 
 def own_cgroup(mounts: Sequence[str], table: str = "/proc/self/cgroup") -> str | None:
-    """The cgroup.procs file of this process in the first hierarchy of `mounts`, pairs "controller=mount point" with
-    nothing before the sign for v2."""
+    """Return the cgroup.procs file of this process in the first hierarchy of `mounts`, pairs "controller=mount point"
+    with nothing before the sign for v2."""
     try:
         with open(table) as file:
             lines = [line.rstrip("\n").split(":", 2) for line in file]

@@ -27,7 +27,7 @@ class Loop:
         self._running = True
 
     def watch(self, fd: int, events: int, handler: Handler) -> None:
-        """Calls `handler` when `fd` has any of `events`; a hang-up is always told. Replaces an earlier watch."""
+        """Call `handler` when `fd` has any of `events`; a hang-up is always told. Replace an earlier watch."""
         if fd in self._handlers:
             self._epoll.modify(fd, events)
         else:
@@ -35,17 +35,17 @@ class Loop:
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
-        """Stops watching `fd`; nothing happens when it was not watched."""
+        """Stop watching `fd`; nothing happens when it was not watched."""
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Calls `call` once, `seconds` from now."""
+        """Call `call` once, `seconds` from now."""
         self._count += 1
         heapq.heappush(self._timers, (time.monotonic() + seconds, self._count, call))
 
     def watch_children(self, on_exit: Callable[[int, int], None]) -> None:
-        """Reaps every child, adopted ones included, and calls `on_exit(pid, wait status)` for each."""
+        """Reap every child, adopted ones included, and call `on_exit(pid, wait status)` for each."""
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -64,7 +64,7 @@ class Loop:
         self.watch(reading, READ, reap)
 
     def run(self) -> None:
-        """Runs until `stop` is called."""
+        """Run until `stop` is called."""
         while self._running:
             wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             for fd, events in self._epoll.poll(wait):
@@ -75,5 +75,5 @@ class Loop:
                 heapq.heappop(self._timers)[2]()
 
     def stop(self) -> None:
-        """Makes `run` return after the handlers of this round."""
+        """Make `run` return after the handlers of this round."""
         self._running = False

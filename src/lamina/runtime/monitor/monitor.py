@@ -66,7 +66,7 @@ class Monitor:
         self._loop.run()
 
     def _give_up(self) -> None:
-        """Ends the monitor of an exec that nobody started."""
+        """End the monitor of an exec that nobody started."""
         if not (self._launching or self._pid or self._exit):
             self.quit()
 
@@ -88,7 +88,7 @@ class Monitor:
         return {"pid": self._pid, "exit": self._exit, "monitor": os.getpid()}
 
     def start(self, answer: Answer) -> None:
-        """Runs the OCI runtime; answers when the task runs or has failed to."""
+        """Run the OCI runtime. Answer when the task runs or has failed to."""
         if self._launching or self._pid or self._exit:
             answer({"error": "already started"})
             return
@@ -108,7 +108,7 @@ class Monitor:
         self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
 
     def abort(self) -> bool:
-        """Ends a start that is on its way, with everything it made; False when there is none."""
+        """End a start that is on its way, with everything it made; False when there is none."""
         if self._launching:
             self._cut_off("asked")
         return bool(self._cut)
@@ -118,7 +118,7 @@ class Monitor:
             self._cut_off(why)
 
     def _cut_off(self, why: str) -> None:
-        """The runtime program does not come to an end: that of its killed process leads on to `_launched`."""
+        """The runtime hangs, so kill it. Its exit then runs `_launched`."""
         self._cut = self._cut or why
         kill_all(self._job.cgroups, signal.SIGKILL)
         end_descendants()
@@ -128,7 +128,7 @@ class Monitor:
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def kill(self, number: int, all: bool) -> bool:
-        """Signals the task, or everything in its cgroup; False when it does not run."""
+        """Signal the task, or everything in its cgroup; False when it does not run."""
         if not self._pid or self._exit:
             return False
         if all:
@@ -138,11 +138,11 @@ class Monitor:
         return True
 
     def warm(self) -> None:
-        """Another process will soon be moved into a cgroup: see `warmth`."""
+        """Expect that another process is moved into a cgroup soon: see `cgroup`."""
         self._warmth.begin()
 
     def quit(self) -> None:
-        """Ends a monitor whose task nobody wants to start. One that an engine began to start before it died may be on
+        """End a monitor whose task nobody wants to start. One that an engine began to start before it died may be on
         its way, or run by now: it is ended first."""
         if self._launching:
             self._unwanted = True
@@ -186,7 +186,7 @@ class Monitor:
             self._ended[pid] = status
 
     def _launched(self, status: int) -> None:
-        """The runtime program has ended: either the task runs now, or it could not be started."""
+        """Note the end of the runtime program: the task runs now, or it could not be started."""
         self._warmth.end()
         for fd in self._given:
             os.close(fd)
@@ -281,7 +281,7 @@ class Monitor:
         self._clean_up()
 
     def _clean_up(self) -> None:
-        """Lets the runtime program forget the task, then says so and ends when every client has its bytes."""
+        """Let the runtime program forget the task, then say so, and end when every client has its bytes."""
         if self._oom is not None:
             self._oom.close()
         if self._job.delete and not self._forget():
@@ -296,7 +296,7 @@ class Monitor:
             self._end()
 
     def _forget(self) -> bool:
-        """Removes what the runtime program keeps of the ended task: its cgroups and its state directory (the same in
+        """Remove what the runtime program keeps of the ended task: its cgroups and its state directory (the same in
         crun and runc). That is all that its `delete` does, for a tenth of the time; False where it did not work."""
         if self._exit is None or self._exit["failed"] or not remove(self._job.cgroups):
             return False

@@ -21,7 +21,7 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u202
 
 
 def messages(data: bytes) -> Iterator[bytes]:
-    """Splits whole lines (and over-long parts of lines) out of `data`; what they leave is the caller's rest."""
+    """Split whole lines (and over-long parts of lines) out of `data`; what they leave is the caller's rest."""
     start = 0
     while start < len(data):
         end = data.find(b"\n", start, start + MESSAGE_LIMIT)
@@ -55,7 +55,7 @@ class JsonLog:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def write(self, stream: str, data: bytes) -> None:
-        """Takes output of `stream` ("stdout" or "stderr") as it came."""
+        """Take output of `stream` ("stdout" or "stderr") as it came."""
         data = self._rest[stream] + data
         lines = list(messages(data))
         self._rest[stream] = data[sum(map(len, lines)) :]
@@ -74,7 +74,7 @@ class JsonLog:
                 self._put(piece)
 
     def _put(self, piece: bytes) -> None:
-        """Appends whole lines. Of one that the disk has no room for nothing stays: the next would be joined to it."""
+        """Append whole lines. Of one that the disk has no room for nothing stays: the next would be joined to it."""
         done = os.write(self._fd, piece)
         if done < len(piece):
             whole = piece.rfind(b"\n", 0, done) + 1
@@ -105,7 +105,7 @@ class JsonLog:
             self._fd, self._size = fresh, 0
 
     def close(self) -> None:
-        """Writes unfinished lines and closes the file."""
+        """Write unfinished lines and close the file."""
         if self._fd < 0:
             return
         for stream, rest in self._rest.items():
@@ -155,7 +155,7 @@ class Output:
         client.begin()
 
     def _settle(self) -> None:
-        """Drops closed clients, and stops or resumes reading as the slowest client asks."""
+        """Drop closed clients, and stop or resume reading as the slowest client asks."""
         self._clients = [client for client in self._clients if not client.closed]
         paused = any(client.lagging for client in self._clients)
         if paused != self._paused:
@@ -169,7 +169,7 @@ class Output:
             self._last_client_gone()
 
     def _read(self, fd: int) -> bool:
-        """Takes one chunk; says whether there may be more now."""
+        """Read one chunk. Return whether there may be more now."""
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
@@ -192,7 +192,7 @@ class Output:
         os.close(fd)
 
     def drain(self) -> None:
-        """Takes all that is there now, at the task's end, without waiting for slow clients. What processes that go on
+        """Take all that is there now, at the task's end, without waiting for slow clients. What processes that go on
         write meanwhile comes later, as ever."""
         for fd in list(self._sources):
             left = DRAIN_LIMIT
@@ -200,7 +200,7 @@ class Output:
                 left -= CHUNK
 
     def close(self) -> None:
-        """Ends every stream: the log is completed, clients are closed once they have everything."""
+        """End every stream: the log is completed, clients are closed once they have everything."""
         for fd in list(self._sources):
             self._drop(fd)
         if self._log is not None:

@@ -46,7 +46,7 @@ class Peers:
         loop.watch(listener.fileno(), READ, lambda events: self._accept())
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Sends `message` to everyone who watches; never waits."""
+        """Send `message` to everyone who watches; never waits."""
         line = protocol.encode(message)
         for watcher in list(self._watchers):
             try:
@@ -55,7 +55,7 @@ class Peers:
                 self._drop(watcher)
 
     def close(self) -> None:
-        """Ends every connection but those handed to clients; may be called twice."""
+        """End every connection but those handed to clients; may be called twice."""
         if self._listener.fileno() >= 0:
             self._loop.forget(self._listener.fileno())
             self._listener.close()
@@ -137,7 +137,7 @@ class Peers:
 
 
 def ignore_signals() -> None:
-    """A monitor ends when its task has: not with the engine's terminal or session."""
+    """Make this monitor independent of the engine's terminal and session: it ends with its task."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):  # it leads a session already

@@ -100,7 +100,7 @@ class Console:
         return self._socket.fileno()
 
     def receive(self) -> int:
-        """Return the terminal's master side. Raises OSError when none came, or something else did."""
+        """Return the terminal's master side. Raise OSError when none came, or something else did."""
         connection, _ = self._socket.accept()
         with connection:
             connection.settimeout(10)
@@ -121,7 +121,7 @@ class Console:
 
 
 def end_descendants() -> None:
-    """Kills every process below the calling one, which must be their sub-reaper: orphans are below it, too."""
+    """Kill every process below the calling one, which must be their sub-reaper: orphans are below it, too."""
     seen: set[int] = set()
     while found := _descendants() - seen:  # again, for those forked meanwhile
         for pid in found:
@@ -139,7 +139,7 @@ def _descendants() -> set[int]:
 
 
 def _parent(pid: str) -> int:
-    """0 for a process that is gone."""
+    """Return the parent's id; 0 for a process that is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])  # the name before it may hold anything (proc(5))
@@ -148,8 +148,8 @@ def _parent(pid: str) -> int:
 
 
 def wait_at_most(pid: int, seconds: float) -> int:
-    """The exit code of a child, as `os.waitstatus_to_exitcode` gives it; -9 for one that takes longer and is killed,
-    with everything below the calling process. One that hangs in the kernel even then is not waited for."""
+    """Return the exit code of a child, as `os.waitstatus_to_exitcode` gives it; -9 for one that takes longer and is
+    killed, with everything below the calling process. One that hangs in the kernel even then is not waited for."""
     pidfd = os.pidfd_open(pid)
     try:
         poll = select.poll()

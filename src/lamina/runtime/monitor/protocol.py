@@ -84,13 +84,13 @@ class Job:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """One message as a line of JSON."""
+    """Return one message as a line of JSON."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 @contextlib.contextmanager
 def short_path(directory: str, name: str) -> Any:
-    """A path to `name` in `directory` that fits in a socket address however long the directory's own path is."""
+    """Yield a path to `name` in `directory` that fits in a socket address, however long the directory's is."""
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{fd}/{name}"
@@ -99,7 +99,7 @@ def short_path(directory: str, name: str) -> Any:
 
 
 def listen(directory: str) -> socket.socket:
-    """Binds the task's socket, replacing one that a dead monitor left."""
+    """Bind the task's socket, replacing one that a dead monitor left."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, SOCKET))
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -110,7 +110,7 @@ def listen(directory: str) -> socket.socket:
 
 
 def connect(directory: str) -> socket.socket:
-    """Connects to the task's monitor. Raises OSError where none listens."""
+    """Connect to the task's monitor. Raise OSError where none listens."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with short_path(directory, SOCKET) as path:
@@ -122,7 +122,7 @@ def connect(directory: str) -> socket.socket:
 
 
 def read_line(connection: socket.socket, limit: int = 1 << 20) -> bytes:
-    """One line without its end, read byte-exactly: nothing behind it is taken. Empty at end of stream."""
+    """Return one line without its end, read byte-exactly: nothing behind it is taken. Empty at end of stream."""
     line = bytearray()
     while len(line) < limit:
         peeked = connection.recv(4096, socket.MSG_PEEK)
@@ -136,7 +136,7 @@ def read_line(connection: socket.socket, limit: int = 1 << 20) -> bytes:
 
 
 def write_atomically(path: str, document: dict[str, Any]) -> None:
-    """Writes JSON so that readers see the old file or the whole new one."""
+    """Write JSON so that readers see the old file or the whole new one."""
     temporary = f"{path}.tmp"
     with open(temporary, "wb") as file:
         file.write(encode(document))

@@ -60,7 +60,7 @@ class RootMounts:
     def attach(self) -> None:
         """Mount and make everything in the mount namespace that this process is in by now.
 
-        Raises InvalidInput, naming the path, for what is not possible, and where the runtime program would be led
+        Raise InvalidInput, naming the path, for what is not possible, and where the runtime program would be led
         astray.
         """
         self._root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -118,7 +118,7 @@ class RootMounts:
         return place
 
     def _refuse_kernel_places(self, place: int, path: str) -> None:
-        """The runtime program mounts there later, and would hide it; the root itself is no place either."""
+        """Refuse what the runtime program would hide by mounting there later, and the root itself."""
         root = os.readlink(f"/proc/self/fd/{self._root}")
         inside = os.path.relpath(os.readlink(f"/proc/self/fd/{place}"), root)
         if inside.split("/")[0] in (".", "..", *_PLACES):
@@ -151,7 +151,7 @@ class RootMounts:
 
 @contextmanager
 def _directories(root: int) -> Iterator[Parents]:
-    """Yield the directories below a root, which are made where they are missing. Raises only OSError."""
+    """Yield the directories below a root, which are made where they are missing. Raise only OSError."""
     directories = Parents(root, lambda directory, name: False)
     try:
         yield directories

@@ -26,7 +26,7 @@ MESSAGE_LIMIT = 1 << 18
 
 
 def main(fd: int, descriptors: int) -> None:
-    """Serves the socket `fd` until the other end closes. All that it starts may have so many `descriptors` open."""
+    """Serve the socket `fd` until the other end closes. All that it starts may have so many `descriptors` open."""
     make_private_by_default()
     set_limit(descriptors)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forked monitors are not waited for
@@ -74,8 +74,8 @@ def _monitor(request: dict[str, Any], fds: list[int]) -> None:
 
 
 def _command(request: dict[str, Any], fds: list[int]) -> None:
-    """Runs one command with the descriptors given (stdin, stdout, stderr), for at most the seconds asked for, and
-    writes its exit code to the fourth."""
+    """Run one command with the descriptors given (stdin, stdout, stderr), for at most the seconds asked for, and write
+    its exit code to the fourth."""
     become_subreaper()
     pid = spawn(request["command"], "/", request["hide"], (fds[0], fds[1], fds[2]))
     for fd in fds[:3]:

@@ -29,7 +29,7 @@ class Input:
         self._feeders: list[Client] = []
 
     def connect(self, fd: int) -> None:
-        """Gives the descriptor that input goes to, where it was not known from the start (a terminal)."""
+        """Set the descriptor that input goes to, where it was not known from the start (a terminal)."""
         self._fd = fd
         os.set_blocking(fd, False)
         self._flush()
@@ -51,7 +51,7 @@ class Input:
         self._flush()
 
     def end(self) -> None:
-        """A client's input has ended."""
+        """Note that a client's input has ended."""
         if self._closable:
             self._ended = True
             self._flush()
@@ -139,7 +139,7 @@ class Client:
         self._flush()
 
     def _send_now(self, head: bytes, data: bytes) -> bytes:
-        """Sends without a copy what the socket takes at once; gives the rest."""
+        """Send without a copy what the socket takes at once. Return the rest."""
         try:
             sent = self._connection.sendmsg((head, data))
         except BlockingIOError:
@@ -150,12 +150,12 @@ class Client:
         return data[sent - len(head) :] if sent >= len(head) else head[sent:] + data
 
     def finish(self) -> None:
-        """Closes the connection once everything is delivered."""
+        """Close the connection once everything is delivered."""
         self._finishing = True
         self._flush()
 
     def pull(self) -> None:
-        """Looks again whether there is room for the client's input."""
+        """Look again whether there is room for the client's input."""
         if not self.closed:
             self._update()
 
@@ -199,7 +199,7 @@ class Client:
             taken.end()
 
     def _take(self, target: Input, data: bytes) -> None:
-        """Passes input on, but for the detach keys: typed in full they end this client."""
+        """Pass input on, but for the detach keys: typed in full they end this client."""
         if not self._keys:
             target.feed(data)
             return
@@ -234,7 +234,7 @@ class Client:
             self._changed()
 
     def _drop_input(self) -> None:
-        """Reads what the client still sent: closed over unread input, the client would see a reset, not an end."""
+        """Read what the client still sent: closed over unread input, the client would see a reset, not an end."""
         try:
             while self._connection.recv(CHUNK):
                 pass
@@ -242,7 +242,7 @@ class Client:
             return
 
     def close(self) -> None:
-        """Drops the connection and what was not delivered; may be called twice."""
+        """Drop the connection and what was not delivered; may be called twice."""
         if not self.closed:
             self.closed = True
             self._loop.forget(self._connection.fileno())
