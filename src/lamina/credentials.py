@@ -34,7 +34,7 @@ class Credentials:
 
 
 def registry_key(server: str) -> str:
-    """The key under which credentials for `server` (a domain or URL; "" for Hub) are kept."""
+    """Return the key of the credentials for `server`, which is a domain or URL. "" means Docker Hub."""
     host = server.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return HUB_KEY if host in _HUB else host
 
@@ -46,20 +46,20 @@ class CredentialFile:
         self.path = path
 
     def get(self, server: str) -> Credentials | None:
-        """The credentials for a registry, or None. Raises InvalidInput for a broken file, Unavailable for a helper."""
+        """Return the credentials for a registry, or None. Raise InvalidInput (damaged file) or Unavailable (helper)."""
         return self._get(self._read(), registry_key(server))
 
     def all(self) -> dict[str, Credentials]:
-        """All that is known, by the names under which it is kept: for a build, which may pull from any registry."""
+        """Return all credentials by their registries, for a build, which may pull from any registry."""
         document = self._read()
         names = {*_member(document, "auths"), *_member(document, "credHelpers")}
         if store := document.get("credsStore"):
             names |= _parsed(store, _call(store, "list", "") or "{}").keys()
-        known = {name: self._get(document, registry_key(name)) for name in sorted(names)}
-        return {name: credentials for name, credentials in known.items() if credentials is not None}
+        by_name = {name: self._get(document, registry_key(name)) for name in sorted(names)}
+        return {name: credentials for name, credentials in by_name.items() if credentials is not None}
 
     def store(self, server: str, credentials: Credentials) -> str | None:
-        """Keep credentials; gives the helper's name, or None where they went into the file itself, hardly hidden."""
+        """Store credentials. Return the helper's name, or None if they went unencrypted into the file itself."""
         document, key = self._read(), registry_key(server)
         helper = _helper(document, key)
         if helper:
@@ -69,19 +69,19 @@ class CredentialFile:
         return helper
 
     def erase(self, server: str) -> bool:
-        """Forget the credentials for a registry; False where there were none."""
+        """Delete the credentials for a registry. Return False if there were none."""
         document, key = self._read(), registry_key(server)
-        known = False
+        was_known = False
         if helper := _helper(document, key):
-            known = helper_get(helper, key) is not None
-            if known:
+            was_known = helper_get(helper, key) is not None
+            if was_known:
                 helper_erase(helper, key)
         auths = _member(document, "auths")
-        kept = {name: entry for name, entry in auths.items() if registry_key(name) != key}
-        if len(kept) < len(auths):
-            document["auths"] = kept
+        remaining = {name: entry for name, entry in auths.items() if registry_key(name) != key}
+        if len(remaining) < len(auths):
+            document["auths"] = remaining
             self._write(document)
-        return known or len(kept) < len(auths)
+        return was_known or len(remaining) < len(auths)
 
     def _get(self, document: Mapping[str, Any], key: str) -> Credentials | None:
         if helper := _helper(document, key):
@@ -113,7 +113,7 @@ class CredentialFile:
 
 
 def helper_get(helper: str, key: str) -> Credentials | None:
-    """What `docker-credential-<helper> get` knows of `key`."""
+    """Return the credentials that `docker-credential-<helper> get` knows for `key`, or None."""
     try:
         document = _parsed(helper, _call(helper, "get", key))
         username, secret = str(document["Username"]), str(document["Secret"])
@@ -132,7 +132,7 @@ def helper_store(helper: str, key: str, credentials: Credentials) -> None:
 
 
 def helper_erase(helper: str, key: str) -> None:
-    """Make `docker-credential-<helper>` forget `key`; fine where it knew nothing."""
+    """Make `docker-credential-<helper>` forget `key`. Ignore a helper that does not know it."""
     try:
         _call(helper, "erase", key)
     except _HelperSaysNo:
@@ -162,13 +162,13 @@ def _call(helper: str, action: str, text: str, secret: str = "") -> str:
         return done.stdout
     if _NOT_FOUND in done.stdout + done.stderr:  # the one message that the helpers' protocol fixes
         raise _HelperSaysNo
-    said = _quotable(done.stdout.strip() or done.stderr.strip(), secret)
-    raise Unavailable(f"The credential helper {program} failed: {said or f'status {done.returncode}'}")
+    complaint = _quotable(done.stdout.strip() or done.stderr.strip(), secret)
+    raise Unavailable(f"The credential helper {program} failed: {complaint or f'status {done.returncode}'}")
 
 
-def _quotable(said: str, secret: str) -> str:
-    """The first line of what a helper said, unless a secret may be in it."""
-    line = said.partition("\n")[0][:_LONGEST_QUOTE]
+def _quotable(output: str, secret: str) -> str:
+    """Return the first line of a helper's output, or "" if it may contain a secret."""
+    line = output.partition("\n")[0][:_LONGEST_QUOTE]
     return "" if '"Secret"' in line or (secret and secret in line) else line
 
 
@@ -194,8 +194,8 @@ def _member(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _helper(document: Mapping[str, Any], key: str) -> str | None:
     helpers = _member(document, "credHelpers")
     named = helpers.get(key) or (helpers.get("docker.io") if key == HUB_KEY else None)
-    found = named or document.get("credsStore")
-    return str(found) if found else None
+    name = named or document.get("credsStore")
+    return str(name) if name else None
 
 
 def _from_entry(entry: object, key: str) -> Credentials | None:
@@ -212,8 +212,8 @@ def _from_entry(entry: object, key: str) -> Credentials | None:
         texts["password"] = password.rstrip("\0")
         if not colon:
             raise damaged
-    found = Credentials(*texts.values())
-    return None if found == Credentials() else found
+    credentials = Credentials(*texts.values())
+    return None if credentials == Credentials() else credentials
 
 
 def _to_entry(credentials: Credentials) -> dict[str, str]:

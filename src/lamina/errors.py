@@ -119,5 +119,5 @@ OUTCOMES: dict[type[LaminaError], Outcome] = {
 
 
 def outcome(error: BaseException) -> Outcome:
-    """The status and exit code for `error`; anything that is not a LaminaError counts as Internal."""
+    """Return the status and exit code for `error`. Anything but a LaminaError counts as Internal."""
     return OUTCOMES.get(type(error), OUTCOMES[Internal]) if isinstance(error, LaminaError) else OUTCOMES[Internal]

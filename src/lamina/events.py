@@ -25,7 +25,7 @@ class Event:
 
     @property
     def size(self) -> int:
-        """How many characters of text it holds: clients choose the labels and commands that are among them."""
+        """Return the number of characters in the event, because clients choose labels and commands of any length."""
         return len(self.action) + sum(len(name) + len(value) for name, value in self.attributes.items())
 
 
@@ -106,12 +106,12 @@ class EventBus:
                 subscriber.push(event)
 
     def past(self, since_ns: int, until_ns: int) -> list[Event]:
-        """Remembered events with `since_ns <= time_ns <= until_ns`, oldest first."""
+        """Return remembered events with `since_ns <= time_ns <= until_ns`, oldest first."""
         with self._lock:
             return [event for event in self._past.events if since_ns <= event.time_ns <= until_ns]
 
     def subscribe(self, since_ns: int | None = None) -> Subscription:
-        """A feed of events from now on, preceded by remembered ones from `since_ns` where given; no gap between."""
+        """Return a feed of events from now on. With `since_ns`, remembered events come first, without a gap."""
         with self._lock:
             backlog = [e for e in self._past.events if since_ns is not None and e.time_ns >= since_ns]
             subscription = Subscription(backlog, self._forget)

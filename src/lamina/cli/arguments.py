@@ -24,7 +24,7 @@ FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 
 def parse_bool(text: str) -> bool:
-    """Go's strconv.ParseBool. Raises InvalidInput."""
+    """Return the boolean that Go's strconv.ParseBool reads. Raise InvalidInput."""
     if text in TRUE or text in FALSE:
         return text in TRUE
     raise InvalidInput(f"{text!r} is not a boolean", advice="Write true or false")
@@ -80,16 +80,16 @@ def _flag(word: str, options: dict[str, click.Option], ctx: click.Context) -> li
     if not option.is_flag:
         return [word] if name.startswith("--") else [name + value] if value else [name, value]
     try:
-        wanted = parse_bool(value)
+        is_on = parse_bool(value)
     except InvalidInput as error:
         raise click.BadParameter(error.message, ctx, option) from error
-    if not wanted:
+    if not is_on:
         return option.secondary_opts[:1]
     return [name]
 
 
 def _wants_value(word: str, options: dict[str, click.Option]) -> bool:
-    """Whether the next word is the value of this flag: of `--name`, `-n`, or the last of `-itn`."""
+    """Return whether the next word is the value of this flag: of `--name`, `-n`, or the last of `-itn`."""
     if word.startswith("--"):
         option = options.get(word)
         return option is not None and not option.is_flag and not option.count
@@ -105,39 +105,39 @@ def _wants_value(word: str, options: dict[str, click.Option]) -> bool:
 def command(
     example: str, *, passes_on: bool = False, name: str | None = None
 ) -> Callable[[Callable[..., Any]], Command]:
-    """`click.command` for a `Command`."""
+    """Return a decorator that makes a `Command` of a function."""
     return click.command(name, cls=Command, example=example, passes_on=passes_on)
 
 
 def many(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:
-    """An option that may be given many times; it gives a tuple of strings."""
+    """Return an option that may be given many times. Its value is a tuple of texts."""
     return click.option(*names, multiple=True, help=help, **more)
 
 
 def text(*names: str, help: str, default: str = "", **more: Any) -> Callable[[FC], FC]:
-    """A flag with one text."""
+    """Return an option with one text."""
     return click.option(*names, default=default, help=help, **more)
 
 
 def number(*names: str, help: str, default: int | None = None, **more: Any) -> Callable[[FC], FC]:
-    """A flag with a whole number."""
+    """Return an option with a whole number."""
     return click.option(*names, type=int, default=default, help=help, **more)
 
 
 def switch(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:
-    """An option that is on when it is given."""
+    """Return an option that is on when it is given."""
     return click.option(*names, is_flag=True, help=help, **more)
 
 
 def filters(pairs: Sequence[str]) -> dict[str, list[str]]:
-    """`--filter name=value` pairs as the API wants them. Raises InvalidInput for one without `=`."""
-    found: dict[str, list[str]] = {}
+    """Return the values of each filter, from `--filter name=value`. Raise InvalidInput for one without `=`."""
+    values_by_name: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InvalidInput(f"bad filter {pair!r}", advice="Write filters as name=value")
-        found.setdefault(name.strip().lower(), []).append(value.strip())
-    return found
+        values_by_name.setdefault(name.strip().lower(), []).append(value.strip())
+    return values_by_name
 
 
 def moment(text: str) -> str | None:
@@ -184,7 +184,7 @@ complete_networks = _completer(lambda session: [network.name for network in sess
 
 
 def for_each(names: Iterable[str], action: Callable[[str], object], *, forgive: type[LaminaError] | None = None) -> int:
-    """Call `action` for each name, printing errors as they come; the exit code. Kind `forgive` does not count."""
+    """Call `action` for each name and print its errors. Return the exit code; errors of kind `forgive` do not count."""
     code = 0
     for name in names:
         try:
@@ -198,7 +198,7 @@ def for_each(names: Iterable[str], action: Callable[[str], object], *, forgive: 
 
 
 def for_each_named(names: Iterable[str], action: Callable[[str], object]) -> int:
-    """`for_each`, printing every name that went well."""
+    """Call `action` for each name, and print each name that succeeded. See `for_each`."""
 
     def act(name: str) -> None:
         action(name)

@@ -180,7 +180,7 @@ def advice_on(group: str, name: str) -> str:
 
 
 def names_in(group: str) -> list[str]:
-    """The commands of a group, sorted; those of the top level for ""."""
+    """Return the commands of a group, sorted. The group "" is the top level."""
     prefix = f"{group} " if group else ""
-    found = {name.removeprefix(prefix).partition(" ")[0] for name in COMMANDS if name.startswith(prefix)}
-    return sorted(found)
+    names = {name.removeprefix(prefix).partition(" ")[0] for name in COMMANDS if name.startswith(prefix)}
+    return sorted(names)

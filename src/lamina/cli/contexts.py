@@ -33,7 +33,7 @@ class ContextStore:
         self._tls = folder / "contexts" / "tls"
 
     def get(self, name: str) -> StoredContext:
-        """Raises NotFound."""
+        """Return a context. Raise NotFound, or InvalidInput for a damaged file."""
         try:
             document = json.loads((self._meta / _key(name) / "meta.json").read_text())
         except FileNotFoundError:
@@ -43,12 +43,12 @@ class ContextStore:
         return self._stored(document)
 
     def list(self) -> list[StoredContext]:
-        """In the order of names."""
+        """Return all contexts, in the order of their names."""
         files = self._meta.glob("*/meta.json")
         return sorted((self._stored(json.loads(file.read_text())) for file in files), key=lambda c: c.name)
 
     def create(self, name: str, host: str, description: str, tls: Tls | None) -> None:
-        """Raises Conflict for a name that is taken, InvalidInput for one that cannot be."""
+        """Create a context. Raise Conflict for a name that is taken, InvalidInput for an invalid name."""
         if name == "default" or not NAME.fullmatch(name):
             raise InvalidInput(f"{name!r} cannot be the name of a context")
         folder = self._meta / _key(name)

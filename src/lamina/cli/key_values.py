@@ -9,28 +9,28 @@ from lamina.errors import InvalidInput
 
 
 def mapping(pairs: Iterable[str]) -> dict[str, str]:
-    """`a=1` gives {"a": "1"}, `a` gives {"a": ""}."""
+    """Return pairs as a dict: `a=1` becomes {"a": "1"}, and `a` becomes {"a": ""}."""
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def environment(files: Sequence[str], pairs: Sequence[str]) -> list[str]:
-    """Variables of `--env-file` and `--env` together; a name alone takes its value from our own environment.
+    """Return the variables of `--env-file` and `--env`. A name alone takes its value from our environment.
 
-    A name that our environment lacks stays alone where it came from `--env`, and is left out where from a file, as
-    Docker has it. Raises InvalidInput for an unreadable file or an empty name.
+    If our environment lacks the name, the container gets the bare name from `--env`, and nothing from a file, as with
+    Docker. Raise InvalidInput for an unreadable file or an empty name.
     """
-    found = [entry for file in files for entry in read_pairs(file, inherit=True)]
+    variables = [entry for file in files for entry in read_pairs(file, inherit=True)]
     for pair in pairs:
         name, equals, _ = pair.partition("=")
         if not name:
             raise InvalidInput(f"invalid environment variable: {pair!r}")
         inherited = os.environ.get(name)
-        found.append(pair if equals or inherited is None else f"{name}={inherited}")
-    return found
+        variables.append(pair if equals or inherited is None else f"{name}={inherited}")
+    return variables
 
 
 def labels(files: Sequence[str], pairs: Sequence[str]) -> dict[str, str]:
-    """Labels of `--label-file` and `--label` together. Raises InvalidInput."""
+    """Return the labels of `--label-file` and `--label`. Raise InvalidInput."""
     for pair in pairs:
         if not pair.partition("=")[0]:
             raise InvalidInput(f"invalid label {pair!r}: empty name")
@@ -38,9 +38,9 @@ def labels(files: Sequence[str], pairs: Sequence[str]) -> dict[str, str]:
 
 
 def read_pairs(path: str, *, inherit: bool) -> list[str]:
-    """The entries of a file of `KEY=VALUE` lines; empty lines and those that begin with # are left out.
+    """Return the lines `KEY=VALUE` of a file. Empty lines and comments (#) are ignored.
 
-    A key alone takes its value from our environment where `inherit` says so. Raises InvalidInput.
+    With `inherit`, a key alone takes its value from our environment. Raise InvalidInput.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:

@@ -17,13 +17,13 @@ _FLAGS = (click.NoSuchOption, click.BadOptionUsage, click.BadParameter)
 
 
 def main() -> None:
-    """The process's own arguments, and its exit."""
+    """Run the process's own command line, and exit."""
     guard_terminals()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(args: Sequence[str]) -> int:
-    """Run `lamina` with `args`; give the exit code. What goes wrong is told on stderr, never as a traceback."""
+    """Run `lamina` with `args` and return the exit code. Errors are printed to stderr, never as a traceback."""
     try:
         result = program.main(_helped(args), prog_name="lamina", standalone_mode=False)
         sys.stdout.flush()
@@ -65,7 +65,7 @@ def _directory_is_there() -> bool:
 
 
 def _helped(args: Sequence[str]) -> list[str]:
-    """`help COMMAND` means `COMMAND --help`, as it does for docker."""
+    """Turn `help COMMAND` into `COMMAND --help`, as docker does."""
     return [*args[1:], "--help"] if list(args[:1]) == ["help"] else list(args)
 
 

@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     manifest: Manifest
 
     def document(self) -> dict[str, Any]:
-        """As Docker's clients write it."""
+        """Return the JSON that Docker's clients write."""
         member = "SchemaV2Manifest" if self.manifest.media_type == DOCKER_MANIFEST else "OCIManifest"
         raw = self.manifest.raw
         return {
@@ -42,7 +42,7 @@ class Drafts:
         self._root = folder / "manifests"
 
     def get(self, name: Reference) -> list[Entry]:
-        """The images of a list. Raises NotFound for an unknown one, InvalidInput, naming the file, for damage."""
+        """Return the images of a list. Raise NotFound for an unknown list, InvalidInput for a damaged file."""
         try:
             files = sorted(file for file in self._folder(name).iterdir() if not file.name.startswith("."))
         except FileNotFoundError:
@@ -50,11 +50,11 @@ class Drafts:
         return [_read(file) for file in files]
 
     def has(self, name: Reference) -> bool:
-        """Whether there is such a list."""
+        """Return whether there is such a list."""
         return self._folder(name).is_dir()
 
     def save(self, name: Reference, entry: Entry) -> None:
-        """Add an image to a list, in place of what the list has under its name."""
+        """Add an image to a list. It replaces the list's image of the same name."""
         folder = self._folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".new.{os.getpid()}"
@@ -62,7 +62,7 @@ class Drafts:
         temporary.replace(folder / _file_name(entry.reference))
 
     def remove(self, name: Reference) -> None:
-        """Forget a list. Raises NotFound."""
+        """Delete a list. Raise NotFound."""
         if not self.has(name):
             raise _unknown(name)
         shutil.rmtree(self._folder(name))
@@ -72,7 +72,7 @@ class Drafts:
 
 
 def joined(entries: Sequence[Entry]) -> Index:
-    """The list of these images: an OCI index where all are OCI images, else Docker's manifest list."""
+    """Return an index of these images: an OCI index if all are OCI images, else Docker's manifest list."""
     oci = all(entry.manifest.media_type == OCI_MANIFEST for entry in entries)
     return Index.build([entry.descriptor for entry in entries], OCI_INDEX if oci else DOCKER_LIST)
 
@@ -86,7 +86,7 @@ def _file_name(name: Reference) -> str:
 
 
 def _raw(document: dict[str, Any]) -> bytes:
-    """The manifest's bytes. Docker's older clients keep its members alone, and trust in how Docker indents them."""
+    """Return the manifest's bytes. Older files hold only its JSON, which Docker indents by three spaces."""
     if "Raw" in document:
         return base64.b64decode(document["Raw"], validate=True)
     return json.dumps(document["SchemaV2Manifest"], indent=3, ensure_ascii=False).encode()

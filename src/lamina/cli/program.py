@@ -34,12 +34,12 @@ class Group(click.Group):
         entry = COMMANDS.get(name)
         if entry is None:
             return None
-        found = getattr(import_module(f"lamina.cli.commands.{entry.module}"), entry.name)
-        assert isinstance(found, click.Command)
-        return found
+        command = getattr(import_module(f"lamina.cli.commands.{entry.module}"), entry.name)
+        assert isinstance(command, click.Command)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; leave as a program does that SIGPIPE ends when nobody reads what it prints."""
+        """Run the command. If nobody reads its output, exit as if SIGPIPE had ended the process."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -48,7 +48,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; say what may have been meant, or what to use, where there is none of that name."""
+        """Find the command. If there is none, name the closest one or say what to use instead."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -57,17 +57,17 @@ class Group(click.Group):
             raise click.UsageError(f"{error.message.rstrip('.')}{advice_on(self.path, args[0])}", ctx) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names from the catalog: completing must not load every command."""
+        """Return names from the catalog, because completion must not load every command."""
         from click.shell_completion import CompletionItem
 
         prefix = f"{self.path} " if self.path else ""
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
-        shown = [name for name in names if prefix + name not in COMMANDS or not COMMANDS[prefix + name].hidden]
+        listed = [name for name in names if prefix + name not in COMMANDS or not COMMANDS[prefix + name].hidden]
         own = click.Command.shell_complete(self, ctx, incomplete)
-        return [CompletionItem(name) for name in shown] + own
+        return [CompletionItem(name) for name in listed] + own
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The lists in the help, from the catalog alone."""
+        """Write the lists of commands from the catalog, without loading any command."""
         names = self.list_commands(ctx)
         groups = [(name, GROUPS[name]) for name in names if not self.path and name in GROUPS]
         prefix = f"{self.path} " if self.path else ""
@@ -82,8 +82,8 @@ class Group(click.Group):
         formatter.write(f"\nRun '{ctx.command_path} COMMAND --help' for more on a command, with examples.\n")
 
 
-def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if wanted:
+def _version(ctx: click.Context, parameter: click.Parameter, is_given: bool) -> None:
+    if is_given:
         from lamina import __version__
 
         print(f"lamina version {__version__}")
@@ -114,5 +114,5 @@ def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> No
 )
 @click.pass_context
 def program(ctx: click.Context, /, **flags: Any) -> None:
-    """The root: notes the connection's flags for the command that runs."""
+    """Keep the connection's flags for the command that runs."""
     ctx.obj = ctx.with_resource(Session(flags))

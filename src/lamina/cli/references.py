@@ -9,33 +9,33 @@ Auth = dict[str, str]
 
 
 def registry_of(reference: str) -> str:
-    """The registry a reference names: what stands before the first slash, where it looks like a host."""
+    """Return the registry that a reference names. The part before the first slash is one if it looks like a host."""
     first, slash, _ = reference.partition("/")
     is_host = slash and ("." in first or ":" in first or first == "localhost" or first != first.lower())
     return first if is_host else "docker.io"
 
 
 def auth_for(config: ConfigFile, reference: str) -> Auth | None:
-    """Return what is known for the registry of a reference; None where nothing is, or config.json cannot be read.
+    """Return the credentials for the registry of a reference. Return None without any, or if config.json is unreadable.
 
     Raise InvalidInput for damaged credentials, Unavailable for a helper that does not work.
     """
     if config.problem:
         return None
     registry = registry_of(reference)
-    known = CredentialFile(config.path).get(registry)
-    return to_auth(registry, known) if known else None
+    credentials = CredentialFile(config.path).get(registry)
+    return to_auth(registry, credentials) if credentials else None
 
 
 def all_auths(config: ConfigFile) -> dict[str, Auth]:
-    """Return all that is known, for a build that may pull from any registry."""
+    """Return all credentials, for a build that may pull from any registry."""
     if config.problem:
         return {}
-    return {name: to_auth(name, known) for name, known in CredentialFile(config.path).all().items()}
+    return {name: to_auth(name, credentials) for name, credentials in CredentialFile(config.path).all().items()}
 
 
 def to_auth(registry: str, credentials: Credentials) -> Auth:
-    """Docker's AuthConfig; what is empty is left out."""
+    """Return Docker's AuthConfig, without empty fields."""
     fields = {
         "username": credentials.username,
         "password": credentials.password,
@@ -46,17 +46,17 @@ def to_auth(registry: str, credentials: Credentials) -> Auth:
 
 
 def split_reference(text: str) -> tuple[str, str]:
-    """("repository", "tag") of "repository:tag", or of "repository@digest"; the second is "" where there is none.
+    """Return ("repository", "tag") of "repository:tag", or of "repository@digest". The second is "" if it is missing.
 
-    A colon before the last slash is the registry's port. Raises InvalidInput for what is no name: the daemon, given
-    the two parts, could no longer tell.
+    A colon before the last slash belongs to the registry's port. Raise InvalidInput for an invalid name: the daemon
+    could not recognise it from its two parts.
     """
     from lamina.formats.reference import Reference
 
     if text:
         Reference.parse(text)
-    repository, at, digest = text.partition("@")
-    if at:
+    repository, at_sign, digest = text.partition("@")
+    if at_sign:
         return repository, digest
     name, colon, tag = text.rpartition(":")
     if not colon or "/" in tag:

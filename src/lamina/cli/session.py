@@ -27,9 +27,9 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """From flags, environment and config.json. Raise InvalidInput where they contradict each other.
+        """Return the settings from flags, environment and config.json. Raise InvalidInput for a contradiction.
 
-        A config.json that cannot be read is told on stderr, and does not count.
+        An unreadable config.json is reported on stderr and ignored.
         """
         from lamina.cli.settings import read_settings
 
@@ -40,14 +40,14 @@ class Session:
 
     @property
     def is_up(self) -> bool:
-        """Whether the default daemon listens already."""
+        """Return whether the default daemon listens already."""
         from lamina.cli.start_daemon import listens
 
         return listens(self.settings.address.path)
 
     @cached_property
     def client(self) -> Client:
-        """The daemon's client. The default daemon is started where it is not up."""
+        """Return the daemon's client. Start the default daemon if it is down."""
         from lamina.client.client import Client
 
         settings = self.settings

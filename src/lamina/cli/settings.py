@@ -36,12 +36,12 @@ class Settings:
 
     @property
     def context(self) -> str:
-        """The context in use; "default" where none is."""
+        """Return the name of the context in use; "default" without any."""
         return self._endpoint.context
 
     @property
     def is_default(self) -> bool:
-        """Whether it is lamina's own default daemon, which may be started."""
+        """Return whether this is lamina's own default daemon, which a command may start."""
         return not self._endpoint.host
 
     @cached_property
@@ -56,17 +56,17 @@ class Settings:
 
     @property
     def version(self) -> str | None:
-        """DOCKER_API_VERSION, which ends negotiation."""
+        """Return DOCKER_API_VERSION. With it the client does not negotiate."""
         return os.environ.get("DOCKER_API_VERSION") or None
 
     @property
     def headers(self) -> dict[str, str]:
-        """HttpHeaders of config.json."""
+        """Return HttpHeaders of config.json."""
         return {str(name): str(value) for name, value in self.config.mapping("HttpHeaders").items()}
 
 
 def read_settings(flags: Mapping[str, Any]) -> Settings:
-    """Raises InvalidInput for contradicting flags, NotFound for an unknown context."""
+    """Return the settings. Raise InvalidInput for contradicting flags, NotFound for an unknown context."""
     config = ConfigFile(config_folder(flags.get("config", "")))
     return Settings(flags, _endpoint(flags, config), config)
 
@@ -134,19 +134,19 @@ class ConfigFile:
             self.problem = f"{self.path} holds no JSON object"
 
     def text(self, key: str) -> str:
-        """A value that is a string; "" where it is missing or something else."""
+        """Return a value that is a string, else ""."""
         value = self.document.get(key)
         return value if isinstance(value, str) else ""
 
     def mapping(self, key: str) -> Mapping[str, Any]:
-        """A value that is an object; an empty one where it is missing or something else."""
+        """Return a value that is an object, else an empty one."""
         value = self.document.get(key)
         return value if isinstance(value, dict) else {}
 
     def save(self) -> None:
-        """Replace the file at once, readable by its owner only: it may hold credentials.
+        """Replace the file atomically. It is readable by its owner only, because it may hold credentials.
 
-        Raise InvalidInput where it could not be read: what is in it would be lost.
+        Raise InvalidInput if the file could not be read, because its content would be lost.
         """
         if self.problem:
             raise InvalidInput(self.problem, advice="Mend or remove the file first")
@@ -159,5 +159,5 @@ class ConfigFile:
 
 
 def config_folder(flag: str = "") -> Path:
-    """`--config`, else `DOCKER_CONFIG`, else ~/.docker."""
+    """Return the folder of `--config`, else of `DOCKER_CONFIG`, else ~/.docker."""
     return Path(flag or os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")

@@ -18,10 +18,10 @@ PATIENCE = 20.0  # seconds a daemon may take until it listens
 
 
 def ensure_running(path: str) -> None:
-    """Return when a daemon listens at the socket `path`; start one, detached, where there is none.
+    """Return when a daemon listens at the socket `path`. Start one in the background if none does.
 
-    Of several commands at once one starts it and the others wait. Raises Unavailable, naming its log file, where it
-    does not come up.
+    If several commands run at once, one starts the daemon and the others wait. Raise Unavailable, naming the daemon's
+    log file, if it does not come up.
     """
     if listens(path):
         return
@@ -40,7 +40,7 @@ def ensure_running(path: str) -> None:
 
 
 def listens(path: str) -> bool:
-    """Whether somebody answers at the socket."""
+    """Return whether a server accepts connections at the socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
@@ -81,7 +81,7 @@ def _wait(ready: socket.socket, child: int) -> None:
 
 
 def _spawn(path: str, notice: Path, log: Path) -> int:
-    """A daemon in a session of its own, its output in the log file. Its pid."""
+    """Start a daemon in its own session, with its output in the log file. Return its pid."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     command = [sys.executable, "-m", "lamina", "daemon", "--host", f"unix://{path}"]

@@ -45,7 +45,7 @@ class Row:
         return self._columns[name].value(self._document, self._trunc)
 
     def as_json(self) -> object:
-        """All columns, in the order of their names."""
+        """Return all columns, in the order of their names."""
         return {name: self.field(name, ()) for name in sorted(self._columns)}
 
 
@@ -65,22 +65,22 @@ class Headers:
 
 
 def short_id(identifier: str) -> str:
-    """The first 12 digits of an ID, without its algorithm."""
+    """Return the first 12 digits of an ID, without its algorithm."""
     return identifier.removeprefix("sha256:")[:12]
 
 
 def natural(text: str) -> list[str | int]:
-    """A key that sorts numbers in names by their value, as Docker's lists do: "a2" before "a10"."""
-    return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"(\d+)", text))]
+    """Return a key that sorts numbers in names by their value, as Docker does: "a2" before "a10"."""
+    return [int(part) if position % 2 else part for position, part in enumerate(re.split(r"(\d+)", text))]
 
 
 def ellipsis(text: str, width: int) -> str:
-    """At most `width` characters, the last one … where something was cut off."""
+    """Return at most `width` characters. A text that was cut ends in …."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def joined_labels(document: Mapping[str, Any]) -> str:
-    """Labels as `a=1,b=2`."""
+    """Return labels as `a=1,b=2`."""
     return ",".join(sorted(f"{name}={value}" for name, value in (document.get("Labels") or {}).items()))
 
 
@@ -96,10 +96,10 @@ def aligned(lines: Sequence[Sequence[str]], minimum: int = MINIMUM) -> list[str]
     lines = [[printable(cell) for cell in cells] for cells in lines]
     widths: list[int] = []
     for cells in lines:
-        for at, cell in enumerate(cells[:-1]):
-            if at == len(widths):
+        for column, cell in enumerate(cells[:-1]):
+            if column == len(widths):
                 widths.append(minimum)
-            widths[at] = max(widths[at], len(cell) + GAP)
+            widths[column] = max(widths[column], len(cell) + GAP)
     return ["".join(c.ljust(w) for c, w in zip(cells[:-1], widths, strict=False)) + cells[-1] for cells in lines]
 
 
@@ -130,7 +130,7 @@ def print_rows(
 
 
 def formatted(rows: Sequence[Row], columns: Columns, form: str) -> list[str]:
-    """The lines of rows under a --format that is not the default."""
+    """Return the lines of rows under a --format that is not the default. Raise InvalidInput."""
     from lamina.cli.template import Template
     from lamina.cli.template.functions import to_json
 
@@ -153,24 +153,24 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def ago(epoch: float) -> str:
-    """How long a moment is past: "2 hours ago"."""
+    """Return how long ago a moment was: "2 hours ago"."""
     return f"{human_duration(max(0.0, time.time() - epoch))} ago"
 
 
 def created_at(epoch: float) -> str:
-    """A moment in local time, as Docker's tables show it: "2026-05-07 20:33:45 +0000 UTC"."""
+    """Return a moment in local time, as Docker's tables show it: "2026-05-07 20:33:45 +0000 UTC"."""
     return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(epoch))
 
 
 def rfc3339(epoch: float) -> str:
-    """A moment in local time with its zone: "2026-05-07T20:33:45Z"."""
+    """Return a moment in local time with its zone: "2026-05-07T20:33:45Z"."""
     zone = time.strftime("%z", time.localtime(epoch))
-    shown = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(epoch)) + shown
+    suffix = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(epoch)) + suffix
 
 
 def rfc3339_nano(nanoseconds: int) -> str:
-    """`rfc3339` with nine digits of the second."""
+    """Return `rfc3339` with nine digits of the second."""
     base = rfc3339(nanoseconds // 10**9)
     return f"{base[:19]}.{nanoseconds % 10**9:09d}{base[19:]}"
 

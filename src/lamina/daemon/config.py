@@ -105,10 +105,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
-    """Settings from what was given on the command line, under daemon.json's names, and the file.
+    """Return the settings of the command line's flags, under daemon.json's keys, and of the file.
 
-    `config_file` None means the usual place, where it may be missing. Raises InvalidInput for a file that cannot be
-    read, an unknown key or value (named), and for a setting that both give.
+    If `config_file` is None, the usual file is read, which may be missing. Raise InvalidInput for an unreadable file,
+    for an unknown key or a wrong value, and for a setting that both flags and file give.
     """
     from_file = _read(config_file)
     twice = sorted(set(flags) & set(from_file) - {"hosts"})
@@ -117,8 +117,8 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
         message = "the following directives are specified both as a flag and in the configuration file"
         raise InvalidInput(f"{message}: {named}")
     merged = {**_own_roots(), **from_file, **flags}
-    known = {field.encode_name for field in msgspec.structs.fields(Options)}
-    unknown = sorted(set(merged) - known)
+    keys = {field.encode_name for field in msgspec.structs.fields(Options)}
+    unknown = sorted(set(merged) - keys)
     if unknown:
         raise InvalidInput(f"the following directives don't match any configuration option: {', '.join(unknown)}")
     try:
@@ -136,7 +136,7 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
 
 
 def _own_roots() -> dict[str, str]:
-    """Where the directories are for a user who is not root (XDG Base Directory Specification)."""
+    """Return the directories for a user who is not root (XDG Base Directory Specification)."""
     if os.geteuid() == 0:
         return {}
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
@@ -160,7 +160,7 @@ def _read(config_file: Path | None) -> dict[str, Any]:
 
 
 def listen_on(options: Options) -> tuple[str, ...]:
-    """The addresses to serve: those that were named, else the usual socket."""
+    """Return the addresses to serve: the configured ones, else the usual socket."""
     return options.hosts or (DEFAULT_HOST if os.geteuid() == 0 else f"unix://{_user_socket()}",)
 
 

@@ -31,7 +31,7 @@ class Listener:
     path: Path | None = None
 
     def close(self) -> None:
-        """Closes and removes; a second call does nothing."""
+        """Close the socket and remove its file. A second call does nothing."""
         self.socket.close()
         if self.path is not None:
             with suppress(OSError):  # gone already
@@ -39,7 +39,7 @@ class Listener:
 
 
 def listen(host: str, options: Options) -> list[Listener]:
-    """Binds `unix://PATH`, `tcp://HOST:PORT` or `fd://`. Raises InvalidInput, Conflict (in use), Unavailable."""
+    """Bind `unix://PATH`, `tcp://HOST:PORT` or `fd://`. Raise InvalidInput, Conflict (in use) or Unavailable."""
     scheme, separator, rest = host.partition("://")
     if not separator:
         scheme, rest = "tcp", host
@@ -73,7 +73,7 @@ def _unix(path: Path, group: str) -> Listener:
 
 
 def _remove_stale(path: Path) -> None:
-    """A socket file that nobody listens on is left from a crash. Raises Conflict where somebody does."""
+    """Remove a socket file that a crashed daemon left. Raise Conflict if a daemon listens on it."""
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise Conflict(f"{path} exists and is no socket")
@@ -86,7 +86,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def _group_id(name: str) -> int:
-    """The group's id; root's where it does not exist, -1 (no change) without privileges."""
+    """Return the group's id: 0 if there is no such group, and -1 (no change) without privileges."""
     if os.geteuid() != 0:
         return -1
     if name.isdecimal():
@@ -104,7 +104,7 @@ def listener_names(hosts: Iterable[str]) -> frozenset[str]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """The name and the port, either of which may be missing."""
+    """Return the name and the port. Either may be missing."""
     name, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", "")
     return name.strip("[]") or "127.0.0.1", port
 
@@ -129,7 +129,7 @@ def _tcp(text: str, options: Options) -> Listener:
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:
-    """`tlsverify` asks clients for a certificate that `tlscacert` vouches for; `tls` alone does not."""
+    """Return the TLS context, or None. With `tlsverify`, clients need a certificate that `tlscacert` signed."""
     if not (options.tls or options.tlsverify):
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -147,7 +147,7 @@ def _tls(options: Options) -> ssl.SSLContext | None:
 
 
 def _passed() -> list[Listener]:
-    """Sockets that systemd opened for us (`-H fd://`)."""
+    """Return the sockets that systemd opened for us (`-H fd://`). Raise Unavailable without any."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         raise Unavailable("no sockets were passed to the daemon", advice="-H fd:// works below a systemd socket unit")
     count = int(os.environ.get("LISTEN_FDS", "0"))

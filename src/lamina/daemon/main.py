@@ -37,8 +37,11 @@ _HEAD_LIMIT = 64 << 10  # bytes of a request line or header: `buildargs` and `X-
 
 
 def serve(options: Options) -> None:
-    """Runs a daemon until SIGTERM or SIGINT. Raises what starting meets: Conflict for a data root, socket or pid file
-    in use, InvalidInput, Unavailable. Containers keep running afterwards, unless live-restore is off."""
+    """Run a daemon until SIGTERM or SIGINT.
+
+    Raise Conflict if the data root, a socket or the pid file is in use, InvalidInput, or Unavailable. Containers keep
+    running afterwards, unless live-restore is off.
+    """
     make_private_by_default()
     _log(options)
     raise_limit()
@@ -85,13 +88,13 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
 
 
 def browser_guard(options: Options) -> BrowserGuard:
-    """Return what the API takes from browsers by the settings."""
+    """Return the guard that lets in the configured hosts and origins."""
     names = {name.lower() for name in options.allowed_hosts} | listener_names(options.hosts)
     return BrowserGuard(frozenset(names), frozenset(options.allowed_origins))
 
 
 def engine_settings(options: Options) -> EngineSettings:
-    """What the Engine is to know of the settings."""
+    """Return the part of the settings that the Engine needs."""
     return EngineSettings(
         bip=options.bip or None,
         bridge=options.bridge or None,
@@ -173,7 +176,7 @@ class _pidfile:
 
 
 def _is_python(pid: int) -> bool:
-    """Whether the process is alive and could be a daemon of ours: pids are given out again."""
+    """Return whether the process is alive and could be our daemon: the kernel reuses pids."""
     try:
         return b"daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -181,7 +184,7 @@ def _is_python(pid: int) -> bool:
 
 
 def _tell_systemd(message: str) -> None:
-    """sd_notify(3), where a unit of Type=notify runs us."""
+    """Send sd_notify(3) to systemd, if a unit of Type=notify runs us."""
     import socket
 
     path = os.environ.get("NOTIFY_SOCKET", "")

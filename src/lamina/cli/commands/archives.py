@@ -16,9 +16,9 @@ from lamina.errors import InvalidInput
 
 
 def write_archive(write: Callable[[IO[bytes]], None], output: str) -> None:
-    """Lets `write` fill a file, which appears whole or not at all, or stdout where `output` is empty.
+    """Let `write` fill the file `output`, which appears whole or not at all. An empty `output` means stdout.
 
-    Raises InvalidInput where stdout is a terminal.
+    Raise InvalidInput if stdout is a terminal.
     """
     if not output or output == "-":
         if sys.stdout.isatty():

@@ -29,13 +29,13 @@ sig_proxy_option = click.option("--sig-proxy/--no-sig-proxy", default=True, help
 @click.pass_obj
 def attach(session: Session, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
     """Attach your terminal to a running container; its exit code becomes yours."""
-    found = session.client.containers.get(container)
-    if not found.running:
+    details = session.client.containers.get(container)
+    if not details.running:
         raise Conflict("cannot attach to a stopped container", advice=f"Start it with `lamina start -a {container}`")
-    if found.state == "paused":
+    if details.state == "paused":
         raise Conflict("cannot attach to a paused container", advice=f"See `lamina unpause {container}`")
-    stdin = not no_stdin and bool(found["Config"].get("OpenStdin"))
-    return _attend(session, found.id, found.tty, stdin, detach_keys, sig_proxy, start=False)
+    stdin = not no_stdin and bool(details["Config"].get("OpenStdin"))
+    return _attend(session, details.id, details.tty, stdin, detach_keys, sig_proxy, start=False)
 
 
 @command("""
@@ -59,9 +59,9 @@ def start(
         return for_each_named(names, containers.start)
     if len(names) > 1:
         raise InvalidInput("you cannot start and attach multiple containers at once")
-    found = containers.get(names[0])
-    stdin = interactive and bool(found["Config"].get("OpenStdin"))
-    return _attend(session, found.id, found.tty, stdin, detach_keys, sig_proxy and not found.tty, start=True)
+    details = containers.get(names[0])
+    stdin = interactive and bool(details["Config"].get("OpenStdin"))
+    return _attend(session, details.id, details.tty, stdin, detach_keys, sig_proxy and not details.tty, start=True)
 
 
 def _attend(

@@ -142,15 +142,15 @@ def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
 
 
 def arguments(pairs: tuple[str, ...]) -> dict[str, str | None]:
-    """The values of --build-arg; a name alone takes its value from the environment, and SOURCE_DATE_EPOCH always.
+    """Return the values of --build-arg. A name alone, and SOURCE_DATE_EPOCH always, comes from the environment.
 
-    Raises InvalidInput for a value without a name.
+    Raise InvalidInput for a value without a name.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    given: dict[str, str | None] = {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
+    values: dict[str, str | None] = {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name:
             raise InvalidInput(f"invalid build argument {pair!r}", advice="Write it as NAME=VALUE, or NAME")
-        given[name] = value if equals else os.environ.get(name)
-    return given
+        values[name] = value if equals else os.environ.get(name)
+    return values

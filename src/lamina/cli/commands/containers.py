@@ -42,8 +42,8 @@ def _image(document: Document, trunc: bool) -> str:
     image = str(document.get("Image") or "<no image>")
     if not trunc:
         return image
-    name, at, _ = image.partition("@")
-    if at:
+    name, at_sign, _ = image.partition("@")
+    if at_sign:
         return name
     full = image.removeprefix("sha256:")
     is_id = len(full) == 64 and document.get("ImageID", "").removeprefix("sha256:") == full
@@ -57,8 +57,8 @@ def _command(document: Document, trunc: bool) -> str:
 
 def _size(document: Document, trunc: bool) -> str:
     own, root = document.get("SizeRw") or 0, document.get("SizeRootFs") or 0
-    shown = human_size(own, 3)
-    return f"{shown} (virtual {human_size(root, 3)})" if root > 0 else shown
+    text = human_size(own, 3)
+    return f"{text} (virtual {human_size(root, 3)})" if root > 0 else text
 
 
 def _mounts(document: Document, trunc: bool) -> str:
@@ -75,7 +75,7 @@ def _networks(document: Document, trunc: bool) -> str:
 
 
 def displayed_ports(ports: Sequence[Mapping[str, Any]]) -> str:
-    """Ports as `ps` shows them: "0.0.0.0:8080->80/tcp, 53/udp"; neighbours become ranges."""
+    """Return ports as `ps` shows them: "0.0.0.0:8080->80/tcp, 53/udp". Neighbours become ranges."""
     groups: dict[tuple[str, str, bool], list[list[int]]] = {}
     mapped: list[str] = []
     for port in sorted(ports, key=lambda p: (p["PrivatePort"], p.get("IP", ""), p.get("PublicPort", 0), p["Type"])):
@@ -156,9 +156,9 @@ def ps(
     limit = 1 if latest else last if last > 0 else None
     form = format_ or (session.settings.config.text("psFormat") if not quiet else "")
     wants_size = size or ".Size" in form
-    found = session.client.containers.list(all=all_, limit=limit, size=wants_size, filters=filters(filter_))
+    containers = session.client.containers.list(all=all_, limit=limit, size=wants_size, filters=filters(filter_))
     columns = (*DEFAULT, "Size") if size else DEFAULT
-    print_rows(found, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
+    print_rows(containers, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 
 @command("""
@@ -210,8 +210,8 @@ KINDS = {0: "C", 1: "A", 2: "D"}
 @click.pass_obj
 def top(session: Session, container: str, options: tuple[str, ...]) -> None:
     """Display the running processes of a container."""
-    found = session.client.containers.top(container, " ".join(options))
-    write_lines(aligned([found["Titles"], *(found.get("Processes") or ())], minimum=20))
+    processes = session.client.containers.top(container, " ".join(options))
+    write_lines(aligned([processes["Titles"], *(processes.get("Processes") or ())], minimum=20))
 
 
 @command("lamina diff app1")
@@ -238,10 +238,10 @@ def port(session: Session, container: str, private: str | None) -> None:
             for binding in ports[name] or ():
                 print(f"{name} -> {_address(binding)}")
         return
-    wanted = private if "/" in private else f"{private}/tcp"
-    if not ports.get(wanted):
-        raise NotFound(f"No public port '{wanted}' published for {container}")
-    for binding in ports[wanted]:
+    key = private if "/" in private else f"{private}/tcp"
+    if not ports.get(key):
+        raise NotFound(f"No public port '{key}' published for {container}")
+    for binding in ports[key]:
         print(_address(binding))
 
 

@@ -118,8 +118,8 @@ def inspect(session: Session, names: tuple[str, ...], format_: str) -> None:
     store = ContextStore(session.settings.config.folder)
     host = f"unix://{default_socket()}"
     default = {"Name": "default", "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
-    wanted = names or (session.settings.context,)
-    documents = [default if name == "default" else store.get(name).document for name in wanted]
+    listed = names or (session.settings.context,)
+    documents = [default if name == "default" else store.get(name).document for name in listed]
     if format_:
         from lamina.cli.template import Template
 

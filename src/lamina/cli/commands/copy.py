@@ -58,7 +58,7 @@ def cp(session: Session, source: str, target: str, archive: bool, follow_link: b
 
 
 def _from_container(containers: Containers, name: str, path: str, target: str, keep_owner: bool, follow: bool) -> None:
-    asked = path
+    requested = path
     if follow:
         path = _followed(containers, name, path)[0]
     stat, chunks = containers.get_archive(name, path)
@@ -67,12 +67,12 @@ def _from_container(containers: Containers, name: str, path: str, target: str, k
             sys.stdout.buffer.write(chunk)
         return
 
-    source = Source(_top(asked), bool(stat["mode"] & GO_DIRECTORY))
+    source = Source(_top(requested), bool(stat["mode"] & GO_DIRECTORY))
     unpack(chunks, _top(path), place(source, local_target(target)), keep_owner=keep_owner)
 
 
 def _top(path: str) -> str:
-    """How the names in the archive of a path in a container begin; "" for what a directory, or the root, holds."""
+    """Return what the names in the archive of a path begin with: "" for a directory's contents, or for the root."""
     return "" if names_contents(path) else posixpath.basename(posixpath.normpath(posixpath.join("/", path)))
 
 
@@ -91,7 +91,7 @@ def _to_container(containers: Containers, path: str, name: str, target: str, kee
 
 
 def _destination(containers: Containers, name: str, path: str) -> Target:
-    """What is at a path in a container to copy to. Raise InvalidInput for a device, NotFound for no container."""
+    """Return the target of a path in a container. Raise InvalidInput for a device, NotFound for no container."""
     path, stat = _followed(containers, name, path)
     if stat is None:
         containers.get(name)  # an unknown container is an error, a path that is not there may be made
@@ -102,7 +102,7 @@ def _destination(containers: Containers, name: str, path: str) -> Target:
 
 
 def _followed(containers: Containers, name: str, path: str) -> tuple[str, dict[str, Any] | None]:
-    """Where a path in a container leads when a symbolic link at its end is followed, and its stat; None for nothing."""
+    """Follow a symbolic link at the end of a container's path. Return the path and its stat, or None for no file."""
     try:
         stat = containers.stat_path(name, path)
         if stat["mode"] & GO_SYMLINK and stat["linkTarget"]:
@@ -114,7 +114,7 @@ def _followed(containers: Containers, name: str, path: str) -> tuple[str, dict[s
 
 
 def _local_entries(path: str, name: str, follow: bool) -> Iterator[Packed]:
-    """The file or directory `path` of this machine under `name`, with all it holds."""
+    """Yield the local file or directory `path`, and all that is in it, under `name`."""
     if name:
         yield Packed(name, path, follow=follow)
     if not os.path.isdir(path) or (os.path.islink(path) and not follow):

@@ -84,7 +84,7 @@ def daemon(
     config_file: Path | None,
     log_opt: tuple[str, ...],
     default_address_pool: tuple[str, ...],
-    **given: Any,
+    **flag_values: Any,
 ) -> None:
     """Run the engine in the foreground and serve the Docker Engine API.
 
@@ -94,7 +94,7 @@ def daemon(
     from lamina.daemon.config import load
     from lamina.daemon.main import serve
 
-    flags = _flags(given)
+    flags = _flags(flag_values)
     if hosts:
         flags["hosts"] = list(hosts)
     if log_opt:
@@ -104,16 +104,16 @@ def daemon(
     serve(load(flags, config_file))
 
 
-def _flags(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, under daemon.json's keys; what was not is left out."""
-    found: dict[str, Any] = {}
-    for name, value in given.items():
+def _flags(flag_values: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags that were given, under their keys in daemon.json."""
+    settings: dict[str, Any] = {}
+    for name, value in flag_values.items():
         if value is None or (value is False and name == "debug") or value == ():
             continue
         flag = name.replace("_", "-")
         key = _LISTS[flag][0] if flag in _LISTS else flag
-        found[key] = list(value) if isinstance(value, tuple) else value
-    return found
+        settings[key] = list(value) if isinstance(value, tuple) else value
+    return settings
 
 
 def _pool(text: str) -> dict[str, Any]:

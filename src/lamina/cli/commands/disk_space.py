@@ -19,7 +19,7 @@ force_option = switch("-f", "--force", help="Do not ask")
 
 
 def confirmed(force: bool, warning: str) -> bool:
-    """Whether to go on: the user said so, on the command line or when asked."""
+    """Return whether to go on. Ask, unless the command line says `--force`."""
     if force:
         return True
     sys.stdout.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
@@ -27,32 +27,32 @@ def confirmed(force: bool, warning: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _containers(client: Client, wanted: Mapping[str, list[str]]) -> int:
-    answer = client.containers.prune(wanted)
+def _containers(client: Client, conditions: Mapping[str, list[str]]) -> int:
+    answer = client.containers.prune(conditions)
     _tell("Deleted Containers:", answer.get("ContainersDeleted"))
     return answer.reclaimed
 
 
-def _networks(client: Client, wanted: Mapping[str, list[str]]) -> int:
-    _tell("Deleted Networks:", client.networks.prune(wanted).get("NetworksDeleted"))
+def _networks(client: Client, conditions: Mapping[str, list[str]]) -> int:
+    _tell("Deleted Networks:", client.networks.prune(conditions).get("NetworksDeleted"))
     return 0
 
 
-def _volumes(client: Client, wanted: Mapping[str, list[str]]) -> int:
-    answer = client.volumes.prune(wanted)
+def _volumes(client: Client, conditions: Mapping[str, list[str]]) -> int:
+    answer = client.volumes.prune(conditions)
     _tell("Deleted Volumes:", answer.get("VolumesDeleted"))
     return answer.reclaimed
 
 
-def _images(client: Client, wanted: Mapping[str, list[str]]) -> int:
-    answer = client.images.prune(wanted)
+def _images(client: Client, conditions: Mapping[str, list[str]]) -> int:
+    answer = client.images.prune(conditions)
     lines = [f"{verb.lower()}: {name}" for item in answer.get("ImagesDeleted") or () for verb, name in item.items()]
     _tell("Deleted Images:", lines)
     return answer.reclaimed
 
 
-def _builds(client: Client, wanted: Mapping[str, list[str]], everything: bool = False) -> int:
-    answer = client.prune_build_cache(wanted, all=everything)
+def _builds(client: Client, conditions: Mapping[str, list[str]], everything: bool = False) -> int:
+    answer = client.prune_build_cache(conditions, all=everything)
     _tell("Deleted build cache objects:", answer.get("CachesDeleted"))
     return int(answer.get("SpaceReclaimed") or 0)
 
@@ -78,8 +78,8 @@ def _prune(session: Session, force: bool, warning: str, action: Callable[[Client
 @click.pass_obj
 def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) -> None:
     """Remove all stopped containers."""
-    wanted = filters(filter_)
-    _prune(session, force, "WARNING! This will remove all stopped containers.", lambda c: _containers(c, wanted))
+    conditions = filters(filter_)
+    _prune(session, force, "WARNING! This will remove all stopped containers.", lambda c: _containers(c, conditions))
 
 
 @command("lamina network prune -f", name="prune")
@@ -88,9 +88,9 @@ def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) ->
 @click.pass_obj
 def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> None:
     """Remove all networks that no container uses."""
-    wanted = filters(filter_)
+    conditions = filters(filter_)
     warning = "WARNING! This will remove all custom networks not used by at least one container."
-    _prune(session, force, warning, lambda client: _networks(client, wanted), total=False)
+    _prune(session, force, warning, lambda client: _networks(client, conditions), total=False)
 
 
 @command("lamina volume prune -f --all", name="prune")
@@ -100,12 +100,12 @@ def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> N
 @click.pass_obj
 def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
     """Remove local volumes that no container uses."""
-    wanted = filters(filter_)
+    conditions = filters(filter_)
     if all_:
-        wanted["all"] = ["true"]
+        conditions["all"] = ["true"]
     kind = "all" if all_ else "anonymous"
     warning = f"WARNING! This will remove {kind} local volumes not used by at least one container."
-    _prune(session, force, warning, lambda client: _volumes(client, wanted))
+    _prune(session, force, warning, lambda client: _volumes(client, conditions))
 
 
 @command("lamina image prune -a --filter until=240h", name="prune")
@@ -115,9 +115,9 @@ def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force:
 @click.pass_obj
 def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
     """Remove images that nothing uses."""
-    wanted = {**filters(filter_), "dangling": ["false" if all_ else "true"]}
+    conditions = {**filters(filter_), "dangling": ["false" if all_ else "true"]}
     what = "all images without at least one container associated to them" if all_ else "all dangling images"
-    _prune(session, force, f"WARNING! This will remove {what}.", lambda client: _images(client, wanted))
+    _prune(session, force, f"WARNING! This will remove {what}.", lambda client: _images(client, conditions))
 
 
 @command("lamina builder prune -f", name="prune")
@@ -127,9 +127,9 @@ def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: 
 @click.pass_obj
 def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
     """Remove build cache."""
-    wanted = filters(filter_)
+    conditions = filters(filter_)
     warning = f"WARNING! This will remove all {'' if all_ else 'dangling '}build cache."
-    _prune(session, force, warning, lambda client: _builds(client, wanted, all_))
+    _prune(session, force, warning, lambda client: _builds(client, conditions, all_))
 
 
 @command("lamina system prune -f --volumes", name="prune")
@@ -140,8 +140,8 @@ def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: 
 @click.pass_obj
 def prune_system(session: Session, all_: bool, filter_: tuple[str, ...], force: bool, volumes: bool) -> None:
     """Remove stopped containers, unused networks, dangling images and unused build cache."""
-    wanted = filters(filter_)
-    _prune(session, force, _warning(all_, volumes), lambda client: _everything(client, wanted, all_, volumes))
+    conditions = filters(filter_)
+    _prune(session, force, _warning(all_, volumes), lambda client: _everything(client, conditions, all_, volumes))
 
 
 def _warning(all_: bool, volumes: bool) -> str:
@@ -152,12 +152,12 @@ def _warning(all_: bool, volumes: bool) -> str:
     return "WARNING! This will remove:\n" + "\n".join(f"  - {item}" for item in items) + "\n"
 
 
-def _everything(client: Client, wanted: Mapping[str, list[str]], all_: bool, volumes: bool) -> int:
-    reclaimed = _containers(client, wanted) + _networks(client, wanted)
+def _everything(client: Client, conditions: Mapping[str, list[str]], all_: bool, volumes: bool) -> int:
+    reclaimed = _containers(client, conditions) + _networks(client, conditions)
     if volumes:
-        reclaimed += _volumes(client, {name: value for name, value in wanted.items() if name != "until"})
-    reclaimed += _images(client, {**wanted, "dangling": ["false" if all_ else "true"]})
-    return reclaimed + _builds(client, wanted, all_)
+        reclaimed += _volumes(client, {name: value for name, value in conditions.items() if name != "until"})
+    reclaimed += _images(client, {**conditions, "dangling": ["false" if all_ else "true"]})
+    return reclaimed + _builds(client, conditions, all_)
 
 
 Document = Mapping[str, Any]
@@ -187,7 +187,7 @@ def _reclaimable(document: Document) -> str:
 
 
 def summary(usage: Document) -> list[dict[str, Any]]:
-    """A row for each kind of thing: how many, how many in use, bytes, and bytes that could go."""
+    """Return a row for each kind of object: how many, how many in use, bytes, and bytes that a prune would free."""
     images, containers = usage.get("Images") or (), usage.get("Containers") or ()
     volumes, cache = usage.get("Volumes") or (), usage.get("BuildCache") or ()
     total = usage.get("LayersSize") or 0
@@ -242,7 +242,7 @@ def df(session: Session, format_: str, verbose: bool) -> None:
 
 
 def _named(usage: Document) -> dict[str, Any]:
-    """All of it for a template or as JSON, with Docker's names: a list of rows for each kind of thing."""
+    """Return all rows for a template or as JSON, in a list for each kind of object. The names are Docker's."""
     from lamina.cli.commands import containers, images
     from lamina.cli.commands.volumes import VOLUMES
 
@@ -260,10 +260,10 @@ def _print_all(usage: Document) -> None:
     from lamina.cli.commands import containers, images
     from lamina.cli.commands.volumes import VOLUMES
 
-    shown = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
+    columns = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
     print("Images space usage:\n")
     first_names = [next(images.named_rows([image], digests=False)) for image in usage.get("Images") or ()]
-    print_rows(first_names, images.COLUMNS, shown)
+    print_rows(first_names, images.COLUMNS, columns)
     print("\nContainers space usage:\n")
     rows = [{**container, "SizeRootFs": 0} for container in usage.get("Containers") or ()]
     columns = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")

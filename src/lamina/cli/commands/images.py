@@ -70,22 +70,24 @@ WITH_DIGESTS = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 
 
 def named_rows(images: Iterable[Document], digests: bool) -> Iterator[Document]:
-    """Each image once for each of its tags; with `digests` once for each tag and digest of a repository."""
+    """Yield each image once for each of its tags. With `digests`, do so for each digest of the repository."""
     for image in images:
         tags = [split for text in image.get("RepoTags") or () if (split := _split_tag(text))[0] != NONE]
-        known = [split for text in image.get("RepoDigests") or () if (split := _split_digest(text))[0] != NONE]
-        names = list(_names(tags, known, digests)) or [(NONE, NONE, NONE)]
+        digest_names = [split for text in image.get("RepoDigests") or () if (split := _split_digest(text))[0] != NONE]
+        names = list(_names(tags, digest_names, digests)) or [(NONE, NONE, NONE)]
         for repository, tag, digest in names:
             yield {**image, "_repository": repository, "_tag": tag, "_digest": digest}
 
 
-def _names(tags: list[tuple[str, str]], known: list[tuple[str, str]], digests: bool) -> Iterator[tuple[str, str, str]]:
+def _names(
+    tags: list[tuple[str, str]], digest_names: list[tuple[str, str]], digests: bool
+) -> Iterator[tuple[str, str, str]]:
     tagged = {repository for repository, _ in tags}
     for repository, tag in tags:
-        found = [digest for name, digest in known if name == repository]
-        for digest in (found or [NONE]) if digests else [NONE]:
+        repository_digests = [digest for name, digest in digest_names if name == repository]
+        for digest in (repository_digests or [NONE]) if digests else [NONE]:
             yield repository, tag, digest
-    for repository, digest in known:
+    for repository, digest in digest_names:
         if repository not in tagged:
             yield repository, NONE, digest
 
@@ -106,7 +108,7 @@ def _created_by(document: Document, trunc: bool) -> str:
 
 
 def history_columns(human: bool) -> dict[str, Column]:
-    """The columns of `history`; sizes and times in words where `human`."""
+    """Return the columns of `history`. With `human`, sizes and times are in words."""
 
     def when(document: Document, trunc: bool) -> str:
         if not human:
@@ -151,14 +153,14 @@ def images(
     quiet: bool,
 ) -> None:
     """List images."""
-    wanted = filters(filter_)
+    conditions = filters(filter_)
     if reference:
-        wanted.setdefault("reference", []).append(reference)
+        conditions.setdefault("reference", []).append(reference)
     form = format_ or (session.settings.config.text("imagesFormat") if not quiet else "")
     digests = digests or ".Digest" in form
-    found = named_rows(session.client.images.list(all=all_, filters=wanted, digests=digests), digests)
+    rows = named_rows(session.client.images.list(all=all_, filters=conditions, digests=digests), digests)
     columns = WITH_DIGESTS if digests else DEFAULT
-    print_rows(found, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
+    print_rows(rows, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 
 @command("""
@@ -233,7 +235,7 @@ def commit(
 ) -> None:
     """Make an image from what a container changed, and print its ID."""
     repository, tag = split_reference(reference)
-    made = session.client.images.commit(
+    image = session.client.images.commit(
         container, repository, tag, message=message, author=author, changes=changes, pause=pause
     )
-    print(made.id)
+    print(image.id)

@@ -39,7 +39,7 @@ STRUCTS = {
 
 
 def _with_empties(value: Any) -> Any:
-    """The document with null lists and maps as empty ones, and structs where Docker's templates print such."""
+    """Return the document as Go has it: empty lists and maps for null, and structs where Docker's client has them."""
     if not isinstance(value, Mapping):
         return value
     return {name: _as_in_go(name, item) for name, item in value.items()}
@@ -72,30 +72,30 @@ def _get_any(client: Client, name: str, size: bool) -> Mapping[str, Any]:
 
 
 def _run(session: Session, getter: Getter, names: tuple[str, ...], form: str, size: bool = False) -> int:
-    found: list[Mapping[str, Any]] = []
-    code = for_each(names, lambda name: found.append(getter(session.client, name, size)))
+    documents: list[Mapping[str, Any]] = []
+    code = for_each(names, lambda name: documents.append(getter(session.client, name, size)))
     if form in ("", "json"):
-        _print_json(found, compact=form == "json")
+        _print_json(documents, compact=form == "json")
     else:
-        _print_template(found, form)
+        _print_template(documents, form)
     return code
 
 
-def _print_json(found: list[Mapping[str, Any]], compact: bool) -> None:
+def _print_json(documents: list[Mapping[str, Any]], compact: bool) -> None:
     from json import dumps
 
     if compact:
-        text = dumps([dict(document) for document in found], ensure_ascii=False, separators=(",", ":"))
+        text = dumps([dict(document) for document in documents], ensure_ascii=False, separators=(",", ":"))
     else:
-        text = dumps([dict(document) for document in found], ensure_ascii=False, indent=4)
+        text = dumps([dict(document) for document in documents], ensure_ascii=False, indent=4)
     sys.stdout.write(text + "\n")
 
 
-def _print_template(found: list[Mapping[str, Any]], form: str) -> None:
+def _print_template(documents: list[Mapping[str, Any]], form: str) -> None:
     from lamina.cli.template import Template
 
     template = Template.parse(form)
-    for document in found:
+    for document in documents:
         sys.stdout.write(template.render(_with_empties(document), empty_value) + "\n")
 
 
@@ -186,7 +186,7 @@ _EMPTY: tuple[tuple[frozenset[str], object], ...] = (
 
 
 def empty_value(name: str) -> object:
-    """What a field that is not there is worth in a template. Raises KeyError where Docker has no such field."""
+    """Return the value of a missing field in a template. Raise KeyError if Docker has no such field."""
     for names, value in _EMPTY:
         if name in names:
             return value

@@ -47,10 +47,10 @@ def _registries(session: Session, insecure: bool, *names: Reference) -> Iterator
 def _look(reference: Reference, client: RegistryClient) -> Entry:
     from lamina.distribution.manifest_lists import describe, read
 
-    found = read(reference, client)
-    if isinstance(found, Index):
+    manifest = read(reference, client)
+    if isinstance(manifest, Index):
         raise InvalidInput(f"{reference.familiar()} is a list itself", advice="Name its images by digest")
-    return Entry(reference, describe(reference, found, client), found)
+    return Entry(reference, describe(reference, manifest, client), manifest)
 
 
 @command("lamina manifest create team/app:1 team/app:1-amd64 team/app:1-arm64")
@@ -93,14 +93,14 @@ def annotate(
     """Say on which platform an image of a list runs."""
     target, drafts = _named(manifest_list), _drafts(session)
     entry = _entry(drafts, target, _named(manifest))
-    known = entry.descriptor.platform or Platform("", "")
-    wanted = [feature for given in os_features for feature in given.split(",")]
+    current = entry.descriptor.platform or Platform("", "")
+    added_features = [feature for text in os_features for feature in text.split(",")]
     platform = Platform(
-        system or known.os,
-        arch or known.architecture,
-        variant or known.variant,
-        os_version or known.os_version,
-        tuple(dict.fromkeys([*known.os_features, *wanted])),
+        system or current.os,
+        arch or current.architecture,
+        variant or current.variant,
+        os_version or current.os_version,
+        tuple(dict.fromkeys([*current.os_features, *added_features])),
     )
     drafts.save(target, entry._replace(descriptor=replace(entry.descriptor, platform=platform)))
 
@@ -137,16 +137,16 @@ def inspect(session: Session, names: tuple[str, ...], insecure: bool, verbose: b
 def _show_remote(name: Reference, client: RegistryClient, verbose: bool) -> None:
     from lamina.distribution.manifest_lists import read
 
-    found = read(name, client)
-    if isinstance(found, Manifest):
-        return _show(_look(name, client).document() if verbose else json.loads(found.raw), "\t")
+    document = read(name, client)
+    if isinstance(document, Manifest):
+        return _show(_look(name, client).document() if verbose else json.loads(document.raw), "\t")
     entries = []
-    for listed in found.manifests if verbose else ():
+    for listed in document.manifests if verbose else ():
         one = name.without_tag().with_digest(listed.digest)
         manifest = read(one, client)
         if isinstance(manifest, Manifest):
             entries.append(Entry(one, listed, manifest))
-    return _show_list(entries, found, verbose)
+    return _show_list(entries, document, verbose)
 
 
 def _show_one(entry: Entry, verbose: bool) -> None:

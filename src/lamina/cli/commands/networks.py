@@ -78,15 +78,15 @@ def create(session: Session, /, name: str, **flags: Any) -> None:
 
 
 def _pools(flags: dict[str, Any]) -> list[dict[str, Any]]:
-    """One pool for each subnet, with the gateway, range and addresses that lie in it."""
+    """Return a pool for each subnet, with the gateway, range and addresses that lie in it. Raise InvalidInput."""
     from ipaddress import ip_network
 
     try:
         pools: list[dict[str, Any]] = [{"Subnet": str(ip_network(s, strict=False))} for s in flags["subnets"]]
-        given = [("Gateway", text, text) for text in flags["gateway"]]
-        given += [("IPRange", text, text) for text in flags["ip_range"]]
-        given += [("AuxiliaryAddresses", text, text.partition("=")[2]) for text in flags["aux_address"]]
-        for key, text, address in given:
+        settings = [("Gateway", text, text) for text in flags["gateway"]]
+        settings += [("IPRange", text, text) for text in flags["ip_range"]]
+        settings += [("AuxiliaryAddresses", text, text.partition("=")[2]) for text in flags["aux_address"]]
+        for key, text, address in settings:
             pool = next((p for p in pools if _within(address, p["Subnet"])), None)
             if pool is None:
                 raise InvalidInput(f"no subnet holds {text}", advice="Give it with --subnet")
@@ -117,8 +117,8 @@ def _within(address: str, subnet: str) -> bool:
 def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, quiet: bool) -> None:
     """List networks."""
     form = format_ or (session.settings.config.text("networksFormat") if not quiet else "")
-    found = sorted(session.client.networks.list(filters(filter_)), key=lambda network: natural(network.name))
-    print_rows(found, NETWORKS, NETWORK_DEFAULT, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
+    networks = sorted(session.client.networks.list(filters(filter_)), key=lambda network: natural(network.name))
+    print_rows(networks, NETWORKS, NETWORK_DEFAULT, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 
 @command("lamina network rm web")

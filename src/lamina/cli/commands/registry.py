@@ -24,7 +24,7 @@ root_option = click.option("--root", default="", metavar="DIR", help="Where blob
 
 
 def store_options(function: FC) -> FC:
-    """The flags that name a registry's store."""
+    """Add the flags that name a registry's store."""
     return config_option(root_option(function))
 
 
@@ -38,8 +38,8 @@ def _config(config_file: str, root: str, listen: str = "") -> Config:
         raise Unsupported(str(error)) from error
 
     config = load(Path(config_file)) if config_file else Config()
-    given = {"listen": listen, "root": Path(root) if root else None}
-    return replace(config, **{name: value for name, value in given.items() if value})
+    overrides = {"listen": listen, "root": Path(root) if root else None}
+    return replace(config, **{name: value for name, value in overrides.items() if value})
 
 
 @command("""
@@ -102,11 +102,11 @@ def verify(config_file: str, root: str) -> int:
     config = _config(config_file, root)
     from lamina.registry import admin
 
-    found = admin.verify(config)
-    for problem in found.damaged:
+    report = admin.verify(config)
+    for problem in report.damaged:
         print(problem.message, file=sys.stderr)
-    print(f"{found.blobs} blobs with {human_size(found.bytes)}: {len(found.damaged) or 'none'} damaged")
-    return 1 if found.damaged else 0
+    print(f"{report.blobs} blobs with {human_size(report.bytes)}: {len(report.damaged) or 'none'} damaged")
+    return 1 if report.damaged else 0
 
 
 @command("""

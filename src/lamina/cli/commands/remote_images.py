@@ -16,7 +16,7 @@ from lamina.progress import Report, ignore
 
 
 def _chosen_tag(tag: str, all_tags: bool, quiet: bool) -> str:
-    """The tag to pull or push, "" for every one of the name. Raises InvalidInput for a tag beside --all-tags."""
+    """Return the tag to pull or push; "" means all tags. Raise InvalidInput for a tag together with --all-tags."""
     if all_tags and tag:
         raise InvalidInput("a tag can't be used with --all-tags")
     if all_tags or tag:
@@ -56,13 +56,13 @@ def pull(
     from lamina.formats.reference import Reference
 
     repository, tag = split_reference(reference)
-    known = Reference.parse(reference)
+    name = Reference.parse(reference)
     tag = _chosen_tag(tag, all_tags, quiet)
     auth = auth_for(session.settings.config, repository)
     session.client.images.pull(
         repository, tag, platform=platform, all_platforms=all_platforms, auth=auth, report=_report(quiet)
     )
-    named = known.name if all_tags else f"{known.name}{'@' if ':' in tag else ':'}{tag}"
+    named = name.name if all_tags else f"{name.name}{'@' if ':' in tag else ':'}{tag}"
     print(named)
 
 
@@ -109,11 +109,11 @@ def login(session: Session, server: str, password: str, password_stdin: bool, us
         if not password:
             raise InvalidInput("there is no password on stdin")
     username, password = _ask(username, password)
-    given = Credentials(username, password)
-    answer = session.client.login(to_auth(server, given))
+    credentials = Credentials(username, password)
+    answer = session.client.login(to_auth(server, credentials))
     token = str(answer.get("IdentityToken") or "")
     file = CredentialFile(session.settings.config.path)
-    if file.store(server, Credentials(username, identity_token=token) if token else given) is None:
+    if file.store(server, Credentials(username, identity_token=token) if token else credentials) is None:
         advice = "Configure a credential helper to have it kept better."
         print(f"WARNING! Your password is kept unencrypted in {file.path}. {advice}", file=sys.stderr)
     print(answer.get("Status") or "Login Succeeded")

@@ -88,7 +88,7 @@ def create(session: Session, /, image: str, arguments: tuple[str, ...], **flags:
 
 
 def _request(image: str, arguments: tuple[str, ...], flags: dict[str, Any]) -> Request:
-    """The request; what is wrong with the flags is a wrong command line, exit code 125."""
+    """Return the request. A wrong flag is a wrong command line, with exit code 125."""
     try:
         return build_request(image, arguments, flags)
     except InvalidInput as error:
@@ -102,7 +102,7 @@ def _client_flags(session: Session, flags: dict[str, Any]) -> ClientFlags:
 
 
 def create_container(session: Session, request: Request, options: ClientFlags) -> str:
-    """Make the container, pulling its image where the options say so; its ID. Warnings go to stderr."""
+    """Create the container and return its ID. Pull its image if the options ask for it. Print warnings to stderr."""
     if options.pull not in PULL:
         raise InvalidInput(f"invalid pull option {options.pull!r}", advice=f"Give one of {', '.join(PULL)}")
     if options.cidfile and os.path.exists(options.cidfile):
@@ -112,13 +112,13 @@ def create_container(session: Session, request: Request, options: ClientFlags) -
     image = request.config.image
     if options.pull == "always":
         pull_for(session, image, options)
-    made = _create_or_pull(session, request, options)
-    for warning in made.warnings:
+    created = _create_or_pull(session, request, options)
+    for warning in created.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     if options.cidfile:
         with open(options.cidfile, "w") as file:
-            file.write(made.id)
-    return str(made.id)
+            file.write(created.id)
+    return str(created.id)
 
 
 def _create_or_pull(session: Session, request: Request, options: ClientFlags) -> Any:
@@ -142,7 +142,7 @@ def _create_or_pull(session: Session, request: Request, options: ClientFlags) ->
 
 
 def _lack(session: Session, image: str, platform: str) -> str:
-    """What is missing: any such image, or the one for the platform that was asked for; "" where neither is."""
+    """Return what is missing: the image, or the image for the requested platform. Return "" if it is here."""
     repository, tag = split_reference(image)
     missing = f"Unable to find image '{repository}:{tag or 'latest'}' locally"
     try:
@@ -158,7 +158,7 @@ def _lack(session: Session, image: str, platform: str) -> str:
 
 
 def _meant(session: Session, image: str) -> str | None:
-    """The name of an image that is here and is called almost so, as advice."""
+    """Return advice with the closest name of a local image, if any is close."""
     from lamina.dockerfile.suggest import did_you_mean
 
     names = [name for local in session.client.images.list() for name in local.get("RepoTags") or ()]
@@ -167,7 +167,7 @@ def _meant(session: Session, image: str) -> str | None:
 
 
 def pull_for(session: Session, image: str, options: ClientFlags) -> None:
-    """Pull an image before its container is made; progress goes to stderr, which is not the container's."""
+    """Pull an image for a container. Progress goes to stderr, because stdout belongs to the container."""
     from lamina.cli.progress import Display
 
     repository, tag = split_reference(image)
@@ -178,7 +178,7 @@ def pull_for(session: Session, image: str, options: ClientFlags) -> None:
 
 
 def run_container(session: Session, request: Request, options: ClientFlags) -> int:
-    """`run`: the exit code is the container's own, or 125, 126, 127 where it could not be started."""
+    """Run a container. Return its exit code, or 125, 126 or 127 if it did not start."""
     config = request.config
     if not options.detach:
         check_terminal(config.tty, config.attach_stdin)
@@ -207,7 +207,7 @@ def _start(containers: Containers, identifier: str, removes: bool) -> None:
 
 
 def _start_failure(containers: Containers, identifier: str, removal: Waiting | None) -> int:
-    """126 or 127 where the engine noted that the command could not be invoked or found, else 125."""
+    """Return 126 or 127 if the engine could not invoke or find the command, else 125."""
     try:
         state: Mapping[str, Any] = containers.get(identifier)["State"]
         code = int(state["ExitCode"])

@@ -20,7 +20,7 @@ Sample = Mapping[str, Any]
 
 
 def cpu_percent(sample: Sample) -> float:
-    """CPU time since the sample before, in percent of one CPU."""
+    """Return the CPU time since the previous sample, in percent of one CPU."""
     now, before = sample.get("cpu_stats") or {}, sample.get("precpu_stats") or {}
     usage, usage_before = now.get("cpu_usage") or {}, before.get("cpu_usage") or {}
     used = usage.get("total_usage", 0) - usage_before.get("total_usage", 0)
@@ -30,7 +30,7 @@ def cpu_percent(sample: Sample) -> float:
 
 
 def memory_used(sample: Sample) -> int:
-    """Bytes, without the page cache that could go at once."""
+    """Return the memory in use in bytes, without the page cache that the kernel can drop at once."""
     memory = sample.get("memory_stats") or {}
     usage, stats = memory.get("usage", 0), memory.get("stats") or {}
     inactive = stats.get("total_inactive_file", stats.get("inactive_file", 0))
@@ -94,9 +94,9 @@ def stats(session: Session, names: tuple[str, ...], all_: bool, format_: str, no
     containers = session.client.containers
     form = format_ or session.settings.config.text("statsFormat")
     while True:
-        wanted = names or tuple(container.id for container in containers.list(all=all_))
-        with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-            samples = [s for s in pool.map(lambda name: _sample(containers, name, named=bool(names)), wanted) if s]
+        watched = names or tuple(container.id for container in containers.list(all=all_))
+        with ThreadPoolExecutor(max_workers=max(1, len(watched))) as pool:
+            samples = [s for s in pool.map(lambda name: _sample(containers, name, named=bool(names)), watched) if s]
         if not no_stream and sys.stdout.isatty():
             drive(sys.stdout, CLEAR)
         print_rows(samples, COLUMNS, DEFAULT, form=form, trunc=not no_trunc)
@@ -106,7 +106,7 @@ def stats(session: Session, names: tuple[str, ...], all_: bool, format_: str, no
 
 
 def _sample(containers: Containers, name: str, named: bool) -> dict[str, Any] | None:
-    """One sample over a second, which the daemon takes. A container that ended meanwhile is left out."""
+    """Return one sample, for which the daemon takes a second. Return None if the container ended meanwhile."""
     try:
         return {**next(iter(containers.stats(name))), "_container": name}
     except (NotFound, StopIteration):

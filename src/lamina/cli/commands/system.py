@@ -119,7 +119,7 @@ def _labels_and_registries(info: Document) -> Iterator[str]:
 
 
 def version_lines(client: Document, server: Document | None) -> Iterator[str]:
-    """The text of `version`, line by line."""
+    """Yield the text of `version`, line by line."""
     yield "Client:"
     for title, key in (("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion")):
         yield f" {title + ':':<18}{client[key]}"
@@ -150,14 +150,14 @@ def info(session: Session, format_: str) -> None:
     """Display information about the engine and its machine."""
     from lamina import __version__
 
-    found = session.client.info()
+    document = session.client.info()
     context = session.settings.context
     if format_:
-        print(render_document({**found, "ClientInfo": {"Version": __version__, "Context": context}}, format_))
+        print(render_document({**document, "ClientInfo": {"Version": __version__, "Context": context}}, format_))
         return
     settings = session.settings
-    write_lines(info_lines(found, __version__, context, str(settings.address), str(settings.config.path)))
-    for warning in found.get("Warnings") or ():
+    write_lines(info_lines(document, __version__, context, str(settings.address), str(settings.config.path)))
+    for warning in document.get("Warnings") or ():
         print(printable(warning), file=sys.stderr)
 
 
@@ -202,17 +202,17 @@ def version(session: Session, format_: str) -> None:
 @click.pass_obj
 def events(session: Session, filter_: tuple[str, ...], format_: str, since: str, until: str) -> None:
     """Print what happens in the engine, as it happens."""
-    found = session.client.events(since=moment(since), until=moment(until), filters=filters(filter_))
-    for event in found:
+    stream = session.client.events(since=moment(since), until=moment(until), filters=filters(filter_))
+    for event in stream:
         print(render_document(event, format_) if format_ else printable(_line(event)), flush=True)
 
 
 def _line(event: Mapping[str, Any]) -> str:
     actor = event.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
-    shown = ", ".join(f"{name}={attributes[name]}" for name in sorted(attributes))
+    details = ", ".join(f"{name}={attributes[name]}" for name in sorted(attributes))
     when = rfc3339_nano(event.get("timeNano") or event["time"] * 10**9)
-    ending = f" ({shown})" if shown else ""
+    ending = f" ({details})" if details else ""
     return f"{when} {event['Type']} {event['Action']} {actor.get('ID', '')}{ending}"
 
 
@@ -253,6 +253,6 @@ def completion(ctx: click.Context, /, shell: str) -> None:
     """Print a completion script for your shell."""
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    assert found is not None
-    print(found(ctx.find_root().command, {}, "lamina", "_LAMINA_COMPLETE").source())
+    script = get_completion_class(shell)
+    assert script is not None
+    print(script(ctx.find_root().command, {}, "lamina", "_LAMINA_COMPLETE").source())

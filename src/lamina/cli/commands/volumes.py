@@ -45,10 +45,10 @@ def create(
     """Create a volume; its name is made up where none is given."""
     if volume and name:
         raise InvalidInput("conflicting options: the volume's name is given twice")
-    made = session.client.volumes.create(
+    created = session.client.volumes.create(
         volume or name, driver=driver, labels=mapping(labels), driver_opts=mapping(opts)
     )
-    print(made.name)
+    print(created.name)
 
 
 @command("lamina volume ls --filter dangling=true")
@@ -59,8 +59,8 @@ def create(
 def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) -> None:
     """List volumes."""
     form = format_ or (session.settings.config.text("volumesFormat") if not quiet else "")
-    found = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: natural(volume.name))
-    print_rows(found, VOLUMES, VOLUME_DEFAULT, form=form, quiet="Name" if quiet else "")
+    volumes = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: natural(volume.name))
+    print_rows(volumes, VOLUMES, VOLUME_DEFAULT, form=form, quiet="Name" if quiet else "")
 
 
 @command("lamina volume rm data")

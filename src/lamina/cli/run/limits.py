@@ -21,7 +21,7 @@ ULIMITS = (
 
 
 def size(text: str, what: str = "size") -> int:
-    """Bytes; 0 for an empty text, -1 for "-1" where that means no limit. Raises InvalidInput."""
+    """Return bytes: 0 for an empty text, and -1 for "-1" of --memory-swap. Raise InvalidInput."""
     if what == "--memory-swap" and text == "-1":
         return -1
     return parse_size(text, what) if text else 0
@@ -36,7 +36,7 @@ def read_limits(flags: Flags) -> dict[str, Any]:
 
 
 def nano_cpus(text: str) -> int:
-    """Billionths of a CPU of "1.5". Raises InvalidInput."""
+    """Return billionths of a CPU for a text such as "1.5". Raise InvalidInput."""
     if not text:
         return 0
     if not re.fullmatch(r"\d*\.?\d+|\d+\.", text) or len(text.partition(".")[2]) > 9:
@@ -45,7 +45,7 @@ def nano_cpus(text: str) -> int:
 
 
 def parse_device(spec: str) -> DeviceMapping:
-    """HOST[:CONTAINER][:PERMISSIONS]. Raises InvalidInput."""
+    """Parse HOST[:CONTAINER][:PERMISSIONS]. Raise InvalidInput."""
     host, *rest = spec.split(":")
     permissions = "rwm"
     if rest and re.fullmatch("[rwm]{1,3}", rest[-1]):
@@ -57,7 +57,7 @@ def parse_device(spec: str) -> DeviceMapping:
 
 
 def parse_ulimit(spec: str) -> Ulimit:
-    """NAME=SOFT[:HARD]; -1 is no limit. Raises InvalidInput."""
+    """Parse NAME=SOFT[:HARD], where -1 means no limit. Raise InvalidInput."""
     name, equals, limits = spec.partition("=")
     soft, colon, hard = limits.partition(":")
     try:
@@ -72,7 +72,7 @@ def parse_ulimit(spec: str) -> Ulimit:
 
 
 def gpu_requests(spec: str) -> tuple[DeviceRequest, ...]:
-    """Return what `--gpus` asks for: "all", a number, or `device=…,capabilities=…`. Raise InvalidInput."""
+    """Return the device requests of `--gpus`: "all", a number, or `device=…,capabilities=…`. Raise InvalidInput."""
     if not spec:
         return ()
     driver, count, devices = "", 0, tuple[str, ...]()

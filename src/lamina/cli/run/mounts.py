@@ -23,9 +23,9 @@ TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 
 
 def binds_and_volumes(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
-    """`-v` values as HostConfig.Binds (those with a source) and Config.Volumes (those without).
+    """Return `-v` values as HostConfig.Binds (with a source) and Config.Volumes (without).
 
-    A source that begins with a dot is made absolute. Raises InvalidInput.
+    A source that begins with a dot is made absolute. Raise InvalidInput.
     """
     binds, volumes = list[str](), dict[str, dict[str, Any]]()
     for spec in dict.fromkeys(specs):
@@ -40,7 +40,7 @@ def binds_and_volumes(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, 
 
 
 def tmpfs_map(specs: Sequence[str]) -> dict[str, str]:
-    """HostConfig.Tmpfs."""
+    """Return `--tmpfs` values as HostConfig.Tmpfs."""
     return {path: options for path, _, options in (spec.partition(":") for spec in specs)}
 
 

@@ -18,7 +18,7 @@ ADDRESSES = {"ip": "ipv4_address", "ip6": "ipv6_address"}
 
 
 def network_mode(specs: Sequence[str]) -> str:
-    """HostConfig.NetworkMode: the first network. Raises InvalidInput."""
+    """Return HostConfig.NetworkMode, which is the first network. Raise InvalidInput."""
     return _parse(specs[0])[0] if specs else "default"
 
 
@@ -112,7 +112,7 @@ Bindings = dict[str, tuple[PortHost, ...]]
 
 
 def parse_publish(specs: Sequence[str]) -> Bindings:
-    """HostConfig.PortBindings of `-p` values. Raises InvalidInput naming the value that is wrong."""
+    """Return `-p` values as HostConfig.PortBindings. Raise InvalidInput naming the wrong value."""
     bindings: Bindings = {}
     for spec in specs:
         for port, ip, host_port in _publish(_plain(spec)):
@@ -121,16 +121,16 @@ def parse_publish(specs: Sequence[str]) -> Bindings:
 
 
 def exposed(specs: Sequence[str]) -> list[str]:
-    """ "80/tcp" and so on for `--expose` values, ranges spelt out. Raises InvalidInput."""
-    found: list[str] = []
+    """Return `--expose` values such as "80/tcp", with ranges spelt out. Raise InvalidInput."""
+    ports: list[str] = []
     for spec in specs:
         span, _, protocol = spec.partition("/")
-        found += [f"{port}/{(protocol or 'tcp').lower()}" for port in _range(span, spec)]
-    return found
+        ports += [f"{port}/{(protocol or 'tcp').lower()}" for port in _range(span, spec)]
+    return ports
 
 
 def _plain(spec: str) -> str:
-    """The short notation of `target=80,published=8080,protocol=udp`."""
+    """Return the short notation of `target=80,published=8080,protocol=udp`."""
     if "=" not in spec:
         return spec
     pairs = dict(part.partition("=")[::2] for part in spec.split(","))
@@ -151,8 +151,8 @@ def _publish(spec: str) -> Iterator[tuple[str, str, str]]:
             raise InvalidInput(f"invalid port {spec!r}: its ranges are not of one length")
         yield f"{inside[0]}/{protocol}", ip, host  # one port, published to a free one of the range
         return
-    for at, port in enumerate(inside):
-        yield f"{port}/{protocol}", ip, str(outside[at]) if outside else ""
+    for position, port in enumerate(inside):
+        yield f"{port}/{protocol}", ip, str(outside[position]) if outside else ""
 
 
 def _range(text: str, spec: str) -> range:

@@ -138,7 +138,7 @@ def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> Ho
 
 
 def _extra_host(text: str) -> str:
-    """HOST:IP, for which HOST=IP may be written. Raises InvalidInput."""
+    """Return HOST:IP for HOST:IP or HOST=IP. Raise InvalidInput."""
     name, separator, address = text.partition("=") if "=" in text else text.partition(":")
     if not (name and separator and address):
         raise InvalidInput(f"bad format for --add-host: {text!r}", advice="Write it as HOST:IP")

@@ -34,7 +34,7 @@ class Evaluator:
         self._out: list[str] = []
 
     def render(self, nodes: Sequence[tree.Node], dot: object) -> str:
-        """The text of `nodes`. Raises InvalidInput for what cannot be evaluated."""
+        """Return the text of `nodes`. Raise InvalidInput for a wrong type, name or call."""
         try:
             self._run(nodes, dot)
         except _Jumping as jump:
@@ -119,11 +119,11 @@ class Evaluator:
         except (TypeError, AttributeError) as error:
             raise InvalidInput(f"template: wrong arguments for {name}") from error
 
-    def _short_circuit(self, wanted: bool, operands: Sequence[tree.Operand], dot: object, piped: object) -> object:
+    def _short_circuit(self, deciding: bool, operands: Sequence[tree.Operand], dot: object, piped: object) -> object:
         value: object = None
         for operand in operands:
             value = self._operand(operand, dot)
-            if truth(value) is wanted:
+            if truth(value) is deciding:
                 return value
         return value if piped is NOTHING else piped
 
@@ -148,8 +148,8 @@ class Evaluator:
 
     def _chain(self, chain: tree.Chain, dot: object, arguments: Sequence[object]) -> object:
         value = self._operand(chain.base, dot)
-        for at, name in enumerate(chain.fields):
-            last = at == len(chain.fields) - 1
+        for position, name in enumerate(chain.fields):
+            last = position == len(chain.fields) - 1
             value = self._field(value, name, arguments if last else ())
         return value
 
@@ -163,11 +163,11 @@ class Evaluator:
             raise InvalidInput(f"template: nil data; no entry for key {name!r}")
         if not isinstance(value, Mapping):
             raise InvalidInput(f"template: can't evaluate field {name} in {format_value(value)[:40]!r}")
-        found = value.get(name, NOTHING)
-        if found is NOTHING:
+        item = value.get(name, NOTHING)
+        if item is NOTHING:
             folded = [item for key, item in value.items() if str(key).lower() == name.lower()]
-            found = folded[0] if len(folded) == 1 else self._absent(name)
-        return found
+            item = folded[0] if len(folded) == 1 else self._absent(name)
+        return item
 
     def _absent(self, name: str) -> object:
         try:
@@ -177,7 +177,7 @@ class Evaluator:
 
 
 def _items(value: object) -> Iterator[tuple[object, object]]:
-    """What a range walks over: lists by index, maps in the order of their keys, numbers by counting."""
+    """Yield what a range walks over: lists by index, maps in the order of their keys, numbers by counting."""
     if isinstance(value, Mapping):
         yield from ((key, value[key]) for key in sorted(value))
     elif isinstance(value, list | tuple):
@@ -189,12 +189,12 @@ def _items(value: object) -> Iterator[tuple[object, object]]:
 
 
 def strict(name: str) -> object:
-    """For a key that is missing: an error."""
+    """Raise KeyError: a missing key is an error."""
     raise KeyError(name)
 
 
 def lenient(name: str) -> object:
-    """For a key that is missing: nil."""
+    """Return nil for a missing key."""
     return None
 
 
@@ -205,13 +205,13 @@ class Template(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> Template:
-        """Raises InvalidInput for text that is no template."""
+        """Parse a template. Raise InvalidInput."""
         return Template(parse(text))
 
     def render(self, value: object, missing: Callable[[str], object] = strict) -> str:
-        """The text for one value. Raises InvalidInput for a field that is not there, unless `missing` gives one."""
+        """Return the text for one value. Raise InvalidInput for a missing field, unless `missing` supplies it."""
         return Evaluator(FUNCTIONS, missing, value).render(self.nodes, value)
 
     def render_header(self, headers: object) -> str:
-        """The header line of a table: `headers` has the columns' titles in the place of their values."""
+        """Return the header line of a table. `headers` has the columns' titles in place of their values."""
         return Evaluator(header_functions(), lenient, headers).render(self.nodes, headers)

@@ -19,11 +19,11 @@ class Fields(Protocol):
     """A value with fields that are computed, and may take arguments: `{{.Label "x"}}`."""
 
     def field(self, name: str, arguments: Sequence[object]) -> object:
-        """The field's value. Raises KeyError for a name it does not have."""
+        """Return the field's value. Raise KeyError for an unknown name."""
         ...
 
     def as_json(self) -> object:
-        """What `{{json .}}` shows."""
+        """Return the value that `{{json .}}` shows."""
         ...
 
 
@@ -32,14 +32,14 @@ class Struct(dict[str, object]):
 
 
 def truth(value: object) -> bool:
-    """Whether `if` takes the value for true: zero, nil and what is empty are not."""
+    """Return whether `if` takes the value for true. Zero, nil and empty values are false."""
     if isinstance(value, Fields):
         return True
     return bool(value)
 
 
 def format_value(value: object) -> str:
-    """Go's `%v`."""
+    """Return the text of a value, as Go's `%v` prints it."""
     if value is None:
         return "<nil>"
     if isinstance(value, bool):
@@ -62,12 +62,12 @@ def format_value(value: object) -> str:
 def _float(value: float) -> str:
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))
-    shown = repr(value)
-    return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", shown)
+    text = repr(value)
+    return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", text)
 
 
 def to_json(value: object) -> str:
-    """`{{json .}}`: compact, `<`, `>` and `&` as they are, with the keys in the order they came."""
+    """Return the value as `{{json .}}` prints it: compact, unescaped `<`, `>` and `&`, keys in their own order."""
     return json.dumps(_jsonable(value), ensure_ascii=False, separators=(",", ":"))
 
 
@@ -82,7 +82,7 @@ def _jsonable(value: object) -> object:
 
 
 def printf(form: str, arguments: Sequence[object]) -> str:
-    """Go's fmt.Sprintf for the verbs that show strings, numbers and booleans."""
+    """Return what Go's fmt.Sprintf returns, for the verbs that show strings, numbers and booleans."""
     rest = list(arguments)
 
     def one(match: re.Match[str]) -> str:
@@ -93,30 +93,30 @@ def printf(form: str, arguments: Sequence[object]) -> str:
             width = str(rest.pop(0)) if rest else "0"
         if not rest:
             return f"%!{verb}(MISSING)"
-        shown = _verb(verb, rest.pop(0), flags, int(precision) if precision else None)
-        return _padded(shown, flags, int(width or 0))
+        text = _verb(verb, rest.pop(0), flags, int(precision) if precision else None)
+        return _padded(text, flags, int(width or 0))
 
     result = VERB.sub(one, form)
     extra = ", ".join(f"{_type_name(value)}={format_value(value)}" for value in rest)
     return result + (f"%!(EXTRA {extra})" if extra else "")
 
 
-def _padded(shown: str, flags: str, width: int) -> str:
+def _padded(text: str, flags: str, width: int) -> str:
     if "-" in flags:
-        return shown.ljust(width)
-    return shown.zfill(width) if "0" in flags else shown.rjust(width)
+        return text.ljust(width)
+    return text.zfill(width) if "0" in flags else text.rjust(width)
 
 
 def _verb(verb: str, value: object, flags: str, precision: int | None) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if verb in "sv":
-        shown = format_value(value)
-        return shown if precision is None else shown[:precision]
+        text = format_value(value)
+        return text if precision is None else text[:precision]
     if verb == "q":
         return json.dumps(format_value(value), ensure_ascii=False)
     if verb in "dboxXc" and isinstance(value, int) and number:
-        shown = chr(value) if verb == "c" else format(value, verb)
-        return "+" + shown if "+" in flags and value >= 0 and verb == "d" else shown
+        text = chr(value) if verb == "c" else format(value, verb)
+        return "+" + text if "+" in flags and value >= 0 and verb == "d" else text
     if verb in "feEgG" and isinstance(value, int | float) and number:
         return format(float(value), f".{6 if precision is None else precision}{verb}")
     if verb in "xX" and isinstance(value, str):
@@ -134,7 +134,7 @@ def _type_name(value: object) -> str:
 
 
 def index(value: object, *keys: object) -> object:
-    """`index x 1 "key"`: into lists by number, into maps by key (nil where the map lacks it)."""
+    """Return `index x 1 "key"`. Lists are indexed by number and maps by key; a missing key is nil."""
     for key in keys:
         if value is None:
             raise InvalidInput("template: index of untyped nil")
@@ -150,9 +150,9 @@ def index(value: object, *keys: object) -> object:
 
 
 def part(value: object, *bounds: object) -> object:
-    """`slice x 1 2`: a piece of a string or list."""
-    whole = all(isinstance(bound, int) for bound in bounds)
-    if not isinstance(value, str | list | tuple) or not whole or len(bounds) > 2:
+    """Return `slice x 1 2`, a part of a string or list."""
+    are_numbers = all(isinstance(bound, int) for bound in bounds)
+    if not isinstance(value, str | list | tuple) or not are_numbers or len(bounds) > 2:
         raise InvalidInput(f"template: can't slice item of type {_type_name(value)}")
     numbers = [int(str(bound)) for bound in bounds]
     start = numbers[0] if numbers else 0
@@ -163,14 +163,14 @@ def part(value: object, *bounds: object) -> object:
 
 
 def length(value: object) -> int:
-    """`len x`."""
+    """Return `len x`. Strings are counted in bytes."""
     if not isinstance(value, str | Mapping | Sequence):
         raise InvalidInput(f"template: len of type {_type_name(value)}")
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
 def equal(first: object, second: object) -> bool:
-    """`eq`, of one pair. Raises InvalidInput for values of kinds that do not compare."""
+    """Return `eq`, of one pair. Raise InvalidInput for kinds that Go cannot compare."""
     kinds = {_kind(first), _kind(second)}
     if len(kinds) > 1 and "nil" not in kinds:
         raise InvalidInput("template: incompatible types for comparison")
@@ -178,7 +178,7 @@ def equal(first: object, second: object) -> bool:
 
 
 def less(first: object, second: object) -> bool:
-    """`lt`. Raises InvalidInput for values that have no order."""
+    """Return `lt`. Raise InvalidInput for values without an order."""
     if isinstance(first, str) and isinstance(second, str):
         return first < second
     if _kind(first) == _kind(second) == "number":
@@ -210,12 +210,12 @@ def _title(text: str) -> str:
 
 
 def pad(text: str, before: int, after: int) -> str:
-    """Spaces around a text that is not empty."""
+    """Return the text with spaces around it. An empty text stays empty."""
     return " " * before + text + " " * after if text else text
 
 
 def truncate(text: str, length: int) -> str:
-    """The first `length` characters."""
+    """Return the first `length` characters."""
     return text[:length] if length >= 0 else text
 
 
@@ -230,10 +230,10 @@ def _println(*arguments: object) -> str:
 
 
 def _print(*arguments: object) -> str:
-    """fmt.Sprint: spaces only between two values that are no strings."""
+    """Return fmt.Sprint: a space between two values only if neither is a string."""
     out = ""
-    for at, argument in enumerate(arguments):
-        spaced = at and not isinstance(argument, str) and not isinstance(arguments[at - 1], str)
+    for position, argument in enumerate(arguments):
+        spaced = position and not isinstance(argument, str) and not isinstance(arguments[position - 1], str)
         out += (" " if spaced else "") + format_value(argument)
     return out
 
@@ -270,7 +270,7 @@ IN_HEADERS = {"json", "split", "join", "title", "lower", "upper", "pad", "trunca
 
 
 def header_functions() -> Mapping[str, Callable[..., object]]:
-    """FUNCTIONS for rendering the header line of a table."""
+    """Return FUNCTIONS for the header line of a table."""
 
     def same(value: object, *unused: object) -> object:
         return value

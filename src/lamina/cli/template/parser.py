@@ -17,7 +17,7 @@ CONSTANTS: dict[str, object] = {"true": True, "false": False, "nil": None}
 
 
 def parse(template: str) -> tuple[tree.Node, ...]:
-    """The nodes of a template. Raises InvalidInput, naming the action that is wrong."""
+    """Return the nodes of a template. Raise InvalidInput, naming the wrong action."""
     pieces = split(template)
     nodes, closing = _list(pieces)
     if closing is not None:
@@ -26,7 +26,7 @@ def parse(template: str) -> tuple[tree.Node, ...]:
 
 
 def _list(pieces: Iterator[Text | Action]) -> tuple[tuple[tree.Node, ...], Action | None]:
-    """Nodes up to the `else` or `end` that closes the list, and that action."""
+    """Return the nodes before the `else` or `end` that closes the list, and that action."""
     nodes: list[tree.Node] = []
     for piece in pieces:
         if isinstance(piece, Text):

@@ -50,9 +50,9 @@ class Action(NamedTuple):
 
 
 def split(template: str) -> Iterator[Text | Action]:
-    """Literal text and actions in order, white space trimmed where `{{-` and `-}}` ask for it.
+    """Yield literal text and actions in order. `{{-` and `-}}` trim the white space beside them.
 
-    Raises InvalidInput for an action that is not closed or holds something unknown.
+    Raise InvalidInput for an unclosed action or an unknown token.
     """
     position, trim = 0, False
     while (start := template.find("{{", position)) >= 0:

@@ -37,12 +37,12 @@ class RawMode:
 
 
 def terminal_size(fd: int) -> tuple[int, int] | None:
-    """(rows, columns) of the terminal; None where it has none."""
+    """Return (rows, columns) of the terminal, or None if it has no size."""
     try:
-        found = os.get_terminal_size(fd)
+        size = os.get_terminal_size(fd)
     except OSError:
         return None
-    return (found.lines, found.columns) if found.lines and found.columns else None
+    return (size.lines, size.columns) if size.lines and size.columns else None
 
 
 RESIZE_TRIES = 5  # the process may not have its terminal yet
@@ -63,13 +63,16 @@ class Attachment(NamedTuple):
 
 
 def check_terminal(tty: bool, stdin: bool) -> None:
-    """Raises InvalidInput where a terminal is wanted for input that is none."""
+    """Raise InvalidInput if the container needs a terminal for input and stdin is none."""
     if tty and stdin and not sys.stdin.isatty():
         raise InvalidInput("the input device is not a TTY", advice="Leave out -t, or run it in a terminal")
 
 
 def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None]) -> bool:
-    """Call `begin` (which starts the process), then pump until the stream ends (True) or the user detaches (False)."""
+    """Call `begin`, which starts the process, then pump its stream.
+
+    Return True when the stream ended, and False when the user detached.
+    """
     raw_input = attachment.tty and attachment.stdin and sys.stdin.isatty()
     keys = DetachFilter(parse_keys(attachment.detach_keys)) if attachment.tty and attachment.stdin else None
 
@@ -107,5 +110,5 @@ def _resize(resize: Callable[[int, int], None], tries: int) -> None:
 
 
 def signal_name(number: int) -> str:
-    """The name that the API takes: "TERM"."""
+    """Return the name that the API takes, such as "TERM"."""
     return signal.Signals(number).name.removeprefix("SIG")

@@ -55,11 +55,11 @@ class Signals:
         self._writer.close()
 
     def fileno(self) -> int:
-        """Readable when a signal came."""
+        """Return a descriptor that is readable when a signal came."""
         return self._reader.fileno()
 
     def received(self) -> list[int]:
-        """The numbers of the signals that came since the last call."""
+        """Return the numbers of the signals since the last call."""
         with suppress(BlockingIOError):
             return [number for number in self._reader.recv(256) if number in self._numbers]
         return []
@@ -76,7 +76,7 @@ DEFAULT = "ctrl-p,ctrl-q"
 
 
 def parse_keys(text: str) -> bytes:
-    """The bytes that a sequence such as "ctrl-a,x" stands for. Raises InvalidInput."""
+    """Return the bytes of a key sequence such as "ctrl-a,x". Raise InvalidInput."""
     keys = bytearray()
     for key in (text or DEFAULT).split(","):
         letter = key.removeprefix("ctrl-").lower() if key.startswith("ctrl-") else ""
@@ -97,7 +97,7 @@ class DetachFilter:
         self._held = 0
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """What may pass, and whether the sequence was completed: then nothing behind it passes."""
+        """Return the input to pass on, and whether the sequence was completed. Input behind the sequence is dropped."""
         out = bytearray()
         for byte in data:
             if byte == self._keys[self._held]:
@@ -140,7 +140,7 @@ class Pump:
         self._poll = select.poll()
 
     def run(self) -> bool:
-        """Until the stream ends (True), or the user detaches (False)."""
+        """Pump until the stream ends (return True) or the user detaches (return False)."""
         sys.stdout.flush()
         if self._signals is not None:
             self._poll.register(self._signals, select.POLLIN)
@@ -178,7 +178,7 @@ class Pump:
             self._stdin = None
 
     def _read_stdin(self) -> bool:
-        """Take what is there; False where it holds the keys to detach."""
+        """Read the available input. Return False if it holds the keys to detach."""
         assert self._stdin is not None
         try:
             data = os.read(self._stdin, PIECE)

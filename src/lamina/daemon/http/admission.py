@@ -32,14 +32,14 @@ class Gate:
     """Lets at most `limit` holders in at once. Thread-safe."""
 
     def __init__(self, limit: int, refusal: str) -> None:
-        """`refusal` says what there is too much of; the error adds the limit."""
+        """`refusal` is the sentence of the error, to which the limit is added."""
         self.limit = limit
         self._refusal = refusal
         self._inside = 0
         self._lock = threading.Lock()
 
     def enter(self) -> Slot:
-        """Take a place. Raises Unavailable when there is none left."""
+        """Take a place. Raise Unavailable if none is left."""
         with self._lock:
             if self._inside >= self.limit:
                 raise Unavailable(
@@ -64,16 +64,16 @@ class Slot:
 
     @property
     def bounded(self) -> bool:
-        """Whether there is a gate."""
+        """Return whether there is a gate."""
         return self._gate is not None
 
     def hold(self) -> None:
-        """Keep the place for one holder more."""
+        """Add a holder, who must call `release` once."""
         with self._lock:
             self._holders += 1
 
     def release(self) -> None:
-        """Let go of the place; to be called once by each holder."""
+        """Release the place for one holder. The last one frees it."""
         with self._lock:
             self._holders -= 1
             last = self._holders == 0
@@ -93,8 +93,11 @@ class Gates:
     """The bounds of one daemon: on its connections, and on requests of each kind but queries."""
 
     def __init__(self, descriptors: int) -> None:
-        """`descriptors` is how many the process may have open. Beside its connection a stream may have two (a log and
-        a watch on it), what goes along with a process one, and work about four: a part is left for everything else."""
+        """`descriptors` is how many files the process may have open.
+
+        Beside its connection, a stream may hold two (a log and a watch on it), a request for a process one, and
+        other work about four. The rest is left for everything else.
+        """
 
         def gate(share: int, most: int, refusal: str) -> Gate:
             return Gate(max(4, min(most, descriptors // share)), refusal)
@@ -107,6 +110,6 @@ class Gates:
         }
 
     def enter(self, kind: Kind) -> Slot:
-        """Take a place for a request. Raises Unavailable."""
+        """Take a place. Raise Unavailable if none is left."""
         gate = self._by_kind.get(kind)
         return gate.enter() if gate else Slot()

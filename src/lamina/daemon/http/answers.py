@@ -26,7 +26,7 @@ def _recognised(error: BaseException) -> BaseException:
 
 
 def message_of(error: BaseException) -> str:
-    """The sentence for people. What is no error on purpose is logged with its trace, and named shortly."""
+    """Return the sentence for people. An unexpected error is only named; its traceback goes to the log."""
     error = _recognised(error)
     if isinstance(error, LaminaError):
         return str(error)
@@ -35,7 +35,7 @@ def message_of(error: BaseException) -> str:
 
 
 def raw_refusal(error: LaminaError) -> bytes:
-    """Return a whole answer for a connection that no request is read from."""
+    """Return a whole HTTP answer for a connection that is refused before it sends a request."""
     body = json.dumps({"message": str(error)}).encode() + b"\n"
     status = http.HTTPStatus(outcome(error).http_status)
     head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -43,7 +43,7 @@ def raw_refusal(error: LaminaError) -> bytes:
 
 
 def error_response(error: BaseException) -> web.Response:
-    """The answer for an error; one without a body for "not modified"."""
+    """Return the answer for an error. "Not modified" has no body."""
     status = outcome(_recognised(error)).http_status
     if status == 304:
         return web.Response(status=304)
@@ -56,7 +56,7 @@ RED, PLAIN = "\x1b[91m", "\x1b[0m"  # around errors of a build, as dockerd sends
 
 
 def message_line(message: Message) -> dict[str, Any]:
-    """A message as Docker's jsonmessage."""
+    """Return a message as Docker's jsonmessage."""
     match message:
         case Output(text, error):
             return {"stream": f"{RED}{text}{PLAIN}" if error else text}
@@ -81,7 +81,7 @@ def _status_line(status: Status) -> dict[str, Any]:
 
 
 def _bar(current: int, total: int | None) -> str:
-    """The bar that Docker's clients print where they do not draw their own."""
+    """Return the progress bar for Docker's clients that do not draw their own."""
     if not total:
         return human_size(current)
     filled = min(50, current * 50 // total)
@@ -90,7 +90,7 @@ def _bar(current: int, total: int | None) -> str:
 
 
 def error_line(error: BaseException) -> dict[str, Any]:
-    """An error in the middle of a stream; a failed command's exit code goes along."""
+    """Return the last line of a stream that failed. A failed command's exit code is part of it."""
     message = message_of(error)
     detail: dict[str, Any] = {"message": message}
     if isinstance(error, CommandFailed) and "exit_code" in error.facts:

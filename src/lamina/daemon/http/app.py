@@ -49,7 +49,7 @@ class Api:
         return app
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """One request, to its end. A client that goes away cancels this."""
+        """Answer one request. If its client goes away, this task is cancelled."""
         try:
             self._keep_pages_out(request)
             version, path = split_version(_path(request))
@@ -75,7 +75,7 @@ class Api:
             return error_response(error)
 
     def _keep_pages_out(self, request: web.Request) -> None:
-        """Raise Forbidden for what web pages send. A TLS client has checked the name already; a socket has none."""
+        """Raise Forbidden for requests of web pages. TLS clients have checked our name, and a socket has none."""
         self._guard.check_page(request.headers)
         connection = request.get_extra_info("socket")
         if connection is not None and connection.family != socket.AF_UNIX and not request.secure:
@@ -86,7 +86,7 @@ class Api:
 
 
 def _path(request: web.Request) -> str:
-    """The path as it was sent, percent-encoded: image names may hold encoded slashes."""
+    """Return the path as it was sent, percent-encoded: image names may hold encoded slashes. Raise InvalidInput."""
     path = request.rel_url.raw_path
     try:
         path.encode("ascii")

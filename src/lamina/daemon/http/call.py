@@ -50,15 +50,17 @@ class Call:
         self._slot = slot
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking verb: a query's in a worker thread, others `alone`. A client that goes away does not stop
-        it."""
+        """Run a blocking verb: a query in a shared worker thread, other work in its own (see `alone`).
+
+        The verb goes on when the client goes away.
+        """
         if self._slot.bounded:
             return await self.alone(lambda: work(*args, **kwargs))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.workers, lambda: work(*args, **kwargs))
 
     async def run_cancellable(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a long verb in a worker thread, with `cancellation` for it: a client that goes away cancels it."""
+        """Run a long verb as `run` does, and give it `cancellation`. It is cancelled when the client goes away."""
         cancellation = Cancellation()
         try:
             return await self.run(work, *args, cancellation=cancellation, **kwargs)
@@ -67,14 +69,16 @@ class Call:
             raise
 
     def alone(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Run `work` in a thread of its own: it may take as long as its client likes, and must not keep one from
-        others. The request's place is taken until it ends. What it raises, the future raises; nobody waits for it when
-        the daemon stops."""
+        """Run `work` in its own thread, because it may take as long as its client likes.
+
+        The request keeps its place until the work ends. The future raises the work's error. A stopping daemon does not
+        wait for the thread.
+        """
         ended: ConcurrentFuture[T] = ConcurrentFuture()
         ended.set_running_or_notify_cancel()
         self._slot.hold()
 
-        def whole() -> None:
+        def run() -> None:
             try:
                 ended.set_result(work())
             except BaseException as error:  # it belongs to who waits
@@ -82,17 +86,17 @@ class Call:
             finally:
                 self._slot.release()
 
-        threading.Thread(target=whole, name="lamina-stream", daemon=True).start()
+        threading.Thread(target=run, name="lamina-stream", daemon=True).start()
         return asyncio.wrap_future(ended)
 
     @cached_property
     def _sent(self) -> dict[str, list[str]]:
-        """The parameters as they were sent; bytes that are no UTF-8 survive as surrogates."""
+        """Return the parameters as they were sent. Bytes that are no UTF-8 become surrogates."""
         return parse_qs(self.request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
 
     @cached_property
     def query(self) -> Query:
-        """Every value of every parameter."""
+        """Return all values of all parameters."""
         return {valid_unicode(name): [valid_unicode(value) for value in values] for name, values in self._sent.items()}
 
     def text(self, name: str, default: str = "") -> str:
@@ -108,33 +112,33 @@ class Call:
         return self._sent.get(name, [""])[0]
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Docker's booleans: everything but "", 0, no, false and none is true."""
+        """Return a boolean in Docker's spelling: "", 0, no, false and none are false, everything else is true."""
         values = self.query.get(name)
         return parse_flag(values[0]) if values else default
 
     def number(self, name: str) -> int | None:
-        """None for an empty one. Raises InvalidInput for what is no whole number of 64 bits."""
+        """Return a whole number of 64 bits, or None for an empty one. Raise InvalidInput."""
         return parse_number(name, self.text(name))
 
     def filters(self) -> dict[str, list[str]]:
         return parse_filters(self.text("filters"))
 
     def json_parameter(self, name: str, type: type[T], default: T) -> T:
-        """A parameter that holds JSON, `default` where it is missing, empty or null. Raises InvalidInput."""
+        """Return a parameter that holds JSON, or `default` if it is missing, empty or null. Raise InvalidInput."""
         return parse_json(name, self.text(name), type, default)
 
     async def body(self) -> bytes:
-        """The whole body. Raises TooLarge past `BODY_LIMIT`, InvalidInput for a NUL, as itself or as JSON writes it."""
+        """Return the whole body. Raise TooLarge past `BODY_LIMIT`, InvalidInput for a NUL, plain or escaped in JSON."""
         parts, size = [], 0
         while part := await self.request.content.readany():
             size += len(part)
             if size > BODY_LIMIT:
                 raise TooLarge(f"the request's body is larger than {BODY_LIMIT >> 20} MiB")
             parts.append(part)
-        whole = b"".join(parts)
-        if b"\0" in whole or (b"u0000" in whole and _NUL.search(whole)):
+        content = b"".join(parts)
+        if b"\0" in content or (b"u0000" in content and _NUL.search(content)):
             raise InvalidInput("the request's body holds a NUL character, which no name, path or argument can have")
-        return whole
+        return content
 
     async def json(self, type: type[T]) -> T:
         """Return the body, decoded. An empty one and null are an empty object, and members that are null count as left
@@ -142,15 +146,15 @@ class Call:
         raw = await self.body()
         _check_type(self.request.headers.get("Content-Type", ""), empty=not raw)
         raw = b"" if raw.strip() == b"null" else raw
-        whole = decode(raw or b"{}", Any, "body")
-        check_depth(whole, "body")
+        document = decode(raw or b"{}", Any, "body")
+        check_depth(document, "body")
         try:
-            return msgspec.convert(spelled(without_nulls(whole), type), type)
+            return msgspec.convert(spelled(without_nulls(document), type), type)
         except msgspec.ValidationError as error:
             raise InvalidInput(f"invalid JSON in body: {error}") from error
 
     def caller(self) -> Caller | None:
-        """Who is at the other end of a Unix socket; None over TCP."""
+        """Return the process at the other end of a Unix socket; None over TCP. Raise Forbidden for an unmapped user."""
         connection = self.request.get_extra_info("socket")
         if connection is None or connection.family != socket.AF_UNIX:
             return None
@@ -181,15 +185,15 @@ def _check_type(header: str, *, empty: bool) -> None:
 
 
 def dump(value: Any) -> bytes:
-    """JSON as the daemon writes it: one line, with an end."""
+    """Return JSON as the daemon writes it: one line, with a line end."""
     return encode_json(value) + b"\n"
 
 
 def reply(value: Any, status: int = 200) -> web.Response:
-    """A JSON answer."""
+    """Return an answer in JSON."""
     return web.Response(status=status, body=dump(value), content_type="application/json")
 
 
 def empty(status: int = 204) -> web.Response:
-    """An answer without a body."""
+    """Return an answer without a body."""
     return web.Response(status=status)

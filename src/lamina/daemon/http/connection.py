@@ -36,7 +36,7 @@ class Handler(web.RequestHandler):
     listened: bool
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, *, read_buffer: int, head: int) -> None:
-        """`read_buffer` and `head` are bytes: of bodies received ahead of who reads them, and of a line of a head."""
+        """`read_buffer` is how many bytes of a body are received ahead; `head` is how long a line of a head may be."""
         super().__init__(
             server,
             loop=loop,
@@ -63,11 +63,11 @@ class Handler(web.RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What is no HTTP gets its 400 in the form of every other error, without the bytes that were wrong."""
+        """Answer a malformed request with a 400 in the form of every other error, without quoting its bytes."""
         answer = super().handle_error(request, status, exc, message)
         if status == 400:
-            told = " ".join(_RAW.sub("", message or "").split()).rstrip(".")
-            answer = error_response(InvalidInput(f"malformed request: {told}"))
+            reason = " ".join(_RAW.sub("", message or "").split()).rstrip(".")
+            answer = error_response(InvalidInput(f"malformed request: {reason}"))
             answer.force_close()
         return answer
 
@@ -75,20 +75,20 @@ class Handler(web.RequestHandler):
         super().data_received(data)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             self._malformed = True
-        asked = self._current_request
-        if asked is not None and self._messages and not asked.content.is_eof():
+        current = self._current_request
+        if current is not None and self._messages and not current.content.is_eof():
             # What comes behind half a body is the parser's complaint of it: who reads the body must hear of it too.
-            asked.content.set_exception(web.RequestPayloadError("its chunks are malformed"))
-            asked.content.feed_eof()
+            current.content.set_exception(web.RequestPayloadError("its chunks are malformed"))
+            current.content.feed_eof()
 
     def finish(self) -> bool:
-        """No more comes. True where whole requests wait for their answers."""
-        asked = self._messages or (self._request_count and not self._idle)
-        self.half_closed = bool(asked) and self._has_whole_body()
+        """Note that the client sends no more. Return True if whole requests wait for their answers."""
+        expects_answer = self._messages or (self._request_count and not self._idle)
+        self.half_closed = bool(expects_answer) and self._has_whole_body()
         return self.half_closed
 
     def close_behind(self) -> None:
-        """Closes behind the last answer; does nothing as long as requests wait for their turn."""
+        """Close the connection after the last answer. Do nothing while requests wait for their turn."""
         if self._idle:
             self.force_close()
         elif not self._messages:
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
             self._handler.data_received(data)
 
     def eof_received(self) -> bool:
-        """True where there is still something to answer; TLS knows no half of a connection."""
+        """Return True to keep the connection for answers that are due. TLS cannot be half closed."""
         if self._transport is None or self._transport.get_extra_info("sslcontext") or not self._handler.finish():
             return False
         self._look()

@@ -23,7 +23,7 @@ _BROKEN = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
 
 
 def decode(raw: bytes, type: type[T], what: str) -> T:
-    """JSON as `type`. Raises InvalidInput naming the field."""
+    """Decode JSON as `type`. Raise InvalidInput naming the field."""
     try:
         return msgspec.json.decode(_replaced(raw), type=type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -31,7 +31,7 @@ def decode(raw: bytes, type: type[T], what: str) -> T:
 
 
 def _replaced(raw: bytes) -> bytes:
-    """JSON with U+FFFD for each byte that is no UTF-8, as Go's decoder reads it."""
+    """Return the JSON with U+FFFD for each byte that is no UTF-8, as Go's decoder reads it."""
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -51,7 +51,7 @@ class AuthConfig(msgspec.Struct, rename="lower"):
     registrytoken: str = ""
 
     def credentials(self) -> Credentials | None:
-        """None where nothing was given: then the client is anonymous."""
+        """Return the credentials, or None for an anonymous client."""
         name, password = self.username, self.password
         if self.auth and not name:
             name, _, password = _base64(self.auth, "auth").decode(errors="replace").partition(":")
@@ -62,7 +62,7 @@ class AuthConfig(msgspec.Struct, rename="lower"):
 
 @contextmanager
 def without_prompts() -> Iterator[None]:
-    """Turns Unauthorized into Forbidden: on a 401 Docker's clients ask for a password, and the reason is lost."""
+    """Turn Unauthorized into Forbidden: on a 401 Docker's clients ask for a password and hide the reason."""
     try:
         yield
     except Unauthorized as error:
@@ -70,23 +70,23 @@ def without_prompts() -> Iterator[None]:
 
 
 def auth_header(text: str) -> Credentials | None:
-    """`X-Registry-Auth`. Raises InvalidInput."""
+    """Return the credentials of `X-Registry-Auth`. Raise InvalidInput."""
     if not text:
         return None
     return decode(_base64(text, "X-Registry-Auth") or b"{}", AuthConfig, "X-Registry-Auth").credentials()
 
 
 def config_header(text: str) -> dict[str, Credentials]:
-    """`X-Registry-Config`: credentials by registry, empty ones left out. Raises InvalidInput."""
+    """Return the credentials of `X-Registry-Config`, by registry. Empty ones are left out. Raise InvalidInput."""
     if not text:
         return {}
     raw = _base64(text, "X-Registry-Config") or b"{}"
-    found = decode(raw, dict[str, AuthConfig], "X-Registry-Config")
-    return {name: known for name, auth in found.items() if (known := auth.credentials()) is not None}
+    entries = decode(raw, dict[str, AuthConfig], "X-Registry-Config")
+    return {name: credentials for name, auth in entries.items() if (credentials := auth.credentials()) is not None}
 
 
 def _base64(text: str, name: str) -> bytes:
-    """Docker writes URL-safe base64; both alphabets and missing padding are taken."""
+    """Decode base64. Docker writes the URL-safe alphabet; both alphabets and missing padding are accepted."""
     plain = text.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
@@ -95,25 +95,25 @@ def _base64(text: str, name: str) -> bytes:
 
 
 def parse_filters(text: str) -> dict[str, list[str]]:
-    """Raises InvalidInput for anything but a JSON object of lists of text or of objects with booleans."""
+    """Return the filters. Raise InvalidInput unless it is an object of lists of text, or of objects of booleans."""
     if not text:
         return {}
     try:
-        found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
+        filters = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid filter: {error}") from error
-    return {name: [v for v in values if isinstance(values, list) or values[v]] for name, values in found.items()}
+    return {name: [v for v in values if isinstance(values, list) or values[v]] for name, values in filters.items()}
 
 
-def check_names(filters: Filters, known: Collection[str]) -> None:
-    """Raises InvalidInput for a filter that is not in `known`."""
+def check_names(filters: Filters, allowed: Collection[str]) -> None:
+    """Raise InvalidInput for a filter that is not among `allowed`."""
     for name in filters:
-        if name not in known:
+        if name not in allowed:
             raise InvalidInput(f"invalid filter '{name}'")
 
 
 def flag(filters: Filters, name: str, default: bool) -> bool:
-    """A filter that is true or false. Raises InvalidInput for another word, or for both at once."""
+    """Return a filter that is true or false. Raise InvalidInput for another word, or for both at once."""
     words = {word.lower() for word in filters.get(name, ())}
     if not words:
         return default
@@ -125,20 +125,20 @@ def flag(filters: Filters, name: str, default: bool) -> bool:
 
 
 def any_fits(values: Iterable[str], texts: Sequence[str]) -> bool:
-    """Whether one of `texts` is in a value; true where there are none. Docker matches names and ids this way."""
+    """Return whether a value contains one of `texts`, or there are no texts. Docker matches names and ids this way."""
     return not texts or any(text in value for value in values for text in texts)
 
 
 def until(filters: Filters) -> int | None:
-    """The time the filter `until` names, in nanoseconds since the epoch. Raises InvalidInput."""
-    given = filters.get("until", ())
-    if len(given) > 1:
+    """Return the time of the filter `until` in nanoseconds since the epoch, or None. Raise InvalidInput."""
+    times = filters.get("until", ())
+    if len(times) > 1:
         raise InvalidInput("more than one until filter specified")
-    return parse_moment(given[0]) if given else None
+    return parse_moment(times[0]) if times else None
 
 
 def check_query(raw: str) -> None:
-    """Raises InvalidInput for a semicolon, or a percent sign that two hex digits do not follow."""
+    """Raise InvalidInput for a semicolon, or for a percent sign without two hex digits behind it."""
     for pair in raw.split("&"):
         if ";" in pair:
             raise InvalidInput("invalid semicolon separator in query")

@@ -37,13 +37,13 @@ class DirectSink:
         self._cancellation = cancellation
 
     def write(self, data: bytes) -> int:
-        """One of HTTP's chunks. Raises Cancelled when the client is gone."""
+        """Write one chunk of HTTP's chunked encoding. Raise Cancelled if the client is gone."""
         if data:
             self._send([f"{len(data):x}\r\n".encode(), data, b"\r\n"])
         return len(data)
 
     def put(self, pieces: Iterable[Piece]) -> None:
-        """The whole body, as it is: the head has told its length. Raises Cancelled, Corrupt for a file cut short."""
+        """Write the whole body, whose length the head has told. Raise Cancelled, or Corrupt for a short file."""
         for piece in pieces:
             if isinstance(piece, FileRange):
                 self._send_range(piece)
@@ -60,15 +60,15 @@ class DirectSink:
                 left[0] = left[0][sent:]
 
     def _send_range(self, part: FileRange) -> None:
-        at, end = part.offset, part.offset + part.size
+        offset, end = part.offset, part.offset + part.size
         target = self._socket.fileno()
         with part.path.open("rb", buffering=0) as file:
             source = file.fileno()
-            while at < end:
-                sent = self._when_there_is_room(partial(os.sendfile, target, source, at, min(end - at, _MOST)))
+            while offset < end:
+                sent = self._when_there_is_room(partial(os.sendfile, target, source, offset, min(end - offset, _MOST)))
                 if not sent:
-                    raise part.too_short(end - at)
-                at += sent
+                    raise part.too_short(end - offset)
+                offset += sent
 
     def _when_there_is_room(self, send: Callable[[], int]) -> int:
         while True:
@@ -84,7 +84,7 @@ class DirectSink:
 
 
 def plain_socket(request: web.Request) -> socket.socket | None:
-    """A descriptor of the client's connection of its own; None where bytes must go through the event loop."""
+    """Return a duplicate of the client's socket, or None if bytes must go through the event loop."""
     transport = request.transport
     if transport is None or transport.get_extra_info("sslcontext") is not None or request.version < HttpVersion11:
         return None
@@ -154,7 +154,7 @@ class _HeadFirst:
         asyncio.run_coroutine_threadsafe(self._pipe.start_alone(), self._loop).result()
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: no bytes are kept back."""
 
     def writable(self) -> bool:
         return True

@@ -43,7 +43,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 async def hijack(
     call: Call, inner: socket.socket, *, framed: bool, before: AsyncIterator[bytes] | None = None
 ) -> web.StreamResponse:
-    """Joins the client's connection with `inner`, and closes both when the output has ended. `before` is sent first."""
+    """Join the client's connection with `inner`, and close both when the output has ended. `before` is sent first."""
 
     async def opened() -> socket.socket:
         return inner
@@ -61,11 +61,11 @@ async def hijack_first(
     settled: Callable[[], Awaitable[None]] | None = None,
     translate: Translate = bytes,
 ) -> web.StreamResponse:
-    """Takes the connection over and then opens what it is joined with; an error of `opener` is told in the stream.
+    """Take the connection over, then open its other end with `opener`. An error of `opener` is written to the stream.
 
-    `translate` makes of each piece of output what the client is sent. `settled` is awaited between the end of the
-    output and telling the client of it. Some clients (docker-py) read the head through a buffer and lose what it
-    caught behind: output must come later.
+    `translate` turns each piece of output into the bytes for the client. `settled` is awaited after the output has
+    ended and before the client learns of it. Some clients (docker-py) read the head through a buffer and lose the bytes
+    behind it, so output must come later.
     """
     reader, writer = _take_over(call)
     try:
@@ -80,8 +80,8 @@ async def hijack_first(
             inner.setblocking(False)
             await _join(reader, writer, inner, settled, translate)
     except LaminaError as error:
-        said = f"{message_of(error)}\r\n".encode()
-        writer.write(frame(STDOUT, said) if framed else said)
+        message = f"{message_of(error)}\r\n".encode()
+        writer.write(frame(STDOUT, message) if framed else message)
     finally:
         with suppress(OSError):  # the client was faster
             writer.close()
@@ -119,7 +119,7 @@ async def _join(
     settled: Callable[[], Awaitable[None]] | None,
     translate: Translate,
 ) -> None:
-    """Until the output ends, or the client is gone."""
+    """Pass bytes both ways until the output ends or the client is gone."""
     loop = asyncio.get_running_loop()
     sending = asyncio.ensure_future(_send(reader, cast(asyncio.Transport, writer.transport), inner, loop))
     try:

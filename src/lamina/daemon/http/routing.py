@@ -56,13 +56,13 @@ class Router:
             self._by_head.setdefault(head, []).append((route, _pattern(route.path)))
 
     def match(self, method: str, path: str) -> Match:
-        """`path` without version, still percent-encoded. Raises NotFound."""
+        """Return the route of `path`, which has no version and is still percent-encoded. Raise NotFound."""
         head = path.split("/", 2)[1] if path.startswith("/") else ""
         other_method = False
         for route, pattern in self._by_head.get(head, ()):
-            if found := pattern.fullmatch(path):
+            if path_match := pattern.fullmatch(path):
                 if route.method == method:
-                    places = {name: unquote(text) for name, text in found.groupdict().items()}
+                    places = {name: unquote(text) for name, text in path_match.groupdict().items()}
                     return Match(route.handler, places, route.kind or _usual(method))
                 other_method = True
         if other_method:
@@ -75,16 +75,16 @@ def _usual(method: str) -> Kind:
 
 
 async def _other_method(call: Call) -> web.StreamResponse:
-    """The path exists, with other methods only."""
+    """Answer 405: the path exists, with other methods only."""
     return web.json_response({"message": "method not allowed"}, status=405)
 
 
 def split_version(path: str) -> tuple[tuple[int, int], str]:
-    """The API version a path asks for (the newest where it names none) and the rest. Raises InvalidInput."""
-    found = _PREFIX.match(path)
-    if found is None:
+    """Return the API version of a path (the newest if it names none) and the rest. Raise InvalidInput."""
+    prefix = _PREFIX.match(path)
+    if prefix is None:
         return NEWEST, path
-    version = (int(found[1]), int(found[2]))
+    version = (int(prefix[1]), int(prefix[2]))
     if version > NEWEST:
         raise InvalidInput(
             f"client version {dotted(version)} is too new. Maximum supported API version is {dotted(NEWEST)}"
@@ -94,11 +94,11 @@ def split_version(path: str) -> tuple[tuple[int, int], str]:
             f"client version {dotted(version)} is too old. Minimum supported API version is {dotted(OLDEST)}, "
             "please upgrade your client to a newer version"
         )
-    return version, path[found.end() :]
+    return version, path[prefix.end() :]
 
 
 def dotted(version: tuple[int, int]) -> str:
-    """An API version as clients write it, such as "1.41"."""
+    """Return an API version as clients write it, such as "1.41"."""
     return f"{version[0]}.{version[1]}"
 
 

@@ -36,7 +36,7 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
     def put(self, pieces: Sequence[Piece], /) -> None:
-        """The whole body, instead of any `write`: the client is told its length."""
+        """Write the whole body, instead of any `write`. The client is told its length."""
 
     def flush(self) -> None: ...
 
@@ -64,22 +64,22 @@ class Pipe:
 
     @property
     def headers(self) -> MutableMapping[str, str]:
-        """Of the answer, as long as it has not begun."""
+        """Return the answer's headers, which may be changed until the answer begins."""
         return self.response.headers
 
     @property
     def started(self) -> bool:
-        """Whether anything was written: then the status has been sent, or will be."""
+        """Return whether anything was written, so that the status cannot change any more."""
         return self.response.prepared or bool(self._pieces)
 
     def write(self, data: bytes) -> int:
         with self._room:
             self._room.wait_for(lambda: self._size < _WAITING or self.cancellation.cancelled)
             self.cancellation.check()
-            told = bool(self._pieces)  # and not taken yet: who sends wakes up anyway
+            is_signalled = bool(self._pieces)  # and not taken yet: who sends wakes up anyway
             self._pieces.append(bytes(data))
             self._size += len(data)
-        if not told:
+        if not is_signalled:
             self._signal()
         return len(data)
 
@@ -88,18 +88,18 @@ class Pipe:
         copy_to(pieces, self.write)
 
     def flush(self) -> None:
-        """Written bytes are on their way already."""
+        """Do nothing: written bytes are on their way already."""
 
     def writable(self) -> bool:
         return True
 
     def end(self) -> None:
-        """No more comes."""
+        """Note that no more bytes come."""
         self._ended = True
         self._signal()
 
     async def send(self) -> None:
-        """Sends what is written until the end; call it in the event loop."""
+        """Send what is written until the end. Call it in the event loop."""
         try:
             while not (self._ended and not self._pieces):
                 await self._wake.wait()
@@ -122,7 +122,7 @@ class Pipe:
             await self.response.write(data)
 
     def abort(self) -> None:
-        """Cuts the connection."""
+        """Cut the connection."""
         if self._call.request.transport is not None:
             self._call.request.transport.abort()
 
@@ -131,7 +131,7 @@ class Pipe:
             await self.response.prepare(self._call.request)
 
     async def start_alone(self) -> None:
-        """Starts, and returns when the event loop has nothing left to send: the socket may be written past it."""
+        """Send the head, and return when the event loop has nothing left to send. Then a thread may use the socket."""
         await self.start()
         transport = self._call.request.transport
         while transport is not None and not transport.is_closing() and transport.get_write_buffer_size():
@@ -146,7 +146,7 @@ class Pipe:
 
 @contextmanager
 def cut_short(pipe: Pipe) -> Iterator[None]:
-    """Cuts the connection when the body raises in the middle of an answer."""
+    """Cut the connection if the body raises in the middle of an answer."""
     try:
         yield
     except (ConnectionError, Cancelled):  # the client has cut it
@@ -163,9 +163,9 @@ def cut_short(pipe: Pipe) -> Iterator[None]:
 async def feed_response(
     call: Call, pieces: Iterable[bytes], content_type: str, *, stop: Callable[[], None] = ignore
 ) -> web.StreamResponse:
-    """Answers with `pieces` as they come, from a worker thread; the head is sent before the first one.
+    """Answer with `pieces`, which a worker thread iterates. The head is sent before the first piece.
 
-    `stop` is called when the client is gone or the pieces are over: it must make a waiting iterator end.
+    `stop` is called when the client is gone or the pieces are over. It must end an iterator that waits.
     """
     pipe = Pipe(call, content_type)
     await pipe.start()
@@ -189,22 +189,22 @@ async def progress_response(
     *,
     done: Callable[[Any], Iterable[Message]] = lambda result: (),
 ) -> web.StreamResponse:
-    """Runs `work` in a worker thread and answers with its messages as Docker's JSON lines, each as it comes.
+    """Run `work` in a worker thread and answer with its messages as Docker's JSON lines.
 
-    `work` gets a Report and a token that is cancelled when the client goes away. `done` gives the last messages from
-    the result. An error is an error answer where nothing was told before, else the last line.
+    `work` gets a Report, and a token that is cancelled when the client goes away. `done` makes the last messages of the
+    result. An error before the first message becomes an error answer, a later one the last line.
     """
     pipe = Pipe(call, "application/json")
 
     def report(message: Message) -> None:
         pipe.write(dump(message_line(message)))
 
-    def whole() -> None:
+    def run() -> None:
         for message in done(work(report, pipe.cancellation)):
             report(message)
 
     try:
-        await together(call, pipe, whole)
+        await together(call, pipe, run)
     except Exception as error:
         if not pipe.started:
             raise
@@ -216,7 +216,7 @@ async def progress_response(
 
 
 async def together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
-    """Runs `work` in a thread and sends what it writes; raises what it raises, once all before it was sent."""
+    """Run `work` in a thread and send what it writes. Raise its error, after everything before it was sent."""
 
     def until_end() -> None:
         try:
@@ -234,6 +234,6 @@ async def together(call: Call, pipe: Pipe, work: Callable[[], None]) -> None:
 
 
 def forget(working: asyncio.Future[None]) -> None:
-    """The client is gone, nobody wants to know how the work ended."""
+    """Ignore how the work ended, because its client is gone."""
     if not working.cancelled():
         working.exception()

@@ -43,7 +43,7 @@ class Upload:
         return piece
 
     def whole(self, limit: int) -> bytes:
-        """Return everything. Raises TooLarge past `limit` bytes."""
+        """Return the whole body. Raise TooLarge past `limit` bytes."""
         body = bytearray()
         while piece := self.read(_PIECE):
             body += piece
@@ -69,7 +69,7 @@ class Upload:
         return piece
 
     async def receive(self, request: web.Request) -> None:
-        """Receives until the body ends, never more than the reader is to hold."""
+        """Receive until the body ends. Wait while the reader is `_HIGH` bytes behind."""
         request.content.set_read_chunk_size(_PIECE)
         try:
             while not self._closed and (piece := await request.content.readany()):
@@ -97,13 +97,13 @@ class Upload:
             self._some.notify_all()
 
     def close(self) -> None:
-        """The reader wants no more."""
+        """Stop receiving."""
         self._closed = True
 
 
 @asynccontextmanager
 async def receiving(call: Call) -> AsyncIterator[Upload]:
-    """The request's body while the block runs; for blocking code in a worker thread."""
+    """Receive the request's body while the block runs, for blocking code in a worker thread."""
     upload = Upload()
     task = asyncio.ensure_future(upload.receive(call.request))
     try:
