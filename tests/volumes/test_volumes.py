@@ -123,6 +123,35 @@ def test_removing_a_bind_volume_spares_what_it_shows(volumes: Volumes, tmp_path:
     assert (source / "precious").read_text() == "mine"
 
 
+@pytest.mark.root
+@pytest.mark.parametrize(("word", "flag"), [("ro", os.ST_RDONLY), ("noexec", os.ST_NOEXEC)])
+def test_a_bind_volume_has_the_flags_of_its_options(volumes: Volumes, tmp_path: Path, word: str, flag: int) -> None:
+    volumes.create("bound", driver_opts={"type": "none", "device": str(tmp_path), "o": f"bind,{word}"})
+
+    path = volumes.mount("bound", "container")
+
+    try:
+        assert os.statvfs(path).f_flag & flag
+        assert not os.statvfs(tmp_path).f_flag & flag
+    finally:
+        volumes.unmount("bound", "container")
+
+
+@pytest.mark.root
+def test_a_bind_volume_keeps_the_flags_of_its_source(volumes: Volumes, tmp_path: Path) -> None:
+    volumes.create("memory", driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "nosuid"})
+    source = volumes.mount("memory", "container")
+    volumes.create("bound", driver_opts={"type": "none", "device": str(source), "o": "bind,ro"})
+
+    path = volumes.mount("bound", "container")
+
+    try:
+        assert os.statvfs(path).f_flag & os.ST_NOSUID
+    finally:
+        volumes.unmount("bound", "container")
+        volumes.unmount("memory", "container")
+
+
 @pytest.mark.parametrize("options", [{"size": "1g"}, {"colour": "red"}, {"type": "tmpfs"}, {"device": "/x"}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(InvalidInput):

@@ -19,7 +19,19 @@ from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.formats.times import format_time
 from lamina.linux.files import private_directory, usual_directory
-from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
+from lamina.linux.mounts import (
+    MNT_DETACH,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    mount,
+    umount2,
+)
 from lamina.linux.syscalls import libc
 from lamina.store.store import Store
 from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, VolumeMount, volume_mount
@@ -27,6 +39,7 @@ from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, VolumeMount, volume_m
 _BUCKET = "volumes"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAME_LIMIT = 255  # a volume is a folder: NAME_MAX
+_BIND_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 Users = Callable[[str], Sequence[str]]
 
@@ -231,8 +244,20 @@ def _mount(wanted: VolumeMount, path: Path) -> None:
     source, kind, data = (os.fsencode(text) for text in (wanted.device, wanted.type, wanted.data))
     try:
         libc("mount", source, os.fsencode(path), kind, wanted.flags, data or None, filename=path)
+        if wanted.flags & MS_BIND and wanted.flags & _BIND_FLAGS:
+            _set_bind_flags(path, wanted.flags & _BIND_FLAGS)
     except OSError as error:
+        _unmount(path)  # a bind without its flags must not be taken for a mounted volume
         raise Unavailable(f"failed to mount local volume: mount {wanted.device}: {error.strerror}") from error
+
+
+def _set_bind_flags(path: Path, flags: int) -> None:
+    """Add `flags` to the bind mount at `path`: a new bind has the flags of its source whatever is asked for (mount(2)).
+
+    The source's flags are named again, because a remount drops those left out.
+    """
+    source_flags = os.statvfs(path).f_flag & _BIND_FLAGS  # ST_RDONLY and so on are the numbers of MS_RDONLY and so on
+    mount("none", path, flags=MS_REMOUNT | MS_BIND | source_flags | flags)
 
 
 def _mounted(path: Path) -> bool:
