@@ -33,7 +33,7 @@ def parse_bool(text: str) -> bool:
 class Command(click.Command):
     """A click command with pflag's habits and examples in its help.
 
-    With `passes_on`, everything from the first argument on is left alone: it belongs to the container.
+    With `passes_on`, words from the first argument on are not parsed: they are the container's command.
     """
 
     def __init__(self, *args: Any, example: str = "", passes_on: bool = False, **kwargs: Any) -> None:

@@ -26,7 +26,7 @@ class StoredContext(NamedTuple):
 
 
 class ContextStore:
-    """The contexts below a configuration folder. "default" is never stored: it is what the environment says."""
+    """The contexts below a configuration folder. "default" is never stored: it comes from the environment."""
 
     def __init__(self, folder: Path) -> None:
         self._meta = folder / "contexts" / "meta"

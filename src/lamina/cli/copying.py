@@ -1,4 +1,4 @@
-"""The rules of `cp`: what a source is called at its destination.
+"""The rules of `cp`: the name of a source at its destination, and unpacking a container's archive there.
 
 They are those of `docker cp`: an existing directory takes the source under its own name; another destination gives the
 source a new name; a trailing slash insists on a directory; `DIR/.` means what the directory holds.
@@ -25,14 +25,14 @@ LINKS = 10  # symlinks that are followed from a destination, as many as docker f
 
 
 class Source(NamedTuple):
-    """What is copied, by the name it has in a directory that takes it: "" for what a directory holds (`DIR/.`)."""
+    """A file or directory to copy, and its name in the target directory: "" for a directory's contents (`DIR/.`)."""
 
     name: str
     is_dir: bool
 
 
 class Target(NamedTuple):
-    """Where it goes, as it is now."""
+    """The destination before the copy."""
 
     path: str
     exists: bool
@@ -40,14 +40,14 @@ class Target(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Unpack into `folder`, and call the source `name` there; "" puts what it holds into the folder itself."""
+    """The source is unpacked into `folder` and called `name` there. "" puts its contents into the folder itself."""
 
     folder: str
     name: str
 
 
 def place(source: Source, target: Target) -> Placement:
-    """Raise NotFound where a directory that was insisted on is not there, InvalidInput for a directory onto a file."""
+    """Return where to unpack. Raise NotFound for a missing directory, InvalidInput for a directory onto a file."""
     if target.exists and target.is_dir:
         return Placement(target.path, source.name)
     if target.exists and source.is_dir:
@@ -69,7 +69,7 @@ def renamed(entry: str, top: str, name: str) -> str:
 
 
 def names_contents(path: str) -> bool:
-    """Return whether a path stands for what its directory holds: its last part is "."."""
+    """Return whether a path stands for its directory's contents: its last part is "."."""
     return path == "." or path.endswith("/.")
 
 
@@ -93,7 +93,7 @@ def absolute(path: str) -> str:
 
 
 def local_source(path: str, follow: bool) -> tuple[str, Source]:
-    """Return the absolute path of a source on this machine, and what it is. Raise OSError where it is not there.
+    """Return the absolute path of a local source, and its kind. Raise OSError if it is missing.
 
     A symbolic link is itself, unless `follow` or the path's end insists on a directory.
     """
@@ -104,9 +104,9 @@ def local_source(path: str, follow: bool) -> tuple[str, Source]:
 
 
 def local_target(path: str) -> Target:
-    """Return what is at a destination on this machine; a symbolic link is followed, also to where nothing is yet.
+    """Return the target of a destination on this machine. A symbolic link is followed, even a dangling one.
 
-    Raise NotFound where the directory of a new file is not there, InvalidInput for a device, and OSError.
+    Raise NotFound if the directory of a new file is missing, InvalidInput for a device, and OSError.
     """
     path = absolute(path)
     for _ in range(LINKS):
@@ -136,7 +136,7 @@ def split_argument(text: str) -> tuple[str, str]:
 
 
 class ChunkReader(io.RawIOBase):
-    """Chunks as a file."""
+    """A readable file over an iterator of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -162,7 +162,7 @@ def unpack(chunks: Iterator[bytes], top: str, placement: Placement, *, keep_owne
     """Unpack a tar whose names begin with `top` as `placement` says. Files are ours unless `keep_owner`.
 
     Raise what `lamina.layers.unpack` does: InvalidInput for a damaged archive, Conflict for a directory in a file's
-    place or the other way round, Forbidden, NoSpace; and NotFound where there is nothing in the archive.
+    place or the other way round, Forbidden, NoSpace; and NotFound for an empty archive.
     """
     from lamina.layers.unpack import Style
     from lamina.layers.unpack import unpack as unpack_below

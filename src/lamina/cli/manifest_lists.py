@@ -17,7 +17,7 @@ from lamina.formats.reference import Reference
 
 
 class Entry(NamedTuple):
-    """An image in a list: where it is, what the list says of it, and its manifest."""
+    """An image in a list: its reference, its descriptor in the list, and its manifest."""
 
     reference: Reference
     descriptor: Descriptor
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class Drafts:
-    """The lists below a configuration folder."""
+    """The unpushed lists below a configuration folder."""
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / "manifests"

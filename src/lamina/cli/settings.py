@@ -27,7 +27,7 @@ class Endpoint(NamedTuple):
 
 
 class Settings:
-    """The answers for one invocation."""
+    """The daemon to use for one command, and how to reach it."""
 
     def __init__(self, flags: Mapping[str, Any], endpoint: Endpoint, config: ConfigFile) -> None:
         self._flags = flags
@@ -108,9 +108,9 @@ def _tls(flags: Mapping[str, Any], folder: Path) -> Tls | None:
 
 
 class ConfigFile:
-    """The user's `config.json` in `folder`; an empty one where there is none.
+    """The user's `config.json` in `folder`. A missing file counts as empty.
 
-    `problem` tells why a file that is there could not be read: the commands go on without it.
+    If the file cannot be read, `problem` says why, and commands go on without it.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -13,7 +13,7 @@ from lamina.formats.times import human_duration
 
 
 class Column(NamedTuple):
-    """`header` is its title in tables; `value` makes its text of the daemon's object and of whether to shorten it."""
+    """`header` is its title in tables; `value` returns its text for an object of the daemon, shortened or not."""
 
     header: str
     value: Callable[[Mapping[str, Any], bool], str]
@@ -25,7 +25,7 @@ Columns = Mapping[str, Column]
 class Row:
     """One object of a list as templates see it: `{{.ID}}` and the other columns, and `{{.Label "x"}}`.
 
-    The fields of a `cell` are printable. Others are what the daemon said, byte for byte, for scripts.
+    The fields of a `cell` are printable. Others are the daemon's text, byte for byte, for scripts.
     """
 
     def __init__(self, columns: Columns, document: Mapping[str, Any], trunc: bool, *, cell: bool = False) -> None:
@@ -50,7 +50,7 @@ class Row:
 
 
 class Headers:
-    """The titles in the place of a row, for the first line of a table."""
+    """The titles of the columns as a row, for the first line of a table."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns

@@ -26,7 +26,7 @@ class Ulimit(msgspec.Struct, frozen=True):
 
 
 class AddressPool(msgspec.Struct, frozen=True):
-    """Where new networks get their subnets: `base` in CIDR form, cut into subnets of `size` bits."""
+    """A range for the subnets of new networks: `base` in CIDR form, cut into subnets of `size` bits."""
 
     base: str
     size: int
@@ -53,13 +53,13 @@ class Builder(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
-    """All settings. The members' names are daemon.json's keys, with dashes; empty text means: choose.
+    """All settings. The members' names are daemon.json's keys, with dashes; an empty text means the default.
 
-    `tls` None refuses to listen on TCP, unless `tlsverify` is on: who may connect to a plain listener is root.
+    If `tls` is None, the daemon refuses to listen on TCP without `tlsverify`: every client of plain TCP is root.
     `allowed_hosts` are names by which clients may call a plain TCP listener, beside addresses and `localhost`, and
     `allowed_origins` are web pages that may use the API, such as "https://ui.example".
 
-    `live_restore` is on unless it is turned off: everybody who restarts a daemon wants containers to outlive it.
+    `live_restore` is on by default, so that containers outlive a restart of the daemon.
     """
 
     hosts: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ _FIRST_PASSED = 3  # sd_listen_fds(3): where systemd's descriptors begin
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A bound socket; `tls` None serves plain. `path` is the file of a Unix socket, to be removed at the end."""
+    """A bound socket, without TLS if `tls` is None. `path` is the file of a Unix socket, which `close` removes."""
 
     socket: socket.socket
     tls: ssl.SSLContext | None = None

@@ -141,14 +141,14 @@ def _log(options: Options) -> None:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """One line a message: names of images and words of registries in it neither forge lines nor drive terminals."""
+    """Makes each message one printable line, so that texts of images and registries can forge no other line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return printable(super().formatMessage(record), "\t")
 
 
 class _pidfile:
-    """Holds the pid file; an existing one of a live process is a Conflict. The empty path means none."""
+    """Holds the pid file while entered. Raises Conflict if a live process holds it. An empty path means no file."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None

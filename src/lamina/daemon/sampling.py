@@ -1,4 +1,4 @@
-"""What containers use, read once a second for all clients that watch the same one."""
+"""The use of resources by containers, read once a second for all clients that watch the same container."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Read = Callable[[], Awaitable[ContainerStats]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A reading as a line of JSON; `compared` says that it holds the one before too, or that nothing runs."""
+    """A reading as a line of JSON. `compared` is true if it includes the reading before, or if nothing runs."""
 
     line: bytes
     compared: bool
 
 
 class Samplers:
-    """One sampler for each container that somebody watches. For the event loop's thread only."""
+    """One sampler for each container with a watching client. For the event loop's thread only."""
 
     def __init__(self) -> None:
         self._samplers: dict[str, _Sampler] = {}

@@ -11,11 +11,11 @@ from lamina.cli.template.parser import parse
 from lamina.cli.template.syntax import Node
 from lamina.errors import InvalidInput
 
-NOTHING = object()  # no value flows into this command
+NOTHING = object()  # the command is first in its pipeline
 
 
 class _Jumping(Exception):
-    """`break` or `continue` on its way to the range around it."""
+    """`break` or `continue`, raised to the range around it."""
 
     def __init__(self, keyword: str) -> None:
         super().__init__(keyword)
@@ -23,7 +23,7 @@ class _Jumping(Exception):
 
 
 class Evaluator:
-    """Renders nodes. `missing` decides about a key that a map does not have: give a value, or raise KeyError."""
+    """Renders nodes. For a key that a map lacks, `missing` returns a value or raises KeyError."""
 
     def __init__(
         self, functions: Mapping[str, Callable[..., object]], missing: Callable[[str], object], root: object
@@ -199,7 +199,7 @@ def lenient(name: str) -> object:
 
 
 class Template(NamedTuple):
-    """Make one with `parse`; it may be rendered any number of times."""
+    """A parsed template, which can be rendered any number of times."""
 
     nodes: tuple[Node, ...]
 

@@ -28,7 +28,7 @@ class Fields(Protocol):
 
 
 class Struct(dict[str, object]):
-    """A map that Go has as a struct: printed whole, it shows its values only."""
+    """A map that is a struct in Go: `%v` prints its values only."""
 
 
 def truth(value: object) -> bool:

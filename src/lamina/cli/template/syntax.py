@@ -29,7 +29,7 @@ TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """`kind` is a group of TOKEN; `spaced` tells whether white space stood before it, which ends a field chain."""
+    """`kind` is a group of TOKEN; `spaced` means that white space precedes it, which ends a field chain."""
 
     kind: str
     text: str
@@ -43,7 +43,7 @@ class Text(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What stood between {{ and }}."""
+    """The text between {{ and }}, and its tokens."""
 
     source: str
     tokens: tuple[Token, ...]
@@ -114,7 +114,7 @@ class Chain(NamedTuple):
 
 
 class Command(NamedTuple):
-    """Operands of which the first may be called with the others."""
+    """Operands. If the first is a function or field, the others are its arguments."""
 
     operands: tuple[Operand, ...]
 
@@ -134,7 +134,7 @@ class Print(NamedTuple):
 
 
 class Block(NamedTuple):
-    """`if`, `with` or `range`, with what follows and what `else` holds."""
+    """`if`, `with` or `range`, with its body and the body of its `else`."""
 
     keyword: str
     pipeline: Pipeline

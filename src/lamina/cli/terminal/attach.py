@@ -18,7 +18,7 @@ from lamina.errors import InvalidInput, LaminaError
 
 
 class RawMode:
-    """Raw while it is entered; the mode from before comes back at exit, which may happen twice."""
+    """Raw mode while entered. The exit restores the earlier mode; a second exit does nothing."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -26,7 +26,7 @@ class RawMode:
 
     def __enter__(self) -> RawMode:
         self._before = termios.tcgetattr(self._fd)
-        tty.setraw(self._fd, termios.TCSANOW)  # what was typed already must not be lost
+        tty.setraw(self._fd, termios.TCSANOW)  # keep the keys that were typed already
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -50,9 +50,9 @@ RESIZE_PAUSE = 0.01  # seconds
 
 
 class Attachment(NamedTuple):
-    """What a foreground command needs of its container, or of its exec.
+    """How to follow a container or an exec in the foreground.
 
-    `resize` takes rows and columns; `kill` a signal's number, or is None where signals are ours.
+    `resize` takes rows and columns. `kill` takes a signal's number; None keeps signals from the container.
     """
 
     tty: bool
@@ -80,7 +80,7 @@ def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None]) ->
         if number == RESIZED:
             _resize(attachment.resize, tries=1)
         elif attachment.kill is not None:
-            with suppress(LaminaError):  # it ended meanwhile
+            with suppress(LaminaError):  # the process ended meanwhile
                 attachment.kill(number)
 
     numbers = [RESIZED] if attachment.tty else []

@@ -27,10 +27,10 @@ INSISTING = 3  # signals after which we leave
 
 
 class Signals:
-    """While entered, the signals named do nothing but show up in `received`. Main thread only.
+    """While entered, the named signals only appear in `received`. For the main thread only.
 
-    The third that asks us to end does end us, whatever the container made of the ones before: with docker's words, its
-    exit code, and SystemExit.
+    The third SIGTERM or SIGINT raises SystemExit, with docker's message and exit code, even if the container ignored
+    the first two.
     """
 
     def __init__(self, numbers: Iterable[int]) -> None:
@@ -90,7 +90,7 @@ def parse_keys(text: str) -> bytes:
 
 
 class DetachFilter:
-    """Watches input for the sequence. Keys that begin it are held back until it is clear what they are."""
+    """Watches input for the key sequence. A beginning of it is held back until the next key decides."""
 
     def __init__(self, keys: bytes) -> None:
         self._keys = keys
@@ -197,7 +197,7 @@ class Pump:
 
     def _send(self) -> None:
         taken = self._stream.offer(self._outgoing)
-        if taken is None:  # nobody reads any more
+        if taken is None:  # the container's stdin is closed
             self._outgoing = b""
             self._forget_stdin()
         else:

@@ -1,7 +1,7 @@
-"""How much may be open at once: connections, streams to clients, and long work for them.
+"""Limits on what is open at once: connections, streams to clients, and long work for them.
 
 Every stream and every long work has a thread and some descriptors of its own. Their numbers are bounded so that
-ordinary requests always find what they need, whatever clients leave open. Who comes too late is refused in words.
+ordinary requests always find what they need, whatever clients leave open. A request above a limit is refused.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _MOST_CONNECTIONS, _MOST_STREAMS, _MOST_WORK = 16384, 4096, 1024
 
 
 class Kind(Enum):
-    """What a request asks of the daemon."""
+    """How long a request may keep the daemon busy."""
 
     QUERY = auto()
     """It reads what is there, and never waits for a container, a client or a registry."""
     STREAM = auto()
-    """It tells of what happens for as long as its client listens."""
+    """It sends news for as long as its client listens."""
     PROCESS = auto()
-    """It goes along with a container's process: attach, exec, wait."""
+    """It lasts as long as a container's process: attach, exec, wait."""
     WORK = auto()
     """It may take as long as a container, a client or a registry likes."""
 
@@ -54,8 +54,11 @@ class Gate:
 
 
 class Slot:
-    """A place behind a gate, or behind none. It is free again when everyone who holds it has released it: the request
-    that took it, and threads that work on behind the back of a client that left. A context manager."""
+    """A place behind a gate, or behind none; a context manager.
+
+    It is free again when every holder has released it: the request that took it, and the threads that still work for
+    a client that left.
+    """
 
     def __init__(self, gate: Gate | None = None) -> None:
         self._gate = gate

@@ -99,7 +99,7 @@ def error_line(error: BaseException) -> dict[str, Any]:
 
 
 class Given(web.StreamResponse):
-    """Writes nothing; the server closes the connection after it."""
+    """An answer that writes nothing: it was sent already, or its client is gone. The server closes the connection."""
 
     def __init__(self) -> None:
         super().__init__()

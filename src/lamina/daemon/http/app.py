@@ -1,4 +1,4 @@
-"""The application: every request goes through `answer`, which finds its route and turns errors into answers."""
+"""The application. Every request passes `answer`, which finds its route and turns errors into answers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ _NO_BROWSERS = BrowserGuard()
 
 
 class Api:
-    """The routes of all groups behind one door, which lets in as much as `gates` and `guard` say. `close` ends the
-    worker threads."""
+    """All routes, limited by `gates` and protected by `guard`. `close` ends the worker threads."""
 
     def __init__(self, routes: Iterable[Route], gates: Gates, guard: BrowserGuard = _NO_BROWSERS) -> None:
         self._router = Router(routes)

@@ -37,8 +37,11 @@ _PEER = struct.Struct("3i")
 
 
 class Call:
-    """A matched request. `version` is the API version the client speaks, `places` what stands in the path, `slot` its
-    place among the streams or the work of all clients."""
+    """A matched request.
+
+    `version` is the API version of the client, `places` holds the variable parts of the path, and `slot` is the
+    request's place behind a gate.
+    """
 
     def __init__(
         self, request: web.Request, places: Mapping[str, str], version: tuple[int, int], workers: Executor, slot: Slot
@@ -81,7 +84,7 @@ class Call:
         def run() -> None:
             try:
                 ended.set_result(work())
-            except BaseException as error:  # it belongs to who waits
+            except BaseException as error:  # the future raises it
                 ended.set_exception(error)
             finally:
                 self._slot.release()

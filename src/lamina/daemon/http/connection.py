@@ -27,8 +27,10 @@ _SILENT.disabled = True
 
 
 class Handler(web.RequestHandler):
-    """Parses requests and has them answered one after another. Bodies are taken as they come, as dockerd takes them:
-    whatever `Content-Encoding` says, archives tell by themselves how they are compressed."""
+    """Parses requests and has them answered one after another.
+
+    Like dockerd it ignores `Content-Encoding`: the bytes of an archive show how it is compressed.
+    """
 
     __slots__ = ("_malformed", "_slot", "half_closed", "listened")
 
@@ -77,7 +79,7 @@ class Handler(web.RequestHandler):
             self._malformed = True
         current = self._current_request
         if current is not None and self._messages and not current.content.is_eof():
-            # What comes behind half a body is the parser's complaint of it: who reads the body must hear of it too.
+            # The parser found an error in the body that is being received: its reader must get it too.
             current.content.set_exception(web.RequestPayloadError("its chunks are malformed"))
             current.content.feed_eof()
 
@@ -110,11 +112,12 @@ class Handler(web.RequestHandler):
 
 
 class Connection(asyncio.Protocol):
-    """`printf 'GET …' | socat - UNIX:…` shuts its sending side down and then waits for what comes: whole requests are
-    answered, and then the connection is closed. Half a request counts as a client that went away.
+    """A connection whose client may stop sending and still read, as `printf 'GET …' | socat - UNIX:…` does.
 
-    Behind the end nothing is read, so that the event loop does not see such a client leave: it is looked for. Over TCP
-    an end cannot be told from half of one: there, as for dockerd, it ends what would go on without end.
+    Whole requests are answered, and then the connection is closed. Half a request means that the client went away.
+
+    After the client's end of sending, the event loop reads no more and cannot see it leave, so we poll the socket. TCP
+    does not show the difference between both ends; there, as in dockerd, the end of sending ends endless answers.
     """
 
     def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:

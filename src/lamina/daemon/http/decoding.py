@@ -40,7 +40,7 @@ def _replaced(raw: bytes) -> bytes:
 
 
 class AuthConfig(msgspec.Struct, rename="lower"):
-    """What Docker's clients send for a registry; `auth` is base64 of name:password where these are not given."""
+    """Credentials as Docker's clients send them. `auth` is base64 of name:password, for clients that send only that."""
 
     username: str = ""
     password: str = ""

@@ -29,7 +29,7 @@ _BREATH = 0.02  # seconds
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
-    """A plain stream; the end of the connection is told to the HTTP server too, which counts its connections."""
+    """A plain stream. It tells the HTTP server, which counts its connections, when the connection ends."""
 
     def __init__(self, reader: asyncio.StreamReader, before: asyncio.BaseProtocol) -> None:
         super().__init__(reader)
@@ -83,7 +83,7 @@ async def hijack_first(
         message = f"{message_of(error)}\r\n".encode()
         writer.write(frame(STDOUT, message) if framed else message)
     finally:
-        with suppress(OSError):  # the client was faster
+        with suppress(OSError):  # the client closed it first
             writer.close()
     return Given()
 
@@ -132,7 +132,7 @@ async def _join(
             writer.write_eof()
         await writer.drain()
     except OSError:
-        return  # the client is gone: what the process says now is nobody's
+        return  # the client is gone, and nobody reads the output
     finally:
         sending.cancel()
         with suppress(asyncio.CancelledError):

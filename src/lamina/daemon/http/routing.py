@@ -39,7 +39,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The route of a request, what its places hold, and the API version that was asked for."""
+    """The handler of a request, the variable parts of its path, and its kind."""
 
     handler: Handler
     places: Mapping[str, str]
@@ -47,7 +47,7 @@ class Match:
 
 
 class Router:
-    """Finds routes. The first that fits wins, so longer paths of a group come before shorter ones."""
+    """Finds routes. The first match wins, so longer paths of a group come before shorter ones."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_head: dict[str, list[tuple[Route, re.Pattern[str]]]] = {}

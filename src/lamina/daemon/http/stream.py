@@ -26,7 +26,7 @@ _GLANCE = 0.01  # seconds between looks whether the head has left
 
 
 class Sink(Protocol):
-    """Where work writes its bytes: enough of a raw file for `io`. `headers` may be changed before the first of them."""
+    """A raw file for `io` that work writes to. `headers` may be changed before the first byte."""
 
     closed: bool
 

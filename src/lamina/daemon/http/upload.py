@@ -19,7 +19,7 @@ _LOW = 4 << 20  # and how few there must be before it goes on
 
 
 class Upload:
-    """The reading end. `read` gives b"" at the end, and raises Cancelled where the client went away."""
+    """The body as a file. `read` returns b"" at the end, and raises Cancelled if the client went away."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
