@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.api.build import BuildRequest
-from lamina.api.containers import Config, HostConfig, MountSpec, NetworkingConfig, Ulimit, decode, encode
+from lamina.api.containers import Config, HostConfig, MountSpec, NetworkingConfig, Resources, Ulimit, decode, encode
 from lamina.errors import InvalidInput
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0,"), min_size=1, max_size=8)
@@ -61,3 +61,10 @@ def test_a_query_that_makes_no_sense_is_refused(query: dict[str, str]) -> None:
 def test_what_is_encoded_is_decoded(value: msgspec.Struct, document: dict[str, Any]) -> None:
     assert encode(value) == document
     assert decode(document, type(value)) == value
+
+
+def test_a_build_is_limited_in_the_words_of_containers() -> None:
+    asked = BuildRequest(memory=1 << 30, cpu_quota=5, cgroup_parent="/of/it", ulimits=(Ulimit("nofile", 9, 8),))
+    assert asked.limits == Resources(
+        memory=1 << 30, cpu_quota=5, cgroup_parent="/of/it", ulimits=(Ulimit("nofile", 9, 8),)
+    )

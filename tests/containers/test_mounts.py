@@ -17,7 +17,7 @@ from lamina.api.containers import (
     TmpfsOptions,
     VolumeOptions,
 )
-from lamina.containers.mounts import MountRules
+from lamina.containers.mount_requests import MountRules
 from lamina.errors import InvalidInput
 from lamina.sandbox.spec import MountPoint
 

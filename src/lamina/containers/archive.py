@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, cast
 
 from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.containers.container import Container
-from lamina.containers.places import Place, located, mounted_root, unreachable
+from lamina.containers.container_paths import Place, located, mounted_root, unreachable
+from lamina.containers.live_tars import write_directory, write_file
 from lamina.containers.rooms import Rooms
-from lamina.containers.tarring import write_directory, write_file
 from lamina.errors import Forbidden, InvalidInput
 from lamina.formats.times import format_time
 from lamina.layers.decompress import decompressed

@@ -45,8 +45,11 @@ _MODES = {
 
 
 def check_request(host: HostConfig, config: Config, networking: NetworkingConfig) -> None:
-    """Raises InvalidInput for options that contradict each other. `config` is the request, without what the image
-    adds: an image may expose ports in a container that has no network of its own."""
+    """Raise InvalidInput for options that contradict each other.
+
+    `config` is the request, without what the image adds: an image may expose ports in a container that has no network
+    of its own.
+    """
     if host.uts_mode == "host" and config.hostname:
         raise InvalidInput("conflicting options: hostname and the UTS mode")
     fixed = {name for name, place in networking.endpoints_config.items() if place.ipam.ipv4_address}
@@ -58,7 +61,7 @@ def check_request(host: HostConfig, config: Config, networking: NetworkingConfig
         return
     if host.network_mode == "container:":
         raise InvalidInput("invalid network mode: invalid container format container:<name|id>")
-    for given, what in (
+    for option, conflict in (
         (config.hostname, "hostname and the network mode"),
         (config.mac_address, "mac-address and the network mode"),
         (host.links, f"container type network {_NO_LINKS}"),
@@ -67,12 +70,12 @@ def check_request(host: HostConfig, config: Config, networking: NetworkingConfig
         (host.port_bindings or host.publish_all_ports, "port publishing and the container type network mode"),
         (config.exposed_ports, "port exposing and the container type network mode"),
     ):
-        if given:
-            raise InvalidInput(f"conflicting options: {what}")
+        if option:
+            raise InvalidInput(f"conflicting options: {conflict}")
 
 
 def check(host: HostConfig, config: Config) -> None:
-    """Raises InvalidInput for limits and modes that cannot be."""
+    """Raise InvalidInput for limits and modes that cannot be."""
     limit_checks.check(host)
     if host.shm_size < 0:
         raise InvalidInput("SHM size can not be less than 0")
@@ -141,12 +144,12 @@ def _check_addresses(host: HostConfig) -> None:
 
 
 def _check_drivers(host: HostConfig) -> None:
-    """Nothing is taken and then not done: there are no drivers but lamina's own."""
+    """Refuse a driver that we do not have instead of ignoring it."""
     for request in host.device_requests:
         words = "[" + " ".join(f"[{' '.join(group)}]" for group in request.capabilities) + "]"  # as Go prints lists
         raise InvalidInput(f'could not select device driver "{request.driver}" with capabilities: {words}')
-    named = [mount.volume_options.driver_config for mount in host.mounts if mount.volume_options]
-    for driver in (host.volume_driver, *(given.name for given in named if given)):
+    configs = [mount.volume_options.driver_config for mount in host.mounts if mount.volume_options]
+    for driver in (host.volume_driver, *(config.name for config in configs if config)):
         if driver not in ("", "local"):
             raise InvalidInput(f'error looking up volume plugin {driver}: plugin "{driver}" not found', driver=driver)
     if host.storage_opt:
@@ -170,11 +173,13 @@ def _check_health(check: Healthcheck | None) -> None:
         raise InvalidInput("Retries in Healthcheck cannot be negative", value=check.retries)
 
 
-def check_runtime(wanted: str, program: str, named: tuple[str, ...]) -> None:
-    """Raises InvalidInput for a runtime that this engine does not run. `runc` and containerd's name of it mean the
-    engine's own, which takes the same bundles."""
-    if wanted not in ("", program, "runc", "io.containerd.runc.v2", *named):
-        raise InvalidInput(f"unknown or invalid runtime name: {wanted}", runtime=wanted)
+def check_runtime(name: str, program: str, others: tuple[str, ...]) -> None:
+    """Raise InvalidInput for a runtime that this engine does not run.
+
+    `runc` and containerd's name for it mean the engine's own, which takes the same bundles.
+    """
+    if name not in ("", program, "runc", "io.containerd.runc.v2", *others):
+        raise InvalidInput(f"unknown or invalid runtime name: {name}", runtime=name)
 
 
 def _check_sysctls(host: HostConfig) -> None:
@@ -197,7 +202,7 @@ def _check_sysctls(host: HostConfig) -> None:
 
 
 def _dotted(name: str) -> str:
-    """Return the name with dots between its parts, which the first separator in it, dot or slash, stands between."""
+    """Return the name with dots between its parts; the first dot or slash in it is its separator."""
     parts = name.split(next((sign for sign in name if sign in "./"), "."))
     if not all(_SYSCTL_PART.fullmatch(part) for part in parts):
         raise InvalidInput(f'sysctl "{name}" is not a name of sysctl(8)', name=name)

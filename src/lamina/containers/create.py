@@ -14,8 +14,8 @@ import msgspec
 from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers import checks
 from lamina.containers.catalog import Catalog, check_name
-from lamina.containers.copyup import copy_up
-from lamina.containers.mounts import MountRules
+from lamina.containers.live_tars import copy_up
+from lamina.containers.mount_requests import MountRules
 from lamina.containers.record import Record
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import with_donors_by_id

@@ -1,9 +1,8 @@
-"""The init layer: what stands between an image and a container's own layer, so that the runtime has real places to
-mount on and to make devices in. Each image's is made once and kept in the store.
+"""The init layer, which lies between an image and a container's own layer: real places to mount and make devices in.
 
-Rule: moby daemon/initlayer/setup_unix.go. A directory or file that the image lacks is made there. Whatever else is in
-its place, a symlink above all, is replaced: the runtime programs make and mount by path, and a link would lead them
-out of the container. Nothing of it is ever seen as a change that `diff`, `commit` or a build would keep.
+Rule: moby daemon/initlayer/setup_unix.go. A directory or file that the image lacks is made in this layer. Whatever else
+is in its place, a symlink above all, is replaced: the runtime programs make and mount by path, and a link would lead
+them out of the container. Nothing in the layer counts as a change that `diff`, `commit` or a build would keep.
 """
 
 from __future__ import annotations
@@ -36,21 +35,21 @@ class InitLayers:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._known: dict[Digest, Layer | None] = {}
+        self._layers: dict[Digest, Layer | None] = {}
 
     def of(self, image: Image, lease: Lease) -> Layer | None:
-        """The image's init layer, in the store and held by `lease`; None when it lacks nothing."""
+        """Return the image's init layer, in the store and held by `lease`; None when the image lacks nothing."""
         with self._lock:
-            if image.id in self._known:
-                known = self._known[image.id]
-                if known is None or self._there(known, lease):
-                    return known
-        made = self._make(image)
+            if image.id in self._layers:
+                layer = self._layers[image.id]
+                if layer is None or self._there(layer, lease):
+                    return layer
+        layer = self._make(image)
         with self._lock:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[image.id] = made
-        return made
+            if len(self._layers) >= _REMEMBERED:
+                self._layers.clear()
+            self._layers[image.id] = layer
+        return layer
 
     def _there(self, layer: Layer, lease: Lease) -> bool:
         lease.add(layer.diff_id)
@@ -85,7 +84,7 @@ def _entry(tree: UnionTree, path: str) -> Entry | None:
 
 
 def init_entries(lookup: Callable[[str], Entry | None]) -> list[Entry]:
-    """Return what has to be put over a tree, parents first.
+    """Return the entries that an image's tree lacks, parents first.
 
     `lookup` returns the tree's entry at a path, or None; it follows no symlinks.
     """

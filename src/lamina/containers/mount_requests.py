@@ -33,19 +33,20 @@ class MountRules:
     recursive_read_only: bool = True
 
     def resolve(self, config: Config, host: HostConfig) -> tuple[MountPoint, ...]:
-        """Return all mounts of a new container; volumes not yet made have no name or are not there.
+        """Return all mounts of a new container. Volumes that are still to be made have no name, or are not there.
 
-        What is named by the user wins over taken-over mounts, and those over the image's volumes. Raises InvalidInput.
+        A mount that the request names wins over those of `--volumes-from`, and these win over the image's volumes.
+        Raise InvalidInput.
         """
         points: dict[str, MountPoint] = {}
-        for wish in host.volumes_from:
-            for point in _taken_over(wish, self.mounts_of):
+        for source in host.volumes_from:
+            for point in _taken_over(source, self.mounts_of):
                 points[point.destination] = point
-        named = [_bind(text) for text in host.binds]
-        named += [_mount(spec) for spec in host.mounts]
-        named += [_tmpfs(path, options) for path, options in host.tmpfs.items()]
+        requested = [_bind(text) for text in host.binds]
+        requested += [_mount(spec) for spec in host.mounts]
+        requested += [_tmpfs(path, options) for path, options in host.tmpfs.items()]
         destinations: set[str] = set()
-        for point in named:
+        for point in requested:
             if point.destination in destinations:
                 raise InvalidInput(f"Duplicate mount point: {point.destination}", path=point.destination)
             destinations.add(point.destination)
@@ -91,8 +92,8 @@ def _destination(path: str) -> str:
     return clean
 
 
-def _taken_over(wish: str, mounts_of: MountsOf) -> list[MountPoint]:
-    reference, _, mode = wish.partition(":")
+def _taken_over(source: str, mounts_of: MountsOf) -> list[MountPoint]:
+    reference, _, mode = source.partition(":")
     if mode not in ("", "ro", "rw", "z", "Z"):
         raise InvalidInput(f"invalid mode for volumes-from: {mode}", mode=mode)
     points = [point for point in mounts_of(reference) if point.type in ("volume", "bind")]
@@ -220,14 +221,13 @@ def _check_read_only(spec: MountSpec, options: BindOptions) -> None:
 
 def _tmpfs_options(spec: MountSpec) -> tuple[str, ...]:
     options = spec.tmpfs_options
-    found = ["ro"] if spec.read_only else []
+    words = ["ro"] if spec.read_only else []
     if options and options.size_bytes:
-        found.append(f"size={options.size_bytes}")
+        words.append(f"size={options.size_bytes}")
     if options and options.mode:
-        found.append(f"mode={options.mode:o}")
-    for words in options.options if options else ():
-        found.append("=".join(words))
-    return tuple(found)
+        words.append(f"mode={options.mode:o}")
+    words += ["=".join(pair) for pair in (options.options if options else ())]
+    return tuple(words)
 
 
 def _tmpfs(path: str, options: str) -> MountPoint:
