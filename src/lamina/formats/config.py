@@ -188,13 +188,13 @@ def _time(value: Any, name: str) -> str | None:
 
 
 def _diff_ids(written: tuple[str, ...]) -> tuple[Digest, ...]:
-    found = []
+    diff_ids = []
     for position, item in enumerate(written):
         try:
-            found.append(Digest.parse(item))
+            diff_ids.append(Digest.parse(item))
         except InvalidInput as error:
             raise bad_field(WHAT, f"rootfs.diff_ids[{position}]", error.message) from error
-    return tuple(found)
+    return tuple(diff_ids)
 
 
 def _history(step: Mapping[str, Any], position: int) -> History:

@@ -132,12 +132,12 @@ class Index(Envelope):
         Raise InvalidInput, naming the field, for what is not an index or says two things at once.
         """
         document = decode_object(raw, _INDEX)
-        found = declared_type(document, media_type, INDEXES, OCI_INDEX, _INDEX)
+        declared = declared_type(document, media_type, INDEXES, OCI_INDEX, _INDEX)
         for foreign in ("layers", "config", "fsLayers"):
             if foreign in document:
                 raise bad_field(_INDEX, foreign, "an index cannot be a manifest with layers as well")
         listed = descriptors(document, "manifests", _INDEX)
-        return cls(manifests=listed, **shared_members(raw, document, found, algorithm, _INDEX))
+        return cls(manifests=listed, **shared_members(raw, document, declared, algorithm, _INDEX))
 
     @classmethod
     def build(
@@ -160,13 +160,13 @@ class Index(Envelope):
         """The entries that are images, without BuildKit's attestations."""
         return tuple(entry for entry in self.manifests if ATTESTATION not in entry.annotations)
 
-    def select(self, wanted: Platform) -> Descriptor:
-        """Return the entry that suits platform `wanted` best. Raise NotFound, which lists the platforms."""
+    def select(self, platform: Platform) -> Descriptor:
+        """Return the entry that suits platform `platform` best. Raise NotFound, which lists the platforms."""
         entries = self.images
-        position = choose(wanted, [entry.platform for entry in entries])
+        position = choose(platform, [entry.platform for entry in entries])
         if position is None:
             there = ", ".join(sorted({str(entry.platform) for entry in entries})) or "nothing"
-            raise NotFound(f"No image for platform {wanted} in the index", advice=f"It has {there}.")
+            raise NotFound(f"No image for platform {platform} in the index", advice=f"It has {there}.")
         return entries[position]
 
 
@@ -184,7 +184,7 @@ class Manifest(Envelope):
         Raise InvalidInput, naming the field, for what is not a manifest or says two things at once.
         """
         document = decode_object(raw, _MANIFEST)
-        found = declared_type(document, media_type, MANIFESTS, OCI_MANIFEST, _MANIFEST)
+        declared = declared_type(document, media_type, MANIFESTS, OCI_MANIFEST, _MANIFEST)
         if "manifests" in document:
             raise bad_field(_MANIFEST, "manifests", "a manifest with layers cannot be an index as well")
         config = mapping(document, "config", _MANIFEST)
@@ -193,7 +193,7 @@ class Manifest(Envelope):
         return cls(
             config=Descriptor.from_json(config, _MANIFEST, "config."),
             layers=descriptors(document, "layers", _MANIFEST),
-            **shared_members(raw, document, found, algorithm, _MANIFEST),
+            **shared_members(raw, document, declared, algorithm, _MANIFEST),
         )
 
     @classmethod

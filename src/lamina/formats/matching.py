@@ -26,22 +26,22 @@ def has_wildcards(pattern: str) -> bool:
 def compile_match(pattern: str) -> re.Pattern[str]:
     """Return the regular expression of a whole path. Raise InvalidInput for a malformed pattern."""
     parts: list[str] = [""]
-    at = 0
-    while at < len(pattern):
-        char = pattern[at]
-        at += 1
+    position = 0
+    while position < len(pattern):
+        char = pattern[position]
+        position += 1
         if char == "*":
             parts.append("")
         elif char == "?":
             parts[-1] += "[^/]"
         elif char == "[":
-            text, at = _char_class(pattern, at)
+            text, position = _char_class(pattern, position)
             parts[-1] += text
         elif char == "\\":
-            if at == len(pattern):
+            if position == len(pattern):
                 raise _malformed(pattern)
-            parts[-1] += re.escape(pattern[at])
-            at += 1
+            parts[-1] += re.escape(pattern[position])
+            position += 1
         else:
             parts[-1] += re.escape(char)
     return re.compile(rf"{joined_by_stars(parts, '[^/]')}\Z", re.DOTALL)
@@ -65,35 +65,35 @@ def _malformed(pattern: str) -> InvalidInput:
     return InvalidInput(f"syntax error in pattern: {pattern}", advice=advice)
 
 
-def _char_class(pattern: str, at: int) -> tuple[str, int]:
-    negated = pattern.startswith("^", at)
-    at += negated
+def _char_class(pattern: str, position: int) -> tuple[str, int]:
+    negated = pattern.startswith("^", position)
+    position += negated
     ranges: list[str] = []
-    while at < len(pattern) and (pattern[at] != "]" or not ranges):
-        low, at = _class_char(pattern, at)
+    while position < len(pattern) and (pattern[position] != "]" or not ranges):
+        low, position = _class_char(pattern, position)
         high = low
-        if pattern.startswith("-", at):
-            high, at = _class_char(pattern, at + 1)
+        if pattern.startswith("-", position):
+            high, position = _class_char(pattern, position + 1)
         if low <= high:
             ranges.append(f"{re.escape(low)}-{re.escape(high)}")
         else:
             ranges.append("")  # an empty range matches nothing, as in Go
-    if at >= len(pattern):
+    if position >= len(pattern):
         raise _malformed(pattern)
     body = "".join(ranges)
     if not body:
-        return ("[^/]" if negated else "(?!)"), at + 1
-    return f"(?!/)[{'^' if negated else ''}{body}]", at + 1
+        return ("[^/]" if negated else "(?!)"), position + 1
+    return f"(?!/)[{'^' if negated else ''}{body}]", position + 1
 
 
-def _class_char(pattern: str, at: int) -> tuple[str, int]:
-    if at >= len(pattern) or pattern[at] in "-]":
+def _class_char(pattern: str, position: int) -> tuple[str, int]:
+    if position >= len(pattern) or pattern[position] in "-]":
         raise _malformed(pattern)
-    if pattern[at] == "\\":
-        at += 1
-        if at >= len(pattern):
+    if pattern[position] == "\\":
+        position += 1
+        if position >= len(pattern):
             raise _malformed(pattern)
-    return pattern[at], at + 1
+    return pattern[position], position + 1
 
 
 def has_label(labels: Mapping[str, str], text: str) -> bool:

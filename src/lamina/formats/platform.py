@@ -75,17 +75,17 @@ class Platform:
         features = tuple(sorted({feature for feature in self.os_features if feature}))
         return Platform("darwin" if system == "macos" else system, architecture, variant, self.os_version, features)
 
-    def matches(self, wanted: Platform) -> bool:
-        """Return whether something for this platform satisfies a wish for `wanted`: same OS, architecture and variant.
+    def matches(self, platform: Platform) -> bool:
+        """Return whether something for this platform suits `platform`: same OS, architecture and variant.
 
-        `wanted` must have every OS feature that this needs; on Windows the first three parts of the OS versions agree
+        `platform` must have every OS feature that this needs; on Windows the first three parts of the OS versions agree
         where both name one.
         """
-        mine, other = self.normalised(), wanted.normalised()
+        own, other = self.normalised(), platform.normalised()
         return (
-            (mine.os, mine.architecture, mine.variant) == (other.os, other.architecture, other.variant)
-            and set(mine.os_features) <= set(other.os_features) | {"win32k"}
-            and _versions_agree(mine, other)
+            (own.os, own.architecture, own.variant) == (other.os, other.architecture, other.variant)
+            and set(own.os_features) <= set(other.os_features) | {"win32k"}
+            and _versions_agree(own, other)
         )
 
     def acceptable(self) -> tuple[Platform, ...]:
@@ -118,13 +118,13 @@ class Platform:
         return fields
 
 
-def choose(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:
-    """Return the position in `offered` of what suits a machine of platform `wanted` best, or None.
+def choose(machine: Platform, offered: Sequence[Platform | None]) -> int | None:
+    """Return the position in `offered` of what suits a machine of platform `machine` best, or None.
 
     Exact matches come before what the machine can run as well; the earlier one wins among equals. An entry without a
     platform (None) is taken only where nothing else fits.
     """
-    for acceptable in wanted.acceptable():
+    for acceptable in machine.acceptable():
         for position, platform in enumerate(offered):
             if platform is not None and platform.matches(acceptable):
                 return position
@@ -146,9 +146,9 @@ def _runs(architecture: str, variant: str) -> Iterable[tuple[str, str]]:
 
 
 def _normal_architecture(architecture: str, variant: str) -> tuple[str, str]:
-    given, variant = architecture.lower(), variant.lower()
-    variant = _ALIAS_VARIANTS.get(given, variant)
-    name = _ALIASES.get(given, given)
+    alias, variant = architecture.lower(), variant.lower()
+    variant = _ALIAS_VARIANTS.get(alias, variant)
+    name = _ALIASES.get(alias, alias)
     return name, _VARIANTS.get(name, {}).get(variant, variant)
 
 
@@ -163,10 +163,10 @@ def _from_one_word(specifier: str, head: Platform) -> Platform:
     raise InvalidInput(f"{specifier!r}: unknown operating system or architecture")
 
 
-def _versions_agree(mine: Platform, other: Platform) -> bool:
-    if mine.os != "windows" or not mine.os_version or not other.os_version:
+def _versions_agree(own: Platform, other: Platform) -> bool:
+    if own.os != "windows" or not own.os_version or not other.os_version:
         return True
-    return mine.os_version.split(".")[:3] == other.os_version.split(".")[:3]
+    return own.os_version.split(".")[:3] == other.os_version.split(".")[:3]
 
 
 @cache

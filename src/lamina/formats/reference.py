@@ -140,6 +140,6 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _invalid(text: str, reason: str | None) -> InvalidInput:
-    shown = text if len(text) <= 300 else text[:300] + "…"
+    excerpt = text if len(text) <= 300 else text[:300] + "…"
     ending = f": {reason}" if reason else ""
-    return InvalidInput(f"Invalid reference format {shown!r}{ending}", reference=shown, reason=reason)
+    return InvalidInput(f"Invalid reference format {excerpt!r}{ending}", reference=excerpt, reason=reason)

@@ -72,24 +72,26 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     def to_json(self) -> dict[str, Any]:
         """Return the object for an image config without empty members, but with an emptied `cmd` or `entrypoint`."""
         fields = msgspec.to_builtins(self)
-        kept = {key: value for key, value in fields.items() if value or (value == () and key in ("Cmd", "Entrypoint"))}
-        return self._with_healthcheck(kept)
+        members = {
+            key: value for key, value in fields.items() if value or (value == () and key in ("Cmd", "Entrypoint"))
+        }
+        return self._with_healthcheck(members)
 
     def to_docker(self) -> dict[str, Any]:
         """Return the object as `docker inspect` shows it: every member, null for most that are empty, some left out."""
         fields = self._with_healthcheck(msgspec.to_builtins(self))
-        shown: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         for key, value in fields.items():
             if key in _NULL_WHEN_EMPTY:
-                shown[key] = list(value) if value == () and key in ("Cmd", "Entrypoint") else value or None
+                members[key] = list(value) if value == () and key in ("Cmd", "Entrypoint") else value or None
             elif value or key not in _ABSENT_WHEN_EMPTY:
-                shown[key] = value
-        return shown
+                members[key] = value
+        return members
 
     def over(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return `document` with this in place of all the members this knows; members unknown here survive."""
-        known = {field.encode_name for field in msgspec.structs.fields(self)}
-        return {key: value for key, value in document.items() if key not in known} | self.to_json()
+        own_members = {field.encode_name for field in msgspec.structs.fields(self)}
+        return {key: value for key, value in document.items() if key not in own_members} | self.to_json()
 
     def _with_healthcheck(self, fields: dict[str, Any]) -> dict[str, Any]:
         return fields if self.healthcheck is None else fields | {"Healthcheck": self.healthcheck.to_json()}

@@ -21,9 +21,9 @@ def parse_size(text: str, what: str = "size") -> int:
     if match is None:
         raise InvalidInput(f'invalid {what} "{text}"', advice="Write a number with a unit, such as 512m or 1.5g.")
     unit: int = 1024 ** " kmgtp".index((match[2] or " ").lower())
-    whole, _, fraction = match[1].partition(".")
+    integer, _, fraction = match[1].partition(".")
     parts: int = 10 ** len(fraction)
-    size = int(whole or 0) * unit + int(fraction or 0) * unit // parts
+    size = int(integer or 0) * unit + int(fraction or 0) * unit // parts
     if size >= 2**63:
         raise InvalidInput(f'invalid {what} "{text}"', advice="It is larger than 8 EiB.")
     return size

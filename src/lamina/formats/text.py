@@ -38,7 +38,7 @@ def printable(text: str, keep: str = "", *, colours: bool = False) -> str:
 
 
 def _written_out(keep: str, match: re.Match[str]) -> str:
-    found = match[0]
-    if len(found) > 1 or found in keep:
-        return found
-    return _SHORT.get(found, f"\\u{ord(found):04x}")
+    text = match[0]
+    if len(text) > 1 or text in keep:
+        return text
+    return _SHORT.get(text, f"\\u{ord(text):04x}")

@@ -46,9 +46,9 @@ def parse_duration(text: str, what: str = "duration") -> int:
 
 
 def _nanoseconds(number: str, unit: str) -> int:
-    whole, _, fraction = number.partition(".")
+    integer, _, fraction = number.partition(".")
     parts: int = 10 ** len(fraction)
-    return int(whole or 0) * _UNITS[unit] + int(fraction or 0) * _UNITS[unit] // parts
+    return int(integer or 0) * _UNITS[unit] + int(fraction or 0) * _UNITS[unit] // parts
 
 
 def format_duration(value: int) -> str:
@@ -67,9 +67,9 @@ def format_duration(value: int) -> str:
 
 
 def _decimal(value: int, unit: int) -> str:
-    whole, part = divmod(value, unit)
+    integer, part = divmod(value, unit)
     digits = str(part).rjust(len(str(unit)) - 1, "0").rstrip("0") if part else ""
-    return f"{whole}.{digits}" if digits else str(whole)
+    return f"{integer}.{digits}" if digits else str(integer)
 
 
 def human_duration(seconds: float) -> str:
@@ -77,12 +77,12 @@ def human_duration(seconds: float) -> str:
 
     Rule: docker/go-units, HumanDuration.
     """
-    whole = int(seconds)
-    if whole < 1:
+    whole_seconds = int(seconds)
+    if whole_seconds < 1:
         return "Less than a second"
-    if whole < 60:
-        return "1 second" if whole == 1 else f"{whole} seconds"
-    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
+    if whole_seconds < 60:
+        return "1 second" if whole_seconds == 1 else f"{whole_seconds} seconds"
+    minutes, hours = whole_seconds // 60, int(seconds / 3600 + 0.5)
     if minutes < 60:
         return "About a minute" if minutes == 1 else f"{minutes} minutes"
     if hours == 1:
@@ -155,10 +155,10 @@ def _moment(day: str, clock: str, fraction: str | None, zone: str | None) -> int
 
     moment = datetime.fromisoformat(f"{day}T{clock}{(zone or '').upper()}")
     try:
-        whole = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        since_epoch = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     except OverflowError:
         raise ValueError(f"{moment.isoformat()} is outside of the years 1 to 9999") from None
-    return whole // timedelta(seconds=1) * _SECOND + _fraction(fraction)
+    return since_epoch // timedelta(seconds=1) * _SECOND + _fraction(fraction)
 
 
 def _fraction(digits: str | None) -> int:

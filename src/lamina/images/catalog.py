@@ -100,16 +100,16 @@ class ImageCatalog:
 def find(tx: ReadTransaction, name: str) -> Digest:
     """Return `ImageCatalog.find`, in a view or transaction that the caller has."""
     reference = _as_reference(name)
-    if reference is not None and (found := _by_reference(tx, reference)) is not None:
-        return found
+    if reference is not None and (image_id := _by_reference(tx, reference)) is not None:
+        return image_id
     return _by_prefix(tx, name)
 
 
 def no_such_image(name: str) -> NotFound:
     """Return Docker's error for a name that leads nowhere."""
     reference = _as_reference(name)
-    shown = reference.with_default_tag().familiar() if reference else name
-    return NotFound(f"No such image: {shown}", reference=name)
+    familiar = reference.with_default_tag().familiar() if reference else name
+    return NotFound(f"No such image: {familiar}", reference=name)
 
 
 def _as_reference(name: str) -> Reference | None:
@@ -126,8 +126,8 @@ def _by_reference(tx: ReadTransaction, reference: Reference) -> Digest | None:
     if raw is not None:
         return Digest.parse(raw.decode())
     if reference.digest and read_record(tx, reference.digest):
-        known = read_record(tx, reference.digest)
-        names = [Reference.parse(text).name for text in known.references] if known else []
+        record = read_record(tx, reference.digest)
+        names = [Reference.parse(text).name for text in record.references] if record else []
         return reference.digest if reference.name in names else None
     return None
 
@@ -136,9 +136,9 @@ def _by_prefix(tx: ReadTransaction, name: str) -> Digest:
     match = _ID.fullmatch(name)
     if match is None:
         raise no_such_image(name)
-    found = [key for key, _ in tx.items(IMAGES, f"sha256:{match[1]}")]
-    if len(found) > 1:
-        raise InvalidInput(f"The ID {name} is ambiguous: {len(found)} images begin with it", reference=name)
-    if not found:
+    image_ids = [key for key, _ in tx.items(IMAGES, f"sha256:{match[1]}")]
+    if len(image_ids) > 1:
+        raise InvalidInput(f"The ID {name} is ambiguous: {len(image_ids)} images begin with it", reference=name)
+    if not image_ids:
         raise no_such_image(name)
-    return Digest.parse(found[0])
+    return Digest.parse(image_ids[0])

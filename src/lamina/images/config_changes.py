@@ -139,7 +139,7 @@ def working_dir(current: str, requested: str) -> str:
 
 def ports(specs: Sequence[str]) -> list[str]:
     """Return `80`, `53/udp`, `8000-8002` as Docker's port keys `80/tcp`, one for each port. Raise InvalidInput."""
-    found: list[str] = []
+    keys: list[str] = []
     for spec in specs:
         match = _PORT.fullmatch(spec)
         first = int(match[1]) if match else 0
@@ -149,8 +149,8 @@ def ports(specs: Sequence[str]) -> list[str]:
             raise InvalidInput(f"Invalid containerPort: {spec}", advice="Ports are numbers from 1 to 65535.")
         if protocol not in ("tcp", "udp", "sctp"):
             raise InvalidInput(f"Invalid proto: {protocol}", advice="Protocols are tcp, udp and sctp.")
-        found.extend(f"{port}/{protocol}" for port in range(first, last + 1))
-    return found
+        keys.extend(f"{port}/{protocol}" for port in range(first, last + 1))
+    return keys
 
 
 def _healthcheck(instruction: say.Healthcheck) -> Healthcheck:

@@ -70,8 +70,8 @@ def create(catalog: ImageCatalog, images: Sequence[NewImage]) -> Created:
         with catalog.store.transaction() as tx:
             for image in images:
                 taken.update(_create(catalog, tx, image, together))
-            made = tuple(catalog.load(tx, image.config.digest) for image in images)
-    return Created(made, taken)
+            created = tuple(catalog.load(tx, image.config.digest) for image in images)
+    return Created(created, taken)
 
 
 def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: set[Digest]) -> dict[str, Digest]:
@@ -191,7 +191,7 @@ def commit(
         when = options.created or now()
         created_by = " ".join(options.container.cmd or ()) if options.created_by is None else options.created_by
         step = History(when, created_by, options.message, options.author, empty_layer=layer is None)
-        made = ImageConfig.build(
+        image_config = ImageConfig.build(
             platform=options.platform or (base.platform if base else None),
             config=config,
             diff_ids=[*(base.config.diff_ids if base else ()), *([layer.diff_id] if layer else ())],
@@ -200,5 +200,5 @@ def commit(
             author=options.author,
             extra={"comment": options.message, **options.extra} if options.message else options.extra,
         )
-        new = NewImage(made, references=options.references, parent=base.id if base else None)
+        new = NewImage(image_config, references=options.references, parent=base.id if base else None)
         return create(catalog, [new]).images[0]

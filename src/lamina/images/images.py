@@ -150,8 +150,8 @@ class Images:
         `filters` are Docker's (dangling, label, before, since, until, reference). Raise InvalidInput for others,
         NotFound where `before` or `since` names nothing.
         """
-        wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
-        return listing.list_images(self.catalog, self.users, wanted, all_images=all_images, shared_size=shared_size)
+        parsed = ImageFilters.parse(filters or {}, LIST_FILTERS)
+        return listing.list_images(self.catalog, self.users, parsed, all_images=all_images, shared_size=shared_size)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         """Remove images without a tag (with `dangling=false`: all that no container uses), and unowned content.
@@ -159,11 +159,11 @@ class Images:
         `filters` are Docker's (dangling, label, label!, until). Publish `prune`. Raise InvalidInput, and Conflict while
         another prune runs, Cancelled before the next image.
         """
-        wanted = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
+        parsed = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
         if not self._pruning.acquire(blocking=False):
             raise Conflict("a prune operation is already running")
         try:
-            pruned = prune(self.catalog, wanted, self.remove, cancellation)
+            pruned = prune(self.catalog, parsed, self.remove, cancellation)
         finally:
             self._pruning.release()
         self.events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})

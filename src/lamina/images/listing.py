@@ -104,7 +104,7 @@ def list_images(
     """Return images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
     everything = _read(catalog)
     newest, oldest = _bounds(catalog, filters)
-    found = []
+    listed = []
     for image in everything.images:
         dated = image.dated_ns
         if (newest is not None and dated >= newest) or (oldest is not None and dated <= oldest):
@@ -114,8 +114,8 @@ def list_images(
         if (names := _names(image, filters, all_images, str(image.id) in everything.parents)) is None:
             continue
         shared = _shared(image, everything.layer_users) if shared_size else None
-        found.append(ListedImage(image, *names, containers=len(users(image.id)), shared_size=shared))
-    return sorted(found, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
+        listed.append(ListedImage(image, *names, containers=len(users(image.id)), shared_size=shared))
+    return sorted(listed, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
 
 
 def usage(catalog: ImageCatalog, users: Users) -> ImagesUsage:
@@ -190,10 +190,10 @@ class HistoryStep:
 def history(catalog: ImageCatalog, tx: ReadTransaction, image: Image) -> list[HistoryStep]:
     """Return the steps of `image`; those whose image is in its chain of parents carry that image's ID and tags."""
     sizes = iter(image.layer_sizes)
-    made = [0 if step.empty_layer else next(sizes, 0) for step in image.config.history]
+    layer_sizes = [0 if step.empty_layer else next(sizes, 0) for step in image.config.history]
     steps: list[HistoryStep] = []
     current: Image | None = image
-    for step, size in reversed(list(zip(image.config.history, made, strict=True))):
+    for step, size in reversed(list(zip(image.config.history, layer_sizes, strict=True))):
         steps.append(
             HistoryStep(
                 id=str(current.id) if current else MISSING,

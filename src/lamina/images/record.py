@@ -118,5 +118,5 @@ def remove_names(tx: Transaction, image_id: Digest, names: Iterable[str]) -> Non
     record = read_record(tx, image_id)
     if record is not None:
         gone = set(names)
-        kept = tuple(name for name in record.references if name not in gone)
-        write_record(tx, image_id, msgspec.structs.replace(record, references=kept))
+        remaining = tuple(name for name in record.references if name not in gone)
+        write_record(tx, image_id, msgspec.structs.replace(record, references=remaining))

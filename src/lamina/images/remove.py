@@ -67,14 +67,14 @@ def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune
 
 def _users_of_line(catalog: ImageCatalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:
     """Return the containers of an image and of its ancestors, asked before the transaction so that no lock is held."""
-    found: dict[Digest, Sequence[ImageUser]] = {}
+    users_by_image: dict[Digest, Sequence[ImageUser]] = {}
     current: Digest | None = image_id
     with catalog.store.read() as tx:
-        while current is not None and current not in found:
-            found[current] = users(current)
+        while current is not None and current not in users_by_image:
+            users_by_image[current] = users(current)
             record = read_record(tx, current)
             current = Digest.parse(record.parent) if record and record.parent else None
-    return found
+    return users_by_image
 
 
 class _Work:
@@ -180,14 +180,14 @@ def _one_repository(names: Sequence[Reference]) -> bool:
 
 def _names_to_take(names: Sequence[Reference], name: str) -> list[Reference]:
     """Return the name that was given, and the digests of its repository when that leaves them without a tag."""
-    given = Reference.parse(name)
-    given = given.with_digest(given.digest) if given.digest else given.with_default_tag()
-    if given not in names:
+    reference = Reference.parse(name)
+    reference = reference.with_digest(reference.digest) if reference.digest else reference.with_default_tag()
+    if reference not in names:
         raise InvalidInput(f"{name} is not a name of the image", reference=name)
-    kin = [other for other in names if other.name == given.name and other != given]
-    if given.digest is None and not any(other.digest is None for other in kin):
-        return [given, *kin]
-    return [given]
+    kin = [other for other in names if other.name == reference.name and other != reference]
+    if reference.digest is None and not any(other.digest is None for other in kin):
+        return [reference, *kin]
+    return [reference]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,13 @@ def fsconfig_create(fd: int) -> None:
 
 def messages(fd: int) -> list[str]:
     """Return what the kernel has said in this context since the last call, without its `e `, `w ` and `i ` marks."""
-    found: list[str] = []
+    texts: list[str] = []
     while True:
         try:
-            found.append(os.read(fd, 4096).decode(errors="replace").rstrip("\n")[2:])
+            texts.append(os.read(fd, 4096).decode(errors="replace").rstrip("\n")[2:])
         except OSError as error:
             if error.errno in (errno.ENODATA, errno.EMSGSIZE):
-                return found
+                return texts
             raise
 
 
@@ -134,16 +134,16 @@ def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], tar
             else:
                 fsconfig_string(context, key, value)
         fsconfig_create(context)
-        made = fsmount(context, attributes)
+        new_mount = fsmount(context, attributes)
     except OSError as error:
         reasons = "; ".join(messages(context))
         raise OSError(error.errno, f"{error.strerror} ({reasons})" if reasons else error.strerror) from error
     finally:
         os.close(context)
     try:
-        move_mount(made, target)
+        move_mount(new_mount, target)
     finally:
-        os.close(made)
+        os.close(new_mount)
 
 
 def mount(source: Path, target: Path, fstype: str = "", flags: int = 0, data: str = "") -> None:

@@ -86,7 +86,7 @@ def followed(root_fd: int, path: str) -> str:
 
     The result is absolute and holds for as long as nobody changes the tree: to act on a path, open it by `openat2`.
     """
-    return "/" + follow(path, lambda at, more: _link(root_fd, at), strict=False)
+    return "/" + follow(path, lambda place, more: _link(root_fd, place), strict=False)
 
 
 def _link(root_fd: int, path: str) -> str:

@@ -80,20 +80,20 @@ def _first_host(span: IPv4Network, network: IPv4Network) -> ipaddress.IPv4Addres
     return first + 1 if first == network.network_address else first
 
 
-def choose_address(subnet: Subnet, used: set[str], last: str = "", wanted: str = "") -> str:
-    """Return an address of `subnet` that is not in `used`: `wanted` itself, else the first one after `last`, going
+def choose_address(subnet: Subnet, used: set[str], last: str = "", requested: str = "") -> str:
+    """Return an address of `subnet` that is not in `used`: `requested` itself, else the first one after `last`, going
     around.
 
-    Raise InvalidInput where `wanted` is outside, Conflict where it is in use or nothing is left.
+    Raise InvalidInput where `requested` is outside, Conflict where it is in use or nothing is left.
     """
     network = parse_subnet(subnet.subnet)
     barred = used | {subnet.gateway} | set(subnet.reserved.values())
-    if wanted:
-        if parse_address(wanted) not in network:
-            raise InvalidInput(f"invalid address {wanted}: It does not belong to any of this network's subnets")
-        if wanted in barred:
-            raise Conflict("Address already in use", address=wanted)
-        return wanted
+    if requested:
+        if parse_address(requested) not in network:
+            raise InvalidInput(f"invalid address {requested}: It does not belong to any of this network's subnets")
+        if requested in barred:
+            raise Conflict("Address already in use", address=requested)
+        return requested
     return _next_free(_range(subnet, network), network, barred, last)
 
 

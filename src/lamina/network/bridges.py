@@ -106,11 +106,11 @@ class Unsettled:
         finally:
             note.unlink(missing_ok=True)
 
-    def sweep(self, known: Container[str], remove: Callable[[str], None]) -> None:
-        """Have `remove` take away the bridges that an engine which died was at, but for those that are `known`."""
+    def sweep(self, live_bridges: Container[str], remove: Callable[[str], None]) -> None:
+        """Have `remove` take away the bridges an engine was at when it died, except `live_bridges`."""
         for note in list(self._directory.iterdir()):
             bridge = unquote(note.name.removeprefix(_NOTE))
-            if bridge not in known:
+            if bridge not in live_bridges:
                 remove(bridge)
             note.unlink(missing_ok=True)
 

@@ -31,17 +31,17 @@ class NetworkCatalog:
         self._store = store
         self._lock = threading.RLock()
         with store.read() as view:
-            found = [msgspec.json.decode(raw, type=Network) for _, raw in view.items(_BUCKET)]
-        self._networks = {network.id: network for network in found}
+            networks = [msgspec.json.decode(raw, type=Network) for _, raw in view.items(_BUCKET)]
+        self._networks = {network.id: network for network in networks}
 
     def get(self, reference: str) -> Network:
         """Return a network by id, name or a unique prefix of its id. Raise NotFound or InvalidInput."""
         with self._lock:
-            known = list(self._networks.values())
-        for network in known:
+            networks = list(self._networks.values())
+        for network in networks:
             if reference in (network.id, network.name):
                 return network
-        fitting = [network for network in known if reference and network.id.startswith(reference)]
+        fitting = [network for network in networks if reference and network.id.startswith(reference)]
         if len(fitting) > 1:
             raise InvalidInput(f"network {reference} is ambiguous ({len(fitting)} matches found on ID prefix)")
         if not fitting:

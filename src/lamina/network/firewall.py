@@ -124,8 +124,8 @@ def dismiss(nft: Nft, bridge: str) -> None:
 
 
 def _handles(nft: Nft, chain: str, bridge: str) -> list[str]:
-    found = (_RULE.search(line) for line in _listed(nft, chain).splitlines())
-    return [rule["handle"] for rule in found if rule and rule["bridge"] == bridge]
+    matches = (_RULE.search(line) for line in _listed(nft, chain).splitlines())
+    return [rule["handle"] for rule in matches if rule and rule["bridge"] == bridge]
 
 
 def _listed(nft: Nft, chain: str) -> str:

@@ -55,7 +55,7 @@ class Links:
     def _do(self, doing: str, work: Callable[[Any], T], *tolerated: int) -> T | None:
         """Run `work` with the connection; None where the kernel answered with a tolerated error."""
 
-        def told() -> T | None:
+        def call() -> T | None:
             try:
                 with _told(doing):
                     return work(self._route)
@@ -64,7 +64,7 @@ class Links:
                     return None
                 raise
 
-        return self._thread.submit(told).result()
+        return self._thread.submit(call).result()
 
     def index(self, name: str) -> int | None:
         """Return the kernel's number of an interface; None where there is none of that name."""
@@ -142,8 +142,8 @@ class Links:
         """Return the MTU of the interface the default route goes over, at most 1500."""
 
         def read(route: Any) -> int:
-            for found in route.get_default_routes(family=2):
-                for link in route.get_links(found.get_attr("RTA_OIF")):
+            for default in route.get_default_routes(family=2):
+                for link in route.get_links(default.get_attr("RTA_OIF")):
                     return min(_MTU, int(link.get_attr("IFLA_MTU")))
             return _MTU
 

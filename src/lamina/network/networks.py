@@ -83,14 +83,14 @@ class Networks:
             raise Conflict(f"network with name {name} already exists")
         present = self._links.index(network.bridge) is not None  # somebody's own: it stays whatever happens
         with nullcontext() if present else self._unsettled.noted(network.bridge):
-            made = self._bridges.make(network, self._catalog.list())
+            network_with_addresses = self._bridges.make(network, self._catalog.list())
             try:
-                self._catalog.put(made)
+                self._catalog.put(network_with_addresses)
             except BaseException:
-                self._bridges.remove(made)
+                self._bridges.remove(network_with_addresses)
                 raise
-        self._tell("create", made)
-        return made
+        self._tell("create", network_with_addresses)
+        return network_with_addresses
 
     def get(self, reference: str) -> Network:
         """Return a network by id, name or unique prefix of the id. Raise NotFound."""
@@ -158,14 +158,14 @@ class Networks:
         or a network joined already, InvalidInput for a bad address, NotFound for the network.
         """
         target = self._catalog.get(network)
-        wanted = options or EndpointOptions()
+        request = options or EndpointOptions()
         if target.driver != "bridge":
             return Endpoint(id="", sandbox_id=sandbox_id, network_id=target.id, network=target.name)
-        endpoint = self._claim(target, sandbox_id, wanted)
+        endpoint = self._claim(target, sandbox_id, request)
         try:
-            endpoint = self._publish(endpoint, wanted.ports)
+            endpoint = self._publish(endpoint, request.ports)
             self._plug(target, endpoint)
-            if wanted.ports:
+            if request.ports:
                 self._firewall.publish(endpoint.ip, endpoint.ports)
         except BaseException:
             self._undo(endpoint)
@@ -175,8 +175,8 @@ class Networks:
 
     def leave(self, sandbox_id: str, network: str | None = None) -> None:
         """Take a sandbox out of a network; without `network` out of all, and end the sandbox. Twice is fine."""
-        wanted = None if network is None else self._catalog.get(network).id
-        leaving = [e for e in self._endpoints.of_sandbox(sandbox_id) if wanted in (None, e.network_id)]
+        network_id = None if network is None else self._catalog.get(network).id
+        leaving = [e for e in self._endpoints.of_sandbox(sandbox_id) if network_id in (None, e.network_id)]
         for endpoint in leaving:
             if network is None:
                 self._abandon(endpoint)
@@ -189,9 +189,9 @@ class Networks:
 
     def sweep(self, live: Iterable[str]) -> None:
         """End every sandbox whose id is not in `live`: what containers left that died with the daemon."""
-        kept = set(live)
-        known = {e.sandbox_id for e in self._endpoints.all() if e.sandbox_id} | set(self._namespaces.names())
-        for sandbox_id in known - kept:
+        live_ids = set(live)
+        sandbox_ids = {e.sandbox_id for e in self._endpoints.all() if e.sandbox_id} | set(self._namespaces.names())
+        for sandbox_id in sandbox_ids - live_ids:
             self.leave(sandbox_id)
 
     def close(self) -> None:
@@ -250,32 +250,32 @@ class Networks:
             return True
         subnet = present.ipam.subnets[0]
         if bip:
-            wanted = _bip_subnet(bip)
-            return (wanted.gateway, wanted.subnet) != (subnet.gateway, subnet.subnet)
+            bip_subnet = _bip_subnet(bip)
+            return (bip_subnet.gateway, bip_subnet.subnet) != (subnet.gateway, subnet.subnet)
         return self._bridges.clashes(present)
 
     def _restore(self, network: Network) -> None:
         self._bridges.restore(network)
-        known = self._endpoints.of_network(network.id)
-        for stray in set(self._links.ports_of(network.bridge)) - {endpoint.host_interface for endpoint in known}:
+        endpoints = self._endpoints.of_network(network.id)
+        for stray in set(self._links.ports_of(network.bridge)) - {endpoint.host_interface for endpoint in endpoints}:
             self._links.remove(stray)
-        for endpoint in known:
+        for endpoint in endpoints:
             with suppress(Conflict):  # another program took the port meanwhile: translation works all the same
                 self._ports.reserve(endpoint.ports, endpoint.ip)
 
-    def _claim(self, network: Network, sandbox_id: str, wanted: EndpointOptions) -> Endpoint:
+    def _claim(self, network: Network, sandbox_id: str, request: EndpointOptions) -> Endpoint:
         """Return an endpoint with an address of its own, recorded before anything of it exists."""
         subnet = network.ipam.subnets[0]
-        if wanted.ip:
+        if request.ip:
             self._settle()  # the address may be one that is just being left
         with self._lock:
             self._catalog.get(network.id)  # it may just have been removed
-            mine = self._endpoints.of_sandbox(sandbox_id)
-            if any(endpoint.network_id == network.id for endpoint in mine):
+            joined = self._endpoints.of_sandbox(sandbox_id)
+            if any(endpoint.network_id == network.id for endpoint in joined):
                 raise Forbidden(f"endpoint with name {sandbox_id[:12]} already exists in network {network.name}")
             used = {endpoint.ip for endpoint in self._endpoints.of_network(network.id)}
-            ip = choose_address(subnet, used, self._last.get(network.id, ""), wanted.ip)
-            if not wanted.ip:
+            ip = choose_address(subnet, used, self._last.get(network.id, ""), request.ip)
+            if not request.ip:
                 self._last[network.id] = ip
             identity = secrets.token_hex(32)
             endpoint = Endpoint(
@@ -283,14 +283,14 @@ class Networks:
                 sandbox_id=sandbox_id,
                 network_id=network.id,
                 network=network.name,
-                interface=_free_interface(mine),
+                interface=_free_interface(joined),
                 host_interface=f"veth{identity[:7]}",
                 ip=ip,
                 prefix=parse_subnet(subnet.subnet).prefixlen,
                 gateway="" if network.internal else subnet.gateway,
-                mac=wanted.mac or mac_of(ip),
-                aliases=wanted.aliases,
-                requested_ip=wanted.ip,
+                mac=request.mac or mac_of(ip),
+                aliases=request.aliases,
+                requested_ip=request.ip,
             )
             self._endpoints.put(endpoint)
         return endpoint
@@ -339,8 +339,8 @@ class Networks:
         self._endpoints.delete(current)
 
     def _tell(self, action: str, network: Network, **attributes: str) -> None:
-        known = {"name": network.name, "type": network.driver, **attributes}
-        self._events.publish("network", action, network.id, known)
+        attributes_of_all = {"name": network.name, "type": network.driver, **attributes}
+        self._events.publish("network", action, network.id, attributes_of_all)
 
 
 def bridge_name(exec_root: Path) -> str:

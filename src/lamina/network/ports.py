@@ -31,20 +31,20 @@ class Ports:
         self._lock = threading.Lock()
         self._held: dict[_Key, socket.socket] = {}
 
-    def reserve(self, wanted: Sequence[PortBinding], ip: str) -> tuple[PortBinding, ...]:
-        """Reserve all of `wanted` for the container at `ip`, or none. Return what was published, ports filled in.
+    def reserve(self, bindings: Sequence[PortBinding], ip: str) -> tuple[PortBinding, ...]:
+        """Reserve all of `bindings` for the container at `ip`, or none. Return what was published, ports filled in.
 
         A binding without host address becomes two, for 0.0.0.0 and ::, where the host has IPv6. Raise Conflict naming
         the port that is taken, InvalidInput for an address that is not the host's.
         """
-        made: list[PortBinding] = []
+        published: list[PortBinding] = []
         try:
-            for binding in wanted:
-                made.extend(self._reserve(binding, ip))
+            for binding in bindings:
+                published.extend(self._reserve(binding, ip))
         except BaseException:
-            self.release(made)
+            self.release(published)
             raise
-        return tuple(made)
+        return tuple(published)
 
     def release(self, bindings: Sequence[PortBinding]) -> None:
         """Release ports. Ignore those that are not held."""
@@ -73,15 +73,15 @@ class Ports:
 
     def _reserve_all(self, binding: PortBinding, port: int, ip: str) -> list[PortBinding]:
         """Return the binding at one port (0: any) on each of its addresses; the same port number on all of them."""
-        made: list[PortBinding] = []
+        published: list[PortBinding] = []
         try:
             for address in _addresses(binding):
-                chosen = made[0].host_port if made else port
-                made.append(self._reserve_one(binding, address, chosen, ip))
+                chosen = published[0].host_port if published else port
+                published.append(self._reserve_one(binding, address, chosen, ip))
         except BaseException:
-            self.release(made)
+            self.release(published)
             raise
-        return made
+        return published
 
     def _reserve_one(self, binding: PortBinding, address: str, port: int, ip: str) -> PortBinding:
         bound = self._bind(binding.proto, address, port)

@@ -130,11 +130,11 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
     taken = {os.path.normpath(mount.destination) for mount in spec.mounts}
     writable_cgroups = spec.privileged if spec.writable_cgroups is None else spec.writable_cgroups
     base = defaults.mounts(spec.shm_size, spec.privileged, writable_cgroups)
-    kept = [entry for entry in base if not _covered(entry["destination"], taken)]
+    defaults_left = [entry for entry in base if not _covered(entry["destination"], taken)]
     if spec.namespaces.ipc == "host":
-        kept = [_host_ipc(entry) for entry in kept]
+        defaults_left = [_host_ipc(entry) for entry in defaults_left]
     users = sorted(spec.mounts, key=lambda mount: os.path.normpath(mount.destination).count("/"))
-    return kept + [_mount(mount) for mount in users]
+    return defaults_left + [_mount(mount) for mount in users]
 
 
 def _covered(path: str, taken: set[str]) -> bool:
@@ -273,10 +273,10 @@ def resources(limits: Resources) -> dict[str, Any]:
             "throttleWriteIOPSDevice": _throttles(limits.write_iops, "rate"),
         },
     }
-    given = {
+    set_parts = {
         part: {name: value for name, value in fields.items() if value is not None} for part, fields in parts.items()
     }
-    return {part: fields for part, fields in given.items() if fields}
+    return {part: fields for part, fields in set_parts.items() if fields}
 
 
 def _throttles(devices: tuple[ThrottleDevice, ...], word: str) -> list[dict[str, int]] | None:

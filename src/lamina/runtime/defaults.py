@@ -66,23 +66,23 @@ def normalise_capabilities(names: Iterable[str]) -> list[str]:
 
     Raise InvalidInput for unknown names and for those this machine withholds.
     """
-    found = []
-    for given in names:
-        name = given.upper()
+    full_names = []
+    for written in names:
+        name = written.upper()
         if name == "ALL":
-            found.append(name)
+            full_names.append(name)
             continue
         if not name.startswith("CAP_"):
             name = f"CAP_{name}"
         if name not in KNOWN_CAPABILITIES:
-            raise InvalidInput(f'unknown capability: "{name}"', capability=given)
+            raise InvalidInput(f'unknown capability: "{name}"', capability=written)
         if name not in available_capabilities():
             raise InvalidInput(
                 f'capability not supported by your kernel or not available in the current environment: "{name}"',
-                capability=given,
+                capability=written,
             )
-        found.append(name)
-    return found
+        full_names.append(name)
+    return full_names
 
 
 def granted_capabilities(
@@ -96,8 +96,8 @@ def granted_capabilities(
         return tuple(name for name in available_capabilities() if name not in dropped)
     if "ALL" in dropped:
         return tuple(dict.fromkeys(added))
-    kept = [name for name in DEFAULT_CAPABILITIES if name in available_capabilities() and name not in dropped]
-    return tuple(dict.fromkeys(kept + added))
+    remaining = [name for name in DEFAULT_CAPABILITIES if name in available_capabilities() and name not in dropped]
+    return tuple(dict.fromkeys(remaining + added))
 
 
 def mount(destination: str, type: str, source: str, *options: str) -> dict[str, Any]:
@@ -140,5 +140,5 @@ def device_rules() -> list[dict[str, Any]]:
 
 def sysctls() -> dict[str, str]:
     """Return what a container with a network namespace of its own gets: ping sockets and low ports for everyone."""
-    wanted = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
-    return {name: value for name, value in wanted.items() if Path("/proc/sys", *name.split(".")).exists()}
+    settings = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+    return {name: value for name, value in settings.items() if Path("/proc/sys", *name.split(".")).exists()}

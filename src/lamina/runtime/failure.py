@@ -34,12 +34,12 @@ def explain(
     (docker-run(1)); the wording carries what Docker's clients look for.
     """
     command = process.args[0] if process.args else ""
-    found = [inspect(path, root, mounts) for path in _candidates(command, process)]
-    if not any(info is not None for info in found):
+    statuses = [inspect(path, root, mounts) for path in _candidates(command, process)]
+    if not any(info is not None for info in statuses):
         searched = "stat " + command + ": no such file or directory" if "/" in command else _NOT_IN_PATH
         return _error(f'{failure}: {_UNABLE}: exec: "{command}": {searched}', NOT_FOUND, command)
-    if not any(info is not None and _executable(info) for info in found):
-        directory = any(info is not None and stat.S_ISDIR(info.st_mode) for info in found)
+    if not any(info is not None and _executable(info) for info in statuses):
+        directory = any(info is not None and stat.S_ISDIR(info.st_mode) for info in statuses)
         reason = "is a directory: permission denied" if directory else "permission denied"
         return _error(f'{failure}: {_UNABLE}: exec: "{command}": {reason}', NOT_EXECUTABLE, command)
     message = last_message(runtime_log) or "the OCI runtime failed and did not say why"

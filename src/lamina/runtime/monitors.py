@@ -127,10 +127,10 @@ class Spawner:
 
 def _slurp(fd: int, limit: int = 64 * 1024) -> bytes:
     with open(fd, "rb") as file:
-        kept = file.read(limit)
+        beginning = file.read(limit)
         while file.read(limit):
             pass
-        return kept
+        return beginning
 
 
 @dataclass(slots=True)

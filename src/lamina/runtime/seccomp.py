@@ -72,8 +72,8 @@ def _excluded(condition: Mapping[str, Any], machine: str, held: Collection[str])
     return bool(condition.get("minKernel")) and _newer(condition["minKernel"])
 
 
-def _newer(wanted: str) -> bool:
-    major, _, minor = wanted.partition(".")
+def _newer(minimum: str) -> bool:
+    major, _, minor = minimum.partition(".")
     return _kernel() >= (int(major), int(minor or 0))
 
 
@@ -81,20 +81,20 @@ def _architectures(profile: Mapping[str, Any], native: str) -> list[str]:
     if profile.get("archMap"):
         table = {entry["architecture"]: entry.get("subArchitectures") or [] for entry in profile["archMap"]}
     else:
-        given = profile.get("architectures") or {}
-        if not isinstance(given, Mapping):
-            return list(given)
-        table = dict(given)
+        architectures = profile.get("architectures") or {}
+        if not isinstance(architectures, Mapping):
+            return list(architectures)
+        table = dict(architectures)
     return [native, *table[native]] if native in table else []
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {"names": rule.get("names") or [rule["name"]], "action": rule["action"]}
+    resolved: dict[str, Any] = {"names": rule.get("names") or [rule["name"]], "action": rule["action"]}
     if rule.get("args"):
-        kept["args"] = rule["args"]
+        resolved["args"] = rule["args"]
     if rule.get("errnoRet") is not None:
-        kept["errnoRet"] = rule["errnoRet"]
-    return kept
+        resolved["errnoRet"] = rule["errnoRet"]
+    return resolved
 
 
 @cache

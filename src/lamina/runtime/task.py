@@ -89,8 +89,8 @@ class Task(Process):
     def processes(self) -> list[int]:
         """Return ids in the host's namespace of all processes in the container."""
         layout = self._host.layout
-        found = (cgroup_layout.processes(directory) for directory in layout.directories(self._cgroup).values())
-        return next((pids for pids in found if pids), [])
+        lists = (cgroup_layout.processes(directory) for directory in layout.directories(self._cgroup).values())
+        return next((pids for pids in lists if pids), [])
 
     def update(self, limits: Resources) -> None:
         """Set the limits that are not None; -1 ends one. Raise CommandFailed with the runtime's words when one is

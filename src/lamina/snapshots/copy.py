@@ -91,18 +91,18 @@ class CopyDriver:
         self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
     ) -> CopiedSnapshot:
         # A plain directory waits for the disk whenever it is told to, so `durable` changes nothing here.
-        made = self._records.begin(key)
+        draft = self._records.begin(key)
         try:
-            usual_directory(made / _FILES)
-            root = os.open(made / _FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            usual_directory(draft / _FILES)
+            root = os.open(draft / _FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 for layer in layers:
                     _apply(layer, root)
             finally:
                 os.close(root)
-            self._records.publish(key, made, Loaded(tuple(layers), writable, durable, 0))
+            self._records.publish(key, draft, Loaded(tuple(layers), writable, durable, 0))
         except BaseException:
-            delete_tree(made)
+            delete_tree(draft)
             raise
         return CopiedSnapshot(self._records.path(key), key, tuple(layers), writable, self._trees)
 

@@ -39,7 +39,7 @@ class DirectoryTree:
 
     def children(self, path: str) -> Iterator[Node]:
         parts = [part for part in path.split("/") if part]
-        found: list[Node] = []
+        nodes: list[Node] = []
         with self._opened("/".join(parts), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as directory:
             if directory is None:
                 return
@@ -52,8 +52,8 @@ class DirectoryTree:
                     finally:
                         os.close(fd)
                     if node is not None:
-                        found.append(node)
-        yield from sorted(found, key=name_key)
+                        nodes.append(node)
+        yield from sorted(nodes, key=name_key)
 
     def read(self, node: Node) -> BinaryIO:
         """Raise NotFound when the file is gone."""
@@ -93,7 +93,7 @@ class DirectoryTree:
         kind = type_of(status.st_mode)
         if kind is None:
             return None
-        kept = _xattrs(fd)
+        xattrs = _xattrs(fd)
         entry = Entry(
             path,
             kind,
@@ -105,16 +105,16 @@ class DirectoryTree:
             target=os.readlink("", dir_fd=fd) if kind is EntryType.SYMLINK else "",
             major=os.major(status.st_rdev) if kind.is_device else 0,
             minor=os.minor(status.st_rdev) if kind.is_device else 0,
-            xattrs=self._own(kept),
+            xattrs=self._own(xattrs),
         )
-        opaque = self._overlay and kept.get(_OPAQUE) == b"y"
+        opaque = self._overlay and xattrs.get(_OPAQUE) == b"y"
         return Node(entry, status.st_ino, status.st_nlink, opaque=opaque)
 
-    def _own(self, kept: dict[str, bytes]) -> dict[str, bytes]:
+    def _own(self, xattrs: dict[str, bytes]) -> dict[str, bytes]:
         """Return the attributes as they show in the mounted tree."""
         if not self._overlay:
-            return kept
-        return {own: value for name, value in kept.items() if (own := unescape(name)) is not None}
+            return xattrs
+        return {own: value for name, value in xattrs.items() if (own := unescape(name)) is not None}
 
 
 def _xattrs(fd: int) -> dict[str, bytes]:

@@ -82,11 +82,11 @@ class MountedLayers:
         index = self._merged / group.name
         with self._locks.hold(group.name):
             if not index.exists():
-                made = index.with_name(NEW + group.name)
-                merge_layers(group.layers, self._trees.of(group.layers), made)
-                with made.open("rb") as file:
+                draft = index.with_name(NEW + group.name)
+                merge_layers(group.layers, self._trees.of(group.layers), draft)
+                with draft.open("rb") as file:
                     os.fsync(file.fileno())
-                made.rename(index)
+                draft.rename(index)
         return index
 
     def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
@@ -178,10 +178,10 @@ class MountedLayers:
         with self._lock:
             for path in [path for path in self._idle if not self._tars[path].exists()]:
                 self._take_down(path)
-        kept = [index for index in self._merged.iterdir() if not index.name.startswith(NEW)]
-        names = used() if kept else set()
+        indexes = [index for index in self._merged.iterdir() if not index.name.startswith(NEW)]
+        names = used() if indexes else set()
         freed = 0
-        for index in kept:
+        for index in indexes:
             with self._locks.hold(index.name), contextlib.suppress(FileNotFoundError):
                 if index.name not in names:
                     size = index.stat().st_size

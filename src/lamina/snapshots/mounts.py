@@ -102,12 +102,12 @@ class MountRoot:
 
 def _around(path: str) -> MountPoint | None:
     """Return the mount that `path` is in."""
-    found = None
+    innermost = None
     for point in mountinfo():
         inside = path == point.target or path.startswith(point.target.rstrip("/") + "/")
-        if inside and (found is None or len(point.target) >= len(found.target)):
-            found = point
-    return found
+        if inside and (innermost is None or len(point.target) >= len(innermost.target)):
+            innermost = point
+    return innermost
 
 
 def unmount_all(target: str | Path) -> None:

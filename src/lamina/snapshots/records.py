@@ -72,20 +72,20 @@ class Records:
             raise Conflict(f"there is a snapshot called {key} already", key=key)
         return Path(tempfile.mkdtemp(prefix=NEW, dir=self.root))
 
-    def publish(self, key: str, made: Path, known: Loaded) -> None:
+    def publish(self, key: str, draft: Path, record: Loaded) -> None:
         """Write the document and return the directory its name. Raise Conflict when somebody was faster."""
         rows = tuple(
             _LayerRecord(str(layer.diff_id), layer.size, self._relative(layer.tar), self._relative(layer.index))
-            for layer in known.layers
+            for layer in record.layers
         )
-        (made / _RECORD).write_bytes(msgspec.json.encode(Record(rows, known.writable, known.durable, known.hidden)))
+        (draft / _RECORD).write_bytes(msgspec.json.encode(Record(rows, record.writable, record.durable, record.hidden)))
         try:
-            made.rename(self.path(key))
+            draft.rename(self.path(key))
         except OSError as error:
             if self.path(key).exists():
                 raise Conflict(f"there is a snapshot called {key} already", key=key) from error
             raise
-        if known.durable:
+        if record.durable:
             self._unsynced.add(self.path(key))
 
     def sync(self, flush: Callable[[Path], None]) -> None:

@@ -30,14 +30,14 @@ _UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
 class StackedSnapshot:
     """A Snapshot of StackedDriver."""
 
-    def __init__(self, driver: StackedDriver, key: str, known: Loaded) -> None:
+    def __init__(self, driver: StackedDriver, key: str, record: Loaded) -> None:
         self._driver = driver
         self._path = driver.records.path(key)
         self.key = key
-        self.layers = known.layers
-        self.writable = known.writable
-        self.durable = known.durable
-        self.stack = arrange(known.layers[known.hidden :])
+        self.layers = record.layers
+        self.writable = record.writable
+        self.durable = record.durable
+        self.stack = arrange(record.layers[record.hidden :])
         """What is stacked, the bottom one first."""
 
     @property
@@ -121,29 +121,29 @@ class StackedDriver:
     ) -> StackedSnapshot:
         self.records.path(key)
         trees = self.trees.of(layers)
-        known = Loaded(tuple(layers), writable, durable, _hidden(trees))
-        self.lowers.ensure(arrange(layers[known.hidden :]))
-        made = self.records.begin(key)
+        record = Loaded(tuple(layers), writable, durable, _hidden(trees))
+        self.lowers.ensure(arrange(layers[record.hidden :]))
+        draft = self.records.begin(key)
         try:
-            (made / _MERGED).mkdir(mode=0o755)
-            self._make_attributes(made, trees, writable)
-            self.records.publish(key, made, known)
+            (draft / _MERGED).mkdir(mode=0o755)
+            self._make_attributes(draft, trees, writable)
+            self.records.publish(key, draft, record)
         except BaseException:
-            delete_tree(made)
+            delete_tree(draft)
             raise
-        return StackedSnapshot(self, key, known)
+        return StackedSnapshot(self, key, record)
 
-    def _make_attributes(self, made: Path, trees: Sequence[LayerTree], writable: bool) -> None:
+    def _make_attributes(self, draft: Path, trees: Sequence[LayerTree], writable: bool) -> None:
         union = UnionTree(trees)
         borrowed = borrowed_directories(trees, union)
         if borrowed or (not writable and union.borrows("")):
-            (made / _BORROWED).mkdir(mode=0o755)
-            make_directories(made / _BORROWED, borrowed, union)
-            set_root(made / _BORROWED, union)
+            (draft / _BORROWED).mkdir(mode=0o755)
+            make_directories(draft / _BORROWED, borrowed, union)
+            set_root(draft / _BORROWED, union)
         if writable:
-            (made / _WORK).mkdir(mode=0o700)
-            (made / _UPPER).mkdir(mode=0o755)
-            set_root(made / _UPPER, union)
+            (draft / _WORK).mkdir(mode=0o700)
+            (draft / _UPPER).mkdir(mode=0o755)
+            set_root(draft / _UPPER, union)
 
     def get(self, key: str) -> StackedSnapshot:
         return StackedSnapshot(self, key, self.records.load(key))
@@ -196,12 +196,12 @@ class StackedDriver:
 
     def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
         live = set(live_keys)
-        kept = live if running is None else live & set(running)
+        in_use = live if running is None else live & set(running)
         mounted = {point.target for point in self._mounts.below()}
         for key in self.keys():
             target = self.records.path(key) / _MERGED
             if os.path.realpath(target) in mounted:
-                if key in kept and key not in self._counts:
+                if key in in_use and key not in self._counts:
                     self._mounts.hold()
                     self._counts[key] = 1
                 elif key not in self._counts:

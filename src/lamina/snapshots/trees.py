@@ -71,15 +71,15 @@ def set_root(path: Path, union: UnionTree) -> None:
 
 def borrowed_directories(trees: Sequence[LayerTree], union: UnionTree) -> list[str]:
     """Return the directories that take their attributes from a layer further down, parents before children."""
-    found: set[str] = set()
+    directories: set[str] = set()
     for tree in trees[1:]:
         if tree.has_implied:
             paths = (node.entry.path for node in walk(tree) if node.implied)
-            found.update(path for path in paths if path and union.borrows(path))
-    for path in list(found):
+            directories.update(path for path in paths if path and union.borrows(path))
+    for path in list(directories):
         while path := path.rpartition("/")[0]:
-            found.add(path)
-    return sorted(found)
+            directories.add(path)
+    return sorted(directories)
 
 
 def make_directories(root: Path, paths: Iterable[str], union: UnionTree) -> None:

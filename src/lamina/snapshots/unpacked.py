@@ -55,19 +55,19 @@ class UnpackedLayers:
         with self._locks.hold(group.name):
             if final.exists():
                 return
-            made = Path(tempfile.mkdtemp(prefix=NEW, dir=self._root))
+            draft = Path(tempfile.mkdtemp(prefix=NEW, dir=self._root))
             try:
-                self._fill(made, group)
-                made.rename(final)
+                self._fill(draft, group)
+                draft.rename(final)
             except FileNotFoundError as error:
-                delete_tree(made)
+                delete_tree(draft)
                 raise Corrupt(f"the files of layer {group.layers[-1].diff_id} are missing", name=group.name) from error
             except BaseException:
-                delete_tree(made)
+                delete_tree(draft)
                 raise
 
-    def _fill(self, made: Path, group: Group) -> None:
-        files = made / _FILES
+    def _fill(self, draft: Path, group: Group) -> None:
+        files = draft / _FILES
         usual_directory(files)
         root = os.open(files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -75,8 +75,8 @@ class UnpackedLayers:
                 unpack(layer.tar, root, Style.OVERLAY if len(group.layers) == 1 else Style.APPLY)
         finally:
             os.close(root)
-        (made / _SOURCE).write_text(os.path.relpath(group.layers[-1].tar, self._root))
-        (made / _BOOT).write_text(self._boot)
+        (draft / _SOURCE).write_text(os.path.relpath(group.layers[-1].tar, self._root))
+        (draft / _BOOT).write_text(self._boot)
 
     def acquire(self, user: str, groups: Sequence[Group]) -> tuple[Path, ...]:
         self.ensure(groups)

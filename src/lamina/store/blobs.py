@@ -61,8 +61,8 @@ class BlobStore:
         if len(data) > limit:
             raise TooLarge(f"blob {digest} is larger than {limit} bytes", digest=digest, limit=limit)
         if not digest.matches(data):
-            found = Digest.of(data, digest.algorithm)
-            raise Corrupt(f"blob {digest} is damaged: its bytes have digest {found}", expected=digest, found=found)
+            actual = Digest.of(data, digest.algorithm)
+            raise Corrupt(f"blob {digest} is damaged: its bytes have digest {actual}", expected=digest, found=actual)
         return data
 
     def put(self, data: bytes, algorithm: str = DEFAULT) -> Digest:
@@ -184,20 +184,20 @@ class BlobIngest:
         """Publish what was written under its digest. Where it is not `expected`, drop it and raise Corrupt."""
         if self._done:
             raise Internal("an ingest was committed twice")
-        found = Digest.from_hasher(self._hasher)
-        if expected is not None and expected.algorithm != found.algorithm:
-            raise Internal(f"an ingest that hashes with {found.algorithm} was asked for {expected}")
-        if expected is not None and expected != found:
+        digest = Digest.from_hasher(self._hasher)
+        if expected is not None and expected.algorithm != digest.algorithm:
+            raise Internal(f"an ingest that hashes with {digest.algorithm} was asked for {expected}")
+        if expected is not None and expected != digest:
             self._keep = False
             raise Corrupt(
-                f"the content has digest {found}, not {expected}", expected=expected, found=found, size=self.size
+                f"the content has digest {digest}, not {expected}", expected=expected, found=digest, size=self.size
             )
-        self._content.leases.hold_new(str(found))
-        if self._content.find(found, "layer") is None:  # else the layer's tar serves these bytes
-            self._content.publish(found, "blob", [(self._path, self._content.layout.blob(found))], self.size)
+        self._content.leases.hold_new(str(digest))
+        if self._content.find(digest, "layer") is None:  # else the layer's tar serves these bytes
+            self._content.publish(digest, "blob", [(self._path, self._content.layout.blob(digest))], self.size)
         self._path.unlink(missing_ok=True)
         self._done = True
-        return found
+        return digest
 
     def _rehash(self) -> None:
         self._hasher = new_hasher(self._algorithm)

@@ -164,13 +164,13 @@ class Collected:
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Collected:
         """Return the sum of these rows."""
-        found = list(rows)
-        return cls(tuple(Digest.parse(row.digest) for row in found), sum(row.size + row.extra for row in found))
+        removed = list(rows)
+        return cls(tuple(Digest.parse(row.digest) for row in removed), sum(row.size + row.extra for row in removed))
 
 
 def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: set[str]) -> list[Row]:
     """Return the `candidates` without owner, lease or place in the cache. Cached forms go with their layer."""
-    found: list[Row] = []
+    unneeded_rows: list[Row] = []
     queue = sorted(set(candidates) - leased)
     while queue:
         digest = queue.pop()
@@ -179,14 +179,14 @@ def unneeded(connection: sqlite3.Connection, candidates: Iterable[str], leased: 
         is_layer = any(row.kind == "layer" for row in rows)
         for row in rows:
             if row.kind == "blob" and is_layer:
-                found.append(row)  # the layer's tar serves these bytes
+                unneeded_rows.append(row)  # the layer's tar serves these bytes
             elif not linked and not (row.kind == "blob" and _is_cached(connection, digest)):
-                found.append(row)
+                unneeded_rows.append(row)
         if is_layer and not linked:
             query = "DELETE FROM cached WHERE layer = ? RETURNING digest"
             freed = {row[0] for row in connection.execute(query, (digest,)).fetchall()}
             queue.extend(freed - leased)
-    return found
+    return unneeded_rows
 
 
 def is_owned(connection: sqlite3.Connection, digest: str) -> bool:

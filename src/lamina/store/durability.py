@@ -121,8 +121,8 @@ def recover(content: ContentTable, boot: str) -> tuple[Digest, ...]:
         ]
         last = connection.execute("SELECT value FROM setting WHERE name = 'boot'").fetchone()
     present = set(_files(content))
-    known = {path for row, _ in rows for path in content.layout.files(Digest.parse(row.digest), row.kind)}
-    for leftover in present - known:
+    expected = {path for row, _ in rows for path in content.layout.files(Digest.parse(row.digest), row.kind)}
+    for leftover in present - expected:
         leftover.unlink()
     rebooted = not boot or last is None or last[0] != boot
     lost = [row for row, synced in rows if not _intact(content, row, present, check=rebooted and not synced)]
@@ -151,10 +151,10 @@ def _remake(content: ContentTable, diff_id: Digest) -> bool:
     tar, index = content.layout.temporary(".tar"), content.layout.temporary(".erofs")
     try:
         with content.layout.tar(diff_id).open("rb") as stream:
-            found = ingest(stream, tar, index).diff_id
-        if found == diff_id:
+            actual = ingest(stream, tar, index).diff_id
+        if actual == diff_id:
             index.rename(content.layout.index(diff_id))
-        return found == diff_id
+        return actual == diff_id
     except LaminaError:
         return False
     finally:

@@ -63,13 +63,13 @@ class LayerStore:
         """Return the sizes of many layers, in one look. Raise NotFound for the first that is not here."""
         query = """SELECT digest, size, extra, files FROM json_each(?)
                    JOIN content ON content.digest = json_each.value AND kind = 'layer'"""
-        wanted = json.dumps([str(diff_id) for diff_id in diff_ids])
+        digests = json.dumps([str(diff_id) for diff_id in diff_ids])
         with self._content.database.read() as connection:
-            known = {row[0]: LayerSizes(*row[1:]) for row in connection.execute(query, (wanted,))}
+            sizes = {row[0]: LayerSizes(*row[1:]) for row in connection.execute(query, (digests,))}
         for diff_id in diff_ids:
-            if str(diff_id) not in known:
+            if str(diff_id) not in sizes:
                 raise NotFound(f"layer {diff_id} is not in the store", digest=diff_id)
-        return [known[str(diff_id)] for diff_id in diff_ids]
+        return [sizes[str(diff_id)] for diff_id in diff_ids]
 
     def create(self) -> LayerIngest:
         """Begin a layer: a context manager with paths to write to."""
@@ -85,11 +85,11 @@ class LayerStore:
             return pending.commit(ingested) if ingested.entries else None
 
     def verify(self, diff_id: Digest) -> None:
-        """Hash the layer's tar again. Raise NotFound, or Corrupt with `expected` and `found`."""
+        """Hash the layer's tar again. Raise NotFound, or Corrupt with `expected` and `actual`."""
         layer = self.get(diff_id)
-        found = hash_file(layer.tar, diff_id.algorithm)
-        if found != diff_id:
-            raise Corrupt(f"layer {diff_id} is damaged: its tar has digest {found}", expected=diff_id, found=found)
+        actual = hash_file(layer.tar, diff_id.algorithm)
+        if actual != diff_id:
+            raise Corrupt(f"layer {diff_id} is damaged: its tar has digest {actual}", expected=diff_id, found=actual)
 
 
 class LayerIngest:

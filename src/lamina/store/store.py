@@ -140,14 +140,14 @@ class Store:
         `cache_bytes` lowers the cache's cap for this once. With `dry_run`, only tell what would go.
         """
         cap = self._cache_bytes if cache_bytes is None else cache_bytes
-        found: list[Row] = []
+        doomed: list[Row] = []
 
         def change(connection: sqlite3.Connection, leased: set[str]) -> Iterable[Row]:
-            found.extend(over_cap(connection, cap, leased))
-            found.extend(unneeded(connection, all_candidates(connection), leased))
+            doomed.extend(over_cap(connection, cap, leased))
+            doomed.extend(unneeded(connection, all_candidates(connection), leased))
             if dry_run:
                 raise _DryRun
-            return dict.fromkeys(found)
+            return dict.fromkeys(doomed)
 
         try:
             self._content.commit(change)
@@ -155,7 +155,7 @@ class Store:
             self._dependents.collect()
         except _DryRun:
             pass
-        return Collected.of(dict.fromkeys(found))
+        return Collected.of(dict.fromkeys(doomed))
 
     def sync(self) -> None:
         """Return when everything committed so far survives a power cut. Raise NoSpace."""
@@ -168,13 +168,13 @@ class Store:
         for digest, kind in rows:
             path = self._layout.files(digest, kind)[0]
             try:
-                found = hash_file(path, digest.algorithm)
+                actual = hash_file(path, digest.algorithm)
             except FileNotFoundError:
                 if self._content.find(digest, kind) is not None:
                     yield Corrupt(f"{kind} {digest} has no file", expected=digest)
                 continue
-            if found != digest:
-                yield Corrupt(f"{kind} {digest} is damaged: it has digest {found}", expected=digest, found=found)
+            if actual != digest:
+                yield Corrupt(f"{kind} {digest} is damaged: it has digest {actual}", expected=digest, found=actual)
 
     def close(self) -> None:
         """Flush, and give the root up; second call is fine. A full disk does not hinder it."""

@@ -71,14 +71,14 @@ class Transaction(ReadTransaction):
         Deep stacks that have much in common are cheap as a `stack`, and dear as single digests. Raise NotFound, naming
         the digest that is not there.
         """
-        wanted = {str(digest) for digest in digests}
+        texts = {str(digest) for digest in digests}
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,)).fetchall()
         present = {row[0] for row in rows}
-        for digest in sorted(wanted - present):
+        for digest in sorted(texts - present):
             self._add(owner, digest)
-        for digest in present - wanted:
+        for digest in present - texts:
             self._connection.execute("DELETE FROM link WHERE owner = ? AND digest = ?", (owner, digest))
-        self._release((present - wanted) | _hold_stack(self._connection, owner, stack))
+        self._release((present - texts) | _hold_stack(self._connection, owner, stack))
 
     def hold(self, owner: str, digest: Digest) -> None:
         """Let `owner` hold this digest too. Raise NotFound when it is not there."""
@@ -113,14 +113,14 @@ def _hold_stack(connection: sqlite3.Connection, owner: str, layers: Sequence[Dig
     """
     chains = chain_ids(layers)
     before = _held_chain(connection, owner)
-    wanted = chains[-1] if chains else None
-    if before == wanted:
+    chain = chains[-1] if chains else None
+    if before == chain:
         return set()
     _make(connection, chains, layers)
-    if wanted is None:
+    if chain is None:
         connection.execute("DELETE FROM stack_owner WHERE owner = ?", (owner,))
     else:
-        connection.execute("INSERT OR REPLACE INTO stack_owner VALUES (?, ?)", (owner, wanted))
+        connection.execute("INSERT OR REPLACE INTO stack_owner VALUES (?, ?)", (owner, chain))
     return _free(connection, before)
 
 

@@ -70,8 +70,8 @@ class Volumes:
         self._promised: dict[str, set[str]] = {}  # to containers in the making, which `users` does not know yet
         self.users = users
         with store.read() as view:
-            found = [msgspec.json.decode(raw, type=Volume) for _, raw in view.items(_BUCKET)]
-        self._volumes = {volume.name: volume for volume in found}
+            volumes = [msgspec.json.decode(raw, type=Volume) for _, raw in view.items(_BUCKET)]
+        self._volumes = {volume.name: volume for volume in volumes}
         self._sweep()
 
     def create(
@@ -88,10 +88,10 @@ class Volumes:
 
         Raise InvalidInput for a bad name or option, Conflict where the name is taken with other options.
         """
-        given = dict(labels or {})
+        all_labels = dict(labels or {})
         if not name:
             name = secrets.token_hex(32)
-            given.setdefault(ANONYMOUS_LABEL, "")
+            all_labels.setdefault(ANONYMOUS_LABEL, "")
         if len(name) > _NAME_LIMIT:
             raise InvalidInput(f"a volume's name has at most {_NAME_LIMIT} characters, this one has {len(name)}")
         if not _NAME.fullmatch(name):
@@ -104,14 +104,14 @@ class Volumes:
         with self._lock:
             present = self._volumes.get(name)
             if present is None:
-                found = self._make(
-                    Volume(name=name, created=format_time(time.time_ns(), digits=0), labels=given, options=options)
+                volume = self._make(
+                    Volume(name=name, created=format_time(time.time_ns(), digits=0), labels=all_labels, options=options)
                 )
             else:
-                found = _same(present, options)
+                volume = _same(present, options)
             if promised:
                 self._promised.setdefault(name, set()).add(promised)
-            return found
+            return volume
 
     def promise(self, name: str, container: str) -> Volume:
         """Return the volume, which nobody removes before `settle`. Raise NotFound."""
@@ -154,12 +154,12 @@ class Volumes:
 
         Raise NotFound, and Unavailable where the mount that the volume's options ask for fails.
         """
-        wanted = volume_mount(self.get(name).options)
+        mount_call = volume_mount(self.get(name).options)
         path = self.path(name)
         with self._lock:
             users = self._mounted.setdefault(name, set())
-            if wanted is not None and not users and not _mounted(path):
-                _mount(wanted, path)
+            if mount_call is not None and not users and not _mounted(path):
+                _mount(mount_call, path)
             users.add(user)
         return path
 
@@ -240,15 +240,15 @@ def _same(present: Volume, options: dict[str, str]) -> Volume:
     return present
 
 
-def _mount(wanted: VolumeMount, path: Path) -> None:
-    source, kind, data = (os.fsencode(text) for text in (wanted.device, wanted.type, wanted.data))
+def _mount(mount_call: VolumeMount, path: Path) -> None:
+    source, kind, data = (os.fsencode(text) for text in (mount_call.device, mount_call.type, mount_call.data))
     try:
-        libc("mount", source, os.fsencode(path), kind, wanted.flags, data or None, filename=path)
-        if wanted.flags & MS_BIND and wanted.flags & _BIND_FLAGS:
-            _set_bind_flags(path, wanted.flags & _BIND_FLAGS)
+        libc("mount", source, os.fsencode(path), kind, mount_call.flags, data or None, filename=path)
+        if mount_call.flags & MS_BIND and mount_call.flags & _BIND_FLAGS:
+            _set_bind_flags(path, mount_call.flags & _BIND_FLAGS)
     except OSError as error:
         _unmount(path)  # a bind without its flags must not be taken for a mounted volume
-        raise Unavailable(f"failed to mount local volume: mount {wanted.device}: {error.strerror}") from error
+        raise Unavailable(f"failed to mount local volume: mount {mount_call.device}: {error.strerror}") from error
 
 
 def _set_bind_flags(path: Path, flags: int) -> None:

@@ -91,15 +91,15 @@ class _Made:
 
 def plan_legacy(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
     """Return the images that `repositories` names, and the parents they stand on. Raise InvalidInput, NotFound."""
-    made: dict[str, _Made] = {}
+    images: dict[str, _Made] = {}
     names: dict[str, list[Reference]] = {}
     for name, tagged in _repositories(intake).items():
         for tag, old_id in tagged.items():
             names.setdefault(old_id, []).append(Reference.parse(name).with_tag(tag))
     for old_id in names:
-        _make(intake, old_id, made)
+        _make(intake, old_id, images)
     planned = []
-    for old_id, item in made.items():
+    for old_id, item in images.items():
         if platform is None or item.image.config.platform.matches(platform):
             image = item.image
             references = tuple(names.get(old_id, ()))
@@ -114,19 +114,19 @@ def _repositories(intake: Intake) -> dict[str, dict[str, str]]:
         raise InvalidInput(f"the archive's repositories file is not as it should be: {error}") from error
 
 
-def _make(intake: Intake, old_id: str, made: dict[str, _Made]) -> None:
+def _make(intake: Intake, old_id: str, images: dict[str, _Made]) -> None:
     """Make `old_id` and its ancestors, lowest first."""
     line: list[tuple[str, dict[str, Any]]] = []
     current = old_id
-    while current and current not in made:
+    while current and current not in images:
         document = decode_object(intake.document(f"{current}/json"), _LEGACY_WHAT)
         line.append((current, document))
         if len(line) > _MAX_DEPTH:
             raise InvalidInput(f"the parents of layer {old_id!r} in the archive have no end")
         current = text(document, "parent", _LEGACY_WHAT)
     for name, document in reversed(line):
-        below = made.get(text(document, "parent", _LEGACY_WHAT))
-        made[name] = _one(intake, name, document, below)
+        below = images.get(text(document, "parent", _LEGACY_WHAT))
+        images[name] = _one(intake, name, document, below)
 
 
 def _one(intake: Intake, name: str, document: dict[str, Any], below: _Made | None) -> _Made:

@@ -213,13 +213,13 @@ def _short_name(path: str) -> str:
     return name.removesuffix(".tar")[:12]
 
 
-def _check(path: str, claimed: Digest | None, found: Digest | None) -> None:
-    if claimed is not None and found != claimed:
-        raise _wrong_digest(path, claimed, found)
+def _check(path: str, claimed: Digest | None, actual: Digest | None) -> None:
+    if claimed is not None and actual != claimed:
+        raise _wrong_digest(path, claimed, actual)
 
 
-def _wrong_digest(path: str, claimed: Digest, found: Digest | None) -> Corrupt:
-    return Corrupt(f"{path!r} in the archive has digest {found}", path=path, expected=claimed, found=found)
+def _wrong_digest(path: str, claimed: Digest, actual: Digest | None) -> Corrupt:
+    return Corrupt(f"{path!r} in the archive has digest {actual}", path=path, expected=claimed, found=actual)
 
 
 class Tee:

@@ -41,9 +41,9 @@ def plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
 
     Raise NotFound when nothing suits, InvalidInput, Corrupt.
     """
-    found = _chosen(list(_manifests(intake)), platform)
+    manifests = _chosen(list(_manifests(intake)), platform)
     planned: dict[Digest, PlannedImage] = {}
-    for item in found:
+    for item in manifests:
         image = _image(intake, item, platform)
         if image is None:
             continue
@@ -89,10 +89,10 @@ def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> I
             yield _Found(inner, entry.platform, inner_name)
 
 
-def _chosen(found: list[_Found], platform: Platform | None) -> list[_Found]:
+def _chosen(manifests: list[_Found], platform: Platform | None) -> list[_Found]:
     """Return one image for each name; those without a name count as one when each says another platform."""
     groups: dict[Reference | None, list[_Found]] = {}
-    for item in found:
+    for item in manifests:
         groups.setdefault(item.name, []).append(item)
     result = []
     for name, items in groups.items():

@@ -40,22 +40,22 @@ def check_layers(store: Store, lease: Lease, intake: Intake, image: PlannedImage
     for position, (diff_id, path) in enumerate(zip(expected, image.layer_paths, strict=True)):
         if not intake.has(path) and lease.add(diff_id) and store.layers.has(diff_id):
             continue
-        found = intake.layer(path)
-        if found != diff_id:
+        actual = intake.layer(path)
+        if actual != diff_id:
             raise Corrupt(
-                f"invalid diffID for layer {position}: expected {str(diff_id)!r}, got {str(found)!r}",
+                f"invalid diffID for layer {position}: expected {str(diff_id)!r}, got {str(actual)!r}",
                 expected=diff_id,
-                found=found,
+                found=actual,
                 path=path,
             )
 
 
 def tags(texts: Sequence[str]) -> tuple[Reference, ...]:
     """Return the names in an archive. Raise InvalidInput for one without a tag."""
-    found = []
+    references = []
     for text in texts:
         reference = Reference.parse(text)
         if reference.tag is None or reference.digest is not None:
             raise InvalidInput(f"invalid tag {text!r} in the archive", reference=text)
-        found.append(reference)
-    return tuple(found)
+        references.append(reference)
+    return tuple(references)

@@ -207,8 +207,8 @@ def images_to_save(catalog: ImageCatalog, names: Sequence[str]) -> list[SavedIma
     """
     chosen: dict[Digest, list[Reference]] = {}
     for name in names:
-        found = _of_repository(catalog, name) or [(catalog.find(name), _tag(catalog, name))]
-        for image_id, reference in found:
+        named = _of_repository(catalog, name) or [(catalog.find(name), _tag(catalog, name))]
+        for image_id, reference in named:
             references = chosen.setdefault(image_id, [])
             if reference is not None and reference not in references:
                 references.append(reference)
@@ -225,20 +225,20 @@ def _parse(name: str) -> Reference | None:
 
 def _of_repository(catalog: ImageCatalog, name: str) -> list[tuple[Digest, Reference | None]]:
     """Return all tags of a repository that was named without a tag."""
-    wanted = _parse(name)
-    if wanted is None or wanted.tag or wanted.digest:
+    reference = _parse(name)
+    if reference is None or reference.tag or reference.digest:
         return []
     with catalog.store.read() as tx:
         return [
             (Digest.parse(image_id.decode()), Reference.parse(text))
-            for text, image_id in tx.items(REFERENCES, f"{wanted.name}:")
+            for text, image_id in tx.items(REFERENCES, f"{reference.name}:")
         ]
 
 
 def _tag(catalog: ImageCatalog, name: str) -> Reference | None:
     """Return the tag that was named, if it is one and not an ID that looks alike."""
-    wanted = _parse(name)
-    if wanted is None or wanted.tag is None or wanted.digest is not None:
+    reference = _parse(name)
+    if reference is None or reference.tag is None or reference.digest is not None:
         return None
     with catalog.store.read() as tx:
-        return wanted if tx.get(REFERENCES, str(wanted)) else None
+        return reference if tx.get(REFERENCES, str(reference)) else None

@@ -40,10 +40,10 @@ class Layout:
 
     def everywhere(self, path: str) -> tuple[Path, ...]:
         """Return the task's directory in every hierarchy, the v2 one beside v1 included: each once."""
-        found = list(self.directories(path).values())
+        directories = list(self.directories(path).values())
         if self.mode == "hybrid" and self.unified is not None:
-            found.append(self.unified / path.lstrip("/"))
-        return tuple(dict.fromkeys(found))
+            directories.append(self.unified / path.lstrip("/"))
+        return tuple(dict.fromkeys(directories))
 
     @property
     def hierarchies(self) -> tuple[str, ...]:
@@ -54,8 +54,8 @@ class Layout:
 
     def directory(self, controller: str, path: str) -> Path | None:
         """Return the task's directory for `controller`, or None where this machine has no such controller."""
-        found = self.directories(path)
-        return found.get("" if self.mode == "v2" else controller)
+        directories = self.directories(path)
+        return directories.get("" if self.mode == "v2" else controller)
 
 
 @cache
@@ -149,22 +149,22 @@ def abilities(layout: Layout) -> Abilities:
 
 def _unified(root: Path) -> Abilities:
     """Return what the root's list of controllers and the files of a group below it tell. The root has no limits."""
-    found = frozenset((root / "cgroup.controllers").read_text().split())
+    controllers = frozenset((root / "cgroup.controllers").read_text().split())
     below = next((entry for entry in root.iterdir() if (entry / "cgroup.procs").exists()), root)
-    swap = "memory" in found and (below == root or (below / "memory.swap.max").exists())
-    weight = "io" in found and any((below / name).exists() for name in ("io.weight", "io.bfq.weight"))
+    swap = "memory" in controllers and (below == root or (below / "memory.swap.max").exists())
+    weight = "io" in controllers and any((below / name).exists() for name in ("io.weight", "io.bfq.weight"))
     return Abilities(
-        memory="memory" in found,
+        memory="memory" in controllers,
         swap=swap,
         swappiness=False,
-        reservation="memory" in found,
+        reservation="memory" in controllers,
         oom_kill_disable=False,
-        cpu_shares="cpu" in found,
-        cpu_quota="cpu" in found,
+        cpu_shares="cpu" in controllers,
+        cpu_quota="cpu" in controllers,
         cpu_realtime=False,
-        cpuset="cpuset" in found,
-        pids="pids" in found,
+        cpuset="cpuset" in controllers,
+        pids="pids" in controllers,
         io_weight=weight,
         io_weight_device=weight,
-        io_throttle="io" in found,
+        io_throttle="io" in controllers,
     )

@@ -100,13 +100,13 @@ def _read_v1(layout: Layout, path: str) -> Stats:
 
 
 def _blkio(text: str) -> tuple[BlockIo, ...]:
-    found = []
+    counters = []
     for line in text.splitlines():
         words = line.split()
         if len(words) == 3 and ":" in words[0]:
             major, minor = words[0].split(":")
-            found.append(BlockIo(int(major), int(minor), words[1].lower(), int(words[2])))
-    return tuple(found)
+            counters.append(BlockIo(int(major), int(minor), words[1].lower(), int(words[2])))
+    return tuple(counters)
 
 
 def _read_v2(layout: Layout, path: str) -> Stats:

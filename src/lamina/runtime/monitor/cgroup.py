@@ -97,26 +97,26 @@ class OomWatch:
         with open(os.path.join(directory, "cgroup.event_control"), "w") as file:
             file.write(f"{event} {control}")
 
-        def told(events: int) -> None:
+        def out_of_memory(events: int) -> None:
             os.eventfd_read(event)
             if os.path.isdir(directory):  # removing the cgroup wakes listeners as well
                 on_oom()
 
-        self._loop.watch(event, READ, told)
+        self._loop.watch(event, READ, out_of_memory)
 
     def _watch(self, directory: str, on_oom: Callable[[], None]) -> None:
         watch = Watch(os.path.join(directory, "memory.events"))
         self._watches.append(watch)
         seen = [oom_kills((directory,))]
 
-        def told(events: int) -> None:
+        def changed(events: int) -> None:
             watch.drain()
             count = oom_kills((directory,))
             if count > seen[0]:
                 seen[0] = count
                 on_oom()
 
-        self._loop.watch(watch.fileno(), READ, told)
+        self._loop.watch(watch.fileno(), READ, changed)
 
     def close(self) -> None:
         """Stop listening; may be called twice."""
@@ -178,7 +178,7 @@ def own_cgroup(mounts: Sequence[str], table: str = "/proc/self/cgroup") -> str |
         controller, _, root = mount.rpartition("=")
         for _, controllers, path in lines:
             if controller in controllers.split(","):
-                found = os.path.join(root, path.lstrip("/"), "cgroup.procs")
-                if os.path.exists(found):
-                    return found
+                procs_file = os.path.join(root, path.lstrip("/"), "cgroup.procs")
+                if os.path.exists(procs_file):
+                    return procs_file
     return None

@@ -77,8 +77,8 @@ class JsonLog:
         """Append whole lines. Of one that the disk has no room for nothing stays: the next would be joined to it."""
         done = os.write(self._fd, piece)
         if done < len(piece):
-            whole = piece.rfind(b"\n", 0, done) + 1
-            os.ftruncate(self._fd, os.fstat(self._fd).st_size - (done - whole))
+            complete = piece.rfind(b"\n", 0, done) + 1
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - (done - complete))
 
     def _pieces(self, encoded: list[str]) -> Iterator[bytes]:
         if not self._max_size:

@@ -123,19 +123,19 @@ class Console:
 def end_descendants() -> None:
     """Kill every process below the calling one, which must be their sub-reaper: orphans are below it, too."""
     seen: set[int] = set()
-    while found := _descendants() - seen:  # again, for those forked meanwhile
-        for pid in found:
+    while fresh := _descendants() - seen:  # again, for those forked meanwhile
+        for pid in fresh:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        seen |= found
+        seen |= fresh
 
 
 def _descendants() -> set[int]:
     parents = {int(name): _parent(name) for name in os.listdir("/proc") if name.isdigit()}
-    found = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {os.getpid()}
+    family = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family - {os.getpid()}
 
 
 def _parent(pid: str) -> int:

@@ -160,12 +160,12 @@ class Client:
             self._update()
 
     def _update(self) -> None:
-        wanted = WRITE if self._pending else 0
+        events = WRITE if self._pending else 0
         if self._input is not None and not self._input.full:
-            wanted |= READ
-        if wanted != self._watched:
-            self._watched = wanted
-            self._loop.watch(self._connection.fileno(), wanted, self._ready)
+            events |= READ
+        if events != self._watched:
+            self._watched = events
+            self._loop.watch(self._connection.fileno(), events, self._ready)
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
