@@ -83,3 +83,17 @@ def test_the_hosts_own_places_may_be_mounted(root: Path) -> None:
     mounts = (BindMount("/dev", "/dev"), BindMount("/proc", "/proc"), BindMount("/dev/null", "/dev/new"))
     assert _placed(root, *mounts).runtime_mounts == list(mounts)
     assert _placed(root, BindMount("/h", "/proc/meminfo"), TmpfsMount("/dev")).mounts == []
+
+
+@pytest.mark.parametrize("outer", ["/sys/fs/cgroup", "/dev/shm"])
+def test_mounts_may_lie_in_a_new_tmpfs(root: Path, outer: str) -> None:
+    mounts = [TmpfsMount(outer), BindMount("/h", f"{outer}/deep")]
+    assert _placed(root, *mounts).runtime_mounts == mounts
+    with pytest.raises(InvalidInput, match="cannot mount"):
+        _placed(root, *mounts, BindMount("/i", f"{outer}/deep/deeper"))
+
+
+@pytest.mark.parametrize("name", ["kernel/ns_last_pid", "crypto/fips_enabled"])
+def test_settings_that_runc_lets_cover_may_be_mounted(root: Path, name: str) -> None:
+    mount = BindMount("/h", f"/proc/sys/{name}")
+    assert _placed(root, mount).runtime_mounts == [mount]

@@ -22,8 +22,12 @@ from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Device, Devi
 
 KERNEL_PLACES = ("/dev", "/proc", "/sys")
 _WHOLE = ("/dev", "/dev/pts", "/proc", "/sys")  # where the runtime or the kernel's own tree decides what is there
-# What lxcfs shows in place of the kernel's files; runc allows the same (libcontainer/rootfs_linux.go, checkProcMount).
-_PROC_FILES = ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev")
+# What lxcfs shows in place of the kernel's files, and two settings. runc allows the same
+# (libcontainer/rootfs_linux.go, checkProcMount).
+_PROC_FILES = (
+    *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev"),
+    *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
+)
 
 
 @dataclass(slots=True)
@@ -120,7 +124,8 @@ def _check(mount: AnyMount, outer: AnyMount | None) -> None:
         )
     if path.startswith("/proc/") and path.removeprefix("/proc/") not in _PROC_FILES:
         raise InvalidInput(f"cannot mount at {path}: it lies inside /proc", path=path)
-    if outer is not None and not _of_the_host(outer):
+    # A new tmpfs is empty until the runtime fills it, so there is no link in it that the runtime would follow.
+    if outer is not None and not isinstance(outer, TmpfsMount) and not _of_the_host(outer):
         raise InvalidInput(f"cannot mount at {path}: it lies in the mount at {outer.destination}", path=path)
 
 
