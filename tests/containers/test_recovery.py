@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from lamina.api.containers import HostConfig, RestartPolicy
 from lamina.containers.attach import AttachOptions
 from lamina.containers.catalog import BUCKET
+from lamina.formats.runconfig import Healthcheck
 from support.waiting import eventually
 
 from .conftest import Rooms
@@ -67,6 +69,20 @@ def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:
     eventually(lambda: rooms.containers.get(again).state.status == "running")
     assert rooms.containers.get(again).state.pid not in pids
     rooms.containers.remove(again, force=True)
+
+
+def test_a_recovered_container_has_its_health_checked_once(reopen: Callable[[], Rooms]) -> None:
+    """Whether it went on running, or was started again by its restart policy."""
+    rooms = reopen()
+    always = HostConfig(**NONE, restart_policy=RestartPolicy("always"))
+    check = Healthcheck(("CMD", "true"), interval=3600_000_000_000)
+    going = rooms.run("exec sleep 1000", healthcheck=check)
+    stopped = rooms.run("exec sleep 1000", host=always, healthcheck=check)
+    rooms.containers.stop(stopped, timeout=0)
+    rooms = reopen()
+    eventually(lambda: rooms.containers.get(stopped).state.status == "running")
+    names = [thread.name for thread in threading.enumerate()]
+    assert [names.count(f"lamina-health-{id[:12]}") for id in (going, stopped)] == [1, 1]
 
 
 def test_started_when_the_engine_died(reopen: Callable[[], Rooms]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.containers import ports
-from lamina.containers.launch import log_spec
+from lamina.containers.logs import log_spec
 from lamina.containers.stop import parse_signal
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck

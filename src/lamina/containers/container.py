@@ -18,6 +18,10 @@ from lamina.errors import Conflict, InvalidInput
 from lamina.events import EventBus
 from lamina.runtime.task import Task
 
+FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
+LONGEST_DELAY = 60.0
+STEADY = 10.0  # seconds after which a container counts as having run well
+
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
@@ -29,11 +33,21 @@ class WaitResult:
 
 @dataclass(slots=True)
 class Restarting:
-    """Where a container is in its restart policy. `delay` in seconds grows while it keeps failing."""
+    """How far a container is in its restart policy. `delay`, in seconds, grows while it keeps failing."""
 
     delay: float = 0.0
-    count: int = 0
     cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def again(self, record: Record, seconds: float) -> bool:
+        """Whether the policy starts the container, which ran for `seconds`, again; then set how long to wait before."""
+        policy, code = record.host_config.restart_policy, record.state.exit_code
+        limit = policy.maximum_retry_count
+        failed = policy.name == "on-failure" and code != 0 and (limit == 0 or record.restart_count < limit)
+        if self.cancellation.cancelled or not (failed or policy.name in ("always", "unless-stopped")):
+            return False
+        fresh = seconds >= STEADY or not self.delay
+        self.delay = FIRST_DELAY if fresh else min(self.delay * 2, LONGEST_DELAY)
+        return True
 
 
 class Container:

@@ -10,29 +10,25 @@ from typing import BinaryIO
 
 from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
-from lamina.containers import archive, logs, prune, top
+from lamina.containers import archive, logs, top
 from lamina.containers import stop as stopping
 from lamina.containers.archive import PathStat
 from lamina.containers.attach import AttachOptions, attach
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.commit import commit
-from lamina.containers.connect import connect, disconnect
 from lamina.containers.container import Container, WaitResult
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import ExecDetails, Execs
-from lamina.containers.filters import select
-from lamina.containers.health import HealthChecks
+from lamina.containers.filters import Pruned, prune, select
 from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
-from lamina.containers.launch import Launcher
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.logs import LogOptions, LogRecord
-from lamina.containers.prune import Pruned
 from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
 from lamina.containers.statistics import ContainerStats, statistics
 from lamina.containers.top import Processes
-from lamina.containers.update import update
+from lamina.containers.update import connect, disconnect, update
 from lamina.errors import InvalidInput, NotFound, NotModified
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -59,11 +55,9 @@ class Containers:
         self._rooms = rooms
         self._catalog = catalog
         chosen = defaults or Defaults()
-        specs = SpecMaker(chosen)
-        launcher = Launcher(rooms, chosen, catalog.get)
         self._creator = Creator(rooms, catalog, chosen)
-        self._lifecycle = Lifecycle(rooms, catalog, launcher, HealthChecks(specs))
-        self._execs = Execs(specs)
+        self._lifecycle = Lifecycle(rooms, catalog, chosen)
+        self._execs = Execs(SpecMaker(chosen))
         recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
@@ -113,7 +107,7 @@ class Containers:
         self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
     ) -> Pruned:
         """Remove containers that do not run. Raise Cancelled."""
-        return prune.prune(self._catalog, self._rooms, self._lifecycle, filters or {}, cancellation)
+        return prune(self._catalog, self._rooms, self._lifecycle, filters or {}, cancellation)
 
     def get(self, reference: str) -> Container:
         """Raises NotFound, InvalidInput where several IDs begin so."""

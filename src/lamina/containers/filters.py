@@ -1,16 +1,21 @@
-"""Which containers `ps` and `container prune` mean: Docker's filters."""
+"""Docker's filters of containers: which ones `ps` lists, and `container prune` removes."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
+from lamina.cancellation import Cancellation
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
+from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.ports import parse
 from lamina.containers.rooms import Rooms
-from lamina.errors import InvalidInput, NotFound
+from lamina.containers.states import STATUSES
+from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.matching import Filters, labels_match
 from lamina.formats.times import parse_moment, parse_time
 
@@ -33,7 +38,7 @@ _LISTED = (
     "status",
     "volume",
 )
-STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_PRUNED = ("until", "label", "label!")
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _REPEAT = re.compile(r"[*+{]")
@@ -52,6 +57,30 @@ def select(catalog: Catalog, rooms: Rooms, filters: Filters, *, all: bool = Fals
     newest = sorted(catalog.all(), key=lambda container: container.record.created, reverse=True)
     selected = [c for c in newest if (everything or c.state.running) and not any(not test(c) for test in tests)]
     return selected[:limit] if limit > 0 else selected
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a prune removed: IDs, and the bytes of the files that the containers had changed."""
+
+    removed: tuple[str, ...]
+    reclaimed: int
+
+
+def prune(catalog: Catalog, rooms: Rooms, lifecycle: Lifecycle, filters: Filters, cancellation: Cancellation) -> Pruned:
+    """Remove every container that does not run and passes the filters. Raise Cancelled before the next container."""
+    tests = FilterMaker(catalog, rooms).make(filters, _PRUNED)
+    removed, freed = [], 0
+    for container in catalog.all():
+        cancellation.check()
+        if container.state.running or not all(test(container) for test in tests):
+            continue
+        with suppress(NotFound, Conflict):  # removed or started meanwhile
+            size = rooms.snapshots.get(container.id).usage()
+            lifecycle.remove(container)
+            removed.append(container.id)
+            freed += size
+    return Pruned(tuple(removed), freed)
 
 
 class FilterMaker:

@@ -45,7 +45,12 @@ class HealthChecks:
         if container.state.health is None:
             with container.lock:
                 container.set_state(health=Health())
-        threading.Thread(target=self._run, args=(container, check, container.checking), daemon=True).start()
+        threading.Thread(
+            target=self._run,
+            args=(container, check, container.checking),
+            name=f"lamina-health-{container.id[:12]}",
+            daemon=True,
+        ).start()
 
     def _run(self, container: Container, check: Healthcheck, over: Cancellation) -> None:
         began = time.monotonic_ns()

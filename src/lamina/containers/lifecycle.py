@@ -8,7 +8,9 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -16,26 +18,25 @@ from lamina.containers import stop as stopping
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container, Restarting
 from lamina.containers.health import HealthChecks
-from lamina.containers.launch import Launcher
+from lamina.containers.logs import log_spec
 from lamina.containers.rooms import Rooms
+from lamina.containers.specs import SpecMaker, donor_of, sandbox_of, startable_sandbox_of
 from lamina.errors import Conflict, Internal, LaminaError, NotFound
 from lamina.formats.times import format_time, parse_time
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.task import Task
-
-FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
-LONGEST_DELAY = 60.0
-STEADY = 10.0  # seconds after which a container counts as having run well
+from lamina.sandbox.sandboxes import Sandboxes
+from lamina.sandbox.spec import Defaults
 
 
 class Lifecycle:
     """Starts, pauses, restarts and removes containers, and takes the ends of their processes. Thread-safe."""
 
-    def __init__(self, rooms: Rooms, catalog: Catalog, launcher: Launcher, checks: HealthChecks) -> None:
+    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults) -> None:
         self._rooms = rooms
         self._catalog = catalog
-        self._launcher = launcher
-        self._checks = checks
+        self._sandboxes = Sandboxes(rooms, defaults)
+        self.checks = HealthChecks(SpecMaker(defaults))
         self._closed = False
 
     def close(self) -> None:
@@ -50,9 +51,16 @@ class Lifecycle:
                 stopping.end_start(container)
 
     def prepare(self, container: Container) -> Task:
-        """Return the container's task. Where it does not run the task is not started, and clients may attach to it."""
+        """Return the container's task with its monitor. It need not run for clients to attach to it."""
         with container.lock:
-            return self._launcher.prepare(container, self)
+            if container.task is None:
+                container.task = self._sandboxes.create_task(
+                    sandbox_of(container),
+                    log_spec(container.record.host_config.log_config, container.log_path),
+                    partial(self.ended, container),
+                    partial(self.out_of_memory, container),
+                )
+            return container.task
 
     def start(self, container: Container) -> None:
         """Start the container's process.
@@ -63,7 +71,7 @@ class Lifecycle:
         with container.lock:
             container.check("start")
             try:
-                pid = self._launcher.launch(container, self)
+                pid = self._launch(container)
             except Exception as error:  # whatever it was: those who wait for the container must be told
                 self._record_failure(container, error)
                 raise
@@ -78,17 +86,48 @@ class Lifecycle:
                 stopped_by_user=False,
             )
             container.publish("start")
-            self.begin_checks(container)
+            self.checks.begin(container)
+
+    def _launch(self, container: Container) -> int:
+        """Start the container's sandbox, and return its process ID on the host. After a failure nothing is held."""
+        self._share_name(container)
+        with ExitStack() as undo:
+            undo.callback(self._release, container)
+            spec = startable_sandbox_of(container, lambda: self._rooms.networks, self._catalog.get)
+            pid = self._sandboxes.start(spec, lambda: (self.prepare(container), self._root(container)))
+            undo.pop_all()
+        return pid
+
+    def _share_name(self, container: Container) -> None:
+        """Give a container that shares another's network the names of that one (moby initializeNetworking)."""
+        reference = donor_of(container.record.host_config.network_mode)
+        if reference:
+            donor, own = self._catalog.get(reference).record.config, container.record.config
+            names = {"hostname": donor.hostname, "domainname": donor.domainname}
+            if (own.hostname, own.domainname) != (donor.hostname, donor.domainname):
+                container.change(config=replace(own, **names))
+
+    def _root(self, container: Container) -> Path:
+        snapshot = self._rooms.snapshots.get(container.id)
+        if container.mounted:
+            return snapshot.directories.merged
+        root = snapshot.mount()
+        container.mounted = True
+        return root
+
+    def _release(self, container: Container) -> None:
+        """Give back all that an ended or never started process had. A second call does nothing."""
+        task, container.task = container.task, None
+        self._sandboxes.release(sandbox_of(container), task)
+        if container.mounted:
+            container.mounted = False
+            self._rooms.snapshots.get(container.id).unmount()
 
     def _record_failure(self, container: Container, error: Exception) -> None:
         reason = error if isinstance(error, LaminaError) else Internal(str(error))
         container.set_state(exit_code=reason.facts.get("exit_code", 128), error=reason.message)
         if container.record.host_config.auto_remove:
             threading.Thread(target=self.remove_itself, args=(container,), daemon=True).start()
-
-    def begin_checks(self, container: Container) -> None:
-        """Check the health of a container that has just started, where it has a health check."""
-        self._checks.begin(container)
 
     def out_of_memory(self, container: Container) -> None:
         """Note that the kernel killed a process of the container for want of memory."""
@@ -104,7 +143,7 @@ class Lifecycle:
             if not container.state.running or self._closed:
                 return
             seconds = self._settle(container, status)
-            if self._wants_restart(container, status, seconds):
+            if not container.state.stopped_by_user and container.restarting.again(container.record, seconds):
                 container.change(restart_count=container.record.restart_count + 1)
                 container.set_state(status="restarting")
                 container.tell_ended()
@@ -120,7 +159,7 @@ class Lifecycle:
         """Record the end, and give everything back. Return how long the process ran, in seconds."""
         container.checking.cancel()
         seconds = max(0.0, (status.finished_at - parse_time(container.state.started_at)) / 1e9)
-        self._launcher.release(container)
+        self._release(container)
         health = container.state.health
         container.set_state(
             health=replace(health, status="unhealthy") if health else None,  # as dockerd calls what is not checked
@@ -133,20 +172,6 @@ class Lifecycle:
         )
         container.publish("die", exitCode=str(status.code), execDuration=str(int(seconds)))
         return seconds
-
-    def _wants_restart(self, container: Container, status: ExitStatus, seconds: float) -> bool:
-        policy, progress = container.record.host_config.restart_policy, container.restarting
-        if container.state.stopped_by_user or progress.cancellation.cancelled:
-            return False
-        if policy.name == "on-failure":
-            limit = policy.maximum_retry_count
-            wanted = status.code != 0 and (limit == 0 or container.record.restart_count < limit)
-        else:
-            wanted = policy.name in ("always", "unless-stopped")
-        if wanted:
-            fresh = seconds >= STEADY or not progress.delay
-            progress.delay = FIRST_DELAY if fresh else min(progress.delay * 2, LONGEST_DELAY)
-        return wanted
 
     def _restart_later(self, container: Container, progress: Restarting) -> None:
         def restart() -> None:
@@ -215,7 +240,7 @@ class Lifecycle:
 
     def _take_away(self, container: Container, volumes: bool) -> None:
         container.restarting.cancellation.cancel()
-        self._launcher.release(container)
+        self._release(container)
         self._rooms.snapshots.remove(container.id)
         container.removed = True  # from here on nothing keeps its record any more
         self._catalog.drop(container)

@@ -13,9 +13,13 @@ from typing import BinaryIO
 
 import msgspec
 
+from lamina.api.containers import LogConfig
 from lamina.cancellation import NEVER, Cancellation
+from lamina.errors import InvalidInput
+from lamina.formats.sizes import parse_size
 from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
+from lamina.runtime.runtime import LogSpec
 
 IDLE = 0.5  # seconds between two looks at whether the container has ended
 
@@ -240,3 +244,18 @@ def _behind_end(block: bytes, number: int) -> int:
     for _ in range(number):
         at = block.rfind(b"\n", 0, at)
     return at + 1
+
+
+def log_spec(config: LogConfig, path: Path) -> LogSpec | None:
+    """Return where output is logged, or None for no log. Raise InvalidInput for options that cannot be read."""
+    if config.type == "none":
+        return None
+    count = config.config.get("max-file", "1")
+    if not count.isdigit() or int(count) < 1:
+        raise InvalidInput(f"max-file: {count!r} is not a number of files", option="max-file")
+    return LogSpec(str(path), _max_size(config.config.get("max-size", "0")), int(count))
+
+
+def _max_size(text: str) -> int:
+    """Return the bytes after which a log is rotated; 0 for never, which "-1" means too."""
+    return 0 if text.strip() == "-1" else parse_size(text, "max-size")

@@ -39,9 +39,6 @@ def recover(lifecycle: Lifecycle, catalog: Catalog, rooms: Rooms) -> None:
             _take_end(container, tasks[container.id], lifecycle)
         else:
             _apply_policy(container, lifecycle)
-    for container in catalog.all():
-        if container.state.status == "running":
-            lifecycle.begin_checks(container)
 
 
 def _task(container: Container, lifecycle: Lifecycle, rooms: Rooms) -> Task | None:
@@ -83,6 +80,8 @@ def _adopt(container: Container, task: Task | None, lifecycle: Lifecycle, rooms:
                 rooms.volumes.mount(point.name, container.id)
     if task is not None and task.status is not None:  # it ended while we looked
         lifecycle.ended(container, task.status)
+    elif container.state.running:
+        lifecycle.checks.begin(container)
 
 
 def _take_end(container: Container, task: Task | None, lifecycle: Lifecycle) -> None:
