@@ -87,7 +87,7 @@ def test_the_hosts_own_places_may_be_mounted(root: Path) -> None:
 
 @pytest.mark.parametrize("outer", ["/sys/fs/cgroup", "/dev/shm"])
 def test_mounts_may_lie_in_a_new_tmpfs(root: Path, outer: str) -> None:
-    mounts = [TmpfsMount(outer), BindMount("/h", f"{outer}/deep")]
+    mounts: list[AnyMount] = [TmpfsMount(outer), BindMount("/h", f"{outer}/deep")]
     assert _placed(root, *mounts).runtime_mounts == mounts
     with pytest.raises(InvalidInput, match="cannot mount"):
         _placed(root, *mounts, BindMount("/i", f"{outer}/deep/deeper"))
