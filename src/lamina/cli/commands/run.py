@@ -1,42 +1,22 @@
-"""`lamina run` and `lamina create`: pull the image, create the container, attach, start, wait."""
+"""`lamina run` and `lamina create`."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec.structs import replace
 
 from lamina.cli.arguments import command, complete_images, switch
-from lamina.cli.references import auth_for, split_reference
 from lamina.cli.run.flags import container_flags
-from lamina.cli.run.request import Request, build_request
 from lamina.cli.session import Session
-from lamina.cli.terminal.attach import Attachment, attend, check_terminal, signal_name, terminal_size
-from lamina.client.containers import Containers, Waiting
-from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
-from lamina.progress import Report, ignore
+from lamina.errors import InvalidInput, LaminaError
 
-ENGINE_FAILED, NOT_INVOKED, NOT_FOUND = 125, 126, 127
-PULL = ("always", "missing", "never")
+if TYPE_CHECKING:
+    from lamina.cli.run.container_life import ClientFlags
+    from lamina.cli.run.request import Request
+
 image_argument = click.argument("image", shell_complete=complete_images)
 rest_argument = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG...]")
-
-
-class ClientFlags(NamedTuple):
-    """The flags of `run` that the command line acts on itself; the daemon never sees them."""
-
-    name: str = ""
-    platform: str = ""
-    pull: str = "missing"
-    quiet: bool = False
-    cidfile: str = ""
-    detach: bool = False
-    detach_keys: str = ""
-    sig_proxy: bool = True
 
 
 @command(
@@ -60,6 +40,8 @@ def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: An
     The exit code is the command's own; 125 where the engine failed, 126 where the command cannot be invoked, 127
     where it is not found.
     """
+    from lamina.cli.run.container_life import run_container
+
     request, options = _request(image, arguments, flags), _client_flags(session, flags)
     if options.detach:
         request = request.detached()
@@ -79,6 +61,8 @@ def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: An
 @click.pass_obj
 def create(session: Session, /, image: str, arguments: tuple[str, ...], **flags: Any) -> None:
     """Create a container from IMAGE without starting it, and print its ID."""
+    from lamina.cli.run.container_life import ENGINE_FAILED, create_container
+
     request, options = _request(image, arguments, flags), _client_flags(session, flags)
     try:
         print(create_container(session, request, options))
@@ -89,6 +73,8 @@ def create(session: Session, /, image: str, arguments: tuple[str, ...], **flags:
 
 def _request(image: str, arguments: tuple[str, ...], flags: dict[str, Any]) -> Request:
     """Return the request. A wrong flag is a wrong command line, with exit code 125."""
+    from lamina.cli.run.request import build_request
+
     try:
         return build_request(image, arguments, flags)
     except InvalidInput as error:
@@ -97,158 +83,7 @@ def _request(image: str, arguments: tuple[str, ...], flags: dict[str, Any]) -> R
 
 
 def _client_flags(session: Session, flags: dict[str, Any]) -> ClientFlags:
+    from lamina.cli.run.container_life import ClientFlags
+
     options = ClientFlags(**{name: flags[name] for name in ClientFlags._fields if name in flags})
     return options._replace(detach_keys=options.detach_keys or session.settings.config.text("detachKeys"))
-
-
-def create_container(session: Session, request: Request, options: ClientFlags) -> str:
-    """Create the container and return its ID. Pull its image if the options ask for it. Print warnings to stderr."""
-    if options.pull not in PULL:
-        raise InvalidInput(f"invalid pull option {options.pull!r}", advice=f"Give one of {', '.join(PULL)}")
-    if options.cidfile and os.path.exists(options.cidfile):
-        raise Conflict(
-            f"the file {options.cidfile} exists", advice="Remove it, or the container it names may be in use"
-        )
-    image = request.config.image
-    if options.pull == "always":
-        pull_for(session, image, options)
-    created = _create_or_pull(session, request, options)
-    for warning in created.warnings:
-        print(f"WARNING: {warning}", file=sys.stderr)
-    if options.cidfile:
-        with open(options.cidfile, "w") as file:
-            file.write(created.id)
-    return str(created.id)
-
-
-def _create_or_pull(session: Session, request: Request, options: ClientFlags) -> Any:
-    containers = session.client.containers
-    arguments = (options.name or None, *request, options.platform or None)
-    try:
-        return containers.create(*arguments)
-    except NotFound:
-        image = request.config.image
-        lack = _lack(session, image, options.platform) if options.pull == "missing" else ""
-        if not lack:
-            raise
-        if not options.quiet:
-            print(lack, file=sys.stderr)
-        try:
-            pull_for(session, image, options)
-        except LaminaError as error:
-            error.advice = _meant(session, image) or error.advice
-            raise
-        return containers.create(*arguments)
-
-
-def _lack(session: Session, image: str, platform: str) -> str:
-    """Return what is missing: the image, or the image for the requested platform. Return "" if it is here."""
-    repository, tag = split_reference(image)
-    missing = f"Unable to find image '{repository}:{tag or 'latest'}' locally"
-    try:
-        local = session.client.images.get(image)
-    except NotFound:
-        return missing
-    from lamina.formats.platform import Platform
-
-    own = Platform(local.get("Os", ""), local.get("Architecture", ""), local.get("Variant") or "")
-    if not platform or own.matches(Platform.parse(platform)):
-        return ""
-    return f"{missing} for {platform}: the one that is here is for {own}"
-
-
-def _meant(session: Session, image: str) -> str | None:
-    """Return advice with the closest name of a local image, if any is close."""
-    from lamina.dockerfile.suggest import did_you_mean
-
-    names = [name for local in session.client.images.list() for name in local.get("RepoTags") or ()]
-    names += [name.removesuffix(":latest") for name in names if name.endswith(":latest")]
-    return did_you_mean(image, [name for name in names if name != image])
-
-
-def pull_for(session: Session, image: str, options: ClientFlags) -> None:
-    """Pull an image for a container. Progress goes to stderr, because stdout belongs to the container."""
-    from lamina.cli.progress import Display
-
-    repository, tag = split_reference(image)
-    auth = auth_for(session.settings.config, repository)
-    report: Report = ignore if options.quiet else Display(sys.stderr)
-    platform = options.platform or None
-    session.client.images.pull(repository, tag or "latest", platform=platform, auth=auth, report=report)
-
-
-def run_container(session: Session, request: Request, options: ClientFlags) -> int:
-    """Run a container. Return its exit code, or 125, 126 or 127 if it did not start."""
-    config = request.config
-    if not options.detach:
-        check_terminal(config.tty, config.attach_stdin)
-        if config.tty and (size := terminal_size(sys.stdout.fileno())):
-            # Without it the process would start with a terminal of no size.
-            request = request._replace(host_config=replace(request.host_config, console_size=size))
-    try:
-        identifier = create_container(session, request, options)
-        if options.detach:
-            _start(session.client.containers, identifier, removes=request.host_config.auto_remove)
-            print(identifier)
-            return 0
-        return _foreground(session.client.containers, identifier, request, options)
-    except LaminaError as error:
-        error.facts.setdefault("cli_exit", ENGINE_FAILED)
-        raise
-
-
-def _start(containers: Containers, identifier: str, removes: bool) -> None:
-    with containers.waiting(identifier, "removed" if removes else "next-exit") as waiting:
-        try:
-            containers.start(identifier)
-        except LaminaError as error:
-            error.facts["cli_exit"] = _start_failure(containers, identifier, waiting if removes else None)
-            raise
-
-
-def _start_failure(containers: Containers, identifier: str, removal: Waiting | None) -> int:
-    """Return 126 or 127 if the engine could not invoke or find the command, else 125."""
-    try:
-        state: Mapping[str, Any] = containers.get(identifier)["State"]
-        code = int(state["ExitCode"])
-    except NotFound:
-        code = int(removal.answer()["StatusCode"]) if removal is not None else 0
-    except LaminaError:
-        code = 0
-    return code if code in (NOT_INVOKED, NOT_FOUND) else ENGINE_FAILED
-
-
-def _foreground(containers: Containers, identifier: str, request: Request, options: ClientFlags) -> int:
-    config, removes = request.config, request.host_config.auto_remove
-    try:
-        stream = containers.attach(
-            identifier,
-            stdin=config.attach_stdin,
-            stdout=config.attach_stdout,
-            stderr=config.attach_stderr,
-            detach_keys=options.detach_keys or None,
-            tty=config.tty,
-        )
-    except LaminaError:
-        if removes:  # it will never run, so nothing else would remove it
-            containers.remove(identifier)
-        raise
-    attachment = Attachment(
-        tty=config.tty,
-        stdin=config.attach_stdin,
-        detach_keys=options.detach_keys,
-        resize=lambda rows, columns: containers.resize(identifier, rows, columns),
-        kill=(lambda number: containers.kill(identifier, signal_name(number))) if options.sig_proxy else None,
-    )
-    with containers.waiting(identifier, "removed" if removes else "next-exit") as waiting:
-
-        def begin() -> None:
-            try:
-                containers.start(identifier)
-            except LaminaError as error:
-                error.facts["cli_exit"] = _start_failure(containers, identifier, waiting if removes else None)
-                raise
-
-        if not attend(stream, attachment, begin):
-            return 0
-        return waiting.result()
