@@ -54,7 +54,9 @@ class Cli:
             for file in (out, err):
                 file.seek(0)
             done = subprocess.CompletedProcess(arguments, code, out.read(), err.read())
-        assert not check or done.returncode == 0, f"{arguments}:\n{done.stdout.decode()}{done.stderr.decode()}"
+        assert not check or done.returncode == 0, (
+            f"{arguments}:\n{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}"
+        )
         return done
 
     def _become(

@@ -19,9 +19,9 @@ EPOCH = "SOURCE_DATE_EPOCH"
 _DIGITS = 11  # of seconds: until the year 5138; RFC 3339 ends with 9999
 
 
-def epoch_ns(given: Mapping[str, str | None]) -> int | None:
-    """SOURCE_DATE_EPOCH in nanoseconds, None when it was not given or is empty. Raises InvalidInput for no time."""
-    text = given.get(EPOCH)
+def epoch_ns(build_args: Mapping[str, str | None]) -> int | None:
+    """Return SOURCE_DATE_EPOCH in nanoseconds; None when it is missing or empty. Raise InvalidInput for other text."""
+    text = build_args.get(EPOCH)
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
@@ -30,7 +30,7 @@ def epoch_ns(given: Mapping[str, str | None]) -> int | None:
 
 
 def platform_values(target: Platform, build: Platform) -> dict[str, str]:
-    """TARGETPLATFORM, TARGETOS, … and the same for BUILD…: known without a value being given."""
+    """Return TARGETPLATFORM, TARGETOS, … and the same for BUILD…."""
     values: dict[str, str] = {}
     for prefix, platform in (("TARGET", target), ("BUILD", build)):
         values[f"{prefix}PLATFORM"] = str(platform)
@@ -51,23 +51,23 @@ class BuildArgs:
     used: set[str] = field(default_factory=set)
 
     def stage(self) -> BuildArgs:
-        """A view for one stage: nothing declared yet. What it uses counts for the whole build."""
+        """Return the arguments of a stage that has declared none yet. Their use counts for the whole build."""
         return BuildArgs(self.given, self.platform, self.meta, {}, self.used)
 
     def declare_meta(self, name: str, default: str | None) -> None:
-        """An ARG before the first FROM."""
+        """Declare an ARG before the first FROM."""
         self.meta[name] = default
         self.used.add(name)
 
     def declare(self, name: str, default: str | None) -> None:
-        """An ARG inside the stage."""
+        """Declare an ARG inside the stage."""
         self.allowed[name] = default
         self.used.add(name)
 
     def _value(self, name: str, defaults: Mapping[str, str | None]) -> str | None:
-        given = self.given.get(name)
-        if given is not None:
-            return given
+        value = self.given.get(name)
+        if value is not None:
+            return value
         default = defaults.get(name)
         if default is not None:
             return default
@@ -75,23 +75,23 @@ class BuildArgs:
         return meta if meta is not None else self.platform.get(name)
 
     def for_from(self) -> dict[str, str]:
-        """The values that FROM lines and later global ARGs see."""
+        """Return the values that FROM lines and later global ARGs see."""
         names = {*self.meta, *BUILTIN, *self.platform}
         return {name: value for name in sorted(names) if (value := self._value(name, self.meta)) is not None}
 
     def values(self) -> dict[str, str]:
-        """The values that the stage's instructions see."""
+        """Return the values that the stage's instructions see."""
         names = {*self.allowed, *BUILTIN}
         return {name: value for name in sorted(names) if (value := self._value(name, self.allowed)) is not None}
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        """The values a RUN step gets beside the image's environment, which wins."""
+        """Return the values that a RUN step gets in addition to the image's environment, which wins."""
         return {name: value for name, value in self.values().items() if name not in env}
 
     def recorded(self, env: Mapping[str, str]) -> list[str]:
-        """Those of them that belong to history and cache key, as `name=value`, sorted."""
-        shown = self.environment(env).items()
-        return sorted(f"{name}={value}" for name, value in shown if self._is_recorded(name))
+        """Return the arguments of a RUN step that belong to history and cache key, as sorted `name=value`."""
+        values = self.environment(env).items()
+        return sorted(f"{name}={value}" for name, value in values if self._is_recorded(name))
 
     def _is_recorded(self, name: str) -> bool:
         if name in self.platform and self.given.get(name) is None and self.allowed.get(name) is None:
@@ -99,10 +99,10 @@ class BuildArgs:
         return name in self.allowed
 
     def unused(self) -> list[str]:
-        """Names from the command line that no ARG declared, sorted."""
+        """Return the names from the command line that no ARG declared, sorted."""
         return sorted(name for name in self.given if name not in self.used and name not in BUILTIN and name != EPOCH)
 
     @property
     def epoch_ns(self) -> int | None:
-        """See the function of this name."""
+        """Return SOURCE_DATE_EPOCH in nanoseconds; None when it is missing."""
         return epoch_ns(self.given)

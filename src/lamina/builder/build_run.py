@@ -1,4 +1,4 @@
-"""What the steps of one build share: the rooms they use, the context, the console, and how a step is committed."""
+"""A build under way: the rooms and values that its steps share, and how a step is looked up and committed."""
 
 from __future__ import annotations
 
@@ -95,12 +95,14 @@ class Work:
     networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
-        """What decides about a step, for the cache."""
+        """Return the values that identify a step in the cache."""
         return Step(state.image, created_by, config, state.platform, content, state.args.epoch_ns)
 
     def resolve(self, name: str, platform: Platform | None) -> Image:
-        """The image behind a name, which from now on stays. Raises what `resolve_base` raises, NotFound where the
-        image was removed this very moment."""
+        """Return the image that `name` refers to, and hold it until the end of the build.
+
+        Raise what `resolve_base` raises, and NotFound for an image that is removed meanwhile.
+        """
         try:
             image = self.rooms.resolve_base(name, platform, self.options.pull)
         except (NotFound, Unavailable, Unauthorized, Forbidden) as error:
@@ -114,14 +116,14 @@ class Work:
         return image
 
     def _near(self, name: str) -> str | None:
-        """What may have been meant by a name that leads nowhere: a stage, or an image that is here."""
+        """Return a hint at the stage or local image whose name is close to `name`."""
         images = [reference for listed in self.rooms.images.list() for reference in listed.references]
-        known = [state.name for state in self.done if state.name]
-        known += [form for reference in images for form in (reference.familiar(), reference.familiar_name)]
-        return did_you_mean(name, [other for other in known if other != name])
+        names = [state.name for state in self.done if state.name]
+        names += [form for reference in images for form in (reference.familiar(), reference.familiar_name)]
+        return did_you_mean(name, [other for other in names if other != name])
 
     def _hold(self, image: Image) -> bool:
-        """Keeps the image's content until the end of the build, whoever removes the image; False where it is gone."""
+        """Keep the image's content until the end of the build. Return False when the image is gone already."""
         new = {image.id, *image.config.diff_ids} - self.held
         if self.lease is None or not all(self.lease.add(digest) for digest in new):
             return False
@@ -129,7 +131,7 @@ class Work:
         return True
 
     def hit(self, state: StageState, step: Step) -> bool:
-        """Go on from the cache where it has the step; tells whether it had."""
+        """Go on from the cached image of a step. Return False when the cache does not have it."""
         image = self.cache.find(step)
         if image is None or not self._hold(image):
             return False
@@ -145,9 +147,9 @@ class Work:
         state.move(image, step.config)
 
     def sums_of(self, image: Image | None) -> Sums:
-        """The memory of sums for an image's files; they never change while the image is what it is."""
+        """Return the sums of an image's files that are known so far."""
         return self.image_sums.setdefault(image.id if image else None, Sums(of_image=True))
 
     def files_of(self, image: Image | None) -> Files:
-        """The files of an image that a step copies from."""
+        """Return the files of an image that a step copies from."""
         return self.image_files.setdefault(image.id if image else None, Files(image))

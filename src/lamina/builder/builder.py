@@ -48,7 +48,7 @@ def build(
     """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
 
     The caller closes `context`. Images of steps that were done stay for the
-    cache when a later one fails. Raises InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
+    cache when a later one fails. Raise InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
     CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
     """
     console = Console(report, quiet=options.quiet)
@@ -102,7 +102,7 @@ def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
 
 
 def _with_labels(file: Dockerfile, options: BuildOptions) -> Dockerfile:
-    """--label adds LABEL instructions at the end, sorted by name."""
+    """Add the labels of the request as LABEL instructions at the end, sorted by name."""
     added = tuple(
         Label(origin=Origin(f"LABEL {name}={value}", Lines(0, 0)), pairs=(Pair(name, value),), expand=False)
         for name, value in sorted(options.labels.items())
@@ -112,7 +112,7 @@ def _with_labels(file: Dockerfile, options: BuildOptions) -> Dockerfile:
 
 
 class _Build:
-    """The loop over stages and steps, counting as the output does."""
+    """The loop over stages and steps, counted as in the output."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -143,7 +143,7 @@ class _Build:
             image = squash(work.rooms, image, last.base)
             work.console.stage_done(str(image.id))
         tags = [check_tag(tag) for tag in work.options.tags]
-        # Made once more, with its names: a prune may have come in between, and taken an image that had none.
+        # Create it once more, with its names: a prune in between may have taken an image without names.
         image = work.rooms.images.create(image.config, references=tags, parent=image.parent)
         work.console.built(str(image.id), [tag.familiar() for tag in tags])
         return BuildResult(image, tuple(state.image_id for state in work.done))
@@ -200,7 +200,7 @@ class _Build:
         return state
 
     def _base(self, stage: Stage) -> tuple[Image | None, Platform]:
-        """The image a stage begins with. Raises Problem, and what `resolve_base` raises."""
+        """Return the image that a stage begins with. Raise Problem, and what `resolve_base` raises."""
         work = self._work
         lexer = Lexer(work.file.escape)
         values = self._args.for_from()
@@ -208,8 +208,8 @@ class _Build:
         if not name:
             advice = "Give the ARG a default, or a value with --build-arg."
             raise Problem(f"base name ({stage.base.base}) should not be blank", advice)
-        wanted = lexer.expand(stage.base.platform, values)
-        platform = Platform.parse(wanted) if wanted else work.options.platform
+        platform_name = lexer.expand(stage.base.platform, values)
+        platform = Platform.parse(platform_name) if platform_name else work.options.platform
         for state in reversed(work.done):
             if state.name and state.name == name.lower():
                 return state.image, state.platform
@@ -222,10 +222,10 @@ class _Build:
         work = self._work
         work.console.line(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}")
         for trigger in triggers:
-            found = parse_instructions([trigger])
-            if len(found) != 1:
+            instructions = parse_instructions([trigger])
+            if len(instructions) != 1:
                 raise failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
-            instruction = replace(found[0], origin=Origin(str(found[0]), stage.base.origin.lines))
+            instruction = replace(instructions[0], origin=Origin(str(instructions[0]), stage.base.origin.lines))
             self._perform(state, instruction)
 
 
@@ -233,7 +233,7 @@ _OWN_LANGUAGE = re.compile(r"(?:.*/)?dockerfile(?:-upstream)?(?:[:@].*)?")  # Do
 
 
 def not_followed(directive: Directive) -> str | None:
-    """What to tell about a directive; None where nothing is lost by not acting on it."""
+    """Return a warning about a directive that the builder does not follow; None when nothing is lost."""
     if directive.name == "syntax" and not _OWN_LANGUAGE.fullmatch(directive.value.split(" ")[0]):
         return f"line {directive.line}: # syntax={directive.value} is not supported yet, the language is Docker's own"
     if directive.name == "check" and check_options(directive.value).error:

@@ -1,4 +1,4 @@
-"""What was built before: from a parent and what a step does to the image that came of it.
+"""The cache of a build: from a parent image and a step to the image that the step made before.
 
 A key holds everything that decides the result (parent, wording, config, content with mode and owner), and never a
 modification time. A record is a hint: it counts only while its image is here.
@@ -20,14 +20,14 @@ from lamina.images.record import IMAGES
 from lamina.store.store import Store
 
 BUCKET = "build-step"  # key → image ID
-COPIES = "build-copy"  # a COPY --from as asked → what it came to (see copy.shortcut)
+COPIES = "build-copy"  # a COPY --from as written → the step it became (see copy.step)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is looked up. `content` identifies files that come from outside, for steps that have them.
+    """What identifies a step. `content` stands for the files that it copies.
 
-    `epoch_ns` is the time that was asked for: what an image says must not depend on what was built before.
+    `epoch_ns` is the time that the build asks for: the time in an image must not depend on earlier builds.
     """
 
     parent: Image | None
@@ -39,7 +39,7 @@ class Step:
 
     @property
     def key(self) -> str:
-        """The cache key."""
+        """Return the cache key."""
         parts = [
             str(self.parent.id) if self.parent else "",
             self.created_by,
@@ -62,7 +62,7 @@ class StepCache:
     sources: Sequence[Image] = field(default_factory=tuple)
 
     def find(self, step: Step) -> Image | None:
-        """The image that `step` gave before, None when it must run."""
+        """Return the image that `step` made before; None when the step must run."""
         if not self.enabled:
             return None
         if self.sources:
@@ -75,33 +75,33 @@ class StepCache:
         return None if raw is None else self.images.find(Digest.parse(raw.decode()))
 
     def remember(self, step: Step, image: Image) -> None:
-        """Let the next build find `image` for `step`."""
+        """Record `image` as the result of `step`."""
         with self.store.transaction() as tx:
             tx.put(BUCKET, step.key, str(image.id).encode())
 
     def _from_sources(self, step: Step) -> Image | None:
-        """Docker's rule: a source whose history and layers begin with the parent's, and go on with this very step."""
+        """Return the image of `step` in a source whose history and layers begin with the parent's: Docker's rule."""
         local = self._local(step.key)
         if local is not None and any(_begins(source.config, local.config) for source in self.sources):
             return local
-        at = len(step.parent.config.history) if step.parent else 0
+        position = len(step.parent.config.history) if step.parent else 0
         for source in self.sources:
             history = source.config.history
-            if len(history) <= at or history[at].created_by != step.created_by:
+            if len(history) <= position or history[position].created_by != step.created_by:
                 continue
             if step.parent is not None and not _begins(source.config, step.parent.config):
                 continue
-            if step.epoch_ns is not None and history[at].created != format_time(step.epoch_ns):
+            if step.epoch_ns is not None and history[position].created != format_time(step.epoch_ns):
                 continue
-            if len(history) > at + 1:
-                return self._restored(source, step, at)
+            if len(history) > position + 1:
+                return self._restored(source, step, position)
             self.remember(step, source)
             return source
         return None
 
-    def _restored(self, source: Image, step: Step, at: int) -> Image:
-        """The image of an inner step of `source`, made again from its history and layers."""
-        history = source.config.history[: at + 1]
+    def _restored(self, source: Image, step: Step, position: int) -> Image:
+        """Make the image of an inner step of `source` again, from its history and layers."""
+        history = source.config.history[: position + 1]
         layers = sum(not entry.empty_layer for entry in history)
         config = ImageConfig.build(
             platform=source.platform,
@@ -116,16 +116,16 @@ class StepCache:
         return image
 
 
-def _begins(whole: ImageConfig, part: ImageConfig) -> bool:
-    """Whether `whole` was built on `part`: same steps, same layers, and possibly more of both."""
-    steps = [(entry.created_by, entry.empty_layer) for entry in part.history]
-    return [(entry.created_by, entry.empty_layer) for entry in whole.history[: len(steps)]] == steps and whole.diff_ids[
-        : len(part.diff_ids)
-    ] == part.diff_ids
+def _begins(image: ImageConfig, parent: ImageConfig) -> bool:
+    """Return whether `image` was built on `parent`: same steps, same layers, and possibly more of both."""
+    steps = [(entry.created_by, entry.empty_layer) for entry in parent.history]
+    return [(entry.created_by, entry.empty_layer) for entry in image.history[: len(steps)]] == steps and image.diff_ids[
+        : len(parent.diff_ids)
+    ] == parent.diff_ids
 
 
 def forget_lost(store: Store) -> int:
-    """Drop the records whose image is gone, and all shortcuts, as `prune` does; tells how many steps were forgotten."""
+    """Drop the records whose image is gone, and all records of copies. Return how many steps were forgotten."""
     with store.transaction() as tx:
         lost = [key for key, raw in tx.items(BUCKET) if tx.get(IMAGES, raw.decode()) is None]
         for key in lost:

@@ -10,7 +10,7 @@ from lamina.progress import Aux, Output, Report
 
 
 class Console:
-    """Writes the lines of one build to a Report; a quiet one keeps them until an error asks for them."""
+    """Writes the lines of one build to a Report. A quiet console keeps them until an error needs them."""
 
     def __init__(self, report: Report, *, quiet: bool = False) -> None:
         self._report = report
@@ -18,21 +18,21 @@ class Console:
         self._kept: list[Output] = []
 
     def text(self, text: str, error: bool = False) -> None:
-        """Show text as it is; `error` says that a command wrote it to its standard error."""
+        """Show text as it is. `error` marks text from a command's standard error."""
         if self._quiet:
             self._kept.append(Output(text, error))
         else:
             self._report(Output(text, error))
 
     def line(self, text: str) -> None:
-        """Show a line of our own; Dockerfile and names in it are printable."""
+        """Show a line of ours. Text from the Dockerfile and names are made printable."""
         self.text(printable(f"{text}\n", "\n\t"))
 
     def step(self, number: int, total: int, instruction: str) -> None:
         self.line(f"Step {number}/{total} : {instruction}")
 
     def image(self, image_id: str) -> None:
-        """The image that a step left; empty for FROM scratch."""
+        """Show the image that a step made; it is empty for FROM scratch."""
         self.line(f" ---> {short(image_id)}")
 
     def cached(self) -> None:
@@ -50,7 +50,7 @@ class Console:
             self._report(Aux({"ID": image_id}))
 
     def built(self, image_id: str, tags: list[str]) -> None:
-        """The last lines."""
+        """Show the last lines."""
         self.line(f"Successfully built {short(image_id)}")
         for tag in tags:
             self.line(f"Successfully tagged {tag}")
@@ -71,10 +71,10 @@ class Console:
 
 
 def short(image_id: str) -> str:
-    """Twelve digits of an ID."""
+    """Return the first twelve digits of an ID."""
     return image_id.removeprefix("sha256:")[:12]
 
 
 def new_id() -> str:
-    """A fresh ID in the form that containers have."""
+    """Return a fresh ID in the form that containers have."""
     return secrets.token_hex(32)

@@ -26,11 +26,11 @@ _SHOWN = 1024  # bytes of an error page
 
 @contextmanager
 def download(url: str, cancellation: Cancellation = NEVER) -> Iterator[urllib3.BaseHTTPResponse]:
-    """Yield the answer to a GET of `url`, not read yet; redirects are followed, through proxies of the environment.
+    """Yield the unread answer to a GET of `url`. Follow redirects, through the proxies of the environment.
 
-    Raises InvalidInput for what is no address, NotFound for status 404 and Unavailable for others from 400, for a place
+    Raise InvalidInput for what is no address, NotFound for status 404 and Unavailable for others from 400, for a place
     that cannot be reached, and for a connection that breaks while the block reads; the message does not name the URL's
-    user, password or query. Raises Forbidden where the engine does not fetch from (`destinations`), and Cancelled.
+    user, password or query. Raise Forbidden where the engine does not fetch from (`destinations`), and Cancelled.
     """
     if not is_address(url):
         raise InvalidInput("the address has no host, or a port that is no number")
@@ -77,7 +77,7 @@ _SCHEMES = frozenset({"http", "https"})
 
 
 def is_address(url: str) -> bool:
-    """Whether `url` has a host, and a port that is a number where it has one."""
+    """Return whether `url` has a host, and a port that is a number where it has one."""
     try:
         return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
     except ValueError:
@@ -93,7 +93,7 @@ class Journey:
     def redirected(self, url: str, location: str) -> str:
         """Return where `url` redirects to by its header `location`.
 
-        Raises Forbidden for what is no address of the web, such as a file, and Unavailable for what is none at all.
+        Raise Forbidden for what is no address of the web, such as a file, and Unavailable for what is none at all.
         """
         source = urlsplit(url).hostname
         try:
@@ -111,7 +111,7 @@ class Journey:
         return target
 
     def check_address(self, address: str) -> None:
-        """Raise Forbidden for the address of a server that must not be asked; it counts as visited otherwise."""
+        """Raise Forbidden for the address of a server that must not be asked. Count others as visited."""
         ip = plain_address(address)
         if keeps_credentials(ip):
             raise Forbidden(
@@ -128,7 +128,7 @@ class Journey:
         self._outside = self._outside or not ip.is_loopback
 
     def set_out(self, url: str, *, proxied: bool) -> None:
-        """Begin a hop. Raises Forbidden where its URL holds an address that must not be asked.
+        """Begin a hop. Raise Forbidden where its URL holds an address that must not be asked.
 
         A proxy asks from its own place, and only it knows the address that a name stands for.
         """

@@ -41,10 +41,10 @@ class Sums:
     """
 
     def __init__(
-        self, known: dict[str, str] | None = None, rows: dict[str, Row] | None = None, *, of_image: bool = False
+        self, sums: dict[str, str] | None = None, rows: dict[str, Row] | None = None, *, of_image: bool = False
     ) -> None:
         self._of_image = of_image
-        self._fixed = {} if known is None else known
+        self._fixed = {} if sums is None else sums
         self._rows = {} if rows is None else rows
         self.changed = False
 
@@ -53,11 +53,11 @@ class Sums:
         return self._rows
 
     def header(self, node: Node) -> bytes:
-        """What goes into a file's sum before its content."""
+        """Return the part of a file's sum before its content."""
         return sum_header(node.entry, "root" if self._of_image and node.entry.uid == node.entry.gid == 0 else "")
 
     def known(self, node: Node) -> str | None:
-        """The sum, where it can be told without reading the file."""
+        """Return the sum if the file need not be read for it."""
         if node.entry.type is not EntryType.REGULAR:
             return sum_of(self.header(node), None)
         if node.stamp is None:
@@ -66,7 +66,7 @@ class Sums:
         return row[2] if row is not None and row[0] == node.stamp and row[1] == node.entry.mode else None
 
     def note(self, node: Node, sum_: str) -> None:
-        """Remember a sum that was made while the file was read."""
+        """Remember a sum that was computed while the file was read."""
         if node.stamp is None:
             self._fixed[node.path] = sum_
         else:
@@ -74,10 +74,10 @@ class Sums:
             self.changed = True
 
     def of(self, tree: Tree, node: Node) -> str:
-        """The sum, reading the file where needed."""
-        known = self.known(node)
-        if known is not None:
-            return known
+        """Return the sum. Read the file where needed."""
+        known_sum = self.known(node)
+        if known_sum is not None:
+            return known_sum
         with tree.read(node) as data:
             sum_ = sum_of(self.header(node), data)
         self.note(node, sum_)
@@ -85,7 +85,7 @@ class Sums:
 
 
 def load_sums(store: Store, identity: str) -> Sums:
-    """What an earlier build remembered of a directory; nothing where that cannot be read."""
+    """Return the sums that an earlier build remembered of a directory; none where they cannot be read."""
     with store.read() as tx:
         raw = tx.get(BUCKET, identity)
     if raw is None:
@@ -141,7 +141,7 @@ _CHUNK = 1 << 20
 
 
 def sum_header(entry: Entry, owner: str = "") -> bytes:
-    """What goes into the sum before the content. `owner` is the user and group name that Docker writes there."""
+    """Return the part of the sum before the content. `owner` is the user and group name that Docker writes there."""
     flag, bits = _FLAGS[entry.type], FORMATS.get(entry.type, stat.S_IFREG)
     name = f"{entry.path}/" if entry.type is EntryType.DIRECTORY else entry.path
     text = (
@@ -154,7 +154,7 @@ def sum_header(entry: Entry, owner: str = "") -> bytes:
 
 
 def sum_of(header: bytes, data: Content | None) -> str:
-    """The sum of one file, in hex. `data` is read to its end and not closed; None for what has no content."""
+    """Return the sum of one file, in hex. `data`, None for files without content, is read to its end and not closed."""
     hasher = hashlib.sha256(header)
     while data is not None and (piece := data.read(_CHUNK)):
         hasher.update(piece)
@@ -162,10 +162,10 @@ def sum_of(header: bytes, data: Content | None) -> str:
 
 
 def combined(prefix: str, sums: Iterable[str]) -> str:
-    """The name of several sums: `dir:` or `multi:` and the hash of them joined by commas."""
+    """Return the name of several sums: `dir:` or `multi:` and the hash of them joined by commas."""
     return f"{prefix}:{hashlib.sha256(','.join(sums).encode()).hexdigest()}"
 
 
 def followed(tree: Tree, node: Node) -> Node | None:
-    """The file whose sum stands for `node`: for a symlink the one it leads to, None where it leads nowhere."""
+    """Return the file whose sum stands for `node`: the target of a symlink, None for a dangling one."""
     return node if node.entry.type is not EntryType.SYMLINK else find(tree, node.path)

@@ -20,7 +20,7 @@ from lamina.layers.tree import Content, Node, Tree, entry_at, resolve
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One member to be: its entry, and where its bytes come from (a file of a tree, or bytes given outright)."""
+    """A file of the layer: its entry, and the source of its bytes, which is a file of a tree or `content`."""
 
     entry: Entry
     tree: Tree | None = None
@@ -37,13 +37,13 @@ class Draft:
         self._names: dict[str, set[str]] = {}
         self._new: set[str] = set()  # directories below which the base has nothing
         self.created: set[str] = set()
-        """Directories that were made because something had to be put into them: they have no source of their own."""
+        """Directories that were made because a file had to be put into them. They have no source."""
 
     def __len__(self) -> int:
         return len(self._changes)
 
     def lookup(self, path: str) -> Entry | None:
-        """The entry at `path` as it will be; symlinks are not followed."""
+        """Return the entry that `path` will have; symlinks are not followed."""
         planned = self._changes.get(path)
         if planned is not None:
             return planned.entry
@@ -72,7 +72,7 @@ class Draft:
         return f"{below}/{inside}" if inside else below
 
     def is_directory(self, path: str) -> bool:
-        """Whether `path`, resolved already, is a directory; the root always is."""
+        """Return whether `path`, resolved already, is a directory; the root always is."""
         entry = self.lookup(path)
         return path == "" or (entry is not None and entry.type is EntryType.DIRECTORY)
 
@@ -96,9 +96,9 @@ class Draft:
             self._forget_below(child)
 
     def make_directories(self, path: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755) -> bool:
-        """Make `path` and its missing parents, as `mkdir -p`; tells whether `path` was new.
+        """Make `path` and its missing parents, as `mkdir -p`. Return whether `path` is new.
 
-        Raises Problem when something on the way is no directory.
+        Raise Problem when a file is in the way.
         """
         entry = self.lookup(path) if path else None
         if path == "" or (entry is not None and entry.type is EntryType.DIRECTORY):
@@ -111,33 +111,33 @@ class Draft:
         return True
 
     def members(self, time_ns: int) -> Iterator[Planned]:
-        """Everything that goes into the layer, parents first, names in order.
+        """Return everything that goes into the layer, parents first, names in order.
 
         Directories of the base that hold a change come along with the attributes they have, so that the layer can be
         stacked by overlayfs. Made directories get `time_ns`. Names of one file become hard links to the first.
         """
-        wanted = self._with_parents(time_ns)
-        return with_links(wanted[path] for path in sorted(wanted, key=_order))
+        files = self._with_parents(time_ns)
+        return with_links(files[path] for path in sorted(files, key=_order))
 
     def _with_parents(self, time_ns: int) -> dict[str, Planned]:
-        wanted: dict[str, Planned] = {}
+        files: dict[str, Planned] = {}
         for path, planned in self._changes.items():
             if path in self.created:
                 planned = Planned(replace(planned.entry, mtime_ns=time_ns))
-            wanted[path] = planned
-        for path in list(wanted):
+            files[path] = planned
+        for path in list(files):
             parent = path.rpartition("/")[0]
-            while parent and parent not in wanted:
+            while parent and parent not in files:
                 entry = entry_at(self._base, parent)
                 if entry is None:
                     raise Problem(f"/{parent} is not there to hold /{path}")
-                wanted[parent] = Planned(entry)
+                files[parent] = Planned(entry)
                 parent = parent.rpartition("/")[0]
-        return wanted
+        return files
 
 
 def with_links(members: Iterable[Planned]) -> Iterator[Planned]:
-    """The members, where the second and later names of one file are hard links to its first."""
+    """Yield the files. Second and later names of one file become hard links to its first."""
     first: dict[object, str] = {}
     for planned in members:
         shared = planned.node.shared if planned.node is not None else None

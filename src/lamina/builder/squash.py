@@ -21,7 +21,7 @@ from lamina.layers.union import StackTree
 
 
 def squash(rooms: BuildRooms, image: Image, base: Image | None) -> Image:
-    """The squashed image; `image` itself where no layer was made on top of `base`."""
+    """Return the squashed image; `image` itself when it has no layer on top of `base`."""
     below = len(base.layers) if base else 0
     if len(image.layers) == below:
         return image
@@ -47,13 +47,13 @@ def _merged(rooms: BuildRooms, image: Image, base: Image | None) -> Layer | None
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """Members that turn `old` into `new`. An unchanged file is the same file of the same shared layer."""
+    """The files that turn `old` into `new`. An unchanged file is the same file of the same shared layer."""
 
     new: StackTree
     old: StackTree | None
 
     def below(self, path: str) -> Iterator[Planned]:
-        """The members below a directory; one inside comes only when it or something in it changed."""
+        """Yield the changed files below a directory, and the directories that hold them."""
         before = {node.path: node for node in self.old.children(path)} if self.old else {}
         after = {node.path: node for node in self.new.children(path)}
         for name in sorted({*before, *after}, key=os.fsencode):

@@ -1,4 +1,4 @@
-"""One stage while it is built: its image so far, and how a step makes the next one."""
+"""One stage while it is built: its image so far, and the config of the next image."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Files:
 
 @dataclass(slots=True)
 class StageState:
-    """Changes as steps are done. `image` is None for FROM scratch before its first step.
+    """What a stage has become so far. `image` is None for FROM scratch before its first step.
 
-    `time_ns` is the newest time among what went in so far: the base, copied files; it is what steps are dated with.
+    `time_ns` is the newest time of the base and of copied files. Steps are dated with it.
     """
 
     name: str
@@ -60,7 +60,7 @@ class StageState:
 
     @classmethod
     def begin(cls, name: str, base: Image | None, platform: Platform, args: BuildArgs) -> StageState:
-        """A stage on `base` (None is scratch): its config, with a PATH, without its triggers taken away yet."""
+        """Return a new stage on `base`; None is scratch. The config has a PATH, and still its triggers."""
         config = base.config.config if base else RunConfig()
         created = base.config.created if base else None
         epoch = args.epoch_ns
@@ -77,24 +77,24 @@ class StageState:
 
     @property
     def image_id(self) -> str:
-        """The ID of the image so far, empty before a first step on scratch."""
+        """Return the ID of the image so far, empty before a first step on scratch."""
         return str(self.image.id) if self.image else ""
 
     @property
     def env(self) -> dict[str, str]:
-        """The image's environment by name."""
+        """Return the image's environment by name."""
         return environment(self.config)
 
     def words(self) -> dict[str, str]:
-        """What `$NAME` means to an instruction: arguments, and the environment, which wins."""
+        """Return the values of `$NAME` in an instruction: arguments, and the environment, which wins."""
         return {**self.args.values(), **self.env}
 
     def dated(self, newest_ns: int) -> int:
-        """The time of a step whose newest input is of `newest_ns`."""
+        """Return the time of a step whose newest input has the time `newest_ns`."""
         return self.time_ns if self.args.epoch_ns is not None else max(self.time_ns, newest_ns)
 
     def child(self, config: RunConfig, created_by: str, layer: Layer | None, time_ns: int) -> ImageConfig:
-        """The config of the image that a step makes of this one."""
+        """Return the config of the image that a step makes."""
         before = self.image.config if self.image else None
         created = format_time(time_ns) if time_ns else None
         entry = History(created, created_by, "", self.author, layer is None)
@@ -108,7 +108,7 @@ class StageState:
         )
 
     def move(self, image: Image, config: RunConfig) -> None:
-        """Go on from `image`, the result of a step; `config` is what the step made of the config."""
+        """Go on from `image`, the result of a step, with the step's `config`."""
         if self.image is None or image.config.diff_ids != self.image.config.diff_ids:
             self.files = self.files.after(image)
         self.image = image
@@ -118,7 +118,7 @@ class StageState:
 
 
 def with_path(config: RunConfig) -> RunConfig:
-    """The config with a PATH in its environment, as the classic builder gives every stage one."""
+    """Return the config with a PATH in its environment, as the classic builder gives every stage one."""
     if "PATH" in environment(config):
         return config
     return msgspec.structs.replace(config, env=(*config.env, f"PATH={DEFAULT_PATH}"))

@@ -1,4 +1,4 @@
-"""One instruction at a time: what a step does to the stage, each in a few lines.
+"""The steps of a build: what each instruction does to its stage.
 
 Rule: moby's classic builder, builder/dockerfile/dispatchers.go, as of dockerd 20.10.
 """
@@ -23,7 +23,7 @@ from lamina.images.image import Image
 
 
 def perform(work: Work, state: StageState, instruction: say.Instruction) -> None:
-    """Do one instruction. Raises Problem for what is wrong with it, and errors of the rooms."""
+    """Do one instruction. Raise Problem for a mistake in it, and what the store and the images raise."""
     expanded = Expansion(state.words(), work.file.escape).apply(instruction)
     match expanded:
         case say.Run():
@@ -73,7 +73,7 @@ def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by
 
 
 def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
-    """WORKDIR makes its directory, as root's, where it is missing."""
+    """Make the directory of WORKDIR where it is missing; it belongs to root."""
     config = effect(state.config, instruction)
     created_by = file_nop(config, f"WORKDIR {config.working_dir}")
     step = work.step(state, created_by, config)
@@ -98,9 +98,10 @@ def _copy(work: Work, state: StageState, instruction: say.Copy) -> None:
 
 
 def image_for(work: Work, name: str) -> Image | None:
-    """The image that `--from` or `from=` names: a stage by name or number, else any image. None for an empty stage.
+    """Return the image that `--from` or `from=` names; None for an empty stage.
 
-    Raises Problem for the present stage or one to come, and what `resolve_base` raises.
+    Stages, by name or number, come before images. Raise Problem for the present stage and for later ones, and what
+    `resolve_base` raises.
     """
     for state in reversed(work.done):
         if state.name and state.name == name.lower():

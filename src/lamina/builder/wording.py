@@ -25,17 +25,17 @@ _ESCAPES = {
 
 
 def nop(config: RunConfig, comment: str) -> str:
-    """A step that ran nothing, in the form most instructions have (two spaces)."""
+    """Return the words of a step that ran nothing, in the form of most instructions (two spaces)."""
     return " ".join([*(config.shell or DEFAULT_SHELL), "#(nop) ", comment])
 
 
 def file_nop(config: RunConfig, comment: str) -> str:
-    """The same for COPY, ADD and WORKDIR (one space)."""
+    """Return the words of COPY, ADD and WORKDIR, which have one space."""
     return " ".join([*(config.shell or DEFAULT_SHELL), f"#(nop) {comment}"])
 
 
 def comment(instruction: say.Instruction, config: RunConfig) -> str:
-    """The comment of a step that only changes the config; `config` is the one after it."""
+    """Return the comment of a step that only changes the config; `config` is the one after it."""
     match instruction:
         case say.Env():
             return "ENV " + " ".join(map(str, instruction.pairs))
@@ -78,17 +78,17 @@ def _healthcheck(check: say.Healthcheck) -> str:
 
 
 def quoted_list(words: Sequence[str]) -> str:
-    """Go's %q of a list of strings."""
+    """Quote a list of strings as Go's %q does."""
     return f"[{' '.join(map(quoted, words))}]"
 
 
 def quoted(text: str) -> str:
-    """Go's %q of a string."""
+    """Quote a string as Go's %q does."""
     return '"' + "".join('\\"' if char == '"' else _escaped(char) for char in text) + '"'
 
 
 def quoted_rune(value: int) -> str:
-    """Go's %q of a number: the character with that number."""
+    """Quote the character with this number as Go's %q does."""
     if not 0 <= value <= 0x10FFFF or 0xD800 <= value <= 0xDFFF:
         value = 0xFFFD
     char = chr(value)

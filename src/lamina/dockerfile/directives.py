@@ -34,7 +34,7 @@ class DirectiveReader:
     found: list[Directive] = field(default_factory=list)
 
     def read(self, text: str) -> Directive | None:
-        """The directive on the next line, or None. Raises Problem when a directive comes twice."""
+        """Return the directive on the next line, or None. Raise Problem when a directive comes twice."""
         self.line += 1
         directive = None if self.done else self._parse(text)
         if directive is None:
@@ -55,7 +55,7 @@ class DirectiveReader:
 
 
 def escape_character(value: str) -> str:
-    """The escape character that `# escape=value` names. Raises Problem unless it is a backslash or a backtick."""
+    """Return the escape character that `# escape=value` names. Raise Problem unless it is a backslash or a backtick."""
     if value not in ("\\", "`"):
         raise Problem(f"invalid escape token '{value}' does not match ` or \\", "Write # escape=` or leave it out.")
     return value
@@ -71,7 +71,7 @@ class CheckOptions:
 
 
 def check_options(value: str) -> CheckOptions:
-    """Parse `skip=A,B;error=true;experimental=C`. Raises Problem for an unknown key or a bad boolean."""
+    """Parse `skip=A,B;error=true;experimental=C`. Raise Problem for an unknown key or a bad boolean."""
     options: dict[str, str] = {}
     for part in value.split(";"):
         key, separator, setting = part.partition("=")

@@ -22,7 +22,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """The stage's name in lower case, empty when it has none."""
+        """Return the stage's name in lower case, empty when it has none."""
         return self.base.name
 
 
@@ -38,19 +38,19 @@ class Dockerfile:
     directives: tuple[Directive, ...] = ()
 
     def stage_index(self, target: str) -> int | None:
-        """Where the stage with this name (case does not count) or number stands; the last of a repeated name."""
+        """Return the index of the stage with this name or number: the last of a repeated name, in any case."""
         for index, stage in reversed(list(enumerate(self.stages))):
             if stage.name and stage.name == target.lower():
                 return index
         return int(target) if target.isdecimal() and int(target) < len(self.stages) else None
 
     def error(self, problem: Problem, instruction: Instruction) -> InvalidInput:
-        """A problem found later (in expansion, in building) as an error that shows the instruction."""
+        """Return the error that shows the instruction of a problem in expansion or building."""
         return located(problem, self.text, instruction.origin.lines)
 
 
 def parse(text: str) -> Dockerfile:
-    """Parse a Dockerfile. Raises InvalidInput that names the line, shows it and says the likely fix."""
+    """Parse a Dockerfile. Raise InvalidInput that names the line, shows it and says the likely fix."""
     syntax = parse_syntax(text)
     _judge(syntax)
     arguments: list[Arg] = []
@@ -82,7 +82,7 @@ def _judge(syntax: Syntax) -> None:
 def parse_instructions(lines: Iterable[str]) -> tuple[Instruction, ...]:
     """Parse loose instructions without stages: `commit --change`, ONBUILD triggers.
 
-    Raises InvalidInput as `parse` does; FROM is parsed too, whether it fits is the caller's question.
+    Raise InvalidInput as `parse` does; FROM is parsed too, whether it fits is the caller's question.
     """
     text = "\n".join(lines)
     return tuple(instruction for _, instruction in _instructions(parse_syntax(text)))

@@ -20,7 +20,7 @@ DEEPEST = 100  # levels of ${…} inside each other
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """An expanded word; the words it falls into at unquoted white space; which names were found and which not."""
+    """An expanded word, the words it splits into at unquoted white space, and the names that are set and unset."""
 
     text: str
     words: tuple[str, ...]
@@ -43,17 +43,17 @@ class Lexer:
     skip_unset: bool = False
 
     def process(self, word: str, env: Mapping[str, str]) -> Expanded:
-        """Expand `word` with the values in `env`. Raises Problem for a syntax error or an unset `${name:?}`."""
+        """Expand `word` with the values in `env`. Raise Problem for a syntax error or an unset `${name:?}`."""
         run = _Run(self, word, env, self.raw_escapes)
         text, words = run.until("")
         return Expanded(text, tuple(words), frozenset(run.found), frozenset(run.missing))
 
     def expand(self, word: str, env: Mapping[str, str]) -> str:
-        """`process`, when only the text is wanted."""
+        """Expand `word` and return the text alone."""
         return self.process(word, env).text
 
     def words(self, word: str, env: Mapping[str, str]) -> tuple[str, ...]:
-        """`process`, when only the words are wanted."""
+        """Expand `word` and return the words alone."""
         return self.process(word, env).words
 
 
@@ -180,10 +180,10 @@ class _Run:
         if char != self.lexer.escape:
             return char
         following = self.peek()
-        kept = char if self.raw_escapes else ""
+        mark = char if self.raw_escapes else ""
         if following and following in ('"', "$", self.lexer.escape):
-            return kept + self.take()
-        return kept + char if following else kept
+            return mark + self.take()
+        return mark + char if following else mark
 
     def _dollar(self) -> str:
         self.take()
@@ -237,13 +237,15 @@ class _Run:
         empty_is_unset = operator == ":"
         if empty_is_unset:
             operator = self.take()
-        shown = (":" if empty_is_unset else "") + operator
+        modifier = (":" if empty_is_unset else "") + operator
         if operator not in tuple("+-?#%") or (empty_is_unset and operator in "#%"):
-            raise Problem(f"unsupported modifier ({shown}) in substitution", "Known are :- :+ :? - + ? # ## % %% / //.")
+            raise Problem(
+                f"unsupported modifier ({modifier}) in substitution", "Known are :- :+ :? - + ? # ## % %% / //."
+            )
         word, _ = self.until("}", raw_escapes=operator in "#%")
         value = self._value(name)
         if value is None and self.lexer.skip_unset:
-            return f"${{{name}{shown}{word}}}"
+            return f"${{{name}{modifier}{word}}}"
         if operator in "#%":
             return _trimmed(operator, word, value or "")
         return _chosen(name, operator, word, value, empty_is_unset)

@@ -34,7 +34,7 @@ class Expansion:
     escape: str = "\\"
 
     def word(self, text: str) -> str:
-        """One word. Raises Problem as `Lexer.process` does."""
+        """Expand one word. Raise Problem as `Lexer.process` does."""
         return Lexer(self.escape).expand(text, self.env)
 
     def words(self, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class Expansion:
         return None if text is None else self.word(text)
 
     def apply(self, instruction: Instruction) -> Instruction:
-        """The instruction with everything expanded that the language expands. Raises Problem."""
+        """Expand the parts of an instruction that the language expands. Raise Problem."""
         match instruction:
             case Copy() | Add():
                 return self._transfer(instruction)

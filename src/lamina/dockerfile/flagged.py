@@ -38,19 +38,19 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags that were given: every value in order of appearance."""
+    """The flags of an instruction: every value in order of appearance."""
 
     given: Mapping[str, tuple[str, ...]]
 
     def text(self, name: str) -> str:
-        """The value of a TEXT flag, empty when it was not given."""
+        """Return the value of a TEXT flag, empty when it was not given."""
         return self.given[name][0] if name in self.given else ""
 
     def texts(self, name: str) -> tuple[str, ...]:
         return self.given.get(name, ())
 
     def optional_bool(self, name: str) -> bool | None:
-        """The value of a BOOL flag, None when it was not given."""
+        """Return the value of a BOOL flag, None when it was not given."""
         return self.given[name][0] == "true" if name in self.given else None
 
     def bool(self, name: str) -> bool:
@@ -58,8 +58,8 @@ class Flags:
 
 
 def parse_flags(flags: Iterable[str], known: Mapping[str, Kind]) -> Flags:
-    """Check flags against `known`. Raises Problem for an unknown or repeated flag, or a missing or bad value."""
-    given: dict[str, tuple[str, ...]] = {}
+    """Check flags against `known`. Raise Problem for an unknown or repeated flag, or a missing or bad value."""
+    values: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         kind = known.get(name)
@@ -67,22 +67,22 @@ def parse_flags(flags: Iterable[str], known: Mapping[str, Kind]) -> Flags:
             raise Problem(
                 f"unknown flag: --{name}", did_you_mean(f"--{name}", [f"--{flag}" for flag in known]) or _listing(known)
             )
-        if name in given and kind is not Kind.TEXTS:
+        if name in values and kind is not Kind.TEXTS:
             raise Problem(f"duplicate flag specified: --{name}", "Give it once.")
         if kind is Kind.BOOL:
             value = _boolean(name, value, bool(equals))
         elif not equals:
             raise Problem(f"missing a value on flag: --{name}", f"Write --{name}=value.")
-        given[name] = (*given.get(name, ()), value)
-    return Flags(given)
+        values[name] = (*values.get(name, ()), value)
+    return Flags(values)
 
 
 def _listing(known: Mapping[str, Kind]) -> str:
     return f"Known here: {', '.join('--' + name for name in sorted(known))}." if known else "It takes no flags."
 
 
-def _boolean(name: str, value: str, given: bool) -> str:
-    if given and not value:
+def _boolean(name: str, value: str, has_value: bool) -> str:
+    if has_value and not value:
         raise Problem(f"missing a value on flag: --{name}", f"Write --{name} or --{name}=false.")
     if value.lower() not in ("", "true", "false"):
         raise Problem(f"expecting boolean value for flag --{name}, not: {value}", "Write true or false.")
@@ -112,7 +112,7 @@ def _choice(flags: Flags, name: str, choices: tuple[str, ...]) -> str:
 
 
 def read_run(node: Node, origin: Origin) -> Run:
-    """Raises Problem for bad flags."""
+    """Read RUN. Raise Problem for bad flags."""
     flags = parse_flags(node.flags, RUN_FLAGS)
     for mount in flags.texts("mount"):
         parse_mount(mount)
@@ -129,19 +129,19 @@ def read_run(node: Node, origin: Origin) -> Run:
 
 
 def read_cmd(node: Node, origin: Origin) -> Cmd:
-    """Raises Problem for any flag."""
+    """Read CMD. Raise Problem for any flag."""
     parse_flags(node.flags, {})
     return Cmd(origin=origin, command=_command_line(node, node.rest))
 
 
 def read_entrypoint(node: Node, origin: Origin) -> Entrypoint:
-    """Raises Problem for any flag."""
+    """Read ENTRYPOINT. Raise Problem for any flag."""
     parse_flags(node.flags, {})
     return Entrypoint(origin=origin, command=_command_line(node, node.rest))
 
 
 def read_shell(node: Node, origin: Origin) -> Shell:
-    """Raises Problem unless the argument is a JSON array with something in it."""
+    """Read SHELL. Raise Problem unless the argument is a JSON array with something in it."""
     parse_flags(node.flags, {})
     arguments = json_array(node.rest)
     if arguments is None and node.rest:
@@ -153,7 +153,7 @@ def read_shell(node: Node, origin: Origin) -> Shell:
 
 
 def read_healthcheck(node: Node, origin: Origin) -> Healthcheck:
-    """Raises Problem for bad flags, an unknown type or a missing command."""
+    """Read HEALTHCHECK. Raise Problem for bad flags, an unknown type or a missing command."""
     kind, _, rest = node.rest.partition(next((c for c in node.rest if c in SPACES), " "))
     kind, rest = kind.upper(), rest.strip(SPACES)
     if not kind:
@@ -231,7 +231,7 @@ def _paths(node: Node, keyword: str) -> tuple[tuple[str, ...], tuple[InlineFile,
 
 
 def _shared(node: Node, keyword: str, flags: Flags) -> dict[str, Any]:
-    """The members of Transfer."""
+    """Return the attributes of Transfer."""
     sources, inline, destination = _paths(node, keyword)
     return {
         "sources": sources,
@@ -245,14 +245,14 @@ def _shared(node: Node, keyword: str, flags: Flags) -> dict[str, Any]:
 
 
 def read_copy(node: Node, origin: Origin) -> Copy:
-    """Raises Problem for bad flags or missing paths."""
+    """Read COPY. Raise Problem for bad flags or missing paths."""
     flags = parse_flags(node.flags, COPY_FLAGS)
     shared = _shared(node, "COPY", flags)
     return Copy(origin=origin, source_image=flags.text("from"), parents=flags.bool("parents"), **shared)
 
 
 def read_add(node: Node, origin: Origin) -> Add:
-    """Raises Problem for bad flags or missing paths."""
+    """Read ADD. Raise Problem for bad flags or missing paths."""
     flags = parse_flags(node.flags, ADD_FLAGS)
     return Add(
         origin=origin,

@@ -37,7 +37,7 @@ class Pattern:
 
 
 def parse_ignore(text: str) -> tuple[Pattern, ...]:
-    """The patterns of an ignore file. Raises InvalidInput naming the line for a malformed one."""
+    """Return the patterns of an ignore file. Raise InvalidInput naming the line for a malformed one."""
     patterns: list[Pattern] = []
     lines = text.removeprefix("\ufeff").split("\n")
     for number, line in enumerate(lines, 1):
@@ -56,7 +56,7 @@ def parse_ignore(text: str) -> tuple[Pattern, ...]:
 
 
 def parse_patterns(texts: Iterable[str]) -> tuple[Pattern, ...]:
-    """Patterns given one by one, as `--exclude` does. Raises Problem for a malformed one."""
+    """Return the patterns of a list, as `--exclude` has them. Raise Problem for a malformed one."""
     parsed = (_parse_line(text, number) for number, text in enumerate(texts, 1))
     return tuple(pattern for pattern in parsed if pattern is not None)
 
@@ -98,11 +98,11 @@ class IgnoreMatcher:
 
     @property
     def brings_back(self) -> bool:
-        """Whether a `!` line exists: then ignored directories must still be walked."""
+        """Return whether a `!` line exists, so that ignored directories must still be walked."""
         return any(pattern.keeps for pattern in self.patterns)
 
     def match(self, path: str, parent: Verdict) -> Verdict:
-        """The verdict on `path` (relative, "/" between names), given the one on its directory (`top` for the root)."""
+        """Return the verdict on a relative `path`. `parent` is the verdict on its directory, `top` for the root."""
         ignored = False
         decided: Pattern | None = None
         matches: list[bool] = []
@@ -116,7 +116,7 @@ class IgnoreMatcher:
         return Verdict(ignored, decided, tuple(matches))
 
     def ignores(self, path: str) -> Verdict:
-        """The verdict on one path, its parents looked at one by one."""
+        """Return the verdict on one path, after those on its parents."""
         verdict = self.top
         names = path.split("/")
         for end in range(1, len(names) + 1):

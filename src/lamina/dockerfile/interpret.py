@@ -44,7 +44,7 @@ _ONBUILD = re.compile(r"\A\s*ONBUILD\s*", re.IGNORECASE)
 
 
 def interpret(node: Node, escape: str) -> Instruction:
-    """The instruction a node holds. Raises Problem for an unknown keyword or arguments that do not fit it."""
+    """Return the instruction of a node. Raise Problem for an unknown keyword and for arguments that do not fit."""
     keyword = node.keyword.upper()
     reader = READERS.get(keyword)
     if reader is None:

@@ -65,7 +65,7 @@ def _fields(text: str) -> list[str]:
 
 
 def boolean(key: str, value: str) -> bool:
-    """Go's ParseBool. Raises Problem for anything else."""
+    """Parse a boolean as Go's ParseBool does. Raise Problem for other text."""
     if value not in _TRUE + _FALSE:
         raise Problem(f"invalid value for {key}: {value}", "Write true or false.")
     return value in _TRUE
@@ -74,7 +74,7 @@ def boolean(key: str, value: str) -> bool:
 def parse_mount(text: str, expand: Expander | None = None) -> MountFlag:
     """Parse one --mount. Without `expand`, values that hold `$` are only checked later, when it is given.
 
-    Raises Problem for unknown keys or types and for fields that do not fit the type.
+    Raise Problem for unknown keys or types and for fields that do not fit the type.
     """
     values = dict(_entry(part, expand) for part in _fields(text))
     deferred = expand is None and any("$" in value for value in values.values())
@@ -171,7 +171,7 @@ def _size(text: str) -> int:
 
 
 def parse_device(text: str) -> DeviceFlag:
-    """Parse one --device: `vendor.com/class=name[,required]`. Raises Problem for further fields."""
+    """Parse one --device: `vendor.com/class=name[,required]`. Raise Problem for further fields."""
     name, required = "", False
     for part in _fields(text):
         key, equals, value = part.partition("=")

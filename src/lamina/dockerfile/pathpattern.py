@@ -23,9 +23,9 @@ _WILD = {_STAR: "[^/]*", _FOLDERS: "(?:.*/)?", _REST: ".*", _ANY: "[^/]"}
 
 
 def compile_path(text: str) -> Predicate:
-    """What tells whether a path matches the cleaned pattern `text`: `*`, `?`, `[…]`, `**` and backslashes.
+    """Return a predicate for paths that match the cleaned pattern `text`: `*`, `?`, `[…]`, `**` and backslashes.
 
-    Raises Problem for a range whose end comes before its start, which Go's regexp refuses as well, and for a pattern
+    Raise Problem for a range whose end comes before its start, which Go's regexp refuses as well, and for a pattern
     longer than any path.
     """
     if len(text) > LONGEST:
@@ -75,7 +75,7 @@ def _class_end(text: str, at: int) -> int:
 
 
 def _class(body: str) -> str:
-    """The inside of a bracket expression for `re`: same meaning, and nothing special to `re` left unescaped."""
+    """Return the inside of a bracket expression for `re`, with everything escaped that is special to `re` alone."""
     negated = body.startswith("^")
     inner = body[1:] if negated else body
     inner = inner.replace("[", "\\[")
@@ -117,7 +117,7 @@ class _States:
             states = more
 
     def _takers(self, char: str) -> int:
-        """The states before a piece that takes `char` and is done with it."""
+        """Return the states before a piece that ends with `char`."""
         if char not in self._taking:
             takes = (self._takes(kind, what, char) for kind, what in self._pieces)
             self._taking[char] = sum(1 << 2 * number for number, taken in enumerate(takes) if taken)

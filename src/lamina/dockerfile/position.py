@@ -22,16 +22,16 @@ class Lines:
 
 
 def excerpt(text: Sequence[str], lines: Lines) -> str:
-    """The lines of `text` in the range, numbered, at most `EXCERPT_LINES` of them."""
-    shown = range(lines.first, min(lines.last, lines.first + EXCERPT_LINES - 1) + 1)
-    rows = [f"{number:4} | {text[number - 1]}" for number in shown if 0 < number <= len(text)]
-    if lines.last > shown[-1]:
+    """Return the lines of `text` in the range, numbered, at most `EXCERPT_LINES` of them."""
+    numbers = range(lines.first, min(lines.last, lines.first + EXCERPT_LINES - 1) + 1)
+    rows = [f"{number:4} | {text[number - 1]}" for number in numbers if 0 < number <= len(text)]
+    if lines.last > numbers[-1]:
         rows.append("     | …")
     return "\n".join(rows)
 
 
 class Problem(Exception):
-    """A rule of the language was broken; the stage that knows the line turns it into InvalidInput.
+    """A broken rule of the language. The caller that knows the line turns it into InvalidInput.
 
     Never leaves this room.
     """
@@ -43,15 +43,15 @@ class Problem(Exception):
 
 
 def located(problem: Problem, text: Sequence[str], lines: Lines) -> InvalidInput:
-    """The error for users: names the line, shows it, and says the likely fix where one is known."""
-    shown = excerpt(text, lines)
-    advice = f"{problem.advice or 'It reads:'}\n{shown}" if shown else problem.advice
+    """Return the error for users, which names the line, shows it, and says the likely fix."""
+    lines_shown = excerpt(text, lines)
+    advice = f"{problem.advice or 'It reads:'}\n{lines_shown}" if lines_shown else problem.advice
     return InvalidInput(
         f"dockerfile parse error on line {lines.first}: {problem.message}",
         advice=advice,
         line=lines.first,
         last_line=lines.last,
-        excerpt=shown,
+        excerpt=lines_shown,
         reason=problem.message,
         fix=problem.advice,
     )

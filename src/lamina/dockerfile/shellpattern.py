@@ -15,7 +15,7 @@ SEARCHED = 16 << 10  # characters that may be searched for a pattern with stars,
 
 
 def compile_pattern(pattern: str, *, longest: bool) -> re.Pattern[str]:
-    """A regular expression for `pattern`; `*` takes as much as it can where `longest`, else as little.
+    """Return a regular expression for `pattern`; `*` takes as much as it can where `longest`, else as little.
 
     Raise Problem for a backslash before a character that needs none.
     """
@@ -58,7 +58,7 @@ def _reversed(pattern: str) -> str:
 def replaced(value: str, pattern: str, text: str, *, everywhere: bool) -> str:
     """`value` with the first match, or all matches, of `pattern` replaced by `text`, which is taken literally.
 
-    Raises Problem where the work or the result would be out of bounds.
+    Raise Problem where the work or the result would be out of bounds.
     """
     if "*" in pattern and len(value) > SEARCHED:
         raise Problem(f"a value longer than {SEARCHED} characters cannot be searched for {pattern!r}")

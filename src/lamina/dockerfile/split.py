@@ -73,7 +73,7 @@ class _Flags:
 
 
 def split_words(rest: str, escape: str) -> tuple[str, ...]:
-    """Words at white space outside quotes. Quotes and escapes stay: expansion removes them later."""
+    """Return words at white space outside quotes. Quotes and escapes stay: expansion removes them later."""
     words: list[str] = []
     at = 0
     while at < len(rest):
@@ -110,14 +110,14 @@ def _quoted_word(rest: str, at: int, escape: str) -> tuple[str, int]:
 
 
 def split_gaps(rest: str) -> tuple[str, ...]:
-    """Words at plain white space, quotes without meaning."""
+    """Return words at plain white space, quotes without meaning."""
     return tuple(ARGUMENT_GAP.split(rest)) if rest else ()
 
 
 def json_array(rest: str) -> tuple[str, ...] | None:
-    """The strings of a JSON array, or None when `rest` is not one (then it is shell form).
+    """Return the strings of a JSON array, or None when `rest` is not one (then it is shell form).
 
-    Raises Problem for a JSON array that holds anything but strings.
+    Raise Problem for a JSON array that holds anything but strings.
     """
     text = rest.lstrip(SPACES)
     if not text.startswith("["):
@@ -148,7 +148,7 @@ class Pair:
 
 
 def name_values(rest: str, keyword: str, escape: str) -> tuple[Pair, ...]:
-    """The pairs of ENV or LABEL: `a=1 b=2`, or the legacy `a 1`. Raises Problem where neither form fits."""
+    """Return the pairs of ENV or LABEL: `a=1 b=2`, or the legacy `a 1`. Raise Problem where neither form fits."""
     words = split_words(rest, escape)
     if not words:
         raise Problem(f"{keyword} requires at least one argument", f"Write {keyword} name=value.")
@@ -178,5 +178,5 @@ ARGUMENT_GAP = re.compile(r"[\t\v\f\r ]+")
 
 
 def is_space(char: str) -> bool:
-    """Whether `char` is white space to Go's `unicode.IsSpace`."""
+    """Return whether `char` is white space to Go's `unicode.IsSpace`."""
     return char in SPACES

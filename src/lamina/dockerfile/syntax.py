@@ -34,7 +34,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something that works today and should be mended."""
+    """A warning about something that works today and should be mended."""
 
     message: str
     lines: Lines
@@ -52,9 +52,9 @@ class Syntax:
 
 
 def decode(raw: bytes) -> str:
-    """A Dockerfile's bytes as text: UTF-8 without its mark; other bytes survive as surrogates.
+    """Return a Dockerfile's bytes as text: UTF-8 without its mark; other bytes survive as surrogates.
 
-    Raises TooLarge above `MAX_SIZE`, InvalidInput for UTF-16 (an editor's accident that would only confuse later).
+    Raise TooLarge above `MAX_SIZE`, InvalidInput for UTF-16 (an editor's accident that would only confuse later).
     """
     if len(raw) > MAX_SIZE:
         raise TooLarge(f"the Dockerfile has {len(raw)} bytes, more than {MAX_SIZE}", size=len(raw), limit=MAX_SIZE)
@@ -64,7 +64,7 @@ def decode(raw: bytes) -> str:
 
 
 def parse_syntax(text: str) -> Syntax:
-    """Split a file into nodes. Raises InvalidInput naming the line for a broken directive, an unterminated heredoc,
+    """Split a file into nodes. Raise InvalidInput naming the line for a broken directive, an unterminated heredoc,
     or a file without instructions."""
     lines = text.removeprefix("\ufeff").split("\n")
     return _Parser(lines[:-1] if lines[-1] == "" else lines).run()
@@ -138,7 +138,7 @@ class _Parser:
         return line, False
 
     def _joined(self, part: str, continued: bool) -> str:
-        """The logical line that begins with `part`: comments inside it vanish, empty lines do so with a warning."""
+        """Return the logical line that begins with `part`. Skip comments, and with a warning empty lines."""
         parts = [part]
         empty = False
         while continued and self.at < len(self.text):
@@ -195,12 +195,12 @@ class Heredoc:
 
     @property
     def text(self) -> str:
-        """The body, with leading tabs gone where `<<-` asked for it."""
+        """Return the body, with leading tabs gone where `<<-` asked for it."""
         return _LEADING_TABS.sub("", self.content) if self.strip_tabs else self.content
 
 
 def parse_mark(word: str) -> Heredoc | None:
-    """The here-document that `word` opens (without a body yet), or None when it opens none."""
+    """Return the here-document that `word` opens, without a body yet; None when it opens none."""
     match = _MARK.match(word)
     if match is None or not match[3]:
         return None
@@ -217,7 +217,7 @@ def _quotes(word: str) -> int:
 
 
 def find_marks(line: str) -> tuple[Heredoc, ...]:
-    """All here-documents that an instruction's line opens, in order. A line that cannot be split opens none."""
+    """Return all here-documents that an instruction's line opens, in order. A line that cannot be split opens none."""
     try:
         words: Iterable[str] = Lexer(raw_quotes=True, raw_escapes=True, skip_unset=True).words(line, {})
     except Problem:

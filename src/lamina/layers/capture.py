@@ -1,4 +1,4 @@
-"""Turning files on disk into entries of a layer."""
+"""Files on disk as entries of a layer."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ class Capture:
         self._live = live
         self._linked: dict[tuple[int, int], str] = {}
 
-    def add(self, found: Found) -> bool:
-        """Add one file; False when it was passed over, or is gone by now. Raises what LayerBuilder.add does."""
-        status = found.status
+    def add(self, file: Found) -> bool:
+        """Add one file. Return False when it is passed over or gone. Raise what LayerBuilder.add does."""
+        status = file.status
         kind = type_of(status.st_mode)
         if kind is None:
             return False
         if status.st_nlink > 1 and kind is not EntryType.DIRECTORY:
-            first = self._linked.setdefault((status.st_dev, status.st_ino), found.path)
-            if first != found.path:
-                self._builder.add(self._entry(found.path, EntryType.HARDLINK, status, target=first))
+            first = self._linked.setdefault((status.st_dev, status.st_ino), file.path)
+            if first != file.path:
+                self._builder.add(self._entry(file.path, EntryType.HARDLINK, status, target=first))
                 return True
         try:
             if kind is EntryType.REGULAR:
-                self._add_regular(found)
+                self._add_regular(file)
             else:
-                self._add_other(found, kind)
+                self._add_other(file, kind)
         except OSError as error:
             if error.errno not in (_SWAPPED if self._live else _GONE):
                 raise
@@ -112,25 +112,25 @@ class Capture:
         finally:
             os.close(file)
 
-    def _add_other(self, found: Found, kind: EntryType) -> None:
-        target = os.readlink(found.name, dir_fd=found.parent) if kind is EntryType.SYMLINK else ""
-        xattrs = self._xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
-        self._builder.add(self._entry(found.path, kind, found.status, target=target, xattrs=xattrs))
+    def _add_other(self, file: Found, kind: EntryType) -> None:
+        target = os.readlink(file.name, dir_fd=file.parent) if kind is EntryType.SYMLINK else ""
+        xattrs = self._xattrs(f"/proc/self/fd/{file.parent}/{file.name}")
+        self._builder.add(self._entry(file.path, kind, file.status, target=target, xattrs=xattrs))
 
     def _xattrs(self, file: int | str) -> Mapping[str, bytes]:
-        found = read_xattrs(file)
-        if not found or not self._overlay:
-            return found
-        if not _ELSEWHERE.isdisjoint(found):
+        xattrs = read_xattrs(file)
+        if not xattrs or not self._overlay:
+            return xattrs
+        if not _ELSEWHERE.isdisjoint(xattrs):
             raise Unsupported(
                 "a file in the upper directory is only a reference to a layer below",
                 advice="Mount overlays with redirect_dir=off and metacopy=off",
             )
-        return own_xattrs(found)
+        return own_xattrs(xattrs)
 
 
 def read_xattrs(file: int | str) -> dict[str, bytes]:
-    """The extended attributes of a descriptor's file, or of a path, whose last part is not followed; sorted."""
+    """Return the extended attributes of a descriptor's file, or of a path, whose last part is not followed; sorted."""
     follow = isinstance(file, int)
     try:
         names = os.listxattr(file, follow_symlinks=follow)
@@ -141,9 +141,9 @@ def read_xattrs(file: int | str) -> dict[str, bytes]:
     return {name: os.getxattr(file, name, follow_symlinks=follow) for name in sorted(names)} if names else {}
 
 
-def own_xattrs(found: Mapping[str, bytes]) -> dict[str, bytes]:
+def own_xattrs(xattrs: Mapping[str, bytes]) -> dict[str, bytes]:
     """Attributes of an upper directory as the container sees them: without overlayfs's own, nested ones unescaped."""
-    named = ((None if name.startswith("user.overlay.") else unescape(name), value) for name, value in found.items())
+    named = ((None if name.startswith("user.overlay.") else unescape(name), value) for name, value in xattrs.items())
     return {name: value for name, value in named if name is not None}
 
 
@@ -155,7 +155,7 @@ def _open(name: str, parent: int) -> int:
 
 
 def _open_live(name: str, parent: int) -> int:
-    """Opens a regular file only: to open a device may set off whatever it is for. OSError(ELOOP) for anything else."""
+    """Open a regular file; raise OSError(ELOOP) for others, as opening a device may have an effect."""
     held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         if not stat.S_ISREG(os.fstat(held).st_mode):
@@ -166,7 +166,7 @@ def _open_live(name: str, parent: int) -> int:
 
 
 def _pieces(file: int, status: os.stat_result) -> tuple[tuple[int, int], ...] | None:
-    """Where a file with large holes has data, in grains that hold anything but zeros; None for all other files.
+    """Return where a file with large holes has data, in grains that hold anything but zeros; None for all other files.
 
     Its contents decide where a hole is, not what the file system happens to have allocated.
     """
@@ -186,7 +186,7 @@ def _pieces(file: int, status: os.stat_result) -> tuple[tuple[int, int], ...] | 
 
 
 def _grains(file: int, size: int) -> Iterator[int]:
-    """The offsets of all grains that may hold data."""
+    """Yield the offsets of all grains that may hold data."""
     offset = 0
     while offset < size:
         try:
@@ -218,8 +218,8 @@ class _Contents:
         if not self._pieces:
             return b""
         offset, length = self._pieces.pop()
-        wanted = min(size, length)
-        data = os.pread(self._file, wanted, offset) or bytes(wanted)
+        taken = min(size, length)
+        data = os.pread(self._file, taken, offset) or bytes(taken)
         if len(data) < length:
             self._pieces.append((offset + len(data), length - len(data)))
         return data

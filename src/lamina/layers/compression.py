@@ -41,7 +41,7 @@ _MAGIC = (
 
 
 def detect(head: bytes) -> Compression:
-    """What the first bytes of a stream (six suffice) say about its compression."""
+    """Return what the first bytes of a stream (six suffice) say about its compression."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
@@ -88,7 +88,7 @@ class Compressor:
         self._sink = sink
 
     def write(self, data: bytes, /) -> int:
-        """Compress some bytes; gives how many, which is all. Raises InvalidInput after `close`."""
+        """Compress all of `data` and return its length. Raise InvalidInput after `close`."""
         if self._encoder is None:
             raise InvalidInput("this compressed stream is closed")
         if piece := self._encoder.compress(data):
@@ -115,10 +115,10 @@ class Compressor:
 
 
 def compressor(kind: Compression, sink: Writable, level: int | None = None) -> Compressor:
-    """A Compressor into `sink`. `level` None takes the default: gzip 2 of 0-3 (isal's), zstd 3, bzip2 9, xz 6.
+    """Return a Compressor into `sink`. `level` None takes the default: gzip 2 of 0-3 (isal's), zstd 3, bzip2 9, xz 6.
 
     The output depends on the input's bytes, `kind` and `level`, and on nothing else: not on how the input is cut into
-    writes, on time, or on the number of processors. Raises InvalidInput for a level that `kind` does not have.
+    writes, on time, or on the number of processors. Raise InvalidInput for a level that `kind` does not have.
     """
     chosen = _DEFAULT_LEVEL[kind] if level is None else level
     if chosen not in _LEVELS[kind]:

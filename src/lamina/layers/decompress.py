@@ -36,7 +36,7 @@ _ERRORS: tuple[type[Exception], ...] = (
 
 
 def decompressed(stream: Readable, limit: int | None = None) -> Decompressed:
-    """The plain bytes of `stream`, whatever it is compressed with, as a file object.
+    """Return the plain bytes of `stream`, whatever it is compressed with, as a file object.
 
     `limit` bounds the plain bytes (Limits.expanded_size by default). Reading raises TooLarge beyond it, and
     InvalidInput for damaged, cut-off or trailing bytes. Closing it leaves `stream` open.

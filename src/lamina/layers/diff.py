@@ -18,35 +18,35 @@ from lamina.layers.whiteouts import is_whiteout
 def write_upper_diff(
     upper: int, builder: LayerBuilder, lower: Tree | None = None, *, latest_ns: int | None = None
 ) -> None:
-    """Add all that the overlay upper directory `upper` (a descriptor) holds to `builder`, sorted; the root itself not.
+    """Add the files of the overlay upper directory `upper` (a descriptor) to `builder`, sorted, without the root.
 
     Whiteouts and opaque directories become their `.wh.` names. Overlayfs also marks new directories opaque that hide
     nothing: with `lower`, the tree the upper stands on, only those that do are written so. Attributes of overlayfs
     are left out, sockets too. Times are cut to seconds, those later than `latest_ns` become it. The caller calls
-    `builder.finish`. Raises Unsupported when the upper was written with redirect_dir or metacopy, and what
+    `builder.finish`. Raise Unsupported when the upper was written with redirect_dir or metacopy, and what
     LayerBuilder.add does.
     """
     capture = Capture(builder, latest_ns=latest_ns, overlay=True)
     with Directories(upper) as directories:
-        for found in walk(directories):
-            if is_whiteout(found.status):
-                builder.whiteout(found.path)
-            elif not capture.add(found):
-                _hide(builder, lower, found.path)
-            elif _hides_something(found, lower):
-                builder.opaque(found.path)
+        for file in walk(directories):
+            if is_whiteout(file.status):
+                builder.whiteout(file.path)
+            elif not capture.add(file):
+                _hide(builder, lower, file.path)
+            elif _hides_something(file, lower):
+                builder.opaque(file.path)
 
 
 def _hide(builder: LayerBuilder, lower: Tree | None, path: str) -> None:
-    """A socket is in no layer, but what it stands on is gone all the same."""
+    """Add a whiteout for a socket that hides a file. No layer can hold the socket itself."""
     if lower is not None and lower.lookup(path) is not None:
         builder.whiteout(path)
 
 
-def _hides_something(found: Found, lower: Tree | None) -> bool:
-    if not found.is_directory or not is_opaque(found):
+def _hides_something(directory: Found, lower: Tree | None) -> bool:
+    if not directory.is_directory or not is_opaque(directory):
         return False
-    below = None if lower is None else lower.lookup(found.path)
+    below = None if lower is None else lower.lookup(directory.path)
     return lower is None or (below is not None and below.is_directory)
 
 
@@ -54,7 +54,7 @@ def write_tree_diff(root: int, lower: Tree, builder: LayerBuilder, *, latest_ns:
     """Add what leads from `lower` to the directory `root` (a descriptor) to `builder`, sorted, as `tree_changes` says.
 
     Names of one file are hard links only where all of them changed. Times are cut to seconds, those later than
-    `latest_ns` become it. The caller calls `builder.finish`. Raises what LayerBuilder.add does.
+    `latest_ns` become it. The caller calls `builder.finish`. Raise what LayerBuilder.add does.
     """
     capture = Capture(builder, latest_ns=latest_ns)
     with Directories(root) as directories:
@@ -78,7 +78,7 @@ class Change:
 
 
 def upper_changes(upper: int, lower: Tree) -> Iterator[Change]:
-    """The changes that the overlay upper directory `upper` (a descriptor) makes to `lower`, parents first, sorted.
+    """Yield the changes that the overlay upper directory `upper` makes to `lower`, sorted, parents first.
 
     Docker's rules, those of `tree_changes`: a file that was only copied up, and is as it was, does not count.
     """
@@ -87,7 +87,7 @@ def upper_changes(upper: int, lower: Tree) -> Iterator[Change]:
 
 
 def tree_changes(root: int, lower: Tree) -> Iterator[Change]:
-    """The changes that lead from `lower` to the directory `root` (a descriptor), parents first, sorted.
+    """Yield the changes that lead from `lower` to the directory `root` (a descriptor), parents first, sorted.
 
     Files are the same when type, mode, owner, device, link text and attributes are, and for files that are no
     directories size and time: contents are not read. A directory in which something changed is changed too. Of a
@@ -104,9 +104,9 @@ class _Unchanged:
     path: str
 
 
-def _with_parents(found: Iterator[Change | _Unchanged]) -> Iterator[Change]:
+def _with_parents(changes: Iterator[Change | _Unchanged]) -> Iterator[Change]:
     pending: list[str] = []
-    for change in found:
+    for change in changes:
         while pending and not change.path.startswith(pending[-1] + "/"):
             pending.pop()
         if isinstance(change, _Unchanged):
@@ -145,7 +145,7 @@ class _Comparison:
                 todo.extend(self._level(path, hidden=merged and (not self._overlay or is_opaque(found)), below=merged))
 
     def _level(self, path: str, *, hidden: bool, below: bool = True) -> list[tuple[str, Node | None]]:
-        """What is in a directory, the last first; what is only `below` in it too, when it is `hidden`."""
+        """Return the names in a directory in reverse order, with those only `below` when the directory is `hidden`."""
         level: dict[str, Node | None] = dict.fromkeys(self._directories.names(path))
         if below:
             children = {node.name: node for node in self._lower.children(path)}
@@ -164,22 +164,22 @@ class _Comparison:
         return xattrs == dict(below.entry.xattrs)
 
 
-def is_opaque(found: Found) -> bool:
-    """Whether a directory of an upper hides what the layers below have in it (overlayfs.rst)."""
-    xattrs = read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+def is_opaque(directory: Found) -> bool:
+    """Return whether a directory of an upper hides what the layers below have in it (overlayfs.rst)."""
+    xattrs = read_xattrs(f"/proc/self/fd/{directory.parent}/{directory.name}")
     return any(xattrs.get(mark) == b"y" for mark in OPAQUE_MARKS)
 
 
-def _same_status(found: Found, below: Node) -> bool:
-    status, entry = found.status, below.entry
+def _same_status(file: Found, below: Node) -> bool:
+    status, entry = file.status, below.entry
     if status.st_mode != FORMATS[entry.type] | entry.mode:
         return False
     if (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
         return False
-    if not found.is_directory and status.st_mtime_ns != entry.mtime_ns:
+    if not file.is_directory and status.st_mtime_ns != entry.mtime_ns:
         return False
     if entry.type is EntryType.REGULAR and status.st_size != entry.size:
         return False
     if entry.type.is_device and status.st_rdev != os.makedev(entry.major, entry.minor):
         return False
-    return entry.type is not EntryType.SYMLINK or os.readlink(found.name, dir_fd=found.parent) == entry.target
+    return entry.type is not EntryType.SYMLINK or os.readlink(file.name, dir_fd=file.parent) == entry.target

@@ -26,7 +26,7 @@ class Found:
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is a directory."""
+        """Return whether it is a directory."""
         return stat.S_ISDIR(self.status.st_mode)
 
 
@@ -38,7 +38,7 @@ class Directories:
         self._open: LruCache[str, int] = LruCache(_OPEN_AT_ONCE, os.close)
 
     def open(self, path: str) -> int:
-        """A descriptor that belongs to this object. Raises OSError; ELOOP or ENOTDIR for what is no directory."""
+        """Return a descriptor that belongs to this object. Raise OSError: ELOOP or ENOTDIR for other files."""
         if (directory := self._open.get(path)) is not None:
             return directory
         directory = openat2(self._root, path or ".", _READ, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
@@ -46,11 +46,11 @@ class Directories:
         return directory
 
     def names(self, path: str) -> list[str]:
-        """What is in a directory, sorted by the bytes of the names."""
+        """Return the names in a directory, sorted by their bytes."""
         return sorted(os.listdir(self.open(path)), key=os.fsencode)
 
     def find(self, path: str) -> Found | None:
-        """The file at `path`, which is not the root; None when it is gone."""
+        """Return the file at `path`, which is not the root; None when it is gone."""
         head, _, name = path.rpartition("/")
         try:
             parent = self.open(head)
@@ -70,14 +70,14 @@ class Directories:
 
 
 def walk(directories: Directories) -> Iterator[Found]:
-    """All files but the root: directories before what is in them, sorted in each; without what vanishes meanwhile."""
+    """Yield all files but the root, sorted, directories before their files. Files that vanish are left out."""
     todo = directories.names("")[::-1]
     while todo:
-        found = directories.find(todo.pop())
-        if found is None:
+        file = directories.find(todo.pop())
+        if file is None:
             continue
-        yield found
-        if found.is_directory:
-            prefix = found.path + "/"
+        yield file
+        if file.is_directory:
+            prefix = file.path + "/"
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                todo.extend(prefix + name for name in reversed(directories.names(found.path)))
+                todo.extend(prefix + name for name in reversed(directories.names(file.path)))

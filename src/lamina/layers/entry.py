@@ -34,7 +34,7 @@ class EntryType(enum.Enum):
 
     @property
     def is_device(self) -> bool:
-        """Whether it has a device number."""
+        """Return whether it has a device number."""
         return self is EntryType.CHAR or self is EntryType.BLOCK
 
 
@@ -51,7 +51,7 @@ _TYPES = {bits: kind for kind, bits in FORMATS.items()}
 
 
 def type_of(mode: int) -> EntryType | None:
-    """The type of a file by its `st_mode`; None for what no layer can hold, such as a socket."""
+    """Return the type of a file by its `st_mode`; None for files that no layer can hold, such as sockets."""
     return _TYPES.get(stat.S_IFMT(mode))
 
 
@@ -90,12 +90,12 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The last part of the path; "" for the root."""
+        """Return the last part of the path; "" for the root."""
         return self.path.rpartition("/")[2]
 
     @property
     def parent(self) -> str:
-        """The path of the directory that holds it; "" for the root and for what is directly below the root."""
+        """Return the path of the directory that holds it; "" for the root and for what is directly below the root."""
         return self.path.rpartition("/")[0]
 
     @property
@@ -121,10 +121,10 @@ class Mark(enum.Enum):
 
 
 def classify(path: str) -> tuple[Mark, str]:
-    """What an entry called `path` means, and the path it is about.
+    """Return the meaning of an entry called `path`, and the path that it is about.
 
     WHITEOUT gives the path that is deleted, OPAQUE the directory that hides what is below it, NONE and IGNORED give
-    `path` itself. A name below a `.wh.` directory counts by its own last part. Raises InvalidInput for whiteouts that
+    `path` itself. A name below a `.wh.` directory counts by its own last part. Raise InvalidInput for whiteouts that
     name nothing, or "." or "..".
     """
     parent, slash, name = path.rpartition("/")
@@ -141,35 +141,35 @@ def classify(path: str) -> tuple[Mark, str]:
 
 
 def whiteout_entry(path: str, mtime_ns: int = 0) -> Entry:
-    """The entry that deletes `path` from the layers below: an empty file with mode 0."""
+    """Return the entry that deletes `path` from the layers below."""
     parent, slash, name = path.rpartition("/")
     return Entry(f"{parent}{slash}{WHITEOUT_PREFIX}{name}", EntryType.REGULAR, mode=0, mtime_ns=mtime_ns)
 
 
 def opaque_entry(directory: str, mtime_ns: int = 0) -> Entry:
-    """The entry that hides what the layers below have in `directory` ("" is the root): an empty file with mode 0."""
+    """Return the entry that hides the files of the layers below in `directory` ("" is the root)."""
     path = f"{directory}/{OPAQUE_NAME}" if directory else OPAQUE_NAME
     return Entry(path, EntryType.REGULAR, mode=0, mtime_ns=mtime_ns)
 
 
 def clean_path(raw: str) -> str:
-    """The path of an Entry for a name as archives have it.
+    """Return the path of an Entry for a name as archives have it.
 
     "./a//b/" and "/a/b" both give "a/b"; "", ".", "/" and "./" give "" (the root). ".." takes back the name before it,
     without asking what that name is, as Docker does; at the top of an absolute name it is dropped, as "/.." is "/".
-    Raises InvalidInput for a relative name that leads above its start ("../x") and for a NUL in the name.
+    Raise InvalidInput for a relative name that leads above its start ("../x") and for a NUL in the name.
     """
     if "\0" in raw:
         raise InvalidInput(f"the path {raw!r} holds a NUL byte", path=raw)
     if raw and raw[0] != "/" and raw[-1] != "/" and "./" not in raw and "//" not in raw and not raw.endswith("."):
         return raw
-    kept: list[str] = []
+    parts: list[str] = []
     for part in raw.split("/"):
         if part == "..":
-            if kept:
-                kept.pop()
+            if parts:
+                parts.pop()
             elif not raw.startswith("/"):
                 raise InvalidInput(f"the path {raw!r} leads outside the archive", path=raw)
         elif part not in ("", "."):
-            kept.append(part)
-    return "/".join(kept)
+            parts.append(part)
+    return "/".join(parts)

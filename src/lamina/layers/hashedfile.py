@@ -34,7 +34,7 @@ class HashedFile:
         """Bytes taken so far."""
 
     def write(self, data: bytes, /) -> int:
-        """Take bytes that must not change any more. Raises NoSpace and OSError, possibly for an earlier piece."""
+        """Take bytes that must not change any more. Raise NoSpace and OSError, possibly for an earlier piece."""
         self.size += len(data)
         self._pending.append(data)
         self._pending_size += len(data)

@@ -39,7 +39,7 @@ class LayerBuilder:
     def add(self, entry: Entry, data: Readable | bytes | None = None) -> None:
         """Put `entry` into the layer; `data` holds its `stored_size` bytes, as TarWriter.add takes them.
 
-        Its `data_offset` does not matter. Raises InvalidInput for data that is too short, NoSpace, OSError.
+        Its `data_offset` does not matter. Raise InvalidInput for data that is too short, NoSpace, OSError.
         """
         start = self._writer.add(entry, data)
         self._index.add(entry if start == entry.data_offset else _placed(entry, start))
@@ -47,15 +47,15 @@ class LayerBuilder:
         self.file_bytes += entry.told_size
 
     def whiteout(self, path: str, mtime_ns: int = 0) -> None:
-        """Say that `path` of the layers below is gone."""
+        """Delete `path` of the layers below."""
         self.add(whiteout_entry(path, mtime_ns))
 
     def opaque(self, directory: str, mtime_ns: int = 0) -> None:
-        """Say that nothing of the layers below shows in `directory` ("" is the root)."""
+        """Hide the files that the layers below have in `directory` ("" is the root)."""
         self.add(opaque_entry(directory, mtime_ns))
 
     def finish(self) -> Ingested:
-        """End the archive, write the index and give the layer's digest. Neither file is synced. Call it once."""
+        """End the archive, write the index and return the layer's digest. Neither file is synced. Call it once."""
         self._writer.close()
         with self._kept:
             diff_id = self._kept.finish()
@@ -73,7 +73,7 @@ class LayerBuilder:
 
 
 def _placed(entry: Entry, data_offset: int) -> Entry:
-    """`entry` with another data offset; many times faster than dataclasses.replace, and this runs for every file."""
+    """Return `entry` with another data offset. It runs for every file, and dataclasses.replace is many times slower."""
     return Entry(
         entry.path,
         entry.type,
@@ -97,23 +97,23 @@ def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | 
     """Write the plain tar that `stream` gives to `tar_path`, byte for byte, and its index to `index_path`.
 
     What stands behind the end of the archive is part of the layer too: it is kept and hashed, within the limits.
-    Neither file is synced. Raises InvalidInput for what is no tar or no layer, TooLarge beyond a limit, NoSpace; the
+    Neither file is synced. Raise InvalidInput for what is no tar or no layer, TooLarge beyond a limit, NoSpace; the
     files are then to be deleted by the caller, as after a crash.
     """
     limits = limits or Limits()
     index = IndexWriter()
     entries = file_bytes = 0
-    with HashedFile(tar_path) as kept:
-        copy = _Copying(stream, kept)
+    with HashedFile(tar_path) as file:
+        copy = _Copying(stream, file)
         for member in read_tar(copy, limits):
             index.add(member.entry)
             entries += 1
             file_bytes += member.entry.told_size
         copy.drain(limits)
-        diff_id = kept.finish()
+        diff_id = file.finish()
     with full_disk_as_no_space():
-        index.write(index_path, kept.size, tars=[tar_path])
-    return Ingested(diff_id, kept.size, entries, file_bytes)
+        index.write(index_path, file.size, tars=[tar_path])
+    return Ingested(diff_id, file.size, entries, file_bytes)
 
 
 class _Copying:

@@ -1,4 +1,4 @@
-"""Finding the directory an entry belongs into, below a root that no path and no symlink leads out of."""
+"""The directories that entries are put into, below a root that no path and no symlink leads out of."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class Parents:
         self._open: LruCache[str, int] = LruCache(_OPEN_AT_ONCE, os.close)
 
     def open(self, path: str) -> int:
-        """A descriptor of the directory `path` ("" is the root), which belongs to this object and lives until a few
-        others were asked for.
+        """Return a descriptor of the directory `path`; "" is the root.
 
-        Raises InvalidInput when the way leads over a file or in circles, and OSError.
+        It belongs to this object, which closes it when a few others were opened.
+
+        Raise InvalidInput when the way leads over a file or in circles, and OSError.
         """
         if (directory := self._open.get(path)) is not None:
             return directory
@@ -74,7 +75,7 @@ class Parents:
                 os.close(descriptor)
 
     def _step(self, stack: list[int], name: str, path: str) -> str | None:
-        """Go one directory down; for a symlink give its text instead."""
+        """Go one directory down and return None. Return the text of a symlink instead."""
         here = stack[-1]
         try:
             stack.append(os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=here))

@@ -39,7 +39,7 @@ class Placer:
         return (-1, -1) if not self._own else self._owner or (entry.uid, entry.gid)
 
     def file(self, parent: int, name: str, entry: Entry, xattrs: Mapping[str, bytes], data: MemberData) -> None:
-        """Make a regular file. Raises FileExistsError, with nothing read of `data`, when something is there."""
+        """Make a regular file. Raise FileExistsError, with nothing read of `data`, when something is there."""
         new = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         try:
             if entry.sparse is not None:
@@ -60,21 +60,21 @@ class Placer:
             set_xattrs(file, xattrs, self.privileged)
 
     def open_directory(self, parent: int, name: str) -> int:
-        """A descriptor of a directory that is there, for `dress`."""
+        """Return a descriptor of a directory that is there, for `dress`."""
         return os.open(name, _DIRECTORY, dir_fd=parent)
 
     def special(self, parent: int, name: str, entry: Entry, xattrs: Mapping[str, bytes]) -> None:
-        """Make a symlink, device or pipe. Raises FileExistsError when something is there."""
+        """Make a symlink, device or pipe. Raise FileExistsError when something is there."""
         if entry.type is EntryType.SYMLINK:
             os.symlink(entry.target, name, dir_fd=parent)
         else:
             kind = _DEVICES[entry.type]
             os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=parent)
-        made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
-            self._dress_special(f"/proc/self/fd/{made}", entry, xattrs)
+            self._dress_special(f"/proc/self/fd/{file}", entry, xattrs)
         finally:
-            os.close(made)
+            os.close(file)
 
     def _dress_special(self, held: str, entry: Entry, xattrs: Mapping[str, bytes]) -> None:
         """`held` leads to the very inode that is open, even if it is a symlink or its name means another by now."""

@@ -19,7 +19,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def remove_tree(parent_fd: int, name: str) -> None:
     """Remove `name` in the directory `parent_fd`, whatever it is, with all that is in it.
 
-    Raises FileNotFoundError when it is not there, and other OSErrors; what was removed until then stays removed.
+    Raise FileNotFoundError when it is not there, and other OSErrors; what was removed until then stays removed.
     """
     try:
         os.unlink(name, dir_fd=parent_fd)

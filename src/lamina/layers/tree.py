@@ -36,27 +36,27 @@ class Node:
 
     @property
     def path(self) -> str:
-        """The path in the tree; "" for the root."""
+        """Return the path in the tree; "" for the root."""
         return self.entry.path
 
     @property
     def name(self) -> str:
-        """The last part of the path; "" for the root."""
+        """Return the last part of the path; "" for the root."""
         return self.entry.name
 
     @property
     def is_directory(self) -> bool:
-        """Whether the node is a directory."""
+        """Return whether the node is a directory."""
         return self.entry.type is EntryType.DIRECTORY
 
     @property
     def is_whiteout(self) -> bool:
-        """Whether the node says that a name of the layers below is gone."""
+        """Return whether the node says that a name of the layers below is gone."""
         return self.entry.type is EntryType.CHAR and self.entry.major == self.entry.minor == 0
 
     @property
     def shared(self) -> tuple[int, int] | None:
-        """What all names of one file have in common; None for a file with a single name."""
+        """Return what all names of one file have in common; None for a file with a single name."""
         return (self.source, self.ino) if self.nlink > 1 and not self.is_directory else None
 
 

@@ -1,4 +1,4 @@
-"""UnionTree: a stack of layers seen as one tree, as overlayfs would show it mounted."""
+"""A stack of layers as one tree, as overlayfs shows it mounted."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ class UnionTree:
             if directory.is_directory:
                 for node in self._layers[layer].children(directory.entry.path):
                     merged.setdefault(node.entry.name, []).append((layer, node))
-        found = [self._shown(kept) for stacked in merged.values() if (kept := _visible(stacked))]
-        yield from sorted(found, key=name_key)
+        nodes = [self._shown(kept) for stacked in merged.values() if (kept := _visible(stacked))]
+        yield from sorted(nodes, key=name_key)
 
     def read(self, node: Node) -> Content:
         return self._layers[node.source].read(self.in_layer(node))
 
     def in_layer(self, node: Node) -> Node:
-        """The same file as the layer `node.source` knows it."""
+        """Return the node of the same file in the tree of its layer."""
         return dataclasses.replace(node, ino=node.ino // len(self._layers))
 
     def borrows(self, path: str) -> bool:
-        """Whether `path` is a directory that its topmost layer only implies, and one below describes."""
+        """Return whether `path` is a directory that its topmost layer only implies, and one below describes."""
         stack = self._stack(path)
         return bool(stack) and stack[0][1].implied and not self._shown(stack).implied
 
     def _stack(self, path: str) -> _Stack:
-        """The files at `path` that count, from the top: one that is no directory, or directories to be merged."""
+        """Return the visible files at `path`, from the top: a single file, or directories to be merged."""
         parts = [part for part in path.split("/") if part]
-        known = len(parts)
-        while known and "/".join(parts[:known]) not in self._known:
-            known -= 1
-        stack = self._known["/".join(parts[:known])] if known else self._root
-        for number in range(known, len(parts)):
+        depth = len(parts)
+        while depth and "/".join(parts[:depth]) not in self._known:
+            depth -= 1
+        stack = self._known["/".join(parts[:depth])] if depth else self._root
+        for number in range(depth, len(parts)):
             if not stack:
                 break
             stack = self._below(stack, parts[number])
@@ -71,16 +71,16 @@ class UnionTree:
         return stack
 
     def _below(self, stack: _Stack, name: str) -> _Stack:
-        found: _Stack = []
+        stacked: _Stack = []
         for layer, directory in stack:
             if directory.is_directory:
                 node = self._layers[layer].lookup(_joined(directory.entry.path, name))
                 if node is not None:
-                    found.append((layer, node))
-        return _visible(found)
+                    stacked.append((layer, node))
+        return _visible(stacked)
 
     def _shown(self, stack: _Stack) -> Node:
-        """The topmost file that describes itself; directories that only had to be there take lower attributes."""
+        """Return the topmost file that is not implied: implied directories take the attributes of a lower layer."""
         layer, node = next((pair for pair in stack if not pair[1].implied), stack[0])
         nlink = node.nlink if len(stack) == 1 else 1
         ino = node.ino * len(self._layers) + layer
@@ -100,17 +100,17 @@ class StackTree(UnionTree):
 
 
 def _visible(stack: _Stack) -> _Stack:
-    """What of the files of one name, from the top, is not hidden by one above it."""
-    kept: _Stack = []
+    """Return the files of one name, from the top, that no file above hides."""
+    visible: _Stack = []
     for layer, node in stack:
         if not node.is_directory:
-            if not kept and not node.is_whiteout:
-                kept.append((layer, node))
+            if not visible and not node.is_whiteout:
+                visible.append((layer, node))
             break
-        kept.append((layer, node))
+        visible.append((layer, node))
         if node.opaque:
             break
-    return kept
+    return visible
 
 
 def _joined(directory: str, name: str) -> str:

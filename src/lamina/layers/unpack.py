@@ -68,7 +68,7 @@ def unpack(
     Restores owner (root only), mode, times, extended attributes, capabilities, devices and holes. `owner` is given to
     every file in place of its own. `keep_kinds` refuses, with Conflict, to put a directory where something else is, or
     the other way round. `rename` says where a member goes: it takes and gives paths as `Entry.path` has them, or None
-    for a member that is left out. Raises InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden,
+    for a member that is left out. Raise InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden,
     NoSpace; what was unpacked before stays, and it is the caller's to remove. Nothing is synced.
     """
     if isinstance(source, Path):
@@ -161,7 +161,7 @@ class _Unpacking:
             self._placer.special(parent, entry.name, entry, xattrs)
 
     def _link_target(self, entry: Entry) -> tuple[int, str, os.stat_result]:
-        """Where the file is that a hard link names: its directory, its name and its lstat."""
+        """Return where the file is that a hard link names: its directory, its name and its lstat."""
         head, _, name = entry.target.rpartition("/")
         directory = self._parents.open(head)
         status = _lstat(directory, name) if name else None
@@ -224,7 +224,7 @@ class _Unpacking:
         self._dress(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root), entry)
 
     def _dress(self, directory: int, entry: Entry) -> None:
-        """Takes over the descriptor. The final mode and time come when nothing is put into it any more."""
+        """Take over the descriptor. The final mode and time come when nothing is put into it any more."""
         try:
             xattrs = self._whiteouts.xattrs(entry.xattrs)
             spared = self._whiteouts.spared(xattrs)

@@ -36,10 +36,10 @@ class Whiteouts(Protocol):
         """Hear that the directory there took the place of something that was none."""
 
     def xattrs(self, own: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """The attributes under the names they are to be kept by."""
+        """Return the attributes under the names they are to be kept by."""
 
     def spared(self, own: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
-        """Which attributes of a directory that gets new ones stay; None when all do."""
+        """Return which attributes of a directory that gets new ones stay; None when all do."""
 
 
 class PlainNames:
@@ -153,20 +153,20 @@ class Deletions(PlainNames):
 
     def _claim(self, directory: int) -> None:
         """Count a directory and those above it as the archive's; the root always does, so the way up ends there."""
-        here = os.dup(directory)
+        current = os.dup(directory)
         try:
-            while (number := os.fstat(here).st_ino) not in self._mine:
+            while (number := os.fstat(current).st_ino) not in self._mine:
                 self._mine.add(number)
-                above = os.open("..", os.O_PATH | os.O_CLOEXEC, dir_fd=here)
-                os.close(here)
-                here = above
+                above = os.open("..", os.O_PATH | os.O_CLOEXEC, dir_fd=current)
+                os.close(current)
+                current = above
         finally:
-            os.close(here)
+            os.close(current)
 
     def spared(self, own: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
         return own
 
 
 def is_whiteout(status: os.stat_result) -> bool:
-    """Whether a file is overlayfs's whiteout."""
+    """Return whether a file is overlayfs's whiteout."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

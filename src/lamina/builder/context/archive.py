@@ -33,7 +33,7 @@ def _nameless_file(folder: Path) -> int:
 
 
 class _Spool:
-    """Hands a stream on, and keeps all of it in a file."""
+    """Passes a stream on, and keeps all of it in a file."""
 
     def __init__(self, stream: Readable, fd: int) -> None:
         self._stream = stream
@@ -51,7 +51,7 @@ class ArchiveTree:
     def __init__(
         self, stream: Readable, folder: Path, limits: Limits | None = None, *, keep_owners: bool = False
     ) -> None:
-        """Read `stream` to its end into a nameless file in `folder`. Raises InvalidInput, TooLarge.
+        """Read `stream` to its end into a nameless file in `folder`. Raise InvalidInput, TooLarge.
 
         A context belongs to 0:0 and has no extended attributes; with `keep_owners` both stay, and nothing is summed.
         """
@@ -91,7 +91,7 @@ class ArchiveTree:
         self._links = self._links or entry.type is EntryType.SYMLINK
 
     def _kept(self, entry: Entry, path: str) -> Entry:
-        """The entry as this tree keeps it. Written out, because it runs for every file."""
+        """Return the entry as this tree keeps it. Spelled out, because it runs for every file."""
         keep = self._keep
         return Entry(
             path,
@@ -142,7 +142,7 @@ class ArchiveTree:
             self._names.setdefault(path, set())
 
     def _make_parents(self, path: str) -> None:
-        """Without recursion: a path may have thousands of parts."""
+        """Add the missing parents of `path`. It does not recurse, as a path may have thousands of parts."""
         parent, _, name = path.rpartition("/")
         while (names := self._names.get(parent)) is None:
             self._nodes[parent] = Node(Entry(parent, EntryType.DIRECTORY, 0o755), implied=True)

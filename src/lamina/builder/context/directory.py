@@ -29,7 +29,7 @@ class DirectoryTree:
     """The files below a directory. Owners read as 0:0, as Docker's client sends them. Close it after use."""
 
     def __init__(self, root: Path, caller: Caller | None = None) -> None:
-        """Raises NotFound, Forbidden, or InvalidInput when `root` is no directory the caller can read."""
+        """Raise NotFound, Forbidden or InvalidInput when `root` is no directory that the caller can read."""
         self.root = root
         self._caller = caller
         try:
@@ -44,7 +44,7 @@ class DirectoryTree:
 
     @property
     def identity(self) -> str:
-        """A name for this very directory, for what is remembered about it."""
+        """Return a name under which sums of this directory are remembered."""
         status = os.fstat(self._fd)
         return f"{status.st_dev}:{status.st_ino}"
 
@@ -83,8 +83,8 @@ class DirectoryTree:
 
     def _listed(self, path: str, fd: int) -> Iterator[Node]:
         prefix = f"{path}/" if path else ""
-        with self._acting(), os.scandir(fd) as found:
-            names = sorted(found, key=lambda item: os.fsencode(item.name))
+        with self._acting(), os.scandir(fd) as items:
+            names = sorted(items, key=lambda item: os.fsencode(item.name))
             nodes = [_node(prefix + item.name, item.stat(follow_symlinks=False), _target(fd, item)) for item in names]
         for node in nodes:
             if node is not None:
@@ -100,7 +100,7 @@ class DirectoryTree:
         return _FileContent(fd)
 
     def close(self) -> None:
-        """Let the directory go. A second call is fine."""
+        """Close the directory. A second call is fine."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -160,10 +160,10 @@ class IgnoringTree:
         self._verdicts: dict[str, Verdict] = {"": matcher.top}
 
     def _verdict(self, path: str) -> Verdict:
-        known = self._verdicts.get(path)
-        if known is None:
-            known = self._matcher.match(path, self._verdict(path.rpartition("/")[0]))
-        return known
+        verdict = self._verdicts.get(path)
+        if verdict is None:
+            verdict = self._matcher.match(path, self._verdict(path.rpartition("/")[0]))
+        return verdict
 
     def _shown(self, node: Node) -> Node | None:
         verdict = self._verdict(node.path)
@@ -186,15 +186,15 @@ class IgnoringTree:
 
     def children(self, path: str) -> Iterator[Node]:
         for child in self._tree.children(path):
-            shown = self._shown(child)
-            if shown is not None:
-                yield shown
+            visible = self._shown(child)
+            if visible is not None:
+                yield visible
 
     def read(self, node: Node) -> Content:
         return self._tree.read(node)
 
     def reason(self, path: str) -> str | None:
-        """Which line ignores `path`, for messages; None when it is not ignored."""
+        """Return a sentence that names the line which ignores `path`; None when no line does."""
         verdict = self._matcher.ignores(path)
         if not verdict.ignored or verdict.pattern is None:
             return None

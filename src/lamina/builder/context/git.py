@@ -42,7 +42,7 @@ _SETTINGS = (
 
 
 def is_git(location: str) -> bool:
-    """Whether `location` names a repository, by moby's rule."""
+    """Return whether `location` names a repository, by moby's rule."""
     return bool(_GIT.match(location))
 
 
@@ -60,7 +60,7 @@ class GitAddress:
 
     @classmethod
     def parse(cls, location: str) -> GitAddress:
-        """Raises InvalidInput for a ref that git would take for an option."""
+        """Raise InvalidInput for a ref that git would take for an option."""
         remote, _, fragment = location.partition("#")
         if remote.startswith("github.com/"):
             remote = f"https://{remote}"
@@ -95,9 +95,9 @@ def _inside(root: Path, folder: str) -> Path:
 
 
 def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "") -> Path:
-    """Fetch into the empty folder `root`; gives the folder that was asked for. `.git` goes unless it is kept.
+    """Fetch into the empty folder `root`. Return the folder that `address` names. Delete `.git` unless `keep_git`.
 
-    Raises InvalidInput when git refuses, the folder is not in the repository, or its commit does not begin with
+    Raise InvalidInput when git refuses, the folder is not in the repository, or its commit does not begin with
     `commit`; Unavailable without git.
     """
     if shutil.which("git") is None:
@@ -110,9 +110,9 @@ def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit:
     except InvalidInput:  # plain file servers cannot give a part of the history
         _git(root, *fetch, **secrets)
     _git(root, "checkout", "--quiet", "FETCH_HEAD")
-    found = _git(root, "rev-parse", "HEAD").strip()
-    if not found.startswith(commit):
-        raise InvalidInput(f"expected checksum to match {commit}, got {found}", expected=commit, found=found)
+    head = _git(root, "rev-parse", "HEAD").strip()
+    if not head.startswith(commit):
+        raise InvalidInput(f"expected checksum to match {commit}, got {head}", expected=commit, found=head)
     _git(root, "submodule", "update", "--init", "--recursive", "--depth=1", "--quiet", **secrets)
     seconds = int(_git(root, "log", "-1", "--format=%ct").strip() or 0)
     if not keep_git:
@@ -130,7 +130,7 @@ def _date(folder: Path, seconds: int) -> None:
 
 
 def _git(root: Path, *arguments: str, **variables: str) -> str:
-    """Run git and return its output. Raises InvalidInput when git refuses, or says or needs too much; Unavailable when
+    """Run git and return its output. Raise InvalidInput when git refuses, or says or needs too much; Unavailable when
     it takes too long."""
     options = [word for setting in _SETTINGS for word in ("-c", setting)]
     command = ["prlimit", f"--as={_memory_limit()}", "git", *options, *arguments]

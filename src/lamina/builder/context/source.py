@@ -57,33 +57,33 @@ class BuildContext:
 
 
 def from_dockerfile(raw: bytes) -> BuildContext:
-    """A Dockerfile without a context: `docker build - < Dockerfile`."""
+    """Return a context that is a Dockerfile alone: `docker build - < Dockerfile`."""
     return BuildContext(_checked(raw, DEFAULT_NAME))
 
 
 def from_directory(
     root: Path, dockerfile: str = "", *, raw_dockerfile: bytes | None = None, caller: Caller | None = None
 ) -> BuildContext:
-    """A directory read in place, with the permissions of `caller`, without what its ignore file names.
+    """Return a context that reads a directory in place, with the permissions of `caller`, without ignored files.
 
-    `dockerfile` is a path below the root; `raw_dockerfile` is used instead where given. Raises NotFound, Forbidden,
+    `dockerfile` is a path below the root; `raw_dockerfile` is used instead where given. Raise NotFound, Forbidden,
     InvalidInput.
     """
     tree = DirectoryTree(root, caller)
     try:
         name, raw = (DEFAULT_NAME, raw_dockerfile) if raw_dockerfile is not None else read_dockerfile(tree, dockerfile)
         matcher = _ignore_rules(tree, name)
-        shown: Tree = IgnoringTree(tree, matcher) if matcher.patterns else tree
-        return BuildContext(_checked(raw, name), shown, identity=tree.identity, close=tree.close)
+        visible: Tree = IgnoringTree(tree, matcher) if matcher.patterns else tree
+        return BuildContext(_checked(raw, name), visible, identity=tree.identity, close=tree.close)
     except BaseException:
         tree.close()
         raise
 
 
 def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
-    """A context sent as a tar, compressed or not; its sender left out what is ignored.
+    """Return a context that was sent as a tar, compressed or not, without ignored files.
 
-    Raises InvalidInput for what is no tar, or has no Dockerfile.
+    Raise InvalidInput for what is no tar, or has no Dockerfile.
     """
     tree = ArchiveTree(decompressed(stream), temporary)
     try:
@@ -96,9 +96,9 @@ def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> Bui
 
 
 def read_dockerfile(tree: Tree, name: str) -> tuple[str, bytes]:
-    """The path and bytes of the Dockerfile: the one that was named, else `Dockerfile`, else `dockerfile`.
+    """Return path and bytes of the Dockerfile: `name` where given, else `Dockerfile`, else `dockerfile`.
 
-    Raises NotFound.
+    Raise NotFound.
     """
     candidates = [name] if name and name != DEFAULT_NAME else [DEFAULT_NAME, DEFAULT_NAME.lower()]
     for candidate in candidates:
@@ -116,7 +116,7 @@ def _checked(raw: bytes, name: str) -> str:
 
 
 def _ignore_rules(tree: Tree, dockerfile: str) -> IgnoreMatcher:
-    """`<Dockerfile>.dockerignore` where there is one, else `.dockerignore`."""
+    """Return the rules of `<Dockerfile>.dockerignore` where it exists, else of `.dockerignore`."""
     for path in (f"{dockerfile}{IGNORE_NAME}", IGNORE_NAME):
         node = find(tree, path)
         if node is not None and not node.is_directory:
@@ -125,7 +125,7 @@ def _ignore_rules(tree: Tree, dockerfile: str) -> IgnoreMatcher:
 
 
 def _drop_ignored(tree: ArchiveTree, dockerfile: str) -> None:
-    """The client always sends these two, and leaves it to the builder to hide them where they are ignored."""
+    """Remove the ignore file and the Dockerfile where they are ignored: the client sends them nevertheless."""
     try:
         matcher = _ignore_rules(tree, "")
     except LaminaError:

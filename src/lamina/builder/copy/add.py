@@ -42,13 +42,13 @@ _CHUNK = 1 << 20
 
 
 def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The local sources, and the addresses: of files, and of git repositories."""
+    """Return the local sources, and the addresses of files and git repositories."""
     remote = tuple(word for word in words if word.startswith(("http://", "https://")) or is_git(word))
     return tuple(word for word in words if word not in remote), remote
 
 
 def is_archive(source: Source) -> bool:
-    """Whether a file begins with the header of a tar, looking through compression; what follows may still be bad."""
+    """Return whether a file, expanded where it is compressed, begins with the header of a tar."""
     if source.node.entry.type is not EntryType.REGULAR:
         return False
     try:
@@ -60,9 +60,9 @@ def is_archive(source: Source) -> bool:
 
 
 def place_archive(source: Source, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
-    """Plan the members of an archive below the destination; tells whether `source` was one.
+    """Plan the members of an archive below the destination. Return False when `source` is no archive.
 
-    Raises Problem for an archive that is broken further on.
+    Raise Problem for a broken archive.
     """
     if not is_archive(source):
         return False
@@ -73,27 +73,27 @@ def place_archive(source: Source, placing: Placing, temporary: Path, closing: Ex
         raise Problem(f"failed to copy files: {error.message}", error.advice) from None
     closing.callback(tree.close)
     draft = placing.draft
-    at = draft.resolve(placing.destination)
-    draft.make_directories(at)
+    target = draft.resolve(placing.destination)
+    draft.make_directories(target)
     for node in walk(tree):
         if node.path:
-            _put(node, at, tree, placing)
+            _put(node, target, tree, placing)
     return True
 
 
-def _put(node: Node, at: str, tree: ArchiveTree, placing: Placing) -> None:
-    """Plan one member. dockerd unpacks with the destination as its root, so links lead no further up than that."""
+def _put(node: Node, target: str, tree: ArchiveTree, placing: Placing) -> None:
+    """Plan one member. dockerd unpacks with the destination as the root, so no link leads above it."""
     parent, _, name = node.path.rpartition("/")
-    parent = placing.draft.resolve(parent, at)
+    parent = placing.draft.resolve(parent, target)
     path = f"{parent}/{name}" if parent else name
     if node.implied:
-        placing.draft.make_directories(placing.draft.resolve(node.path, at))
+        placing.draft.make_directories(placing.draft.resolve(node.path, target))
     else:
         placing.draft.put(Planned(replace(node.entry, path=path), tree, node))
 
 
 class Downloads:
-    """Fetches the URLs of one ADD; what was fetched goes when `closing` closes."""
+    """Fetches the addresses of one ADD. The files are deleted when `closing` closes."""
 
     def __init__(self, temporary: Path, console: Console, cancellation: Cancellation, closing: ExitStack) -> None:
         self._temporary = temporary
@@ -102,7 +102,7 @@ class Downloads:
         self._closing = closing
 
     def clone(self, location: str, keep_git: bool, checksum: str) -> Source:
-        """The folder of a git repository. Raises Problem when it cannot be had, or its commit is not `checksum`."""
+        """Return the folder of a git repository. Raise Problem when git fails, or the commit is not `checksum`."""
         root = Path(tempfile.mkdtemp(prefix="git-", dir=self._temporary))
         self._closing.callback(shutil.rmtree, root, ignore_errors=True)
         try:
@@ -117,11 +117,11 @@ class Downloads:
         return Source("", top, tree, tuple(walk(tree)))
 
     def fetch(self, url: str, destination: str, checksum: str) -> Source:
-        """The file behind `url`. Raises Problem when it cannot be had, has no name, or another checksum."""
+        """Download the file at `url`. Raise Problem when that fails, or the file has no name or another checksum."""
         tree = DownloadTree(self._temporary)
         self._closing.callback(tree.close)
-        wanted = _wanted(checksum)
-        hasher = wanted.hasher() if wanted else hashlib.sha256()
+        expected = _wanted(checksum)
+        hasher = expected.hasher() if expected else hashlib.sha256()
         try:
             with download(url, self._cancellation) as response:
                 for piece in response.stream(_CHUNK):
@@ -137,15 +137,15 @@ class Downloads:
         self._console.line("")
         if not name and destination.endswith("/"):
             raise Problem(f"cannot determine filename for source {url}", f"Write {destination}name.")
-        if wanted and wanted.encoded != hasher.hexdigest():
-            found = f"{wanted.algorithm}:{hasher.hexdigest()}"
-            raise Problem(f"digest mismatch for {url}: {found}, not {wanted}", "Did the file change?")
+        if expected and expected.encoded != hasher.hexdigest():
+            actual = f"{expected.algorithm}:{hasher.hexdigest()}"
+            raise Problem(f"digest mismatch for {url}: {actual}, not {expected}", "Did the file change?")
         node = tree.finish(name or UNNAMED, mtime_ns=modified)
         return Source(node.path, node, tree, (node,), from_url=True)
 
 
 def check_checksum(checksum: str, sources: int, remote: int) -> None:
-    """Raises Problem unless --checksum stands with one source, and that one is from elsewhere."""
+    """Raise Problem when --checksum is given without exactly one source that is an address."""
     if checksum and sources != 1:
         raise Problem("checksum can't be specified for multiple sources", "Write one ADD for each.")
     if checksum and not remote:

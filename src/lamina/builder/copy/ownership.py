@@ -23,7 +23,7 @@ _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Numbers for files that are given away."""
+    """The numeric owner that copied files get."""
 
     uid: int = 0
     gid: int = 0
@@ -31,14 +31,14 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Chmod:
-    """A change of mode: an absolute one, or clauses to apply one after the other."""
+    """A change of mode: to an absolute mode, or by clauses that are applied in order."""
 
     absolute: int | None
     clauses: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Chmod | None:
-        """None for empty text. Raises Problem for anything that is no mode."""
+        """Return the change that `text` describes; None for empty text. Raise Problem when it is no mode."""
         if not text:
             return None
         if not text.strip("01234567"):
@@ -52,7 +52,7 @@ class Chmod:
         return cls(None, clauses)
 
     def apply(self, mode: int, directory: bool) -> int:
-        """The mode a file with `mode` gets. `X` counts for directories and for what somebody may execute already."""
+        """Return the new mode of a file with `mode`. `X` counts for directories and for executable files."""
         if self.absolute is not None:
             return self.absolute
         for clause in self.clauses:
@@ -94,7 +94,7 @@ MAX_ID = 2**32 - 2
 
 
 def parse_owner(text: str, image: Tree) -> Owner:
-    """The numbers behind `user[:group]`. Raises Problem for a name the image does not have."""
+    """Return the numeric IDs of `user[:group]`. Raise Problem for a name that the image does not have."""
     parts = text.split(":")
     if len(parts) > 2:
         raise Problem(f"invalid chown string format: {text}", "Write user, or user:group.")
@@ -108,9 +108,9 @@ def _number(name: str, kind: str, path: str, image: Tree) -> int:
         return _checked(int(name) if len(name) <= _DIGITS else -1, name)
     rows = dict(_rows(image, path))
     if name not in rows:
-        wanted = "uid" if kind == "user" else "gid"
+        id_kind = "uid" if kind == "user" else "gid"
         raise Problem(
-            f"unable to convert uid/gid chown string to host mapping: can't find {wanted} for {kind} {name}: "
+            f"unable to convert uid/gid chown string to host mapping: can't find {id_kind} for {kind} {name}: "
             f"no such {kind}: {name}",
             did_you_mean(name, rows) or f"/{path} of the image does not have it; numbers always work.",
         )

@@ -34,18 +34,18 @@ class Placing:
     exclude: IgnoreMatcher | None = None
 
     def place(self, source: Source) -> None:
-        """Plan one source. Raises Problem where the destination does not allow it."""
+        """Plan one source. Raise Problem where the destination does not allow it."""
         if source.node.is_directory:
             self._directory(source)
         else:
             self._file(source)
 
     def target(self, name: str) -> str:
-        """Where a file called `name` lands: below the destination, or at it."""
-        at = self.draft.resolve(self.destination)
-        if self.destination.endswith("/") or self.draft.is_directory(at):
-            return f"{at}/{posixpath.basename(name)}".lstrip("/")
-        return at
+        """Return the path that a file called `name` gets: below the destination, or the destination itself."""
+        target = self.draft.resolve(self.destination)
+        if self.destination.endswith("/") or self.draft.is_directory(target):
+            return f"{target}/{posixpath.basename(name)}".lstrip("/")
+        return target
 
     def _file(self, source: Source) -> None:
         if source.pivot:
@@ -93,13 +93,15 @@ class Placing:
         if source.pivot:
             self._with_parents(source)
             return
-        at = self.draft.resolve(self.destination)
-        if self.draft.make_directories(at) and at:
-            self._dress(at, source.node.entry)
+        target = self.draft.resolve(self.destination)
+        if self.draft.make_directories(target) and target:
+            self._dress(target, source.node.entry)
         start = len(source.node.path) + 1 if source.node.path else 0
         for node in self._below(source):
             inside = node.path[start:]
-            self.draft.put(Planned(self._entry(node.entry, f"{at}/{inside}" if at else inside), source.tree, node))
+            self.draft.put(
+                Planned(self._entry(node.entry, f"{target}/{inside}" if target else inside), source.tree, node)
+            )
 
     def _dress(self, path: str, source: Entry) -> None:
         """The made destination belongs to the owner; its mode is 0755 unless --chmod says otherwise."""
@@ -108,7 +110,7 @@ class Placing:
         self.draft.put(Planned(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
 
     def _below(self, source: Source) -> Iterator[Node]:
-        """What is below a directory, without what --exclude names; a directory stays when something in it does."""
+        """Yield what is below a directory, without what --exclude names. A directory stays when a file in it does."""
         if self.exclude is None:
             yield from source.nodes[1:]
             return
@@ -127,16 +129,16 @@ class Placing:
 
     def _with_parents(self, source: Source) -> None:
         """--parents: the path behind the pivot is made again below the destination, directories with their modes."""
-        at = self.draft.resolve(self.destination)
-        self.draft.make_directories(at)
+        base = self.draft.resolve(self.destination)
+        self.draft.make_directories(base)
         names = source.pivot.split("/")
         for end in range(1, len(names)):
             path = "/".join(names[:end])
-            if not self.draft.is_directory(f"{at}/{path}".lstrip("/")):
+            if not self.draft.is_directory(f"{base}/{path}".lstrip("/")):
                 original = source.tree.lookup(f"{source.name[: len(source.name) - len(source.pivot)]}{path}")
                 entry = original.entry if original else Entry(path, EntryType.DIRECTORY, 0o755)
-                self.draft.put(Planned(self._entry(entry, f"{at}/{path}".lstrip("/"))))
-        target = f"{at}/{source.pivot}".lstrip("/")
+                self.draft.put(Planned(self._entry(entry, f"{base}/{path}".lstrip("/"))))
+        target = f"{base}/{source.pivot}".lstrip("/")
         nodes = [source.node, *self._below(source)] if source.node.is_directory else [source.node]
         for node in nodes:
             inside = node.path[len(source.node.path) :]
@@ -144,18 +146,21 @@ class Placing:
 
 
 def whole_seconds(time_ns: int) -> int:
-    """The time as layers have it: moby cuts it to seconds, and a plain tar header holds no more."""
+    """Cut a time to seconds, as moby does: a plain tar header holds no more."""
     return time_ns - time_ns % 10**9
 
 
 def _after_chown(mode: int) -> int:
-    """The mode of a regular file after chown(2): no set-user-ID, and no set-group-ID where the group may execute."""
+    """Return the mode of a regular file after chown(2).
+
+    The kernel clears set-user-ID, and set-group-ID where the group may execute.
+    """
     mode &= ~_SET_USER
     return mode & ~_SET_GROUP if mode & _GROUP_EXECUTE else mode
 
 
 def absolute(workdir: str, destination: str) -> str:
-    """A destination with WORKDIR before a relative one; a final "/" stays."""
+    """Return the absolute path of a destination, relative to WORKDIR. A final "/" stays."""
     if destination.startswith("/"):
         return destination
     joined = posixpath.normpath(posixpath.join("/", workdir, destination))
@@ -163,7 +168,7 @@ def absolute(workdir: str, destination: str) -> str:
 
 
 def check_destination(sources: list[Source], extra: int, destination: str, keyword: str) -> None:
-    """Raises Problem when several sources have no directory to go to."""
+    """Raise Problem when several sources have no directory to go to."""
     if len(sources) + extra > 1 and not destination.endswith("/"):
         raise Problem(
             f"When using {keyword} with more than one source file, the destination must be a directory"

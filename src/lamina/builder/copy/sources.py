@@ -39,21 +39,21 @@ class Source:
 
 
 def local_sources(tree: Tree, words: tuple[str, ...], *, context: bool, parents: bool = False) -> list[Source]:
-    """All files that `words` name, in order. `context` tells whether `tree` is the build context, for messages.
+    """Return all files that `words` name, in order. `context` tells whether `tree` is the build context, for messages.
 
     With `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands
-    behind `/./`. Raises Problem for a word that names nothing and, together, for words that match nothing.
+    behind `/./`. Raise Problem for a word that names nothing and, together, for words that match nothing.
     """
     named = [(word, source) for word in words for source in _sources(tree, word, context)]
-    found = [_pivoted(source, word) if parents else source for word, source in named]
-    if not found:
+    sources = [_pivoted(source, word) if parents else source for word, source in named]
+    if not sources:
         raise Problem("no source files were specified", _nothing_matches(words))
-    return found
+    return sources
 
 
 def _pivoted(source: Source, word: str) -> Source:
-    head, found, _ = word.rpartition("/./")
-    depth = len([part for part in relative(head).split("/") if part]) if found and head not in ("", ".") else 0
+    head, marker, _ = word.rpartition("/./")
+    depth = len([part for part in relative(head).split("/") if part]) if marker and head not in ("", ".") else 0
     return replace(source, pivot="/".join(source.name.split("/")[depth:]))
 
 
@@ -62,7 +62,7 @@ def _nothing_matches(words: tuple[str, ...]) -> str:
 
 
 def relative(word: str) -> str:
-    """A source as a path below the root of its tree. Raises Problem for one that leads above it."""
+    """Return a source as a path below the root of its tree. Raise Problem for a path that leads above the root."""
     path = word.removeprefix("/")
     path = path.removeprefix("./")
     cleaned = posixpath.normpath(path) if path else "."
@@ -121,8 +121,8 @@ def _one(source: Source, sums: Sums) -> str:
     if not source.node.is_directory:
         prefix = "" if source.from_url else "file:"
         return prefix + sums.of(source.tree, source.node)
-    found = [_inner(source, node, sums) for node in source.nodes if node.path]
-    return combined("dir", sorted(found))
+    parts = [_inner(source, node, sums) for node in source.nodes if node.path]
+    return combined("dir", sorted(parts))
 
 
 def _inner(source: Source, node: Node, sums: Sums) -> str:
@@ -162,7 +162,7 @@ def _line(entry: Entry, inside: str, linked: str, content: str) -> bytes:
 
 
 def contents(sources: Iterable[Source]) -> Iterable[tuple[Source, Node]]:
-    """All regular files of the sources: what has to be read."""
+    """Yield all regular files of the sources: the files that have to be read."""
     for source in sources:
         for node in source.nodes:
             if node.entry.type is EntryType.REGULAR:

@@ -45,7 +45,7 @@ class _Gathered:
 
     @property
     def newest_ns(self) -> int:
-        """The newest time among the sources."""
+        """Return the newest time among the sources."""
         newest = max((node.entry.mtime_ns for source in self.sources for node in source.nodes), default=0)
         return whole_seconds(newest)
 
@@ -53,12 +53,12 @@ class _Gathered:
 def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Image | None, from_image: bool) -> None:
     """Do a COPY or ADD whose words are expanded. `origin` is the image of --from, None for scratch or the context.
 
-    Raises Problem.
+    Raise Problem.
     """
     image = origin if isinstance(instruction, Copy) and from_image else None
     if isinstance(instruction, Copy) and image is not None:
-        known = remembered(work, state, instruction, image)
-        if known is not None and work.hit(state, known):
+        remembered_step = remembered(work, state, instruction, image)
+        if remembered_step is not None and work.hit(state, remembered_step):
             return
     keyword = type(instruction).__name__.upper()
     gathered = _Gathered()
@@ -114,7 +114,7 @@ def _tree(work: Work, origin: Image | None, from_image: bool) -> tuple[Tree, Sum
 
 
 def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, *, keep_owner: bool) -> Step:
-    """Do the step, or take it from the cache; gives what it was."""
+    """Do the step, or take it from the cache. Return the step."""
     step: Step | None = None
     if all(gathered.sums[id(source.tree)].known(node) for source, node in contents(gathered.sources)):
         step = _step(work, state, instruction, gathered)
@@ -144,7 +144,7 @@ def _step(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gat
 
 
 def _flags(instruction: Copy | Add) -> str:
-    """The flags that dockerd's classic builder does not know, where they change the result."""
+    """Return the flags that change the result and that dockerd's classic builder does not know."""
     flags = [f"--chmod={instruction.chmod}"] if instruction.chmod else []
     flags += [f"--exclude={pattern}" for pattern in instruction.exclude]
     if isinstance(instruction, Copy) and instruction.parents:
@@ -174,11 +174,11 @@ def _plan(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gat
 
 
 def _unpacks(instruction: Copy | Add) -> Callable[[Source], bool]:
-    """Whether a source is unpacked if it turns out to be an archive."""
+    """Return a function that tells whether a source is to be unpacked if it is an archive."""
     if not isinstance(instruction, Add) or instruction.unpack is False:
         return lambda source: False
-    wanted = instruction.unpack
-    return lambda source: not source.node.is_directory and (wanted is True or not source.from_url)
+    always = instruction.unpack
+    return lambda source: not source.node.is_directory and (always is True or not source.from_url)
 
 
 class _Known(msgspec.Struct, array_like=True):
@@ -202,17 +202,17 @@ def _key(state: StageState, instruction: Copy, origin: Image) -> str:
 
 
 def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) -> Step | None:
-    """The step that this COPY is, where an earlier build of the same layers found out; None where it did not."""
+    """Return the step that an earlier build made of this COPY from the same layers; None without such a build."""
     with work.rooms.store.read() as tx:
         raw = tx.get(COPIES, _key(state, instruction, origin))
     if raw is None:
         return None
-    known = msgspec.msgpack.decode(raw, type=_Known)
-    return work.step(state, known.created_by, state.config, known.content)
+    row = msgspec.msgpack.decode(raw, type=_Known)
+    return work.step(state, row.created_by, state.config, row.content)
 
 
 def remember(work: Work, state: StageState, instruction: Copy, origin: Image, step: Step) -> None:
-    """Keep what a COPY came to; `state` as it was before the step."""
+    """Remember the step that a COPY made. `state` is the state before it."""
     raw = msgspec.msgpack.encode(_Known(valid_unicode(step.created_by), step.content))
     with work.rooms.store.transaction() as tx:
         tx.put(COPIES, _key(state, instruction, origin), raw)

@@ -76,10 +76,10 @@ class Changeset:
         self._known: dict[str, Inode] = {"": self.root}
 
     def add(self, entry: Entry, device: int, file: FileMap | None = None) -> None:
-        """Puts one entry in place; `device` is the number of the tar that holds its data (the first is 1), `file` where
+        """Put one entry in place; `device` is the number of the tar that holds its data (the first is 1), `file` where
         that is when it is known already.
 
-        Raises InvalidInput for what no unpacker could do: a hard link to nothing or to a directory, a file as parent,
+        Raise InvalidInput for what no unpacker could do: a hard link to nothing or to a directory, a file as parent,
         a name longer than 255 bytes, a root that is no directory.
         """
         path = entry.path
@@ -178,7 +178,7 @@ class Changeset:
         return stack[-1]
 
     def _step(self, directory: Inode, name: str, path: str) -> Inode:
-        """The directory or symlink `name` in `directory`; an implied directory where there is nothing."""
+        """Return the directory or symlink `name` in `directory`; an implied directory where there is nothing."""
         assert directory.children is not None
         key = _encoded(name, path)
         inode = directory.children.get(key)
@@ -199,7 +199,7 @@ def _encoded(name: str, path: str) -> bytes:
 
 
 def walk_directories(root: Inode) -> Iterator[tuple[Inode, Inode]]:
-    """Every directory and its parent (the root is its own), parents first and each once."""
+    """Yield every directory and its parent (the root is its own), parents first and each once."""
     queue = [(root, root)]
     for directory, parent in queue:
         yield directory, parent

@@ -41,17 +41,17 @@ class FileMap:
 
     @property
     def format(self) -> int:
-        """The inode's chunk format."""
+        """Return the inode's chunk format."""
         return CHUNK_INDEXES | (self.bits - BLOCK_BITS)
 
 
 def chunk_bits(size: int) -> int:
-    """The smallest power of two that holds `size` bytes in one chunk, within what the format knows."""
+    """Return the smallest power of two that holds `size` bytes in one chunk, within what the format knows."""
     return min(max((size - 1).bit_length(), BLOCK_BITS), _MAX_BITS)
 
 
 def check_data(entry: Entry, tar_blocks: int) -> None:
-    """Raises InvalidInput unless the data of `entry`, if it has any, begins on a block and ends within the tar."""
+    """Raise InvalidInput unless the data of `entry`, if it has any, begins on a block and ends within the tar."""
     if not entry.stored_size:
         return
     if entry.data_offset < 0 or entry.data_offset % BLOCK:
@@ -63,7 +63,7 @@ def check_data(entry: Entry, tar_blocks: int) -> None:
 
 
 def map_file(entry: Entry, device: int) -> FileMap:
-    """The chunks of a REGULAR entry with a size above 0, whose data is in tar number `device`."""
+    """Return the chunks of a REGULAR entry with a size above 0, whose data is in tar number `device`."""
     if entry.sparse is not None:
         return _map_sparse(entry, device)
     bits = chunk_bits(entry.size)
@@ -110,8 +110,11 @@ def _pieces(entry: Entry) -> list[tuple[int, int, int]]:
 
 
 def _sparse_bits(entry: Entry, pieces: list[tuple[int, int, int]]) -> int:
-    """The largest chunk that no boundary between hole and data cuts; where that takes many chunks, the one for which
-    chunk addresses and copied data together are smallest."""
+    """Return the size of the chunks of a sparse file.
+
+    It is the largest that no boundary between hole and data cuts. Where that takes many chunks, it is the one for
+    which chunk addresses and copied data together are smallest.
+    """
     largest = chunk_bits(entry.size)
     edges = {edge for offset, _, length in pieces for edge in (offset, offset + length)} - {0, entry.size}
     exact = min([largest, *((edge & -edge).bit_length() - 1 for edge in edges)])

@@ -42,7 +42,7 @@ class FileLayout:
             self._chunks = image.slice(erofs.round_up(inode.end, 8), count * erofs.CHUNK.size)
 
     def extent(self, position: int) -> Extent:
-        """The run that byte `position` (below the size) is in, from that byte on."""
+        """Return the run that byte `position` (below the size) is in, from that byte on."""
         inode = self.inode
         if inode.layout == erofs.CHUNK_BASED:
             return self._chunk(position)
@@ -122,7 +122,7 @@ class ContentStream(io.RawIOBase):
         return done
 
     def close(self) -> None:
-        """Closes the tars that were opened for it; a second call does nothing."""
+        """Close the tars that were opened for it; a second call does nothing."""
         while self._tars:
             os.close(self._tars.popitem()[1])
         super().close()

@@ -89,15 +89,15 @@ origin, which may be empty, that it was merged once.)"""
 
 
 def encode_device(major: int, minor: int) -> int:
-    """A device number in the kernel's 32-bit form (12 bits major, 20 bits minor)."""
+    """Return a device number in the kernel's 32-bit form (12 bits major, 20 bits minor)."""
     return (minor & 0xFF) | ((major & 0xFFF) << 8) | ((minor & 0xFFF00) << 12)
 
 
 def decode_device(number: int) -> tuple[int, int]:
-    """The (major, minor) of what `encode_device` gave."""
+    """Return the (major, minor) of what `encode_device` gave."""
     return (number >> 8) & 0xFFF, (number & 0xFF) | ((number >> 12) & 0xFFF00)
 
 
 def round_up(number: int, unit: int) -> int:
-    """The smallest multiple of `unit` (a power of two) that is not below `number`."""
+    """Return the smallest multiple of `unit` (a power of two) that is not below `number`."""
     return (number + unit - 1) & -unit

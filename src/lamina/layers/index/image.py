@@ -66,7 +66,7 @@ class IndexImage:
             raise
 
     def close(self) -> None:
-        """Lets the file go, once the streams over it have gone as well; a second call does nothing."""
+        """Let the file go, once the streams over it have gone as well; a second call does nothing."""
         self.data.release()
         if self._map is not None:
             with contextlib.suppress(BufferError):
@@ -74,11 +74,11 @@ class IndexImage:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the bytes were read, not mapped."""
+        """Return whether the bytes were read, not mapped."""
         return self._map is None
 
     def damaged(self, what: str) -> NoReturn:
-        """Raises Corrupt for this index."""
+        """Raise Corrupt for this index."""
         raise Corrupt(f"the layer index {self._path} is damaged: {what}", path=str(self._path))
 
     def slice(self, offset: int, size: int) -> memoryview:
@@ -105,7 +105,7 @@ class IndexImage:
             self.devices.append(Device(blocks, first))
 
     def inode(self, nid: int) -> RawInode:
-        """The inode with number `nid`."""
+        """Return the inode with number `nid`."""
         offset = self._meta + nid * SLOT
         form = int.from_bytes(self.slice(offset, 2), "little")
         layout = form >> 1 & 7
@@ -133,20 +133,20 @@ class IndexImage:
         )  # fmt: skip
 
     def contents(self, inode: RawInode) -> list[memoryview]:
-        """The blocks of a directory or link text, which are in the index itself; the last may be shorter."""
+        """Return the blocks of a directory or link text, which are in the index itself; the last may be shorter."""
         tail = inode.size % BLOCK if inode.layout == erofs.FLAT_INLINE else 0
         if inode.layout == erofs.FLAT_INLINE and inode.size and not tail:
             tail = BLOCK
-        whole = inode.size - tail
-        data = self.slice(inode.union << BLOCK_BITS, whole) if whole else memoryview(b"")
-        blocks = [data[begin : begin + BLOCK] for begin in range(0, whole, BLOCK)]
+        aligned = inode.size - tail
+        data = self.slice(inode.union << BLOCK_BITS, aligned) if aligned else memoryview(b"")
+        blocks = [data[begin : begin + BLOCK] for begin in range(0, aligned, BLOCK)]
         if tail:
             blocks.append(self.slice(inode.end, tail))
         return blocks
 
     def entries(self, directory: RawInode) -> dict[bytes, int]:
-        """The names in a directory, "." and ".." among them, and the inode number of each."""
-        found: dict[bytes, int] = {}
+        """Return the names in a directory, "." and ".." among them, and the inode number of each."""
+        entries: dict[bytes, int] = {}
         for block in self.contents(directory):
             raw = bytes(block)
             first = int.from_bytes(raw[8:10], "little")
@@ -160,37 +160,37 @@ class IndexImage:
                     name = name.rstrip(b"\0")
                 if not name or begin < first or len(name) > erofs.NAME_MAX or b"/" in name or b"\0" in name:
                     self.damaged(f"directory {directory.nid} has a bad name")
-                found[name] = nid
-        return found
+                entries[name] = nid
+        return entries
 
     def xattrs(self, inode: RawInode) -> dict[str, bytes]:
-        """The extended attributes of an inode, by the names that are kept (see `xattrs.unescape`)."""
+        """Return the extended attributes of an inode, by the names that are kept (see `xattrs.unescape`)."""
         if not inode.xattrs:
             return {}
         begin = inode.end - inode.xattrs
         _, shared = erofs.XATTR_BODY.unpack(self.slice(begin, erofs.XATTR_BODY.size))
         position = begin + erofs.XATTR_BODY.size
-        found: dict[str, bytes] = {}
+        xattrs: dict[str, bytes] = {}
         for number in memoryview(self._aligned(position, 4 * shared, inode)).cast("I"):
-            self._xattr(self._shared + 4 * number, found)
+            self._xattr(self._shared + 4 * number, xattrs)
         position += 4 * shared
         while position < inode.end:
-            position = self._xattr(position, found)
+            position = self._xattr(position, xattrs)
         if position != inode.end:
             self.damaged(f"the attributes of inode {inode.nid} do not end where they should")
-        return found
+        return xattrs
 
     def _aligned(self, offset: int, size: int, inode: RawInode) -> bytes:
         if offset + size > inode.end:
             self.damaged(f"inode {inode.nid} has more shared attributes than it has room for")
         return bytes(self.slice(offset, size))
 
-    def _xattr(self, offset: int, found: dict[str, bytes]) -> int:
-        """Reads one attribute into `found`; gives where the next begins."""
+    def _xattr(self, offset: int, xattrs: dict[str, bytes]) -> int:
+        """Read one attribute into `xattrs`; gives where the next begins."""
         name_size, index, value_size = erofs.XATTR_ENTRY.unpack(self.slice(offset, erofs.XATTR_ENTRY.size))
         offset += erofs.XATTR_ENTRY.size
         if index not in _PREFIXES:
             self.damaged(f"an attribute name begins with the unknown prefix {index}")
         name = _PREFIXES[index] + bytes(self.slice(offset, name_size))
-        found[os.fsdecode(name)] = bytes(self.slice(offset + name_size, value_size))
+        xattrs[os.fsdecode(name)] = bytes(self.slice(offset + name_size, value_size))
         return erofs.round_up(offset + name_size + value_size, 4)

@@ -112,7 +112,7 @@ Row = tuple[bytes, Inode]
 
 
 def directory_blocks(children: Mapping[bytes, Inode], me: Inode, parent: Inode) -> tuple[list[list[Row]], int]:
-    """The entries of a directory, "." and ".." among them, cut into blocks; and the size of the whole in bytes."""
+    """Return a directory's entries, with "." and "..", cut into blocks, and their size in bytes."""
     rows = [*children.items(), (b".", me), (b"..", parent)]
     rows.sort(key=_name)
     total = DIRENT_SIZE * len(rows) + sum(map(len, children)) + 3
@@ -135,7 +135,7 @@ def _name(row: Row) -> bytes:
 
 
 def pack_block(rows: Sequence[Row]) -> bytes:
-    """One block (not padded), once every inode of it has its number."""
+    """Return one block (not padded), once every inode of it has its number."""
     fields: list[int] = []
     offset = DIRENT_SIZE * len(rows)
     for name, inode in rows:

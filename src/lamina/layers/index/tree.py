@@ -39,7 +39,7 @@ class LayerTree:
 
     @classmethod
     def open(cls, index: Path, tar: Path | Sequence[Path]) -> LayerTree:
-        """The tree of `index`, whose contents lie in `tar` (or in these tars). Raises Corrupt, OSError."""
+        """Return the tree of `index`, whose contents lie in `tar` (or in these tars). Raise Corrupt, OSError."""
         tars = [tar] if isinstance(tar, Path) else list(tar)
         image = IndexImage(index)
         if len(image.devices) != len(tars):
@@ -48,7 +48,7 @@ class LayerTree:
         return cls(image, tars)
 
     def close(self) -> None:
-        """Lets the index go. Streams over its contents stay usable only where those lie in a tar. Idempotent."""
+        """Let the index go. Streams over its contents stay usable only where those lie in a tar. Idempotent."""
         self._names.clear()
         self._directories.clear()
         self._image.close()
@@ -63,12 +63,12 @@ class LayerTree:
 
     @property
     def has_implied(self) -> bool:
-        """Whether any directory below the root is implied (see Node)."""
+        """Return whether any directory below the root is implied (see Node)."""
         return self._image.has_implied
 
     @property
     def in_memory(self) -> bool:
-        """Whether the index was read as a whole, so that the tree holds no file open."""
+        """Return whether the index was read as a whole, so that the tree holds no file open."""
         return self._image.in_memory
 
     def lookup(self, path: str) -> Node | None:
@@ -118,12 +118,12 @@ class LayerTree:
         return io.BufferedReader(stream, _BUFFER)
 
     def chunks(self, node: Node) -> tuple[int, list[Extent]]:
-        """The power of two by which a REGULAR node with contents is cut, and where each of the pieces lies."""
+        """Return the power of two by which a REGULAR node with contents is cut, and where each of the pieces lies."""
         layout = FileLayout(self._image, self._image.inode(node.ino))
         return layout.bits, [layout.extent(position) for position in range(0, layout.size, 1 << layout.bits)]
 
     def extents(self, node: Node) -> Iterator[Extent]:
-        """Where the bytes of a REGULAR node lie, holes included, from its beginning to its end."""
+        """Yield where the bytes of a REGULAR node lie, holes included, from its beginning to its end."""
         layout = FileLayout(self._image, self._image.inode(node.ino))
         position = 0
         while position < layout.size:
@@ -151,7 +151,7 @@ class LayerTree:
         return inode
 
     def _nearest(self, parts: Sequence[str]) -> tuple[RawInode, Sequence[str]]:
-        """Where to begin, and what is left to go: a tree walked in its order is never walked from its root."""
+        """Return where to begin, and what is left to go: a tree walked in its order is never walked from its root."""
         for count in (len(parts), len(parts) - 1):
             known = self._directories.get("/".join(parts[:count])) if count > 0 else None
             if known is not None:
@@ -162,19 +162,19 @@ class LayerTree:
         return root, parts
 
     def _entries(self, directory: RawInode) -> dict[bytes, int]:
-        found = self._names.get(directory.nid)
-        if found is None:
+        entries = self._names.get(directory.nid)
+        if entries is None:
             if self._cached > _MAX_CACHED_NAMES:
                 self._names, self._cached = {}, 0
-            found = self._names[directory.nid] = self._image.entries(directory)
-            self._cached += len(found)
-        return found
+            entries = self._names[directory.nid] = self._image.entries(directory)
+            self._cached += len(entries)
+        return entries
 
     def _node(self, path: str, inode: RawInode) -> Node:
         kind = type_of(inode.mode)
         if kind is None:
             self._image.damaged(f"inode {inode.nid} is of no known type")
-        kept = self._image.xattrs(inode)
+        xattrs = self._image.xattrs(inode)
         major, minor = erofs.decode_device(inode.union) if kind.is_device else (0, 0)
         entry = Entry(
             path,
@@ -187,9 +187,9 @@ class LayerTree:
             target=self._target(inode) if kind is EntryType.SYMLINK else "",
             major=major,
             minor=minor,
-            xattrs={own: value for name, value in kept.items() if (own := unescape(name)) is not None},
+            xattrs={own: value for name, value in xattrs.items() if (own := unescape(name)) is not None},
         )
-        opaque = kept.get(erofs.OPAQUE_XATTR) == b"y"
+        opaque = xattrs.get(erofs.OPAQUE_XATTR) == b"y"
         return Node(entry, inode.nid, inode.nlink, opaque=opaque, implied=inode.implied)
 
     def _target(self, inode: RawInode) -> str:

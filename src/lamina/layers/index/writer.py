@@ -36,19 +36,19 @@ class IndexWriter:
         self._changes = Changeset()
 
     def add(self, entry: Entry, *, device: int = 1, file: FileMap | None = None) -> None:
-        """Takes the next entry in the order of its archive; its `data_offset` counts where it has data.
+        """Take the next entry in the order of its archive; its `data_offset` counts where it has data.
 
         `device` says which of the tars given to `write` holds the data, the first being 1; `file` says where it is for
-        a REGULAR entry of which that is known, in place of `data_offset`. Raises InvalidInput for an
+        a REGULAR entry of which that is known, in place of `data_offset`. Raise InvalidInput for an
         entry that no unpacker could put in place.
         """
         self._changes.add(entry, device, file)
 
     def write(self, path: Path, tar_size: int | Sequence[int], *, tars: Sequence[Path] = ()) -> None:
-        """Writes the index to `path`, which is made or replaced; it is neither synced nor renamed here. Call it once.
+        """Write the index to `path`, which is made or replaced; it is neither synced nor renamed here. Call it once.
 
         `tar_size` is the size of the tar in bytes, or the sizes of all tars. `tars` are needed only where a sparse
-        file has pieces that do not lie on block boundaries: those are copied into the index. Raises InvalidInput or
+        file has pieces that do not lie on block boundaries: those are copied into the index. Raise InvalidInput or
         TooLarge for what the format cannot hold, Unsupported when a tar is needed and not given, and OSError.
         """
         sizes = [tar_size] if isinstance(tar_size, int) else list(tar_size)
@@ -121,7 +121,7 @@ class _Image:
             self._meta[offset + INODE_SIZE : offset + INODE_SIZE + len(inode.body)] = inode.body
 
     def _contents(self, inode: Inode, behind: int) -> tuple[int, int]:
-        """Writes what the inode refers to; gives its data layout and the union field of its record."""
+        """Write what the inode refers to; gives its data layout and the union field of its record."""
         if inode.file is not None:
             self._pack_chunks(inode, inode.file, behind)
             return erofs.CHUNK_BASED, inode.file.format

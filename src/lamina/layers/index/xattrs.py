@@ -27,7 +27,7 @@ Pair = tuple[str, bytes]
 
 
 def escape(name: str) -> str:
-    """The name under which an image's own attribute is kept: overlayfs shall not take orders from image contents.
+    """Return the name under which an image's attribute is kept, so that overlayfs takes no orders from images.
 
     What is below `trusted.overlay.` goes one level deeper, and overlayfs shows it under its own name again
     (overlayfs.rst, "Nesting overlayfs mounts").
@@ -36,14 +36,14 @@ def escape(name: str) -> str:
 
 
 def unescape(name: str) -> str | None:
-    """The image's own name for a kept attribute; None for the marks that are about the layer, not the file."""
+    """Return the image's own name for a kept attribute; None for the marks that are about the layer, not the file."""
     if name.startswith(_ESCAPED):
         return _OVERLAY + name[len(_ESCAPED) :]
     return None if name.startswith(_OVERLAY) else name
 
 
 def kept_pairs(xattrs: Mapping[str, bytes], *, opaque: bool, hiding: bool) -> tuple[Pair, ...]:
-    """The attributes to write for a file, sorted by name; `hiding` is for directories with whiteouts in them."""
+    """Return the attributes to write for a file, sorted by name; `hiding` is for directories with whiteouts in them."""
     pairs = [(escape(name), value) for name, value in xattrs.items()]
     if opaque:
         pairs.append((OPAQUE_XATTR, b"y"))
@@ -73,14 +73,14 @@ class XattrTable:
         self._shared: dict[Pair, int] = {}
 
     def count(self, pairs: Iterable[Pair]) -> None:
-        """Notes that one file has these. Raises InvalidInput or TooLarge for what the format cannot hold."""
+        """Count the attributes of one file. Raise InvalidInput or TooLarge for those that the format cannot hold."""
         for pair in pairs:
             self._uses[pair] += 1
             if pair not in self._packed:
                 self._packed[pair] = _packed(*pair)
 
     def share(self) -> bytes:
-        """The shared part, with what several files have; to be called once, before `body`."""
+        """Return the attributes that several files share. Call it once, before `body`."""
         area = bytearray()
         for pair, uses in self._uses.items():
             if uses > 1:
@@ -89,7 +89,7 @@ class XattrTable:
         return bytes(area)
 
     def body(self, pairs: tuple[Pair, ...]) -> bytes:
-        """What stands behind the inode of a file with these; b"" for none. Raises TooLarge past 256 KiB."""
+        """Return the bytes behind the inode of a file with these attributes. Raise TooLarge past 256 KiB."""
         if not pairs:
             return b""
         shared = [self._shared[pair] for pair in pairs if pair in self._shared][:_MAX_SHARED]
@@ -102,5 +102,5 @@ class XattrTable:
 
 
 def units(body: bytes) -> int:
-    """How an inode counts the size of its attributes: 0, or 1 for the header and 1 for every 4 bytes."""
+    """Return how an inode counts the size of its attributes: 0, or 1 for the header and 1 for every 4 bytes."""
     return (len(body) - XATTR_BODY.size) // 4 + 1 if body else 0

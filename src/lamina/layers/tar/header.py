@@ -43,7 +43,7 @@ class Header(NamedTuple):
 def parse_header(block: bytes, offset: int) -> Header:
     """Read one header block; `offset` is where it stands in the archive, for messages.
 
-    Raises InvalidInput when the checksum is wrong or a field does not hold a number.
+    Raise InvalidInput when the checksum is wrong or a field does not hold a number.
     """
     fields = _LAYOUT.unpack(block)
     name, mode, uid, gid, size, mtime, checksum, kind, link, magic, uname, gname, major, minor, prefix, rest = fields
@@ -76,14 +76,14 @@ def parse_header(block: bytes, offset: int) -> Header:
 
 
 def text(field: bytes) -> bytes:
-    """A field up to its first NUL."""
+    """Return a field up to its first NUL."""
     end = field.find(0)
     return field if end < 0 else field[:end]
 
 
 @lru_cache(4096)
 def number(field: bytes) -> int:
-    """A numeric field: octal digits, or base 256 in two's complement. Raises ValueError with the field in words.
+    """Return a numeric field: octal digits, or base 256 in two's complement. Raise ValueError with the field in words.
 
     Remembered, because modes, owners and times repeat from member to member.
     """
@@ -100,7 +100,7 @@ def number(field: bytes) -> int:
 
 
 def checksum_of(block: bytes) -> int:
-    """The sum of all bytes with the checksum field taken as spaces."""
+    """Return the sum of all bytes with the checksum field taken as spaces."""
     # Adler-32's low half is 1 + the sum of the bytes: exact for 256 bytes, and many times faster than sum().
     total = (zlib.adler32(block[:256]) & 0xFFFF) + (zlib.adler32(block[256:]) & 0xFFFF) - 2
     return total - (zlib.adler32(block[148:156]) & 0xFFFF) + 1 + 8 * 32

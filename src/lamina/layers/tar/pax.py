@@ -21,10 +21,10 @@ _TEXT_KEYS = frozenset((b"path", b"linkpath", b"uname", b"gname"))
 
 
 def parse_records(data: bytes, offset: int) -> dict[bytes, bytes]:
-    """The records of one extended header that stands at byte `offset` of the archive; the last of a kind wins.
+    """Return the records of one extended header that stands at byte `offset` of the archive; the last of a kind wins.
 
     The offsets and lengths of a GNU sparse map 0.0, which repeat, are joined in order under "GNU.sparse.map", the way
-    version 0.1 has them. Raises InvalidInput for what is no record.
+    version 0.1 has them. Raise InvalidInput for what is no record.
     """
     records: dict[bytes, bytes] = {}
     pieces: list[bytes] = []
@@ -63,7 +63,7 @@ def _broken(offset: int) -> InvalidInput:
 
 
 def xattrs_of(records: Mapping[bytes, bytes]) -> dict[str, bytes]:
-    """The extended attributes among the records, by full name, sorted. Raises InvalidInput for broken base64."""
+    """Return the extended attributes among the records, by full name, sorted. Raise InvalidInput for broken base64."""
     found: dict[bytes, bytes] = {}
     for key, value in records.items():
         if key.startswith(LIBARCHIVE_XATTR):
@@ -84,7 +84,7 @@ def _unbase64(value: bytes, name: bytes) -> bytes:
 
 
 def parse_time(value: bytes) -> int:
-    """Nanoseconds since 1970 of a decimal number of seconds. Raises ValueError; digits beyond nanoseconds are cut."""
+    """Nanoseconds since 1970 of a decimal number of seconds. Raise ValueError; digits beyond nanoseconds are cut."""
     seconds, _, fraction = value.partition(b".")
     digits = seconds.removeprefix(b"-")
     if not (digits + fraction).isdigit() or len(digits) > 19:
@@ -94,21 +94,21 @@ def parse_time(value: bytes) -> int:
 
 
 def format_time(mtime_ns: int) -> bytes:
-    """The decimal number of seconds that `parse_time` reads, without needless zeros."""
+    """Return the decimal number of seconds that `parse_time` reads, without needless zeros."""
     sign = "-" if mtime_ns < 0 else ""
     seconds, fraction = divmod(abs(mtime_ns), NANO)
     return f"{sign}{seconds}.{fraction:09d}".rstrip("0").rstrip(".").encode()
 
 
 def parse_integer(value: bytes) -> int:
-    """A decimal number that is not negative. Raises ValueError."""
+    """Return a decimal number that is not negative. Raise ValueError."""
     if not value.isdigit() or len(value) > 19:
         raise ValueError(f"{value!r} where a number belongs")
     return int(value)
 
 
 def format_record(key: bytes, value: bytes) -> bytes:
-    """One record, whose length counts its own digits."""
+    """Return one record, whose length counts its own digits."""
     size = len(key) + len(value) + 3
     length = size + len(str(size))
     if len(str(length)) > len(str(size)):
@@ -117,6 +117,6 @@ def format_record(key: bytes, value: bytes) -> bytes:
 
 
 def xattr_key(name: str) -> bytes:
-    """The record key for an extended attribute; "=" cannot stand in a key, so it is written as GNU tar does."""
+    """Return the record key for an extended attribute; "=" cannot stand in a key, so it is written as GNU tar does."""
     raw = name.encode("utf-8", "surrogateescape")
     return SCHILY_XATTR + (raw.replace(b"%", b"%25").replace(b"=", b"%3D") if b"=" in raw else raw)

@@ -58,7 +58,7 @@ class Member:
 
     @property
     def data(self) -> MemberData:
-        """The bytes that the archive stores for this member: for a sparse file its pieces, one after the other.
+        """Return the bytes that the archive stores for this member: for a sparse file its pieces, one after the other.
 
         It reads on from where an earlier reader of the same member stopped.
         """
@@ -83,9 +83,9 @@ class MemberData(io.RawIOBase):
         left = max(self._end - self._source.offset, 0)
         if size < 0:
             return self._source.exactly(left)
-        wanted = min(size, left)
-        piece = self._source.piece(wanted) if wanted else b""
-        if wanted and not piece:
+        length = min(size, left)
+        piece = self._source.piece(length) if length else b""
+        if length and not piece:
             raise _cut_short(self._path, self._source.offset)
         return piece
 
@@ -100,10 +100,10 @@ class MemberData(io.RawIOBase):
 
 
 def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]:
-    """The members of the plain tar that `stream` gives, in order; memory stays bounded whatever it holds.
+    """Yield the members of the plain tar that `stream` gives, in order; memory stays bounded whatever it holds.
 
     The stream is read in large pieces, so after the last member some bytes behind the archive may have been taken.
-    Raises InvalidInput for what is no tar or leads outside its root, TooLarge when it passes a limit.
+    Raise InvalidInput for what is no tar or leads outside its root, TooLarge when it passes a limit.
     """
     limits = limits or Limits()
     source = Source(stream, limits.expanded_size)
@@ -121,7 +121,7 @@ def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]
 
 
 def _metadata_size(entry: Entry) -> int:
-    """What a reader that keeps the entry keeps beside its fixed size, as Limits.metadata_size counts it."""
+    """Return what a reader that keeps the entry keeps beside its fixed size, as Limits.metadata_size counts it."""
     size = len(entry.path) + len(entry.target)
     if entry.xattrs:
         size += sum(len(name) + len(value) for name, value in entry.xattrs.items())
@@ -146,7 +146,7 @@ def _members(source: Source, limits: Limits) -> Iterator[Member]:
 
 
 def _next_block(source: Source) -> bytes | None:
-    """The next header block; None at the end of the archive."""
+    """Return the next header block; None at the end of the archive."""
     block = source.upto(BLOCK)
     if not block:
         return None

@@ -42,7 +42,7 @@ class Source:
 
     @property
     def offset(self) -> int:
-        """The position of the next byte in the stream."""
+        """Return the position of the next byte in the stream."""
         return self._before + self._next
 
     def _refill(self) -> bool:
@@ -55,7 +55,7 @@ class Source:
         return bool(self._buffer)
 
     def piece(self, most: int) -> bytes:
-        """The next bytes, at most `most` and at least one; none at the end of the stream."""
+        """Return the next bytes, at most `most` and at least one; none at the end of the stream."""
         if self._next == len(self._buffer) and not self._refill():
             return b""
         start = self._next
@@ -64,7 +64,7 @@ class Source:
         return piece
 
     def upto(self, size: int) -> bytes:
-        """The next `size` bytes, fewer only when the stream ends."""
+        """Return the next `size` bytes, fewer only when the stream ends."""
         start = self._next
         if start + size <= len(self._buffer):
             self._next = start + size
@@ -76,7 +76,7 @@ class Source:
         return b"".join(pieces)
 
     def exactly(self, size: int) -> bytes:
-        """The next `size` bytes. Raises InvalidInput when the stream ends before."""
+        """Return the next `size` bytes. Raise InvalidInput when the stream ends before."""
         data = self.upto(size)
         if len(data) < size:
             raise InvalidInput(f"the archive ends at byte {self.offset}, in the middle of a member", offset=self.offset)

@@ -30,7 +30,7 @@ class SparseMap(NamedTuple):
 
 
 def old_gnu(block: bytes, source: Source, limits: Limits) -> SparseMap:
-    """The map of a type "S" member: four slots in its header, 21 in each extension block that follows."""
+    """Return the map of a type "S" member: four slots in its header, 21 in each extension block that follows."""
     pieces = list(_slots(block, _HEADER_MAP, _HEADER_SLOTS))
     more = block[482] not in b"\0000"
     while more:
@@ -50,7 +50,7 @@ def _slots(block: bytes, start: int, count: int) -> Iterator[tuple[int, int]]:
 
 
 def pax(records: Mapping[bytes, bytes], size: int, source: Source, limits: Limits) -> SparseMap | None:
-    """The map that PAX records announce, or None when they announce none. Version 1.0 reads it from the data."""
+    """Return the map that PAX records announce, or None when they announce none. Version 1.0 reads it from the data."""
     version = (records.get(b"GNU.sparse.major"), records.get(b"GNU.sparse.minor"))
     real_size = _decimal(records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size") or b"%d" % size)
     if version == (b"1", b"0"):
@@ -102,9 +102,9 @@ def _too_many(limits: Limits) -> TooLarge:
 
 
 def normalise(pieces: Pieces, size: int, stored: int) -> Pieces | None:
-    """The pieces without empty ones and with neighbours joined; None when they are the whole file.
+    """Return the pieces without empty ones and with neighbours joined; None when they are the whole file.
 
-    Raises ValueError unless they ascend, stay inside `size` and add up to the `stored` bytes of the archive.
+    Raise ValueError unless they ascend, stay inside `size` and add up to the `stored` bytes of the archive.
     """
     joined: list[tuple[int, int]] = []
     end = 0

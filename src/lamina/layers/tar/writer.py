@@ -78,7 +78,7 @@ class TarWriter:
         """Write the header of a plain file on entering, its padding on leaving.
 
         The `entry.size` bytes between are put behind the header by the caller, past this writer, so that the kernel
-        can copy them. Raises InvalidInput for numbers that no tar holds.
+        can copy them. Raise InvalidInput for numbers that no tar holds.
         """
         head = _head(entry, entry.size)
         self._sink.write(head)
@@ -107,7 +107,7 @@ class TarWriter:
 
 
 def _head(entry: Entry, stored: int) -> bytes:
-    """The header blocks of one member: its ustar header, behind an extended header where that does not suffice."""
+    """Return the header blocks of a member: a ustar header, behind an extended one where that does not suffice."""
     name = entry.path.encode("utf-8", "surrogateescape")
     if entry.type is EntryType.DIRECTORY:
         name = name.removesuffix(b"/") + b"/" if name else b"./"
@@ -125,12 +125,12 @@ def _head(entry: Entry, stored: int) -> bytes:
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
     """Prefix and name of a ustar header for a long path; an empty prefix when it does not fit."""
-    at = name.rfind(b"/", 0, min(156, len(name) - 1))
-    return (name[:at], name[at + 1 :]) if at > 0 and len(name) - at - 1 <= 100 else (b"", name[:100])
+    cut = name.rfind(b"/", 0, min(156, len(name) - 1))
+    return (name[:cut], name[cut + 1 :]) if cut > 0 and len(name) - cut - 1 <= 100 else (b"", name[:100])
 
 
 def _records(entry: Entry, long_name: bytes, stored: int) -> bytes:
-    """What ustar cannot say of `entry`, as PAX records sorted by key."""
+    """Return what ustar cannot say of `entry`, as PAX records sorted by key."""
     if not (long_name or entry.xattrs or entry.target or entry.uname or entry.gname) and _plain_numbers(entry, stored):
         return b""
     records: dict[bytes, bytes] = {}
