@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from lamina.api.build import BuildRequest
 from lamina.builder.builder import build
 from lamina.builder.context.source import from_directory
-from lamina.builder.options import BuildOptions
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
-from lamina.formats.reference import Reference
 from lamina.progress import Message, Output
 from support.workshop import FILES, Workshop, listing
 
 
 def test_classic_output_first_and_cached(workshop: Workshop) -> None:
     text = 'FROM scratch\nCOPY a.txt /\nCMD ["/x"]\n'
-    options = BuildOptions(tags=(Reference.parse("my-app"),))
+    options = BuildRequest(tags=("my-app",))
     image = workshop.build(text, FILES, options)
     copied = image.parent
     assert copied is not None
@@ -42,7 +41,7 @@ def test_classic_output_first_and_cached(workshop: Workshop) -> None:
 
 
 def test_a_base_that_is_nowhere_gets_near_misses(workshop: Workshop) -> None:
-    workshop.build("FROM scratch\nENV A=1\n", options=BuildOptions(tags=(Reference.parse("python-app"),)))
+    workshop.build("FROM scratch\nENV A=1\n", request=BuildRequest(tags=("python-app",)))
     with pytest.raises(NotFound, match=r"Did you mean python-app\?"):
         workshop.build("FROM pyton-app\nENV A=1\n")
     with pytest.raises(NotFound, match=r"Did you mean builder\?"):
@@ -67,14 +66,14 @@ def test_stages_targets_and_arguments(workshop: Workshop) -> None:
         "ARG BASE=scratch\nFROM ${BASE} AS one\nARG V=1\nENV V=$V\nCOPY --chown=7:8 a.txt /a\n"
         "FROM scratch AS two\nCOPY --from=one /a /from-name\nCOPY --from=0 /a /from-number\n"
     )
-    image = workshop.build(text, FILES, BuildOptions(build_args={"V": "2", "UNUSED": "x"}, labels={"l": "$V"}))
+    image = workshop.build(text, FILES, BuildRequest(build_args={"V": "2", "UNUSED": "x"}, labels={"l": "$V"}))
     assert listing(image) == {"from-name": "regular 644 7:8 alpha", "from-number": "regular 644 7:8 alpha"}
     assert image.config.config.labels == {"l": "$V"}
     assert "[Warning] One or more build-args [UNUSED] were not consumed" in workshop.said
-    one = workshop.build(text, FILES, BuildOptions(build_args={"V": "2"}, target="ONE"))
+    one = workshop.build(text, FILES, BuildRequest(build_args={"V": "2"}, target="ONE"))
     assert one.config.config.env[-1] == "V=2"
     with pytest.raises(InvalidInput, match="failed to reach build target on"):
-        workshop.build(text, FILES, BuildOptions(target="on"))
+        workshop.build(text, FILES, BuildRequest(target="on"))
 
 
 def test_onbuild_triggers_run_in_the_child(workshop: Workshop) -> None:
@@ -91,7 +90,7 @@ def test_squash_leaves_one_layer_over_the_base(workshop: Workshop) -> None:
     base = workshop.build("FROM scratch\nCOPY dir /d\n", FILES)
     text = f"FROM {base.id.encoded}\nCOPY a.txt /\nCOPY run.sh /a.txt\nENV A=1\n"
     plain = workshop.build(text, FILES)
-    image = workshop.build(text, FILES, BuildOptions(squash=True))
+    image = workshop.build(text, FILES, BuildRequest(squash=True))
     assert (len(plain.layers), len(image.layers)) == (3, 2)
     assert image.layers[0] == base.layers[0]
     assert listing(image) == listing(plain)
@@ -139,11 +138,11 @@ def test_a_cancelled_build_stops_before_its_next_step(workshop: Workshop) -> Non
 
     with from_directory(workshop.context("FROM scratch\nENV A=1\nENV B=2\n")) as context:
         with pytest.raises(Cancelled, match="enough"):
-            build(context, BuildOptions(), workshop.rooms, report, token)
+            build(context, BuildRequest(), workshop.rooms, report, token)
 
 
 def test_a_quiet_build_says_only_the_id(workshop: Workshop) -> None:
-    image = workshop.build("FROM scratch\nENV A=1\n", options=BuildOptions(quiet=True))
+    image = workshop.build("FROM scratch\nENV A=1\n", request=BuildRequest(quiet=True))
     assert workshop.said == f"{image.id}\n"
 
 

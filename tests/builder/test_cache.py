@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
+from lamina.api.build import BuildRequest
 from lamina.builder.builder import build
 from lamina.builder.cache import forget_lost
 from lamina.builder.context.source import from_directory
-from lamina.builder.options import BuildOptions
 from lamina.errors import InvalidInput, NotFound
-from lamina.formats.reference import Reference
 from lamina.progress import Message, Output
 from support.context import File
 from support.workshop import FILES, Workshop, listing, tree
@@ -22,7 +21,7 @@ from support.workshop import FILES, Workshop, listing, tree
 
 def test_same_input_gives_the_same_image_everywhere(workshop: Workshop) -> None:
     first = workshop.build("FROM scratch\nCOPY . /app/\nWORKDIR /w\n", FILES)
-    again = workshop.build("FROM scratch\nCOPY . /app/\nWORKDIR /w\n", FILES, BuildOptions(no_cache=True))
+    again = workshop.build("FROM scratch\nCOPY . /app/\nWORKDIR /w\n", FILES, BuildRequest(no_cache=True))
     assert again.id == first.id
     assert "Using cache" not in workshop.said
 
@@ -51,7 +50,7 @@ def test_files_linked_in_another_way_are_copied_again(workshop: Workshop) -> Non
 
 def test_images_built_later_are_newer_whatever_time_they_carry(workshop: Workshop) -> None:
     for name in ("first", "second"):
-        workshop.build(f"FROM scratch\nCOPY a.txt /{name}\n", FILES, BuildOptions(tags=(Reference.parse(name),)))
+        workshop.build(f"FROM scratch\nCOPY a.txt /{name}\n", FILES, BuildRequest(tags=(name,)))
 
     def names(**filters: list[str]) -> list[str]:
         return [listed.references[0].familiar() for listed in workshop.images.list(filters=filters)]
@@ -68,7 +67,7 @@ def test_a_step_is_dated_by_its_newest_input_and_by_the_epoch(workshop: Workshop
     dated = workshop.build(
         "FROM scratch\nCOPY a.txt /new/\n",
         FILES,
-        BuildOptions(build_args={"SOURCE_DATE_EPOCH": "86400"}, no_cache=True),
+        BuildRequest(build_args={"SOURCE_DATE_EPOCH": "86400"}, no_cache=True),
     )
     assert dated.config.created == "1970-01-02T00:00:00Z"
     assert "not consumed" not in workshop.said
@@ -79,7 +78,7 @@ def test_a_step_is_dated_by_its_newest_input_and_by_the_epoch(workshop: Workshop
 
 def test_the_epoch_that_is_asked_for_is_the_one_in_the_image(workshop: Workshop) -> None:
     def built(epoch: str, **options: Any) -> str | None:
-        given = BuildOptions(build_args={"SOURCE_DATE_EPOCH": epoch}, tags=(Reference.parse("dated"),), **options)
+        given = BuildRequest(build_args={"SOURCE_DATE_EPOCH": epoch}, tags=("dated",), **options)
         return workshop.build("FROM scratch\nCOPY a.txt /new/\n", FILES, given).config.created
 
     assert built("86400") == "1970-01-02T00:00:00Z"
@@ -123,11 +122,11 @@ def test_a_retargeted_broken_link_is_no_hit(workshop: Workshop) -> None:
 
 def test_cache_from_uses_what_an_image_holds(workshop: Workshop, tmp_path: Path) -> None:
     text = "FROM scratch\nCOPY a.txt /\nENV A=1\nCOPY dir /d\n"
-    image = workshop.build(text, FILES, BuildOptions(tags=(Reference.parse("cached"),)))
+    image = workshop.build(text, FILES, BuildRequest(tags=("cached",)))
     with workshop.rooms.store.transaction() as tx:
         for key, _ in list(tx.items("build-step")):
             tx.delete("build-step", key)
-    again = workshop.build(text, FILES, BuildOptions(cache_from=("cached",)))
+    again = workshop.build(text, FILES, BuildRequest(cache_from=("cached",)))
     assert workshop.said.count("Using cache") == 3
     assert again.config.diff_ids == image.config.diff_ids
     workshop.build(text, FILES)
@@ -151,7 +150,7 @@ def test_a_prune_takes_nothing_from_a_build(workshop: Workshop) -> None:
 
     dockerfile = "FROM scratch\nCOPY a.txt /\nENV A=b\nCOPY a.txt /c\n"
     with from_directory(workshop.context(dockerfile, FILES)) as context:
-        options = BuildOptions(tags=(Reference.parse("app"), Reference.parse("other:1")))
+        options = BuildRequest(tags=("app", "other:1"))
         image = build(context, options, workshop.rooms, prune).image
 
     assert [str(name) for name in image.references] == ["docker.io/library/app:latest", "docker.io/library/other:1"]
@@ -160,7 +159,7 @@ def test_a_prune_takes_nothing_from_a_build(workshop: Workshop) -> None:
 
 
 def test_a_build_goes_on_when_its_images_are_removed_meanwhile(workshop: Workshop) -> None:
-    workshop.build("FROM scratch\nCOPY a.txt /\n", FILES, BuildOptions(tags=(Reference.parse("base"),)))
+    workshop.build("FROM scratch\nCOPY a.txt /\n", FILES, BuildRequest(tags=("base",)))
     with from_directory(workshop.context("FROM base\nCOPY a.txt /b\nCOPY a.txt /c\n", FILES)) as context:
 
         def meanwhile(message: Message) -> None:
@@ -170,7 +169,7 @@ def test_a_build_goes_on_when_its_images_are_removed_meanwhile(workshop: Worksho
                 with contextlib.suppress(NotFound):
                     workshop.images.remove(str(item.image.id), force=True)
 
-        image = build(context, BuildOptions(), workshop.rooms, meanwhile).image
+        image = build(context, BuildRequest(), workshop.rooms, meanwhile).image
 
     assert set(listing(image)) == {"a.txt", "b", "c"}
 

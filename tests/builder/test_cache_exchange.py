@@ -6,8 +6,7 @@ import io
 
 import pytest
 
-from lamina.builder.options import BuildOptions
-from lamina.formats.reference import Reference
+from lamina.api.build import BuildRequest
 from support.context import File
 from support.daemons import dockerd
 from support.workshop import Workshop
@@ -23,11 +22,11 @@ def test_both_ways(workshop: Workshop) -> None:
         folder = workshop.context(TEXT, FILES)
         peer.docker("build", "-t", "theirs", str(folder))
         workshop.images.load(io.BytesIO(peer.docker("save", "theirs").stdout))
-        workshop.build(TEXT, FILES, BuildOptions(cache_from=("theirs",)))
+        workshop.build(TEXT, FILES, BuildRequest(cache_from=("theirs",)))
         assert workshop.said.count("Using cache") == STEPS
 
         changed = {**FILES, "a.txt": "beta\n"}
-        workshop.build(TEXT, changed, BuildOptions(tags=(Reference.parse("ours"),)))
+        workshop.build(TEXT, changed, BuildRequest(tags=("ours",)))
         archive = io.BytesIO()
         workshop.images.save(["ours"], archive)
         peer.docker("load", stdin=archive.getvalue())

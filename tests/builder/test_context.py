@@ -18,7 +18,6 @@ from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress
 from lamina.builder.context.source import from_archive, from_directory, from_remote
 from lamina.builder.layer_plan import Planned, write_files
-from lamina.builder.options import BuildOptions
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.times import parse_time
 from lamina.layers.tree import find, walk
@@ -281,7 +280,3 @@ def test_git_addresses() -> None:
     assert GitAddress.parse("github.com/a/b#v1:docs") == GitAddress("https://github.com/a/b", "v1", "docs")
     with pytest.raises(InvalidInput):
         GitAddress.parse("https://x/y.git#--upload-pack=evil")
-
-
-def test_options_are_values() -> None:
-    assert BuildOptions() == BuildOptions()

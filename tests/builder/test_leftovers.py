@@ -22,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from lamina.builder.builder import build
 from lamina.builder.context.source import from_dockerfile
-from lamina.builder.options import BuildOptions
+from lamina.api.build import BuildRequest
 from lamina.builder.run.container import ContainerRunner
 from lamina.builder.build_run import BuildRooms
 from lamina.events import EventBus
@@ -48,7 +48,7 @@ runner = ContainerRunner(open_driver(root / "snapshots"), sandboxes, Defaults(),
 rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
 say = lambda message: print(message.text, end="", flush=True) if isinstance(message, Output) else None
 with from_dockerfile(b"FROM base\\nRUN echo reached; sleep 1000\\n") as context:
-    build(context, BuildOptions(network="none"), rooms, say)
+    build(context, BuildRequest(network="none"), rooms, say)
 """
 
 

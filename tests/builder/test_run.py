@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from lamina.api.build import BuildRequest
 from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build as run_build
 from lamina.builder.context.source import from_dockerfile
-from lamina.builder.options import BuildOptions
 from lamina.builder.run.container import ContainerRunner
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, InvalidInput, Unsupported
@@ -30,7 +30,7 @@ from support.context import File
 from support.workshop import Workshop, kinds, listing
 
 pytestmark = pytest.mark.root
-OFFLINE = BuildOptions(network="none")
+OFFLINE = BuildRequest(network="none")
 
 
 @pytest.fixture(params=["erofs", "copy"])
@@ -61,8 +61,10 @@ def top(image: Image) -> list[str]:
         return tar.getnames()
 
 
-def build(shop: Workshop, text: str, options: BuildOptions = OFFLINE) -> Image:
-    return shop.build(f"FROM base\n{text}\n", {"a.txt": "alpha\n", "d/one": "1"}, options)
+def build(
+    shop: Workshop, text: str, request: BuildRequest = OFFLINE, secrets: Mapping[str, bytes] | None = None
+) -> Image:
+    return shop.build(f"FROM base\n{text}\n", {"a.txt": "alpha\n", "d/one": "1"}, request, secrets)
 
 
 def test_changes_become_one_layer_and_nothing_else(shop: Workshop) -> None:
@@ -89,7 +91,7 @@ def test_output_lines_and_the_cache(shop: Workshop) -> None:
 
 
 def test_environment_arguments_user_and_directory(shop: Workshop) -> None:
-    options = BuildOptions(network="none", build_args={"A": "given", "HTTP_PROXY": "p", "SOURCE_DATE_EPOCH": "1000000"})
+    options = BuildRequest(network="none", build_args={"A": "given", "HTTP_PROXY": "p", "SOURCE_DATE_EPOCH": "1000000"})
     text = 'ARG A\nENV E=e\nWORKDIR /w\nUSER 7:8\nRUN echo "$A $E $HTTP_PROXY $HOME $(pwd) $(id -u):$(id -g)" > /tmp/o'
     image = build(shop, text, options)
     assert listing(image)["tmp/o"] == "regular 644 7:8 given e p / /w 7:8"
@@ -121,18 +123,17 @@ def test_volumes_forget_what_run_writes(shop: Workshop) -> None:
 
 
 def test_mounts(shop: Workshop) -> None:
-    options = BuildOptions(network="none", secrets={"token": b"s3cret"})
     flags = (
         "--mount=type=bind,source=d,target=/ctx --mount=type=bind,from=base,source=/bin,target=/other,rw "
         "--mount=type=tmpfs,target=/t,size=1m --mount=type=secret,id=token "
         "--mount=type=secret,id=token,env=TOKEN --mount=type=cache,target=/c,id=shared"
     )
     command = "cat /ctx/one /run/secrets/token; echo; echo $TOKEN; touch /other/x /t/x; ls /c; echo kept > /c/f"
-    image = build(shop, f"RUN {flags} {command}", options)
+    image = build(shop, f"RUN {flags} {command}", secrets={"token": b"s3cret"})
     assert "1s3cret\ns3cret\n" in shop.said
     assert sorted(set(listing(image)) - set(listing(shop.images.get("base")))) == []
     assert "s3cret" not in str(image.config.raw)
-    build(shop, "RUN --mount=type=cache,target=/elsewhere,id=shared cat /elsewhere/f", options)
+    build(shop, "RUN --mount=type=cache,target=/elsewhere,id=shared cat /elsewhere/f")
     assert "kept\n" in shop.said
     with pytest.raises(InvalidInput, match="secret none: not found"):
         build(shop, "RUN --mount=type=secret,id=none,required true")
@@ -142,9 +143,8 @@ def test_mounts(shop: Workshop) -> None:
 
 def test_a_secret_is_nowhere_once_the_build_has_ended(shop: Workshop, data_root: Path) -> None:
     value = b"hunter2-7f3a9c-of-the-build"
-    options = BuildOptions(network="none", secrets={"token": value})
     mounts = "--mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN"
-    build(shop, f'RUN {mounts} test "$(cat /run/secrets/token)" = "$TOKEN" && touch /seen', options)
+    build(shop, f'RUN {mounts} test "$(cat /run/secrets/token)" = "$TOKEN" && touch /seen', secrets={"token": value})
     places = [path for path in data_root.rglob("*") if path.is_file() and value in path.read_bytes()]
     assert places == []
     assert value.decode() not in shop.said

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lamina.builder.options import BuildOptions
+from lamina.api.build import BuildRequest
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound
-from lamina.formats.reference import Reference
 
 SECONDS = 2.0
 DOCKERFILE = "FROM scratch\nCOPY one /a/\nENV A=b\nFROM scratch\nCOPY --from=0 /a /b\nCOPY two /b/\nCOPY {last} /b/\n"
-TAGS = [Reference.parse(name) for name in ("one", "two", "three")]
+TAGS = ["one", "two", "three"]
 
 
 @pytest.fixture
@@ -52,12 +51,12 @@ def test_builds_prunes_and_removals(engine: Engine, tmp_path: Path) -> None:
             failures.append(error)
 
     def build(chance: random.Random) -> None:
-        options = BuildOptions(tags=(chance.choice(TAGS),), no_cache=chance.random() < 0.3)
-        assert len(engine.builds.build(chance.choice(contexts), options).image.layers) == 3
+        request = BuildRequest(tags=(chance.choice(TAGS),), no_cache=chance.random() < 0.3)
+        assert len(engine.builds.build(chance.choice(contexts), request).image.layers) == 3
 
     def remove(chance: random.Random) -> None:
         with suppress(NotFound):
-            engine.images.remove(str(chance.choice(TAGS)), force=True)
+            engine.images.remove(chance.choice(TAGS), force=True)
 
     def prune(chance: random.Random) -> None:
         everything = {"dangling": ["false"]}

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
-from lamina.builder.options import BuildOptions
 from lamina.cancellation import Cancellation
 from lamina.containers.logs import LogOptions
 from lamina.engine import Engine
@@ -173,7 +173,7 @@ def test_a_silent_run_of_a_build(runnable: Engine, tmp_path: Path) -> None:
 
     cancelled_when(
         begun,
-        lambda token: runnable.builds.build(folder, BuildOptions(network="none"), report=report, cancellation=token),
+        lambda token: runnable.builds.build(folder, BuildRequest(network="none"), report=report, cancellation=token),
     )
     assert len(runnable.images.list(all_images=True)) == 1
     assert list((runnable.root / "temporary").iterdir()) == []

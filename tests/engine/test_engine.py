@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.builder.cache import BUCKET
-from lamina.builder.options import BuildOptions
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound, Unavailable
 from lamina.formats.reference import Reference
@@ -57,7 +57,7 @@ def test_a_registry_that_cannot_be_reached_is_told_with_the_image(engine: Engine
         engine.registries.pull(Reference.parse(name))
     with pytest.raises(Unavailable, match=f"^cannot inspect {name}: "):
         engine.registries.inspect(Reference.parse(name))
-    engine.builds.build(context, BuildOptions(tags=(Reference.parse(name),)))
+    engine.builds.build(context, BuildRequest(tags=(name,)))
     with pytest.raises(Unavailable, match=f"^cannot push {name}: "):
         engine.registries.push(Reference.parse(name))
     (context / "Dockerfile").write_text("FROM localhost:1/job:v2\n")
@@ -82,14 +82,14 @@ def test_a_closed_engine_leaves_no_folder_of_its_own_below_run(tmp_path: Path, b
 
 
 def test_work_on_images_makes_no_mount_and_nothing_below_run(engine: Engine, context: Path) -> None:
-    engine.builds.build(context, BuildOptions(tags=(Reference.parse("app"),)))
+    engine.builds.build(context, BuildRequest(tags=("app",)))
     assert engine.images.get("app").config.config.env[-1] == "A=b"
     assert not engine.exec_root.exists()
     assert not (engine.root / "snapshots").exists()
 
 
 def test_pruning_the_cache_forgets_steps_whose_image_is_gone(engine: Engine, context: Path) -> None:
-    engine.builds.build(context, BuildOptions(tags=(Reference.parse("app"),)))
+    engine.builds.build(context, BuildRequest(tags=("app",)))
     assert remembered_steps(engine) == 2
     engine.builds.prune()
     assert remembered_steps(engine) == 2

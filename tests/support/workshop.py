@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lamina.api.build import BuildRequest
 from lamina.builder.build_run import BuildRooms
-from lamina.builder.builder import build
+from lamina.builder.builder import BuildResult, build
 from lamina.builder.context.source import BuildContext, from_directory
-from lamina.builder.options import BuildOptions, BuildResult
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.layers.tree import MemoryTree, Tree, walk
@@ -41,15 +41,24 @@ class Workshop:
         write_context(folder, {**(files or {}), "Dockerfile": dockerfile})
         return folder
 
-    def run(self, context: BuildContext, options: BuildOptions | None = None) -> BuildResult:
+    def run(
+        self,
+        context: BuildContext,
+        request: BuildRequest | None = None,
+        secrets: Mapping[str, bytes] | None = None,
+    ) -> BuildResult:
         self.said, self.aux = "", []
         with context:
-            return build(context, options or BuildOptions(), self.rooms, self._hear)
+            return build(context, request or BuildRequest(), self.rooms, self._hear, secrets=secrets)
 
     def build(
-        self, dockerfile: str, files: Mapping[str, File | str] | None = None, options: BuildOptions | None = None
+        self,
+        dockerfile: str,
+        files: Mapping[str, File | str] | None = None,
+        request: BuildRequest | None = None,
+        secrets: Mapping[str, bytes] | None = None,
     ) -> Image:
-        return self.run(from_directory(self.context(dockerfile, files)), options).image
+        return self.run(from_directory(self.context(dockerfile, files)), request, secrets).image
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, Output):

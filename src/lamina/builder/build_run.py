@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from lamina.api.build import BuildRequest
 from lamina.builder.cache import Step, StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
-from lamina.builder.options import BuildOptions
 from lamina.builder.run.mount_points import MountPoints
 from lamina.builder.stage import Files, StageState
 from lamina.cancellation import Cancellation
@@ -23,6 +23,7 @@ from lamina.errors import Forbidden, NotFound, Unauthorized, Unavailable
 from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
 from lamina.images.catalog import no_such_image
 from lamina.images.image import Image
 from lamina.images.images import Images
@@ -78,12 +79,14 @@ class Work:
     """One build under way."""
 
     rooms: BuildRooms
-    options: BuildOptions
+    request: BuildRequest
     console: Console
     cache: StepCache
     file: Dockerfile
     context: BuildContext
-    platform: Platform
+    tags: tuple[Reference, ...]
+    requested_platform: Platform | None
+    secrets: Mapping[str, bytes]  # by ID
     cancellation: Cancellation
     done: list[StageState] = field(default_factory=list)
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
@@ -93,6 +96,11 @@ class Work:
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
+
+    @property
+    def platform(self) -> Platform:
+        """The platform of images without a base."""
+        return self.requested_platform or Platform.host()
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
         """Return the values that identify a step in the cache."""
@@ -104,7 +112,7 @@ class Work:
         Raise what `resolve_base` raises, and NotFound for an image that is removed meanwhile.
         """
         try:
-            image = self.rooms.resolve_base(name, platform, self.options.pull)
+            image = self.rooms.resolve_base(name, platform, self.request.pull)
         except (NotFound, Unavailable, Unauthorized, Forbidden) as error:
             near = self._near(name)
             if near is None:

@@ -6,11 +6,12 @@ Rule: moby's classic builder, builder/dockerfile/{builder,evaluator}.go of docke
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from lamina.api.build import BuildRequest
 from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
 from lamina.builder.build_run import BuildRooms, Work
 from lamina.builder.cache import StepCache
@@ -18,7 +19,6 @@ from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.failure import failed, placed
 from lamina.builder.file_sums import load_sums, save_sums
-from lamina.builder.options import BuildOptions, BuildResult
 from lamina.builder.squash import squash
 from lamina.builder.stage import StageState
 from lamina.builder.steps import perform
@@ -33,28 +33,39 @@ from lamina.dockerfile.split import Pair
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import Cancelled, InvalidInput, LaminaError
 from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.record import check_tag
 from lamina.progress import Report, ignore
 
 
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """The image that was built, tagged already, and the IDs of all stages that were built, in order."""
+
+    image: Image
+    stages: tuple[str, ...] = ()
+
+
 def build(
     context: BuildContext,
-    options: BuildOptions,
+    request: BuildRequest,
     rooms: BuildRooms,
     report: Report = ignore,
     cancellation: Cancellation = NEVER,
+    *,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> BuildResult:
     """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
 
-    The caller closes `context`. Images of steps that were done stay for the
-    cache when a later one fails. Raise InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
+    The caller closes `context`. `secrets` are those of RUN --mount, by ID. The images of finished steps stay for the
+    cache when a later step fails. Raise InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
     CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
     """
-    console = Console(report, quiet=options.quiet)
+    console = Console(report, quiet=request.quiet)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
-            work = _prepare(context, options, rooms, console, cancellation)
+            work = _prepare(context, request, rooms, console, secrets or {}, cancellation)
             work.lease = lease
             with work.closing:
                 return _Build(work).run()
@@ -70,13 +81,21 @@ def build(
 
 
 def _prepare(
-    context: BuildContext, options: BuildOptions, rooms: BuildRooms, console: Console, cancellation: Cancellation
+    context: BuildContext,
+    request: BuildRequest,
+    rooms: BuildRooms,
+    console: Console,
+    secrets: Mapping[str, bytes],
+    cancellation: Cancellation,
 ) -> Work:
-    epoch_ns(options.build_args)  # a bad one is refused before the first step
+    # Values that cannot be understood are refused before the first step.
+    epoch_ns(request.build_args)
+    tags = tuple(check_tag(Reference.parse(text).with_default_tag()) for text in request.tags)
+    platform = Platform.parse(request.platform) if request.platform else None
     file = parse(context.dockerfile)
     if context.identity and not context.sums.rows:
         context.sums = load_sums(rooms.store, context.identity)
-    file = _with_labels(_up_to_target(file, options.target), options)
+    file = _with_labels(_up_to_target(file, request.target), request.labels)
     for directive in file.directives:
         if (note := not_followed(directive)) is not None:
             console.line(f"[WARNING]: {note}")
@@ -84,10 +103,9 @@ def _prepare(
         console.line(f"[WARNING]: {warning.message}")
     if file.warnings:
         console.line("[WARNING]: Empty continuation lines will become errors in a future release.")
-    sources = [image for name in options.cache_from if (image := rooms.images.find(name)) is not None]
-    cache = StepCache(rooms.store, rooms.images, not options.no_cache, sources)
-    platform = options.platform or Platform.host()
-    return Work(rooms, options, console, cache, file, context, platform, cancellation)
+    sources = [image for name in request.cache_from if (image := rooms.images.find(name)) is not None]
+    cache = StepCache(rooms.store, rooms.images, not request.no_cache, sources)
+    return Work(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation)
 
 
 def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
@@ -101,11 +119,11 @@ def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
     return replace(file, stages=file.stages[: index + 1])
 
 
-def _with_labels(file: Dockerfile, options: BuildOptions) -> Dockerfile:
+def _with_labels(file: Dockerfile, labels: Mapping[str, str]) -> Dockerfile:
     """Add the labels of the request as LABEL instructions at the end, sorted by name."""
     added = tuple(
         Label(origin=Origin(f"LABEL {name}={value}", Lines(0, 0)), pairs=(Pair(name, value),), expand=False)
-        for name, value in sorted(options.labels.items())
+        for name, value in sorted(labels.items())
     )
     last = file.stages[-1]
     return replace(file, stages=(*file.stages[:-1], Stage(last.base, last.instructions + added)))
@@ -120,7 +138,7 @@ class _Build:
         stages = work.file.stages
         self._total = len(work.file.arguments) + sum(1 + len(stage.instructions) for stage in stages)
         values = platform_values(work.platform, Platform.host())
-        self._args = BuildArgs(work.options.build_args, values)
+        self._args = BuildArgs(work.request.build_args, values)
 
     def run(self) -> BuildResult:
         work = self._work
@@ -139,13 +157,12 @@ class _Build:
         image = last.image
         if image is None:
             raise InvalidInput("No image was generated", advice="Is your Dockerfile empty?")
-        if work.options.squash:
+        if work.request.squash:
             image = squash(work.rooms, image, last.base)
             work.console.stage_done(str(image.id))
-        tags = [check_tag(tag) for tag in work.options.tags]
         # Create it once more, with its names: a prune in between may have taken an image without names.
-        image = work.rooms.images.create(image.config, references=tags, parent=image.parent)
-        work.console.built(str(image.id), [tag.familiar() for tag in tags])
+        image = work.rooms.images.create(image.config, references=work.tags, parent=image.parent)
+        work.console.built(str(image.id), [tag.familiar() for tag in work.tags])
         return BuildResult(image, tuple(state.image_id for state in work.done))
 
     def _announce(self, text: str) -> None:
@@ -209,7 +226,7 @@ class _Build:
             advice = "Give the ARG a default, or a value with --build-arg."
             raise Problem(f"base name ({stage.base.base}) should not be blank", advice)
         platform_name = lexer.expand(stage.base.platform, values)
-        platform = Platform.parse(platform_name) if platform_name else work.options.platform
+        platform = Platform.parse(platform_name) if platform_name else work.requested_platform
         for state in reversed(work.done):
             if state.name and state.name == name.lower():
                 return state.image, state.platform

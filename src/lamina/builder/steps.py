@@ -68,7 +68,7 @@ def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by
     container = new_id()
     work.console.running(container)
     work.commit(state, step, None, state.time_ns)
-    if work.options.remove or work.options.force_remove:
+    if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
 
@@ -85,7 +85,7 @@ def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
     draft.make_directories(draft.resolve(config.working_dir))
     layer = work.rooms.store.layers.write(lambda builder: write_files(builder, draft.members(state.time_ns)))
     work.commit(state, step, layer, state.time_ns)
-    if work.options.remove or work.options.force_remove:
+    if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
 
@@ -115,4 +115,4 @@ def image_for(work: Work, name: str) -> Image | None:
         return work.done[index].image
     if name == "scratch":
         return None
-    return work.resolve(name, work.options.platform)
+    return work.resolve(name, work.requested_platform)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
+from lamina.api.build import BuildRequest
 from lamina.builder.build_run import BuildRooms
-from lamina.builder.builder import build
+from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache import forget_lost
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote
 from lamina.builder.file_sums import forget_sums
-from lamina.builder.options import BuildOptions, BuildResult
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
@@ -46,26 +47,28 @@ class Builds:
     def build(
         self,
         context: BuildContext | str | Path,
-        options: BuildOptions | None = None,
+        request: BuildRequest | None = None,
         *,
+        secrets: Mapping[str, bytes] | None = None,
         credentials: Mapping[str, Credentials] | None = None,
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Builds a context, or the directory of that name. `credentials` are by registry, for base images.
+        """Build a context, or the directory of that name.
 
-        Raises what `lamina.builder.builder.build` raises.
+        `secrets` are those of RUN --mount, by ID; `credentials` are for base images, by registry. Raise what
+        `lamina.builder.builder.build` raises.
         """
-        if not isinstance(context, BuildContext):
-            with from_directory(Path(context)) as directory:
-                return self.build(directory, options, credentials=credentials, report=report, cancellation=cancellation)
-        known = credentials or {}
+        request = request or BuildRequest()
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            return self._base(name, platform, pull, known, report, cancellation)
+            return self._base(name, platform, pull, credentials or {}, report, cancellation)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        return build(context, options or BuildOptions(), rooms, report, cancellation)
+        with ExitStack() as closing:
+            if not isinstance(context, BuildContext):
+                context = closing.enter_context(from_directory(Path(context), request.dockerfile))
+            return build(context, request, rooms, report, cancellation, secrets=secrets)
 
     def remote_context(self, url: str, dockerfile: str = "", *, cancellation: Cancellation = NEVER) -> BuildContext:
         """The context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.

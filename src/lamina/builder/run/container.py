@@ -122,13 +122,13 @@ class ContainerRunner:
 
     def _host_config(self, work: Work, network: str) -> HostConfig:
         """Return what `create` would make of the build's limits. Raise InvalidInput for those that cannot be."""
-        options = work.options
+        build = work.request
         asked = HostConfig(
-            **msgspec.structs.asdict(options.limits),
+            **msgspec.structs.asdict(build.limits),
             network_mode=network,
-            extra_hosts=options.extra_hosts,
-            shm_size=options.shm_size,
-            security_opt=options.security_opt,
+            extra_hosts=build.extra_hosts,
+            shm_size=build.shm_size,
+            security_opt=build.security_options,
             init=False,
         )
         host = limit_checks.with_swap(asked)

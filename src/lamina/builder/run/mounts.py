@@ -98,7 +98,7 @@ class MountMaker:
         return path
 
     def _secret(self, flag: MountFlag, mounts: StepMounts, number: int) -> None:
-        content = self.work.options.secrets.get(secret_id(flag))
+        content = self.work.secrets.get(secret_id(flag))
         if content is None:
             return
         if flag.env is not None:

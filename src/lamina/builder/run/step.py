@@ -69,16 +69,16 @@ def run_step(work: Work, state: StageState, instruction: Run) -> None:
     container = new_id()
     work.console.running(container)
     environment = (*state.config.env, *(f"{k}={v}" for k, v in _environment(state).items()))
-    network = instruction.network if instruction.network != "default" else work.options.network
+    network = instruction.network if instruction.network != "default" else work.request.network
     request = RunRequest(container, arguments, environment, mounts, network, command.files)
     try:
         layer = runner().run(work, state, request)
     except CommandFailed as error:
-        if work.options.force_remove:
+        if work.request.force_remove:
             work.console.removed(container)
         raise _ended_badly(error, arguments) from error
     work.commit(state, step, layer, state.time_ns)
-    if work.options.remove or work.options.force_remove:
+    if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
 
@@ -107,7 +107,7 @@ def _check(work: Work, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
     for mount in mounts:
         if mount.type == "ssh":
             raise Unsupported("RUN --mount=type=ssh is not supported yet", advice="Use a secret.")
-        if mount.type == "secret" and mount.required and secret_id(mount) not in work.options.secrets:
+        if mount.type == "secret" and mount.required and secret_id(mount) not in work.secrets:
             advice = "Secrets come from programs that use lamina.Engine as yet; without required=true it is left out."
             raise Problem(f"secret {secret_id(mount)}: not found", advice)
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from lamina.api.build import BuildRequest
+from lamina.builder.builder import BuildResult
 from lamina.builder.context.source import BuildContext, from_directory
-from lamina.builder.options import BuildOptions, BuildResult
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.decoding import config_header
@@ -22,8 +22,6 @@ from lamina.daemon.http.upload import Upload, receiving
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.engine.builds import Builds
 from lamina.errors import Forbidden, InvalidInput, Unsupported
-from lamina.formats.platform import Platform
-from lamina.formats.reference import Reference
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
 
@@ -49,7 +47,7 @@ class BuildRoutes:
 
     async def build(self, call: Call) -> web.StreamResponse:
         request = BuildRequest.from_query(call.query)
-        options = build_options(request)
+        _check_supported(request)
         credentials = config_header(call.request.headers.get("X-Registry-Config", ""))
 
         async with receiving(call) as upload:
@@ -58,7 +56,7 @@ class BuildRoutes:
             def work(report: Report, cancellation: Cancellation) -> BuildResult:
                 with open_context(cancellation) as context:
                     return self._builds.build(
-                        context, options, credentials=credentials, report=report, cancellation=cancellation
+                        context, request, credentials=credentials, report=report, cancellation=cancellation
                     )
 
             return await progress_response(call, work)
@@ -104,8 +102,8 @@ class BuildRoutes:
         )
 
 
-def build_options(request: BuildRequest) -> BuildOptions:
-    """Return what the builder is asked for. Raise InvalidInput, Unsupported."""
+def _check_supported(request: BuildRequest) -> None:
+    """Raise InvalidInput or Unsupported for choices that no build here can have."""
     if request.version == "2":
         raise Unsupported(
             "this daemon does not build with BuildKit yet", advice="Build with DOCKER_BUILDKIT=0 (version=1)"
@@ -116,21 +114,3 @@ def build_options(request: BuildRequest) -> BuildOptions:
         raise InvalidInput(f'Unsupported isolation: "{request.isolation}"', advice="Leave it out on Linux.")
     if request.security_options:
         raise InvalidInput("security options are not supported on linux")
-    return BuildOptions(
-        tags=tuple(Reference.parse(text).with_default_tag() for text in request.tags),
-        target=request.target,
-        build_args=request.build_args,
-        labels=request.labels,
-        no_cache=request.no_cache,
-        pull=request.pull,
-        squash=request.squash,
-        remove=request.remove,
-        force_remove=request.force_remove,
-        quiet=request.quiet,
-        platform=Platform.parse(request.platform) if request.platform else None,
-        cache_from=request.cache_from,
-        network=request.network or "default",
-        extra_hosts=request.extra_hosts,
-        limits=request.limits,
-        shm_size=request.shm_size,
-    )
