@@ -35,13 +35,13 @@ PIECE = 1 << 20
     lamina build -t from-stdin - < Dockerfile
 """)
 @click.argument("context", metavar="PATH|URL|-")
-@many("--add-host", "add_host", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
-@many("--build-arg", metavar="NAME=VALUE", help="Set build-time variables")
+@many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
+@many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
 @click.option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
-@switch("--force-rm", help="Always remove intermediate containers")
+@switch("--force-rm", "force_remove", help="Always remove intermediate containers")
 @click.option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
 @click.option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
@@ -51,8 +51,8 @@ PIECE = 1 << 20
 @click.option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
 @switch("--pull", help="Always look for newer base images")
 @switch("-q", "--quiet", help="Only print the image's ID")
-@click.option("--rm/--no-rm", default=True, help="Remove intermediate containers (default true)")
-@many("--security-opt", help="Security options of RUN steps")
+@click.option("--rm/--no-rm", "remove", default=True, help="Remove intermediate containers (default true)")
+@many("--security-opt", "security_options", help="Security options of RUN steps")
 @switch("--squash", help="Make one layer of the new ones")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
 @click.option("--target", default="", metavar="STAGE", help="Stage to stop at")
@@ -117,28 +117,15 @@ def _rest(head: bytes) -> Iterator[bytes]:
 
 
 def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
+    """Return the request. A flag sets the field of its name; flags without a field have no effect."""
     from lamina.api.build import BuildRequest
     from lamina.cli.run.limits import read_limits
 
-    return BuildRequest(
-        tags=flags["tags"],
-        build_args=arguments(flags["build_arg"]),
-        labels=mapping(flags["labels"]),
-        target=flags["target"],
-        platform=flags["platform"],
-        network=flags["network"],
-        cache_from=tuple(name for text in flags["cache_from"] for name in text.split(",")),
-        no_cache=flags["no_cache"],
-        pull=flags["pull"],
-        squash=flags["squash"],
-        remove=flags["rm"],
-        force_remove=flags["force_rm"],
-        extra_hosts=flags["add_host"],
-        security_options=flags["security_opt"],
-        isolation=flags["isolation"],
-        **read_limits(flags),
-        **more,
-    )
+    fields = {name: value for name, value in flags.items() if name in BuildRequest.__struct_fields__}
+    fields["build_args"] = arguments(flags["build_args"])
+    fields["labels"] = mapping(flags["labels"])
+    fields["cache_from"] = tuple(name for text in flags["cache_from"] for name in text.split(","))
+    return BuildRequest(**{**fields, **read_limits(flags), **more})
 
 
 def arguments(pairs: tuple[str, ...]) -> dict[str, str | None]:
