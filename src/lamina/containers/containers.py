@@ -43,11 +43,12 @@ __all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "Wai
 
 
 class Containers:
-    """Containers over the rooms of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
+    """The containers of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
 
-    Making it finds the containers that an earlier engine left, running or ended. Every verb raises NotFound for an
-    unknown container. `close` lets go of all; running containers stay, starts are waited for (those that hang are
-    ended), and it may be called twice.
+        id = engine.containers.create("web", Config(image="nginx")).id
+        engine.containers.start(id)
+
+    Every verb raises NotFound for an unknown container. Opening takes over the containers of an earlier engine.
     """
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
@@ -61,6 +62,7 @@ class Containers:
         recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
+        """Let running containers be, and end the starts that hang. May be called twice."""
         self._execs.close()
         self._lifecycle.close()
 
@@ -74,53 +76,53 @@ class Containers:
         *,
         recursive_read_only: bool = True,
     ) -> Created:
-        """See `Creator.create`."""
-        made = self._creator.create(
-            name,
-            config,
-            host_config or HostConfig(),
-            networking or NetworkingConfig(),
-            platform,
-            recursive_read_only=recursive_read_only,
-        )
-        self._catalog.get(made.id).publish("create")
-        return made
+        """Make a container; with None for a name it gets a random one. It does not run yet.
+
+        Read-only binds cover what is mounted below them, unless they say otherwise or `recursive_read_only` is false.
+        Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
+        """
+        host, networks = host_config or HostConfig(), networking or NetworkingConfig()
+        created = self._creator.create(name, config, host, networks, platform, recursive_read_only=recursive_read_only)
+        self._catalog.get(created.id).publish("create")
+        return created
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """See `Remover.remove`."""
+        """Remove a container; with `force` a running one, with `volumes` also its anonymous volumes.
+
+        Raises Conflict for a running one without `force`.
+        """
         container = self.get(reference)
         self._lifecycle.remove(container, force=force, volumes=volumes)
         self._execs.forget(container)
 
     def rename(self, reference: str, name: str) -> None:
-        """Raises Conflict for a name in use, InvalidInput."""
+        """Give a container another name. Raises Conflict for a name in use, InvalidInput."""
         container = self.get(reference)
         with container.lock:
-            old = container.name
-            wanted = check_name(name)
-            if wanted == old:
+            old, new = container.name, check_name(name)
+            if new == old:
                 raise InvalidInput("Renaming a container with the same name as its current name")
-            self._catalog.rename(container, wanted)
+            self._catalog.rename(container, new)
         container.publish("rename", oldName=f"/{old}")
 
     def prune(
         self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
     ) -> Pruned:
-        """Remove containers that do not run. Raise Cancelled."""
+        """Remove containers that do not run and pass the filters. Raises Cancelled before the next container."""
         return prune(self._catalog, self._rooms, self._lifecycle, filters or {}, cancellation)
 
     def get(self, reference: str) -> Container:
-        """Raises NotFound, InvalidInput where several IDs begin so."""
+        """Return the container. Raises NotFound, InvalidInput where several IDs begin so."""
         return self._catalog.get(reference)
 
     def list(
-        self,
-        *,
-        all: bool = False,
-        limit: int = 0,
-        filters: Mapping[str, Sequence[str]] | None = None,
+        self, *, all: bool = False, limit: int = 0, filters: Mapping[str, Sequence[str]] | None = None
     ) -> list[Container]:
-        """See `filters.select`."""
+        """Return the containers that pass the filters, newest first.
+
+        Only running ones, unless `all`, `limit` or a filter on state says otherwise. Raises InvalidInput for an unknown
+        filter or value, NotFound for the container that `before` or `since` names.
+        """
         return select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
 
     def summary(self, container: Container, *, size: bool = False) -> ContainerSummary:
@@ -152,15 +154,22 @@ class Containers:
         return sizes
 
     def changes(self, reference: str) -> Iterator[Change]:
-        """What the container changed in its image's files."""
+        """Return what the container changed in its image's files."""
         return self._rooms.snapshots.get(self.get(reference).id).changes()
 
     def start(self, reference: str) -> None:
-        """Start a container. See `Lifecycle.start` for what it raises."""
+        """Start a container.
+
+        Raises NotModified when it runs, Conflict when it is paused or being removed, and CommandFailed or another kind
+        when its command cannot be run; `facts["exit_code"]` is 126, 127 or 128 then.
+        """
         self._lifecycle.start(self.get(reference))
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """See `stop.stop`. Raises NotModified when it was stopped."""
+        """Send the stop signal, and SIGKILL after `timeout` seconds (-1: never); return when the container has ended.
+
+        Raises NotModified when it was stopped, Unavailable when it survives SIGKILL.
+        """
         if not stopping.stop(self.get(reference), timeout, signal):
             raise NotModified(f"container {reference} is not running")
 
@@ -169,15 +178,15 @@ class Containers:
         self._lifecycle.restart(self.get(reference), timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """See `stop.kill`. Raises InvalidInput for an unknown signal."""
+        """Send a signal; after SIGKILL, the default, wait for the end. Raises Conflict when it does not run."""
         stopping.kill(self.get(reference), stopping.parse_signal(signal))
 
     def pause(self, reference: str) -> None:
-        """Raises Conflict when it does not run or is paused."""
+        """Stop the container's processes where they are. Raises Conflict when it does not run or is paused."""
         self._lifecycle.pause(self.get(reference))
 
     def unpause(self, reference: str) -> None:
-        """Raises Conflict when it is not paused."""
+        """Let a paused container go on. Raises Conflict when it is not paused."""
         self._lifecycle.unpause(self.get(reference))
 
     def stop_all(self, timeout: int) -> None:
@@ -189,9 +198,9 @@ class Containers:
                 stop.result()
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join a network, with what `endpoint` asks for. Raises what `connect.connect` raises."""
-        joined = self._rooms.networks.get(network)
-        connect(self.get(reference), self._rooms.networks, joined, endpoint or EndpointConfig(), self.get)
+        """Let a container join a network, with what `endpoint` asks for. Raises Conflict, Forbidden, InvalidInput."""
+        target = self._rooms.networks.get(network)
+        connect(self.get(reference), self._rooms.networks, target, endpoint or EndpointConfig(), self.get)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
         """Take a container, with `force` even one that is gone, out of a network. Raises Conflict when it is not in."""
@@ -204,7 +213,7 @@ class Containers:
             self._rooms.networks.leave(reference, left.id)
 
     def update(self, reference: str, wish: UpdateConfig) -> tuple[str, ...]:
-        """Changes limits and restart policy, of a running container too; gives warnings."""
+        """Change limits and restart policy, of a running container too. Return warnings."""
         container = self.get(reference)
         warnings = update(container, wish)
         container.publish("update")
@@ -213,15 +222,21 @@ class Containers:
     def wait(
         self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER
     ) -> Future[WaitResult]:
-        """See `Container.wait`."""
+        """Return a future that ends when the condition holds: not-running, next-exit or removed.
+
+        `cancellation` cancels it. Raises InvalidInput for an unknown condition.
+        """
         return self.get(reference).wait(condition or "not-running", cancellation)
 
     def attach(self, reference: str, options: AttachOptions | None = None) -> socket.socket:
-        """See `attach.attach`."""
+        """Return a connection to the streams of a container that runs or has yet to start.
+
+        Raises Conflict for one that is paused or restarting.
+        """
         return attach(self.get(reference), self._lifecycle, options or AttachOptions())
 
     def resize(self, reference: str, height: int, width: int) -> None:
-        """Raises Conflict when it does not run."""
+        """Set the size of the container's terminal, in characters. Raises Conflict when it does not run."""
         container = self.get(reference)
         container.running_task().resize(height, width)
         container.publish("resize", height=str(height), width=str(width))
@@ -229,7 +244,10 @@ class Containers:
     def logs(
         self, reference: str, options: LogOptions | None = None, *, cancellation: Cancellation = NEVER
     ) -> Iterator[LogRecord]:
-        """See `logs.read`; the container must keep a log. `cancellation` ends following, within half a second."""
+        """Return what the container logged, oldest first. `cancellation` ends following, within half a second.
+
+        Raises InvalidInput for a container that keeps no log.
+        """
         container = self.get(reference)
         if container.record.host_config.log_config.type == "none":
             raise InvalidInput("configured logging driver does not support reading")
@@ -240,23 +258,28 @@ class Containers:
         return logs.read(container.log_path, options or LogOptions(), running, cancellation)
 
     def exec_create(self, reference: str, wish: ExecConfig) -> str:
-        """See `Execs.create`."""
+        """Note a command to be run in a running container, and return the ID of this exec.
+
+        Raises Conflict when the container does not run or is paused, InvalidInput.
+        """
         return self._execs.create(self.get(reference), wish)
 
     def exec_start(
         self, exec_id: str, *, detach: bool = False, size: tuple[int, int] | None = None
     ) -> socket.socket | None:
-        """See `Execs.start`."""
+        """Run an exec, and return a connection to its streams unless `detach`. Raises Conflict, CommandFailed."""
         return self._execs.start(exec_id, detach=detach, size=size)
 
     def exec_settle(self, exec_id: str, seconds: float) -> None:
-        """See `Execs.settle`."""
+        """Wait until an exec whose output has ended has ended too, at most so long."""
         self._execs.settle(exec_id, seconds)
 
     def exec_inspect(self, exec_id: str) -> ExecDetails:
+        """Return an exec as it is now. Raises NotFound."""
         return self._execs.inspect(exec_id)
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
+        """Set the size of an exec's terminal, in characters. Raises Conflict when it does not run."""
         self._execs.resize(exec_id, height, width)
 
     def commit(
@@ -289,11 +312,11 @@ class Containers:
         return commit(container, self._rooms, self._lifecycle, options, still=pause, cancellation=cancellation)
 
     def stat_path(self, reference: str, path: str) -> PathStat:
-        """See `archive.stat_path`."""
+        """Return what is at a path of the container. Raises NotFound."""
         return archive.stat_path(self.get(reference), self._rooms, path)
 
     def get_archive(self, reference: str, path: str, sink: BinaryIO, *, cancellation: Cancellation = NEVER) -> None:
-        """See `archive.get_archive`."""
+        """Write the file or directory at `path` to `sink`, as a tar. Raises NotFound, Cancelled."""
         container = self.get(reference)
         archive.get_archive(container, self._rooms, path, sink, cancellation)
         container.publish("archive-path")
@@ -308,7 +331,7 @@ class Containers:
         copy_owner: bool = False,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """See `archive.put_archive`."""
+        """Unpack a tar in the directory at `path`. Raises NotFound, InvalidInput, NoSpace, Cancelled."""
         container, source = self.get(reference), CheckedReader(stream, cancellation)
         archive.put_archive(container, self._rooms, path, source, no_overwrite=no_overwrite, copy_owner=copy_owner)
         container.publish("extract-to-dir")
