@@ -119,6 +119,15 @@ def test_commands_in_the_text_exist(page: Path) -> None:
     assert not unknown
 
 
+def test_files_to_touch_have_what_a_newcomer_looks_for() -> None:
+    rows = re.findall(r"^\| `([\w./-]+)` \| `(.+?)` \|", (DOCS / "development.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    missing = [
+        (file, text) for file, text in rows if not (ROOT / file).exists() or text not in (ROOT / file).read_text()
+    ]
+    assert not missing
+
+
 def test_every_promise_of_security_names_tests_that_are_there() -> None:
     """A reference is a file of tests, or a file and a function in it."""
     text = (ROOT / "SECURITY.md").read_text()
