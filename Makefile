@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help setup peers demo test check bench bench-registry clean
+.PHONY: help setup peers demo test check coverage bench bench-registry clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +34,13 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/structure
 
+## make coverage   lines and branches that tests run, in daemons and other processes too; TESTS names some of them
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
 ## make bench   a first look at speed, beside dockerd where it is installed (root)
 bench: setup
 	PYTHONPATH=tests:examples $(BIN)/python benchmarks/beside_dockerd.py
@@ -44,4 +51,4 @@ bench-registry: setup
 
 ## make clean   removes the venv and caches
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build dist
