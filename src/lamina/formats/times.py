@@ -153,6 +153,8 @@ def parse_moment(text: str) -> int:
 def _moment(day: str, clock: str, fraction: str | None, zone: str | None) -> int:
     from datetime import UTC, datetime, timedelta  # the monitors of containers, which only print times, do without it
 
+    if clock.startswith("24"):  # RFC 3339 has no such hour; Python takes it from 3.14 on
+        raise ValueError(f"{clock} is no time of a day")
     moment = datetime.fromisoformat(f"{day}T{clock}{(zone or '').upper()}")
     try:
         since_epoch = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
