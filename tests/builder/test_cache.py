@@ -165,7 +165,7 @@ def test_a_build_goes_on_when_its_images_are_removed_meanwhile(workshop: Worksho
         def meanwhile(message: Message) -> None:
             if not isinstance(message, Output) or not message.text.startswith(("Step 2", "Step 3")):
                 return
-            for item in workshop.images.list(all_images=True):
+            for item in workshop.images.list(all=True):
                 with contextlib.suppress(NotFound):
                     workshop.images.remove(str(item.image.id), force=True)
 

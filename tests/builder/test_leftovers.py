@@ -39,7 +39,7 @@ root, base = Path(sys.argv[1]), Path(sys.argv[2])
 store = Store.open(root / "store")
 images = Images(store, EventBus())
 with base.open("rb") as tar:
-    images.import_tar(tar, Reference.parse("base"), changes=["ENV PATH=/bin:/sbin"])
+    images.import_tar(tar, "base", changes=["ENV PATH=/bin:/sbin"])
 temporary = root / "temporary"
 temporary.mkdir()
 volumes = Volumes.open(store, root / "volumes", events=EventBus())

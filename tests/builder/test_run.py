@@ -17,7 +17,6 @@ from lamina.builder.run.container import ContainerRunner
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, InvalidInput, Unsupported
 from lamina.events import EventBus
-from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.progress import Message, Output
@@ -46,7 +45,7 @@ def shop(data_root: Path, busybox_tar: Path, request: pytest.FixtureRequest) -> 
         runner = ContainerRunner(driver, sandboxes, Defaults(), temporary, data_root / "mounts")
         images = Images(store, EventBus())
         with busybox_tar.open("rb") as tar:
-            images.import_tar(tar, Reference.parse("base"), changes=["ENV PATH=/bin:/sbin"])
+            images.import_tar(tar, "base", changes=["ENV PATH=/bin:/sbin"])
         rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
         yield Workshop(rooms, temporary)
         assert driver.keys() == []

@@ -58,7 +58,7 @@ def test_changes_are_shown_as_docker_shows_them(engine: Daemon, lamina: Cli, ima
     with connect(engine.host) as client:
         link = client.containers.stat_path("changed", "/c/link")
         assert link["linkTarget"] == f"/c/{SHOWN}"
-        assert client.containers.stat_path("changed", f"/{NAME}")["name"] == SHOWN
+        assert client.containers.stat_path("changed", f"/{NAME}").name == SHOWN
 
 
 def test_copying(engine: Daemon, lamina: Cli, image: str, tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from lamina.cli.contexts import ContextStore
+from lamina.cli.credentials import credentials_for
 from lamina.cli.key_values import environment, labels
 from lamina.cli.main import run
-from lamina.cli.references import auth_for, registry_of, to_auth
 from lamina.cli.settings import ConfigFile, read_settings
 from lamina.client.dial import Tls
+from lamina.client.messages import auth_of, registry_of
 from lamina.credentials import Credentials
 from lamina.errors import Conflict, InvalidInput, NotFound
 
@@ -71,7 +72,7 @@ def test_a_config_that_cannot_be_read_is_a_warning(
     assert printed.out == "default\n"
     assert printed.err.startswith(f"WARNING: Error loading config file: {path}")
     assert len(printed.err.splitlines()) == 1
-    assert auth_for(ConfigFile(clean), "registry.example/image") is None
+    assert credentials_for(ConfigFile(clean), "registry.example/image") is None
     ContextStore(clean).create("box", "tcp://box:1", "", None)
     assert run(["context", "use", "box"]) == 1
     assert "Mend or remove the file first" in capsys.readouterr().err
@@ -113,7 +114,7 @@ def test_registries_are_known_by_their_names() -> None:
         "docker.io", "docker.io", "localhost", "h:5", "r.io",
     ]  # fmt: skip
     auth = {"username": "ada", "serveraddress": "https://index.docker.io/v1/"}
-    assert to_auth("", Credentials("ada")) == to_auth("docker.io", Credentials("ada")) == auth
+    assert auth_of("", Credentials("ada")) == auth_of("docker.io", Credentials("ada")) == auth
 
 
 def test_environment_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,6 @@ from lamina.cli.commands.containers import displayed_ports
 from lamina.cli.commands.lifecycle import update
 from lamina.cli.commands.run import run
 from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
-from lamina.cli.references import split_reference
 from lamina.cli.run.flags import LIMITS
 from lamina.cli.run.limits import READERS, gpu_requests, nano_cpus, parse_device, parse_ulimit, read_limits, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount
@@ -27,6 +26,7 @@ from lamina.cli.run.networks import exposed, network_mode, parse_publish
 from lamina.cli.run.request import restart_policy, security_options
 from lamina.cli.table import natural, rfc3339_nano
 from lamina.cli.terminal.pump import DetachFilter, parse_keys
+from lamina.client.images import split_name
 from lamina.errors import InvalidInput, NotFound
 
 
@@ -149,9 +149,9 @@ def test_numbers_in_names_sort_by_value() -> None:
 
 
 def test_names_come_apart() -> None:
-    assert split_reference("a:1") == ("a", "1")
-    assert split_reference("host:5000/a") == ("host:5000/a", "")
-    assert split_reference("a@sha256:" + "0" * 64) == ("a", "sha256:" + "0" * 64)
+    assert split_name("a:1") == ("a", "1")
+    assert split_name("host:5000/a") == ("host:5000/a", "")
+    assert split_name("a@sha256:" + "0" * 64) == ("a", "sha256:" + "0" * 64)
 
 
 def test_copies_find_their_place() -> None:

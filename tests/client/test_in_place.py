@@ -9,7 +9,6 @@ import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.client import Client, connect
-from lamina.client.building import run_build
 from lamina.client.context import BuildContext, directory_context, in_place_context
 from lamina.errors import LaminaError
 from lamina.progress import ignore
@@ -37,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def built(client: Client, context: BuildContext) -> str:
-    return run_build(client.images, context, BuildRequest(no_cache=True), report=ignore)
+    return client.builds.send(context, BuildRequest(no_cache=True), credentials={}, report=ignore)
 
 
 @pytest.mark.parametrize("ignored", ["", "*.key\n", "**/*.key\n!sub/deep/*.key\nDockerfile\n.dockerignore\n"])

@@ -16,7 +16,6 @@ from lamina.containers.catalog import Catalog
 from lamina.containers.containers import Containers
 from lamina.errors import LaminaError
 from lamina.events import Event, EventBus
-from lamina.formats.reference import Reference
 from lamina.images.images import Images
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
@@ -63,7 +62,7 @@ class Rooms:
 
     def output(self, id: str) -> str:
         """Waits for the end, and gives all that was logged."""
-        self.containers.wait(id).result(20)
+        self.containers.wait(id, timeout=20)
         return "".join(record.data.decode() for record in self.containers.logs(id))
 
     def actions(self) -> list[str]:
@@ -112,7 +111,7 @@ def reopen(data_root: Path, busybox_tree: Path, program: str | None) -> Iterator
     tar = subprocess.run(["tar", "-C", str(busybox_tree), "-c", "."], stdout=subprocess.PIPE, check=True).stdout
     (data_root / "bb.tar").write_bytes(tar)
     with (data_root / "bb.tar").open("rb") as file:
-        first.images.import_tar(file, Reference.parse(f"{IMAGE}:latest"))
+        first.images.import_tar(file, f"{IMAGE}:latest")
     yield again
     rooms, closing = current.pop()
     for container in rooms.containers.list(all=True):

@@ -118,7 +118,7 @@ def test_read_only(rooms: Rooms, tmp_path: Path) -> None:
 
 def test_mount_points_are_no_changes(rooms: Rooms) -> None:
     id = rooms.run("true")
-    rooms.containers.wait(id).result(10)
+    rooms.containers.wait(id, timeout=10)
     assert list(rooms.containers.changes(id)) == []
     assert b"localhost" in (fetched(rooms, id, "/etc/hosts")["hosts"] or b"")
     other = rooms.run("ls -a / /etc")

@@ -45,14 +45,14 @@ def test_a_pids_limit_is_lifted(rooms: Rooms, limits: int) -> None:
     assert limit(id, "pids") == "none"
     rooms.containers.update(id, UpdateConfig(memory=64 << 20, memory_swap=128 << 20))
     assert limit(id, "pids") == "none"
-    assert rooms.containers.inspect(id).host_config.pids_limit == 0
+    assert rooms.containers.get(id).host_config.pids_limit == 0
 
 
 @pytest.mark.parametrize("limits", [0, -1, -2, None])
 def test_a_container_is_made_without_a_pids_limit(rooms: Rooms, limits: int | None) -> None:
     id = rooms.run("exec sleep 300", host=HostConfig(network_mode="none", pids_limit=limits))
     assert limit(id, "pids") == "none"
-    assert rooms.containers.inspect(id).host_config.pids_limit is None
+    assert rooms.containers.get(id).host_config.pids_limit is None
 
 
 def test_a_cpu_quota_is_lifted(rooms: Rooms) -> None:
@@ -77,7 +77,7 @@ def test_swap_is_lifted(rooms: Rooms) -> None:
         pytest.skip("this machine cannot limit swap")
     rooms.containers.update(id, UpdateConfig(memory_swap=-1))
     assert (limit(id, "memory"), limit(id, "swap")) == (str(64 << 20), "none")
-    assert rooms.containers.inspect(id).host_config.memory_swap == -1
+    assert rooms.containers.get(id).host_config.memory_swap == -1
 
 
 def test_a_container_is_made_without_a_swap_limit(rooms: Rooms) -> None:

@@ -100,7 +100,7 @@ def test_containers_see_them(rooms: Rooms, tmp_path: Path) -> None:
     assert (rooms.volumes.path("named") / "passwd").exists()
     names = {volume.name for volume in rooms.volumes.list()}
     assert len(names) == 2
-    mounts = {m.destination: m for m in rooms.containers.inspect(id).mounts}
+    mounts = {m.destination: m for m in rooms.containers.get(id).mounts}
     assert mounts["/h"].rw is False
     assert mounts["/anonymous"].name in names
     rooms.containers.remove(id, volumes=True)
@@ -112,7 +112,7 @@ def test_containers_see_them(rooms: Rooms, tmp_path: Path) -> None:
 @pytest.mark.root
 def test_the_first_use_keeps_owner_and_mode(rooms: Rooms) -> None:
     base = rooms.run("mkdir -m 1711 /data; echo x > /data/f; chown 7:8 /data /data/f")
-    rooms.containers.wait(base).result(10)
+    rooms.containers.wait(base, timeout=10)
     first = rooms.create("true", host=HostConfig(network_mode="none", binds=("fresh:/tmp",)))
     status = os.stat(rooms.volumes.path("fresh"))
     assert status.st_mode & 0o7777 == 0o1777
@@ -122,7 +122,7 @@ def test_the_first_use_keeps_owner_and_mode(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_read_only_root_and_volumes_from(rooms: Rooms) -> None:
     first = rooms.run("echo shared > /v/f", volumes={"/v": {}})
-    rooms.containers.wait(first).result(10)
+    rooms.containers.wait(first, timeout=10)
     host = HostConfig(network_mode="none", readonly_rootfs=True, volumes_from=(first,))
     id = rooms.run("cat /v/f; touch /x || echo no; touch /v/y && echo yes", host=host)
     lines = rooms.output(id).splitlines()
@@ -156,7 +156,7 @@ def test_no_prune_takes_a_volume_from_a_container_in_the_making(rooms: Rooms) ->
 
     def prune() -> None:
         while not ending.is_set():
-            rooms.volumes.prune()
+            rooms.volumes.prune({"all": ["true"]})
 
     pruning = threading.Thread(target=prune)
     pruning.start()

@@ -40,7 +40,7 @@ def test_a_stopped_donor_is_named_with_the_namespace_at_the_start(rooms: Rooms, 
     modes: dict[str, Any] = {"network_mode": "none", field: "container:donor"}
     host = HostConfig(**modes)
     joiner = rooms.create("true", host=host)
-    assert rooms.containers.inspect(joiner).host_config
+    assert rooms.containers.get(joiner).host_config
     assert getattr(rooms.containers.get(joiner).record.host_config, field) == f"container:{donor}"
     with pytest.raises(Conflict) as raised:
         rooms.containers.start(joiner)
@@ -72,7 +72,7 @@ def test_the_default_ipc_mode_is_the_engines(rooms: Rooms) -> None:
     containers = Containers(rooms, rooms.catalog, defaults)
     try:
         made = containers.create(None, Config(image="bb", cmd=("true",)), joining()).id
-        assert containers.inspect(made).host_config.ipc_mode == "shareable"
+        assert containers.get(made).host_config.ipc_mode == "shareable"
         containers.remove(made)
     finally:
         containers.close()

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from lamina.api.containers import Config, EndpointConfig, EndpointIpam, HostConfig, NetworkingConfig, PortHost
+from lamina.api.networks import Ipam, NetworkOptions, Subnet
 from lamina.containers.ports import parse, wanted
 from lamina.errors import Conflict, InvalidInput
-from lamina.network.model import Ipam, NetworkOptions, Subnet
 from support.waiting import eventually
 
 from .conftest import Rooms
@@ -53,7 +53,7 @@ def served(port: int) -> bytes:
 def test_a_published_port_is_reached(rooms: Rooms) -> None:
     host = HostConfig(port_bindings={"7000/tcp": (PortHost("127.0.0.1", ""),)})
     id = rooms.run("while :; do echo hello | nc -l -p 7000; done", host=host, exposed_ports={"7000/tcp": {}})
-    details = rooms.containers.inspect(id)
+    details = rooms.containers.get(id)
     port = int((details.ports["7000/tcp"] or ())[0].host_port)
     assert served(port) == b"hello\n"
     assert details.networks["bridge"].ip_address != ""
@@ -82,7 +82,7 @@ def test_files_and_addresses(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_shared_namespaces(rooms: Rooms) -> None:
     first = rooms.run("echo x > /dev/shm/x; sleep 100", host=HostConfig(ipc_mode="shareable"))
-    address = rooms.containers.inspect(first).networks["bridge"].ip_address
+    address = rooms.containers.get(first).networks["bridge"].ip_address
     host = HostConfig(network_mode=f"container:{first}", pid_mode=f"container:{first}", ipc_mode=f"container:{first}")
     text = rooms.output(
         rooms.run(

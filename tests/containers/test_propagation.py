@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lamina.api.containers import BindOptions, Config, HostConfig, MountSpec, VolumeOptions
+from lamina.api.containers import BindOptions, Config, HostConfig, MountSpec, NetworkingConfig, VolumeOptions
 from lamina.errors import InvalidInput, LaminaError
 from lamina.linux.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, mount, mountinfo, umount2
 from support.programs import need
@@ -50,7 +50,10 @@ WRITES = "(echo x > /h/top) 2>/dev/null && echo top; (echo x > /h/below/f) 2>/de
 
 def written(rooms: Rooms, host: HostConfig, *, recursive_read_only: bool = True) -> list[str]:
     config = Config(image="bb", cmd=("sh", "-c", WRITES))
-    id = rooms.containers.create(None, config, host, recursive_read_only=recursive_read_only).id
+    created = rooms.containers.create_as(
+        None, config, host, NetworkingConfig(), recursive_read_only=recursive_read_only
+    )
+    id = created.id
     rooms.containers.start(id)
     return rooms.output(id).split()
 
@@ -111,7 +114,7 @@ def test_nothing_stays_mounted_and_the_source_keeps_its_mounts(rooms: Rooms, tre
     rooms.volumes.create("vol", driver_opts={"type": "none", "device": str(tree), "o": "rbind"})
     id = rooms.create("true", host=HostConfig(network_mode="none", binds=("vol:/h",)))
     rooms.containers.start(id)
-    rooms.containers.wait(id).result(10)
+    rooms.containers.wait(id, timeout=10)
     rooms.containers.remove(id)
     rooms.volumes.remove("vol")
     assert os.path.ismount(tree / "below")
@@ -182,9 +185,9 @@ def shared_root(data_root: Path) -> Iterator[Path]:
 def test_a_bind_of_the_data_root_is_a_slave(rooms: Rooms, place: str) -> None:
     source = os.path.normpath(rooms.root / place)
     id = rooms.create("true", host=HostConfig(network_mode="none", binds=(f"{source}:/h",)))
-    assert rooms.containers.inspect(id).mounts[0].propagation == "rslave"
+    assert rooms.containers.get(id).mounts[0].propagation == "rslave"
     rooms.containers.start(id)  # as a private mount where the source propagates nothing
-    rooms.containers.wait(id).result(10)
+    rooms.containers.wait(id, timeout=10)
     for mode in ("rslave", "rshared"):
         rooms.create("true", host=HostConfig(network_mode="none", binds=(f"{source}:/h:{mode}",)))
     for mode in ("private", "rprivate", "slave", "shared"):

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from lamina.api.containers import HostConfig, RestartPolicy
-from lamina.containers.attach import AttachOptions
 from lamina.containers.catalog import BUCKET
 from lamina.formats.runconfig import Healthcheck
 from support.waiting import eventually
@@ -30,19 +29,19 @@ def test_running_containers_go_on(reopen: Callable[[], Rooms]) -> None:
     rooms = reopen()
     state = rooms.containers.get(id).state
     assert (state.status, state.pid) == ("running", pid)
-    with rooms.containers.attach(id, AttachOptions(stdin=True)) as connection:
+    with rooms.containers.attach(id, stdin=True).detach() as connection:
         connection.sendall(b"still here\n")
         assert b"still here" in connection.recv(100)
-    assert rooms.containers.wait(id).result(10).exit_code == 5
+    assert rooms.containers.wait(id, timeout=10).exit_code == 5
     rooms.containers.remove(id)
 
 
 def test_networked_containers_keep_their_place(reopen: Callable[[], Rooms]) -> None:
     rooms = reopen()
     id = rooms.run("sleep 100", host=HostConfig())
-    before = rooms.containers.inspect(id).networks["bridge"].ip_address
+    before = rooms.containers.get(id).networks["bridge"].ip_address
     rooms = reopen()
-    assert rooms.containers.inspect(id).networks["bridge"].ip_address == before != ""
+    assert rooms.containers.get(id).networks["bridge"].ip_address == before != ""
 
 
 def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:
@@ -54,7 +53,7 @@ def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:
         open_stdin=True,
         host=HostConfig(**NONE, restart_policy=RestartPolicy("always")),
     )
-    clients = [rooms.containers.attach(id, AttachOptions(stdin=True)) for id in (kept, going, again)]
+    clients = [rooms.containers.attach(id, stdin=True).detach() for id in (kept, going, again)]
     pids = [rooms.containers.get(id).state.pid for id in (kept, going, again)]
     rooms.containers.close()
     for client in clients:
@@ -111,7 +110,7 @@ def test_prepared_and_never_started(reopen: Callable[[], Rooms]) -> None:
     rooms = reopen()
     assert not (rooms.root / "exec/tasks" / id).exists()
     rooms.containers.start(id)
-    assert rooms.containers.wait(id).result(10).exit_code == 0
+    assert rooms.containers.wait(id, timeout=10).exit_code == 0
 
 
 def test_stopped_ones_stay_so(reopen: Callable[[], Rooms]) -> None:
@@ -125,7 +124,7 @@ def test_stopped_ones_stay_so(reopen: Callable[[], Rooms]) -> None:
 
 def test_what_was_removed_does_not_come_back(reopen: Callable[[], Rooms]) -> None:
     rooms = reopen()
-    container = rooms.containers.get(rooms.run("sleep 100"))
+    container = rooms.containers.live(rooms.run("sleep 100"))
     rooms.containers.remove(container.id, force=True)
     container.set_state(error="a late check")
     rooms = reopen()

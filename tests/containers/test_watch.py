@@ -132,8 +132,7 @@ def test_exec(rooms: Rooms) -> None:
     id = rooms.run("sleep 100", env=("A=b",))
     wish = ExecConfig(cmd=("sh", "-c", "echo $A $B; exit 9"), env=("B=c",), attach_stdout=True)
     exec_id = containers.exec_create(id, wish)
-    connection = containers.exec_start(exec_id)
-    assert connection is not None
+    connection = containers.exec_start(exec_id).detach()
     with connection:
         assert b"".join(iter(partial(connection.recv, 4096), b""))[8:] == b"b c\n"
     assert eventually(lambda: containers.exec_inspect(exec_id).exit_code) == 9
@@ -146,14 +145,13 @@ def test_exec(rooms: Rooms) -> None:
     sized = containers.exec_create(id, ExecConfig(cmd=("cat",), tty=True, attach_stdout=True, attach_stdin=True))
     with ThreadPoolExecutor() as pool:  # clients ask for a size while the exec starts
         early = pool.submit(containers.exec_resize, sized, 44, 155)
-        connection = containers.exec_start(sized)
-        assert connection is not None
+        connection = containers.exec_start(sized).detach()
         with connection:
             early.result(20)
             connection.sendall(b"\x04")
             eventually(lambda: containers.exec_inspect(sized).exit_code == 0)
     detached = containers.exec_create(id, ExecConfig(cmd=("touch", "/made")))
-    assert containers.exec_start(detached, detach=True) is None
+    containers.exec_detached(detached)
     eventually(lambda: containers.exec_inspect(detached).exit_code == 0)
     assert containers.stat_path(id, "/made").size == 0
     containers.pause(id)
@@ -171,16 +169,16 @@ def test_top_stats_and_update(rooms: Rooms) -> None:
     chosen = rooms.containers.top(id, "-o pid,comm")  # without -e or its like ps(1) looks at its own terminal only
     assert (chosen.titles, [row[1] for row in chosen.rows]) == (("PID", "COMMAND"), ["sleep"])
     assert len(rooms.containers.top(id, "f -ef").rows) == 1, "f does not go with -q"
-    stats = rooms.containers.stats(id)
+    stats = rooms.containers.reading(id)
     assert stats.memory_limit == 32 << 20
     assert "eth0" in stats.networks
     assert rooms.containers.update(id, UpdateConfig(memory=40 << 20, memory_swap=80 << 20)) == ()
-    assert rooms.containers.stats(id).memory_limit == 40 << 20
-    assert rooms.containers.inspect(id).host_config.memory == 40 << 20
+    assert rooms.containers.reading(id).memory_limit == 40 << 20
+    assert rooms.containers.get(id).host_config.memory == 40 << 20
     with pytest.raises(InvalidInput):
         rooms.containers.update(id, UpdateConfig(memory=1000))
     rooms.containers.stop(id, timeout=0)
-    assert rooms.containers.stats(id).usage is None
+    assert rooms.containers.reading(id).usage is None
     with pytest.raises(Conflict):
         rooms.containers.top(id)
 
@@ -196,12 +194,12 @@ def test_health_checks(rooms: Rooms) -> None:
 
     eventually(lambda: status() == "unhealthy")
     making = rooms.containers.exec_create(id, ExecConfig(cmd=("touch", "/well")))
-    rooms.containers.exec_start(making, detach=True)
+    rooms.containers.exec_detached(making)
     eventually(lambda: status() == "healthy")
-    health = rooms.containers.inspect(id).state.health
+    health = rooms.containers.get(id).state.health
     assert health is not None
     assert health.log[-1].exit_code == 0
-    assert "healthy" in rooms.containers.summary(rooms.containers.get(id)).status
+    assert "healthy" in rooms.containers.list(all=True, filters={"id": [id]})[0].status
     eventually(lambda: "health_status: healthy" in rooms.actions())
     rooms.containers.stop(id, timeout=0)
     assert status() == "unhealthy"  # nobody checks it any more
@@ -212,7 +210,7 @@ def test_health_checks(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_ps(rooms: Rooms) -> None:
     first = rooms.run("exit 3", name="first", labels={"a": "1"})
-    rooms.containers.wait(first).result(10)
+    rooms.containers.wait(first, timeout=10)
     second = rooms.run("sleep 100", name="second", volumes={"/v": {}}, exposed_ports={"80/tcp": {}})
 
     def found(**filters: str) -> list[str]:
@@ -242,7 +240,7 @@ def test_ps(rooms: Rooms) -> None:
     for wrong in ({"status": "odd"}, {"exited": "x"}, {"what": "x"}):
         with pytest.raises(InvalidInput):
             found(**wrong)
-    shown = rooms.containers.summary(rooms.containers.get(first), size=True)
+    shown = rooms.containers.list(all=True, filters={"id": [first]}, size=True)[0]
     assert (shown.image, shown.state, shown.name) == (IMAGE, "exited", "first")
     assert shown.size_root_fs is not None
     assert shown.size_rw is not None
@@ -252,7 +250,7 @@ def test_ps(rooms: Rooms) -> None:
 @pytest.mark.root
 def test_prune_and_who_uses_what(rooms: Rooms) -> None:
     ended = rooms.run("echo data > /file", volumes={"/v": {}})
-    rooms.containers.wait(ended).result(10)
+    rooms.containers.wait(ended, timeout=10)
     running = rooms.run("sleep 100")
     volume = rooms.containers.get(ended).record.mounts[0].name
     with pytest.raises(Conflict):
@@ -270,7 +268,7 @@ def test_prune_and_who_uses_what(rooms: Rooms) -> None:
 def test_no_log(rooms: Rooms) -> None:
     host = HostConfig(network_mode="none", log_config=LogConfig("none"))
     id = rooms.run("echo x", host=host)
-    rooms.containers.wait(id).result(10)
+    rooms.containers.wait(id, timeout=10)
     with pytest.raises(InvalidInput):
         rooms.containers.logs(id)
     with pytest.raises(InvalidInput):

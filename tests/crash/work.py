@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig
+from lamina.api.networks import NetworkOptions
 from lamina.client import Client, connect
 from lamina.errors import LaminaError, NotFound, Unavailable
 from support.daemons import Daemon
@@ -116,7 +117,7 @@ class Work:
         (context / "Dockerfile").write_text(f"FROM base\nCOPY . /data\n{steps}LABEL tag={tag}\n")
         network = self._random.choice(["none", "bridge"])
         request = BuildRequest(tags=(tag,), network=network, cgroup_parent=CGROUP)
-        self._ledger.made(tag, client.build(context, request).id)
+        self._ledger.made(tag, client.builds.build(context, request).image.id)
 
     def load(self, client: Client, tag: str) -> None:
         archive, image = docker_archive(tag, self._bytes())
@@ -126,8 +127,7 @@ class Work:
     def save(self, client: Client, tag: str) -> None:
         for image in client.images.list()[:2]:
             with suppress(NotFound):  # removed meanwhile
-                for _ in client.images.archive([image.id]):
-                    pass
+                client.images.save([image.id], io.BytesIO())
 
     def bring(self, client: Client, tag: str) -> None:
         client.images.import_tar([layer_tar(tag, self._bytes())], tag)
@@ -140,7 +140,7 @@ class Work:
             client.containers.wait(container)
         else:
             client.containers.put_archive(container, "/", [layer_tar(tag, self._bytes())])
-        self._ledger.made(tag, client.images.commit(container, tag).id)
+        self._ledger.made(tag, client.containers.commit(container, tag).id)
         client.containers.remove(container, force=True, volumes=True)
 
     def _container(self, client: Client, name: str, command: str, *, label: str = "", remove: bool = False) -> str:
@@ -175,7 +175,7 @@ class Work:
     def network(self, client: Client, tag: str) -> None:
         self._bridges += 1
         name = f"{BRIDGES}{self._seed.replace('-', 'w')}n{self._bridges}"
-        client.networks.create(tag, Options={BRIDGE_NAME: name})
+        client.networks.create(tag, NetworkOptions(options={BRIDGE_NAME: name}))
         with suppress(NotFound):  # another has pruned it
             client.networks.remove(tag)
 
@@ -194,7 +194,7 @@ class Work:
     def prune(self, client: Client, tag: str) -> None:
         ways: list[Callable[[], object]] = [
             lambda: client.images.prune(),
-            lambda: client.prune_build_cache(all=True),
+            lambda: client.builds.prune(all=True),
             lambda: client.containers.prune({"label": [PASSING]}),
             lambda: client.networks.prune(),
         ]

@@ -15,7 +15,8 @@ from urllib.parse import quote
 import msgspec.inspect as types
 
 from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
-from lamina.daemon.routes.networks import Connection, CreateBody
+from lamina.api.networks import NetworkBody
+from lamina.daemon.routes.networks import Connection
 from lamina.daemon.routes.volumes import CreateBody as VolumeBody
 
 _TEXTS = (
@@ -84,7 +85,7 @@ ENDPOINTS = (
     Endpoint("POST", "/build/prune", "all filters keep-storage"),
     Endpoint("GET", "/networks", "filters"),
     Endpoint("GET", "/networks/{}", "verbose scope"),
-    Endpoint("POST", "/networks/create", "", (CreateBody,)),
+    Endpoint("POST", "/networks/create", "", (NetworkBody,)),
     Endpoint("POST", "/networks/{}/connect", "", (Connection, EndpointConfig)),
     Endpoint("POST", "/networks/{}/disconnect", "", (Connection,)),
     Endpoint("POST", "/networks/prune", "filters"),

@@ -261,7 +261,7 @@ def test_a_mirror_tells_of_images_as_well(start: Start, store: Store) -> None:
         assert inspect(client, at(origin, "b:1")).document.digest == pushed.digest
     origin.stop()
     registries = Registries(store, Images(store, EventBus()), settings)
-    assert len(registries.pull(at(origin, "a"), all_tags=True)) == 2
+    assert len(registries.pull(str(at(origin, "a")), all_tags=True)) == 2
 
 
 def test_search_looks_through_the_catalog_where_there_is_no_search(registry: Running, client: RegistryClient) -> None:

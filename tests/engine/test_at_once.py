@@ -51,8 +51,8 @@ def test_builds_prunes_and_removals(engine: Engine, tmp_path: Path) -> None:
             failures.append(error)
 
     def build(chance: random.Random) -> None:
-        request = BuildRequest(tags=(chance.choice(TAGS),), no_cache=chance.random() < 0.3)
-        assert len(engine.builds.build(chance.choice(contexts), request).image.layers) == 3
+        options = BuildRequest(tags=(chance.choice(TAGS),), no_cache=chance.random() < 0.3)
+        assert len(engine.builds.build(chance.choice(contexts), options).image.layers) == 3
 
     def remove(chance: random.Random) -> None:
         with suppress(NotFound):
@@ -75,5 +75,5 @@ def test_builds_prunes_and_removals(engine: Engine, tmp_path: Path) -> None:
     assert set(done) == set(works)
     assert list(engine.store.verify()) == []
     engine.images.prune({"dangling": ["false"]})
-    assert engine.images.list(all_images=True) == []
+    assert engine.images.list(all=True) == []
     assert [path for place in ("blobs", "layers", "ingest") for path in (engine.root / place).rglob("*.*")] == []

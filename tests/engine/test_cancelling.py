@@ -9,17 +9,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.cancellation import Cancellation
-from lamina.containers.logs import LogOptions
 from lamina.engine import Engine
 from lamina.errors import Cancelled
-from lamina.formats.reference import Reference
 from lamina.progress import Message, Output
 from support.stalling import StallingRegistry, stalling_registry
 from support.tars import tar
@@ -61,16 +59,16 @@ def random_tar(size: int) -> bytes:
 
 
 def test_a_pull_in_mid_blob(engine: Engine, registry: StallingRegistry) -> None:
-    reference = Reference.parse(f"{registry.address}/a")
+    reference = f"{registry.address}/a"
     cancelled_when(registry.stalled, lambda token: engine.registries.pull(reference, cancellation=token))
     assert registry.left.wait(SOON)
-    assert engine.images.list(all_images=True) == []
+    assert engine.images.list(all=True) == []
     assert content(engine) == []
     assert list(engine.store.verify()) == []
 
 
 def test_a_push_in_mid_blob(engine: Engine, registry: StallingRegistry) -> None:
-    reference = Reference.parse(f"{registry.address}/a:1")
+    reference = f"{registry.address}/a:1"
     engine.images.import_tar(io.BytesIO(random_tar(48 << 20)), reference)
     before = sorted(path.name for path in engine.root.rglob("*") if path.is_file())
     cancelled_when(registry.stalled, lambda token: engine.registries.push(reference, cancellation=token))
@@ -86,7 +84,7 @@ def test_ctrl_c_in_the_program_itself_ends_a_pull(engine: Engine, registry: Stal
     pressing = threading.Thread(target=interrupt)
     pressing.start()
     with pytest.raises(KeyboardInterrupt):
-        engine.registries.pull(Reference.parse(f"{registry.address}/a"))
+        engine.registries.pull(f"{registry.address}/a")
     pressing.join()
     assert registry.left.wait(SOON)
 
@@ -121,13 +119,13 @@ def test_reading_an_archive(engine: Engine, verb: str) -> None:
         data = tar({"layer.tar": data, "manifest.json": b"[]"})
     with pytest.raises(Cancelled, match="the caller went away"):
         VERBS[verb](engine, Halting(data, token), token)
-    assert engine.images.list(all_images=True) == []
+    assert engine.images.list(all=True) == []
     assert content(engine) == []
 
 
 def test_saving(engine: Engine) -> None:
     token = Cancellation()
-    engine.images.import_tar(io.BytesIO(random_tar(8 << 20)), Reference.parse("a"))
+    engine.images.import_tar(io.BytesIO(random_tar(8 << 20)), "a")
     written: list[int] = []
 
     class Sink:
@@ -137,7 +135,7 @@ def test_saving(engine: Engine) -> None:
             return len(data)
 
     with pytest.raises(Cancelled):
-        engine.images.save(["a"], Sink(), cancellation=token)
+        engine.images.save(["a"], cast(IO[bytes], Sink()), cancellation=token)
     assert len(written) == 1
 
 
@@ -149,14 +147,14 @@ def test_a_prune_that_is_cancelled_removes_nothing_more(engine: Engine, room: st
     engine.volumes.create("kept")
     with pytest.raises(Cancelled):
         getattr(engine, room).prune(cancellation=token)
-    assert len(engine.images.list(all_images=True)) == 1
+    assert len(engine.images.list(all=True)) == 1
     assert len(engine.volumes.list()) == 1
 
 
 @pytest.fixture
 def runnable(engine: Engine, busybox_tar: Path) -> Engine:
     with busybox_tar.open("rb") as file:
-        engine.images.import_tar(file, Reference.parse("base"))
+        engine.images.import_tar(file, "base")
     return engine
 
 
@@ -175,7 +173,7 @@ def test_a_silent_run_of_a_build(runnable: Engine, tmp_path: Path) -> None:
         begun,
         lambda token: runnable.builds.build(folder, BuildRequest(network="none"), report=report, cancellation=token),
     )
-    assert len(runnable.images.list(all_images=True)) == 1
+    assert len(runnable.images.list(all=True)) == 1
     assert list((runnable.root / "temporary").iterdir()) == []
 
 
@@ -194,11 +192,12 @@ def test_the_verbs_of_a_container(runnable: Engine) -> None:
     try:
         eventually(lambda: any(record.data == b"ready\n" for record in containers.logs(id)))
         token = Cancellation()
-        waiting = containers.wait(id, cancellation=token)
-        lines = containers.logs(id, LogOptions(follow=True), cancellation=token)
+        waiting = containers.waiting(id, cancellation=token)
+        lines = containers.logs(id, follow=True, cancellation=token)
         assert next(lines).data == b"line\n"
         token.cancel()
-        assert waiting.cancelled()
+        with pytest.raises(Cancelled):
+            waiting.result(10)
         assert [record.data for record in lines] in ([], [b"ready\n"])
         for verb in (
             lambda: containers.export(id, io.BytesIO(), cancellation=token),
@@ -210,6 +209,6 @@ def test_the_verbs_of_a_container(runnable: Engine) -> None:
             with pytest.raises(Cancelled):
                 verb()
         assert containers.get(id).state.status == "running"
-        assert len(runnable.images.list(all_images=True)) == 1
+        assert len(runnable.images.list(all=True)) == 1
     finally:
         containers.remove(id, force=True)

@@ -16,7 +16,6 @@ from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.builder.cache import BUCKET
 from lamina.engine import Engine
 from lamina.errors import Conflict, NotFound, Unavailable
-from lamina.formats.reference import Reference
 
 
 @pytest.fixture
@@ -54,12 +53,12 @@ def test_a_closed_engine_lets_go_and_may_be_closed_again(tmp_path: Path) -> None
 def test_a_registry_that_cannot_be_reached_is_told_with_the_image(engine: Engine, context: Path) -> None:
     name = "localhost:1/job:v1"
     with pytest.raises(Unavailable, match=f"^cannot pull {name}: "):
-        engine.registries.pull(Reference.parse(name))
+        engine.registries.pull(name)
     with pytest.raises(Unavailable, match=f"^cannot inspect {name}: "):
-        engine.registries.inspect(Reference.parse(name))
+        engine.registries.inspect(name)
     engine.builds.build(context, BuildRequest(tags=(name,)))
     with pytest.raises(Unavailable, match=f"^cannot push {name}: "):
-        engine.registries.push(Reference.parse(name))
+        engine.registries.push(name)
     (context / "Dockerfile").write_text("FROM localhost:1/job:v2\n")
     with pytest.raises(Unavailable, match=r"cannot pull localhost:1/job:v2: ") as caught:
         engine.builds.build(context)
@@ -71,12 +70,12 @@ def test_a_registry_that_cannot_be_reached_is_told_with_the_image(engine: Engine
 def test_a_closed_engine_leaves_no_folder_of_its_own_below_run(tmp_path: Path, busybox_tar: Path) -> None:
     with Engine(tmp_path / "data") as engine:
         with busybox_tar.open("rb") as tar:
-            engine.images.import_tar(tar, Reference.parse("base"))
+            engine.images.import_tar(tar, "base")
         host = HostConfig(network_mode="none")
         config = Config(image="base", cmd=("true",))
         container = engine.containers.create(None, config, host, NetworkingConfig())
         engine.containers.start(container.id)
-        assert engine.containers.wait(container.id).result(30).exit_code == 0
+        assert engine.containers.wait(container.id, timeout=30).exit_code == 0
         assert list(engine.exec_root.iterdir())
     assert not engine.exec_root.exists()
 
@@ -115,10 +114,10 @@ def test_an_import_from_an_address(engine: Engine, tmp_path: Path) -> None:
         threads.submit(server.serve_forever)
         try:
             address = f"http://127.0.0.1:{server.server_address[1]}"
-            image = engine.registries.import_url(f"{address}/root.tar.gz", Reference.parse("fetched:1"))
+            image = engine.registries.import_url(f"{address}/root.tar.gz", "fetched:1")
             assert image.comment == f"Imported from {address}/root.tar.gz"
             with pytest.raises(NotFound, match=rf"cannot fetch {address}/none: status 404"):
-                engine.registries.import_url(f"{address}/none", None)
+                engine.registries.import_url(f"{address}/none")
         finally:
             server.shutdown()
 
@@ -142,6 +141,6 @@ def test_volumes_of_containers_are_in_use_before_the_containers_are_opened(engin
     with Engine(engine.root, engine.exec_root) as again:
         with pytest.raises(Conflict, match=id):
             again.volumes.remove("data", force=True)
-        assert again.volumes.prune() == ([], 0)
+        assert again.volumes.prune({"all": ["true"]}) == ((), 0)
         again.containers.remove(id)
         again.volumes.remove("data")

@@ -18,6 +18,7 @@ from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor
 from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
+from lamina.images.archive.save import copy_to
 from lamina.images.image import Image
 from lamina.progress import Message, Output, Status
 from support.gallery import Gallery
@@ -26,11 +27,12 @@ from support.tars import tar
 
 def saved(gallery: Gallery, *names: str, docker_archive: bool = True) -> bytes:
     sink = io.BytesIO()
-    gallery.images.save(names, sink, docker_archive=docker_archive)
+    with gallery.images.archive(names, docker_archive=docker_archive) as pieces:
+        copy_to(pieces, sink.write)
     return sink.getvalue()
 
 
-def loaded(gallery: Gallery, archive: bytes, platform: Platform | None = None) -> list[str]:
+def loaded(gallery: Gallery, archive: bytes, platform: str = "") -> list[str]:
     """Load; gives the lines for people."""
     messages: list[Message] = []
     gallery.images.load(io.BytesIO(archive), platform=platform, report=messages.append)
@@ -189,10 +191,10 @@ def test_of_several_platforms_one_is_taken(gallery: Gallery, nested: bool) -> No
     archive, (arm, host) = layout((ARM, b"arm"), (HOST, b"host"), name="example.com/app:1", nested=nested)
     assert loaded(gallery, archive) == ["Loaded image: example.com/app:1"]
     assert gallery.images.get("example.com/app:1").id == host.digest
-    loaded(gallery, archive, platform=ARM)
+    loaded(gallery, archive, platform=str(ARM))
     assert gallery.images.get("example.com/app:1").id == arm.digest
     with pytest.raises(NotFound):
-        loaded(gallery, archive, platform=Platform("linux", "s390x"))
+        loaded(gallery, archive, platform="linux/s390x")
 
 
 def test_what_the_other_platforms_brought_is_not_kept(gallery: Gallery) -> None:

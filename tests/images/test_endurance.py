@@ -77,7 +77,7 @@ def test_killed_at_any_moment_images_are_whole_or_not_there(data_root: Path, gal
         steps = [line for line in said if not line.startswith("sha256:")]
         with open_gallery(data_root) as gallery:
             assert list(gallery.store.verify()) == []
-            images = gallery.images.list(all_images=True)
+            images = gallery.images.list(all=True)
             assert imported <= {str(item.image.id) for item in images}, "an import that was reported done is gone"
             if steps and steps[-1] == "loaded":
                 assert gallery.names(reference=["app"]) == ["app:1"]
@@ -144,7 +144,7 @@ def test_many_threads_make_load_and_remove_the_same_images(gallery: Gallery, gal
     for thread in threads:
         thread.join()
     assert failures == []
-    for item in gallery.images.list(all_images=True):
+    for item in gallery.images.list(all=True):
         for layer in item.image.layers:
             gallery.store.layers.verify(layer.diff_id)
     gallery.images.prune({"dangling": ["false"]})

@@ -15,10 +15,9 @@ import zstandard
 from lamina.errors import InvalidInput
 from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
-from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.config_changes import inherit
-from lamina.images.create import CommitOptions
+from lamina.images.create import CommitOptions, import_tar
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer_writer import LayerBuilder
 from support.gallery import Gallery
@@ -35,10 +34,10 @@ ROOT = tar({"bin/sh": b"#!", "etc/passwd": b"root:x:0:0::/:/bin/sh\n"})
 def test_import(gallery: Gallery, compress: Callable[[bytes], bytes]) -> None:
     image = gallery.images.import_tar(
         io.BytesIO(compress(ROOT)),
-        Reference.parse("base"),
+        "base",
         message="from a tar",
         changes=['CMD ["/bin/sh"]', "ENV A=1"],
-        platform=Platform.parse("linux/arm64"),
+        platform="linux/arm64",
     )
     assert image.config.diff_ids == (Digest.of(ROOT),)
     assert image.config.config == RunConfig(cmd=("/bin/sh",), env=("A=1",))
@@ -50,7 +49,18 @@ def test_import(gallery: Gallery, compress: Callable[[bytes], bytes]) -> None:
 
 
 def test_import_with_a_given_time_is_reproducible(gallery: Gallery) -> None:
-    made = [gallery.images.import_tar(io.BytesIO(ROOT), created="2024-01-01T00:00:00Z") for _ in range(2)]
+    made = [
+        import_tar(
+            gallery.images.catalog,
+            io.BytesIO(ROOT),
+            None,
+            message="",
+            changes=(),
+            platform=None,
+            created="2024-01-01T00:00:00Z",
+        )
+        for _ in range(2)
+    ]
     assert made[0].id == made[1].id
     assert made[0].created == "2024-01-01T00:00:00Z"
 

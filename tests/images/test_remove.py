@@ -177,4 +177,4 @@ def test_a_parent_that_went_meanwhile_is_no_parent(gallery: Gallery) -> None:
     assert app.parent is None
     assert list(gallery.store.verify()) == []
     gallery.images.remove("app")
-    assert gallery.images.list(all_images=True) == []
+    assert gallery.images.list(all=True) == []

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lamina.api.networks import Ipam, NetworkOptions, Subnet
 from lamina.network.addresses import mac_of
-from lamina.network.model import EndpointOptions, Ipam, NetworkOptions, PortBinding, Subnet
+from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
 from lamina.store.store import Store
 from network.attacks import Wire, command, intruder, route_loopback_through, router_advertisement, udp_frame

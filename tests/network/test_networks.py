@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from lamina.api.networks import Ipam, NetworkOptions, Subnet
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
-from lamina.network.model import EndpointOptions, Ipam, NetworkOptions, PortBinding, Subnet
+from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
 from lamina.store.store import Store
 from network.talk import ask, echo_server, in_namespace
@@ -175,9 +176,9 @@ def test_a_network_with_endpoints_stays(networks: Networks) -> None:
 
     with pytest.raises(Forbidden, match="active endpoints"):
         networks.remove("mine")
-    assert networks.prune() == []
+    assert networks.prune().removed == ()
     networks.leave("one", "mine")
-    assert networks.prune() == ["mine"]
+    assert networks.prune().removed == ("mine",)
 
 
 def test_a_second_network_can_be_joined_and_left(networks: Networks) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.network.model import Ipam, Network, PortBinding, Subnet
+from lamina.api.networks import Ipam, Subnet
+from lamina.network.model import Network, PortBinding
 from lamina.network.ruleset import Ruleset
 
 

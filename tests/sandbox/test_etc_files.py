@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lamina.api.networks import Subnet
 from lamina.errors import Conflict, InvalidInput
 from lamina.network.addresses import choose_address, complete, free_subnet, mac_of, parse_subnet
-from lamina.network.model import Subnet
 from lamina.sandbox.etc_files import hosts, resolv_conf
 
 HOST = "# made by hand\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch example.org local\noptions ndots:2\n"

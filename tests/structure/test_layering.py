@@ -22,6 +22,7 @@ ORDER = [
     "credentials",
     "dockerfile",
     "api",
+    "types",
     "linux",
     "layers",
     "store",
@@ -51,7 +52,17 @@ EDGES = {
         "linux",
         "distribution",
     },
-    "client": {"errors", "progress", "formats", "dockerfile", "api", "linux"},
+    "client": {
+        "errors",
+        "progress",
+        "formats",
+        "dockerfile",
+        "api",
+        "linux",
+        "cancellation",
+        "credentials",
+        "types",
+    },
     "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "api", "linux", "client"},
 }
 

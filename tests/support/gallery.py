@@ -63,7 +63,7 @@ class Gallery:
 
     def names(self, all_images: bool = False, **filters: Sequence[str]) -> list[str]:
         """The first tags of the images that a list shows, `<none>` for those without."""
-        listed = self.images.list(all_images=all_images, filters=filters)
+        listed = self.images.list(all=all_images, filters=filters)
         return [item.references[0].familiar() if item.references else "<none>" for item in listed]
 
     def events(self) -> list[tuple[str, str, str]]:

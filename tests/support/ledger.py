@@ -10,7 +10,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from lamina.client import Client, Image
+from lamina.client import Client
+from lamina.client.image_documents import Image
 from lamina.errors import NotFound
 
 
@@ -87,7 +88,10 @@ def verify(client: Client, images: Iterable[Image]) -> None:
     wanted = {image.id for image in images}
     if not wanted:
         return
-    with tarfile.open(fileobj=io.BytesIO(b"".join(client.images.archive(sorted(wanted))))) as archive:
+    saved = io.BytesIO()
+    client.images.save(sorted(wanted), saved)
+    saved.seek(0)
+    with tarfile.open(fileobj=saved) as archive:
         digests: dict[str, str] = {}
         for item in json.loads(_read(archive, "manifest.json")):
             config = _read(archive, item["Config"])
@@ -120,5 +124,5 @@ def empty(client: Client) -> None:
                 continue  # a tag of an image that went with another
     client.volumes.prune({"all": ["true"]})
     client.images.prune({"dangling": ["false"]})
-    client.prune_build_cache(all=True)
+    client.builds.prune(all=True)
     assert client.images.list(all=True) == []

@@ -14,6 +14,8 @@ from lamina.store.store import Store
 from lamina.volumes.volume import Volume, volume_mount
 from lamina.volumes.volumes import Volumes
 
+EVERY = {"all": ["true"]}
+
 
 @pytest.fixture
 def store(data_root: Path) -> Iterator[Store]:
@@ -27,7 +29,7 @@ def volumes(store: Store, data_root: Path) -> Volumes:
 
 
 def test_a_named_volume_is_a_directory_that_stays(volumes: Volumes, store: Store, data_root: Path) -> None:
-    volumes.create("data", {"for": "tests"})
+    volumes.create("data", labels={"for": "tests"})
     (volumes.path("data") / "file").write_text("kept")
 
     again = Volumes.open(store, data_root / "volumes")
@@ -37,7 +39,7 @@ def test_a_named_volume_is_a_directory_that_stays(volumes: Volumes, store: Store
 
 
 def test_creating_twice_gives_the_same_volume(volumes: Volumes) -> None:
-    assert volumes.create("data", {"a": "1"}) == volumes.create("data", {"b": "2"})
+    assert volumes.create("data", labels={"a": "1"}) == volumes.create("data", labels={"b": "2"})
 
 
 def test_without_a_name_a_volume_is_anonymous(volumes: Volumes) -> None:
@@ -60,7 +62,7 @@ def test_a_volume_in_use_stays_and_the_message_names_its_users(store: Store, dat
 
     with pytest.raises(Conflict, match="c0ffee"):
         volumes.remove("data")
-    assert volumes.prune() == ([], 0)
+    assert volumes.prune(EVERY) == ((), 0)
     assert volumes.get("data")
 
 
@@ -77,10 +79,10 @@ def test_a_removed_volume_is_gone_with_its_files(volumes: Volumes) -> None:
 
 
 def test_prune_counts_bytes_and_spares_what_it_is_told_to(volumes: Volumes) -> None:
-    volumes.create("kept")
+    volumes.create("kept", labels={"keep": "yes"})
     (volumes.path(volumes.create("gone").name) / "file").write_bytes(b"x" * 1000)
 
-    names, freed = volumes.prune(lambda volume: volume.name == "kept")
+    names, freed = volumes.prune({**EVERY, "label!": ["keep"]})
 
     assert list(names) == ["gone"]
     assert freed == 1000
@@ -184,13 +186,13 @@ def test_a_volume_may_be_made_again_while_it_is_removed(volumes: Volumes) -> Non
 def test_what_is_promised_to_a_container_in_the_making_stays(volumes: Volumes) -> None:
     volumes.create("old")
     volumes.promise("old", "c0ffee")
-    fresh = volumes.create(promised="c0ffee").name
-    assert volumes.prune()[0] == []
+    fresh = volumes.create_promised("c0ffee", None, {}, {}).name
+    assert volumes.prune(EVERY).removed == ()
     with pytest.raises(Conflict, match="c0ffee"):
         volumes.remove("old")
     volumes.settle("c0ffee")
     volumes.settle("c0ffee")
-    assert set(volumes.prune()[0]) == {"old", fresh}
+    assert set(volumes.prune(EVERY).removed) == {"old", fresh}
     with pytest.raises(NotFound):
         volumes.promise("old", "c0ffee")
 

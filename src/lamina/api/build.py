@@ -8,6 +8,7 @@ import msgspec
 
 from lamina.api.containers import Resources, Ulimit
 from lamina.api.query import Query, parse_flag, parse_json, parse_number, write_json
+from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64
 
 # Attributes whose parameter has another name. All others are called alike, without the underscores.
@@ -68,6 +69,9 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     security_options: tuple[str, ...] = ()
     isolation: str = ""
     version: str = ""
+
+    def __post_init__(self) -> None:
+        check_lists(self)
 
     @property
     def limits(self) -> Resources:

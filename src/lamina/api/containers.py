@@ -11,6 +11,7 @@ import msgspec
 
 from lamina.errors import InvalidInput
 from lamina.formats.document import spelled, without_nulls
+from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64, RunConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -148,6 +149,9 @@ class TmpfsOptions(msgspec.Struct, frozen=True, rename="pascal"):
     mode: Int64 = 0
     options: tuple[tuple[str, ...], ...] = ()
 
+    def __post_init__(self) -> None:
+        check_lists(self)
+
 
 class ImageOptions(msgspec.Struct, frozen=True, rename="pascal"):
     """The part of an image's files that is mounted; "" for all of them."""
@@ -178,6 +182,9 @@ class DeviceRequest(msgspec.Struct, frozen=True, rename="pascal"):
     capabilities: tuple[tuple[str, ...], ...] = ()
     options: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        check_lists(self)
+
 
 class Resources(msgspec.Struct, frozen=True, rename="pascal"):
     """Limits; 0 means not set. Memory in bytes, `nano_cpus` in billionths of a CPU."""
@@ -207,6 +214,9 @@ class Resources(msgspec.Struct, frozen=True, rename="pascal"):
     oom_kill_disable: bool | None = None
     pids_limit: Int64 | None = None
     ulimits: tuple[Ulimit, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_lists(self)
 
 
 class HostConfig(Resources, frozen=True, rename="pascal"):
@@ -267,6 +277,9 @@ class EndpointIpam(msgspec.Struct, frozen=True, rename="pascal"):
     ipv6_address: str = msgspec.field(name="IPv6Address", default="")
     link_local_ips: tuple[str, ...] = msgspec.field(name="LinkLocalIPs", default=())
 
+    def __post_init__(self) -> None:
+        check_lists(self)
+
 
 class EndpointConfig(msgspec.Struct, frozen=True, rename="pascal"):
     """What a container asks of its place in one network."""
@@ -277,6 +290,9 @@ class EndpointConfig(msgspec.Struct, frozen=True, rename="pascal"):
     mac_address: str = ""
     driver_opts: dict[str, str] = {}
     gw_priority: Int64 = 0
+
+    def __post_init__(self) -> None:
+        check_lists(self)
 
 
 class NetworkingConfig(msgspec.Struct, frozen=True, rename="pascal"):
@@ -299,3 +315,6 @@ class ExecConfig(msgspec.Struct, frozen=True, rename="pascal"):
     attach_stderr: bool = False
     detach_keys: str = ""
     console_size: tuple[Int64, Int64] | None = None
+
+    def __post_init__(self) -> None:
+        check_lists(self)

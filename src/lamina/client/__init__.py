@@ -3,21 +3,6 @@
 from lamina.client.address import Address, parse_address
 from lamina.client.client import Client, connect
 from lamina.client.dial import Tls
-from lamina.client.documents import Container, Created, Document, Image, Network, Pruned, Volume
-from lamina.client.stream import Stream
+from lamina.client.documents import Document
 
-__all__ = [
-    "Address",
-    "Client",
-    "Container",
-    "Created",
-    "Document",
-    "Image",
-    "Network",
-    "Pruned",
-    "Stream",
-    "Tls",
-    "Volume",
-    "connect",
-    "parse_address",
-]
+__all__ = ["Address", "Client", "Document", "Tls", "connect", "parse_address"]

@@ -1,31 +1,30 @@
-"""The client of one daemon: its rooms `images`, `containers`, `networks` and `volumes`, and the verbs on the whole."""
+"""The client of one daemon: its rooms, and the verbs on the whole."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.client.address import Address, default_socket, parse_address
+from lamina.client.builds import Builds
 from lamina.client.containers import Containers
 from lamina.client.dial import Tls
-from lamina.client.documents import Image
 from lamina.client.images import Images
-from lamina.client.messages import Auth
 from lamina.client.networks import Networks
+from lamina.client.registries import Registries
 from lamina.client.transport import Transport
 from lamina.client.volumes import Volumes
-from lamina.progress import Report, ignore
-
-if TYPE_CHECKING:
-    from lamina.api.build import BuildRequest
-    from lamina.api.containers import EndpointConfig
 
 
 class Client:
     """Speaks the Engine API with a daemon, lamina's or Docker's. Thread-safe; a context manager that closes itself.
 
+        with lamina.connect() as client:
+            print([image.tags for image in client.images.list()])
+
+    Its rooms are `images`, `containers`, `builds`, `registries`, `networks` and `volumes`, with the verbs of an Engine.
     Nothing is sent before the first verb, so making a Client never fails for want of a daemon. `version` fixes the API
     version instead of negotiating it; `timeout` limits connecting, in seconds.
     """
@@ -41,9 +40,11 @@ class Client:
     ) -> None:
         self.transport = Transport(address, tls, version, timeout, headers)
         self.images = Images(self.transport)
-        self.containers = Containers(self.transport)
+        self.containers = Containers(self.transport, self.images)
         self.networks = Networks(self.transport)
         self.volumes = Volumes(self.transport)
+        self.registries = Registries(self.transport, self.images)
+        self.builds = Builds(self.transport, self.images, lambda: self.reads_in_place)
 
     def __enter__(self) -> Client:
         return self
@@ -92,77 +93,11 @@ class Client:
         since: str | None = None,
         until: str | None = None,
         filters: Mapping[str, Sequence[str]] | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> Iterator[dict[str, Any]]:
         """What happens, as it happens, until `until` (seconds since the epoch, as text) or until closed."""
         query = {"since": since, "until": until, "filters": filters or None}
-        return self.transport.lines("GET", "/events", query)
-
-    def build(
-        self,
-        context: str | os.PathLike[str],
-        request: BuildRequest | None = None,
-        *,
-        report: Report = ignore,
-        auths: Mapping[str, Auth] | None = None,
-    ) -> Image:
-        """Build the directory `context` with the classic builder, and return the image.
-
-        Raise CommandFailed when a step fails, InvalidInput for a wrong Dockerfile.
-        """
-        from lamina.api.build import BuildRequest
-        from lamina.client.building import run_build
-        from lamina.client.context import directory_context, in_place_context
-
-        make = in_place_context if self.reads_in_place else directory_context
-        chosen = request or BuildRequest()
-        sent = make(os.fspath(context), chosen.dockerfile)
-        image = run_build(self.images, sent, chosen, report=report, auths=lambda: auths or {})
-        return self.images.get(image)
-
-    def pull(self, reference: str, **options: Any) -> Image:
-        """Bring an image from its registry; without a tag, `latest`. `options` are those of `images.pull`."""
-        from lamina.formats.reference import Reference
-
-        known = Reference.parse(reference).with_default_tag()
-        self.images.pull(known.familiar_name, str(known.digest or known.tag), **options)
-        return self.images.get(reference)
-
-    def push(self, reference: str, **options: Any) -> None:
-        """Send an image to the registry its name tells. `options` are those of `images.push`."""
-        from lamina.formats.reference import Reference
-
-        known = Reference.parse(reference).with_default_tag()
-        self.images.push(known.familiar_name, known.tag or "", **options)
-
-    def login(self, auth: Auth) -> dict[str, Any]:
-        """Try credentials at a registry: `{"Status": …, "IdentityToken": …}`. Raises Unauthorized."""
-        return dict(self.transport.json("POST", "/auth", json_body=dict(auth)) or {})
-
-    def commit(self, container: str, reference: str = "", **options: Any) -> Image:
-        """An image of what a container changed. `options` are those of `images.commit`."""
-        from lamina.formats.reference import Reference
-
-        known = Reference.parse(reference).with_default_tag() if reference else None
-        name, tag = (known.familiar_name, known.tag or "") if known else ("", "")
-        return self.images.get(self.images.commit(container, name, tag, **options).id)
-
-    def search(self, term: str, *, limit: int = 25) -> Sequence[dict[str, Any]]:
-        """Images that a registry has, as `images.search` gives them."""
-        return self.images.search(term, limit=limit)
-
-    def connect(self, network: str, container: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join a network. See `networks.connect`."""
-        self.networks.connect(network, container, endpoint)
-
-    def disconnect(self, network: str, container: str, *, force: bool = False) -> None:
-        """Let a container leave a network. See `networks.disconnect`."""
-        self.networks.disconnect(network, container, force=force)
-
-    def prune_build_cache(
-        self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False
-    ) -> dict[str, Any]:
-        """Empty the build cache; gives CachesDeleted and SpaceReclaimed."""
-        return dict(self.transport.json("POST", "/build/prune", {"filters": filters or None, "all": all}) or {})
+        return self.transport.lines("GET", "/events", query, cancellation=cancellation)
 
 
 def connect(host: str | None = None, *, tls: Tls | None = None, version: str | None = None) -> Client:

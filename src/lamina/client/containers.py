@@ -1,34 +1,53 @@
-"""Containers of a daemon: the `/containers` part of the Engine API."""
+"""Containers of a daemon: the `/containers` and `/exec` parts of the Engine API, with `/commit`."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from lamina.client.documents import Container, Created, Pruned
-from lamina.client.stream import Stream, deframed
+from lamina.api.stream import Stream, deframed
+from lamina.cancellation import NEVER, Cancellation
+from lamina.client.container_documents import ContainerDetails, ContainerSummary
+from lamina.client.documents import Created, Pruned
+from lamina.client.image_documents import Image
+from lamina.client.images import TAR, Images, split_name
+from lamina.client.logs import log_records
+from lamina.client.process_documents import (
+    Change,
+    ContainerStats,
+    ExecDetails,
+    LogRecord,
+    PathStat,
+    Processes,
+    WaitResult,
+)
 from lamina.client.transport import Transport, decode, encode_name
+from lamina.client.waiting import Waiting
 from lamina.client.wire import Reply
-from lamina.errors import CommandFailed, NotModified
+from lamina.errors import NotModified
 from lamina.formats.frames import Piece
+from lamina.formats.text import several_texts
+from lamina.types.running import RunsContainers
 
 if TYPE_CHECKING:
-    from lamina.api.containers import Config, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+    from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
     from lamina.formats.matching import Filters
+    from lamina.formats.runconfig import RunConfig
 
-TAR = {"Content-Type": "application/x-tar"}
 
-
-class Containers:
+class Containers(RunsContainers):
     """Verbs on containers; a reference is a name, an ID or a unique start of one.
 
-    Every method raises the kind of `lamina.errors` that the daemon's status stands for. Starting what runs and
-    stopping what is stopped do nothing.
+        done = client.containers.run(Config(image="alpine", cmd=("uname", "-r")))
+        print(done.exit_code, done.stdout)
+
+    Every method raises the kind of `lamina.errors` that the daemon's status stands for.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, images: Images) -> None:
         self._transport = transport
+        self._images = images
 
     def create(
         self,
@@ -36,77 +55,97 @@ class Containers:
         config: Config,
         host_config: HostConfig | None = None,
         networking: NetworkingConfig | None = None,
-        platform: str | None = None,
+        platform: str = "",
     ) -> Created:
-        """Create a container, and return its ID and warnings."""
+        """Create a container, and return its ID and warnings. Without a name the daemon makes one up."""
         from lamina.api.containers import encode
 
         body = encode(config)
         body["HostConfig"] = encode(host_config) if host_config else {}
         body["NetworkingConfig"] = encode(networking) if networking else {}
-        query = {"name": name, "platform": platform}
+        query = {"name": name, "platform": platform or None}
         return Created(self._transport.json("POST", "/containers/create", query, json_body=body))
 
-    def get(self, reference: str, *, size: bool = False) -> Container:
-        """What inspect tells; with `size` the bytes of its files too. Raises NotFound."""
-        return Container(self._transport.json("GET", f"{_path(reference)}/json", {"size": size}))
+    def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
+        """Return a container; with `size` also the bytes of its files. Raise NotFound."""
+        return ContainerDetails(self._transport.json("GET", f"{_path(reference)}/json", {"size": size}))
 
     def list(
-        self, *, all: bool = False, limit: int | None = None, size: bool = False, filters: Filters | None = None
-    ) -> list[Container]:
-        """Newest first; running ones only, unless `all`, `limit` or a filter on status says otherwise."""
-        query = {"all": all, "limit": limit, "size": size, "filters": filters or None}
-        return [Container(item) for item in self._transport.json("GET", "/containers/json", query)]
+        self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
+    ) -> list[ContainerSummary]:
+        """Return containers, newest first.
 
-    def start(self, reference: str, *, detach_keys: str | None = None) -> None:
-        """Raises NotModified where it runs already."""
-        self._post(reference, "start", {"detachKeys": detach_keys})
+        Only running ones, unless `all`, `limit` or a filter on status says otherwise.
+        """
+        query = {"all": all, "limit": limit or None, "size": size, "filters": filters or None}
+        return [ContainerSummary(item) for item in self._transport.json("GET", "/containers/json", query)]
 
-    def stop(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:
-        """Signal, then kill after `timeout` seconds (-1 waits for ever)."""
-        self._post(reference, "stop", {"t": timeout, "signal": signal})
+    def start(self, reference: str) -> bool:
+        """Start a container; False when it runs already."""
+        return self._post(reference, "start")
 
-    def restart(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:
-        """Stop it as `stop` does, where it runs, and start it."""
-        self._post(reference, "restart", {"t": timeout, "signal": signal})
+    def stop(self, reference: str, *, timeout: int | None = None, signal: str = "") -> bool:
+        """Signal a container, and kill it after `timeout` seconds (-1: never); False when it does not run."""
+        return self._post(reference, "stop", {"t": timeout, "signal": signal or None})
+
+    def restart(self, reference: str, *, timeout: int | None = None, signal: str = "") -> None:
+        """Stop a container as `stop` does, where it runs, and start it."""
+        self._post(reference, "restart", {"t": timeout, "signal": signal or None})
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
-        """Send a signal, by name or number. Raises Conflict where it does not run."""
+        """Send a signal, by name or number. Raise Conflict when the container does not run."""
         self._post(reference, "kill", {"signal": signal})
 
     def pause(self, reference: str) -> None:
-        """Freeze all its processes."""
+        """Freeze all processes of a container."""
         self._post(reference, "pause")
 
     def unpause(self, reference: str) -> None:
-        """Let them go on."""
+        """Let the processes of a container go on."""
         self._post(reference, "unpause")
 
     def rename(self, reference: str, name: str) -> None:
-        """Give it another name. Raises Conflict for one that is taken."""
+        """Give a container another name. Raise Conflict for one that is taken."""
         self._post(reference, "rename", {"name": name})
 
-    def update(self, reference: str, changes: UpdateConfig) -> Created:
+    def update(self, reference: str, changes: UpdateConfig) -> tuple[str, ...]:
         """Change limits and the restart policy of a container, and return warnings."""
         from lamina.api.containers import encode
 
-        return Created(self._transport.json("POST", f"{_path(reference)}/update", json_body=encode(changes)) or {})
+        answer = self._transport.json("POST", f"{_path(reference)}/update", json_body=encode(changes)) or {}
+        return tuple(answer.get("Warnings") or ())
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
-        """`force` kills it first; `volumes` takes its anonymous volumes along; `link` removes a link alone."""
+        """Remove a container. `force` kills it first, `volumes` takes its anonymous volumes along.
+
+        `link` removes an alias that another engine's legacy link made, not the container.
+        """
         self._transport.json("DELETE", _path(reference), {"force": force, "v": volumes, "link": link})
 
-    def resize(self, reference: str, height: int, width: int) -> None:
-        """Give its terminal another size, in characters."""
-        self._post(reference, "resize", {"h": height, "w": width})
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
+        """Remove containers that do not run."""
+        query = {"filters": filters or None}
+        return Pruned(self._transport.json("POST", "/containers/prune", query, cancellation=cancellation))
 
-    def wait(self, reference: str, condition: str = "not-running") -> int:
-        """The exit code, when the condition holds: not-running, next-exit or removed."""
-        return self.waiting(reference, condition).result()
+    def wait(
+        self,
+        reference: str,
+        condition: str = "not-running",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> WaitResult:
+        """Wait until the condition holds: not-running, next-exit or removed.
 
-    def waiting(self, reference: str, condition: str = "not-running") -> Waiting:
+        Raise TimeoutError after `timeout` seconds, and Cancelled.
+        """
+        with self.waiting(reference, condition, cancellation=cancellation) as waiting:
+            return waiting.result(timeout)
+
+    def waiting(self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER) -> Waiting:
         """Begin to wait, without blocking: the daemon has noted it when this returns."""
-        return Waiting(self._transport.call("POST", f"{_path(reference)}/wait", {"condition": condition}))
+        query, path = {"condition": condition}, f"{_path(reference)}/wait"
+        return Waiting(self._transport.call("POST", path, query, cancellation=cancellation))
 
     def logs(
         self,
@@ -115,17 +154,32 @@ class Containers:
         follow: bool = False,
         stdout: bool = True,
         stderr: bool = True,
-        since: str | None = None,
-        until: str | None = None,
-        timestamps: bool = False,
-        tail: str = "all",
-        details: bool = False,
+        since: str = "",
+        until: str = "",
+        tail: int | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> Iterator[LogRecord]:
+        """Yield what a container wrote, both streams in order; with `follow` on and on, until it ends.
+
+        `since` and `until` are RFC 3339, Unix seconds or a span back from now ("10m"); `tail` counts from the end.
+        """
+        tty = self.get(reference).tty
+        query: dict[str, object] = {
+            "follow": follow,
+            "stdout": stdout,
+            "stderr": stderr,
+            "since": since or None,
+            "until": until or None,
+        }
+        query |= {"timestamps": True, "tail": "all" if tail is None else tail}
+        return log_records(self._log(reference, query, cancellation).chunks(), tty)
+
+    def log_pieces(
+        self, reference: str, query: Mapping[str, object], *, cancellation: Cancellation = NEVER
     ) -> Iterator[Piece]:
-        """(stream, bytes) with stream 1 for output and 2 for errors. Times are in seconds since the epoch, as text."""
+        """Yield (channel, bytes) of a container's log just as the daemon sends it; `query` has Docker's parameters."""
         framed = not self.get(reference).tty
-        query = {"follow": follow, "stdout": stdout, "stderr": stderr, "since": since, "until": until}
-        query |= {"timestamps": timestamps, "tail": tail, "details": details}
-        return deframed(_chunks(self._transport.call("GET", f"{_path(reference)}/logs", query)), framed)
+        return deframed(self._log(reference, query, cancellation).chunks(), framed)
 
     def attach(
         self,
@@ -134,134 +188,161 @@ class Containers:
         stdin: bool = False,
         stdout: bool = True,
         stderr: bool = True,
-        logs: bool = False,
-        stream: bool = True,
-        detach_keys: str | None = None,
+        detach_keys: str = "",
         tty: bool | None = None,
     ) -> Stream:
-        """The container's standard files, also before it starts. `tty` spares a question where the caller knows it."""
+        """Return a container's standard files, also before it starts. `tty` spares a question to the daemon."""
+        query = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "stream": True, "detachKeys": detach_keys or None}
         framed = not (self.get(reference).tty if tty is None else tty)
-        query = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "logs": logs, "stream": stream}
-        return self._transport.hijack(f"{_path(reference)}/attach", query | {"detachKeys": detach_keys}, framed=framed)
+        return self._transport.hijack(f"{_path(reference)}/attach", query, framed=framed)
 
-    def exec_create(self, reference: str, config: ExecConfig) -> Created:
+    def resize(self, reference: str, height: int, width: int) -> None:
+        """Give a container's terminal another size, in characters."""
+        self._post(reference, "resize", {"h": height, "w": width})
+
+    def exec_create(self, reference: str, config: ExecConfig) -> str:
         """Prepare a command in a running container, and return its ID."""
         from lamina.api.containers import encode
 
-        return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=encode(config)))
+        return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=encode(config))).id
 
-    def exec_start(self, exec_id: str, *, tty: bool = False) -> Stream:
-        """Start a prepared command and take its standard files."""
+    def exec_start(self, exec_id: str, *, tty: bool | None = None) -> Stream:
+        """Start a prepared command, and return its standard files. `tty` spares a question to the daemon."""
+        if tty is None:
+            tty = bool(self.exec_inspect(exec_id)["ProcessConfig"].get("tty"))
         body = {"Detach": False, "Tty": tty}
         return self._transport.hijack(f"/exec/{exec_id}/start", json_body=body, framed=not tty)
 
-    def exec_detached(self, exec_id: str, *, tty: bool = False) -> None:
+    def exec_detached(self, exec_id: str) -> None:
         """Start a prepared command and leave it alone."""
-        self._transport.json("POST", f"/exec/{exec_id}/start", json_body={"Detach": True, "Tty": tty})
+        self._transport.json("POST", f"/exec/{exec_id}/start", json_body={"Detach": True, "Tty": False})
 
-    def exec_inspect(self, exec_id: str) -> dict[str, Any]:
-        """Docker's JSON of an exec: Running, ExitCode, Pid, ProcessConfig, …"""
-        return dict(self._transport.json("GET", f"/exec/{exec_id}/json"))
+    def exec_inspect(self, exec_id: str) -> ExecDetails:
+        """Return how a command is, or how it ended."""
+        return ExecDetails(self._transport.json("GET", f"/exec/{exec_id}/json"))
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
-        """Give its terminal another size, in characters."""
+        """Give a command's terminal another size, in characters."""
         self._transport.json("POST", f"/exec/{exec_id}/resize", {"h": height, "w": width})
 
-    def top(self, reference: str, ps_args: str = "") -> dict[str, Any]:
-        """`{"Titles": […], "Processes": [[…], …]}`."""
-        return dict(self._transport.json("GET", f"{_path(reference)}/top", {"ps_args": ps_args or None}))
+    def top(self, reference: str, ps_args: str = "") -> Processes:
+        """Return a container's processes as ps(1) shows them."""
+        return Processes(self._transport.json("GET", f"{_path(reference)}/top", {"ps_args": ps_args or None}))
 
-    def stats(self, reference: str, *, stream: bool = False, one_shot: bool = False) -> Iterator[dict[str, Any]]:
-        """Samples in Docker's form: one, or one a second until closed. `one_shot` does not wait for two readings."""
+    def stats(
+        self,
+        reference: str,
+        *,
+        stream: bool = False,
+        one_shot: bool = False,
+        cancellation: Cancellation = NEVER,
+    ) -> Iterator[ContainerStats]:
+        """Yield what a container uses: once, or with `stream` every second until it is removed.
+
+        A single reading waits a second for a second one to compare with, unless `one_shot`.
+        """
         query: dict[str, object] = {"stream": True if stream else "0", "one-shot": one_shot}
-        return self._transport.lines("GET", f"{_path(reference)}/stats", query)
+        path = f"{_path(reference)}/stats"
+        return map(ContainerStats, self._transport.lines("GET", path, query, cancellation=cancellation))
 
-    def changes(self, reference: str) -> Sequence[dict[str, Any]]:
-        """`{"Path": …, "Kind": 0 changed, 1 added, 2 deleted}` in the order of paths."""
-        return list(self._transport.json("GET", f"{_path(reference)}/changes") or ())
+    def changes(self, reference: str) -> Sequence[Change]:
+        """Return what a container changed in its image's files, in the order of paths."""
+        return [Change(item) for item in self._transport.json("GET", f"{_path(reference)}/changes") or ()]
 
-    def stat_path(self, reference: str, path: str) -> dict[str, Any]:
-        """name, size, mode (Go's os.FileMode bits), mtime and linkTarget of a path in the container."""
+    def stat_path(self, reference: str, path: str) -> PathStat:
+        """Return what is at a path in a container. Raise NotFound."""
         reply = self._transport.call("HEAD", f"{_path(reference)}/archive", {"path": path})
         reply.close()
         return _stat(reply)
 
-    def get_archive(self, reference: str, path: str) -> tuple[dict[str, Any], Iterator[bytes]]:
-        """The stat of a path in the container, and the path as a tar in chunks."""
-        reply = self._transport.call("GET", f"{_path(reference)}/archive", {"path": path})
-        return _stat(reply), _chunks(reply)
+    def get_archive(
+        self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER
+    ) -> PathStat:
+        """Write a path in a container to `sink` as a tar, and return what it is."""
+        reply = self._archive(reference, path, cancellation)
+        reply.pour(sink)
+        return _stat(reply)
+
+    def archive(self, reference: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
+        """Return what a path in a container is, and the path as a tar in chunks, to be read as they come."""
+        reply = self._archive(reference, path, NEVER)
+        return _stat(reply), reply.chunks()
 
     def put_archive(
         self,
         reference: str,
         path: str,
-        archive: Iterable[bytes],
+        source: Iterable[bytes],
         *,
-        no_overwrite_dir: bool = True,
-        archive_mode: bool = False,
+        no_overwrite: bool = False,
+        copy_owner: bool = False,
+        cancellation: Cancellation = NEVER,
     ) -> None:
-        """Unpack a tar into a directory of the container. `archive_mode` keeps owners."""
-        query = {"path": path, "noOverwriteDirNonDir": no_overwrite_dir, "copyUIDGID": archive_mode}
-        self._transport.json("PUT", f"{_path(reference)}/archive", query, body=archive, headers=TAR)
+        """Unpack a tar into a directory of a container.
 
-    def export(self, reference: str) -> Iterator[bytes]:
-        """The container's whole file tree as a tar in chunks."""
-        return _chunks(self._transport.call("GET", f"{_path(reference)}/export"))
+        `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files
+        to the container's user.
+        """
+        query = {"path": path, "noOverwriteDirNonDir": no_overwrite, "copyUIDGID": copy_owner}
+        place = f"{_path(reference)}/archive"
+        self._transport.json("PUT", place, query, body=source, headers=TAR, cancellation=cancellation)
 
-    def export_to(self, reference: str, sink: IO[bytes]) -> None:
-        """`export`, written to a file."""
-        self._transport.call("GET", f"{_path(reference)}/export").pour(sink)
+    def export(self, reference: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
+        """Write a container's whole file system to `sink` as a tar."""
+        self._transport.call("GET", f"{_path(reference)}/export", cancellation=cancellation).pour(sink)
 
-    def prune(self, filters: Filters | None = None) -> Pruned:
-        """Remove stopped containers."""
-        return Pruned(self._transport.json("POST", "/containers/prune", {"filters": filters or None}))
+    def commit(
+        self,
+        reference: str,
+        name: str = "",
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        config: RunConfig | None = None,
+        pause: bool = True,
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Make an image of what a container changed. `changes` are Dockerfile instructions, `config` other defaults."""
+        from lamina.api.containers import encode
 
-    def _post(self, reference: str, verb: str, query: Mapping[str, object] | None = None) -> None:
+        repository, tag = split_name(name)
+        query: dict[str, object] = {"container": reference, "repo": repository or None, "tag": tag or None}
+        query |= {"comment": message or None, "author": author or None}
+        query |= {"changes": list(several_texts("changes", changes)), "pause": True if pause else "0"}
+        body = encode(config) if config else {}
+        answer = self._transport.json("POST", "/commit", query, json_body=body, cancellation=cancellation)
+        return self._images.get(Created(answer).id)
+
+    def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
+        """Let a container join a network, with the addresses and names that `endpoint` asks for."""
+        from lamina.api.containers import encode
+
+        body = {"Container": reference, "EndpointConfig": encode(endpoint) if endpoint else {}}
+        self._transport.json("POST", f"/networks/{encode_name(network)}/connect", json_body=body)
+
+    def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
+        """Take a container out of a network; with `force` even one that is gone."""
+        body = {"Container": reference, "Force": force}
+        self._transport.json("POST", f"/networks/{encode_name(network)}/disconnect", json_body=body)
+
+    def _log(self, reference: str, query: Mapping[str, object], cancellation: Cancellation) -> Reply:
+        return self._transport.call("GET", f"{_path(reference)}/logs", query, cancellation=cancellation)
+
+    def _archive(self, reference: str, path: str, cancellation: Cancellation) -> Reply:
+        return self._transport.call("GET", f"{_path(reference)}/archive", {"path": path}, cancellation=cancellation)
+
+    def _post(self, reference: str, verb: str, query: Mapping[str, object] | None = None) -> bool:
         try:
             self._transport.json("POST", f"{_path(reference)}/{verb}", query)
         except NotModified:
-            return  # it is in that state already, which is what was asked for
-
-
-class Waiting:
-    """A wait that the daemon has noted. `result` and `answer` block. A context manager that stops waiting."""
-
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-
-    def __enter__(self) -> Waiting:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.close()
-
-    def answer(self) -> dict[str, Any]:
-        """What the daemon says in the end: StatusCode, and Error where something went wrong. Call it once."""
-        return dict(decode(self._reply.read()))
-
-    def result(self) -> int:
-        """The exit code of the container. Raises CommandFailed where the engine could not run or wait for it."""
-        answer = self.answer()
-        if error := answer.get("Error"):
-            raise CommandFailed(str(error.get("Message")), exit_code=125)
-        return int(answer["StatusCode"])
-
-    def close(self) -> None:
-        """Stop waiting. May be called twice."""
-        self._reply.close()
+            return False  # it is in that state already
+        return True
 
 
 def _path(reference: str) -> str:
     return f"/containers/{encode_name(reference)}"
 
 
-def _chunks(reply: Reply) -> Iterator[bytes]:
-    try:
-        while chunk := reply.body.read1(1 << 16):
-            yield chunk
-    finally:
-        reply.close()
-
-
-def _stat(reply: Reply) -> dict[str, Any]:
-    return dict(decode(base64.b64decode(reply.headers.get("x-docker-container-path-stat", ""))))
+def _stat(reply: Reply) -> PathStat:
+    return PathStat(decode(base64.b64decode(reply.headers.get("x-docker-container-path-stat", ""))))

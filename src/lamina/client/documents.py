@@ -1,9 +1,16 @@
-"""What the daemon said, as values: the JSON whole, as a mapping, and names for what programs ask most."""
+"""What the daemon said, as values: its JSON whole, as a mapping, and the properties that `lamina.types` promises.
+
+Quick to make and to import: a list of a thousand containers is a thousand thin wrappers. What costs an import (the
+typed `config` of a container, say) is read when it is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamina.api.networks import Ipam
 
 
 class Document(Mapping[str, Any]):
@@ -27,7 +34,7 @@ class Document(Mapping[str, Any]):
         return f"<{type(self).__name__} {self._raw.get('Id') or self._raw.get('ID') or self._raw.get('Name') or ''}>"
 
 
-class _Identified(Document):
+class Identified(Document):
     """What has an ID: hex digits, for images the digest of the config ("sha256:…")."""
 
     __slots__ = ()
@@ -38,108 +45,82 @@ class _Identified(Document):
         return str(self["Id"])
 
 
-class Image(_Identified):
-    """An image, from a list or from inspect."""
-
-    __slots__ = ()
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Familiar names with tags that refer to it, such as "alpine:3.20"."""
-        return tuple(self.get("RepoTags") or ())
-
-    @property
-    def digests(self) -> tuple[str, ...]:
-        """Names with the digest of a manifest it was pulled or pushed as."""
-        return tuple(self.get("RepoDigests") or ())
-
-    @property
-    def size(self) -> int:
-        """Bytes of all its layers."""
-        return int(self["Size"])
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Its labels; empty where it has none."""
-        found = self.get("Labels") or (self.get("Config") or {}).get("Labels")
-        return dict(found or {})
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Diff-ids from the bottom up; empty for an image from a list, which does not tell."""
-        return tuple((self.get("RootFS") or {}).get("Layers") or ())
-
-
-class Container(_Identified):
-    """A container, from a list or from inspect."""
-
-    __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        """Its name, without the slash that the API puts before it."""
-        names = self.get("Names") or [self.get("Name", "")]
-        return str(names[0]).removeprefix("/")
-
-    @property
-    def image(self) -> str:
-        """What it was made from, as it was named then."""
-        config = self.get("Config")
-        return str(config["Image"] if config else self["Image"])
-
-    @property
-    def state(self) -> str:
-        """created, running, paused, restarting, exited, dead or removing."""
-        state = self["State"]
-        return str(state["Status"] if isinstance(state, Mapping) else state)
-
-    @property
-    def running(self) -> bool:
-        """Whether its process is there, paused or not."""
-        return self.state in ("running", "paused")
-
-    @property
-    def exit_code(self) -> int | None:
-        """The status it ended with; None where it did not end, or the document is from a list."""
-        state = self["State"]
-        return int(state["ExitCode"]) if isinstance(state, Mapping) and self.state == "exited" else None
-
-    @property
-    def tty(self) -> bool:
-        """Whether it has a terminal, so that its output is one raw stream; False for a document from a list."""
-        return bool((self.get("Config") or {}).get("Tty"))
-
-
-class _Named(Document):
-    """What goes by a name."""
-
-    __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        """The name, which no other thing of its kind has."""
-        return str(self["Name"])
-
-    @property
-    def driver(self) -> str:
-        """Who makes it: "bridge", "host", "null" for networks, "local" for volumes."""
-        return str(self["Driver"])
-
-
-class Network(_Named, _Identified):
+class Network(Identified):
     """A network."""
 
     __slots__ = ()
 
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self["Name"])
 
-class Volume(_Named):
+    @property
+    def driver(self) -> str:
+        """bridge, host or null."""
+        return str(self["Driver"])
+
+    @property
+    def created(self) -> str:
+        """When it was made, RFC 3339."""
+        return str(self["Created"])
+
+    @property
+    def internal(self) -> bool:
+        """Whether it has no way to the outside."""
+        return bool(self.get("Internal"))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        return dict(self.get("Labels") or {})
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What was asked of its driver."""
+        return dict(self.get("Options") or {})
+
+    @property
+    def ipam(self) -> Ipam:
+        """How its addresses are chosen."""
+        from lamina.api.networks import decode_ipam
+
+        return decode_ipam(self.get("IPAM"))
+
+
+class Volume(Document):
     """A volume."""
 
     __slots__ = ()
 
     @property
+    def name(self) -> str:
+        """Its name, which no other volume has."""
+        return str(self["Name"])
+
+    @property
+    def driver(self) -> str:
+        """Who keeps it: "local"."""
+        return str(self["Driver"])
+
+    @property
+    def created(self) -> str:
+        """When it was made, RFC 3339."""
+        return str(self.get("CreatedAt") or "")
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        return dict(self.get("Labels") or {})
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What was asked of its driver."""
+        return dict(self.get("Options") or {})
+
+    @property
     def path(self) -> str:
-        """Where it is mounted from on the daemon's machine."""
+        """Where its files are on the daemon's machine."""
         return str(self["Mountpoint"])
 
 
@@ -165,6 +146,21 @@ class Pruned(Document):
     __slots__ = ()
 
     @property
+    def removed(self) -> tuple[str, ...]:
+        """The IDs or names of what is gone."""
+        kinds = ("ContainersDeleted", "NetworksDeleted", "VolumesDeleted", "CachesDeleted")
+        return tuple(name for kind in kinds for name in self.get(kind) or ())
+
+    @property
     def reclaimed(self) -> int:
         """Bytes."""
         return int(self.get("SpaceReclaimed") or 0)
+
+
+def moment(value: int | str) -> str:
+    """Return a time of the daemon, Unix seconds or RFC 3339, as RFC 3339."""
+    if isinstance(value, str):
+        return value
+    from lamina.formats.times import format_time
+
+    return format_time(value * 10**9)

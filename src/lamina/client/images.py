@@ -1,22 +1,28 @@
-"""Images of a daemon: the `/images` part of the Engine API, with `/commit`."""
+"""Images of a daemon: the `/images` part of the Engine API."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from lamina.client.documents import Created, Image, Pruned
-from lamina.client.messages import Auth, auth_header, encode_auth, messages
+from lamina.cancellation import NEVER, Cancellation
+from lamina.client.image_documents import HistoryStep, Image, PrunedImages, Removal
+from lamina.client.messages import messages
 from lamina.client.transport import Transport, encode_name
-from lamina.client.wire import Reply
-from lamina.progress import Message, Output, Report, ignore
+from lamina.formats.text import several_texts
+from lamina.progress import Output, Report, Status, ignore
 
 if TYPE_CHECKING:
     from lamina.formats.matching import Filters
 
+TAR = {"Content-Type": "application/x-tar"}
+
 
 class Images:
     """Verbs on images. A reference is a name, with tag or digest or none, or an ID or a unique start of one.
+
+        for image in client.images.list():
+            print(image.id, image.tags, image.size)
 
     Every method raises the kind of `lamina.errors` that the daemon's status stands for: NotFound for an unknown
     image, Conflict for one in use, InvalidInput for a bad name, and so on.
@@ -26,161 +32,120 @@ class Images:
         self._transport = transport
 
     def get(self, reference: str) -> Image:
-        """What inspect tells. Raises NotFound."""
-        return Image(self._transport.json("GET", f"/images/{_path(reference)}/json"))
+        """Return an image. Raise NotFound."""
+        return Image(self._transport.json("GET", f"{image_path(reference)}/json"))
 
-    def list(self, *, all: bool = False, filters: Filters | None = None, digests: bool = False) -> list[Image]:
-        """Newest first. `all` shows the intermediate images of classic builds as well."""
-        query = {"all": all, "filters": filters or None, "digests": digests}
+    def list(self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False) -> list[Image]:
+        """Return the images, newest first. `all` adds the intermediate images of classic builds.
+
+        `filters` are Docker's (dangling, label, before, since, until, reference).
+        """
+        query = {"all": all, "filters": filters or None, "shared-size": shared_size}
         return [Image(item) for item in self._transport.json("GET", "/images/json", query)]
 
-    def history(self, reference: str) -> Sequence[dict[str, Any]]:
-        """Steps, newest first, in Docker's form: Id, Created, CreatedBy, Tags, Size, Comment."""
-        return list(self._transport.json("GET", f"/images/{_path(reference)}/history"))
+    def history(self, reference: str) -> Sequence[HistoryStep]:
+        """Return the steps of an image, newest first."""
+        return [HistoryStep(item) for item in self._transport.json("GET", f"{image_path(reference)}/history")]
 
-    def tag(self, reference: str, repository: str, tag: str = "") -> None:
-        """Give the image another name; without `tag`, `latest`."""
-        self._transport.json("POST", f"/images/{_path(reference)}/tag", {"repo": repository, "tag": tag or None})
+    def tag(self, reference: str, name: str) -> None:
+        """Give the image another name; without a tag in it, `latest`."""
+        repository, tag = split_name(name)
+        self._transport.json("POST", f"{image_path(reference)}/tag", {"repo": repository, "tag": tag or None})
 
-    def remove(self, reference: str, *, force: bool = False, no_prune: bool = False) -> Sequence[dict[str, str]]:
-        """Untag, and delete what nothing refers to any more; gives `{"Untagged": …}` and `{"Deleted": …}` in order."""
-        query = {"force": force, "noprune": no_prune}
-        return list(self._transport.json("DELETE", f"/images/{_path(reference)}", query))
+    def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
+        """Take the name away; with its last name the image goes, and with `prune` its unneeded parents.
 
-    def prune(self, filters: Filters | None = None) -> Pruned:
-        """Remove images that nothing names; all unused ones with the filter `{"dangling": ["false"]}`."""
-        return Pruned(self._transport.json("POST", "/images/prune", {"filters": filters or None}))
-
-    def pull(
-        self,
-        name: str,
-        tag: str = "",
-        *,
-        platform: str | None = None,
-        all_platforms: bool = False,
-        auth: Auth | None = None,
-        report: Report = ignore,
-    ) -> None:
-        """Bring an image from a registry; `tag` may be a digest; without one, every tag of the name comes.
-
-        With `all_platforms` (a daemon of lamina's) the images for other platforms come too, each named by its digest.
+        Return what happened, in order. Raise Conflict for an image in use.
         """
-        query = {"fromImage": name, "tag": tag or None, "platform": platform, "allPlatforms": all_platforms or None}
-        self._follow(self._transport.lines("POST", "/images/create", query, headers=auth_header(auth)), report)
+        query = {"force": force, "noprune": not prune}
+        return [Removal(item) for item in self._transport.json("DELETE", image_path(reference), query)]
 
-    def push(
-        self,
-        name: str,
-        tag: str = "",
-        *,
-        platform: str | None = None,
-        auth: Auth | None = None,
-        report: Report = ignore,
-    ) -> None:
-        """Send an image to the registry its name tells; without `tag` every tag of the name goes."""
-        query = {"tag": tag or None, "platform": platform}
-        path = f"/images/{_path(name)}/push"
-        self._follow(self._transport.lines("POST", path, query, headers=auth_header(auth)), report)
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> PrunedImages:
+        """Remove images that nothing names; all unused ones with the filter `{"dangling": ["false"]}`."""
+        query = {"filters": filters or None}
+        return PrunedImages(self._transport.json("POST", "/images/prune", query, cancellation=cancellation))
 
     def import_tar(
         self,
-        source: Iterable[bytes] | str,
-        repository: str = "",
-        tag: str = "",
+        source: Iterable[bytes],
+        reference: str = "",
         *,
         message: str = "",
         changes: Sequence[str] = (),
-        platform: str | None = None,
+        platform: str = "",
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Make an image of one layer from a tar, plain or compressed. `changes` are Dockerfile instructions."""
+        query = import_query("-", reference, message, changes, platform)
+        lines = self._transport.lines(
+            "POST", "/images/create", query, body=source, headers=TAR, cancellation=cancellation
+        )
+        return self.get(follow_import(lines))
+
+    def load(
+        self,
+        source: Iterable[bytes],
+        *,
+        platform: str = "",
         report: Report = ignore,
-    ) -> None:
-        """Make a one-layer image from a tar, plain or compressed: a file, chunks, or a URL that the daemon fetches."""
-        query: dict[str, object] = {"repo": repository or None, "tag": tag or None, "message": message or None}
-        query |= {"changes": list(changes), "platform": platform}
-        if isinstance(source, str):
-            lines = self._transport.lines("POST", "/images/create", {"fromSrc": source, **query})
-        else:
-            content = {"Content-Type": "application/x-tar"}
-            query["fromSrc"] = "-"
-            lines = self._transport.lines("POST", "/images/create", query, body=source, headers=content)
-        self._follow(lines, report)
-
-    def save(self, references: Sequence[str], sink: IO[bytes], *, platform: str | None = None) -> None:
-        """Write an archive of the images, with their names, that `load` of any engine reads."""
-        self._archive(references, platform).pour(sink)
-
-    def archive(self, references: Sequence[str], *, platform: str | None = None) -> Iterator[bytes]:
-        """`save` as a stream of bytes."""
-        reply = self._archive(references, platform)
-        try:
-            while chunk := reply.body.read1(1 << 20):
-                yield chunk
-        finally:
-            reply.close()
-
-    def load(self, source: Iterable[bytes], *, platform: str | None = None, report: Report = ignore) -> None:
-        """Read an archive that `save` wrote, given as a file or chunks; what was loaded is told as Output messages."""
-        query = {"quiet": report is ignore, "platform": platform}
-        content = {"Content-Type": "application/x-tar"}
-        self._follow(self._transport.lines("POST", "/images/load", query, body=source, headers=content), report)
-
-    def loaded(self, source: Iterable[bytes], *, platform: str | None = None) -> Sequence[str]:
-        """`load`, and the names and IDs of the images that came."""
+        cancellation: Cancellation = NEVER,
+    ) -> Sequence[Image]:
+        """Read an archive that `save` of any engine wrote, and return the images in it."""
         outputs: list[str] = []
-        self.load(source, platform=platform, report=lambda m: outputs.append(m.text) if isinstance(m, Output) else None)
-        return [line.partition(": ")[2].strip() for text in outputs for line in text.splitlines() if ": " in line]
-
-    def commit(
-        self,
-        container: str,
-        repository: str = "",
-        tag: str = "",
-        *,
-        message: str = "",
-        author: str = "",
-        changes: Sequence[str] = (),
-        pause: bool = True,
-    ) -> Created:
-        """Make an image from what a container changed; `changes` are Dockerfile instructions."""
-        query: dict[str, object] = {"container": container, "repo": repository or None, "tag": tag or None}
-        query |= {"comment": message or None, "author": author or None, "changes": list(changes)}
-        query["pause"] = True if pause else "0"
-        return Created(self._transport.json("POST", "/commit", query, json_body={}))
-
-    def search(
-        self, term: str, *, limit: int | None = None, filters: Filters | None = None, auth: Auth | None = None
-    ) -> Sequence[dict[str, Any]]:
-        """Repositories that match a term, which may begin with a registry."""
-        query = {"term": term, "limit": limit, "filters": filters or None}
-        return list(self._transport.json("GET", "/images/search", query, headers=auth_header(auth)))
-
-    def distribution(self, reference: str, *, auth: Auth | None = None) -> dict[str, Any]:
-        """The descriptor and platforms of an image in its registry, without pulling it."""
-        path = f"/distribution/{_path(reference)}/json"
-        return dict(self._transport.json("GET", path, headers=auth_header(auth)))
-
-    def build(
-        self,
-        context: Iterable[bytes] | None,
-        options: Mapping[str, object],
-        *,
-        auths: Mapping[str, Auth] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Iterator[Message]:
-        """Build with the classic API. `context` is a tar in chunks, or None for a remote one named in `options`.
-
-        `options` are the query parameters of `POST /build` (dockerfile, t, buildargs, labels, target, …).
-        """
-        extra = {"Content-Type": "application/x-tar", "X-Registry-Config": encode_auth(auths or {}), **(headers or {})}
-        return messages(self._transport.lines("POST", "/build", options, body=context, headers=extra))
-
-    def _archive(self, references: Sequence[str], platform: str | None) -> Reply:
-        return self._transport.call("GET", "/images/get", {"names": list(references), "platform": platform})
-
-    @staticmethod
-    def _follow(lines: Iterator[Mapping[str, Any]], report: Report) -> None:
+        query = {"quiet": report is ignore, "platform": platform or None}
+        lines = self._transport.lines(
+            "POST", "/images/load", query, body=source, headers=TAR, cancellation=cancellation
+        )
         for message in messages(lines):
+            if isinstance(message, Output):
+                outputs.append(message.text)
             report(message)
+        names = [line.partition(": ")[2].strip() for text in outputs for line in text.splitlines() if ": " in line]
+        return [self.get(name) for name in names]
+
+    def save(
+        self, references: Sequence[str], sink: IO[bytes], *, platform: str = "", cancellation: Cancellation = NEVER
+    ) -> None:
+        """Write an archive of the images, with their names, that `load` of any engine reads."""
+        query = {"names": list(several_texts("references", references)), "platform": platform or None}
+        self._transport.call("GET", "/images/get", query, cancellation=cancellation).pour(sink)
 
 
-def _path(reference: str) -> str:
-    return encode_name(reference, safe="/:@")
+def image_path(reference: str) -> str:
+    """Return the path of an image's endpoints."""
+    return f"/images/{encode_name(reference, safe='/:@')}"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return the repository and the tag, or digest, of a name; "" where there is none.
+
+    A colon before the last slash is the registry's port. Raise InvalidInput for what is no name: the daemon, given the
+    two parts, could no longer tell.
+    """
+    from lamina.formats.reference import Reference
+
+    if name:
+        Reference.parse(name)
+    repository, at, digest = name.partition("@")
+    if at:
+        return repository, digest
+    head, colon, tag = name.rpartition(":")
+    return (name, "") if not colon or "/" in tag else (head, tag)
+
+
+def import_query(source: str, reference: str, message: str, changes: Sequence[str], platform: str) -> dict[str, object]:
+    """Return the parameters of an import."""
+    repository, tag = split_name(reference)
+    query: dict[str, object] = {"fromSrc": source, "repo": repository or None, "tag": tag or None}
+    query["changes"] = list(several_texts("changes", changes))
+    return query | {"message": message or None, "platform": platform or None}
+
+
+def follow_import(lines: Iterator[Mapping[str, Any]], report: Report = ignore) -> str:
+    """Report the progress of an import, and return the new image's ID."""
+    last = ""
+    for message in messages(lines):
+        if isinstance(message, Status) and message.status.startswith("sha256:"):
+            last = message.status
+        report(message)
+    return last

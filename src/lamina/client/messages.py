@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina.errors import CommandFailed
 from lamina.progress import Aux, Message, Output, Status
+
+if TYPE_CHECKING:
+    from lamina.credentials import Credentials
 
 _STATUS = 256  # codes from here on are no exit codes: some daemons put an HTTP status there
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
@@ -47,9 +50,30 @@ def _status(line: Mapping[str, Any]) -> Status:
     return Status(str(line["status"]), line.get("id"), detail.get("current"), detail.get("total"))
 
 
-def auth_header(auth: Auth | None) -> dict[str, str]:
-    """The X-Registry-Auth header, which Docker's clients send even where they know no credentials."""
-    return {"X-Registry-Auth": encode_auth(auth or {})}
+def auth_of(server: str, credentials: Credentials) -> Auth:
+    """Return Docker's AuthConfig of credentials for a registry; what is empty is left out."""
+    from lamina.credentials import registry_key
+
+    fields = {
+        "username": credentials.username,
+        "password": credentials.password,
+        "identitytoken": credentials.identity_token,
+        "registrytoken": credentials.registry_token,
+    }
+    return {**{name: text for name, text in fields.items() if text}, "serveraddress": registry_key(server)}
+
+
+def auth_header(reference: str, credentials: Credentials | None) -> dict[str, str]:
+    """Return the X-Registry-Auth header, which Docker's clients send even where they know no credentials."""
+    auth = auth_of(registry_of(reference), credentials) if credentials else {}
+    return {"X-Registry-Auth": encode_auth(auth)}
+
+
+def registry_of(reference: str) -> str:
+    """Return the registry that a reference names: what stands before the first slash, where it looks like a host."""
+    first, slash, _ = reference.partition("/")
+    is_host = slash and ("." in first or ":" in first or first == "localhost" or first != first.lower())
+    return first if is_host else "docker.io"
 
 
 def encode_auth(value: Mapping[str, Any]) -> str:

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.client.documents import Created, Network, Pruned
 from lamina.client.transport import Transport, encode_name
 
 if TYPE_CHECKING:
-    from lamina.api.containers import EndpointConfig
+    from lamina.api.networks import NetworkOptions
+    from lamina.formats.matching import Filters
 
 
 class Networks:
-    """Verbs on networks; a reference is a name, an ID or a unique start of one."""
+    """Verbs on networks; a reference is a name, an ID or a unique start of one.
+
+    client.networks.create("backend", NetworkOptions(internal=True))
+    client.containers.connect("server", "backend")
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def create(self, name: str, **options: Any) -> Created:
-        """`options` are Docker's keys of the request: Driver, Internal, IPAM, Options, Labels, EnableIPv6, …"""
-        body = {"Name": name, "CheckDuplicate": True, **options}
-        return Created(self._transport.json("POST", "/networks/create", json_body=body))
+    def create(self, name: str, options: NetworkOptions | None = None) -> Network:
+        """Make a network. Raise Conflict for a name or an address range in use."""
+        from lamina.api.networks import NetworkOptions, encode
 
-    def get(self, reference: str, *, verbose: bool = False) -> Network:
-        """What inspect tells. Raises NotFound."""
-        return Network(self._transport.json("GET", f"/networks/{encode_name(reference)}", {"verbose": verbose}))
+        body = encode(name, options or NetworkOptions())
+        return self.get(Created(self._transport.json("POST", "/networks/create", json_body=body)).id)
 
-    def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Network]:
-        """All of them, or those that fit Docker's filters."""
+    def get(self, reference: str) -> Network:
+        """Return a network. Raise NotFound."""
+        return Network(self._transport.json("GET", f"/networks/{encode_name(reference)}"))
+
+    def list(self, filters: Filters | None = None) -> list[Network]:
+        """Return all networks, or those that fit Docker's filters."""
         return [Network(item) for item in self._transport.json("GET", "/networks", {"filters": filters or None})]
 
     def remove(self, reference: str) -> None:
-        """Raises NotFound, and Forbidden for a predefined network or one that is in use."""
+        """Remove a network. Raise NotFound, and Forbidden for a predefined network or one that is in use."""
         self._transport.json("DELETE", f"/networks/{encode_name(reference)}")
 
-    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         """Remove networks that no container uses."""
-        return Pruned(self._transport.json("POST", "/networks/prune", {"filters": filters or None}))
-
-    def connect(self, reference: str, container: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join the network, with the addresses and names that `endpoint` asks for."""
-        from lamina.api.containers import encode
-
-        body = {"Container": container, "EndpointConfig": encode(endpoint) if endpoint else {}}
-        self._transport.json("POST", f"/networks/{encode_name(reference)}/connect", json_body=body)
-
-    def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
-        """Take a container out of the network; with `force` even one that is gone."""
-        body = {"Container": container, "Force": force}
-        self._transport.json("POST", f"/networks/{encode_name(reference)}/disconnect", json_body=body)
+        query = {"filters": filters or None}
+        return Pruned(self._transport.json("POST", "/networks/prune", query, cancellation=cancellation))

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from lamina.api.stream import Stream
+from lamina.cancellation import NEVER, Cancellation
 from lamina.client.address import Address
 from lamina.client.dial import Tls, dial
 from lamina.client.sending import Body
-from lamina.client.stream import Stream
 from lamina.client.wire import Reply, Wire
 from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
 from lamina.formats.text import valid_unicode
@@ -72,17 +73,19 @@ class Transport:
         json_body: object = None,
         body: Body = None,
         headers: Mapping[str, str] | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> Reply:
         """Send one request; give its response with the body still to be read, by whoever called.
 
         `query` values of None and False are left out, True is "1", lists repeat the name, mappings become JSON.
-        Raises the LaminaError kind that belongs to the status of an error response (304 is NotModified).
+        Raises the LaminaError kind that belongs to the status of an error response (304 is NotModified), and Cancelled
+        from here or from whatever reads the body.
         """
         extra = dict(headers or {})
         if json_body is not None:
             body = encode(json_body)
             extra["Content-Type"] = "application/json"
-        reply = self._exchange(method, self._target(path, query), extra, body)
+        reply = self._exchange(method, self._target(path, query), extra, body, cancellation)
         if reply.status >= 400 or reply.status == 304:
             _raise_for(reply.status, reply.reason, reply.read())
         return reply
@@ -121,18 +124,21 @@ class Transport:
         for wire in idle:
             wire.close()
 
-    def _exchange(self, method: str, target: str, extra: Mapping[str, str], body: Body) -> Reply:
+    def _exchange(
+        self, method: str, target: str, extra: Mapping[str, str], body: Body, cancellation: Cancellation = NEVER
+    ) -> Reply:
+        cancellation.check()
         headers = {**self._headers, **extra}
         wire = self._take()
         if wire is not None and (body is None or isinstance(body, bytes)):
             try:
-                return wire.exchange(method, target, headers, body)
+                return wire.exchange(method, target, headers, body, cancellation)
             except Unavailable as error:
                 if not error.facts.get("early"):
                     raise  # not just a kept connection that the daemon ended meanwhile
         elif wire is not None:
             wire.close()
-        return self._fresh().exchange(method, target, headers, body)
+        return self._fresh().exchange(method, target, headers, body, cancellation)
 
     def _take(self) -> Wire | None:
         with self._lock:

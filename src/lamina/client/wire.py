@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.client.sending import Body, length_of, send
 from lamina.client.splice import Splice, plain_descriptor
 from lamina.errors import Corrupt, LaminaError, Unavailable
@@ -85,8 +86,9 @@ def _broken(error: OSError) -> Unavailable:
 class _Incoming(io.RawIOBase):
     """The body of a response without its framing; read it through the buffered `Reply.body`."""
 
-    def __init__(self, source: Source, length: int | None, chunked: bool) -> None:
+    def __init__(self, source: Source, length: int | None, chunked: bool, cancellation: Cancellation) -> None:
         self._source = source
+        self._cancellation = cancellation
         self._left = 0 if chunked else length  # bytes left of the body or chunk; None: until the stream ends
         self._chunked = chunked
         self.finished = length == 0 and not chunked
@@ -96,11 +98,15 @@ class _Incoming(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer)
-        due = self._due(len(view))
-        if not due:
-            return 0
-        count = self._source.into(view[:due])
-        self._consume(count)
+        try:
+            due = self._due(len(view))
+            if not due:
+                return 0
+            count = self._source.into(view[:due])
+            self._consume(count)
+        except Unavailable:
+            self._cancellation.check()  # it shut the socket down
+            raise
         return count
 
     def pour(self, sink: IO[bytes]) -> None:
@@ -112,9 +118,13 @@ class _Incoming(io.RawIOBase):
                 sink.write(buffer[:count])
             return
         sink.flush()
-        with Splice(self._source.sock, target) as splice:
-            while due := self._due(LARGE):
-                self._consume(self._source.through(splice, due))
+        try:
+            with Splice(self._source.sock, target) as splice:
+                while due := self._due(LARGE):
+                    self._consume(self._source.through(splice, due))
+        except Unavailable:
+            self._cancellation.check()  # it shut the socket down
+            raise
 
     def _due(self, most: int) -> int:
         """How many bytes of data come next, at most `most`; 0 at the end of the body."""
@@ -126,6 +136,7 @@ class _Incoming(io.RawIOBase):
 
     def _consume(self, count: int) -> None:
         if not count:
+            self._cancellation.check()
             self.finished = True
             if self._left is not None:
                 raise Unavailable("the daemon closed the connection in the middle of its answer")
@@ -152,7 +163,15 @@ class _Incoming(io.RawIOBase):
 class Reply:
     """A response whose head was read. Header names are in lower case. `close` may be called twice."""
 
-    def __init__(self, wire: Wire, status: int, reason: str, headers: Mapping[str, str], has_body: bool) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        status: int,
+        reason: str,
+        headers: Mapping[str, str],
+        has_body: bool,
+        cancellation: Cancellation,
+    ) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -160,7 +179,7 @@ class Reply:
         chunked = headers.get("transfer-encoding", "").lower() == "chunked"
         length = headers.get("content-length")
         known = int(length) if length is not None and length.isdecimal() else None
-        self._incoming = _Incoming(wire.source, known if has_body else 0, chunked and has_body)
+        self._incoming = _Incoming(wire.source, known if has_body else 0, chunked and has_body, cancellation)
         self.body = io.BufferedReader(self._incoming, PIECE)
 
     def read(self) -> bytes:
@@ -180,6 +199,23 @@ class Reply:
         finally:
             self.close()
 
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes; closing the iterator ends the connection."""
+        try:
+            while chunk := self.body.read1(PIECE):
+                yield chunk
+        finally:
+            self.close()
+
+    def ready(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for bytes of the body, or its end, and return whether there are any."""
+        from select import select
+
+        source = self._wire.source
+        if source.ahead or getattr(source.sock, "pending", int)():
+            return True
+        return bool(select([source.sock], [], [], timeout)[0])
+
     def close(self) -> None:
         """Give the connection back where everything was read, else end it."""
         wants_close = self.headers.get("connection", "").lower() == "close"
@@ -196,23 +232,35 @@ class Wire:
         self._host = host
         self._on_done = on_done
         self._busy = False
+        self._following = ExitStack()  # the cancellation, while a request is under way
         self._upload: threading.Thread | None = None
         self._upload_error: BaseException | None = None
         self._upload_ends = True  # whether shutting the socket ends the upload: not so where its source may block
 
-    def exchange(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> Reply:
+    def exchange(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body,
+        cancellation: Cancellation = NEVER,
+    ) -> Reply:
         """Send one request and read the head of its response.
 
         A `bytes` body and a file go out with their length, any other iterable in chunks; all but bytes from a thread
         of its own, so that a daemon which answers while it reads is heard. An error raised by the iterable ends the
-        connection and is raised again from here or from `Reply.read`.
+        connection and is raised again from here or from `Reply.read`. `cancellation` shuts the connection down until
+        the reply is closed; whoever reads gets Cancelled then.
         """
         self._busy = True
+        if cancellation is not NEVER:
+            self._following.enter_context(cancellation.on_cancel(self._shut_down))
         try:
             self._send(method, target, headers, body)
-            reply = self._read_head(method)
+            reply = self._read_head(method, cancellation)
         except BaseException:
             self.done(reusable=False)
+            cancellation.check()
             self.check_upload()
             raise
         self.used = True
@@ -230,6 +278,7 @@ class Wire:
         if not self._busy:
             return
         self._busy = False
+        self._following.close()
         if reusable:
             self._wait_for_upload(_LAST_LINES)
         uploading = self._upload is not None and self._upload.is_alive()
@@ -240,10 +289,13 @@ class Wire:
 
         A file that was being sent is left alone when this returns: its owner may close it.
         """
-        with suppress(OSError):  # not connected any more
-            self.sock.shutdown(socket.SHUT_RDWR)
+        self._shut_down()
         self._wait_for_upload(None)  # before the descriptor's number can name something else
         self.sock.close()
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):  # not connected any more
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def _wait_for_upload(self, seconds: float | None) -> None:
         if self._upload is not None and self._upload_ends and self._upload is not threading.current_thread():
@@ -278,12 +330,13 @@ class Wire:
             self._upload_error = error
             self.close()
 
-    def _read_head(self, method: str) -> Reply:
+    def _read_head(self, method: str, cancellation: Cancellation) -> Reply:
         while True:
             status, reason = _status(self.source.line())
             headers = self._headers()
             if status >= 200 or status == 101:  # others are interim answers, such as 100 Continue
-                return Reply(self, status, reason, headers, method != "HEAD" and status not in NO_BODY)
+                has_body = method != "HEAD" and status not in NO_BODY
+                return Reply(self, status, reason, headers, has_body, cancellation)
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}

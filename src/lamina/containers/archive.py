@@ -12,7 +12,7 @@ import posixpath
 import stat
 from dataclasses import dataclass
 from io import BufferedWriter
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
 from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.containers.container import Container
@@ -38,6 +38,14 @@ _KINDS = {
 }
 _BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 _BUFFER = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PathChange:
+    """A file that a container changed in its image: `kind` is "A" added, "C" changed, "D" deleted."""
+
+    path: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def go_mode(mode: int) -> int:
 
 
 def get_archive(
-    container: Container, rooms: Rooms, path: str, sink: BinaryIO, cancellation: Cancellation = NEVER
+    container: Container, rooms: Rooms, path: str, sink: IO[bytes], cancellation: Cancellation = NEVER
 ) -> None:
     """Writes what is at `path` to `sink` as a tar whose top is named like the path's last part. Raises NotFound."""
     with located(container, rooms, path) as place:
@@ -124,7 +132,7 @@ def put_archive(
             os.close(directory)
 
 
-def export(container: Container, rooms: Rooms, sink: BinaryIO, cancellation: Cancellation = NEVER) -> None:
+def export(container: Container, rooms: Rooms, sink: IO[bytes], cancellation: Cancellation = NEVER) -> None:
     """Writes the whole root file system, without what is mounted in it, to `sink`."""
     with mounted_root(container, rooms) as root:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import msgspec
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers import states
 from lamina.containers.record import Record, State
-from lamina.errors import Conflict, InvalidInput
+from lamina.errors import Cancelled, Conflict, InvalidInput
 from lamina.events import EventBus
 from lamina.runtime.task import Task
 
@@ -29,6 +29,34 @@ class WaitResult:
 
     exit_code: int
     error: str = ""
+
+
+class Waiting:
+    """A wait that has begun. A context manager that stops waiting."""
+
+    def __init__(self, future: Future[WaitResult], cancellation: Cancellation = NEVER) -> None:
+        self.future = future
+        self._cancellation = cancellation
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def result(self, timeout: float | None = None) -> WaitResult:
+        """Return how it ended. Raise TimeoutError after `timeout` seconds, and Cancelled."""
+        try:
+            return self.future.result(timeout)
+        except CancelledError:
+            self._cancellation.check()
+            raise Cancelled("the wait was ended") from None
+        except TimeoutError:
+            raise TimeoutError(f"the container has not ended within {timeout:g} seconds") from None
+
+    def close(self) -> None:
+        """Stop waiting. May be called twice."""
+        self.future.cancel()
 
 
 @dataclass(slots=True)

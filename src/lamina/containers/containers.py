@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import BinaryIO
+from typing import IO
 
-from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.api.containers import Config, EndpointConfig, HostConfig, NetworkingConfig, UpdateConfig
+from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
-from lamina.containers import archive, logs, top
+from lamina.containers import archive
 from lamina.containers import stop as stopping
-from lamina.containers.archive import PathStat
-from lamina.containers.attach import AttachOptions, attach
+from lamina.containers.archive import PathChange, PathStat
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.commit import commit
-from lamina.containers.container import Container, WaitResult
+from lamina.containers.container import Container, Waiting, WaitResult
 from lamina.containers.create import Created, Creator
-from lamina.containers.execs import ExecDetails, Execs
-from lamina.containers.filters import Pruned, prune, select
+from lamina.containers.execs import Execs
+from lamina.containers.filters import prune, select
 from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.logs import LogOptions, LogRecord
+from lamina.containers.process_verbs import ProcessVerbs
 from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
-from lamina.containers.statistics import ContainerStats, statistics
-from lamina.containers.top import Processes
 from lamina.containers.update import connect, disconnect, update
 from lamina.errors import InvalidInput, NotFound, NotModified
+from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.formats.runconfig import RunConfig
+from lamina.formats.text import several_texts
 from lamina.images.create import CommitOptions
 from lamina.images.image import Image
-from lamina.layers.diff import Change
 from lamina.linux.files import private_directory
 from lamina.sandbox.spec import Defaults
+from lamina.types.running import RunsContainers
 
 __all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "WaitResult"]
 
 
-class Containers:
-    """The containers of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
+class Containers(ProcessVerbs, RunsContainers):
+    """Containers over the rooms of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
 
         id = engine.containers.create("web", Config(image="nginx")).id
         engine.containers.start(id)
@@ -54,11 +54,9 @@ class Containers:
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
         private_directory(catalog.root)
         self._rooms = rooms
-        self._catalog = catalog
         chosen = defaults or Defaults()
         self._creator = Creator(rooms, catalog, chosen)
-        self._lifecycle = Lifecycle(rooms, catalog, chosen)
-        self._execs = Execs(SpecMaker(chosen))
+        super().__init__(catalog, Lifecycle(rooms, catalog, chosen), Execs(SpecMaker(chosen)))
         recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
@@ -72,32 +70,46 @@ class Containers:
         config: Config,
         host_config: HostConfig | None = None,
         networking: NetworkingConfig | None = None,
-        platform: Platform | None = None,
+        platform: str = "",
+    ) -> Created:
+        """Create a container, and return its ID and warnings. Without a name one is made up.
+
+        Raise NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
+        """
+        return self.create_as(name, config, host_config or HostConfig(), networking or NetworkingConfig(), platform)
+
+    def create_as(
+        self,
+        name: str | None,
+        config: Config,
+        host_config: HostConfig,
+        networking: NetworkingConfig,
+        platform: str = "",
         *,
         recursive_read_only: bool = True,
     ) -> Created:
-        """Make a container; with None for a name it gets a random one. It does not run yet.
-
-        Read-only binds cover what is mounted below them, unless they say otherwise or `recursive_read_only` is false.
-        Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
-        """
-        host, networks = host_config or HostConfig(), networking or NetworkingConfig()
-        created = self._creator.create(name, config, host, networks, platform, recursive_read_only=recursive_read_only)
+        """`create` for older clients: with `recursive_read_only` false, read-only binds leave out mounts below them."""
+        wanted = Platform.parse(platform) if platform else None
+        created = self._creator.create(
+            name, config, host_config, networking, wanted, recursive_read_only=recursive_read_only
+        )
         self._catalog.get(created.id).publish("create")
         return created
 
-    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container; with `force` a running one, with `volumes` also its anonymous volumes.
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
+        """Remove a container. `force` kills it first, `volumes` takes its anonymous volumes along.
 
-        Raises Conflict for a running one without `force`.
+        Raise Conflict for one that runs, InvalidInput for `link`: containers have no legacy links here.
         """
-        container = self.get(reference)
+        if link:
+            raise InvalidInput("links between containers are a thing of the past, and lamina has none")
+        container = self.live(reference)
         self._lifecycle.remove(container, force=force, volumes=volumes)
         self._execs.forget(container)
 
     def rename(self, reference: str, name: str) -> None:
-        """Give a container another name. Raises Conflict for a name in use, InvalidInput."""
-        container = self.get(reference)
+        """Give a container another name. Raise Conflict for a name in use, InvalidInput."""
+        container = self.live(reference)
         with container.lock:
             old, new = container.name, check_name(name)
             if new == old:
@@ -105,45 +117,28 @@ class Containers:
             self._catalog.rename(container, new)
         container.publish("rename", oldName=f"/{old}")
 
-    def prune(
-        self, filters: Mapping[str, Sequence[str]] | None = None, *, cancellation: Cancellation = NEVER
-    ) -> Pruned:
-        """Remove containers that do not run and pass the filters. Raises Cancelled before the next container."""
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
+        """Remove containers that do not run. Raise Cancelled."""
         return prune(self._catalog, self._rooms, self._lifecycle, filters or {}, cancellation)
 
-    def get(self, reference: str) -> Container:
-        """Return the container. Raises NotFound, InvalidInput where several IDs begin so."""
-        return self._catalog.get(reference)
+    def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
+        """Return what is known of a container; with `size` also the bytes of its files.
 
-    def list(
-        self, *, all: bool = False, limit: int = 0, filters: Mapping[str, Sequence[str]] | None = None
-    ) -> list[Container]:
-        """Return the containers that pass the filters, newest first.
-
-        Only running ones, unless `all`, `limit` or a filter on state says otherwise. Raises InvalidInput for an unknown
-        filter or value, NotFound for the container that `before` or `since` names.
+        Raise NotFound, InvalidInput where several IDs begin so.
         """
-        return select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
-
-    def summary(self, container: Container, *, size: bool = False) -> ContainerSummary:
-        """Return what a list shows of a container; with `size` also the bytes of its files."""
-        return summary(container, self._rooms, size=size)
-
-    def inspect(self, reference: str, *, size: bool = False) -> ContainerDetails:
-        """Return what is known of a container; with `size` also the bytes of its files."""
-        container = self.get(reference)
+        container = self.live(reference)
         return details(container, self._rooms, self._execs.of(container), size=size)
 
-    def top(self, reference: str, ps_args: str = "") -> Processes:
-        """Return the container's processes as ps(1) shows them."""
-        container = self.get(reference)
-        processes = top.top(container, ps_args)
-        container.publish("top")
-        return processes
+    def list(
+        self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
+    ) -> list[ContainerSummary]:
+        """Return containers, newest first.
 
-    def stats(self, reference: str) -> ContainerStats:
-        """Return one reading of what the container uses."""
-        return statistics(self.get(reference))
+        Only running ones, unless `all`, `limit` or a filter on state says otherwise. Raise InvalidInput for an unknown
+        filter or value, NotFound for the container that before or since name.
+        """
+        containers = select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
+        return [summary(container, self._rooms, size=size) for container in containers]
 
     def usage(self) -> Mapping[str, int]:
         """Return the bytes of the files that each container changed, by the container's ID."""
@@ -153,139 +148,92 @@ class Containers:
                 sizes[container.id] = self._rooms.snapshots.get(container.id).usage()
         return sizes
 
-    def changes(self, reference: str) -> Iterator[Change]:
-        """Return what the container changed in its image's files."""
-        return self._rooms.snapshots.get(self.get(reference).id).changes()
+    def changes(self, reference: str) -> Sequence[PathChange]:
+        """Return what a container changed in its image's files, in the order of paths."""
+        changes = self._rooms.snapshots.get(self.live(reference).id).changes()
+        return [PathChange(f"/{change.path}", change.kind) for change in changes]
 
-    def start(self, reference: str) -> None:
-        """Start a container.
+    def start(self, reference: str) -> bool:
+        """Start a container; False when it runs already. See `Lifecycle.start` for what it raises."""
+        try:
+            self._lifecycle.start(self.live(reference))
+        except NotModified:
+            return False
+        return True
 
-        Raises NotModified when it runs, Conflict when it is paused or being removed, and CommandFailed or another kind
-        when its command cannot be run; `facts["exit_code"]` is 126, 127 or 128 then.
-        """
-        self._lifecycle.start(self.get(reference))
+    def stop(self, reference: str, *, timeout: int | None = None, signal: str = "") -> bool:
+        """Signal a container, and kill it after `timeout` seconds (-1: never); False when it does not run."""
+        return stopping.stop(self.live(reference), timeout, signal)
 
-    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Send the stop signal, and SIGKILL after `timeout` seconds (-1: never); return when the container has ended.
+    def restart(self, reference: str, *, timeout: int | None = None, signal: str = "") -> None:
+        """Stop a container where it runs, and start it."""
+        self._lifecycle.restart(self.live(reference), timeout, signal)
 
-        Raises NotModified when it was stopped, Unavailable when it survives SIGKILL.
-        """
-        if not stopping.stop(self.get(reference), timeout, signal):
-            raise NotModified(f"container {reference} is not running")
-
-    def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stop the container where it runs, and start it."""
-        self._lifecycle.restart(self.get(reference), timeout, signal)
-
-    def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal; after SIGKILL, the default, wait for the end. Raises Conflict when it does not run."""
-        stopping.kill(self.get(reference), stopping.parse_signal(signal))
+    def kill(self, reference: str, signal: str = "KILL") -> None:
+        """Send a signal, by name or number. Raise Conflict when it does not run, InvalidInput for no signal."""
+        stopping.kill(self.live(reference), stopping.parse_signal(signal))
 
     def pause(self, reference: str) -> None:
-        """Stop the container's processes where they are. Raises Conflict when it does not run or is paused."""
-        self._lifecycle.pause(self.get(reference))
+        """Raises Conflict when it does not run or is paused."""
+        self._lifecycle.pause(self.live(reference))
 
     def unpause(self, reference: str) -> None:
-        """Let a paused container go on. Raises Conflict when it is not paused."""
-        self._lifecycle.unpause(self.get(reference))
+        """Raises Conflict when it is not paused."""
+        self._lifecycle.unpause(self.live(reference))
 
     def stop_all(self, timeout: int) -> None:
         """Stop all at once, each with `timeout` seconds before it is killed. Then raise the first failure."""
         with ThreadPoolExecutor(16) as threads:
-            stops = [threads.submit(self.stop, container.id, timeout) for container in self.list()]
+            stops = [threads.submit(stopping.stop, container, timeout, "") for container in self._catalog.all()]
         for stop in stops:
-            with suppress(NotFound, NotModified):  # it has ended by itself meanwhile
+            with suppress(NotFound):  # it has been removed meanwhile
                 stop.result()
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join a network, with what `endpoint` asks for. Raises Conflict, Forbidden, InvalidInput."""
-        target = self._rooms.networks.get(network)
-        connect(self.get(reference), self._rooms.networks, target, endpoint or EndpointConfig(), self.get)
+        """Let a container join a network, with what `endpoint` asks for. Raises what `connect.connect` raises."""
+        joined = self._rooms.networks.get(network)
+        connect(self.live(reference), self._rooms.networks, joined, endpoint or EndpointConfig(), self.live)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
         """Take a container, with `force` even one that is gone, out of a network. Raises Conflict when it is not in."""
         left = self._rooms.networks.get(network)
         try:
-            disconnect(self.get(reference), self._rooms.networks, left, self.get)
+            disconnect(self.live(reference), self._rooms.networks, left, self.live)
         except NotFound:
             if not force:
                 raise
             self._rooms.networks.leave(reference, left.id)
 
-    def update(self, reference: str, wish: UpdateConfig) -> tuple[str, ...]:
-        """Change limits and restart policy, of a running container too. Return warnings."""
-        container = self.get(reference)
-        warnings = update(container, wish)
+    def update(self, reference: str, changes: UpdateConfig) -> tuple[str, ...]:
+        """Change limits and restart policy, of a running container too, and return warnings."""
+        container = self.live(reference)
+        warnings = update(container, changes)
         container.publish("update")
         return warnings
 
     def wait(
-        self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER
-    ) -> Future[WaitResult]:
-        """Return a future that ends when the condition holds: not-running, next-exit or removed.
+        self,
+        reference: str,
+        condition: str = "not-running",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> WaitResult:
+        """Wait until the condition holds: not-running, next-exit or removed.
 
-        `cancellation` cancels it. Raises InvalidInput for an unknown condition.
+        Raise TimeoutError after `timeout` seconds, and Cancelled.
         """
-        return self.get(reference).wait(condition or "not-running", cancellation)
+        with self.waiting(reference, condition, cancellation=cancellation) as waiting:
+            return waiting.result(timeout)
 
-    def attach(self, reference: str, options: AttachOptions | None = None) -> socket.socket:
-        """Return a connection to the streams of a container that runs or has yet to start.
-
-        Raises Conflict for one that is paused or restarting.
-        """
-        return attach(self.get(reference), self._lifecycle, options or AttachOptions())
-
-    def resize(self, reference: str, height: int, width: int) -> None:
-        """Set the size of the container's terminal, in characters. Raises Conflict when it does not run."""
-        container = self.get(reference)
-        container.running_task().resize(height, width)
-        container.publish("resize", height=str(height), width=str(width))
-
-    def logs(
-        self, reference: str, options: LogOptions | None = None, *, cancellation: Cancellation = NEVER
-    ) -> Iterator[LogRecord]:
-        """Return what the container logged, oldest first. `cancellation` ends following, within half a second.
-
-        Raises InvalidInput for a container that keeps no log.
-        """
-        container = self.get(reference)
-        if container.record.host_config.log_config.type == "none":
-            raise InvalidInput("configured logging driver does not support reading")
-
-        def running() -> bool:
-            return container.state.running and not container.removed
-
-        return logs.read(container.log_path, options or LogOptions(), running, cancellation)
-
-    def exec_create(self, reference: str, wish: ExecConfig) -> str:
-        """Note a command to be run in a running container, and return the ID of this exec.
-
-        Raises Conflict when the container does not run or is paused, InvalidInput.
-        """
-        return self._execs.create(self.get(reference), wish)
-
-    def exec_start(
-        self, exec_id: str, *, detach: bool = False, size: tuple[int, int] | None = None
-    ) -> socket.socket | None:
-        """Run an exec, and return a connection to its streams unless `detach`. Raises Conflict, CommandFailed."""
-        return self._execs.start(exec_id, detach=detach, size=size)
-
-    def exec_settle(self, exec_id: str, seconds: float) -> None:
-        """Wait until an exec whose output has ended has ended too, at most so long."""
-        self._execs.settle(exec_id, seconds)
-
-    def exec_inspect(self, exec_id: str) -> ExecDetails:
-        """Return an exec as it is now. Raises NotFound."""
-        return self._execs.inspect(exec_id)
-
-    def exec_resize(self, exec_id: str, height: int, width: int) -> None:
-        """Set the size of an exec's terminal, in characters. Raises Conflict when it does not run."""
-        self._execs.resize(exec_id, height, width)
+    def waiting(self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER) -> Waiting:
+        """Begin to wait, without blocking: nothing that happens after this has returned is missed."""
+        return Waiting(self.live(reference).wait(condition or "not-running", cancellation), cancellation)
 
     def commit(
         self,
         reference: str,
-        name: Reference | None = None,
+        name: str = "",
         *,
         author: str = "",
         message: str = "",
@@ -299,45 +247,53 @@ class Containers:
         A running container is paused meanwhile, unless `pause` is false. Raises InvalidInput for a bad change, NoSpace,
         Cancelled.
         """
-        container = self.get(reference)
+        container = self.live(reference)
         options = CommitOptions(
             container=container.record.config,
             config=config,
-            changes=tuple(changes),
+            changes=several_texts("changes", changes),
             author=author,
             message=message,
-            references=(name,) if name else (),
+            references=(Reference.parse(name),) if name else (),
             extra={"container": container.id},
         )
         return commit(container, self._rooms, self._lifecycle, options, still=pause, cancellation=cancellation)
 
     def stat_path(self, reference: str, path: str) -> PathStat:
-        """Return what is at a path of the container. Raises NotFound."""
-        return archive.stat_path(self.get(reference), self._rooms, path)
+        """Return what is at a path in a container. Raise NotFound."""
+        return archive.stat_path(self.live(reference), self._rooms, path)
 
-    def get_archive(self, reference: str, path: str, sink: BinaryIO, *, cancellation: Cancellation = NEVER) -> None:
-        """Write the file or directory at `path` to `sink`, as a tar. Raises NotFound, Cancelled."""
-        container = self.get(reference)
+    def get_archive(
+        self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER
+    ) -> PathStat:
+        """Write a path in a container to `sink` as a tar, and return what it is. Raise NotFound."""
+        container = self.live(reference)
+        stat = archive.stat_path(container, self._rooms, path)
         archive.get_archive(container, self._rooms, path, sink, cancellation)
         container.publish("archive-path")
+        return stat
 
     def put_archive(
         self,
         reference: str,
         path: str,
-        stream: BinaryIO,
+        source: IO[bytes],
         *,
         no_overwrite: bool = False,
         copy_owner: bool = False,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """Unpack a tar in the directory at `path`. Raises NotFound, InvalidInput, NoSpace, Cancelled."""
-        container, source = self.get(reference), CheckedReader(stream, cancellation)
-        archive.put_archive(container, self._rooms, path, source, no_overwrite=no_overwrite, copy_owner=copy_owner)
+        """Unpack a tar, compressed or not, into a directory of a container.
+
+        `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files
+        to the container's user. Raise NotFound, InvalidInput for no directory, Forbidden for a read-only one.
+        """
+        container, checked = self.live(reference), CheckedReader(source, cancellation)
+        archive.put_archive(container, self._rooms, path, checked, no_overwrite=no_overwrite, copy_owner=copy_owner)
         container.publish("extract-to-dir")
 
-    def export(self, reference: str, sink: BinaryIO, *, cancellation: Cancellation = NEVER) -> None:
+    def export(self, reference: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
         """Write the container's whole file system as a tar, without what is mounted in it."""
-        container = self.get(reference)
+        container = self.live(reference)
         archive.export(container, self._rooms, sink, cancellation)
         container.publish("export")

@@ -162,16 +162,12 @@ class Creator:
         try:
             volumes.promise(point.name, id)
         except LaminaError:
-            made = volumes.create(
-                point.name or None,
-                dict(options.labels) if options else None,
-                dict(driver.options) if driver else None,
-                promised=id,
-            )
+            labels, driver_opts = options.labels if options else {}, driver.options if driver else {}
+            volume = volumes.create_promised(id, point.name or None, labels, driver_opts)
             if not point.name:
-                undo.callback(volumes.remove, made.name, force=True)
+                undo.callback(volumes.remove, volume.name, force=True)
                 undo.callback(volumes.settle, id)
-            point = msgspec.structs.replace(point, name=made.name)
+            point = msgspec.structs.replace(point, name=volume.name)
         return msgspec.structs.replace(point, source=str(volumes.path(point.name)))
 
     def _warnings(self, host: HostConfig, image: Image, platform: Platform | None) -> tuple[str, ...]:

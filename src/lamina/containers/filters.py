@@ -6,8 +6,8 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+from lamina.api.results import Pruned
 from lamina.cancellation import Cancellation
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
@@ -57,14 +57,6 @@ def select(catalog: Catalog, rooms: Rooms, filters: Filters, *, all: bool = Fals
     newest = sorted(catalog.all(), key=lambda container: container.record.created, reverse=True)
     selected = [c for c in newest if (everything or c.state.running) and not any(not test(c) for test in tests)]
     return selected[:limit] if limit > 0 else selected
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What a prune removed: IDs, and the bytes of the files that the containers had changed."""
-
-    removed: tuple[str, ...]
-    reclaimed: int
 
 
 def prune(catalog: Catalog, rooms: Rooms, lifecycle: Lifecycle, filters: Filters, cancellation: Cancellation) -> Pruned:

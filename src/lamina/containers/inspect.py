@@ -13,7 +13,7 @@ from lamina.containers.container import Container
 from lamina.containers.record import Record, State
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound, Unsupported
-from lamina.formats.times import human_duration, parse_time
+from lamina.formats.times import human_duration, parse_time, whole_seconds
 from lamina.network.model import PREDEFINED, Endpoint
 from lamina.runtime import security
 from lamina.runtime.apparmor import DEFAULT
@@ -95,7 +95,7 @@ class ContainerSummary:
     @property
     def created(self) -> str:
         """When it was made, RFC 3339 in whole seconds."""
-        return self.record.created.partition(".")[0].removesuffix("Z") + "Z"
+        return whole_seconds(self.record.created)
 
     @property
     def state(self) -> str:

@@ -42,6 +42,11 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
     stopped_by_user: bool = False
 
     @property
+    def health_status(self) -> str:
+        """starting, healthy or unhealthy; "" without a health check."""
+        return self.health.status if self.health else ""
+
+    @property
     def running(self) -> bool:
         """As Docker counts: paused and restarting containers run."""
         return self.status in RUNNING

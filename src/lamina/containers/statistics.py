@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lamina.cancellation import Cancellation
 from lamina.containers.container import Container
 from lamina.containers.record import NEVER
 from lamina.formats.times import format_time
 from lamina.runtime.cgroups.stats import Stats
 
+SECOND = 1.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -81,6 +83,22 @@ def statistics(container: Container) -> ContainerStats:
         online_cpus=os.cpu_count() or 1,
         networks=_networks(record.state.pid, record.host_config.network_mode),
     )
+
+
+def readings(
+    container: Container, *, stream: bool, one_shot: bool, cancellation: Cancellation
+) -> Iterator[ContainerStats]:
+    """Yield readings a second apart, each with the one before; one alone without `stream`. Raise Cancelled."""
+    previous: ContainerStats | None = None
+    while not container.removed:
+        reading = statistics(container)
+        if stream or one_shot or previous is not None or reading.usage is None:
+            yield replace(reading, previous=previous)
+            if not stream:
+                return
+        previous = reading
+        cancellation.wait(SECOND)
+        cancellation.check()
 
 
 def _machine_cpu() -> int:

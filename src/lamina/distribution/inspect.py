@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lamina.distribution.registry_client import RegistryClient
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
 from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -19,6 +20,26 @@ class Inspected:
     document: Manifest | Index
     descriptor: Descriptor
     platforms: tuple[Platform, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the manifest or index."""
+        return self.descriptor.digest
+
+    @property
+    def media_type(self) -> str:
+        """What kind of document that is."""
+        return self.descriptor.media_type
+
+    @property
+    def size(self) -> int:
+        """Bytes of that document."""
+        return self.descriptor.size
+
+    @property
+    def platform_names(self) -> tuple[str, ...]:
+        """What the image runs on: "linux/amd64"."""
+        return tuple(map(str, self.platforms))
 
 
 def inspect(client: RegistryClient, reference: Reference) -> Inspected:

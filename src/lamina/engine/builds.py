@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 from lamina.api.build import BuildRequest
+from lamina.api.memory_context import MemoryContext
+from lamina.api.results import Pruned
 from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache import forget_lost
@@ -18,7 +21,8 @@ from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.registries import Registries, credentials_for
-from lamina.errors import NotFound
+from lamina.errors import InvalidInput, NotFound
+from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
@@ -26,11 +30,12 @@ from lamina.layers.tar.source import Readable
 from lamina.linux.files import private_directory
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
-from lamina.store.content import Collected
 
 
 class Builds:
     """The builds of one engine. Thread-safe. A build without RUN opens no room that needs privileges.
+
+        image = engine.builds.build("my-app", BuildRequest(tags=("my-app",))).image
 
     RUN steps get the `defaults` of containers. `temporary` holds what a build needs for a while, `mounts` the
     directories of `RUN --mount=type=cache`. Both are on the data root's file system.
@@ -46,29 +51,53 @@ class Builds:
 
     def build(
         self,
-        context: BuildContext | str | Path,
+        context: str | os.PathLike[str] | MemoryContext | None,
         request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> BuildResult:
+        """Build a directory, or files in memory; None for the address in `request.remote`.
+
+        `credentials` are by registry, for base images. Raise CommandFailed when a step fails, InvalidInput for a wrong
+        Dockerfile, NotFound, Cancelled.
+        """
+        request = request or BuildRequest()
+        with self._opened(context, request, cancellation) as opened:
+            return self.build_context(
+                opened, request, credentials=credentials, report=report, cancellation=cancellation
+            )
+
+    def build_context(
+        self,
+        context: BuildContext,
+        request: BuildRequest,
         *,
         secrets: Mapping[str, bytes] | None = None,
         credentials: Mapping[str, Credentials] | None = None,
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Build a context, or the directory of that name.
-
-        `secrets` are those of RUN --mount, by ID; `credentials` are for base images, by registry. Raise what
-        `lamina.builder.builder.build` raises.
-        """
-        request = request or BuildRequest()
+        """`build` for a context that is open already. `secrets` are those of RUN --mount, by ID."""
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
             return self._base(name, platform, pull, credentials or {}, report, cancellation)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        with ExitStack() as closing:
-            if not isinstance(context, BuildContext):
-                context = closing.enter_context(from_directory(Path(context), request.dockerfile))
-            return build(context, request, rooms, report, cancellation, secrets=secrets)
+        return build(context, request, rooms, report, cancellation, secrets=secrets)
+
+    def _opened(
+        self, context: str | os.PathLike[str] | MemoryContext | None, request: BuildRequest, cancellation: Cancellation
+    ) -> BuildContext:
+        if context is None:
+            if not request.remote:
+                raise InvalidInput("there is nothing to build", advice="Give a context, or an address in `remote`")
+            return self.remote_context(request.remote, request.dockerfile, cancellation=cancellation)
+        if isinstance(context, MemoryContext):
+            archive = io.BytesIO(context.to_tar())
+            return self.archive_context(archive, request.dockerfile, cancellation=cancellation)
+        return from_directory(Path(context), request.dockerfile)
 
     def remote_context(self, url: str, dockerfile: str = "", *, cancellation: Cancellation = NEVER) -> BuildContext:
         """The context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.
@@ -83,17 +112,19 @@ class Builds:
         """Return the context in a tar, compressed or not. The caller closes it. Raises InvalidInput, Cancelled."""
         return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
 
-    def prune(self, *, all: bool = False) -> Collected:
-        """Drops content that nobody owns, the directories of cache mounts that are not in use, and steps whose image is
+    def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
+        """Drop content that nobody owns, the directories of cache mounts that are not in use, and steps whose image is
         gone; with `all` also the compressed forms of layers, and what is remembered of contexts.
 
-        Steps whose image is here stay: the images are the cache.
+        Steps whose image is here stay: the images are the cache. `filters` are accepted and choose nothing. Raise
+        Cancelled.
         """
+        cancellation.check()
         content = self._rooms.store.collect(cache_bytes=0 if all else None)
         caches = CacheMounts(self._mounts).prune()
         if all:
             forget_sums(self._rooms.store)
-        return Collected((*content.digests, *caches.digests), content.bytes + caches.bytes)
+        return Pruned((*content.digests, *caches.digests), content.bytes + caches.bytes)
 
     def forget_lost(self) -> None:
         """Forgets steps whose image is gone."""
@@ -129,7 +160,11 @@ class Builds:
         credentials = credentials_for(reference, known)
         try:
             return self._registries.pull(
-                reference, platform=platform, credentials=credentials, report=report, cancellation=cancellation
+                str(reference),
+                platform=str(platform or ""),
+                credentials=credentials,
+                report=report,
+                cancellation=cancellation,
             )[0]
         except NotFound:
             if here is None:

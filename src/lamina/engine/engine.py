@@ -174,7 +174,7 @@ class Engine:
 
     def info(self) -> Info:
         """Return what this engine and its machine are, at this moment."""
-        states = [container.state.status for container in self.containers.list(all=True)]
+        states = [container.state for container in self.containers.list(all=True)]
         return info(self, self.settings, self.root, self._identity, states)
 
     def disk_usage(self) -> DiskUsage:

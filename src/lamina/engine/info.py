@@ -80,7 +80,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         running=sum(status in ("running", "restarting") for status in states),
         paused=states.count("paused"),
         stopped=sum(status not in ("running", "restarting", "paused") for status in states),
-        images=len(rooms.images.list(all_images=True)),
+        images=len(rooms.images.list(all=True)),
         live_restore=settings.live_restore,
         mirrors=settings.registry_mirrors,
         insecure_registries=settings.insecure_registries,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO, cast
+from typing import IO, cast
 from urllib.parse import urlsplit
 
 from lamina.builder.download import download
@@ -20,16 +20,23 @@ from lamina.distribution.inspect import Inspected
 from lamina.distribution.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound, Unavailable
 from lamina.formats.digest import Digest
+from lamina.formats.matching import Filters, flag
 from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
-from lamina.images.image import Image
+from lamina.images.image import Image, check_platform
 from lamina.images.images import Images
 from lamina.progress import Report, Status, ignore
 from lamina.store.store import Store
 
+_MOST_RESULTS = 100  # of a search
+
 
 class Registries:
-    """Registries as the engine uses them. Thread-safe; each verb has a client of its own, with its credentials."""
+    """Registries as the engine uses them. Thread-safe; each verb has a client of its own, with its credentials.
+
+    (image,) = engine.registries.pull("alpine:3.20")
+    engine.registries.push("registry.example/app", credentials=Credentials("me", "secret"))
+    """
 
     def __init__(self, store: Store, images: Images, settings: Settings) -> None:
         self._store = store
@@ -38,36 +45,38 @@ class Registries:
 
     def pull(
         self,
-        reference: Reference,
+        reference: str,
         *,
-        platform: Platform | None = None,
-        credentials: Credentials | None = None,
+        platform: str = "",
         all_tags: bool = False,
         all_platforms: bool = False,
+        credentials: Credentials | None = None,
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
-        """Brings in the image `reference` names, or with `all_tags` every tag of its repository.
+        """Bring in the image that `reference` names, or with `all_tags` every tag of its repository.
 
         With `all_platforms` the images for other platforms than `platform` (this machine's) come as well, after it,
         each under the digest of its manifest; where none is for `platform`, the first one gets the name.
         Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
         """
-        with self._client(reference, credentials, "pull", cancellation) as client:
+        name = Reference.parse(reference)
+        asked = Platform.parse(platform) if platform else None
+        with self._client(name, credentials, "pull", cancellation) as client:
             if all_tags:
-                _, tags = client.first(reference, lambda repository: list(repository.tags()))
-                wanted = [reference.with_tag(tag) for tag in tags]
+                _, tags = client.first(name, lambda repository: list(repository.tags()))
+                names = [name.with_tag(tag) for tag in tags]
             else:
-                wanted = [reference.with_default_tag()]
+                names = [name.with_default_tag()]
             images: list[Image] = []
-            for one in wanted:
+            for name in names:
                 with self._store.lease(keep=True):
                     if all_platforms:
-                        whole = pull_all(one, self._store, report, client=client)
-                        found = _first_for(platform or Platform.host(), whole)
+                        every = pull_all(name, self._store, report, client=client)
+                        pulled = _first_for(asked or Platform.host(), every)
                     else:
-                        found = [pull_content(one, platform, self._store, report, client=client)]
-                    images += self._enter(one, found, report)
+                        pulled = [pull_content(name, asked, self._store, report, client=client)]
+                    images += self._enter(name, pulled, report)
             return images
 
     def _enter(self, reference: Reference, found: Sequence[PulledImage], report: Report) -> list[Image]:
@@ -87,21 +96,24 @@ class Registries:
 
     def push(
         self,
-        reference: Reference,
+        reference: str,
         *,
-        credentials: Credentials | None = None,
         all_tags: bool = False,
+        platform: str = "",
+        credentials: Credentials | None = None,
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """Sends the image `reference` names, or with `all_tags` every tag of the repository.
+        """Send the image that `reference` names, or with `all_tags` every tag of the repository.
 
         Raises NotFound for a name that is not here, and what the registry answers, Cancelled.
         """
-        names = self._tags_of(reference) if all_tags else [reference.with_default_tag()]
-        with self._client(reference, credentials, "push", cancellation) as client:
+        asked = Reference.parse(reference)
+        names = self._tags_of(asked) if all_tags else [asked.with_default_tag()]
+        with self._client(asked, credentials, "push", cancellation) as client:
             for name in names:
                 image = self._images.get(str(name))
+                check_platform(image, platform)
                 manifest = self._images.manifest(image) if image.manifest_digest else None
                 pushed = push_content(
                     name,
@@ -125,11 +137,11 @@ class Registries:
     def import_url(
         self,
         url: str,
-        reference: Reference | None = None,
+        reference: str = "",
         *,
         message: str = "",
         changes: Sequence[str] = (),
-        platform: Platform | None = None,
+        platform: str = "",
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Image:
@@ -141,7 +153,7 @@ class Registries:
         try:
             with download(url, cancellation) as answer:
                 return self._images.import_tar(
-                    cast(BinaryIO, answer),
+                    cast(IO[bytes], answer),
                     reference,
                     message=message or f"Imported from {url}",
                     changes=changes,
@@ -153,19 +165,30 @@ class Registries:
                 f"cannot fetch {without_secrets(url)}: {error.message}", advice=error.advice, **error.facts
             ) from error
 
-    def search(self, term: str, *, limit: int = 25, credentials: Credentials | None = None) -> Sequence[Found]:
-        """Repositories that match `term`, which may begin with a registry."""
-        with RegistryClient(self._settings, lambda key: credentials) as client:
-            return search_registry(client, term, limit)
+    def search(
+        self, term: str, *, limit: int = 25, filters: Filters | None = None, credentials: Credentials | None = None
+    ) -> Sequence[Found]:
+        """Return repositories that match `term`, which may begin with a registry.
 
-    def inspect(self, reference: Reference, *, credentials: Credentials | None = None) -> Inspected:
-        """What the registry says of an image, without pulling it."""
-        with self._client(reference, credentials, "inspect") as client:
-            return inspect_remote(client, reference)
+        `filters` are Docker's (is-automated, is-official, stars). Raise InvalidInput for a limit that is not from 1 to
+        100.
+        """
+        if not 1 <= limit <= _MOST_RESULTS:
+            raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_RESULTS}]")
+        with RegistryClient(self._settings, lambda key: credentials) as client:
+            return [item for item in search_registry(client, term, limit) if _fits(item, filters or {})]
+
+    def inspect(self, reference: str, *, credentials: Credentials | None = None) -> Inspected:
+        """Return what the registry says of an image, without pulling it."""
+        name = Reference.parse(reference)
+        with self._client(name, credentials, "inspect") as client:
+            return inspect_remote(client, name)
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
-        """Whether credentials are good for `server`; gives what to keep. Raises Unauthorized, Unavailable, and
-        InvalidInput for what is no address."""
+        """Try credentials at a registry ("" for Docker Hub), and return those to keep.
+
+        Raise Unauthorized, Unavailable, and InvalidInput for what is no address.
+        """
         key = _key(server) if server else HUB_KEY
         domain = DEFAULT_DOMAIN if key == HUB_KEY else key
         with RegistryClient(self._settings) as client:
@@ -222,3 +245,12 @@ def _names(reference: Reference, pulled: PulledImage) -> list[Reference]:
 
 def _by_digest(reference: Reference, digest: Digest) -> Reference:
     return replace(reference, tag=None, digest=None).with_digest(digest)
+
+
+def _fits(item: Found, filters: Filters) -> bool:
+    stars = max((int(text) for text in filters.get("stars", ()) if text.isdecimal()), default=0)
+    if "is-official" in filters and item.official != flag(filters, "is-official", False):
+        return False
+    if "is-automated" in filters and item.automated != flag(filters, "is-automated", False):
+        return False
+    return item.stars >= stars

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lamina.errors import InvalidInput
@@ -18,26 +17,37 @@ _FORM = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 _HEX = re.compile(r"[0-9a-f]+")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
-    """An algorithm and the hash it gave, in lower-case hex. `str()` gives `sha256:…`."""
+class Digest(str):
+    """An algorithm and the hash it gave, in lower-case hex: a text like `sha256:…`, known to be well formed."""
 
-    algorithm: str
-    encoded: str
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        length = LENGTHS.get(self.algorithm)
+    def __new__(cls, algorithm: str, encoded: str) -> Digest:
+        """Raise InvalidInput for an algorithm that lamina does not know, and for what is no hash of it."""
+        text = f"{algorithm}:{encoded}"
+        length = LENGTHS.get(algorithm)
         if length is None:
             raise InvalidInput(
-                f"The digest algorithm {self.algorithm!r} is not known",
+                f"The digest algorithm {algorithm!r} is not known",
                 advice=f"Known are {', '.join(LENGTHS)}.",
-                algorithm=self.algorithm,
+                algorithm=algorithm,
             )
-        if len(self.encoded) != length or not _HEX.fullmatch(self.encoded):
-            raise InvalidInput(f"The digest {self} does not have {length} lower-case hex digits", digest=str(self))
+        if len(encoded) != length or not _HEX.fullmatch(encoded):
+            raise InvalidInput(f"The digest {text} does not have {length} lower-case hex digits", digest=text)
+        return super().__new__(cls, text)
 
-    def __str__(self) -> str:
-        return f"{self.algorithm}:{self.encoded}"
+    def __reduce__(self) -> tuple[type[Digest], tuple[str, str]]:
+        return Digest, (self.algorithm, self.encoded)
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the algorithm."""
+        return self.partition(":")[0]
+
+    @property
+    def encoded(self) -> str:
+        """The hash, in hex."""
+        return self.partition(":")[2]
 
     @property
     def short(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from lamina.errors import Corrupt
 
@@ -52,9 +52,31 @@ class Deframer:
         return pieces
 
     def _begin(self, head: bytes) -> None:
+        _check(head)
         self._stream, self._left = _HEAD.unpack(head)
-        if self._stream > SYSTEM_ERROR or head[1:4] != b"\0\0\0" or self._left > MAX_FRAME:
-            raise Corrupt("the output is not in Docker's stream format", head=head)
+
+
+def whole_frames(chunks: Iterable[bytes]) -> Iterator[Piece]:
+    """Yield each frame as one piece, however its bytes were cut. Raise Corrupt for a bad head."""
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        start = 0
+        while len(waiting) >= start + _HEAD.size:
+            stream, size = _HEAD.unpack_from(waiting, start)
+            _check(waiting[start : start + _HEAD.size])
+            end = start + _HEAD.size + size
+            if len(waiting) < end:
+                break
+            yield stream, bytes(waiting[start + _HEAD.size : end])
+            start = end
+        del waiting[:start]
+
+
+def _check(head: bytes | bytearray) -> None:
+    stream, size = _HEAD.unpack(head)
+    if stream > SYSTEM_ERROR or head[1:4] != b"\0\0\0" or size > MAX_FRAME:
+        raise Corrupt("the output is not in Docker's stream format", head=bytes(head))
 
 
 def unframer() -> Callable[[bytes], bytes]:

@@ -8,10 +8,11 @@ name, `key=value` for one with that value as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from lamina.errors import InvalidInput
+from lamina.formats.times import parse_moment
 
 Filters = Mapping[str, Sequence[str]]
 """Docker's `filters` parameter: what is asked for, by the filter's name."""
@@ -111,3 +112,35 @@ def labels_match(labels: Mapping[str, str], filters: Filters) -> bool:
     return all(has_label(labels, text) for text in filters.get("label", ())) and not (
         without and all(has_label(labels, text) for text in without)
     )
+
+
+def check_names(filters: Filters, known: Collection[str]) -> None:
+    """Raise InvalidInput for a filter that is not in `known`."""
+    for name in filters:
+        if name not in known:
+            raise InvalidInput(f"invalid filter '{name}'")
+
+
+def flag(filters: Filters, name: str, default: bool) -> bool:
+    """Return a filter that is true or false. Raise InvalidInput for another word, or for both at once."""
+    words = {word.lower() for word in filters.get(name, ())}
+    if not words:
+        return default
+    if words <= {"1", "true"}:
+        return True
+    if words <= {"0", "false"}:
+        return False
+    raise InvalidInput(f"invalid filter '{name}={sorted(words)}'")
+
+
+def any_fits(values: Iterable[str], texts: Sequence[str]) -> bool:
+    """Return whether one of `texts` is in a value; true where there are none. Docker matches names and ids this way."""
+    return not texts or any(text in value for value in values for text in texts)
+
+
+def until(filters: Filters) -> int | None:
+    """Return the time the filter `until` names, in nanoseconds since the epoch. Raise InvalidInput."""
+    moments = filters.get("until", ())
+    if len(moments) > 1:
+        raise InvalidInput("more than one until filter specified")
+    return parse_moment(moments[0]) if moments else None

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from lamina.formats.lists import check_lists
+
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # as the Engine API has them
 
 _NULL_WHEN_EMPTY = frozenset({"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"})
@@ -36,6 +38,9 @@ class Healthcheck(msgspec.Struct, frozen=True, rename="pascal"):
     start_period: Int64 = 0
     start_interval: Int64 = 0
     retries: Int64 = 0
+
+    def __post_init__(self) -> None:
+        check_lists(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return Docker's object without empty members."""
@@ -68,6 +73,9 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     stop_signal: str = ""
     stop_timeout: Int64 | None = None
     shell: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_lists(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for an image config without empty members, but with an emptied `cmd` or `entrypoint`."""

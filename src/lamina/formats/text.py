@@ -11,7 +11,10 @@ moves the cursor, changes the title or answers for the user, and a bidi mark sho
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import partial
+
+from lamina.errors import InvalidInput
 
 REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,3 +45,12 @@ def _written_out(keep: str, match: re.Match[str]) -> str:
     if len(text) > 1 or text in keep:
         return text
     return _SHORT.get(text, f"\\u{ord(text):04x}")
+
+
+def several_texts(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts of an argument. Raise InvalidInput, with its name, for a bare string."""
+    if isinstance(value, str | bytes):
+        raise InvalidInput(
+            f"{name} is a list of texts, and {value!r} is one text", advice=f"Write [{value!r}]", argument=name
+        )
+    return tuple(value)

@@ -123,6 +123,11 @@ def parse_time(text: str) -> int:
     return _moment(match[1], match[2], match[3], match[4])
 
 
+def whole_seconds(text: str) -> str:
+    """Return an RFC 3339 time in UTC without the fraction of its second."""
+    return format_time(parse_time(text), 0)
+
+
 def parse_unix(text: str) -> int | None:
     """Return nanoseconds since the epoch of Unix seconds with or without a fraction; None for anything else."""
     match = re.fullmatch(_UNIX, text, re.ASCII)

@@ -82,7 +82,7 @@ class ImageCatalog:
             layers=tuple(self.store.layers.at(diff_id, size) for diff_id, size in sizes),
             layer_sizes=record.layer_sizes,
             references=tuple(name for name in names if name.tag),
-            digests=tuple(name for name in names if name.digest),
+            digest_references=tuple(name for name in names if name.digest),
             parent=Digest.parse(record.parent) if record.parent else None,
             made=record.made,
             tagged=record.tagged,

@@ -124,7 +124,7 @@ def import_tar(
     message: str,
     changes: Sequence[str],
     platform: Platform | None,
-    created: str | None,
+    created: str | None = None,
 ) -> Image:
     """Make the image. Raise InvalidInput, TooLarge, NoSpace; the store is then as it was."""
     config = apply_changes(RunConfig(), changes)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lamina.errors import NotFound
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.formats.runconfig import RunConfig
 from lamina.formats.times import parse_time
 from lamina.layers.layer import Layer
 
@@ -21,17 +23,17 @@ _MEANINGLESS = ("0001-", "1970-01-01T")  # Go's zero time, and the epoch of repr
 class Image:
     """One image of a store at the moment it was asked for. `id` is the digest of the config.
 
-    `layers` are bottom first, `layer_sizes` the bytes of the files in each. `references` are tags, `digests` the
-    `name@sha256:…` it was pulled or pushed as. `made` is when this store first saw it, `tagged` when it last got a
-    name, `built` when a build here last made it (RFC 3339, or empty). `parent` is the image this one was made from,
-    where both were made here.
+    `layers` are bottom first, `layer_sizes` the bytes of the files in each. `references` are tags,
+    `digest_references` the `name@sha256:…` it was pulled or pushed as. `made` is when this store first saw it, `tagged`
+    when it last got a name, `built` when a build here last made it (RFC 3339, or empty). `parent` is the image this one
+    was made from, where both were made here.
     """
 
     config: ImageConfig
     layers: tuple[Layer, ...]
     layer_sizes: tuple[int, ...]
     references: tuple[Reference, ...]
-    digests: tuple[Reference, ...]
+    digest_references: tuple[Reference, ...]
     parent: Digest | None
     made: str
     tagged: str
@@ -42,6 +44,41 @@ class Image:
     def id(self) -> Digest:
         """The digest of the config: the image's ID."""
         return self.config.digest
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Familiar names with tags that refer to it, such as "alpine:3.20"."""
+        return tuple(name.familiar() for name in self.references)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Names with the digest of a manifest it was pulled or pushed as."""
+        return tuple(name.familiar() for name in self.digest_references)
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        """Digests of its layers from the bottom up."""
+        return tuple(self.config.diff_ids)
+
+    @property
+    def run_config(self) -> RunConfig:
+        """What it runs by default."""
+        return self.config.config
+
+    @property
+    def author(self) -> str:
+        """Who made it."""
+        return self.config.author or ""
+
+    @property
+    def architecture(self) -> str:
+        """The machine it runs on, in Go's words ("amd64")."""
+        return self.config.architecture
+
+    @property
+    def os(self) -> str:
+        """The system it runs on."""
+        return self.config.os
 
     @property
     def size(self) -> int:
@@ -78,6 +115,12 @@ class Image:
         if isinstance(written, str) and written:
             return written
         return self.config.history[-1].comment if self.config.history else ""
+
+
+def check_platform(image: Image, platform: str) -> None:
+    """Raise NotFound for an image that is not for `platform`; "" stands for any."""
+    if platform and not image.platform.matches(Platform.parse(platform)):
+        raise NotFound(f"the image {image.id.short} is for {image.platform}, not for {platform}", image=image.id)
 
 
 def plain_manifest(image: Image) -> Manifest:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO
+from typing import IO
 
 from lamina.cancellation import NEVER, Cancellation, CheckedReader, CheckedWriter
 from lamina.errors import Conflict, NotFound
@@ -17,13 +17,14 @@ from lamina.formats.manifest import Manifest
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.formats.text import several_texts
 from lamina.images import create as creation
 from lamina.images import listing
-from lamina.images.archive.load import Loaded, load
-from lamina.images.archive.save import Piece, Sink, copy_to, images_to_save, pieces
+from lamina.images.archive.load import load
+from lamina.images.archive.save import Piece, copy_to, images_to_save, pieces
 from lamina.images.catalog import ImageCatalog, no_such_image
 from lamina.images.create import Changed, CommitOptions, NewImage, commit, import_tar
-from lamina.images.image import Image, ImageUser, Users, no_users
+from lamina.images.image import Image, ImageUser, Users, check_platform, no_users
 from lamina.images.listing import (
     LIST_FILTERS,
     PRUNE_FILTERS,
@@ -45,6 +46,9 @@ __all__ = ["Image", "ImageUser", "Images"]
 class Images:
     """The images in a store. Thread-safe; holds nothing open itself.
 
+        for image in engine.images.list():
+            print(image.id, image.tags, image.size)
+
     Names are given as people write them: tag, `name@digest`, ID or its beginning.
     """
 
@@ -57,16 +61,16 @@ class Images:
         self._pruning = threading.Lock()
         self.catalog.drop_broken()
 
-    def get(self, name: str | Digest) -> Image:
-        """Return the image called `name`. Raise NotFound, InvalidInput for an ambiguous ID."""
-        image_id = name if isinstance(name, Digest) else self.catalog.find(name)
+    def get(self, reference: str) -> Image:
+        """Return an image. Raise NotFound, InvalidInput for an ambiguous ID."""
+        image_id = reference if isinstance(reference, Digest) else self.catalog.find(reference)
         with self.store.read() as tx:
             return self.catalog.load(tx, image_id)
 
-    def find(self, name: str | Digest) -> Image | None:
-        """Return the image like `get`, or None for one that is not here."""
+    def find(self, reference: str) -> Image | None:
+        """Like `get`, with None for an image that is not here."""
         try:
-            return self.get(name)
+            return self.get(reference)
         except NotFound:
             return None
 
@@ -100,17 +104,16 @@ class Images:
                 self.publish("tag", image, reference.familiar())
         return image
 
-    def tag(self, name: str | Digest, reference: Reference) -> Reference:
-        """Let `reference` (`latest` where it has no tag) mean the image. Return the reference as it is kept.
+    def tag(self, reference: str, name: str) -> None:
+        """Let `name` (`latest` where it has no tag) mean the image.
 
         Another image of that name loses it. Raise NotFound, InvalidInput.
         """
-        reference = check_tag(reference)
-        image = self.get(name)
+        new_name = check_tag(Reference.parse(name))
+        image = self.get(reference)
         with self.store.transaction() as tx:
-            add_names(tx, image.id, [reference])
-        self.publish("tag", image, reference.familiar())
-        return reference
+            add_names(tx, image.id, [new_name])
+        self.publish("tag", image, new_name.familiar())
 
     def add_digest(self, image: Image, reference: Reference, manifest: Manifest | None = None) -> None:
         """Remember the `name@digest` under which a registry knows the image, and the manifest it has there."""
@@ -122,13 +125,13 @@ class Images:
                     creation.rename_manifest(tx, image.id, manifest)
                 add_names(tx, image.id, [reference])
 
-    def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
-        """Return `rmi`: take the name away; with its last name the image goes, and with `prune` its unneeded parents.
+    def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
+        """`rmi`: take the name away; with its last name the image goes, and with `prune` its unneeded parents.
 
         Gives what happened, in order. Raise NotFound, and Conflict that names the container or says what else is in the
         way (`facts["container"]`, `facts["image"]`).
         """
-        removed = remove(self.catalog, self.users, name, force=force, prune=prune)
+        removed = remove(self.catalog, self.users, reference, force=force, prune=prune)
         for item in removed:
             if isinstance(item, Untagged):
                 self._publish_id("untag", item.image_id, {"name": str(item.image_id)})
@@ -136,22 +139,22 @@ class Images:
                 self._publish_id("delete", item.digest, {**item.labels, "name": str(item.digest)})
         return removed
 
-    def history(self, name: str | Digest) -> list[HistoryStep]:
+    def history(self, reference: str) -> list[HistoryStep]:
         """Return the steps of an image, newest first. Raise NotFound."""
-        image = self.get(name)
+        image = self.get(reference)
         with self.store.read() as tx:
             return history(self.catalog, tx, image)
 
     def list(
-        self, *, all_images: bool = False, filters: Filters | None = None, shared_size: bool = False
+        self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False
     ) -> list[ListedImage]:
-        """Return images, newest first. Without `all_images` those that only carry others stay hidden.
+        """Return images, newest first; without `all` those that only carry others stay hidden.
 
         `filters` are Docker's (dangling, label, before, since, until, reference). Raise InvalidInput for others,
         NotFound where `before` or `since` names nothing.
         """
-        parsed = ImageFilters.parse(filters or {}, LIST_FILTERS)
-        return listing.list_images(self.catalog, self.users, parsed, all_images=all_images, shared_size=shared_size)
+        wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
+        return listing.list_images(self.catalog, self.users, wanted, all_images=all, shared_size=shared_size)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         """Remove images without a tag (with `dangling=false`: all that no container uses), and unowned content.
@@ -171,29 +174,26 @@ class Images:
 
     def import_tar(
         self,
-        stream: BinaryIO,
-        reference: Reference | None = None,
+        source: IO[bytes],
+        reference: str = "",
         *,
-        message: str = "Imported from -",
+        message: str = "",
         changes: Sequence[str] = (),
-        platform: Platform | None = None,
-        created: str | None = None,
+        platform: str = "",
         cancellation: Cancellation = NEVER,
     ) -> Image:
         """Make an image of a root file system in a tar, compressed or not; `changes` are Dockerfile instructions.
 
-        `created` is an RFC 3339 time, by default now. Publish `import`. Raise InvalidInput, TooLarge, NoSpace,
-        Cancelled.
+        Publishes `import`. Raise InvalidInput, TooLarge, NoSpace, Cancelled.
         """
-        tag = check_tag(reference) if reference else None
+        tag = check_tag(Reference.parse(reference)) if reference else None
         image = import_tar(
             self.catalog,
-            CheckedReader(stream, cancellation),
+            CheckedReader(source, cancellation),
             tag,
-            message=message,
-            changes=changes,
-            platform=platform,
-            created=created,
+            message=message or "Imported from -",
+            changes=several_texts("changes", changes),
+            platform=Platform.parse(platform) if platform else None,
         )
         if tag:
             self.publish("tag", image, tag.familiar())
@@ -216,49 +216,48 @@ class Images:
 
     def load(
         self,
-        stream: BinaryIO,
+        source: IO[bytes],
         *,
-        platform: Platform | None = None,
+        platform: str = "",
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
-    ) -> Sequence[Loaded]:
+    ) -> Sequence[Image]:
         """Load a docker-archive of any age or an OCI layout in a tar, compressed or not; all of it or nothing.
 
         Of images for several platforms under one name the one for `platform` (default: this machine) is taken; of
         others only those for `platform`, where given. Report Docker's lines, publishes `load`. Raise InvalidInput,
         Corrupt, NotFound, TooLarge, NoSpace, Cancelled.
         """
-        loaded = load(self.catalog, CheckedReader(stream, cancellation), platform, report)
-        for item in loaded:
-            self.publish("load", item.image, str(item.id))
-        return loaded
+        wanted = Platform.parse(platform) if platform else None
+        images = [item.image for item in load(self.catalog, CheckedReader(source, cancellation), wanted, report)]
+        for image in images:
+            self.publish("load", image, str(image.id))
+        return images
 
     def save(
-        self,
-        names: Sequence[str],
-        sink: Sink,
-        *,
-        docker_archive: bool = True,
-        cancellation: Cancellation = NEVER,
+        self, references: Sequence[str], sink: IO[bytes], *, platform: str = "", cancellation: Cancellation = NEVER
     ) -> None:
-        """Write images to `sink` as a docker-archive that is an OCI layout too, or as the latter alone.
+        """Write images to `sink` as a docker-archive that is an OCI layout too.
 
-        A repository without a tag means all its tags. The same images give the same bytes. Publish `save`. Raise
+        A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raise
         NotFound and InvalidInput before anything is written, then Cancelled and what the sink raises.
         """
-        with self.archive(names, docker_archive=docker_archive) as parts:
+        with self.archive(references, platform=platform) as parts:
             copy_to(parts, CheckedWriter(sink, cancellation).write)
 
     @contextmanager
-    def archive(self, names: Sequence[str], *, docker_archive: bool = True) -> Iterator[tuple[Piece, ...]]:
-        """Yield what `save` writes, in pieces, for callers that let the kernel copy files.
+    def archive(
+        self, references: Sequence[str], *, platform: str = "", docker_archive: bool = True
+    ) -> Iterator[tuple[Piece, ...]]:
+        """Yield what `save` writes, in pieces, for those who can let the kernel copy files.
 
-        The files stay while the block runs, in one thread; publishes `save` when it ends well. Raise NotFound,
-        InvalidInput.
+        Without `docker_archive` it is an OCI layout alone. The files stay while the block runs, in one thread;
+        publishes `save` when it ends well. Raise NotFound, also for an image that is not for `platform`, InvalidInput.
         """
         with self.store.lease() as lease:
-            images = images_to_save(self.catalog, names)
+            images = images_to_save(self.catalog, several_texts("references", references))
             for item in images:
+                check_platform(item.image, platform)
                 self._hold(lease, item.image)
             yield pieces(images, docker_archive=docker_archive)
         for item in images:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.matching import Filters, compile_match, labels_match
 from lamina.formats.reference import Reference
-from lamina.formats.times import parse_moment
+from lamina.formats.times import parse_moment, whole_seconds
 from lamina.images.catalog import ImageCatalog
 from lamina.images.image import Image, Users, usable_time
 from lamina.images.record import CHILDREN, read_record
@@ -78,9 +78,39 @@ class ListedImage:
 
     image: Image
     references: tuple[Reference, ...]
-    digests: tuple[Reference, ...]
+    digest_references: tuple[Reference, ...]
     containers: int
     shared_size: int | None = None
+
+    @property
+    def id(self) -> Digest:
+        """The image's ID."""
+        return self.image.id
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Familiar names with tags, of those that fitted the filters."""
+        return tuple(name.familiar() for name in self.references)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Familiar names with digests, of those that fitted the filters."""
+        return tuple(name.familiar() for name in self.digest_references)
+
+    @property
+    def created(self) -> str:
+        """When the image was made, RFC 3339 in whole seconds."""
+        return whole_seconds(self.image.created)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its layers."""
+        return self.image.size
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The image's labels."""
+        return self.image.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +178,8 @@ def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, i
 def _names(
     image: Image, filters: ImageFilters, all_images: bool, has_children: bool
 ) -> tuple[tuple[Reference, ...], tuple[Reference, ...]] | None:
-    """Return the names to show, or None when the image is not to be shown."""
-    tags, digests = _matching(image.references, filters), _matching(image.digests, filters)
+    """The names to show, or None when the image is not to be shown."""
+    tags, digests = _matching(image.references, filters), _matching(image.digest_references, filters)
     if filters.dangling:
         return None if has_children or tags else (tags, digests)
     if not tags and not digests:
@@ -186,6 +216,11 @@ class HistoryStep:
     size: int
     comment: str
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Familiar names of the image that the step made."""
+        return tuple(name.familiar() for name in self.references)
+
 
 def history(catalog: ImageCatalog, tx: ReadTransaction, image: Image) -> list[HistoryStep]:
     """Return the steps of `image`; those whose image is in its chain of parents carry that image's ID and tags."""
@@ -197,7 +232,7 @@ def history(catalog: ImageCatalog, tx: ReadTransaction, image: Image) -> list[Hi
         steps.append(
             HistoryStep(
                 id=str(current.id) if current else MISSING,
-                created=usable_time(step.created, image.made),
+                created=whole_seconds(usable_time(step.created, image.made)),
                 created_by=step.created_by,
                 references=current.references if current else (),
                 size=size,

@@ -29,6 +29,16 @@ class Untagged:
     reference: str
     image_id: Digest
 
+    @property
+    def untagged(self) -> str:
+        """The name."""
+        return self.reference
+
+    @property
+    def deleted(self) -> str:
+        """Nothing: only a name went."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
@@ -38,6 +48,16 @@ class Deleted:
     is_image: bool = True
     reclaimed: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def untagged(self) -> str:
+        """Nothing: the image itself went."""
+        return ""
+
+    @property
+    def deleted(self) -> str:
+        """The digest."""
+        return str(self.digest)
 
 
 Removal = Untagged | Deleted

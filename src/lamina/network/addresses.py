@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 
+from lamina.api.networks import Subnet
 from lamina.errors import Conflict, InvalidInput
-from lamina.network.model import Subnet
 
 IPv4Network = ipaddress.IPv4Network
 

@@ -13,11 +13,12 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from lamina.api.networks import Ipam, Subnet
 from lamina.errors import InvalidInput, Unsupported
 from lamina.network.addresses import DEFAULT_POOLS, complete, free_subnet, mac_of, parse_subnet
 from lamina.network.firewall import Firewall
 from lamina.network.links import Links
-from lamina.network.model import Ipam, Network, Subnet
+from lamina.network.model import Network
 
 _NOTE = "bridge-"
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from lamina.api.networks import NetworkOptions
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.formats.times import now
-from lamina.network.model import HOST, NONE, PREDEFINED, Endpoint, Network, NetworkOptions
+from lamina.network.model import HOST, NONE, PREDEFINED, Endpoint, Network
 from lamina.store.store import Store
 
 _BUCKET = "networks"

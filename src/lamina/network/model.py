@@ -4,39 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from lamina.api.networks import Ipam
+
 HOST = "host"
 NONE = "none"
 DEFAULT = "bridge"
 PREDEFINED = frozenset({DEFAULT, HOST, NONE})
-
-
-class Subnet(msgspec.Struct, frozen=True, kw_only=True):
-    """One address range of a network, in CIDR text; `ip_range` limits what is given out, `reserved` never is."""
-
-    subnet: str = ""
-    ip_range: str = ""
-    gateway: str = ""
-    reserved: dict[str, str] = {}
-
-
-class Ipam(msgspec.Struct, frozen=True, kw_only=True):
-    """How a network's addresses are chosen."""
-
-    driver: str = "default"
-    options: dict[str, str] = {}
-    subnets: tuple[Subnet, ...] = ()
-
-
-class NetworkOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be asked of a new network (`POST /networks/create`)."""
-
-    driver: str = "bridge"
-    internal: bool = False
-    attachable: bool = False
-    enable_ipv6: bool = False
-    ipam: Ipam = Ipam()
-    labels: dict[str, str] = {}
-    options: dict[str, str] = {}
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):

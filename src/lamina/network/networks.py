@@ -5,30 +5,39 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 
+from lamina.api.networks import Ipam, NetworkOptions, Subnet
+from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
+from lamina.formats.matching import Filters
 from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.bridges import Bridges, Unsettled
 from lamina.network.catalog import Endpoints, NetworkCatalog, check_removable, default_options, new_network, predefined
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links, Peer, set_default_route
-from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Ipam, Network, NetworkOptions, PortBinding, Subnet
+from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Network, PortBinding
 from lamina.network.namespaces import Namespaces
 from lamina.network.ports import Ports
 from lamina.network.proxy.proxy import Proxy
+from lamina.network.selection import list_filter, prune_filter
 from lamina.store.store import Store
 
 
 class Networks:
-    """Networks of one daemon. Thread-safe. `close` leaves what running containers need, else removes all traces."""
+    """Networks of one engine. Thread-safe.
+
+        engine.networks.create("backend", NetworkOptions(internal=True))
+        engine.containers.connect("server", "backend")
+
+    `close` leaves what running containers need, else removes all traces."""
 
     @staticmethod
     def open(
@@ -93,15 +102,19 @@ class Networks:
         return network_with_addresses
 
     def get(self, reference: str) -> Network:
-        """Return a network by id, name or unique prefix of the id. Raise NotFound."""
+        """Return a network, by its name, ID or a unique beginning of one. Raise NotFound, InvalidInput."""
         return self._catalog.get(reference)
 
-    def list(self) -> list[Network]:
-        """Return all networks, by name."""
-        return self._catalog.list()
+    def list(self, filters: Filters | None = None) -> list[Network]:
+        """Return the networks by name, all or those that fit Docker's filters.
+
+        These are dangling, driver, id, label, name, scope and type. Raise InvalidInput for others.
+        """
+        passes = list_filter(filters or {}, lambda network: bool(self._endpoints.of_network(network.id)))
+        return [network for network in self._catalog.list() if passes(network)]
 
     def remove(self, reference: str) -> None:
-        """Remove a network. Raise NotFound, and Forbidden for a predefined network and for one with endpoints."""
+        """Remove a network. Raise NotFound, and Forbidden for a predefined one or one with endpoints."""
         network = self._catalog.get(reference)
         check_removable(network)
         self._settle()
@@ -120,22 +133,21 @@ class Networks:
             self._catalog.delete(network)
         self._bridges.remove(network)
 
-    def prune(
-        self, keep: Callable[[Network], bool] = lambda network: False, *, cancellation: Cancellation = NEVER
-    ) -> Sequence[str]:
-        """Remove user networks without endpoints, but for those that `keep`; return their names.
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
+        """Remove user networks without endpoints. `filters` are Docker's (label, label!, until).
 
-        Raise Cancelled before the next network.
+        Raise InvalidInput for others, and Cancelled before the next network.
         """
+        passes = prune_filter(filters or {})
         self._settle()
         removed = []
         for network in self._catalog.list():
             cancellation.check()
-            if not network.predefined and not self._endpoints.of_network(network.id) and not keep(network):
+            if not network.predefined and not self._endpoints.of_network(network.id) and passes(network):
                 with suppress(NotFound, Forbidden):
                     self.remove(network.id)
                     removed.append(network.name)
-        return removed
+        return Pruned(tuple(removed))
 
     def endpoints(self, reference: str) -> Sequence[Endpoint]:
         """Return the endpoints in a network."""

@@ -31,13 +31,22 @@ _FLAGS = {
 _DEFAULTS = frozenset({"rw", "suid", "dev", "exec", "async", "atime", "defaults"})
 
 
-class Volume(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume as it is kept. `options` are the local driver's: type, device, o (mount(8)'s words)."""
+class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A volume. `options` are the local driver's: type, device, o (mount(8)'s words).
+
+    `path` is where its files are. It is not kept, because a data root may move.
+    """
 
     name: str
     created: str
     labels: dict[str, str] = {}
     options: dict[str, str] = {}
+    path: str = ""
+
+    @property
+    def driver(self) -> str:
+        """Who keeps it: always "local"."""
+        return "local"
 
     @property
     def anonymous(self) -> bool:

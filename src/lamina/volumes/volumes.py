@@ -8,15 +8,17 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
+from lamina.formats.matching import Filters, any_fits, check_names, flag, labels_match
 from lamina.formats.times import format_time
 from lamina.linux.files import private_directory, usual_directory
 from lamina.linux.mounts import (
@@ -37,6 +39,8 @@ from lamina.store.store import Store
 from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, VolumeMount, volume_mount
 
 _BUCKET = "volumes"
+_LISTED = frozenset({"dangling", "driver", "label", "name"})
+_PRUNED = frozenset({"all", "label", "label!"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAME_LIMIT = 255  # a volume is a folder: NAME_MAX
 _BIND_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -50,7 +54,11 @@ def no_users(name: str) -> Sequence[str]:
 
 
 class Volumes:
-    """The volumes of one engine. Thread-safe."""
+    """The volumes of one engine. Thread-safe.
+
+    volume = engine.volumes.create("data", labels={"kind": "cache"})
+    engine.containers.create("db", Config(image="db"), HostConfig(binds=("data:/var/lib/db",)))
+    """
 
     @staticmethod
     def open(store: Store, root: Path, *, events: EventBus | None = None, users: Users = no_users) -> Volumes:
@@ -71,27 +79,35 @@ class Volumes:
         self.users = users
         with store.read() as view:
             volumes = [msgspec.json.decode(raw, type=Volume) for _, raw in view.items(_BUCKET)]
-        self._volumes = {volume.name: volume for volume in volumes}
+        self._volumes = {volume.name: self._placed(volume) for volume in volumes}
         self._sweep()
 
     def create(
         self,
         name: str | None = None,
-        labels: dict[str, str] | None = None,
-        driver_opts: dict[str, str] | None = None,
         *,
-        promised: str = "",
+        driver: str = "local",
+        labels: Mapping[str, str] | None = None,
+        driver_opts: Mapping[str, str] | None = None,
     ) -> Volume:
-        """Make a volume, or gives the one of that name. Without a name it is anonymous and gets 64 hex digits.
+        """Make a volume, or return the one of that name. Without a name it is anonymous and gets 64 hex digits.
 
-        With `promised`, the ID of a container that is being made, nobody removes it before `settle`.
-
-        Raise InvalidInput for a bad name or option, Conflict where the name is taken with other options.
+        Raise NotFound for a driver other than local, InvalidInput for a bad name or option, Conflict where the name is
+        taken with other options.
         """
-        all_labels = dict(labels or {})
+        if driver not in ("", "local"):
+            missing = f'Error looking up volume plugin {driver}: plugin "{driver}" not found'
+            raise NotFound(f"create {name or ''}: {missing}")
+        return self.create_promised("", name, labels or {}, driver_opts or {})
+
+    def create_promised(
+        self, container: str, name: str | None, labels: Mapping[str, str], driver_opts: Mapping[str, str]
+    ) -> Volume:
+        """`create` for a container that is being made: nobody removes the volume before `settle`."""
+        labels = dict(labels)
         if not name:
             name = secrets.token_hex(32)
-            all_labels.setdefault(ANONYMOUS_LABEL, "")
+            labels.setdefault(ANONYMOUS_LABEL, "")
         if len(name) > _NAME_LIMIT:
             raise InvalidInput(f"a volume's name has at most {_NAME_LIMIT} characters, this one has {len(name)}")
         if not _NAME.fullmatch(name):
@@ -99,18 +115,18 @@ class Volumes:
             raise InvalidInput(
                 f"create {name}: {name!r} includes invalid characters for a local volume name", advice=advice
             )
-        options = dict(driver_opts or {})
+        options = dict(driver_opts)
         volume_mount(options)
         with self._lock:
             present = self._volumes.get(name)
             if present is None:
                 volume = self._make(
-                    Volume(name=name, created=format_time(time.time_ns(), digits=0), labels=all_labels, options=options)
+                    Volume(name=name, created=format_time(time.time_ns(), digits=0), labels=labels, options=options)
                 )
             else:
                 volume = _same(present, options)
-            if promised:
-                self._promised.setdefault(name, set()).add(promised)
+            if container:
+                self._promised.setdefault(name, set()).add(container)
             return volume
 
     def promise(self, name: str, container: str) -> Volume:
@@ -129,17 +145,31 @@ class Volumes:
                     del self._promised[name]
 
     def get(self, name: str) -> Volume:
-        """Raise NotFound."""
+        """Return a volume. Raise NotFound."""
         with self._lock:
             volume = self._volumes.get(name)
         if volume is None:
             raise NotFound(f"get {name}: no such volume")
         return volume
 
-    def list(self) -> list[Volume]:
-        """Return all of them, by name."""
+    def list(self, filters: Filters | None = None) -> list[Volume]:
+        """Return the volumes by name, all or those that fit Docker's filters (dangling, driver, label, name).
+
+        Raise InvalidInput for other filters.
+        """
+        filters = filters or {}
+        check_names(filters, _LISTED)
+        flag(filters, "dangling", False)
         with self._lock:
-            return sorted(self._volumes.values(), key=lambda volume: volume.name)
+            volumes = sorted(self._volumes.values(), key=lambda volume: volume.name)
+        return [volume for volume in volumes if self._fits(volume, filters)]
+
+    def _fits(self, volume: Volume, filters: Filters) -> bool:
+        if filters.get("driver") and "local" not in filters["driver"]:
+            return False
+        if "dangling" in filters and flag(filters, "dangling", False) == bool(self.users(volume.name)):
+            return False
+        return any_fits([volume.name], filters.get("name", ())) and labels_match(volume.labels, filters)
 
     def path(self, name: str) -> Path:
         """Return where the volume's data is. Raise NotFound."""
@@ -176,8 +206,8 @@ class Volumes:
         """Return bytes of the files in the volume; one that is removed meanwhile counts as far as it went."""
         return _tree_size(str(self.mountpoint(volume)))
 
-    def remove(self, name: str, force: bool = False) -> None:
-        """Delete a volume and its data. Raise NotFound (unless `force`), Conflict naming the users."""
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Delete a volume and its files. Raise NotFound (unless `force`), Conflict naming the users."""
         self.users(name)  # the first time that opens the containers: those that start then take their volumes
         with self._lock:
             if force and name not in self._volumes:
@@ -196,33 +226,39 @@ class Volumes:
         shutil.rmtree(gone)
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
-    def prune(
-        self, keep: Callable[[Volume], bool] = lambda volume: False, *, cancellation: Cancellation = NEVER
-    ) -> tuple[Sequence[str], int]:
-        """Remove volumes that no container has, but for those that `keep`; return their names and bytes.
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
+        """Remove anonymous volumes that no container has; named ones too with the filter `{"all": ["true"]}`.
 
-        Raise Cancelled before the next volume.
+        `filters` are Docker's (all, label, label!). Raise InvalidInput for others, Cancelled before the next volume.
         """
+        filters = filters or {}
+        check_names(filters, _PRUNED)
+        named_too = flag(filters, "all", False)
         removed, freed = [], 0
         for volume in self.list():
             cancellation.check()
-            if keep(volume) or self.users(volume.name):
+            if not (named_too or volume.anonymous) or not labels_match(volume.labels, filters):
+                continue
+            if self.users(volume.name):
                 continue
             size = self.usage(volume)
             with suppress(NotFound, Conflict):
                 self.remove(volume.name)
                 removed.append(volume.name)
                 freed += size
-        return removed, freed
+        return Pruned(tuple(removed), freed)
 
     def _make(self, volume: Volume) -> Volume:
         private_directory(self._root / volume.name)
         usual_directory(self._root / volume.name / "_data")
         with self._store.transaction() as change:
             change.put(_BUCKET, volume.name, msgspec.json.encode(volume))
-        self._volumes[volume.name] = volume
+        self._volumes[volume.name] = self._placed(volume)
         self._events.publish("volume", "create", volume.name, {"driver": "local"})
-        return volume
+        return self._volumes[volume.name]
+
+    def _placed(self, volume: Volume) -> Volume:
+        return msgspec.structs.replace(volume, path=str(self._root / volume.name / "_data"))
 
     def _delete(self, name: str) -> None:
         _unmount(self._root / name / "_data")

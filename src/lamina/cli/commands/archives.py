@@ -10,7 +10,6 @@ from typing import IO
 import click
 
 from lamina.cli.arguments import command, complete_images, many, switch
-from lamina.cli.references import split_reference
 from lamina.cli.session import Session
 from lamina.errors import InvalidInput
 
@@ -49,7 +48,7 @@ def write_archive(write: Callable[[IO[bytes]], None], output: str) -> None:
 @click.pass_obj
 def save(session: Session, references: tuple[str, ...], output: str, platform: str | None) -> None:
     """Save images, with their names and layers, to a tar archive."""
-    write_archive(lambda sink: session.client.images.save(references, sink, platform=platform), output)
+    write_archive(lambda sink: session.client.images.save(references, sink, platform=platform or ""), output)
 
 
 @command("""
@@ -74,7 +73,7 @@ def load(session: Session, input_: str, platform: str | None, quiet: bool) -> No
 
     with Display() as display, open(input_, "rb") if input_ else sys.stdin.buffer as file:
         report = only_output if quiet or not sys.stdout.isatty() else display
-        session.client.images.load(file, platform=platform, report=report)
+        session.client.images.load(file, platform=platform or "", report=report)
 
 
 @command(
@@ -94,21 +93,18 @@ def import_(
     session: Session, source: str, reference: str, changes: tuple[str, ...], message: str, platform: str | None
 ) -> None:
     """Make an image of one layer from a tar of a file system, and print its ID."""
-    from lamina.progress import Message, Status
-
-    repository, tag = split_reference(reference)
-
-    def report(progress: Message) -> None:
-        if isinstance(progress, Status) and progress.current is None and not progress.id:
-            print(progress.status)
-
-    def send(content: IO[bytes] | str) -> None:
-        session.client.images.import_tar(
-            content, repository, tag, message=message, changes=changes, platform=platform, report=report
-        )
-
+    client = session.client
     if source.startswith(("http://", "https://")):
-        send(source)
+        from lamina.progress import Message, Status
+
+        def report(progress: Message) -> None:
+            if isinstance(progress, Status) and progress.current is None and not progress.id:
+                print(progress.status)
+
+        client.registries.import_url(
+            source, reference, message=message, changes=changes, platform=platform or "", report=report
+        )
         return
     with sys.stdin.buffer if source == "-" else open(source, "rb") as file:
-        send(file)
+        image = client.images.import_tar(file, reference, message=message, changes=changes, platform=platform or "")
+    print(image.id)

@@ -10,7 +10,7 @@ import click
 from lamina.cli.arguments import command, complete_containers, complete_running, for_each_named, many, switch
 from lamina.cli.key_values import environment
 from lamina.cli.session import Session
-from lamina.cli.terminal.attach import Attachment, attend, check_terminal, signal_name
+from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name
 from lamina.errors import Conflict, InvalidInput
 from lamina.progress import ignore
 
@@ -32,7 +32,7 @@ def attach(session: Session, container: str, detach_keys: str, no_stdin: bool, s
     details = session.client.containers.get(container)
     if not details.running:
         raise Conflict("cannot attach to a stopped container", advice=f"Start it with `lamina start -a {container}`")
-    if details.state == "paused":
+    if details.state.status == "paused":
         raise Conflict("cannot attach to a paused container", advice=f"See `lamina unpause {container}`")
     stdin = not no_stdin and bool(details["Config"].get("OpenStdin"))
     return _attend(session, details.id, details.tty, stdin, detach_keys, sig_proxy, start=False)
@@ -71,7 +71,7 @@ def _attend(
     check_terminal(tty, stdin)
     containers = session.client.containers
     keys = detach_keys or session.settings.config.text("detachKeys")
-    stream = containers.attach(identifier, stdin=stdin, detach_keys=keys or None, tty=tty)
+    stream = containers.attach(identifier, stdin=stdin, detach_keys=keys, tty=tty)
     attachment = Attachment(
         tty=tty,
         stdin=stdin,
@@ -85,7 +85,7 @@ def _attend(
             if start:
                 containers.start(identifier)
 
-        return waiting.result() if attend(stream, attachment, begin) else 0
+        return exit_code(waiting) if attend(stream, attachment, begin) else 0
 
 
 @command(
@@ -115,21 +115,21 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
         check_terminal(tty, stdin)
     keys = flags["detach_keys"] or session.settings.config.text("detachKeys")
     containers = session.client.containers
-    prepared = containers.exec_create(container, _config(arguments, flags, keys))
+    exec_id = containers.exec_create(container, _config(arguments, flags, keys))
     if detach:
-        containers.exec_detached(prepared.id, tty=tty)
+        containers.exec_detached(exec_id)
         return 0
-    stream = containers.exec_start(prepared.id, tty=tty)
+    stream = containers.exec_start(exec_id, tty=tty)
     attachment = Attachment(
         tty=tty,
         stdin=stdin,
         detach_keys=keys,
-        resize=lambda rows, columns: containers.exec_resize(prepared.id, rows, columns),
+        resize=lambda rows, columns: containers.exec_resize(exec_id, rows, columns),
         kill=None,
     )
     if not attend(stream, attachment, ignore):
         return 0
-    return int(containers.exec_inspect(prepared.id).get("ExitCode") or 0)
+    return containers.exec_inspect(exec_id).exit_code or 0
 
 
 def _config(arguments: tuple[str, ...], flags: Mapping[str, Any], keys: str) -> ExecConfig:

@@ -13,7 +13,6 @@ import click
 
 from lamina.cli.arguments import command, many, switch
 from lamina.cli.key_values import mapping
-from lamina.cli.references import all_auths
 from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
@@ -71,8 +70,8 @@ PIECE = 1 << 20
 @click.pass_obj
 def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
+    from lamina.cli.credentials import all_credentials
     from lamina.cli.progress import Display
-    from lamina.client.building import run_build
 
     if iidfile:
         with suppress(FileNotFoundError):
@@ -85,7 +84,7 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
     with Display() as display:
         report = hidden.append if quiet else display
         try:
-            image = run_build(session.client.images, sent, request, report=report, auths=lambda: all_auths(config))
+            image = session.client.builds.send(sent, request, credentials=all_credentials(config), report=report)
         except LaminaError:
             sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
             raise

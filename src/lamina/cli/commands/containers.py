@@ -153,7 +153,7 @@ def ps(
     size: bool,
 ) -> None:
     """List containers."""
-    limit = 1 if latest else last if last > 0 else None
+    limit = 1 if latest else max(last, 0)
     form = format_ or (session.settings.config.text("psFormat") if not quiet else "")
     wants_size = size or ".Size" in form
     containers = session.client.containers.list(all=all_, limit=limit, size=wants_size, filters=filters(filter_))
@@ -186,22 +186,12 @@ def logs(
     until: str,
 ) -> None:
     """Fetch the logs of a container."""
-    pieces = session.client.containers.logs(
-        container,
-        follow=follow,
-        since=moment(since),
-        until=moment(until),
-        timestamps=timestamps,
-        tail=tail,
-        details=details,
-    )
-    for channel, data in pieces:
+    query = {"stdout": True, "stderr": True, "follow": follow, "since": moment(since), "until": moment(until)}
+    query |= {"timestamps": timestamps, "tail": tail, "details": details}
+    for channel, data in session.client.containers.log_pieces(container, query):
         stream = sys.stderr.buffer if channel == 2 else sys.stdout.buffer
         stream.write(data)
         stream.flush()
-
-
-KINDS = {0: "C", 1: "A", 2: "D"}
 
 
 @command("lamina top app1 -o pid,etime,args", passes_on=True)
@@ -211,7 +201,7 @@ KINDS = {0: "C", 1: "A", 2: "D"}
 def top(session: Session, container: str, options: tuple[str, ...]) -> None:
     """Display the running processes of a container."""
     processes = session.client.containers.top(container, " ".join(options))
-    write_lines(aligned([processes["Titles"], *(processes.get("Processes") or ())], minimum=20))
+    write_lines(aligned([processes.titles, *processes.rows], minimum=20))
 
 
 @command("lamina diff app1")
@@ -220,7 +210,7 @@ def top(session: Session, container: str, options: tuple[str, ...]) -> None:
 def diff(session: Session, container: str) -> None:
     """Show which files of a container were added (A), changed (C) or deleted (D)."""
     changes = session.client.containers.changes(container)
-    write_lines(f"{KINDS.get(change['Kind'], '?')} {change['Path']}" for change in changes)
+    write_lines(f"{change.kind} {change.path}" for change in changes)
 
 
 @command("""

@@ -6,7 +6,6 @@ import os
 import posixpath
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
@@ -29,6 +28,7 @@ from lamina.cli.copying import (
 from lamina.cli.session import Session
 from lamina.client.containers import Containers
 from lamina.client.pack import Packed, pack
+from lamina.client.process_documents import PathStat
 from lamina.errors import InvalidInput, NotFound
 
 
@@ -61,13 +61,13 @@ def _from_container(containers: Containers, name: str, path: str, target: str, k
     requested = path
     if follow:
         path = _followed(containers, name, path)[0]
-    stat, chunks = containers.get_archive(name, path)
+    stat, chunks = containers.archive(name, path)
     if target == "-":
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
         return
 
-    source = Source(_top(requested), bool(stat["mode"] & GO_DIRECTORY))
+    source = Source(_top(requested), bool(stat.mode & GO_DIRECTORY))
     unpack(chunks, _top(path), place(source, local_target(target)), keep_owner=keep_owner)
 
 
@@ -82,12 +82,12 @@ def _to_container(containers: Containers, path: str, name: str, target: str, kee
         if not destination.is_dir:
             raise InvalidInput(f'destination "{name}:{target}" must be a directory')
         chunks = iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
-        containers.put_archive(name, destination.path, chunks, archive_mode=keep_owner)
+        containers.put_archive(name, destination.path, chunks, copy_owner=keep_owner, no_overwrite=True)
         return
     path, source = local_source(path, follow)
     placement = place(source, destination)
     entries = _local_entries(path, placement.name, follow or insists_on_directory(path))
-    containers.put_archive(name, placement.folder, pack(entries), archive_mode=keep_owner)
+    containers.put_archive(name, placement.folder, pack(entries), copy_owner=keep_owner, no_overwrite=True)
 
 
 def _destination(containers: Containers, name: str, path: str) -> Target:
@@ -96,17 +96,17 @@ def _destination(containers: Containers, name: str, path: str) -> Target:
     if stat is None:
         containers.get(name)  # an unknown container is an error, a path that is not there may be made
         return Target(path, False, False)
-    if stat["mode"] & GO_IRREGULAR:
+    if stat.mode & GO_IRREGULAR:
         raise InvalidInput(f'"{name}:{path}" is no directory and no regular file')
-    return Target(path, True, bool(stat["mode"] & GO_DIRECTORY))
+    return Target(path, True, bool(stat.mode & GO_DIRECTORY))
 
 
-def _followed(containers: Containers, name: str, path: str) -> tuple[str, dict[str, Any] | None]:
+def _followed(containers: Containers, name: str, path: str) -> tuple[str, PathStat | None]:
     """Follow a symbolic link at the end of a container's path. Return the path and its stat, or None for no file."""
     try:
         stat = containers.stat_path(name, path)
-        if stat["mode"] & GO_SYMLINK and stat["linkTarget"]:
-            path = posixpath.join("/", split_entry(path)[0], stat["linkTarget"])
+        if stat.mode & GO_SYMLINK and stat.link_target:
+            path = posixpath.join("/", split_entry(path)[0], stat.link_target)
             stat = containers.stat_path(name, path)
     except NotFound:
         return path, None
@@ -133,4 +133,4 @@ def export(session: Session, container: str, output: str) -> None:
     """Write a container's whole file system as a tar."""
     from lamina.cli.commands.archives import write_archive
 
-    write_archive(lambda sink: session.client.containers.export_to(container, sink), output)
+    write_archive(lambda sink: session.client.containers.export(container, sink), output)

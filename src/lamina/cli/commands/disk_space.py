@@ -29,32 +29,32 @@ def confirmed(force: bool, warning: str) -> bool:
 
 def _containers(client: Client, conditions: Mapping[str, list[str]]) -> int:
     answer = client.containers.prune(conditions)
-    _tell("Deleted Containers:", answer.get("ContainersDeleted"))
+    _tell("Deleted Containers:", answer.removed)
     return answer.reclaimed
 
 
 def _networks(client: Client, conditions: Mapping[str, list[str]]) -> int:
-    _tell("Deleted Networks:", client.networks.prune(conditions).get("NetworksDeleted"))
+    _tell("Deleted Networks:", client.networks.prune(conditions).removed)
     return 0
 
 
 def _volumes(client: Client, conditions: Mapping[str, list[str]]) -> int:
     answer = client.volumes.prune(conditions)
-    _tell("Deleted Volumes:", answer.get("VolumesDeleted"))
+    _tell("Deleted Volumes:", answer.removed)
     return answer.reclaimed
 
 
 def _images(client: Client, conditions: Mapping[str, list[str]]) -> int:
     answer = client.images.prune(conditions)
-    lines = [f"{verb.lower()}: {name}" for item in answer.get("ImagesDeleted") or () for verb, name in item.items()]
+    lines = [f"{verb.lower()}: {name}" for item in answer.removed for verb, name in item.items()]
     _tell("Deleted Images:", lines)
     return answer.reclaimed
 
 
 def _builds(client: Client, conditions: Mapping[str, list[str]], everything: bool = False) -> int:
-    answer = client.prune_build_cache(conditions, all=everything)
-    _tell("Deleted build cache objects:", answer.get("CachesDeleted"))
-    return int(answer.get("SpaceReclaimed") or 0)
+    answer = client.builds.prune(conditions, all=everything)
+    _tell("Deleted build cache objects:", answer.removed)
+    return answer.reclaimed
 
 
 def _tell(title: str, items: Any) -> None:

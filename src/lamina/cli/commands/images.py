@@ -18,7 +18,6 @@ from lamina.cli.arguments import (
     many,
     switch,
 )
-from lamina.cli.references import split_reference
 from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, ago, created_at, ellipsis, print_rows, rfc3339, short_id
 from lamina.errors import NotFound
@@ -158,7 +157,7 @@ def images(
         conditions.setdefault("reference", []).append(reference)
     form = format_ or (session.settings.config.text("imagesFormat") if not quiet else "")
     digests = digests or ".Digest" in form
-    rows = named_rows(session.client.images.list(all=all_, filters=conditions, digests=digests), digests)
+    rows = named_rows(session.client.images.list(all=all_, filters=conditions), digests)
     columns = WITH_DIGESTS if digests else DEFAULT
     print_rows(rows, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
@@ -189,8 +188,7 @@ def history(
 @click.pass_obj
 def tag(session: Session, source: str, target: str) -> None:
     """Give the image SOURCE_IMAGE another name, TARGET_IMAGE."""
-    repository, name = split_reference(target)
-    session.client.images.tag(source, repository, name or "latest")
+    session.client.images.tag(source, target)
 
 
 @command("""
@@ -206,7 +204,7 @@ def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bo
     """Remove names of images, and the images that no name refers to any more."""
 
     def remove(reference: str) -> None:
-        for item in session.client.images.remove(reference, force=force, no_prune=no_prune):
+        for item in session.client.images.remove(reference, force=force, prune=not no_prune):
             for verb, name in item.items():
                 print(printable(f"{verb}: {name}"))
 
@@ -234,8 +232,7 @@ def commit(
     pause: bool,
 ) -> None:
     """Make an image from what a container changed, and print its ID."""
-    repository, tag = split_reference(reference)
-    image = session.client.images.commit(
-        container, repository, tag, message=message, author=author, changes=changes, pause=pause
+    image = session.client.containers.commit(
+        container, reference, message=message, author=author, changes=changes, pause=pause
     )
     print(image.id)

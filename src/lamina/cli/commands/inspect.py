@@ -143,7 +143,7 @@ def inspect_image(session: Session, names: tuple[str, ...], format_: str, platfo
 @click.pass_obj
 def inspect_network(session: Session, names: tuple[str, ...], format_: str, verbose: bool) -> int:
     """Display detailed information on networks."""
-    return _run(session, lambda client, name, size: client.networks.get(name, verbose=verbose), names, format_)
+    return _run(session, GETTERS["network"], names, format_)
 
 
 @command("lamina volume inspect -f '{{.Mountpoint}}' data", name="inspect")

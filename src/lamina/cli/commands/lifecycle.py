@@ -26,7 +26,7 @@ signal_option = click.option("-s", "--signal", default=None, help="Signal to sen
 def stop(session: Session, names: tuple[str, ...], signal: str | None, timeout: int | None) -> int:
     """Stop running containers."""
     containers = session.client.containers
-    return for_each_named(names, lambda name: containers.stop(name, timeout=timeout, signal=signal))
+    return for_each_named(names, lambda name: containers.stop(name, timeout=timeout, signal=signal or ""))
 
 
 @command("lamina restart app1 app2")
@@ -37,7 +37,7 @@ def stop(session: Session, names: tuple[str, ...], signal: str | None, timeout: 
 def restart(session: Session, names: tuple[str, ...], signal: str | None, timeout: int | None) -> int:
     """Restart containers."""
     containers = session.client.containers
-    return for_each_named(names, lambda name: containers.restart(name, timeout=timeout, signal=signal))
+    return for_each_named(names, lambda name: containers.restart(name, timeout=timeout, signal=signal or ""))
 
 
 @command("lamina kill -s HUP app1")
@@ -79,7 +79,7 @@ def rename(session: Session, container: str, new_name: str) -> None:
 @click.pass_obj
 def wait(session: Session, names: tuple[str, ...]) -> int:
     """Block until containers stop, then print their exit codes."""
-    return for_each(names, lambda name: print(session.client.containers.wait(name), flush=True))
+    return for_each(names, lambda name: print(session.client.containers.wait(name).exit_code, flush=True))
 
 
 @command("""
@@ -132,7 +132,7 @@ def update(session: Session, /, names: tuple[str, ...], **flags: Any) -> int:
     changes = UpdateConfig(restart_policy=policy, **read_limits(flags))
 
     def change(name: str) -> None:
-        for warning in session.client.containers.update(name, changes).warnings:
+        for warning in session.client.containers.update(name, changes):
             print(f"WARNING: {warning}", file=sys.stderr)
         print(name)
 

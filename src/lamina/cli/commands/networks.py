@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from lamina.cli.key_values import mapping
 from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, natural, print_rows, short_id
 from lamina.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from lamina.api.networks import Subnet
 
 NETWORKS = {
     "ID": Column("NETWORK ID", lambda d, trunc: short_id(d["Id"]) if trunc else str(d["Id"])),
@@ -58,45 +61,44 @@ NETWORK_DEFAULT = ("ID", "Name", "Driver", "Scope")
 @click.pass_obj
 def create(session: Session, /, name: str, **flags: Any) -> None:
     """Create a network."""
-    ipam: dict[str, Any] = {"Driver": flags["ipam_driver"], "Config": _pools(flags)}
-    if flags["ipam_opt"]:
-        ipam["Options"] = mapping(flags["ipam_opt"])
-    options: dict[str, Any] = {
-        "Driver": flags["driver"],
-        "Internal": flags["internal"],
-        "Attachable": flags["attachable"],
-        "EnableIPv6": flags["ipv6"],
-        "IPAM": ipam,
-        "Options": mapping(flags["opts"]),
-        "Labels": mapping(flags["labels"]),
-    }
-    if not flags["ipv4"]:
-        options["EnableIPv4"] = False
-    if flags["scope"]:
-        options["Scope"] = flags["scope"]
-    print(session.client.networks.create(name, **options).id)
+    from lamina.api.networks import Ipam, NetworkOptions
+
+    options = NetworkOptions(
+        driver=flags["driver"],
+        internal=flags["internal"],
+        attachable=flags["attachable"],
+        enable_ipv4=flags["ipv4"],
+        enable_ipv6=flags["ipv6"],
+        scope=flags["scope"],
+        ipam=Ipam(driver=flags["ipam_driver"], options=mapping(flags["ipam_opt"]), subnets=_subnets(flags)),
+        labels=mapping(flags["labels"]),
+        options=mapping(flags["opts"]),
+    )
+    print(session.client.networks.create(name, options).id)
 
 
-def _pools(flags: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a pool for each subnet, with the gateway, range and addresses that lie in it. Raise InvalidInput."""
+def _subnets(flags: dict[str, Any]) -> tuple[Subnet, ...]:
+    """Return the subnets, each with the gateway, range and addresses that lie in it."""
     from ipaddress import ip_network
 
+    from lamina.api.networks import Subnet
+
     try:
-        pools: list[dict[str, Any]] = [{"Subnet": str(ip_network(s, strict=False))} for s in flags["subnets"]]
-        settings = [("Gateway", text, text) for text in flags["gateway"]]
-        settings += [("IPRange", text, text) for text in flags["ip_range"]]
-        settings += [("AuxiliaryAddresses", text, text.partition("=")[2]) for text in flags["aux_address"]]
-        for key, text, address in settings:
-            pool = next((p for p in pools if _within(address, p["Subnet"])), None)
-            if pool is None:
+        subnets: dict[str, dict[str, Any]] = {str(ip_network(s, strict=False)): {} for s in flags["subnets"]}
+        parts = [("gateway", text, text) for text in flags["gateway"]]
+        parts += [("ip_range", text, text) for text in flags["ip_range"]]
+        parts += [("reserved", text, text.partition("=")[2]) for text in flags["aux_address"]]
+        for field, text, address in parts:
+            subnet = next((subnet for subnet in subnets if _within(address, subnet)), None)
+            if subnet is None:
                 raise InvalidInput(f"no subnet holds {text}", advice="Give it with --subnet")
-            if key == "AuxiliaryAddresses":
-                pool.setdefault(key, {})[text.partition("=")[0]] = address
+            if field == "reserved":
+                subnets[subnet].setdefault(field, {})[text.partition("=")[0]] = address
             else:
-                pool[key] = text
+                subnets[subnet][field] = text
     except ValueError as error:
         raise InvalidInput(str(error)) from error
-    return pools
+    return tuple(Subnet(subnet=subnet, **fields) for subnet, fields in subnets.items())
 
 
 def _within(address: str, subnet: str) -> bool:
@@ -157,7 +159,7 @@ def connect(session: Session, /, network: str, container: str, **flags: Any) -> 
         driver_opts=mapping(flags["driver_opts"]),
         gw_priority=flags["gw_priority"],
     )
-    session.client.networks.connect(network, container, endpoint)
+    session.client.containers.connect(container, network, endpoint)
 
 
 @command("lamina network disconnect web database")
@@ -167,4 +169,4 @@ def connect(session: Session, /, network: str, container: str, **flags: Any) -> 
 @click.pass_obj
 def disconnect(session: Session, network: str, container: str, force: bool) -> None:
     """Disconnect a container from a network."""
-    session.client.networks.disconnect(network, container, force=force)
+    session.client.containers.disconnect(container, network, force=force)

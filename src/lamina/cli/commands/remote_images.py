@@ -7,9 +7,10 @@ import sys
 import click
 
 from lamina.cli.arguments import command, filter_option, filters, format_option, switch
-from lamina.cli.references import auth_for, split_reference, to_auth
+from lamina.cli.credentials import credentials_for
 from lamina.cli.session import Session
 from lamina.cli.table import Column, ellipsis, print_rows
+from lamina.client.images import split_name
 from lamina.credentials import CredentialFile, Credentials, registry_key
 from lamina.errors import InvalidInput
 from lamina.progress import Report, ignore
@@ -55,12 +56,16 @@ def pull(
     """Download an image from a registry."""
     from lamina.formats.reference import Reference
 
-    repository, tag = split_reference(reference)
+    repository, tag = split_name(reference)
     name = Reference.parse(reference)
     tag = _chosen_tag(tag, all_tags, quiet)
-    auth = auth_for(session.settings.config, repository)
-    session.client.images.pull(
-        repository, tag, platform=platform, all_platforms=all_platforms, auth=auth, report=_report(quiet)
+    session.client.registries.pull(
+        reference,
+        platform=platform or "",
+        all_tags=all_tags,
+        all_platforms=all_platforms,
+        credentials=credentials_for(session.settings.config, repository),
+        report=_report(quiet),
     )
     named = name.name if all_tags else f"{name.name}{'@' if ':' in tag else ':'}{tag}"
     print(named)
@@ -79,10 +84,15 @@ def push(
     """Upload an image to the registry its name tells."""
     from lamina.formats.reference import Reference
 
-    repository, tag = split_reference(reference)
+    repository, tag = split_name(reference)
     tag = _chosen_tag(tag, all_tags, quiet)
-    auth = auth_for(session.settings.config, repository)
-    session.client.images.push(repository, tag, platform=platform, auth=auth, report=_report(quiet))
+    session.client.registries.push(
+        reference,
+        all_tags=all_tags,
+        platform=platform or "",
+        credentials=credentials_for(session.settings.config, repository),
+        report=_report(quiet),
+    )
     if quiet:
         print(f"{Reference.parse(repository).name}:{tag}" if tag else Reference.parse(repository).name)
 
@@ -109,14 +119,12 @@ def login(session: Session, server: str, password: str, password_stdin: bool, us
         if not password:
             raise InvalidInput("there is no password on stdin")
     username, password = _ask(username, password)
-    credentials = Credentials(username, password)
-    answer = session.client.login(to_auth(server, credentials))
-    token = str(answer.get("IdentityToken") or "")
+    credentials = session.client.registries.login(server, Credentials(username, password))
     file = CredentialFile(session.settings.config.path)
-    if file.store(server, Credentials(username, identity_token=token) if token else credentials) is None:
+    if file.store(server, credentials) is None:
         advice = "Configure a credential helper to have it kept better."
         print(f"WARNING! Your password is kept unencrypted in {file.path}. {advice}", file=sys.stderr)
-    print(answer.get("Status") or "Login Succeeded")
+    print("Login Succeeded")
 
 
 def _ask(username: str, password: str) -> tuple[str, str]:
@@ -163,8 +171,10 @@ def search(
         "StarCount": Column("STARS", lambda d, trunc: str(d["star_count"])),
         "IsOfficial": Column("OFFICIAL", lambda d, trunc: "[OK]" if d["is_official"] else ""),
     }
-    auth = auth_for(session.settings.config, term)
-    results = session.client.images.search(term, limit=limit, filters=filters(filter_), auth=auth)
+    credentials = credentials_for(session.settings.config, term)
+    results = session.client.registries.search(
+        term, limit=25 if limit is None else limit, filters=filters(filter_), credentials=credentials
+    )
     print_rows(results, columns, ("Name", "Description", "StarCount", "IsOfficial"), form=format_, trunc=not no_trunc)
 
 

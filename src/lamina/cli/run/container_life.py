@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from lamina.cli.references import auth_for, split_reference
+from lamina.cli.credentials import credentials_for
 from lamina.cli.run.request import Request
 from lamina.cli.session import Session
-from lamina.cli.terminal.attach import Attachment, attend, check_terminal, signal_name, terminal_size
-from lamina.client.containers import Containers, Waiting
+from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name, terminal_size
+from lamina.client.containers import Containers
+from lamina.client.images import split_name
+from lamina.client.waiting import Waiting
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.progress import Report, ignore
 
@@ -56,7 +57,7 @@ def create_container(session: Session, request: Request, options: ClientFlags) -
 
 def _create_or_pull(session: Session, request: Request, options: ClientFlags) -> Any:
     containers = session.client.containers
-    arguments = (options.name or None, *request, options.platform or None)
+    arguments = (options.name or None, *request, options.platform or "")
     try:
         return containers.create(*arguments)
     except NotFound:
@@ -76,7 +77,7 @@ def _create_or_pull(session: Session, request: Request, options: ClientFlags) ->
 
 def _lack(session: Session, image: str, platform: str) -> str:
     """Return what is missing: the image, or the image for the requested platform. Return "" if it is here."""
-    repository, tag = split_reference(image)
+    repository, tag = split_name(image)
     missing = f"Unable to find image '{repository}:{tag or 'latest'}' locally"
     try:
         local = session.client.images.get(image)
@@ -94,7 +95,7 @@ def _meant(session: Session, image: str) -> str | None:
     """Return advice with the closest name of a local image, if any is close."""
     from lamina.dockerfile.suggest import did_you_mean
 
-    names = [name for local in session.client.images.list() for name in local.get("RepoTags") or ()]
+    names = [name for local in session.client.images.list() for name in local.tags]
     names += [name.removesuffix(":latest") for name in names if name.endswith(":latest")]
     return did_you_mean(image, [name for name in names if name != image])
 
@@ -103,11 +104,9 @@ def pull_for(session: Session, image: str, options: ClientFlags) -> None:
     """Pull an image for a container. Progress goes to stderr, because stdout belongs to the container."""
     from lamina.cli.progress import Display
 
-    repository, tag = split_reference(image)
-    auth = auth_for(session.settings.config, repository)
+    credentials = credentials_for(session.settings.config, image)
     report: Report = ignore if options.quiet else Display(sys.stderr)
-    platform = options.platform or None
-    session.client.images.pull(repository, tag or "latest", platform=platform, auth=auth, report=report)
+    session.client.registries.pull(image, platform=options.platform or "", credentials=credentials, report=report)
 
 
 def run_container(session: Session, request: Request, options: ClientFlags) -> int:
@@ -142,10 +141,9 @@ def _start(containers: Containers, identifier: str, removes: bool) -> None:
 def _start_failure(containers: Containers, identifier: str, removal: Waiting | None) -> int:
     """Return 126 or 127 if the engine could not invoke or find the command, else 125."""
     try:
-        state: Mapping[str, Any] = containers.get(identifier)["State"]
-        code = int(state["ExitCode"])
+        code = containers.get(identifier).state.exit_code
     except NotFound:
-        code = int(removal.answer()["StatusCode"]) if removal is not None else 0
+        code = removal.result().exit_code if removal is not None else 0
     except LaminaError:
         code = 0
     return code if code in (NOT_INVOKED, NOT_FOUND) else ENGINE_FAILED
@@ -159,7 +157,7 @@ def _foreground(containers: Containers, identifier: str, request: Request, optio
             stdin=config.attach_stdin,
             stdout=config.attach_stdout,
             stderr=config.attach_stderr,
-            detach_keys=options.detach_keys or None,
+            detach_keys=options.detach_keys,
             tty=config.tty,
         )
     except LaminaError:
@@ -184,4 +182,4 @@ def _foreground(containers: Containers, identifier: str, request: Request, optio
 
         if not attend(stream, attachment, begin):
             return 0
-        return waiting.result()
+        return exit_code(waiting)

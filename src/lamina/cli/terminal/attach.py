@@ -12,9 +12,10 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
+from lamina.api.stream import Stream
 from lamina.cli.terminal.pump import FORWARDED, RESIZED, DetachFilter, Pump, Signals, parse_keys
-from lamina.client.stream import Stream
-from lamina.errors import InvalidInput, LaminaError
+from lamina.client.waiting import Waiting
+from lamina.errors import CommandFailed, InvalidInput, LaminaError
 
 
 class RawMode:
@@ -112,3 +113,11 @@ def _resize(resize: Callable[[int, int], None], tries: int) -> None:
 def signal_name(number: int) -> str:
     """Return the name that the API takes, such as "TERM"."""
     return signal.Signals(number).name.removeprefix("SIG")
+
+
+def exit_code(waiting: Waiting) -> int:
+    """Wait, and return the container's exit code. Raise CommandFailed where the engine could not run or wait for it."""
+    ended = waiting.result()
+    if ended.error:
+        raise CommandFailed(ended.error, exit_code=125)
+    return ended.exit_code

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from lamina.client.stream import Stream
+from lamina.api.stream import Stream
 from lamina.errors import InvalidInput, Unavailable
 from lamina.formats.frames import STDERR
 from lamina.linux.writing import write_all

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,9 +14,7 @@ import msgspec
 
 from lamina.distribution import Credentials
 from lamina.errors import Forbidden, InvalidInput, Unauthorized
-from lamina.formats.matching import Filters
 from lamina.formats.text import valid_unicode
-from lamina.formats.times import parse_moment
 
 T = TypeVar("T")
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
@@ -103,38 +101,6 @@ def parse_filters(text: str) -> dict[str, list[str]]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid filter: {error}") from error
     return {name: [v for v in values if isinstance(values, list) or values[v]] for name, values in filters.items()}
-
-
-def check_names(filters: Filters, allowed: Collection[str]) -> None:
-    """Raise InvalidInput for a filter that is not among `allowed`."""
-    for name in filters:
-        if name not in allowed:
-            raise InvalidInput(f"invalid filter '{name}'")
-
-
-def flag(filters: Filters, name: str, default: bool) -> bool:
-    """Return a filter that is true or false. Raise InvalidInput for another word, or for both at once."""
-    words = {word.lower() for word in filters.get(name, ())}
-    if not words:
-        return default
-    if words <= {"1", "true"}:
-        return True
-    if words <= {"0", "false"}:
-        return False
-    raise InvalidInput(f"invalid filter '{name}={sorted(words)}'")
-
-
-def any_fits(values: Iterable[str], texts: Sequence[str]) -> bool:
-    """Return whether a value contains one of `texts`, or there are no texts. Docker matches names and ids this way."""
-    return not texts or any(text in value for value in values for text in texts)
-
-
-def until(filters: Filters) -> int | None:
-    """Return the time of the filter `until` in nanoseconds since the epoch, or None. Raise InvalidInput."""
-    times = filters.get("until", ())
-    if len(times) > 1:
-        raise InvalidInput("more than one until filter specified")
-    return parse_moment(times[0]) if times else None
 
 
 def check_query(raw: str) -> None:

@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 
 from lamina.api.containers import PortHost
-from lamina.containers.archive import PathStat
+from lamina.containers.archive import PathChange, PathStat
 from lamina.containers.execs import ExecDetails
 from lamina.containers.inspect import ContainerDetails, ContainerNetwork, ContainerSummary
 from lamina.containers.record import Record
 from lamina.containers.top import Processes
 from lamina.formats.times import parse_time
-from lamina.layers.diff import Change
 from lamina.network.model import PREDEFINED, Endpoint
 from lamina.sandbox.spec import MountPoint
 
@@ -121,9 +120,9 @@ def processes(item: Processes) -> dict[str, Any]:
 _KINDS = {"C": 0, "A": 1, "D": 2}
 
 
-def changes(items: Iterable[Change]) -> list[dict[str, Any]]:
+def changes(items: Iterable[PathChange]) -> list[dict[str, Any]]:
     """`GET /containers/{id}/changes`."""
-    return [{"Path": f"/{item.path}", "Kind": _KINDS[item.kind]} for item in items]
+    return [{"Path": item.path, "Kind": _KINDS[item.kind]} for item in items]
 
 
 def path_stat(item: PathStat) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lamina.formats.reference import Reference
 from lamina.formats.times import parse_time
 from lamina.images.image import Image
 from lamina.images.listing import HistoryStep, ListedImage
-from lamina.images.remove import Deleted, Removal
+from lamina.images.remove import Removal
 
 Version = tuple[int, int]
 _NO_TIME = "0001-01-01T00:00:00Z"
@@ -21,8 +19,8 @@ def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
     document = image.config.document
     shown: dict[str, Any] = {
         "Id": str(image.id),
-        "RepoTags": _familiar(image.references),
-        "RepoDigests": _familiar(image.digests),
+        "RepoTags": list(image.tags),
+        "RepoDigests": list(image.digests),
         "Parent": str(image.parent or ""),
         "Comment": image.comment,
         "Created": image.created,
@@ -77,7 +75,7 @@ def _descriptor(image: Image) -> dict[str, Any]:
 def listed(item: ListedImage, version: Version) -> dict[str, Any]:
     """One image of `GET /images/json`."""
     image = item.image
-    tags, digests = _familiar(item.references), _familiar(item.digests)
+    tags, digests = list(item.tags), list(item.digests)
     if version < (1, 43) and not tags and not digests:
         tags, digests = ["<none>:<none>"], ["<none>@<none>"]
     shown = {
@@ -104,14 +102,10 @@ def history_step(step: HistoryStep) -> dict[str, Any]:
         "CreatedBy": step.created_by,
         "Id": step.id,
         "Size": step.size,
-        "Tags": _familiar(step.references) or None,
+        "Tags": list(step.tags) or None,
     }
 
 
 def removal(item: Removal) -> dict[str, str]:
     """One line of what a removal did."""
-    return {"Deleted": str(item.digest)} if isinstance(item, Deleted) else {"Untagged": item.reference}
-
-
-def _familiar(names: Sequence[Reference]) -> list[str]:
-    return [name.familiar() for name in names]
+    return {"Deleted": item.deleted} if item.deleted else {"Untagged": item.untagged}

@@ -55,7 +55,7 @@ class BuildRoutes:
 
             def work(report: Report, cancellation: Cancellation) -> BuildResult:
                 with open_context(cancellation) as context:
-                    return self._builds.build(
+                    return self._builds.build_context(
                         context, request, credentials=credentials, report=report, cancellation=cancellation
                     )
 
@@ -85,9 +85,8 @@ class BuildRoutes:
 
     async def prune(self, call: Call) -> web.StreamResponse:
         """`all` takes what only saves work too. Steps go with their images, and with no other filter."""
-        pruned = await call.run(self._builds.prune, all=call.flag("all"))
-        names = [str(digest) for digest in pruned.digests]
-        return reply({"CachesDeleted": names or None, "SpaceReclaimed": pruned.bytes})
+        pruned = await call.run_cancellable(self._builds.prune, all=call.flag("all"))
+        return reply({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
 
     async def cancel(self, call: Call) -> web.StreamResponse:
         """Builds end when their client goes away; ids are BuildKit's."""

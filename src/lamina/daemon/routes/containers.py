@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -62,7 +62,7 @@ class ContainerRoutes:
         body = convert(document, CreateBody)
         networking = convert(body.networking_config or {}, NetworkingConfig)
         created = await call.run(
-            self._containers.create,
+            self._containers.create_as,
             call.text("name") or None,
             convert(document, Config),
             as_meant(call.version, convert(body.host_config or {}, HostConfig), networking),
@@ -77,15 +77,17 @@ class ContainerRoutes:
         for name in ("before", "since"):
             if call.text(name):
                 filters.setdefault(name, []).append(call.text(name))
-        wanted: dict[str, Any] = {"all": call.flag("all"), "limit": call.number("limit") or 0, "filters": filters}
-        return reply(await call.run(self._list, wanted, call.flag("size")))
-
-    def _list(self, wanted: dict[str, Any], size: bool) -> Sequence[dict[str, Any]]:
-        containers = self._containers
-        return [render.listed(containers.summary(item, size=size)) for item in containers.list(**wanted)]
+        containers = await call.run(
+            self._containers.list,
+            all=call.flag("all"),
+            limit=call.number("limit") or 0,
+            size=call.flag("size"),
+            filters=filters,
+        )
+        return reply([render.listed(item) for item in containers])
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        container = await call.run(self._containers.inspect, call.places["id"], size=call.flag("size"))
+        container = await call.run(self._containers.get, call.places["id"], size=call.flag("size"))
         return reply(render.inspect(container))
 
     async def top(self, call: Call) -> web.StreamResponse:
@@ -99,13 +101,12 @@ class ContainerRoutes:
         return reply(await call.run(work) or None)
 
     async def start(self, call: Call) -> web.StreamResponse:
-        await call.run(self._containers.start, call.places["id"])
-        return empty()
+        return empty(204 if await call.run(self._containers.start, call.places["id"]) else 304)
 
     async def stop(self, call: Call) -> web.StreamResponse:
         verb = self._containers.stop
-        await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
-        return empty()
+        stopped = await call.run(verb, call.places["id"], timeout=call.number("t"), signal=call.text("signal"))
+        return empty(204 if stopped else 304)
 
     async def restart(self, call: Call) -> web.StreamResponse:
         verb = self._containers.restart
@@ -113,7 +114,7 @@ class ContainerRoutes:
         return empty()
 
     async def kill(self, call: Call) -> web.StreamResponse:
-        await call.run(self._containers.kill, call.places["id"], call.text("signal"))
+        await call.run(self._containers.kill, call.places["id"], call.text("signal") or "KILL")
         return empty()
 
     async def pause(self, call: Call) -> web.StreamResponse:
@@ -139,10 +140,8 @@ class ContainerRoutes:
         return empty(200)
 
     async def remove(self, call: Call) -> web.StreamResponse:
-        if call.flag("link"):
-            raise InvalidInput("links between containers are a thing of the past, and lamina has none")
-        verb = self._containers.remove
-        await call.run(verb, call.places["id"], force=call.flag("force"), volumes=call.flag("v"))
+        flags = {"force": call.flag("force"), "volumes": call.flag("v"), "link": call.flag("link")}
+        await call.run(partial(self._containers.remove, call.places["id"], **flags))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
@@ -154,7 +153,7 @@ class ContainerRoutes:
         image = await call.run_cancellable(
             self._containers.commit,
             call.text("container"),
-            name=named(call.text("repo"), call.text("tag")),
+            name=str(named(call.text("repo"), call.text("tag")) or ""),
             author=call.text("author"),
             message=call.text("comment"),
             changes=[line for text in call.texts("changes") for line in text.splitlines() if line.strip()],

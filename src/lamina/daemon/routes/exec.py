@@ -18,7 +18,6 @@ from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.container import executed
 from lamina.daemon.routes.containers import size_of
-from lamina.errors import Internal
 from lamina.formats.frames import STDOUT, frame, unframer
 
 SETTLE_SECONDS = 1.0  # for a process that closes its output and goes on
@@ -56,14 +55,12 @@ class ExecRoutes:
         exec_id, containers = call.places["id"], self._containers
         terminal = containers.exec_inspect(exec_id).config.tty
         if body.detach:
-            await call.run(containers.exec_start, exec_id, detach=True)
+            await call.run(containers.exec_detached, exec_id)
             return empty(200)
 
         async def started() -> socket.socket:
-            inner = await call.run(containers.exec_start, exec_id, size=body.console_size)
-            if inner is None:
-                raise Internal("the process has no streams")
-            return inner
+            stream = await call.run(containers.exec_start_sized, exec_id, body.console_size)
+            return stream.detach()
 
         async def settled() -> None:
             await call.run(containers.exec_settle, exec_id, SETTLE_SECONDS)

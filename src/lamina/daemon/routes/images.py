@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
 from aiohttp import web
 
@@ -57,7 +57,7 @@ class ImageRoutes:
             filters.setdefault("reference", []).append(name)
         found = await call.run(
             self._images.list,
-            all_images=call.flag("all"),
+            all=call.flag("all"),
             filters=filters,
             shared_size=call.flag("shared-size"),
         )
@@ -78,7 +78,7 @@ class ImageRoutes:
         reference = named(call.text("repo"), call.text("tag"))
         if reference is None:
             raise InvalidInput("invalid reference format: repository name is missing")
-        await call.run(self._images.tag, call.places["name"], reference)
+        await call.run(self._images.tag, call.places["name"], str(reference))
         return empty(201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
@@ -111,14 +111,14 @@ class ImageRoutes:
         def work(report: Report, cancellation: Cancellation) -> None:
             with without_prompts():
                 self._registries.pull(
-                    reference, credentials=credentials, report=report, cancellation=cancellation, **options
+                    str(reference), credentials=credentials, report=report, cancellation=cancellation, **options
                 )
 
         return await progress_response(call, work)
 
     async def _import(self, call: Call) -> web.StreamResponse:
         source = call.text("fromSrc")
-        reference = named(call.text("repo"), call.text("tag"))
+        reference = str(named(call.text("repo"), call.text("tag")) or "")
         options: dict[str, Any] = {"changes": call.texts("changes"), "platform": platform(call)}
         if call.text("message"):
             options["message"] = call.text("message")
@@ -133,7 +133,7 @@ class ImageRoutes:
         async with receiving(call) as upload:
             return await progress_response(
                 call,
-                lambda report, token: take(cast(BinaryIO, upload), reference, cancellation=token, **options),
+                lambda report, token: take(cast(IO[bytes], upload), reference, cancellation=token, **options),
                 done=_told_id,
             )
 
@@ -147,15 +147,20 @@ class ImageRoutes:
         return await progress_response(
             call,
             lambda report, token: self._registries.push(
-                reference, credentials=credentials, all_tags=whole, report=report, cancellation=token
+                str(reference),
+                credentials=credentials,
+                platform=platform(call),
+                all_tags=whole,
+                report=report,
+                cancellation=token,
             ),
         )
 
     async def save(self, call: Call) -> web.StreamResponse:
-        names = (call.places["name"],) if "name" in call.places else call.texts("names")
+        names, wanted = (call.places["name"],) if "name" in call.places else call.texts("names"), platform(call)
 
         def work(sink: Sink, cancellation: Cancellation) -> None:
-            with self._images.archive(names) as pieces:
+            with self._images.archive(names, platform=wanted) as pieces:
                 sink.put(pieces)
 
         return await bytes_response(call, work, "application/x-tar")
@@ -167,7 +172,7 @@ class ImageRoutes:
 
             def work(report: Report, cancellation: Cancellation) -> None:
                 told = _only_output(report) if quiet else report
-                archive = cast(BinaryIO, upload)
+                archive = cast(IO[bytes], upload)
                 self._images.load(archive, platform=wanted, report=told, cancellation=cancellation)
 
             return await progress_response(call, work)
@@ -185,13 +190,13 @@ def named(repository: str, tag: str) -> Reference | None:
     return reference.with_tag(tag)
 
 
-def platform(call: Call) -> Platform | None:
-    """The parameter `platform`: `linux/arm64`, or from 1.48 on in some places an object. Raises InvalidInput."""
+def platform(call: Call) -> str:
+    """Return the parameter `platform`: `linux/arm64`, or from 1.48 on in some places an object. Raise InvalidInput."""
     text = call.text("platform")
     if text.startswith("{"):
         found = call.json_parameter("platform", dict[str, str], {})
         text = "/".join(filter(None, (found.get("os"), found.get("architecture"), found.get("variant"))))
-    return Platform.parse(text) if text else None
+    return str(Platform.parse(text)) if text else ""
 
 
 def _told_id(image: Image) -> list[Message]:

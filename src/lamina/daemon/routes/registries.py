@@ -8,15 +8,13 @@ from aiohttp import web
 
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, reply
-from lamina.daemon.http.decoding import AuthConfig, auth_header, flag, without_prompts
+from lamina.daemon.http.decoding import AuthConfig, auth_header, without_prompts
 from lamina.daemon.http.routing import Route
 from lamina.distribution import Found
 from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput
-from lamina.formats.matching import Filters
-from lamina.formats.reference import Reference
 
-_FOUND, _MOST_FOUND = 25, 100  # results of a search
+_RESULTS = 25  # of a search
 
 
 class RegistryRoutes:
@@ -34,10 +32,9 @@ class RegistryRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
-        reference = Reference.parse(call.places["name"])
-        found = await call.run(self._registries.inspect, reference, credentials=credentials)
-        platforms: list[dict[str, Any]] = [item.to_json() for item in found.platforms]
-        return reply({"Descriptor": found.descriptor.to_json(), "Platforms": platforms})
+        image = await call.run(self._registries.inspect, call.places["name"], credentials=credentials)
+        platforms: list[dict[str, Any]] = [item.to_json() for item in image.platforms]
+        return reply({"Descriptor": image.descriptor.to_json(), "Platforms": platforms})
 
     async def login(self, call: Call) -> web.StreamResponse:
         given = await call.json(AuthConfig)
@@ -49,19 +46,20 @@ class RegistryRoutes:
         return reply({"Status": "Login Succeeded", "IdentityToken": token})
 
     async def search(self, call: Call) -> web.StreamResponse:
-        term = call.text("term")
-        filters = call.filters()
         limit = call.number("limit")
-        limit = _FOUND if limit is None else limit
-        if not 1 <= limit <= _MOST_FOUND:
-            raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_FOUND}]")
         credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
         with without_prompts():
-            found = await call.run(self._registries.search, term, limit=limit, credentials=credentials)
-        return reply([_found(item) for item in found if _wanted(item, filters)])
+            results = await call.run(
+                self._registries.search,
+                call.text("term"),
+                limit=_RESULTS if limit is None else limit,
+                filters=call.filters(),
+                credentials=credentials,
+            )
+        return reply([_result(item) for item in results])
 
 
-def _found(item: Found) -> dict[str, Any]:
+def _result(item: Found) -> dict[str, Any]:
     return {
         "star_count": item.stars,
         "is_official": item.official,
@@ -69,12 +67,3 @@ def _found(item: Found) -> dict[str, Any]:
         "is_automated": item.automated,
         "description": item.description,
     }
-
-
-def _wanted(item: Found, filters: Filters) -> bool:
-    stars = max((int(text) for text in filters.get("stars", ()) if text.isdecimal()), default=0)
-    if "is-official" in filters and item.official != flag(filters, "is-official", False):
-        return False
-    if "is-automated" in filters and item.automated != flag(filters, "is-automated", False):
-        return False
-    return item.stars >= stars

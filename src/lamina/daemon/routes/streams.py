@@ -10,15 +10,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from functools import partial
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 from aiohttp import web
 
 from lamina.cancellation import Cancellation
 from lamina.containers.archive import PathStat
-from lamina.containers.attach import AttachOptions
 from lamina.containers.containers import Containers
-from lamina.containers.logs import LogOptions, LogRecord
+from lamina.containers.logs import LogRecord
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty, reply
 from lamina.daemon.http.direct import bytes_response
@@ -32,7 +31,7 @@ from lamina.daemon.sampling import Samplers
 from lamina.errors import InvalidInput
 from lamina.formats.document import encode_json
 from lamina.formats.frames import STDERR, STDOUT, frame
-from lamina.formats.times import parse_moment
+from lamina.formats.times import format_time
 
 _PIECE = 1 << 17  # bytes
 _TAIL = re.compile("[0-9]{1,18}")
@@ -61,17 +60,18 @@ class StreamRoutes:
 
     async def attach(self, call: Call) -> web.StreamResponse:
         """The past (`logs`) comes before the present (`stream`); either may be left out."""
-        container = self._containers.get(call.places["id"])
-        streams = {"stdout": call.flag("stdout"), "stderr": call.flag("stderr")}
+        container = self._containers.live(call.places["id"])
+        stdout, stderr = call.flag("stdout"), call.flag("stderr")
         tty = container.record.config.tty
         past = None
         if call.flag("logs"):
-            until_now = LogOptions(until=time.time_ns(), **streams)  # what comes from now on, the stream has
-            records = self._containers.logs(container.id, until_now)
+            now = format_time(time.time_ns())  # what comes from now on, the stream has
+            records = self._containers.logs(container.id, stdout=stdout, stderr=stderr, until=now)
             past = _past(call, (_line(record, tty, False) for record in records))
         if call.flag("stream"):
-            options = AttachOptions(stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"), **streams)
-            inner = await call.run(self._containers.attach, container.id, options)
+            attach = partial(self._containers.attach, container.id, stdout=stdout, stderr=stderr)
+            stream = await call.run(attach, stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"))
+            inner = stream.detach()
         else:
             inner, other = socket.socketpair()
             other.close()
@@ -80,7 +80,7 @@ class StreamRoutes:
     async def wait(self, call: Call) -> web.StreamResponse:
         """The head goes out at once: it tells the client that nothing that happens from now on is missed."""
         condition = call.text("condition") or "not-running"
-        future = self._containers.wait(call.places["id"], condition)
+        future = self._containers.waiting(call.places["id"], condition).future
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(call.request)
         result = await asyncio.wrap_future(future)
@@ -92,17 +92,18 @@ class StreamRoutes:
     async def logs(self, call: Call) -> web.StreamResponse:
         if not (call.flag("stdout") or call.flag("stderr")):
             raise InvalidInput("Bad parameters: you must choose at least one stream")
-        container = self._containers.get(call.places["id"])
+        container = self._containers.live(call.places["id"])
         gone = Cancellation()
-        options = LogOptions(
+        records = self._containers.logs(
+            container.id,
             stdout=call.flag("stdout"),
             stderr=call.flag("stderr"),
             follow=call.flag("follow"),
-            since=_moment(call.text("since")),
-            until=_moment(call.text("until")),
+            since=call.text("since"),
+            until=call.text("until"),
             tail=_tail(call.text("tail")),
+            cancellation=gone,
         )
-        records = self._containers.logs(container.id, options, cancellation=gone)
         tty, times = container.record.config.tty, call.flag("timestamps")
         details = b" " if call.flag("details") else b""  # before each line; lamina's records have none to tell
         kind = FRAMED if not tty and call.version >= (1, 42) else RAW
@@ -110,8 +111,8 @@ class StreamRoutes:
 
     async def stats(self, call: Call) -> web.StreamResponse:
         """A single reading takes a second, for something to compare it with, unless it is to be made at once."""
-        container, stream = self._containers.get(call.places["id"]), call.flag("stream", True)
-        read = partial(self._containers.stats, container.id)
+        container, stream = self._containers.live(call.places["id"]), call.flag("stream", True)
+        read = partial(self._containers.reading, container.id)
         if not stream and call.flag("one-shot"):
             return reply(render_stats(await call.run(read)))
         loop, workers = asyncio.get_running_loop(), call.workers
@@ -136,7 +137,7 @@ class StreamRoutes:
 
         def work(sink: Sink, cancellation: Cancellation) -> None:
             sink.headers[STAT_HEADER] = _stat_header(containers.stat_path(call.places["id"], path))
-            containers.get_archive(call.places["id"], path, cast(BinaryIO, sink), cancellation=cancellation)
+            containers.get_archive(call.places["id"], path, cast(IO[bytes], sink), cancellation=cancellation)
 
         return await bytes_response(call, work, _TAR)
 
@@ -147,7 +148,7 @@ class StreamRoutes:
                 self._containers.put_archive,
                 call.places["id"],
                 path,
-                cast(BinaryIO, upload),
+                cast(IO[bytes], upload),
                 no_overwrite=call.flag("noOverwriteDirNonDir"),
                 copy_owner=call.flag("copyUIDGID"),
             )
@@ -155,7 +156,7 @@ class StreamRoutes:
 
     async def export(self, call: Call) -> web.StreamResponse:
         def work(sink: Sink, cancellation: Cancellation) -> None:
-            self._containers.export(call.places["id"], cast(BinaryIO, sink), cancellation=cancellation)
+            self._containers.export(call.places["id"], cast(IO[bytes], sink), cancellation=cancellation)
 
         return await bytes_response(call, work, "application/octet-stream")
 
@@ -185,11 +186,6 @@ def _path(call: Call) -> str:
 def _tail(text: str) -> int | None:
     """How many lines from the end; None for all: what is no number means all, as for dockerd."""
     return int(text) if _TAIL.fullmatch(text) else None
-
-
-def _moment(text: str) -> int:
-    """Return a bound of the log in nanoseconds since the epoch; 0 for none."""
-    return parse_moment(text) if text else 0
 
 
 def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> bytes:

@@ -11,17 +11,16 @@ from aiohttp import web
 
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, reply
-from lamina.daemon.http.decoding import check_names
 from lamina.daemon.http.routing import NEWEST, Route, dotted
 from lamina.daemon.http.stream import feed_response
 from lamina.daemon.render import event as events
 from lamina.daemon.render import system as render
 from lamina.daemon.render.container import listed as render_container
 from lamina.daemon.render.image import listed
-from lamina.daemon.routes.volumes import render as render_volume
+from lamina.daemon.render.volume import volume as render_volume
 from lamina.engine import Engine
 from lamina.events import Event, Subscription
-from lamina.formats.matching import Filters
+from lamina.formats.matching import Filters, check_names
 from lamina.formats.times import parse_moment
 from lamina.volumes.volume import Volume
 
@@ -101,10 +100,8 @@ class SystemRoutes:
             found["LayersSize"] = images.layers_size
             found["Images"] = [listed(item, version) for item in images.images]
         if "container" in wanted:
-            containers = self._engine.containers
-            found["Containers"] = [
-                render_container(containers.summary(item, size=True)) for item in containers.list(all=True)
-            ]
+            containers = self._engine.containers.list(all=True, size=True)
+            found["Containers"] = [render_container(item) for item in containers]
         if "volume" in wanted:
             found["Volumes"] = [self._volume(volume) for volume in self._engine.volumes.list()]
         if "build-cache" in wanted:
@@ -114,7 +111,7 @@ class SystemRoutes:
     def _volume(self, volume: Volume) -> dict[str, Any]:
         volumes = self._engine.volumes
         usage = {"RefCount": len(volumes.users(volume.name)), "Size": volumes.usage(volume)}
-        return render_volume(volume, volumes) | {"UsageData": usage}
+        return render_volume(volume) | {"UsageData": usage}
 
 
 def _lines(feed: list[Event] | Subscription, filters: Filters) -> Iterator[bytes]:

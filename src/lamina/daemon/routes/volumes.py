@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from lamina.daemon.http.call import Call, empty, reply
-from lamina.daemon.http.decoding import any_fits, check_names, flag
 from lamina.daemon.http.routing import Route
-from lamina.errors import InvalidInput, NotFound
-from lamina.formats.matching import Filters, labels_match
-from lamina.volumes.volume import Volume
+from lamina.daemon.render.volume import volume as render
+from lamina.errors import InvalidInput
 from lamina.volumes.volumes import Volumes
 
 
@@ -24,19 +23,6 @@ class CreateBody(msgspec.Struct, rename="pascal"):
     driver_opts: dict[str, str] | None = None
     labels: dict[str, str] | None = None
     cluster_volume_spec: dict[str, Any] | None = None
-
-
-def render(volume: Volume, volumes: Volumes) -> dict[str, Any]:
-    """A volume as JSON."""
-    return {
-        "CreatedAt": volume.created,
-        "Driver": "local",
-        "Labels": volume.labels or None,
-        "Mountpoint": str(volumes.mountpoint(volume)),
-        "Name": volume.name,
-        "Options": volume.options or None,
-        "Scope": "local",
-    }
 
 
 class VolumeRoutes:
@@ -55,29 +41,19 @@ class VolumeRoutes:
         ]
 
     async def list(self, call: Call) -> web.StreamResponse:
-        filters = call.filters()
-        check_names(filters, {"dangling", "driver", "label", "name"})
-        flag(filters, "dangling", False)
-
-        def work() -> list[dict[str, Any]]:
-            volumes = self._volumes
-            return [render(item, volumes) for item in volumes.list() if self._fits(item, filters)]
-
-        return reply({"Volumes": await call.run(work), "Warnings": None})
+        volumes = await call.run(self._volumes.list, call.filters())
+        return reply({"Volumes": [render(volume) for volume in volumes], "Warnings": None})
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        volume = self._volumes.get(call.places["name"])
-        return reply(render(volume, self._volumes))
+        return reply(render(self._volumes.get(call.places["name"])))
 
     async def create(self, call: Call) -> web.StreamResponse:
         body = await call.json(CreateBody)
-        if body.driver not in ("", "local"):
-            missing = f'Error looking up volume plugin {body.driver}: plugin "{body.driver}" not found'
-            raise NotFound(f"create {body.name}: {missing}")
         if body.cluster_volume_spec:
             raise InvalidInput("cluster volumes need a swarm, which lamina is not")
-        volume = await call.run(self._volumes.create, body.name or None, body.labels, body.driver_opts)
-        return reply(render(volume, self._volumes), 201)
+        create = partial(self._volumes.create, driver=body.driver, labels=body.labels, driver_opts=body.driver_opts)
+        volume = await call.run(create, body.name or None)
+        return reply(render(volume), 201)
 
     async def remove(self, call: Call) -> web.StreamResponse:
         await call.run(self._volumes.remove, call.places["name"], force=call.flag("force"))
@@ -85,21 +61,7 @@ class VolumeRoutes:
 
     async def prune(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
-        check_names(filters, {"all", "label", "label!"})
-        # Before 1.42 prune took every unused volume; since then only those nobody named, unless all=true.
-        everything = call.version < (1, 42) or flag(filters, "all", False)
-
-        def keep(volume: Volume) -> bool:
-            return not labels_match(volume.labels, filters) or not (everything or volume.anonymous)
-
-        names, freed = await call.run_cancellable(self._volumes.prune, keep)
-        return reply({"VolumesDeleted": list(names) or None, "SpaceReclaimed": freed})
-
-    def _fits(self, volume: Volume, filters: Filters) -> bool:
-        if filters.get("driver") and "local" not in filters["driver"]:
-            return False
-        if "dangling" in filters:
-            unused = not self._volumes.users(volume.name)
-            if unused != flag(filters, "dangling", False):
-                return False
-        return any_fits([volume.name], filters.get("name", ())) and labels_match(volume.labels, filters)
+        if call.version < (1, 42):  # since then prune takes only those that nobody named, unless all=true
+            filters["all"] = ["true"]
+        pruned = await call.run_cancellable(self._volumes.prune, filters)
+        return reply({"VolumesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})

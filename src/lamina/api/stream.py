@@ -1,4 +1,4 @@
-"""Streams of a container's standard files: the taken-over connection."""
+"""The standard files of a process in a container, as the client and the engine hand them out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def deframed(chunks: Iterable[bytes], framed: bool) -> Iterator[Piece]:
 
 
 class Stream:
-    """A hijacked connection: a process's input one way, its output the other. `close` may be called twice.
+    """A process's input one way, its output the other. `close` may be called twice.
 
     Use it from one thread for reading and one for writing, or with `fileno` in a poll loop: `receive` then gives
     what is there, and `pending` tells that bytes wait which the kernel does not know of.
@@ -47,6 +47,10 @@ class Stream:
     def pending(self) -> bool:
         """Whether `receive` has something without asking the socket."""
         return bool(self._ahead) or bool(getattr(self._sock, "pending", int)())
+
+    def detach(self) -> socket.socket:
+        """Return the connection itself, for a caller that passes its bytes on as they are."""
+        return self._sock
 
     def fileno(self) -> int:
         """For select and poll: readable when the other side has sent something, or ended."""

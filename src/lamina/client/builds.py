@@ -1,0 +1,109 @@
+"""Builds by a daemon over the classic API: the request goes out, progress comes back, and it ends with an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from lamina.cancellation import NEVER, Cancellation
+from lamina.client.context import BuildContext
+from lamina.client.documents import Pruned
+from lamina.client.image_documents import BuildResult
+from lamina.client.images import TAR, Images
+from lamina.client.messages import auth_of, encode_auth, messages
+from lamina.client.transport import Transport
+from lamina.errors import CommandFailed, InvalidInput
+from lamina.progress import Aux, Output, Report, ignore
+
+if TYPE_CHECKING:
+    from lamina.api.build import BuildRequest
+    from lamina.api.memory_context import MemoryContext
+    from lamina.credentials import Credentials
+    from lamina.formats.matching import Filters
+
+
+class Builds:
+    """Builds by a daemon, and its build cache.
+
+        image = client.builds.build("my-app", BuildRequest(tags=("my-app",))).image
+
+    `reads_in_place` tells whether the daemon reads a directory by itself: lamina's does, over a unix socket.
+    """
+
+    def __init__(self, transport: Transport, images: Images, reads_in_place: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._images = images
+        self._reads_in_place = reads_in_place
+
+    def build(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> BuildResult:
+        """Build a directory, or files in memory; None for the address in `request.remote`.
+
+        `credentials` are by registry, for base images. Raise CommandFailed when a step fails, InvalidInput for a wrong
+        Dockerfile, NotFound, Cancelled.
+        """
+        from lamina.api.build import BuildRequest
+
+        request = request or BuildRequest()
+        sent = self._context(context, request)
+        image = self.send(sent, request, credentials=credentials or {}, report=report, cancellation=cancellation)
+        return BuildResult(self._images.get(image))
+
+    def send(
+        self,
+        context: BuildContext | None,
+        request: BuildRequest,
+        *,
+        credentials: Mapping[str, Credentials],
+        report: Report,
+        cancellation: Cancellation = NEVER,
+    ) -> str:
+        """Build a context that is ready to be sent, and return the new image's ID.
+
+        Raise CommandFailed when a step fails, with its exit code in the facts.
+        """
+        from msgspec.structs import replace
+
+        auths = {name: auth_of(name, known) for name, known in credentials.items()}
+        headers = {**TAR, "X-Registry-Config": encode_auth(auths), **(context.headers if context else {})}
+        if context:
+            request = replace(request, dockerfile=context.dockerfile)
+        chunks, query = context.chunks if context else None, request.to_query()
+        lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
+        image = ""
+        for message in messages(lines):
+            if isinstance(message, Aux) and "ID" in message.value:
+                image = str(message.value["ID"])
+            elif isinstance(message, Output) and message.text.startswith("sha256:"):
+                image = message.text.strip()  # all that a quiet build says
+            report(message)
+        if not image:
+            raise CommandFailed("the build ended without an image", exit_code=1)
+        return image
+
+    def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
+        """Empty the build cache; with `all` also what only saves work."""
+        query = {"filters": filters or None, "all": all}
+        return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
+
+    def _context(
+        self, context: str | os.PathLike[str] | MemoryContext | None, request: BuildRequest
+    ) -> BuildContext | None:
+        from lamina.client.context import directory_context, in_place_context
+
+        if context is None:
+            if not request.remote:
+                raise InvalidInput("there is nothing to build", advice="Give a context, or an address in `remote`")
+            return None
+        if isinstance(context, str | os.PathLike):
+            make = in_place_context if self._reads_in_place() else directory_context
+            return make(os.fspath(context), request.dockerfile)
+        return BuildContext(iter([context.to_tar()]), request.dockerfile or "Dockerfile")

@@ -1,0 +1,113 @@
+"""Registries as a daemon uses them: pull, push, search, login, and what a registry says of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lamina.cancellation import NEVER, Cancellation
+from lamina.client.image_documents import Image, RemoteImage, SearchResult
+from lamina.client.images import Images, follow_import, image_path, import_query, split_name
+from lamina.client.messages import auth_header, auth_of, messages
+from lamina.client.transport import Transport, encode_name
+from lamina.progress import Report, ignore
+
+if TYPE_CHECKING:
+    from lamina.credentials import Credentials
+    from lamina.formats.matching import Filters
+
+
+class Registries:
+    """Verbs between a daemon's images and registries. `credentials` are for the registry that the name tells.
+
+    (image,) = client.registries.pull("alpine:3.20")
+    client.registries.push("registry.example/app", credentials=Credentials("me", "secret"))
+    """
+
+    def __init__(self, transport: Transport, images: Images) -> None:
+        self._transport = transport
+        self._images = images
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+        all_platforms: bool = False,
+        credentials: Credentials | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> Sequence[Image]:
+        """Bring an image from its registry: without a tag `latest`, with `all_tags` every tag of the name.
+
+        With `all_platforms` (a daemon of lamina's) the images for other platforms come too, each named by its digest.
+        """
+        name, tag = split_name(reference)
+        query: dict[str, object] = {"fromImage": name, "tag": None if all_tags else tag or "latest"}
+        query |= {"platform": platform or None, "allPlatforms": all_platforms}
+        headers = auth_header(reference, credentials)
+        lines = self._transport.lines("POST", "/images/create", query, headers=headers, cancellation=cancellation)
+        _follow(lines, report)
+        if all_tags:
+            return self._images.list(filters={"reference": [name]})
+        return [self._images.get(reference)]
+
+    def push(
+        self,
+        reference: str,
+        *,
+        all_tags: bool = False,
+        platform: str = "",
+        credentials: Credentials | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> None:
+        """Send an image to the registry its name tells: without a tag `latest`, with `all_tags` every tag."""
+        name, tag = split_name(reference)
+        query = {"tag": None if all_tags else tag or "latest", "platform": platform or None}
+        path, headers = f"/images/{encode_name(name, safe='/:@')}/push", auth_header(reference, credentials)
+        _follow(self._transport.lines("POST", path, query, headers=headers, cancellation=cancellation), report)
+
+    def import_url(
+        self,
+        url: str,
+        reference: str = "",
+        *,
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Make an image of one layer from the tar at an address, which the daemon fetches."""
+        query = import_query(url, reference, message, changes, platform)
+        lines = self._transport.lines("POST", "/images/create", query, cancellation=cancellation)
+        return self._images.get(follow_import(lines, report))
+
+    def search(
+        self, term: str, *, limit: int = 25, filters: Filters | None = None, credentials: Credentials | None = None
+    ) -> Sequence[SearchResult]:
+        """Return repositories that match a term, which may begin with a registry."""
+        query = {"term": term, "limit": limit, "filters": filters or None}
+        answer = self._transport.json("GET", "/images/search", query, headers=auth_header(term, credentials))
+        return [SearchResult(item) for item in answer]
+
+    def inspect(self, reference: str, *, credentials: Credentials | None = None) -> RemoteImage:
+        """Return what a registry says of an image, without pulling it."""
+        path = image_path(reference).replace("/images/", "/distribution/", 1)
+        headers = auth_header(reference, credentials)
+        return RemoteImage(self._transport.json("GET", f"{path}/json", headers=headers))
+
+    def login(self, server: str, credentials: Credentials) -> Credentials:
+        """Try credentials at a registry ("" for Docker Hub), and return those to keep. Raise Unauthorized."""
+        from dataclasses import replace
+
+        answer = self._transport.json("POST", "/auth", json_body=auth_of(server, credentials)) or {}
+        token = str(answer.get("IdentityToken") or "")
+        return replace(credentials, password="", identity_token=token) if token else credentials
+
+
+def _follow(lines: Iterator[Mapping[str, Any]], report: Report) -> None:
+    for message in messages(lines):
+        report(message)

@@ -1,0 +1,191 @@
+"""What programs do with whole containers, written once for engines and clients: run to the end, clean up together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from lamina.cancellation import NEVER, Cancellation
+from lamina.errors import Conflict, LaminaError, NotFound
+from lamina.formats.frames import STDERR
+from lamina.types.results import Completed
+
+if TYPE_CHECKING:
+    from lamina.api.containers import Config, HostConfig, NetworkingConfig
+    from lamina.api.stream import Stream
+    from lamina.types.containers import Containers
+    from lamina.types.results import Created
+
+KILLED = 137  # the exit code of a process that was killed
+
+
+class RunsContainers:
+    """The verbs `run` and `group`; the class that inherits them has the others of `lamina.types.Containers`."""
+
+    def run(
+        self: Containers,
+        config: Config,
+        host_config: HostConfig | None = None,
+        networking: NetworkingConfig | None = None,
+        *,
+        name: str | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> Completed:
+        """Run a container to its end, remove it, and return its exit code and all that it wrote.
+
+            done = containers.run(Config(image="alpine", cmd=("uname", "-r")), timeout=10)
+            print(done.exit_code, done.stdout.decode())
+
+        `timeout`, in seconds, kills the container, and what it wrote until then is returned. With a terminal
+        (`config.tty`) everything is in `stdout`. Raises what `create` and `start` raise, and Cancelled.
+        """
+        from msgspec.structs import replace
+
+        streams = {"attach_stdout": True, "attach_stderr": True}
+        if stdin:
+            streams |= {"attach_stdin": True, "open_stdin": True, "stdin_once": True}
+        with self.group() as group:
+            container = group.create(name, replace(config, **streams), host_config, networking)
+            with self.attach(container.id, stdin=bool(stdin)) as stream:
+                return _run_attached(self, container.id, stream, stdin, timeout, cancellation)
+
+    def group(self: Containers) -> Group:
+        """Return a group of containers that are removed together when its `with` block ends.
+
+        with containers.group() as group:
+            server = group.create("server", Config(image="my-app"))
+            containers.start(server.id)
+        """
+        return Group(self)
+
+
+class Group:
+    """Containers that are removed, running or not, with their anonymous volumes, when the block ends.
+
+    That happens after an exception and after Ctrl-C as well; further Ctrl-Cs do not break it off.
+    """
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+        self._ids: list[str] = []
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        failures = self.close()
+        if failures and error is None:
+            raise failures[0]
+
+    def create(
+        self,
+        name: str | None,
+        config: Config,
+        host_config: HostConfig | None = None,
+        networking: NetworkingConfig | None = None,
+    ) -> Created:
+        """Create a container of this group, as `containers.create` does."""
+        container = self._containers.create(name, config, host_config, networking)
+        self.add(container.id)
+        return container
+
+    def add(self, reference: str) -> None:
+        """Make a container, by its name or ID, one of this group."""
+        self._ids.append(reference)
+
+    def close(self) -> list[LaminaError]:
+        """Remove the containers at once, and return what could not be done. May be called twice."""
+        failures: list[LaminaError] = []
+        with _interrupts_put_off():
+            references, self._ids = self._ids, []
+            removals = [threading.Thread(target=self._remove, args=(id, failures)) for id in references]
+            for removal in removals:
+                removal.start()
+            for removal in removals:
+                removal.join()
+        return failures
+
+    def _remove(self, reference: str, failures: list[LaminaError]) -> None:
+        try:
+            self._containers.remove(reference, force=True, volumes=True)
+        except NotFound:
+            return  # it has been removed by itself (auto_remove), or by somebody else
+        except LaminaError as error:
+            failures.append(error)
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Hold Ctrl-C back while the block runs, and raise it afterwards. Only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    import signal
+
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+def _run_attached(
+    containers: Containers, id: str, stream: Stream, stdin: bytes, timeout: float | None, cancellation: Cancellation
+) -> Completed:
+    """Start the container, give it its input, and read until it has ended."""
+    outputs: dict[bool, list[bytes]] = {False: [], True: []}
+    with containers.waiting(id, "next-exit") as waiting:
+        cancellation.check()
+        containers.start(id)
+        with _killing(containers, id, timeout, cancellation) as expired:
+            if stdin:
+                threading.Thread(target=_feed, args=(stream, stdin), daemon=True).start()
+            for channel, data in stream:
+                outputs[channel == STDERR].append(data)
+            exit_code = waiting.result().exit_code
+        cancellation.check()
+    return Completed(exit_code, b"".join(outputs[False]), b"".join(outputs[True]), expired.is_set())
+
+
+def _feed(stream: Stream, data: bytes) -> None:
+    if stream.send(data):
+        stream.close_write()
+
+
+@contextmanager
+def _killing(
+    containers: Containers, id: str, timeout: float | None, cancellation: Cancellation
+) -> Iterator[threading.Event]:
+    """Kill the container when the time is up or somebody cancels. The event tells that the time was up."""
+    expired, finished = threading.Event(), threading.Event()
+    due = threading.Event()
+
+    def watch() -> None:
+        if not due.wait(timeout):
+            expired.set()
+        if not finished.is_set():
+            with suppress(Conflict, NotFound):  # it has just ended by itself
+                containers.kill(id)
+
+    if timeout is None and cancellation is NEVER:
+        yield expired
+        return
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        with cancellation.on_cancel(due.set):
+            yield expired
+    finally:
+        finished.set()
+        due.set()
+        watcher.join()

@@ -1,0 +1,265 @@
+"""One program, run with an engine and with a client: what it sees is the same, field by field."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lamina
+from lamina.types import (
+    Cancellation,
+    Cancelled,
+    Config,
+    Conflict,
+    ExecConfig,
+    HostConfig,
+    InvalidInput,
+    Library,
+    MemoryContext,
+    NetworkOptions,
+    NotFound,
+    UpdateConfig,
+)
+from support.engines import engine_with_base
+from support.waiting import eventually
+
+pytestmark = pytest.mark.root
+ALONE = HostConfig(network_mode="none")
+SIDES = ["engine", "client"]
+
+
+@pytest.fixture(scope="module")
+def libraries(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Library]]:
+    """An engine, and a client of a daemon, each with a busybox image called "base"."""
+    root = tmp_path_factory.mktemp("engine")
+    with engine_with_base("lamina", busybox_tar) as daemon, lamina.connect(daemon.host) as client:
+        with lamina.Engine(root / "data", root / "exec") as engine:
+            with open(busybox_tar, "rb") as tar:
+                engine.images.import_tar(tar, "base")
+            yield {"engine": engine, "client": client}
+
+
+@pytest.fixture(params=SIDES)
+def library(request: pytest.FixtureRequest, libraries: dict[str, Library]) -> Library:
+    return libraries[request.param]
+
+
+def test_images_are_the_same(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        dockerfile = 'FROM base\nCOPY a /a\nLABEL k=v\nCMD ["true"]\n'
+        made = library.builds.build(MemoryContext(dockerfile, {"a": b"1"})).image
+        library.images.tag(made.id, "same:1")
+        image = library.images.get("same:1")
+        (listed,) = library.images.list(filters={"reference": ["same"]})
+        history = library.images.history("same:1")
+        assert listed.id == image.id == made.id
+        seen.append(
+            (
+                (image.tags, image.digests, image.labels, image.diff_ids[1:], image.os, image.architecture),
+                (image.author, image.comment, image.run_config.cmd, listed.tags, dict(listed.labels)),
+                [(step.created_by, step.tags, step.comment) for step in history][:3],
+            )
+        )
+        assert listed.size == image.size > 0
+        assert listed.created[:10] == image.created[:10]
+        removed = library.images.remove("same:1")
+        assert (removed[0].untagged, removed[-1].untagged) == ("same:1", "")
+        assert removed[-1].deleted.startswith("sha256:")
+    assert seen[0] == seen[1]
+
+
+def test_a_container_is_the_same(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        containers = library.containers
+        config = Config(image="base", cmd=("sh", "-c", "echo out; echo err >&2; exit 3"), labels={"k": "v"})
+        with containers.group() as group:
+            made = group.create("same", config, ALONE)
+            assert containers.start("same")
+            ended = containers.wait("same")
+            details, (listed,) = containers.get(made.id, size=True), containers.list(all=True, size=True)
+            records = sorted((r.stream, r.data) for r in containers.logs("same"))
+            assert all(r.time > details.created for r in containers.logs("same"))
+            assert (details.id, listed.id, details.image_id) == (made.id, made.id, listed.image_id)
+            assert details.size_rw == listed.size_rw
+            assert details.size_root_fs == listed.size_root_fs
+            seen.append(
+                (
+                    (ended.exit_code, ended.error, made.warnings, records),
+                    (details.name, details.image, details.command, details.running, details.exit_code),
+                    (details.state.status, details.state.pid, details.state.error, details.state.oom_killed),
+                    (details.state.health_status, details.restart_count, dict(details.labels), list(details.mounts)),
+                    (details.config, details.host_config.network_mode, dict(details.ports)),
+                    [(name, n.ip_address, n.gateway, n.aliases) for name, n in details.networks.items()],
+                    (listed.name, listed.image, listed.command, listed.state, listed.running, dict(listed.labels)),
+                    [(name, n.ip_address) for name, n in listed.networks.items()],
+                )
+            )
+        with pytest.raises(NotFound):
+            containers.get("same")
+    engine, client = (tuple(map(repr, side)) for side in seen)
+    hostnames = [libraries_side[4][0].hostname for libraries_side in seen]
+    assert [part.replace(hostnames[0], "H") for part in engine] == [part.replace(hostnames[1], "H") for part in client]
+
+
+def test_a_run_gives_everything(library: Library) -> None:
+    done = library.containers.run(
+        Config(image="base", cmd=("sh", "-c", "cat; echo bad >&2; exit 7")), ALONE, stdin=b"typed"
+    )
+    assert done == (7, b"typed", b"bad\n", False)
+    assert not library.containers.list(all=True)
+
+
+def test_a_time_limit_stops_the_container(library: Library) -> None:
+    begun = time.monotonic()
+    done = library.containers.run(Config(image="base", cmd=("sh", "-c", "echo begun; sleep 1000")), ALONE, timeout=2)
+    assert (done.exit_code, done.stdout, done.timed_out) == (137, b"begun\n", True)
+    assert time.monotonic() - begun < 60
+    assert not library.containers.list(all=True)
+
+
+def test_a_run_is_cancelled(library: Library) -> None:
+    cancellation = Cancellation()
+    timer = threading.Timer(1, cancellation.cancel)
+    timer.start()
+    with pytest.raises(Cancelled):
+        library.containers.run(Config(image="base", cmd=("sleep", "1000")), ALONE, cancellation=cancellation)
+    timer.join()
+    assert not library.containers.list(all=True)
+
+
+def test_waits_end(library: Library) -> None:
+    containers = library.containers
+    with containers.group() as group:
+        id = group.create(None, Config(image="base", cmd=("sleep", "1000")), ALONE).id
+        containers.start(id)
+        assert not containers.start(id)
+        with pytest.raises(TimeoutError):
+            containers.wait(id, timeout=0.2)
+        cancellation = Cancellation()
+        timer = threading.Timer(0.2, cancellation.cancel)
+        timer.start()
+        with pytest.raises(Cancelled):
+            containers.wait(id, cancellation=cancellation)
+        timer.join()
+        assert containers.stop(id, timeout=0)
+        assert not containers.stop(id)
+        assert containers.wait(id, timeout=30).exit_code == 137
+
+
+def test_following_a_log_is_cancelled(library: Library) -> None:
+    with library.containers.group() as group:
+        id = group.create(None, Config(image="base", cmd=("sh", "-c", "echo one; sleep 1000")), ALONE).id
+        library.containers.start(id)
+        cancellation = Cancellation()
+        records = []
+        with pytest.raises(Cancelled) if type(library).__name__ == "Client" else _nothing():
+            for record in library.containers.logs(id, follow=True, cancellation=cancellation):
+                records.append(record.data)
+                cancellation.cancel()
+        assert records == [b"one\n"]
+
+
+def test_execs_and_files(library: Library) -> None:
+    containers = library.containers
+    with containers.group() as group:
+        id = group.create(None, Config(image="base", cmd=("sleep", "1000")), ALONE).id
+        containers.start(id)
+        job = containers.exec_create(id, ExecConfig(cmd=("cat",), attach_stdin=True, attach_stdout=True))
+        with containers.exec_start(job) as stream:
+            stream.send(b"typed")
+            stream.close_write()
+            assert b"".join(data for _, data in stream) == b"typed"
+        assert eventually(lambda: containers.exec_inspect(job).exit_code == 0)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            member = tarfile.TarInfo("note")
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"text"))
+        packed.seek(0)
+        containers.put_archive(id, "/tmp", packed)
+        stat = containers.stat_path(id, "/tmp/note")
+        assert (stat.name, stat.size, stat.link_target) == ("note", 4, "")
+        copied = io.BytesIO()
+        assert containers.get_archive(id, "/tmp/note", copied) == stat
+        assert ("A", "/tmp/note") in [(change.kind, change.path) for change in containers.changes(id)]
+        assert containers.top(id, "-o pid,args").rows[0][-1].split() == ["sleep", "1000"]
+        (reading,) = containers.stats(id, one_shot=True)
+        assert reading.pids >= 1
+        assert reading.memory_usage > 0
+        assert containers.update(id, UpdateConfig(memory=64 << 20, memory_swap=128 << 20)) == ()
+        assert containers.get(id).host_config.memory == 64 << 20
+        image = containers.commit(id, "kept:1", message="why", changes=["ENV A=b"])
+        assert (image.tags, image.comment) == (("kept:1",), "why")
+        saved = io.BytesIO()
+        library.images.save(["kept:1"], saved)
+    library.images.remove("kept:1")
+    saved.seek(0)
+    assert [loaded.tags for loaded in library.images.load(saved)] == [("kept:1",)]
+    library.images.remove("kept:1")
+
+
+def test_networks_and_volumes(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        network = library.networks.create("back", NetworkOptions(internal=True, labels={"a": "b"}))
+        (listed,) = library.networks.list({"name": ["back"]})
+        assert listed == library.networks.get(network.id)
+        seen.append((network.name, network.driver, network.internal, dict(network.labels), dict(network.options)))
+        assert library.networks.prune({"label": ["a"]}).removed == ("back",)
+        volume = library.volumes.create("data", labels={"a": "b"})
+        assert (volume.path.endswith("/data/_data"), volume.driver) == (True, "local")
+        assert [v.name for v in library.volumes.list({"label": ["a=b"]})] == ["data"]
+        assert library.volumes.prune().removed == ()
+        assert library.volumes.prune({"all": ["true"]}).removed == ("data",)
+        with pytest.raises(NotFound):
+            library.volumes.create("x", driver="odd")
+    assert seen[0] == seen[1]
+
+
+def test_errors_are_the_same(library: Library) -> None:
+    with pytest.raises(NotFound):
+        library.containers.create(None, Config(image="nosuch", cmd=("true",)))
+    with library.containers.group() as group:
+        group.create("taken", Config(image="base", cmd=("true",)), ALONE)
+        with pytest.raises(Conflict):
+            library.containers.create("taken", Config(image="base", cmd=("true",)), ALONE)
+        with pytest.raises(Conflict):
+            library.containers.kill("taken")
+    for wrong in ("Not A Name", "a:b:c"):
+        with pytest.raises(InvalidInput):
+            library.images.tag("base", wrong)
+    with pytest.raises(InvalidInput):
+        library.images.save("base", io.BytesIO())  # a text where a list is meant
+
+
+def test_a_group_outlasts_interrupts(library: Library) -> None:
+    """A second Ctrl-C, while the containers are being removed, does not leave them behind."""
+
+    def interrupted() -> None:
+        with library.containers.group() as group:
+            group.create("one", Config(image="base", cmd=("sleep", "1000")), ALONE)
+            library.containers.start("one")
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()  # lands while the group is closed
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not library.containers.list(all=True)
+
+
+class _nothing:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *unused: object) -> None:
+        return None

@@ -1,0 +1,86 @@
+"""An engine and a client are one thing to a program: the same rooms, verbs, signatures and results."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lamina import types
+from lamina.client.builds import Builds as ClientBuilds
+from lamina.client.client import Client
+from lamina.client.containers import Containers as ClientContainers
+from lamina.client.images import Images as ClientImages
+from lamina.client.networks import Networks as ClientNetworks
+from lamina.client.registries import Registries as ClientRegistries
+from lamina.client.volumes import Volumes as ClientVolumes
+from lamina.containers.containers import Containers
+from lamina.engine import Engine
+from lamina.engine.builds import Builds
+from lamina.engine.registries import Registries
+from lamina.images.images import Images
+from lamina.network.networks import Networks
+from lamina.volumes.volumes import Volumes
+
+ROOMS: list[tuple[type, type, type]] = [
+    (types.Images, Images, ClientImages),
+    (types.Containers, Containers, ClientContainers),
+    (types.Networks, Networks, ClientNetworks),
+    (types.Volumes, Volumes, ClientVolumes),
+    (types.Builds, Builds, ClientBuilds),
+    (types.Registries, Registries, ClientRegistries),
+]
+# What the command line needs beside the library's verbs: bytes just as the daemon sends them.
+WIRE = {ClientContainers: {"archive", "log_pieces"}, ClientBuilds: {"send"}}
+
+
+def engine_is_a_library(engine: Engine) -> types.Library:
+    """The type checker reads this: an engine has the verbs, and its values are the results."""
+    return engine
+
+
+def client_is_a_library(client: Client) -> types.Library:
+    """The type checker reads this as well."""
+    return client
+
+
+def shape(verb: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+    return [(p.name, p.kind, p.default) for p in inspect.signature(verb).parameters.values()]
+
+
+@pytest.mark.parametrize(("room", "engine_side", "client_side"), ROOMS, ids=[room.__name__ for room, *_ in ROOMS])
+def test_every_verb_has_one_signature(room: type, engine_side: type, client_side: type) -> None:
+    for name, verb in vars(room).items():
+        if inspect.isfunction(verb) and not name.startswith("_"):
+            assert shape(getattr(engine_side, name)) == shape(verb), f"{name} of the engine"
+            assert shape(getattr(client_side, name)) == shape(verb), f"{name} of the client"
+
+
+@pytest.mark.parametrize(("room", "engine_side", "client_side"), ROOMS, ids=[room.__name__ for room, *_ in ROOMS])
+def test_a_client_has_no_verb_of_its_own(room: type, engine_side: type, client_side: type) -> None:
+    verbs = {name for name, verb in inspect.getmembers(client_side, inspect.isfunction) if not name.startswith("_")}
+    promised = {name for name in vars(room) if not name.startswith("_")}
+    assert verbs - promised == WIRE.get(client_side, set())
+
+
+@pytest.mark.parametrize(("room", "engine_side", "client_side"), ROOMS, ids=[room.__name__ for room, *_ in ROOMS])
+def test_every_verb_is_explained_on_both_sides(room: type, engine_side: type, client_side: type) -> None:
+    for side in (engine_side, client_side):
+        assert "        " in (side.__doc__ or "") or "\n    " in (side.__doc__ or ""), f"{side} shows no example"
+        for name in vars(room):
+            verb = getattr(side, name, None)
+            if inspect.isfunction(verb) and not name.startswith("_"):
+                text = verb.__doc__ or ""
+                assert len(text) > 20, f"{side.__module__}.{name}"
+                assert not text.startswith("See "), f"{side.__module__}.{name}"
+
+
+def test_no_verb_hides_its_options() -> None:
+    for _, *sides in ROOMS:
+        for side in sides:
+            for name, verb in inspect.getmembers(side, inspect.isfunction):
+                kinds = {p.kind for p in inspect.signature(verb).parameters.values()}
+                hidden = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL} & kinds
+                assert name.startswith("_") or not hidden, f"{side.__module__}.{name}"
