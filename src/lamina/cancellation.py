@@ -26,7 +26,7 @@ class Cancellation:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody has asked to stop."""
+        """Return whether somebody has asked to stop."""
         return self._reason is not None
 
     def cancel(self, reason: str = "cancelled") -> None:

@@ -75,7 +75,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limits(self) -> Resources:
-        """What each RUN step is limited to, as for containers."""
+        """Return what each RUN step is limited to, as for containers."""
         names = [field.name for field in msgspec.structs.fields(Resources) if field.name in self.__struct_fields__]
         return Resources(**{name: getattr(self, name) for name in names})
 

@@ -19,7 +19,7 @@ _TEXT_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
 
 
 def decode(document: Any, type: type[T]) -> T:
-    """A request's JSON value as one of this file's types. Raises InvalidInput, naming the field."""
+    """Return a request's JSON value as one of this file's types. Raise InvalidInput, naming the field."""
     try:
         return msgspec.convert(_listed(spelled(without_nulls(document), type), type), type)
     except msgspec.ValidationError as error:
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(document: Any, type: type[T]) -> Any:
-    """The document with a single text made a list where Docker takes both (its type StrSlice)."""
+    """Return the document with a single text made a list where Docker takes both (its type StrSlice)."""
     if not isinstance(document, dict) or not issubclass(type, RunConfig | Resources):
         return document
     return {

@@ -45,7 +45,7 @@ class Stream:
 
     @property
     def pending(self) -> bool:
-        """Whether `receive` has something without asking the socket."""
+        """Return whether `receive` has something without asking the socket."""
         return bool(self._ahead) or bool(getattr(self._sock, "pending", int)())
 
     def detach(self) -> socket.socket:

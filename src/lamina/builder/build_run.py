@@ -99,7 +99,7 @@ class Work:
 
     @property
     def platform(self) -> Platform:
-        """The platform of images without a base."""
+        """Return the platform of images without a base."""
         return self.requested_platform or Platform.host()
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:

@@ -9,19 +9,19 @@ from lamina.errors import CommandFailed, InvalidInput, LaminaError
 
 
 def facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
-    """Where an instruction stands, for the facts of an error."""
+    """Return where an instruction stands, for the facts of an error."""
     lines = instruction.origin.lines
     return {"line": lines.first, "last_line": lines.last, "excerpt": excerpt(file.text, lines) if lines.first else ""}
 
 
 def failed(file: Dockerfile, instruction: Instruction, problem: Problem, prefix: str = "") -> InvalidInput:
-    """A rule that a step broke. The message begins with `prefix`, such as "COPY failed: "."""
+    """Return a rule that a step broke. The message begins with `prefix`, such as "COPY failed: "."""
     found = facts(file, instruction)
     return InvalidInput(f"{prefix}{problem.message}", advice=_advice(problem.advice, found), **found)
 
 
 def placed(file: Dockerfile, instruction: Instruction, error: LaminaError, prefix: str = "") -> LaminaError:
-    """The same error, knowing its line; its kind, message (behind `prefix`) and facts stay."""
+    """Return the same error, knowing its line; its kind, message (behind `prefix`) and facts stay."""
     found = {key: value for key, value in facts(file, instruction).items() if key not in error.facts}
     told = "line" in error.facts or isinstance(error, CommandFailed)  # scripts read "The command … returned …" whole
     advice = error.advice if told else _advice(error.advice, found)

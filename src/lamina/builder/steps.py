@@ -39,7 +39,7 @@ def perform(work: Work, state: StageState, instruction: say.Instruction) -> None
 
 
 def _metadata(work: Work, state: StageState, instruction: say.Instruction) -> None:
-    """A step that changes the config, or only the history."""
+    """Run a step that changes only the config or the history."""
     if isinstance(instruction, say.Maintainer):
         state.author = instruction.author
     if isinstance(instruction, say.Arg):

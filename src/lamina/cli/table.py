@@ -35,7 +35,7 @@ class Row:
         self._cell = cell
 
     def field(self, name: str, arguments: Sequence[object]) -> str:
-        """Return a column's text. Raises KeyError for one that is not there."""
+        """Return a column's text. Raise KeyError for one that is not there."""
         text = self._text(name, arguments)
         return printable(text) if self._cell else text
 
@@ -115,7 +115,7 @@ def print_rows(
     """Print a list: `default` columns as a table, or as `form` (a --format) or `quiet` (a column alone) says.
 
     A table is for people, and is printable also in a pipe. What `form` and `quiet` print is for scripts: only on a
-    terminal it is printable. Raises InvalidInput for a template that is wrong.
+    terminal it is printable. Raise InvalidInput for a template that is wrong.
     """
     is_table = form.startswith("table") or not form
     rows = [Row(columns, document, trunc, cell=is_table and not quiet) for document in documents]

@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 
 def default_socket() -> str:
-    """The socket of the default daemon: below /run for root, in the user's runtime directory for everybody else.
+    """Return the socket of the default daemon: below /run for root, in the user's runtime directory for everybody else.
 
     The daemon's own default (`lamina.daemon.config`) is the same.
     """

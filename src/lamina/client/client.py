@@ -54,17 +54,17 @@ class Client:
 
     @property
     def address(self) -> Address:
-        """Where the daemon is."""
+        """Return where the daemon is."""
         return self.transport.address
 
     @property
     def api_version(self) -> str:
-        """The version both sides speak, such as "1.41"."""
+        """Return the version both sides speak, such as "1.41"."""
         return self.transport.version
 
     @cached_property
     def reads_in_place(self) -> bool:
-        """Whether builds may name a directory instead of sending it: lamina's daemon, over a unix socket."""
+        """Return whether builds may name a directory instead of sending it: lamina's daemon, over a unix socket."""
         return self.address.scheme == "unix" and (self.version().get("Platform") or {}).get("Name") == "lamina"
 
     def close(self) -> None:
@@ -72,19 +72,19 @@ class Client:
         self.transport.close()
 
     def ping(self) -> Mapping[str, str]:
-        """The headers of `_ping`, in lower case. Raises Unavailable where no daemon answers."""
+        """Return the headers of `_ping`, in lower case. Raise Unavailable where no daemon answers."""
         return self.transport.ping()
 
     def version(self) -> dict[str, Any]:
-        """The daemon's version and that of its parts, as Docker's JSON."""
+        """Return the daemon's version and that of its parts, as Docker's JSON."""
         return dict(self.transport.json("GET", "/version"))
 
     def info(self) -> dict[str, Any]:
-        """What the daemon and its machine are, as Docker's JSON."""
+        """Return what the daemon and its machine are, as Docker's JSON."""
         return dict(self.transport.json("GET", "/info"))
 
     def disk_usage(self, types: Sequence[str] = ()) -> dict[str, Any]:
-        """What takes the space: `types` chooses from image, container, volume and build-cache."""
+        """Return what takes the space: `types` chooses from image, container, volume and build-cache."""
         return dict(self.transport.json("GET", "/system/df", {"type": list(types)}))
 
     def events(
@@ -95,15 +95,16 @@ class Client:
         filters: Mapping[str, Sequence[str]] | None = None,
         cancellation: Cancellation = NEVER,
     ) -> Iterator[dict[str, Any]]:
-        """What happens, as it happens, until `until` (seconds since the epoch, as text) or until closed."""
+        """Return what happens, as it happens, until `until` (seconds since the epoch, as text) or until closed."""
         query = {"since": since, "until": until, "filters": filters or None}
         return self.transport.lines("GET", "/events", query, cancellation=cancellation)
 
 
 def connect(host: str | None = None, *, tls: Tls | None = None, version: str | None = None) -> Client:
-    """A Client of the daemon at `host` ("unix:///run/x.sock", "tcp://machine:2376"), or of lamina's default daemon.
+    """Return a Client of the daemon at `host` ("unix:///run/x.sock", "tcp://machine:2376"), or of lamina's default
+    daemon.
 
-    Raises InvalidInput for a host that cannot be understood. The environment is not looked at: that is the command
+    Raise InvalidInput for a host that cannot be understood. The environment is not looked at: that is the command
     line's habit.
     """
     address = parse_address(host, tls=tls is not None) if host else Address("unix", path=default_socket())

@@ -23,22 +23,22 @@ class Mount(Document):
 
     @property
     def name(self) -> str:
-        """The volume's name; "" for a bind."""
+        """Return the volume's name; "" for a bind."""
         return str(self.get("Name") or "")
 
     @property
     def source(self) -> str:
-        """Where it comes from on the daemon's machine."""
+        """Return where it comes from on the daemon's machine."""
         return str(self["Source"])
 
     @property
     def destination(self) -> str:
-        """Where it is in the container."""
+        """Return where it is in the container."""
         return str(self["Destination"])
 
     @property
     def rw(self) -> bool:
-        """Whether the container may write to it."""
+        """Return whether the container may write to it."""
         return bool(self["RW"])
 
 
@@ -49,27 +49,27 @@ class ContainerNetwork(Document):
 
     @property
     def network_id(self) -> str:
-        """The network's ID."""
+        """Return the network's ID."""
         return str(self["NetworkID"])
 
     @property
     def ip_address(self) -> str:
-        """Its IPv4 address; "" while it has none."""
+        """Return its IPv4 address; "" while it has none."""
         return str(self["IPAddress"])
 
     @property
     def gateway(self) -> str:
-        """The network's gateway; "" while the container is not in it."""
+        """Return the network's gateway; "" while the container is not in it."""
         return str(self["Gateway"])
 
     @property
     def mac_address(self) -> str:
-        """Its hardware address, or the one that was asked for."""
+        """Return its hardware address, or the one that was asked for."""
         return str(self["MacAddress"])
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Names that lead to the container in this network; the predefined networks have none."""
+        """Return names that lead to the container in this network; the predefined networks have none."""
         return tuple(self.get("Aliases") or ())
 
 
@@ -85,17 +85,17 @@ class ContainerState(Document):
 
     @property
     def running(self) -> bool:
-        """As Docker counts: paused and restarting containers run."""
+        """Return whether it runs as Docker counts: paused and restarting containers do."""
         return bool(self["Running"])
 
     @property
     def pid(self) -> int:
-        """The process on the daemon's machine; 0 while none is there."""
+        """Return the process on the daemon's machine; 0 while none is there."""
         return int(self["Pid"])
 
     @property
     def exit_code(self) -> int:
-        """The status it last ended with."""
+        """Return the status it last ended with."""
         return int(self["ExitCode"])
 
     @property
@@ -105,7 +105,7 @@ class ContainerState(Document):
 
     @property
     def oom_killed(self) -> bool:
-        """Whether it was killed for want of memory."""
+        """Return whether it was killed for want of memory."""
         return bool(self["OOMKilled"])
 
     @property
@@ -129,28 +129,28 @@ class _Container(Identified):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels, with the image's."""
+        """Return its labels, with the image's."""
         return dict(self.get("Labels") or (self.get("Config") or {}).get("Labels") or {})
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        """Volumes and binds; no tmpfs."""
+        """Return volumes and binds; no tmpfs."""
         return tuple(Mount(item) for item in self.get("Mounts") or ())
 
     @property
     def networks(self) -> Mapping[str, ContainerNetwork]:
-        """Its places in networks, by the network's name."""
+        """Return its places in networks, by the network's name."""
         networks = (self.get("NetworkSettings") or {}).get("Networks") or {}
         return {name: ContainerNetwork(item) for name, item in networks.items()}
 
     @property
     def size_rw(self) -> int | None:
-        """Bytes of the files that it changed; None where not asked for."""
+        """Return bytes of the files that it changed; None where not asked for."""
         return self.get("SizeRw")
 
     @property
     def size_root_fs(self) -> int | None:
-        """Bytes of its files with the image's; None where not asked for."""
+        """Return bytes of its files with the image's; None where not asked for."""
         return self.get("SizeRootFs")
 
 
@@ -161,23 +161,23 @@ class ContainerSummary(_Container):
 
     @property
     def name(self) -> str:
-        """Its name, without the slash that the API puts before it."""
+        """Return its name, without the slash that the API puts before it."""
         names = self.get("Names") or [""]
         return str(names[0]).removeprefix("/")
 
     @property
     def image(self) -> str:
-        """The name it was made from, or the image's ID when that name means another image by now."""
+        """Return the name it was made from, or the image's ID when that name means another image by now."""
         return str(self["Image"])
 
     @property
     def image_id(self) -> str:
-        """The image's ID."""
+        """Return the image's ID."""
         return str(self["ImageID"])
 
     @property
     def command(self) -> str:
-        """The command as `ps` shows it."""
+        """Return the command as `ps` shows it."""
         return str(self["Command"])
 
     @property
@@ -192,12 +192,12 @@ class ContainerSummary(_Container):
 
     @property
     def status(self) -> str:
-        """The sentence that `ps` shows."""
+        """Return the sentence that `ps` shows."""
         return str(self["Status"])
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, paused or not."""
+        """Return whether its process is there, paused or not."""
         return self.state in ("running", "paused")
 
 
@@ -208,22 +208,22 @@ class ContainerDetails(_Container):
 
     @property
     def name(self) -> str:
-        """Its name, without the slash that the API puts before it."""
+        """Return its name, without the slash that the API puts before it."""
         return str(self["Name"]).removeprefix("/")
 
     @property
     def image(self) -> str:
-        """What it was made from, as it was named then."""
+        """Return what it was made from, as it was named then."""
         return str(self["Config"]["Image"])
 
     @property
     def image_id(self) -> str:
-        """The image's ID."""
+        """Return the image's ID."""
         return str(self["Image"])
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What is run: the entrypoint, then the command."""
+        """Return what is run: the entrypoint, then the command."""
         return (str(self["Path"]), *self["Args"])
 
     @property
@@ -233,46 +233,46 @@ class ContainerDetails(_Container):
 
     @property
     def state(self) -> ContainerState:
-        """How its process is, or how it ended."""
+        """Return how its process is, or how it ended."""
         return ContainerState(self["State"])
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, paused or not."""
+        """Return whether its process is there, paused or not."""
         return self.state.status in ("running", "paused")
 
     @property
     def exit_code(self) -> int | None:
-        """The status it ended with; None where it did not end."""
+        """Return the status it ended with; None where it did not end."""
         return self.state.exit_code if self.state.status == "exited" else None
 
     @property
     def restart_count(self) -> int:
-        """How often its restart policy has started it."""
+        """Return how often its restart policy has started it."""
         return int(self["RestartCount"])
 
     @property
     def tty(self) -> bool:
-        """Whether it has a terminal, so that its output is one raw stream."""
+        """Return whether it has a terminal, so that its output is one raw stream."""
         return bool(self["Config"].get("Tty"))
 
     @property
     def config(self) -> Config:
-        """The portable part of what it was made with, completed by the image."""
+        """Return the portable part of what it was made with, completed by the image."""
         from lamina.api.containers import Config, decode
 
         return decode(self["Config"], Config)
 
     @property
     def host_config(self) -> HostConfig:
-        """The part of what it was made with that depends on the host, completed by the defaults."""
+        """Return the part of what it was made with that depends on the host, completed by the defaults."""
         from lamina.api.containers import HostConfig, decode
 
         return decode(self["HostConfig"], HostConfig)
 
     @property
     def ports(self) -> Mapping[str, tuple[PortHost, ...] | None]:
-        """Its exposed ports; None for one that is not published."""
+        """Return its exposed ports; None for one that is not published."""
         from lamina.api.containers import PortHost, decode
 
         ports = self["NetworkSettings"].get("Ports") or {}

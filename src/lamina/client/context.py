@@ -32,10 +32,11 @@ class BuildContext(NamedTuple):
 
 
 def directory_context(folder: str, dockerfile: str = "", content: bytes | None = None) -> BuildContext:
-    """The context of a directory. `dockerfile` is a path as the user gave it; `content` stands in for such a file.
+    """Return the context of a directory. `dockerfile` is a path as the user gave it; `content` stands in for such a
+    file.
 
     A Dockerfile from elsewhere travels along under a name of its own, hidden from COPY by a line more in the ignore
-    file (which COPY shows, where the context has such a file: Docker's clients do the same). Raises NotFound where
+    file (which COPY shows, where the context has such a file: Docker's clients do the same). Raise NotFound where
     the directory or the Dockerfile is missing, InvalidInput for a broken ignore file.
     """
     if not os.path.isdir(folder):
@@ -72,12 +73,12 @@ def in_place_context(folder: str, dockerfile: str = "", content: bytes | None = 
 
 
 def single_context(content: bytes) -> BuildContext:
-    """A context that holds nothing but a Dockerfile."""
+    """Return a context that holds nothing but a Dockerfile."""
     return BuildContext(pack([Packed(DEFAULT_DOCKERFILE, data=content)]), DEFAULT_DOCKERFILE)
 
 
 def walk(folder: str, patterns: tuple[Pattern, ...], replaced: set[str]) -> Iterator[Packed]:
-    """The entries of a directory that the patterns do not leave out, in the order of their names."""
+    """Yield the entries of a directory that the patterns do not leave out, in the order of their names."""
     matcher = IgnoreMatcher(patterns)
     yield from _walk(folder, "", matcher, matcher.top, replaced)
 
@@ -95,7 +96,7 @@ def _walk(folder: str, prefix: str, matcher: IgnoreMatcher, parent: Verdict, rep
 
 
 def _may_return(matcher: IgnoreMatcher, name: str) -> bool:
-    """Whether a `!` line could bring back something below an ignored directory."""
+    """Return whether a `!` line could bring back something below an ignored directory."""
     for pattern in matcher.patterns:
         if pattern.keeps and (pattern.text.startswith(f"{name}/") or set("*?[\\") & set(pattern.text)):
             return True
@@ -115,7 +116,7 @@ def _default(folder: str) -> str:
 
 
 def _locate(folder: str, dockerfile: str) -> tuple[str, bytes | None]:
-    """The Dockerfile's name inside the context, or its content where it lies outside."""
+    """Return the Dockerfile's name inside the context, or its content where it lies outside."""
     path = os.path.abspath(dockerfile or _default(folder))
     if not os.path.isfile(path):
         raise NotFound(f"the Dockerfile {dockerfile or path!r} does not exist", advice="Name it with -f")

@@ -26,9 +26,9 @@ class Tls(NamedTuple):
 
 
 def dial(address: Address, tls: Tls | None, timeout: float) -> socket.socket:
-    """A connected blocking socket. `timeout`, in seconds, limits connecting only.
+    """Return a connected blocking socket. `timeout`, in seconds, limits connecting only.
 
-    Raises Unavailable where nothing answers, Forbidden where the socket may not be used, InvalidInput for TLS files
+    Raise Unavailable where nothing answers, Forbidden where the socket may not be used, InvalidInput for TLS files
     that cannot be read.
     """
     try:

@@ -41,7 +41,7 @@ class Identified(Document):
 
     @property
     def id(self) -> str:
-        """The ID, whole."""
+        """Return the ID, whole."""
         return str(self["Id"])
 
 
@@ -52,7 +52,7 @@ class Network(Identified):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Return its name."""
         return str(self["Name"])
 
     @property
@@ -67,22 +67,22 @@ class Network(Identified):
 
     @property
     def internal(self) -> bool:
-        """Whether it has no way to the outside."""
+        """Return whether it has no way to the outside."""
         return bool(self.get("Internal"))
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels."""
+        """Return its labels."""
         return dict(self.get("Labels") or {})
 
     @property
     def options(self) -> Mapping[str, str]:
-        """What was asked of its driver."""
+        """Return what was asked of its driver."""
         return dict(self.get("Options") or {})
 
     @property
     def ipam(self) -> Ipam:
-        """How its addresses are chosen."""
+        """Return how its addresses are chosen."""
         from lamina.api.networks import decode_ipam
 
         return decode_ipam(self.get("IPAM"))
@@ -95,12 +95,12 @@ class Volume(Document):
 
     @property
     def name(self) -> str:
-        """Its name, which no other volume has."""
+        """Return its name, which no other volume has."""
         return str(self["Name"])
 
     @property
     def driver(self) -> str:
-        """Who keeps it: "local"."""
+        """Return who keeps it: "local"."""
         return str(self["Driver"])
 
     @property
@@ -110,17 +110,17 @@ class Volume(Document):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels."""
+        """Return its labels."""
         return dict(self.get("Labels") or {})
 
     @property
     def options(self) -> Mapping[str, str]:
-        """What was asked of its driver."""
+        """Return what was asked of its driver."""
         return dict(self.get("Options") or {})
 
     @property
     def path(self) -> str:
-        """Where its files are on the daemon's machine."""
+        """Return where its files are on the daemon's machine."""
         return str(self["Mountpoint"])
 
 
@@ -131,12 +131,12 @@ class Created(Document):
 
     @property
     def id(self) -> str:
-        """The ID of what was made."""
+        """Return the ID of what was made."""
         return str(self.get("Id") or self.get("ID"))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for people, about wishes that this daemon cannot fulfil."""
+        """Return sentences for people, about wishes that this daemon cannot fulfil."""
         return tuple(self.get("Warnings") or ())
 
 
@@ -147,13 +147,13 @@ class Pruned(Document):
 
     @property
     def removed(self) -> tuple[str, ...]:
-        """The IDs or names of what is gone."""
+        """Return the IDs or names of what is gone."""
         kinds = ("ContainersDeleted", "NetworksDeleted", "VolumesDeleted", "CachesDeleted")
         return tuple(name for kind in kinds for name in self.get(kind) or ())
 
     @property
     def reclaimed(self) -> int:
-        """Bytes."""
+        """Return bytes."""
         return int(self.get("SpaceReclaimed") or 0)
 
 

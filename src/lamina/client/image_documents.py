@@ -23,7 +23,7 @@ class Image(Identified):
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Names with the digest of a manifest it was pulled or pushed as."""
+        """Return names with the digest of a manifest it was pulled or pushed as."""
         return tuple(name for name in self.get("RepoDigests") or () if name != "<none>@<none>")
 
     @property
@@ -33,42 +33,42 @@ class Image(Identified):
 
     @property
     def size(self) -> int:
-        """Bytes of all its layers."""
+        """Return bytes of all its layers."""
         return int(self["Size"])
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels; empty where it has none."""
+        """Return its labels; empty where it has none."""
         return dict(self.get("Labels") or (self.get("Config") or {}).get("Labels") or {})
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
-        """Digests of its layers from the bottom up; empty for an image from a list, which does not tell."""
+        """Return digests of its layers from the bottom up; empty for an image from a list, which does not tell."""
         return tuple((self.get("RootFS") or {}).get("Layers") or ())
 
     @property
     def author(self) -> str:
-        """Who made it."""
+        """Return who made it."""
         return str(self.get("Author") or "")
 
     @property
     def comment(self) -> str:
-        """What its maker wrote about it."""
+        """Return what its maker wrote about it."""
         return str(self.get("Comment") or "")
 
     @property
     def architecture(self) -> str:
-        """The machine it runs on, in Go's words ("amd64")."""
+        """Return the machine it runs on, in Go's words ("amd64")."""
         return str(self.get("Architecture") or "")
 
     @property
     def os(self) -> str:
-        """The system it runs on."""
+        """Return the system it runs on."""
         return str(self.get("Os") or "")
 
     @property
     def run_config(self) -> RunConfig:
-        """What it runs by default."""
+        """Return what it runs by default."""
         from lamina.api.containers import decode
         from lamina.formats.runconfig import RunConfig
 
@@ -82,7 +82,7 @@ class HistoryStep(Document):
 
     @property
     def id(self) -> str:
-        """The ID of the image that it made, `<missing>` where that is not here."""
+        """Return the ID of the image that it made, `<missing>` where that is not here."""
         return str(self["Id"])
 
     @property
@@ -92,22 +92,22 @@ class HistoryStep(Document):
 
     @property
     def created_by(self) -> str:
-        """The instruction."""
+        """Return the instruction."""
         return str(self.get("CreatedBy") or "")
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Names of the image that it made."""
+        """Return names of the image that it made."""
         return tuple(self.get("Tags") or ())
 
     @property
     def size(self) -> int:
-        """Bytes of the files that it added."""
+        """Return bytes of the files that it added."""
         return int(self.get("Size") or 0)
 
     @property
     def comment(self) -> str:
-        """What its maker wrote about it."""
+        """Return what its maker wrote about it."""
         return str(self.get("Comment") or "")
 
 
@@ -118,12 +118,12 @@ class Removal(Document):
 
     @property
     def untagged(self) -> str:
-        """The name."""
+        """Return the name."""
         return str(self.get("Untagged") or "")
 
     @property
     def deleted(self) -> str:
-        """The digest."""
+        """Return the digest."""
         return str(self.get("Deleted") or "")
 
 
@@ -134,27 +134,27 @@ class SearchResult(Document):
 
     @property
     def name(self) -> str:
-        """Its name, as `pull` takes it."""
+        """Return its name, as `pull` takes it."""
         return str(self["name"])
 
     @property
     def description(self) -> str:
-        """What its owner says of it."""
+        """Return what its owner says of it."""
         return str(self.get("description") or "")
 
     @property
     def stars(self) -> int:
-        """How many people like it."""
+        """Return how many people like it."""
         return int(self.get("star_count") or 0)
 
     @property
     def official(self) -> bool:
-        """Whether it is one of Docker Hub's own."""
+        """Return whether it is one of Docker Hub's own."""
         return bool(self.get("is_official"))
 
     @property
     def automated(self) -> bool:
-        """Whether the registry builds it."""
+        """Return whether the registry builds it."""
         return bool(self.get("is_automated"))
 
 
@@ -165,22 +165,22 @@ class RemoteImage(Document):
 
     @property
     def digest(self) -> str:
-        """The digest of its manifest or index."""
+        """Return the digest of its manifest or index."""
         return str(self["Descriptor"]["digest"])
 
     @property
     def media_type(self) -> str:
-        """What kind of document that is."""
+        """Return what kind of document that is."""
         return str(self["Descriptor"]["mediaType"])
 
     @property
     def size(self) -> int:
-        """Bytes of that document."""
+        """Return bytes of that document."""
         return int(self["Descriptor"]["size"])
 
     @property
     def platform_names(self) -> tuple[str, ...]:
-        """What it runs on: "linux/amd64"."""
+        """Return what it runs on: "linux/amd64"."""
         parts = ("os", "architecture", "variant")
         return tuple("/".join(filter(None, map(item.get, parts))) for item in self.get("Platforms") or ())
 
@@ -198,10 +198,10 @@ class PrunedImages(Document):
 
     @property
     def removed(self) -> tuple[Removal, ...]:
-        """Names that were taken away and images that were deleted, in order."""
+        """Return names that were taken away and images that were deleted, in order."""
         return tuple(Removal(item) for item in self.get("ImagesDeleted") or ())
 
     @property
     def reclaimed(self) -> int:
-        """Bytes."""
+        """Return bytes."""
         return int(self.get("SpaceReclaimed") or 0)

@@ -20,7 +20,7 @@ Auth = Mapping[str, str]  # username and password, or identitytoken, and servera
 
 
 def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
-    """Progress of a build, pull, push or load. Raises CommandFailed with the daemon's words when it reports failure.
+    """Progress of a build, pull, push or load. Raise CommandFailed with the daemon's words when it reports failure.
 
     `exit_code` in the error's facts is that of a failed RUN command, else 1.
     """
@@ -39,7 +39,7 @@ def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
 
 
 def _output(text: str) -> Output:
-    """Errors of a build come in red, from dockerd too. Whether they are shown so is for whoever shows them."""
+    """Return errors of a build come in red, from dockerd too. Whether they are shown so is for whoever shows them."""
     if text.startswith(_RED) and text.endswith(_PLAIN):
         return Output(text[len(_RED) : -len(_PLAIN)], error=True)
     return Output(text)

@@ -41,9 +41,9 @@ class Packed(NamedTuple):
 
 
 def pack(entries: Iterable[Packed]) -> Iterator[bytes]:
-    """The tar in chunks, small ones gathered. Sockets are left out.
+    """Yield the tar in chunks, small ones gathered. Sockets are left out.
 
-    Raises OSError for a file that cannot be read, Conflict for one that changes its size while it is.
+    Raise OSError for a file that cannot be read, Conflict for one that changes its size while it is.
     """
     waiting: list[bytes] = []
     size = 0

@@ -15,12 +15,12 @@ class ContainerStats(Document):
 
     @property
     def id(self) -> str:
-        """The container's ID."""
+        """Return the container's ID."""
         return str(self["id"])
 
     @property
     def name(self) -> str:
-        """The container's name."""
+        """Return the container's name."""
         return str(self["name"]).removeprefix("/")
 
     @property
@@ -30,7 +30,7 @@ class ContainerStats(Document):
 
     @property
     def cpu_total(self) -> int:
-        """Nanoseconds of CPU time that it has used since it was started."""
+        """Return nanoseconds of CPU time that it has used since it was started."""
         return int(self["cpu_stats"]["cpu_usage"]["total_usage"])
 
     @property
@@ -45,22 +45,22 @@ class ContainerStats(Document):
 
     @property
     def memory_usage(self) -> int:
-        """Bytes of memory, file caches included."""
+        """Return bytes of memory, file caches included."""
         return int(self["memory_stats"].get("usage", 0))
 
     @property
     def memory_limit(self) -> int:
-        """Bytes of memory that it may use; the machine's without a limit, 0 when it does not run."""
+        """Return bytes of memory that it may use; the machine's without a limit, 0 when it does not run."""
         return int(self["memory_stats"].get("limit", 0))
 
     @property
     def pids(self) -> int:
-        """How many processes and threads it has."""
+        """Return how many processes and threads it has."""
         return int(self["pids_stats"].get("current", 0))
 
     @property
     def networks(self) -> Mapping[str, Mapping[str, int]]:
-        """Counters of each interface."""
+        """Return the counters of each interface."""
         return dict(self.get("networks") or {})
 
 
@@ -71,12 +71,12 @@ class Processes(Document):
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """The names of the columns."""
+        """Return the names of the columns."""
         return tuple(self["Titles"])
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
-        """One row for each process."""
+        """Return one row for each process."""
         return tuple(tuple(row) for row in self["Processes"] or ())
 
 
@@ -87,7 +87,7 @@ class Change(Document):
 
     @property
     def path(self) -> str:
-        """Its path in the container."""
+        """Return its path in the container."""
         return str(self["Path"])
 
     @property
@@ -103,12 +103,12 @@ class PathStat(Document):
 
     @property
     def name(self) -> str:
-        """The path's last part."""
+        """Return the path's last part."""
         return str(self["name"])
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return bytes."""
         return int(self["size"])
 
     @property
@@ -123,7 +123,7 @@ class PathStat(Document):
 
     @property
     def link_target(self) -> str:
-        """Where a symlink leads in the end; "" for other kinds."""
+        """Return where a symlink leads in the end; "" for other kinds."""
         return str(self.get("linkTarget") or "")
 
 
@@ -134,28 +134,28 @@ class ExecDetails(Document):
 
     @property
     def id(self) -> str:
-        """The command's ID."""
+        """Return the command's ID."""
         return str(self["ID"])
 
     @property
     def container_id(self) -> str:
-        """The container's ID."""
+        """Return the container's ID."""
         return str(self["ContainerID"])
 
     @property
     def running(self) -> bool:
-        """Whether it runs."""
+        """Return whether it runs."""
         return bool(self["Running"])
 
     @property
     def exit_code(self) -> int | None:
-        """The status it ended with; None until it has ended."""
+        """Return the status it ended with; None until it has ended."""
         code: int | None = self["ExitCode"]
         return code
 
     @property
     def pid(self) -> int:
-        """The process on the daemon's machine; 0 while none is there."""
+        """Return the process on the daemon's machine; 0 while none is there."""
         return int(self["Pid"])
 
 

@@ -19,7 +19,7 @@ Body = bytes | Iterable[bytes] | None
 
 
 def length_of(body: Body) -> int | None:
-    """How many bytes will be sent; None where only the end will tell. Of a file, those from where it stands."""
+    """Return how many bytes will be sent; None where only the end will tell. Of a file, those from where it stands."""
     if body is None or isinstance(body, bytes):
         return len(body or b"")
     descriptor = plain_descriptor(cast(IO[bytes], body))
@@ -32,7 +32,7 @@ def length_of(body: Body) -> int | None:
 def send(sock: socket.socket, body: Iterable[bytes], length: int | None) -> None:
     """Send a body that is no bytes; `length` is what the head has told, None for chunks.
 
-    Raises OSError, what `body` raises, and Conflict for a file that became shorter meanwhile.
+    Raise OSError, what `body` raises, and Conflict for a file that became shorter meanwhile.
     """
     if length is None:
         _send_chunks(sock, body)
@@ -55,6 +55,6 @@ def _send_chunks(sock: socket.socket, body: Iterable[bytes]) -> None:
 
 
 def _pieces(body: Iterable[bytes]) -> Iterator[bytes]:
-    """A file in large pieces rather than in lines."""
+    """Return a file in large pieces rather than in lines."""
     read = getattr(body, "read", None)
     return iter(body) if read is None else iter(partial(read, PIECE), b"")

@@ -17,7 +17,8 @@ _PIPE = 1 << 20  # bytes of the pipe; what an unprivileged process may ask for
 
 
 def plain_descriptor(file: IO[bytes]) -> int | None:
-    """The descriptor behind a file that adds nothing to it; None where bytes are changed or kept on their way."""
+    """Return the descriptor behind a file that adds nothing to it; None where bytes are changed or kept on their
+    way."""
     raw = file.raw if isinstance(file, io.BufferedWriter | io.BufferedReader) else file
     return raw.fileno() if type(raw) is io.FileIO else None
 
@@ -40,7 +41,7 @@ class Splice:
         os.close(self._out)
 
     def move(self, most: int) -> int:
-        """Move at least one byte, 0 at the end of the stream. Raises Unavailable for the socket, OSError for the file.
+        """Move at least one byte, 0 at the end of the stream. Raise Unavailable for the socket, OSError for the file.
 
         Returns when all that was taken from the socket is in the file.
         """
@@ -54,7 +55,7 @@ class Splice:
         return count
 
     def write(self, data: bytes) -> None:
-        """Bytes that were read from the socket before."""
+        """Write bytes that were read from the socket before."""
         write_all(self._target, data)
 
     def _from_pipe(self, most: int) -> int:

@@ -52,13 +52,13 @@ class Transport:
 
     @property
     def version(self) -> str:
-        """The API version in use, such as "1.41"; asks the daemon where that is not known yet."""
+        """Return the API version in use, such as "1.41"; asks the daemon where that is not known yet."""
         if self._version is None:
             self._version = self._negotiate(self.ping())
         return self._version
 
     def ping(self) -> Mapping[str, str]:
-        """The headers of `GET /_ping`, in lower case: `api-version`, `ostype`, `builder-version`, …"""
+        """Return the headers of `GET /_ping`, in lower case: `api-version`, `ostype`, `builder-version`, …"""
         reply = self._exchange("GET", "/_ping", {}, None)
         reply.read()
         _raise_for(reply.status, reply.reason, b"")
@@ -171,7 +171,7 @@ class Transport:
 
 
 def encode_query(query: Query) -> str:
-    """A query string; see `Transport.call` for how values are written."""
+    """Return a query string; see `Transport.call` for how values are written."""
     pairs: list[str] = []
     for name, value in query.items():
         for item in value if isinstance(value, list | tuple) else [value]:
@@ -193,7 +193,7 @@ def encode_name(name: str, safe: str = "") -> str:
 
 
 def decode(data: bytes) -> Any:
-    """JSON from the daemon. Raises Corrupt where it is none."""
+    """JSON from the daemon. Raise Corrupt where it is none."""
     try:
         return json.loads(data)
     except ValueError as error:

@@ -36,7 +36,8 @@ class Source:
         self.ahead = bytearray()
 
     def line(self) -> bytes:
-        """One line without its end. Raises Unavailable where the stream ends first, Corrupt where it is too long."""
+        """Return one line without its end. Raise Unavailable where the stream ends first, Corrupt where it is too
+        long."""
         while (end := self.ahead.find(b"\n")) < 0:
             if len(self.ahead) > MAX_HEAD:
                 raise Corrupt("the daemon answered with something that is not HTTP")
@@ -127,7 +128,7 @@ class _Incoming(io.RawIOBase):
             raise
 
     def _due(self, most: int) -> int:
-        """How many bytes of data come next, at most `most`; 0 at the end of the body."""
+        """Return how many bytes of data come next, at most `most`; 0 at the end of the body."""
         if self._chunked and not self._left and not self.finished:
             self._next_chunk()
         if self.finished:
@@ -183,7 +184,7 @@ class Reply:
         self.body = io.BufferedReader(self._incoming, PIECE)
 
     def read(self) -> bytes:
-        """The whole body; the connection can then serve the next request."""
+        """Return the whole body; the connection can then serve the next request."""
         try:
             return self.body.read()
         except Unavailable:
@@ -193,7 +194,7 @@ class Reply:
             self.close()
 
     def pour(self, sink: IO[bytes]) -> None:
-        """The whole body, of which nothing was read yet, into `sink`. Raises Unavailable where it ends too early."""
+        """Write the whole unread body into `sink`. Raise Unavailable when it ends too early."""
         try:
             self._incoming.pour(sink)
         finally:

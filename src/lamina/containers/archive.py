@@ -74,7 +74,7 @@ def stat_path(container: Container, rooms: Rooms, path: str) -> PathStat:
 
 
 def go_mode(mode: int) -> int:
-    """A mode as Go's os.FileMode."""
+    """Return a mode as Go's os.FileMode."""
     bits = sum(bit for flag, bit in _BITS.items() if mode & flag)
     return (mode & 0o777) | _KINDS.get(stat.S_IFMT(mode), 0) | bits
 
@@ -82,7 +82,7 @@ def go_mode(mode: int) -> int:
 def get_archive(
     container: Container, rooms: Rooms, path: str, sink: IO[bytes], cancellation: Cancellation = NEVER
 ) -> None:
-    """Writes what is at `path` to `sink` as a tar whose top is named like the path's last part. Raises NotFound."""
+    """Write what is at `path` to `sink` as a tar whose top is named like the path's last part. Raise NotFound."""
     with located(container, rooms, path) as place:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
         writer = TarWriter(CheckedWriter(buffered, cancellation))
@@ -108,10 +108,10 @@ def put_archive(
     no_overwrite: bool = False,
     copy_owner: bool = False,
 ) -> None:
-    """Unpacks the tar `stream`, compressed or not, into the directory `path`.
+    """Unpack the tar `stream`, compressed or not, into the directory `path`.
 
     `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files to
-    the container's user. Raises NotFound, InvalidInput when it is no directory, Forbidden where it is read-only.
+    the container's user. Raise NotFound, InvalidInput when it is no directory, Forbidden where it is read-only.
     """
     with located(container, rooms, path.rstrip("/") + "/", writing=True) as place:
         if not stat.S_ISDIR(place.status.st_mode):
@@ -133,7 +133,7 @@ def put_archive(
 
 
 def export(container: Container, rooms: Rooms, sink: IO[bytes], cancellation: Cancellation = NEVER) -> None:
-    """Writes the whole root file system, without what is mounted in it, to `sink`."""
+    """Write the whole root file system, without what is mounted in it, to `sink`."""
     with mounted_root(container, rooms) as root:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
         writer = TarWriter(CheckedWriter(buffered, cancellation))
@@ -148,14 +148,15 @@ def export(container: Container, rooms: Rooms, sink: IO[bytes], cancellation: Ca
 
 
 def _base(path: str) -> str:
-    """The name of the archive's top, as Go's filepath.Base has it: "." for "dir/.", "/" for the root."""
+    """Return the name of the archive's top, as Go's filepath.Base has it: "." for "dir/.", "/" for the root."""
     if path == "." or path.endswith("/."):
         return "."
     return posixpath.basename(posixpath.normpath(posixpath.join("/", path))) or "/"
 
 
 def _reopened(place: Place, path: str) -> int:
-    """The directory of `place`, to be read; never through a symlink that the container put in its place meanwhile."""
+    """Return the directory of `place`, to be read; never through a symlink that the container put in its place
+    meanwhile."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(place.name or ".", flags, dir_fd=place.directory)

@@ -25,7 +25,7 @@ class AttachOptions:
 
 
 def parse_keys(text: str) -> bytes:
-    """The bytes of a detach key sequence such as "ctrl-p,ctrl-q" or "a,b". Raises InvalidInput."""
+    """Return the bytes of a detach key sequence such as "ctrl-p,ctrl-q" or "a,b". Raise InvalidInput."""
     keys = bytearray()
     for key in (text or DEFAULT_KEYS).split(","):
         if len(key) == 1 and key.isascii():
@@ -40,7 +40,7 @@ def parse_keys(text: str) -> bytes:
 def attach(container: Container, lifecycle: Lifecycle, options: AttachOptions) -> socket.socket:
     """Attach to a container that runs or has yet to start; see `runtime.process.Process.attach`.
 
-    Raises Conflict for one that is paused, restarting or cannot take clients.
+    Raise Conflict for one that is paused, restarting or cannot take clients.
     """
     container.check("attach")
     task = lifecycle.prepare(container)

@@ -46,7 +46,7 @@ _RIGHT = _words(
 
 
 def owner(id: str) -> str:
-    """The name under which a container holds its image's layers."""
+    """Return the name under which a container holds its image's layers."""
     return f"container:{id}"
 
 
@@ -76,13 +76,13 @@ class Catalog:
             change.put(BUCKET, record.id, msgspec.json.encode(record))
 
     def sweep(self) -> None:
-        """Deletes the directories of containers that a crash left half made, or half removed."""
+        """Delete the directories of containers that a crash left half made, or half removed."""
         for directory in self.root.iterdir():
             if directory.name not in self._by_id:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def all(self) -> list[Container]:
-        """Every container, in no order."""
+        """Return every container, in no order."""
         return list(self._by_id.values())
 
     def image_users(self, image_id: Digest) -> Sequence[ImageUser]:
@@ -95,7 +95,7 @@ class Catalog:
         return [c.id for c in self.all() if any(point.name == name for point in c.record.mounts)]
 
     def reserve(self, name: str | None, id: str) -> str:
-        """Takes `name`, or a random one, for the container `id` that is being made. Raises Conflict."""
+        """Take `name`, or a random one, for the container `id` that is being made. Raise Conflict."""
         with self._lock:
             if name is None:
                 name = self._free_name()
@@ -116,12 +116,12 @@ class Catalog:
         return name
 
     def release(self, name: str) -> None:
-        """Gives back a name."""
+        """Return back a name."""
         with self._lock:
             self._names.pop(name, None)
 
     def add(self, record: Record, layers: Sequence[Digest], init: Digest | None = None) -> Container:
-        """Keeps a new container, whose name is reserved, and lets it hold its image and its layers, bottom first.
+        """Keep a new container, whose name is reserved, and let it hold its image and its layers, bottom first.
 
         `init` is its init layer: the image holds it as well, so that the next container finds it made.
         """
@@ -135,7 +135,7 @@ class Catalog:
             return self._adopt(record)
 
     def drop(self, container: Container) -> None:
-        """Forgets a container and what it held."""
+        """Forget a container and what it held."""
         with self._store.transaction() as change:
             change.unlink(owner(container.id))
             change.delete(BUCKET, container.id)
@@ -144,7 +144,7 @@ class Catalog:
             self._names.pop(container.name, None)
 
     def rename(self, container: Container, name: str) -> None:
-        """Gives a container another name. Raises Conflict when it is taken."""
+        """Return a container another name. Raise Conflict when it is taken."""
         old = container.name
         self.reserve(name, container.id)
         try:
@@ -155,9 +155,9 @@ class Catalog:
         self.release(old)
 
     def get(self, reference: str) -> Container:
-        """The container called `reference`: full ID, name, or the beginning of an ID.
+        """Return the container called `reference`: full ID, name, or the beginning of an ID.
 
-        Raises NotFound, and InvalidInput where several IDs begin so.
+        Raise NotFound, and InvalidInput where several IDs begin so.
         """
         name = reference.removeprefix("/")
         with self._lock:
@@ -173,13 +173,13 @@ class Catalog:
 
 
 def random_name(attempt: int = 0) -> str:
-    """A name of two words; later attempts get a digit behind."""
+    """Return a name of two words; later attempts get a digit behind."""
     name = f"{random.choice(_LEFT)}_{random.choice(_RIGHT)}"
     return f"{name}{random.randrange(10)}" if attempt else name
 
 
 def check_name(name: str) -> str:
-    """The name without its leading slash. Raises InvalidInput for what is no name."""
+    """Return the name without its leading slash. Raise InvalidInput for what is no name."""
     plain = name.removeprefix("/")
     if not _NAME.fullmatch(plain):
         raise InvalidInput(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name=name)

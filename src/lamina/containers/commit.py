@@ -25,7 +25,7 @@ def commit(
 ) -> Image:
     """Make an image of what `container` changed. With `still` a running container is paused meanwhile.
 
-    Raises InvalidInput for a bad change, NotFound when the container's own image is gone, NoSpace, Cancelled.
+    Raise InvalidInput for a bad change, NotFound when the container's own image is gone, NoSpace, Cancelled.
     """
     record = container.record
     base = rooms.images.get(record.image) if record.image else None

@@ -67,7 +67,8 @@ class Restarting:
     cancellation: Cancellation = field(default_factory=Cancellation)
 
     def again(self, record: Record, seconds: float) -> bool:
-        """Whether the policy starts the container, which ran for `seconds`, again; then set how long to wait before."""
+        """Return whether the policy starts the container, which ran for `seconds`, again; then set how long to wait
+        before."""
         policy, code = record.host_config.restart_policy, record.state.exit_code
         limit = policy.maximum_retry_count
         failed = policy.name == "on-failure" and code != 0 and (limit == 0 or record.restart_count < limit)
@@ -99,33 +100,33 @@ class Container:
 
     @property
     def id(self) -> str:
-        """Its ID, 64 hexadecimal digits."""
+        """Return its ID, 64 hexadecimal digits."""
         return self.record.id
 
     @property
     def name(self) -> str:
-        """Its name, without a slash."""
+        """Return its name, without a slash."""
         return self.record.name
 
     @property
     def state(self) -> State:
-        """Its state as recorded; reading it takes no lock."""
+        """Return its state as recorded; reading it takes no lock."""
         return self.record.state
 
     @property
     def log_path(self) -> Path:
-        """Where its log is, whether there is one or not."""
+        """Return where its log is, whether there is one or not."""
         return self.directory / f"{self.id}-json.log"
 
     def change(self, **fields: object) -> None:
-        """Replaces fields of the record, and keeps it, unless the container is gone."""
+        """Replace fields of the record, and keep it, unless the container is gone."""
         with self.lock:
             self.record = msgspec.structs.replace(self.record, **fields)
             if not self.removed:
                 self._save(self.record)
 
     def set_state(self, **fields: object) -> None:
-        """Replaces fields of the state, and keeps it."""
+        """Replace fields of the state, and keep it."""
         self.change(state=msgspec.structs.replace(self.record.state, **fields))
 
     def publish(self, action: str, **attributes: str) -> None:
@@ -140,7 +141,7 @@ class Container:
         states.check(verb, status, id=self.id, name=self.name)
 
     def running_task(self, verb: states.Verb = "use") -> Task:
-        """Return the task of a running container. Raises Conflict when it does not run, or refuses `verb`."""
+        """Return the task of a running container. Raise Conflict when it does not run, or refuses `verb`."""
         self.check(verb)
         if self.task is None:
             raise Conflict(f"container {self.id} is not running", container=self.id)
@@ -172,11 +173,11 @@ class Container:
         return not self.state.running
 
     def tell_ended(self) -> None:
-        """Ends the waits for an exit. `lock` is held."""
+        """End the waits for an exit. `lock` is held."""
         self._tell("not-running", "next-exit")
 
     def tell_removed(self) -> None:
-        """Ends every wait. `lock` is held."""
+        """End every wait. `lock` is held."""
         self.removed = True
         self._tell("not-running", "next-exit", "removed")
 

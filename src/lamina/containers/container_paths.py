@@ -57,7 +57,7 @@ class Paths:
         return "/" + follow(path, lambda at, more: self._link(f"/{at}") if last or more else "")
 
     def _link(self, path: str) -> str:
-        """The text of the symbolic link `path`, "" for anything else."""
+        """Return the text of the symbolic link `path`, "" for anything else."""
         point = self.covering(path)
         if point is not None and point.destination == path:
             return ""
@@ -98,7 +98,7 @@ class Paths:
 
 @contextmanager
 def mounted_root(container: Container, rooms: Rooms) -> Iterator[Path]:
-    """The container's root directory, mounted meanwhile."""
+    """Provide the container's root directory, mounted meanwhile."""
     snapshot = rooms.snapshots.get(container.id)
     root = snapshot.mount()
     try:
@@ -152,7 +152,7 @@ def _check_writable(container: Container, point: MountPoint | None, path: str) -
 
 @contextmanager
 def _naming(container: Container) -> Iterator[None]:
-    """What is not found inside is told with the container's name, as docker does."""
+    """Provide what is not found inside is told with the container's name, as docker does."""
     try:
         yield
     except NotFound as error:

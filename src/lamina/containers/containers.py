@@ -174,11 +174,11 @@ class Containers(ProcessVerbs, RunsContainers):
         stopping.kill(self.live(reference), stopping.parse_signal(signal))
 
     def pause(self, reference: str) -> None:
-        """Raises Conflict when it does not run or is paused."""
+        """Raise Conflict when it does not run or is paused."""
         self._lifecycle.pause(self.live(reference))
 
     def unpause(self, reference: str) -> None:
-        """Raises Conflict when it is not paused."""
+        """Raise Conflict when it is not paused."""
         self._lifecycle.unpause(self.live(reference))
 
     def stop_all(self, timeout: int) -> None:
@@ -190,12 +190,12 @@ class Containers(ProcessVerbs, RunsContainers):
                 stop.result()
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join a network, with what `endpoint` asks for. Raises what `connect.connect` raises."""
+        """Let a container join a network, with what `endpoint` asks for. Raise what `connect.connect` raises."""
         joined = self._rooms.networks.get(network)
         connect(self.live(reference), self._rooms.networks, joined, endpoint or EndpointConfig(), self.live)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
-        """Take a container, with `force` even one that is gone, out of a network. Raises Conflict when it is not in."""
+        """Take a container, with `force` even one that is gone, out of a network. Raise Conflict when it is not in."""
         left = self._rooms.networks.get(network)
         try:
             disconnect(self.live(reference), self._rooms.networks, left, self.live)
@@ -244,7 +244,7 @@ class Containers(ProcessVerbs, RunsContainers):
     ) -> Image:
         """Make an image of what a container changed; `config` and `changes` say what shall be different about it.
 
-        A running container is paused meanwhile, unless `pause` is false. Raises InvalidInput for a bad change, NoSpace,
+        A running container is paused meanwhile, unless `pause` is false. Raise InvalidInput for a bad change, NoSpace,
         Cancelled.
         """
         container = self.live(reference)

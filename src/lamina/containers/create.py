@@ -65,7 +65,7 @@ class Creator:
 
         Read-only binds cover what is mounted below them, unless they say otherwise or `recursive_read_only` is false.
 
-        Raises NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
+        Raise NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
         """
         checks.check_request(host, config, networking)
         image = self._image(config, platform)
@@ -102,7 +102,8 @@ class Creator:
     def _settled(
         self, config: Config, host: HostConfig, image: Image, id: str
     ) -> tuple[Config, HostConfig, Sequence[str]]:
-        """What was asked for, checked, with all that it left open; and warnings of what this machine cannot do."""
+        """Return what was asked for, checked, with all that it left open; and warnings of what this machine cannot
+        do."""
         config = _completed(config, image)
         host = with_donors_by_id(_with_defaults(host, self._defaults, self._rooms), self._catalog.get)
         checks.check(host, config)
@@ -125,7 +126,7 @@ class Creator:
     def _make_files(
         self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool
     ) -> None:
-        """Makes the container's snapshot and directory, and fills its new volumes.
+        """Make the container's snapshot and directory, and fill its new volumes.
 
         One with `--rm` is not `durable`: a power cut ends it, and what it had changed goes with it anyway, so nothing
         in it waits for the disk. Its volumes do.
@@ -152,7 +153,7 @@ class Creator:
         return image
 
     def _volume(self, point: MountPoint, host: HostConfig, id: str, undo: ExitStack) -> MountPoint:
-        """Makes the volume of a mount point, where it is one; nobody removes it while the container is made."""
+        """Make the volume of a mount point, where it is one; nobody removes it while the container is made."""
         if point.type != "volume":
             return point
         volumes = self._rooms.volumes
@@ -186,7 +187,7 @@ class Creator:
 def _completed(config: Config, image: Image) -> Config:
     """Return the config with what it leaves open taken from the image.
 
-    Raises InvalidInput where nothing is to be run, or the working directory is not absolute.
+    Raise InvalidInput where nothing is to be run, or the working directory is not absolute.
     """
     if config.working_dir.startswith("/"):
         config = msgspec.structs.replace(config, working_dir=os.path.normpath(f"/{config.working_dir.lstrip('/')}"))
@@ -220,12 +221,12 @@ def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostCo
 
 
 def _log(default: LogConfig, options: Mapping[str, str]) -> LogConfig:
-    """The engine's log driver with the options that were given without naming one."""
+    """Return the engine's log driver with the options that were given without naming one."""
     return LogConfig(default.type, dict(options) or default.config)
 
 
 def _networks(host: HostConfig, networking: NetworkingConfig) -> dict[str, EndpointConfig]:
-    """The networks to join, the one of NetworkMode first. `default` in the request means the same."""
+    """Return the networks to join, the one of NetworkMode first. `default` in the request means the same."""
     given = dict(networking.endpoints_config)
     mode = host.network_mode
     if mode.startswith("container:"):

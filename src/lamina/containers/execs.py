@@ -56,7 +56,7 @@ class Execution:
 
     @property
     def size(self) -> int:
-        """How many characters of text it holds."""
+        """Return how many characters of text it holds."""
         return sum(map(len, (*self.wish.cmd, *self.wish.env)))
 
 
@@ -71,7 +71,7 @@ class Execs:
     def create(self, container: Container, wish: ExecConfig) -> str:
         """Note what is to be run, and return its ID.
 
-        Raises InvalidInput for a user or group that the container does not know, Conflict when it does not run or is
+        Raise InvalidInput for a user or group that the container does not know, Conflict when it does not run or is
         paused.
         """
         task = container.running_task("exec")
@@ -105,7 +105,7 @@ class Execs:
                 del self._known[execution.id]
 
     def get(self, id: str) -> Execution:
-        """Raises NotFound."""
+        """Raise NotFound."""
         with self._lock:
             found = self._known.get(id)
         if found is None:
@@ -115,9 +115,9 @@ class Execs:
     def start(
         self, id: str, *, detach: bool = False, tty: bool | None = None, size: tuple[int, int] | None = None
     ) -> socket.socket | None:
-        """Runs it; gives its streams, as `runtime.process.Process.attach` has them, unless `detach`.
+        """Run it; return its streams, as `runtime.process.Process.attach` has them, unless `detach`.
 
-        Raises NotFound, Conflict when it was started before or its container does not run, and what
+        Raise NotFound, Conflict when it was started before or its container does not run, and what
         `runtime.failure.explain` says when it cannot be run: its exit code is set then.
         """
         execution = self.get(id)
@@ -140,7 +140,7 @@ class Execs:
         return connection
 
     def _launch(self, execution: Execution, wish: ExecConfig, root: Path, detach: bool) -> socket.socket | None:
-        """Has the container's monitor run it; gives its streams unless `detach`."""
+        """Let the container's monitor run it, and return its streams unless `detach`."""
         task = execution.container.running_task("exec")
         spec = self._specs.exec(execution.container, wish, root)
         stdin = wish.attach_stdin and not detach
@@ -177,11 +177,12 @@ class Execs:
         execution.container.publish("exec_die", execID=execution.id, exitCode=str(status.code))
 
     def settle(self, id: str, seconds: float) -> None:
-        """Waits until an exec whose output has ended is known to have ended too, at most so long."""
+        """Wait until an exec whose output has ended is known to have ended too, at most so long."""
         self.get(id).ended.wait(seconds)
 
     def resize(self, id: str, height: int, width: int) -> None:
-        """Clients ask for it while the exec starts, so that is waited for. Raises NotFound, Conflict when it does not
+        """Resize the terminal, after waiting for the start if that is under way. Raise NotFound, Conflict when it
+        does not
         run."""
         execution = self.get(id)
         execution.begun.wait(BEGIN_SECONDS)
@@ -190,20 +191,20 @@ class Execs:
         execution.process.resize(height, width)
 
     def of(self, container: Container) -> list[str]:
-        """The IDs of the container's execs that run."""
+        """Return the IDs of the container's execs that run."""
         with self._lock:
             return [
                 id for id, execution in self._known.items() if execution.container is container and execution.running
             ]
 
     def forget(self, container: Container) -> None:
-        """Drops all execs of a container that is gone."""
+        """Drop all execs of a container that is gone."""
         with self._lock:
             for id in [id for id, execution in self._known.items() if execution.container is container]:
                 del self._known[id]
 
     def close(self) -> None:
-        """Ends those that are about to start: who waits for them would wait for the runtime program."""
+        """End those that are about to start: who waits for them would wait for the runtime program."""
         with self._lock:
             starting = [execution.process for execution in self._known.values() if not execution.begun.is_set()]
         for process in starting:

@@ -83,7 +83,7 @@ class FilterMaker:
         self._rooms = rooms
 
     def make(self, filters: Filters, allowed: Sequence[str]) -> list[Test]:
-        """All tests that `filters` ask for; each must pass. A filter without values asks for nothing."""
+        """Return all tests that `filters` ask for; each must pass. A filter without values asks for nothing."""
         tests = []
         for key, values in filters.items():
             if key not in allowed:
@@ -148,7 +148,7 @@ class FilterMaker:
         return found
 
     def _line(self, container: Container) -> set[str]:
-        """The container's image and those it was made from."""
+        """Return the container's image and those it was made from."""
         found: set[str] = set()
         current = self._rooms.images.find(container.record.image) if container.record.image else None
         while current is not None and str(current.id) not in found:
@@ -177,7 +177,8 @@ def _number(key: str, value: str) -> int:
 
 
 def _matches(key: str, pattern: str, *texts: str) -> bool:
-    """Whether the regular expression is found in a text. Raises InvalidInput for what is none, and for one that may
+    """Return whether the regular expression is found in a text. Raise InvalidInput for what is none, and for one that
+    may
     take long: Go's always end soon, Python's may try a number of ways that grows with every repetition."""
     repeats = len(_REPEAT.findall(pattern))
     if _REPEATED_GROUP.search(pattern) or max(map(len, texts)) ** repeats > _MOST_WAYS:

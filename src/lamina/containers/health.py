@@ -37,7 +37,7 @@ class HealthChecks:
         self._specs = specs
 
     def begin(self, container: Container) -> None:
-        """Starts checking a container that has just started, where it has a health check."""
+        """Start checking a container that has just started, where it has a health check."""
         check = container.record.config.healthcheck
         if check is None or not check.test or check.test[0] == "NONE" or len(check.test) < 2:
             return
@@ -120,7 +120,7 @@ class HealthChecks:
 
 
 def judged(before: Health, result: HealthResult, retries: int, *, starting: bool) -> Health:
-    """The health after one more result: failures in the start period do not count (moby daemon/health.go)."""
+    """Return the health after one more result: failures in the start period do not count (moby daemon/health.go)."""
     log = (*before.log, result)[-KEPT:]
     if result.exit_code == 0:
         return Health("healthy", 0, log)

@@ -32,24 +32,24 @@ class ContainerNetwork:
 
     @property
     def ip_address(self) -> str:
-        """Its IPv4 address; "" while it has none."""
+        """Return its IPv4 address; "" while it has none."""
         return self.endpoint.ip if self.endpoint else ""
 
     @property
     def gateway(self) -> str:
-        """The network's gateway; "" while the container is not in it."""
+        """Return the network's gateway; "" while the container is not in it."""
         return self.endpoint.gateway if self.endpoint else ""
 
     @property
     def mac_address(self) -> str:
-        """Its hardware address, or the one that was asked for."""
+        """Return its hardware address, or the one that was asked for."""
         if self.endpoint:
             return self.endpoint.mac
         return self.asked.mac_address if self.asked else ""
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Names that lead to the container in this network; the predefined networks have none."""
+        """Return names that lead to the container in this network; the predefined networks have none."""
         if self.name in PREDEFINED:
             return ()
         asked = self.asked.aliases if self.asked else ()
@@ -74,22 +74,22 @@ class ContainerSummary:
 
     @property
     def id(self) -> str:
-        """The ID, 64 hexadecimal digits."""
+        """Return the ID, 64 hexadecimal digits."""
         return self.record.id
 
     @property
     def name(self) -> str:
-        """The name, without a slash."""
+        """Return the name, without a slash."""
         return self.record.name
 
     @property
     def image_id(self) -> str:
-        """The image's ID."""
+        """Return the image's ID."""
         return self.record.image
 
     @property
     def command(self) -> str:
-        """The command as `ps` shows it: words with spaces quoted."""
+        """Return the command as `ps` shows it: words with spaces quoted."""
         return command_text(self.record.command)
 
     @property
@@ -104,17 +104,17 @@ class ContainerSummary:
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, paused or not."""
+        """Return whether its process is there, paused or not."""
         return self.state in ("running", "paused")
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels, with the image's."""
+        """Return its labels, with the image's."""
         return self.record.config.labels
 
     @property
     def mounts(self) -> tuple[MountPoint, ...]:
-        """Volumes and binds; no tmpfs."""
+        """Return volumes and binds; no tmpfs."""
         return tuple(point for point in self.record.mounts if point.type != "tmpfs")
 
 
@@ -140,12 +140,12 @@ class ContainerDetails:
 
     @property
     def id(self) -> str:
-        """The ID, 64 hexadecimal digits."""
+        """Return the ID, 64 hexadecimal digits."""
         return self.record.id
 
     @property
     def name(self) -> str:
-        """The name, without a slash."""
+        """Return the name, without a slash."""
         return self.record.name
 
     @property
@@ -155,62 +155,62 @@ class ContainerDetails:
 
     @property
     def image(self) -> str:
-        """What it was made from, as it was named then."""
+        """Return what it was made from, as it was named then."""
         return self.record.config.image
 
     @property
     def image_id(self) -> str:
-        """The image's ID."""
+        """Return the image's ID."""
         return self.record.image
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What is run: the entrypoint, then the command."""
+        """Return what is run: the entrypoint, then the command."""
         return self.record.command
 
     @property
     def state(self) -> State:
-        """How its process is, or how it ended."""
+        """Return how its process is, or how it ended."""
         return self.record.state
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, paused or not."""
+        """Return whether its process is there, paused or not."""
         return self.state.status in ("running", "paused")
 
     @property
     def exit_code(self) -> int | None:
-        """The status it ended with; None where it did not end."""
+        """Return the status it ended with; None where it did not end."""
         return self.state.exit_code if self.state.status == "exited" else None
 
     @property
     def restart_count(self) -> int:
-        """How often its restart policy has started it."""
+        """Return how often its restart policy has started it."""
         return self.record.restart_count
 
     @property
     def tty(self) -> bool:
-        """Whether it has a terminal, so that its output is one raw stream."""
+        """Return whether it has a terminal, so that its output is one raw stream."""
         return self.record.config.tty
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels, with the image's."""
+        """Return its labels, with the image's."""
         return self.record.config.labels
 
     @property
     def config(self) -> Config:
-        """The portable part of what it was made with, completed by the image."""
+        """Return the portable part of what it was made with, completed by the image."""
         return self.record.config
 
     @property
     def host_config(self) -> HostConfig:
-        """The part of what it was made with that depends on the host, completed by the defaults."""
+        """Return the part of what it was made with that depends on the host, completed by the defaults."""
         return self.record.host_config
 
     @property
     def mounts(self) -> tuple[MountPoint, ...]:
-        """Volumes and binds; no tmpfs."""
+        """Return volumes and binds; no tmpfs."""
         return tuple(point for point in self.record.mounts if point.type != "tmpfs")
 
 

@@ -65,7 +65,7 @@ class Lifecycle:
     def start(self, container: Container) -> None:
         """Start the container's process.
 
-        Raises NotModified when it runs, Conflict when it is paused or being removed, and what `failure.explain` says
+        Raise NotModified when it runs, Conflict when it is paused or being removed, and what `failure.explain` says
         when its command cannot be run; `facts["exit_code"]` is 126, 127 or 128 then.
         """
         with container.lock:
@@ -195,21 +195,21 @@ class Lifecycle:
                 self.start(container)
 
     def pause(self, container: Container) -> None:
-        """Stop the container's processes where they are. Raises Conflict when it does not run or is paused."""
+        """Stop the container's processes where they are. Raise Conflict when it does not run or is paused."""
         with container.lock:
             container.running_task("pause").pause()
             container.set_state(status="paused")
         container.publish("pause")
 
     def unpause(self, container: Container) -> None:
-        """Let a paused container go on. Raises Conflict when it is not paused."""
+        """Let a paused container go on. Raise Conflict when it is not paused."""
         with container.lock:
             container.running_task("unpause").resume()
             container.set_state(status="running")
         container.publish("unpause")
 
     def restart(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> None:
-        """Stop the container where it runs, and start it. Raises what `stop.stop` and `start` raise."""
+        """Stop the container where it runs, and start it. Raise what `stop.stop` and `start` raise."""
         stopping.stop(container, timeout, stop_signal)
         self.start(container)
         container.publish("restart")

@@ -63,7 +63,7 @@ _DECODER = msgspec.json.Decoder(_Line)
 def read(
     path: Path, options: LogOptions, running: Callable[[], bool], cancellation: Cancellation = NEVER
 ) -> Iterator[LogRecord]:
-    """The records of the log at `path`, oldest first; with `follow` also those to come, until the container ends.
+    """Yield the records of the log at `path`, oldest first; with `follow` also those to come, until the container ends.
 
     `running` says whether more may come. Lines that cannot be read are passed over. `cancellation` ends following, and
     so does the time `until`.
@@ -80,7 +80,8 @@ def read(
 
 
 def _watch(folder: Path, closing: ExitStack) -> Watch | None:
-    """None where the kernel gives no more instances (128 for a user): then the log is looked at again and again."""
+    """Return none where the kernel gives no more instances (128 for a user): then the log is looked at again and
+    again."""
     try:
         return closing.enter_context(Watch(folder))
     except OSError as error:
@@ -120,7 +121,7 @@ def _present(path: Path, current: BinaryIO | None, tail: int | None) -> Iterator
 
 
 def _rotated(path: Path, current: BinaryIO | None, closing: ExitStack) -> Iterator[BinaryIO]:
-    """The rotated files, newest first; each once, even if all move on by one meanwhile."""
+    """Yield the rotated files, newest first; each once, even if all move on by one meanwhile."""
     seen = {os.fstat(current.fileno()).st_ino} if current is not None else set()
     numbers = (p.suffix[1:] for p in path.parent.glob(f"{path.name}.*"))
     for number in sorted(int(suffix) for suffix in numbers if suffix.isdigit()):
@@ -134,7 +135,8 @@ def _rotated(path: Path, current: BinaryIO | None, closing: ExitStack) -> Iterat
 
 
 def _whole_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
-    """Lines up to the end, or the first that begins at `end` or behind it; a half-written one is left for later."""
+    """Yield lines up to the end, or the first that begins at `end` or behind it; a half-written one is left for
+    later."""
     at = file.tell()
     while end is None or at < end:
         line = file.readline()
@@ -198,7 +200,8 @@ class _Follower:
             yield from _whole_lines(fresh)
 
     def _newer(self) -> list[BinaryIO]:
-        """The logs begun since the one being read, oldest first: the current one, and rotated ones that were missed."""
+        """Return the logs begun since the one being read, oldest first: the current one, and rotated ones that were
+        missed."""
         own = os.fstat(self._file.fileno()).st_ino if self._file is not None else 0
         found: list[BinaryIO] = []
         number = 0
@@ -216,7 +219,7 @@ class _Follower:
 
 
 def begin_last(file: BinaryIO, wanted: int) -> int:
-    """Seeks to where the last `wanted` whole lines of an unbuffered or unread file begin; gives how many there are.
+    """Seek to where the last `wanted` whole lines of an unbuffered or unread file begin; return how many there are.
 
     A half-written line at the end is not counted, and is read behind the others.
     """
@@ -239,7 +242,7 @@ def _find(fd: int, wanted: int) -> tuple[int, int]:
 
 
 def _behind_end(block: bytes, number: int) -> int:
-    """Where the line after the `number`-th last line end begins."""
+    """Return where the line after the `number`-th last line end begins."""
     at = len(block)
     for _ in range(number):
         at = block.rfind(b"\n", 0, at)

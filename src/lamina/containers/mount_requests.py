@@ -231,5 +231,5 @@ def _tmpfs_options(spec: MountSpec) -> tuple[str, ...]:
 
 
 def _tmpfs(path: str, options: str) -> MountPoint:
-    """`--tmpfs path[:options]`."""
+    """Return the mount of `--tmpfs path[:options]`."""
     return MountPoint("tmpfs", _destination(path), options=tuple(filter(None, options.split(","))))

@@ -10,7 +10,7 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def parse(port: str) -> tuple[int, str]:
-    """(number, protocol) of "80/tcp" or "80". Raises InvalidInput."""
+    """(number, protocol) of "80/tcp" or "80". Raise InvalidInput."""
     number, _, protocol = port.partition("/")
     protocol = protocol.lower() or "tcp"
     if not number.isdigit() or not 0 < int(number) < 65536 or protocol not in _PROTOCOLS:
@@ -19,7 +19,7 @@ def parse(port: str) -> tuple[int, str]:
 
 
 def wanted(config: Config, host: HostConfig) -> tuple[PortBinding, ...]:
-    """What to publish: the bindings asked for, and with PublishAllPorts every exposed port without one."""
+    """Return what to publish: the bindings asked for, and with PublishAllPorts every exposed port without one."""
     found = []
     for port, places in host.port_bindings.items():
         number, protocol = parse(port)

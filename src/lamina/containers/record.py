@@ -48,7 +48,7 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
 
     @property
     def running(self) -> bool:
-        """As Docker counts: paused and restarting containers run."""
+        """Return whether it runs as Docker counts: paused and restarting containers do."""
         return self.status in RUNNING
 
 
@@ -70,5 +70,5 @@ class Record(msgspec.Struct, frozen=True, rename="pascal"):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What is run: the entrypoint, then the command."""
+        """Return what is run: the entrypoint, then the command."""
         return (*(self.config.entrypoint or ()), *(self.config.cmd or ()))

@@ -40,7 +40,7 @@ class ContainerStats:
 
     @property
     def cpu_total(self) -> int:
-        """Nanoseconds of CPU time that it has used since it was started."""
+        """Return nanoseconds of CPU time that it has used since it was started."""
         return self.usage.cpu_total if self.usage else 0
 
     @property
@@ -53,12 +53,12 @@ class ContainerStats:
 
     @property
     def memory_usage(self) -> int:
-        """Bytes of memory, file caches included."""
+        """Return bytes of memory, file caches included."""
         return self.usage.memory_usage if self.usage else 0
 
     @property
     def memory_limit(self) -> int:
-        """Bytes of memory that it may use; the machine's without a limit, 0 when it does not run."""
+        """Return bytes of memory that it may use; the machine's without a limit, 0 when it does not run."""
         if self.usage is None:
             return 0
         limit = self.usage.memory_limit
@@ -66,7 +66,7 @@ class ContainerStats:
 
     @property
     def pids(self) -> int:
-        """How many processes and threads it has."""
+        """Return how many processes and threads it has."""
         return self.usage.pids if self.usage else 0
 
 
@@ -102,7 +102,8 @@ def readings(
 
 
 def _machine_cpu() -> int:
-    """Nanoseconds that all CPUs spent so far, idle ones included (the first line of /proc/stat, seven columns)."""
+    """Return nanoseconds that all CPUs spent so far, idle ones included (the first line of /proc/stat, seven
+    columns)."""
     with open("/proc/stat") as file:
         ticks = file.readline().split()[1:8]
     return sum(map(int, ticks)) * 1_000_000_000 // _TICKS

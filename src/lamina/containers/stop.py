@@ -20,7 +20,7 @@ _REAL_TIME = re.compile(r"RT(MIN|MAX)([+-][0-9]{1,2})?")
 
 
 def parse_signal(text: str, default: int = signal.SIGKILL) -> int:
-    """Return a signal's number from "9", "KILL", "SIGKILL", "RTMIN+3", "RTMAX-1" or "". Raises InvalidInput."""
+    """Return a signal's number from "9", "KILL", "SIGKILL", "RTMIN+3", "RTMAX-1" or "". Raise InvalidInput."""
     written = text.strip().upper()
     if not written:
         return default
@@ -43,7 +43,7 @@ def _signal_named(name: str) -> int:
 def kill(container: Container, number: int) -> None:
     """Send a signal, and after SIGKILL wait for the end. A start that hangs is ended by SIGKILL, too.
 
-    Raises Conflict when the container does not run, Unavailable when it survives.
+    Raise Conflict when the container does not run, Unavailable when it survives.
     """
     if number == signal.SIGKILL and end_start(container):
         return
@@ -54,7 +54,7 @@ def kill(container: Container, number: int) -> None:
 
 
 def send(container: Container, number: int) -> None:
-    """Send a signal. Raises Conflict when the container does not run."""
+    """Send a signal. Raise Conflict when the container does not run."""
     if container.state.status == "restarting":
         no_more_restarts(container)
         return
@@ -72,7 +72,7 @@ def stop(container: Container, timeout: int | None = None, stop_signal: str = ""
 
     Return False when it was stopped already. A start that hangs is ended.
 
-    Raises Unavailable when the process survives SIGKILL.
+    Raise Unavailable when the process survives SIGKILL.
     """
     if end_start(container):
         return True
@@ -117,7 +117,7 @@ def end_start(container: Container) -> bool:
 
 
 def end(container: Container) -> None:
-    """Kill the container and wait for its end. Raises Unavailable when it does not come."""
+    """Kill the container and wait for its end. Raise Unavailable when it does not come."""
     ended = container.wait("not-running")
     with suppress(Conflict):
         send(container, signal.SIGKILL)
@@ -125,7 +125,7 @@ def end(container: Container) -> None:
 
 
 def _await(container: Container, ended: Future[WaitResult]) -> None:
-    """Wait for the end of a killed process. Raises Unavailable when it does not come."""
+    """Wait for the end of a killed process. Raise Unavailable when it does not come."""
     try:
         ended.result(KILL_SECONDS)
     except TimeoutError:

@@ -17,9 +17,9 @@ _ALONE = ("host", "none")
 
 
 def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
-    """Changes what `wish` names; gives warnings. The record changes only when the running container took it.
+    """Change what `wish` names; return warnings. The record changes only when the running container took it.
 
-    Raises InvalidInput for limits that cannot be, Conflict for a container that is being removed.
+    Raise InvalidInput for limits that cannot be, Conflict for a container that is being removed.
     """
     with container.lock:
         record = container.record
@@ -57,7 +57,7 @@ def _changed(host: HostConfig, wish: UpdateConfig) -> HostConfig:
 def connect(container: Container, networks: Networks, network: Network, endpoint: EndpointConfig, find: Get) -> None:
     """Join `network`, at once where the container runs, and at every start to come.
 
-    Raises Forbidden where the container is in the network already, Conflict for an address in use, InvalidInput for
+    Raise Forbidden where the container is in the network already, Conflict for an address in use, InvalidInput for
     containers that have another's network or the host's.
     """
     with container.lock:
@@ -75,7 +75,7 @@ def connect(container: Container, networks: Networks, network: Network, endpoint
 
 
 def disconnect(container: Container, networks: Networks, network: Network, find: Get) -> None:
-    """Leave `network` at once, and for good. Raises Conflict where the container is not in it."""
+    """Leave `network` at once, and for good. Raise Conflict where the container is not in it."""
     with container.lock:
         record = container.record
         if network.name not in record.networks:

@@ -33,7 +33,7 @@ class Samplers:
 
     async def watch(self, id: str, read: Read) -> AsyncGenerator[Sample, None]:
         """Yield the newest reading of container `id`, then each further one, until the container is removed. A reader
-        that is slow misses some. Raises what `read` raises."""
+        that is slow misses some. Raise what `read` raises."""
         sampler = self._samplers.get(id)
         if sampler is None:
             sampler = self._samplers[id] = _Sampler(read)

@@ -29,7 +29,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def plain_address(text: str) -> Address:
-    """Return the address that packets reach in the end: an IPv4 address where it is wrapped. Raises ValueError."""
+    """Return the address that packets reach in the end: an IPv4 address where it is wrapped. Raise ValueError."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return address

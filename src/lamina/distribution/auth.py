@@ -69,7 +69,7 @@ def authorize(
     """Answer `challenges`, the best one first. `scopes` are such as `repository:library/x:pull`.
 
     With `offline`, a refresh token is asked for too (login). With `plain`, the token server need not speak TLS, for the
-    registry does not either. Raises Unauthorized where nothing offered can be answered
+    registry does not either. Raise Unauthorized where nothing offered can be answered
     or the token server refuses, Unavailable where the token server does not work.
     """
     offered = {challenge.scheme: challenge for challenge in reversed(list(challenges))}

@@ -34,7 +34,7 @@ def download(
 ) -> None:
     """Fetch what `into` does not have yet of `blob`. Goes on after broken connections as long as bytes keep coming.
 
-    The caller checks the digest. Raises Unavailable when `Retry.attempts` connections in a row brought nothing,
+    The caller checks the digest. Raise Unavailable when `Retry.attempts` connections in a row brought nothing,
     Corrupt where the registry sends more than there should be, Cancelled, and the kinds of `answers`.
     """
     fruitless = 0

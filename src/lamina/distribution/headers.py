@@ -54,7 +54,7 @@ def parse_offsets(header: str | None) -> tuple[int, int] | None:
 def parse_byte_range(header: str, size: int) -> tuple[int, int] | None:
     """Return first and last byte that a `Range: bytes=…` selects from `size` bytes; None where that is nothing.
 
-    Raises ValueError for other units, several ranges and malformed ones, which a server may ignore (RFC 9110, 14.2).
+    Raise ValueError for other units, several ranges and malformed ones, which a server may ignore (RFC 9110, 14.2).
     """
     match = _BYTES.fullmatch(header.strip())
     if match is None or not (match[1] or match[2]):

@@ -23,27 +23,27 @@ class Inspected:
 
     @property
     def digest(self) -> Digest:
-        """The digest of the manifest or index."""
+        """Return the digest of the manifest or index."""
         return self.descriptor.digest
 
     @property
     def media_type(self) -> str:
-        """What kind of document that is."""
+        """Return what kind of document that is."""
         return self.descriptor.media_type
 
     @property
     def size(self) -> int:
-        """Bytes of that document."""
+        """Return bytes of that document."""
         return self.descriptor.size
 
     @property
     def platform_names(self) -> tuple[str, ...]:
-        """What the image runs on: "linux/amd64"."""
+        """Return what the image runs on: "linux/amd64"."""
         return tuple(map(str, self.platforms))
 
 
 def inspect(client: RegistryClient, reference: Reference) -> Inspected:
-    """Ask mirrors, then the registry itself. Raises NotFound and the kinds of `answers`."""
+    """Ask mirrors, then the registry itself. Raise NotFound and the kinds of `answers`."""
     reference = reference.with_default_tag()
     name = reference.digest or reference.tag or ""
     repository, document = client.first(reference, lambda repository: repository.manifest(name))

@@ -37,7 +37,7 @@ class LayerFetch:
     def fetch(self, blob: Descriptor, diff_id: Digest) -> Layer:
         """Return the layer `diff_id`, from the store or from the compressed `blob`, which stays in the store's cache.
 
-        Raises Corrupt where blob or layer are not what their digests say, Cancelled, and the kinds of downloading.
+        Raise Corrupt where blob or layer are not what their digests say, Cancelled, and the kinds of downloading.
         """
         self.limits.check_expanded(blob.size)
         meter = Meter(self.report, blob.digest, blob.size)

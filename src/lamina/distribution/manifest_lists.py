@@ -20,7 +20,7 @@ Source = tuple[Reference, Manifest]  # an image, and where it is
 
 
 def read(reference: Reference, client: RegistryClient) -> Manifest | Index:
-    """Return what `reference` names in its registry. Raises NotFound, Unauthorized, Forbidden, Unavailable."""
+    """Return what `reference` names in its registry. Raise NotFound, Unauthorized, Forbidden, Unavailable."""
     with explain_refusal("Pull", reference):
         return client.repository(reference).manifest(reference.digest or reference.tag or "")
 
@@ -44,7 +44,7 @@ def push_list(
 ) -> None:
     """Push `index` under the tag of `target`, after the images among `sources` that its repository lacks.
 
-    Blobs are mounted where both repositories are in one registry. Raises InvalidInput where the list names what is
+    Blobs are mounted where both repositories are in one registry. Raise InvalidInput where the list names what is
     not among the sources, and the kinds of pull and push.
     """
     digests = {manifest.digest for _, manifest in sources}

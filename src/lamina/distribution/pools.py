@@ -102,7 +102,7 @@ class Pools:
 def tls_context(domain: str, settings: Settings) -> ssl.SSLContext:
     """Return the TLS settings for `domain`: CAs (`*.crt`) and client certificates (`*.cert`, `*.key`) of its certs.d.
 
-    Raises InvalidInput, naming the file, for one that cannot be used.
+    Raise InvalidInput, naming the file, for one that cannot be used.
     """
     context = ssl.create_default_context()
     files = _certificate_files(domain, settings.certificates)

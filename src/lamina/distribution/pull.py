@@ -56,7 +56,7 @@ def pull(
     """Pull the image for `platform` (the host's where None). Only missing layers are fetched, several at once.
 
     Hold a lease of the store around it until something owns the content. A failure leaves nothing half visible, and
-    keeps complete layers and the beginnings of others for the next try. Raises NotFound, Unauthorized, Forbidden,
+    keeps complete layers and the beginnings of others for the next try. Raise NotFound, Unauthorized, Forbidden,
     RateLimited, Unavailable, Corrupt, Unsupported for artifacts that are no images, Cancelled.
     """
     reference = reference.with_default_tag()
@@ -85,7 +85,7 @@ Path = tuple[tuple[Index, ...], Manifest]  # the indexes that lead to a manifest
 
 
 def choose_manifest(repository: Repository, top: Manifest | Index, platform: Platform) -> Path:
-    """Return the image for `platform` below `top`. Raises NotFound."""
+    """Return the image for `platform` below `top`. Raise NotFound."""
     indexes: list[Index] = []
     while isinstance(top, Index):
         indexes.append(top)

@@ -61,7 +61,7 @@ class RegistryClient:
     def first(self, reference: Reference, ask: Callable[[Repository], T]) -> tuple[Repository, T]:
         """Ask mirrors and then the registry itself, and return the first answer with the repository that gave it.
 
-        A mirror is only a helper: whatever it fails with, the registry has the last word. Raises what `ask` raises
+        A mirror is only a helper: whatever it fails with, the registry has the last word. Raise what `ask` raises
         there.
         """
         for endpoint in endpoints(reference.domain, self.settings, for_pull=True):
@@ -84,7 +84,7 @@ class RegistryClient:
     def login(self, domain: str, credentials: Credentials) -> Credentials:
         """Check credentials, and return what to keep: an identity token where the registry issues one.
 
-        Raises Unauthorized where they are not good, Unavailable.
+        Raise Unauthorized where they are not good, Unavailable.
         """
         try:
             return self._login(domain, credentials)

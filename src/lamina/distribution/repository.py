@@ -51,7 +51,7 @@ class Repository:
     def manifest(self, name: str | Digest) -> Manifest | Index:
         """Return the manifest or index with this tag or digest, verified.
 
-        Raises NotFound, Corrupt, and the kinds of `answer_errors`.
+        Raise NotFound, Corrupt, and the kinds of `answer_errors`.
         """
         headers, raw = self.transport.document(
             "GET", self.url("manifests", str(name)), self.pulling, headers={"Accept": ACCEPT}
@@ -119,7 +119,7 @@ class Repository:
         return self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
 
     def small_blob(self, descriptor: Descriptor, limit: int = 8 << 20) -> bytes:
-        """Return a config or the like, verified. Raises Corrupt, InvalidInput above `limit` bytes."""
+        """Return a config or the like, verified. Raise Corrupt, InvalidInput above `limit` bytes."""
         if descriptor.data is not None:
             return descriptor.check(descriptor.data)
         if descriptor.size > limit:
@@ -156,7 +156,7 @@ def names_in_pages(
 def _pages(transport: Transport, url: str, scopes: tuple[str, ...]) -> Iterator[bytes]:
     """Yield the documents of a list that goes on by its Link headers.
 
-    Raises InvalidInput for a list that goes on at another place, or where it was before, TooLarge for one without end.
+    Raise InvalidInput for a list that goes on at another place, or where it was before, TooLarge for one without end.
     """
     base, domain = transport.endpoint.base, transport.endpoint.domain
     page, seen, size = base + url, set[str](), 0

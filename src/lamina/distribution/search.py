@@ -32,7 +32,7 @@ class Found:
 def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
     """Return repositories that match `term`, which may begin with a registry: `registry.example/term`.
 
-    Raises InvalidInput for a limit beyond 1..100, and the kinds of `answers`.
+    Raise InvalidInput for a limit beyond 1..100, and the kinds of `answers`.
     """
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidInput(f"The limit {limit} is not between 1 and {MAX_RESULTS}")

@@ -70,7 +70,7 @@ class Tail:
             self._changed.notify_all()
 
     def wait(self, beyond: int, restarts: int | None = None) -> int:
-        """Return the size, once it is above `beyond` or final. Raises what `fail` got, BegunAnew after a restart."""
+        """Return the size, once it is above `beyond` or final. Raise what `fail` got, BegunAnew after a restart."""
         with self._changed:
             while True:
                 if restarts is not None and restarts != self._restarts:

@@ -147,7 +147,7 @@ class Transport:
     def resolve(self, target: str, source: str = "") -> str:
         """Return the URL to which an answer from `source` (the endpoint where empty) points: an upload, a further page.
 
-        Raises InvalidInput for what is no HTTP URL, and for one that leaves TLS. Only where the registry's own host is
+        Raise InvalidInput for what is no HTTP URL, and for one that leaves TLS. Only where the registry's own host is
         named without TLS is TLS kept: such a registry does not know that a proxy in front of it speaks it.
         """
         try:
@@ -256,7 +256,7 @@ def _ask(endpoint: Endpoint, pools: Pools, settings: Settings, request: TokenReq
 
 
 def read(answer: Answer, limit: int = MAX_BODY) -> bytes:
-    """Return the whole body, and give the connection back to its pool. Raises InvalidInput above `limit` bytes.
+    """Return the whole body, and give the connection back to its pool. Raise InvalidInput above `limit` bytes.
 
     Raises urllib3's errors where the connection breaks.
     """

@@ -46,7 +46,7 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
 def upload(repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> Digest:
     """Send `source`, and return its digest. Goes on after broken connections; starts over where the session is lost.
 
-    Raises Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
+    Raise Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
     """
     session = _Session(repository, source, progress, cancellation)
     fruitless = 0

@@ -19,7 +19,7 @@ from lamina.formats.matching import compile_match
 
 
 def clean(path: str) -> str:
-    """Go's `path.Clean`: the shortest equal path; "" becomes "."."""
+    """Return Go's `path.Clean`: the shortest equal path; "" becomes "."."""
     cleaned = posixpath.normpath(path)
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 

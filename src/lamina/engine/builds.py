@@ -100,16 +100,16 @@ class Builds:
         return from_directory(Path(context), request.dockerfile)
 
     def remote_context(self, url: str, dockerfile: str = "", *, cancellation: Cancellation = NEVER) -> BuildContext:
-        """The context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.
+        """Return the context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.
 
-        Raises InvalidInput, NotFound, Unavailable, Cancelled.
+        Raise InvalidInput, NotFound, Unavailable, Cancelled.
         """
         return from_remote(url, self._temporary, dockerfile, cancellation)
 
     def archive_context(
         self, archive: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER
     ) -> BuildContext:
-        """Return the context in a tar, compressed or not. The caller closes it. Raises InvalidInput, Cancelled."""
+        """Return the context in a tar, compressed or not. The caller closes it. Raise InvalidInput, Cancelled."""
         return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
 
     def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
@@ -127,19 +127,19 @@ class Builds:
         return Pruned((*content.digests, *caches.digests), content.bytes + caches.bytes)
 
     def forget_lost(self) -> None:
-        """Forgets steps whose image is gone."""
+        """Forget steps whose image is gone."""
         forget_lost(self._rooms.store)
 
     def sweep_files(self) -> None:
-        """Removes the files that builds of an engine which died left, but for those of RUN steps."""
+        """Remove the files that builds of an engine which died left, but for those of RUN steps."""
         sweep_files(self._temporary)
 
     def sweep(self) -> None:
-        """Ends the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""
+        """End the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""
         sweep(self._rooms.runtime, self._temporary)
 
     def _runner(self) -> ContainerRunner:
-        """What runs the RUN steps of builds; a step without a network does not open the networks."""
+        """Return what runs the RUN steps of builds; a step without a network does not open the networks."""
         rooms = self._rooms
         return ContainerRunner(rooms.snapshots, rooms, self._defaults, self._temporary, self._mounts)
 
@@ -152,7 +152,7 @@ class Builds:
         report: Report,
         cancellation: Cancellation,
     ) -> Image:
-        """The image behind a name in a FROM: from here unless `pull` says otherwise, else from its registry."""
+        """Return the image behind a name in a FROM: from here unless `pull` says otherwise, else from its registry."""
         here = None if pull else self._rooms.images.find(name)
         if here is not None and (platform is None or here.platform.matches(platform)):
             return here

@@ -150,22 +150,22 @@ class Engine:
 
     @property
     def containers(self) -> Containers:
-        """The containers, with those that outlived an earlier engine. Needs root."""
+        """Return the containers, with those that outlived an earlier engine. Needs root."""
         return self._containers()
 
     @property
     def networks(self) -> Networks:
-        """The networks. Needs root."""
+        """Return the networks. Needs root."""
         return self._networks()
 
     @property
     def snapshots(self) -> Driver:
-        """The driver of snapshots."""
+        """Return the driver of snapshots."""
         return self._snapshots()
 
     @property
     def runtime(self) -> Runtime:
-        """The OCI runtime. Raises Unavailable where none is installed."""
+        """Return the OCI runtime. Raise Unavailable where none is installed."""
         return self._runtime()
 
     def version(self) -> str:
@@ -184,7 +184,7 @@ class Engine:
 
     @cached_property
     def _identity(self) -> str:
-        """A name for this data root, made once."""
+        """Return a name for this data root, made once."""
         with self.store.transaction() as change:
             identity = change.get(_ENGINE, "id")
             if identity is None:

@@ -63,7 +63,8 @@ class Info:
 
 
 def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, states: Sequence[str]) -> Info:
-    """What an engine is at this moment; `states` are those of all its containers. Opens the rooms that need root."""
+    """Return what an engine is at this moment; `states` are those of all its containers. Opens the rooms that need
+    root."""
     runtime, (version, commit), lacking = _runtime(rooms, settings)
     found = controllers()
     return Info(
@@ -92,7 +93,8 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
 
 
 def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, tuple[str, str], tuple[str, ...]]:
-    """The OCI runtime's name, its version and commit, and a warning where there is none: images can be had anyway."""
+    """Return the OCI runtime's name, its version and commit, and a warning where there is none: images can be had
+    anyway."""
     try:
         program = rooms.runtime.program
     except Unavailable as error:
@@ -117,7 +119,7 @@ def machine(apparmor: AppArmor) -> Machine:
 
 
 def controllers() -> frozenset[str]:
-    """Names of the cgroup controllers that are enabled."""
+    """Return names of the cgroup controllers that are enabled."""
     unified = Path("/sys/fs/cgroup/cgroup.controllers")
     if unified.exists():
         return frozenset(unified.read_text().split())
@@ -126,7 +128,7 @@ def controllers() -> frozenset[str]:
 
 
 def missing(found: frozenset[str]) -> tuple[str, ...]:
-    """Warnings about limits that cannot be kept here, in Docker's words."""
+    """Return warnings about limits that cannot be kept here, in Docker's words."""
     wanted = {"memory": "memory limit", "cpu": "cpu cfs quota", "cpuset": "cpuset", "pids": "pids limit"}
     return tuple(f"WARNING: No {what} support" for name, what in wanted.items() if name not in found)
 

@@ -58,7 +58,7 @@ class Registries:
 
         With `all_platforms` the images for other platforms than `platform` (this machine's) come as well, after it,
         each under the digest of its manifest; where none is for `platform`, the first one gets the name.
-        Raises NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
+        Raise NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
         """
         name = Reference.parse(reference)
         asked = Platform.parse(platform) if platform else None
@@ -80,7 +80,7 @@ class Registries:
             return images
 
     def _enter(self, reference: Reference, found: Sequence[PulledImage], report: Report) -> list[Image]:
-        """Makes images of what was pulled; the first one gets the name."""
+        """Make images of what was pulled; the first one gets the name."""
         before = self._images.find(str(reference))
         first, *others = found
         named = [(first, _names(reference, first))]
@@ -106,7 +106,7 @@ class Registries:
     ) -> None:
         """Send the image that `reference` names, or with `all_tags` every tag of the repository.
 
-        Raises NotFound for a name that is not here, and what the registry answers, Cancelled.
+        Raise NotFound for a name that is not here, and what the registry answers, Cancelled.
         """
         asked = Reference.parse(reference)
         names = self._tags_of(asked) if all_tags else [asked.with_default_tag()]
@@ -147,7 +147,7 @@ class Registries:
     ) -> Image:
         """Make an image of the tar behind an address, as `Images.import_tar` does.
 
-        Raises NotFound, Unavailable, Cancelled, and what `import_tar` raises.
+        Raise NotFound, Unavailable, Cancelled, and what `import_tar` raises.
         """
         report(Status(f"Downloading from {url}"))
         try:
@@ -198,7 +198,7 @@ class Registries:
     def _client(
         self, reference: Reference, credentials: Credentials | None, verb: str, cancellation: Cancellation = NEVER
     ) -> Iterator[RegistryClient]:
-        """A client that shows `credentials` to the reference's own registry only, never to a mirror.
+        """Provide a client that shows `credentials` to the reference's own registry only, never to a mirror.
 
         A registry that cannot be reached is told with what it was to do.
         """
@@ -214,7 +214,7 @@ class Registries:
 
 
 def _key(server: str) -> str:
-    """Under which a client names the registry. Raises InvalidInput for what is no address."""
+    """Under which a client names the registry. Raise InvalidInput for what is no address."""
     try:
         key = registry_key(server)
         if urlsplit(f"//{key}").port == 0:
@@ -225,19 +225,19 @@ def _key(server: str) -> str:
 
 
 def credentials_for(reference: Reference, known: Mapping[str, Credentials]) -> Credentials | None:
-    """Those of the reference's registry, among several by registry as `X-Registry-Config` names them."""
+    """Return those of the reference's registry, among several by registry as `X-Registry-Config` names them."""
     wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
     return next((found for name, found in known.items() if registry_key(name) == wanted), None)
 
 
 def _first_for(platform: Platform, found: Sequence[PulledImage]) -> list[PulledImage]:
-    """The one that suits `platform` best, then the others in their order."""
+    """Return the one that suits `platform` best, then the others in their order."""
     position = choose(platform, [one.config.platform for one in found]) or 0
     return [found[position], *found[:position], *found[position + 1 :]]
 
 
 def _names(reference: Reference, pulled: PulledImage) -> list[Reference]:
-    """The name that was asked for, and the digest under which the registry has it."""
+    """Return the name that was asked for, and the digest under which the registry has it."""
     top = pulled.index or pulled.manifest
     digest = _by_digest(reference, top.digest)
     return [digest] if reference.tag is None else [reference if reference.digest is None else digest, digest]

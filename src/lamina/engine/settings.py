@@ -36,7 +36,7 @@ class EngineSettings:
     containers: Defaults = field(default_factory=Defaults)
 
     def registries(self) -> RegistrySettings:
-        """The part that the registry client takes, with the proxies of the environment."""
+        """Return the part that the registry client takes, with the proxies of the environment."""
         mirrors = {DEFAULT_DOMAIN: self.registry_mirrors} if self.registry_mirrors else {}
         return RegistrySettings(
             mirrors=mirrors,
@@ -48,7 +48,7 @@ class EngineSettings:
 
 
 def default_exec_root(root: Path) -> Path:
-    """Where an engine keeps what does not outlive a reboot: below /run for root, beside the data for others."""
+    """Return where an engine keeps what does not outlive a reboot: below /run for root, beside the data for others."""
     if os.geteuid() == 0:
         return Path("/run") / f"lamina-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
     return root / "run"

@@ -115,7 +115,7 @@ class ImageConfig:
 
     @property
     def platform(self) -> Platform:
-        """What the image runs on, as written."""
+        """Return what the image runs on, as written."""
         return Platform(self.os, self.architecture, self.variant, self.os_version, self.os_features)
 
     def replace(self, **changes: Any) -> ImageConfig:

@@ -41,17 +41,17 @@ class Digest(str):
 
     @property
     def algorithm(self) -> str:
-        """The name of the algorithm."""
+        """Return the name of the algorithm."""
         return self.partition(":")[0]
 
     @property
     def encoded(self) -> str:
-        """The hash, in hex."""
+        """Return the hash, in hex."""
         return self.partition(":")[2]
 
     @property
     def short(self) -> str:
-        """The first 12 hex digits, as Docker shows IDs."""
+        """Return the first 12 hex digits, as Docker shows IDs."""
         return self.encoded[:12]
 
     def hasher(self) -> _Hash:

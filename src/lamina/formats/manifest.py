@@ -65,7 +65,7 @@ class Envelope:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What an index or a registry says of this document."""
+        """Return what an index or a registry says of this document."""
         return Descriptor(self.media_type, self.digest, len(self.raw), artifact_type=self.artifact_type)
 
 
@@ -157,7 +157,7 @@ class Index(Envelope):
 
     @property
     def images(self) -> tuple[Descriptor, ...]:
-        """The entries that are images, without BuildKit's attestations."""
+        """Return the entries that are images, without BuildKit's attestations."""
         return tuple(entry for entry in self.manifests if ATTESTATION not in entry.annotations)
 
     def select(self, platform: Platform) -> Descriptor:
@@ -215,7 +215,7 @@ class Manifest(Envelope):
 
     @property
     def is_image(self) -> bool:
-        """Whether this is a container image, and not an artifact of another kind."""
+        """Return whether this is a container image, and not an artifact of another kind."""
         return self.config.media_type in CONFIGS and all(is_layer(x.media_type) for x in self.layers)
 
 

@@ -91,7 +91,7 @@ class Reference:
 
     @property
     def familiar_name(self) -> str:
-        """The shortest name that means this one: `alpine`."""
+        """Return the shortest name that means this one: `alpine`."""
         if self.domain != DEFAULT_DOMAIN:
             return self.name
         short = self.path.removeprefix(OFFICIAL)

@@ -42,7 +42,7 @@ class Image:
 
     @property
     def id(self) -> Digest:
-        """The digest of the config: the image's ID."""
+        """Return the digest of the config: the image's ID."""
         return self.config.digest
 
     @property
@@ -52,37 +52,38 @@ class Image:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Names with the digest of a manifest it was pulled or pushed as."""
+        """Return names with the digest of a manifest it was pulled or pushed as."""
         return tuple(name.familiar() for name in self.digest_references)
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
-        """Digests of its layers from the bottom up."""
+        """Return digests of its layers from the bottom up."""
         return tuple(self.config.diff_ids)
 
     @property
     def run_config(self) -> RunConfig:
-        """What it runs by default."""
+        """Return what it runs by default."""
         return self.config.config
 
     @property
     def author(self) -> str:
-        """Who made it."""
+        """Return who made it."""
         return self.config.author or ""
 
     @property
     def architecture(self) -> str:
-        """The machine it runs on, in Go's words ("amd64")."""
+        """Return the machine it runs on, in Go's words ("amd64")."""
         return self.config.architecture
 
     @property
     def os(self) -> str:
-        """The system it runs on."""
+        """Return the system it runs on."""
         return self.config.os
 
     @property
     def size(self) -> int:
-        """Bytes of the files in all layers, as Docker counts: a file that a later layer replaces counts twice."""
+        """Return bytes of the files in all layers, as Docker counts: a file that a later layer replaces counts
+        twice."""
         return sum(self.layer_sizes)
 
     @property
@@ -92,7 +93,8 @@ class Image:
 
     @property
     def dated_ns(self) -> int:
-        """What order, age and filters go by, nanoseconds: `created`, but for images built here not before they were.
+        """Return what order, age and filters go by, nanoseconds: `created`, but for images built here not before they
+        were.
 
         A build writes the time of its newest input, which may be years ago.
         """
@@ -100,17 +102,17 @@ class Image:
 
     @property
     def platform(self) -> Platform:
-        """What it runs on."""
+        """Return what it runs on."""
         return self.config.platform
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The config's labels."""
+        """Return the config's labels."""
         return self.config.config.labels
 
     @property
     def comment(self) -> str:
-        """The config's comment, else that of its last step."""
+        """Return the config's comment, else that of its last step."""
         written = self.config.document.get("comment")
         if isinstance(written, str) and written:
             return written

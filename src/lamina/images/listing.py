@@ -84,7 +84,7 @@ class ListedImage:
 
     @property
     def id(self) -> Digest:
-        """The image's ID."""
+        """Return the image's ID."""
         return self.image.id
 
     @property
@@ -104,12 +104,12 @@ class ListedImage:
 
     @property
     def size(self) -> int:
-        """Bytes of all its layers."""
+        """Return bytes of all its layers."""
         return self.image.size
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The image's labels."""
+        """Return the image's labels."""
         return self.image.labels
 
 
@@ -178,7 +178,7 @@ def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, i
 def _names(
     image: Image, filters: ImageFilters, all_images: bool, has_children: bool
 ) -> tuple[tuple[Reference, ...], tuple[Reference, ...]] | None:
-    """The names to show, or None when the image is not to be shown."""
+    """Return the names to show, or None when the image is not to be shown."""
     tags, digests = _matching(image.references, filters), _matching(image.digest_references, filters)
     if filters.dangling:
         return None if has_children or tags else (tags, digests)

@@ -31,7 +31,7 @@ class Untagged:
 
     @property
     def untagged(self) -> str:
-        """The name."""
+        """Return the name."""
         return self.reference
 
     @property
@@ -56,7 +56,7 @@ class Deleted:
 
     @property
     def deleted(self) -> str:
-        """The digest."""
+        """Return the digest."""
         return str(self.digest)
 
 

@@ -142,7 +142,8 @@ def read_xattrs(file: int | str) -> dict[str, bytes]:
 
 
 def own_xattrs(xattrs: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Attributes of an upper directory as the container sees them: without overlayfs's own, nested ones unescaped."""
+    """Return attributes of an upper directory as the container sees them: without overlayfs's own, nested ones
+    unescaped."""
     named = ((None if name.startswith("user.overlay.") else unescape(name), value) for name, value in xattrs.items())
     return {name: value for name, value in named if name is not None}
 

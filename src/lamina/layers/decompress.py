@@ -193,7 +193,7 @@ class FrameWalker:
 
     @property
     def at_end_of_frame(self) -> bool:
-        """True when the bytes so far are whole frames."""
+        """Return True when the bytes so far are whole frames."""
         return self._step == self._magic and not self._pending and not self._skip
 
     def feed(self, data: bytes) -> None:

@@ -100,12 +100,13 @@ class Entry:
 
     @property
     def stored_size(self) -> int:
-        """Bytes that the data takes in the tar: `size` without the holes."""
+        """Return bytes that the data takes in the tar: `size` without the holes."""
         return self.size if self.sparse is None else sum(length for _, length in self.sparse)
 
     @property
     def told_size(self) -> int:
-        """Bytes that stat(2) tells of it, which Docker adds up to the size of a layer: a symlink has those of its text,
+        """Return bytes that stat(2) tells of it, which Docker adds up to the size of a layer: a symlink has those of
+        its text,
         another name of a file has none."""
         return len(os.fsencode(self.target)) if self.type is EntryType.SYMLINK else self.size
 

@@ -35,7 +35,7 @@ class Placer:
         self.privileged = os.geteuid() == 0
 
     def owner_of(self, entry: Entry) -> tuple[int, int]:
-        """Who shall own the file: -1 where it stays as it is."""
+        """Return who shall own the file: -1 where it stays as it is."""
         return (-1, -1) if not self._own else self._owner or (entry.uid, entry.gid)
 
     def file(self, parent: int, name: str, entry: Entry, xattrs: Mapping[str, bytes], data: MemberData) -> None:

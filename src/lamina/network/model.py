@@ -29,7 +29,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def predefined(self) -> bool:
-        """Whether it is there from the start, and cannot be removed."""
+        """Return whether it is there from the start, and cannot be removed."""
         return self.name in PREDEFINED
 
 

@@ -56,7 +56,7 @@ def ls(config: Config) -> list[ListedRepository]:
 
 
 def ls_tags(config: Config, repository: str) -> list[ListedTag]:
-    """Return a repository's tags with what they name. Raises NotFound."""
+    """Return a repository's tags with what they name. Raise NotFound."""
 
     async def work(registry: Registry) -> list[ListedTag]:
         tags = await registry.database.read(inventory.tags, repository)
@@ -83,7 +83,7 @@ def verify(config: Config, report: Callable[[StoredBlob], None] = ignore) -> Ver
 
 
 def undelete(config: Config, repository: str, digest: Digest) -> list[str]:
-    """Bring back a deleted manifest within its grace period, and return the tags that came back. Raises NotFound."""
+    """Bring back a deleted manifest within its grace period, and return the tags that came back. Raise NotFound."""
 
     async def work(registry: Registry) -> list[str]:
         brought = await registry.database.write(manifests.undelete, repository, str(digest), registry.now())

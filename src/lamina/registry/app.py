@@ -99,7 +99,7 @@ class App:
             self._guard.check_host(request.headers)
 
     async def _admit(self, request: web.BaseRequest, target: Target, route: Route) -> Identity:
-        """Return who asks, if they may do this. Raises Unauthorized, Forbidden, Unsupported."""
+        """Return who asks, if they may do this. Raise Unauthorized, Forbidden, Unsupported."""
         gate = self._registry.gate
         scope = _scope(target, route, request.method)
         try:

@@ -71,11 +71,11 @@ class Call:
         return self.request.rel_url.query.get(name)
 
     def digest(self) -> Digest:
-        """Return the last part of the path as a digest. Raises InvalidInput."""
+        """Return the last part of the path as a digest. Raise InvalidInput."""
         return parse_digest(self.target.reference)
 
     def reference(self) -> Digest | str:
-        """Return the last part of the path as a digest or a tag. Raises InvalidInput."""
+        """Return the last part of the path as a digest or a tag. Raise InvalidInput."""
         text = self.target.reference
         if ":" in text:
             return parse_digest(text)
@@ -84,7 +84,7 @@ class Call:
         return text
 
     def number(self, name: str) -> int | None:
-        """Return a query parameter that must be a natural number. Raises InvalidInput."""
+        """Return a query parameter that must be a natural number. Raise InvalidInput."""
         text = self.query(name)
         if text is None:
             return None
@@ -93,7 +93,7 @@ class Call:
         return int(text)
 
     def chunk_start(self) -> int | None:
-        """Return where the body belongs by its Content-Range, which must fit its length. Raises RangeInvalid."""
+        """Return where the body belongs by its Content-Range, which must fit its length. Raise RangeInvalid."""
         header = self.request.headers.get("Content-Range")
         if header is None:
             return None
@@ -106,7 +106,7 @@ class Call:
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body, piece by piece.
 
-        Raises TimeoutError where the client goes silent or dawdles, ConnectionError where it goes away.
+        Raise TimeoutError where the client goes silent or dawdles, ConnectionError where it goes away.
         """
         content = self.request.content
         if (self.request.content_length or AT_ONCE) >= AT_ONCE:
@@ -129,7 +129,7 @@ class Call:
             yield piece
 
     async def whole(self, limit: int) -> bytes:
-        """Return the whole body. Raises TooLarge beyond `limit` bytes."""
+        """Return the whole body. Raise TooLarge beyond `limit` bytes."""
         if (self.request.content_length or 0) > limit:
             raise _too_large(limit)
         pieces, size = [], 0
@@ -142,7 +142,7 @@ class Call:
 
 
 def parse_digest(text: str) -> Digest:
-    """Return a digest from a URL. Raises InvalidInput with the specification's code."""
+    """Return a digest from a URL. Raise InvalidInput with the specification's code."""
     try:
         return Digest.parse(text)
     except InvalidInput as error:
@@ -150,7 +150,7 @@ def parse_digest(text: str) -> Digest:
 
 
 def parse_name(text: str) -> str:
-    """Return a repository's name from a URL. Raises InvalidInput with the specification's code."""
+    """Return a repository's name from a URL. Raise InvalidInput with the specification's code."""
     if not is_path(text):
         raise InvalidInput(f"{text[:100]!r} is not the name of a repository", code=faults.NAME_INVALID)
     return text

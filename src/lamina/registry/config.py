@@ -138,7 +138,7 @@ class Config(Struct, frozen=True):
 
 
 def load(path: Path) -> Config:
-    """Read a configuration. Raises InvalidInput that names the file and the key."""
+    """Read a configuration. Raise InvalidInput that names the file and the key."""
     try:
         return parse(tomllib.loads(path.read_text()), str(path))
     except OSError as error:

@@ -30,7 +30,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
 async def open_hooks(config: Config, closing: AsyncExitStack) -> Notify:
-    """Start a sender for each hook; `closing` stops them. Raises InvalidInput for a secret that cannot be read."""
+    """Start a sender for each hook; `closing` stops them. Raise InvalidInput for a secret that cannot be read."""
     if not config.hooks:
         return ignore
     session = await closing.enter_async_context(aiohttp.ClientSession(timeout=_TIMEOUT))

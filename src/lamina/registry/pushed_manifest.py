@@ -29,7 +29,7 @@ class NewManifest:
 
 
 def describe(raw: bytes, content_type: str | None, expected: Digest | None, sparse: str) -> NewManifest:
-    """Check a pushed manifest, and note all that is asked about it later. Raises InvalidInput."""
+    """Check a pushed manifest, and note all that is asked about it later. Raise InvalidInput."""
     algorithm = expected.algorithm if expected else DEFAULT
     try:
         parsed = parse_manifest(raw, content_type, algorithm=algorithm)

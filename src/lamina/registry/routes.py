@@ -61,7 +61,7 @@ ROUTES: dict[tuple[Kind, str], Route] = {
 
 
 def parse_path(path: str) -> Target:
-    """Return what a decoded URL path points at. Raises NotFound for no part of the API, InvalidInput for a bad name."""
+    """Return what a decoded URL path points at. Raise NotFound for no part of the API, InvalidInput for a bad name."""
     if path in ("/v2/", "/v2"):
         return Target(Kind.BASE)
     if path == "/v2/_catalog":

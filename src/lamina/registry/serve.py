@@ -44,7 +44,7 @@ def serve(config: Config, ready: Callable[[str], None] | None = None) -> None:
 
     `ready` gets the address, such as `127.0.0.1:5000`, once requests are taken.
 
-    Raises InvalidInput for a configuration that does not hold together, Unavailable where the address cannot be had.
+    Raise InvalidInput for a configuration that does not hold together, Unavailable where the address cannot be had.
     """
     make_private_by_default()
     asyncio.run(_serve(config, ready or ignore))
@@ -88,7 +88,7 @@ async def assemble(config: Config, parts: AsyncExitStack) -> Registry:
 
 
 def _gate(config: Config) -> tuple[Gate, TokenEndpoint | None]:
-    """Return the gate, and the token endpoint where tokens are asked for. Raises InvalidInput for what does not fit."""
+    """Return the gate, and the token endpoint where tokens are asked for. Raise InvalidInput for what does not fit."""
     auth = config.auth
     if auth.htpasswd is None:
         if auth.grants or auth.mode == "token":
@@ -126,7 +126,7 @@ def _root(config: Config) -> Path:
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """Return the TLS settings of the listening socket. Raises InvalidInput for files that cannot be used."""
+    """Return the TLS settings of the listening socket. Raise InvalidInput for files that cannot be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(tls.certificate, tls.key)

@@ -68,7 +68,7 @@ PAGES: dict[str, tuple[Page, tuple[str, ...]]] = {
 
 
 async def serve_page(registry: Registry, request: web.BaseRequest, path: str) -> web.StreamResponse:
-    """Serve the page at `path`, one of PAGES. Raises Unsupported for a method it does not have."""
+    """Serve the page at `path`, one of PAGES. Raise Unsupported for a method it does not have."""
     page, methods = PAGES[path]
     if request.method not in methods:
         raise Unsupported(f"{request.method} is not possible here", headers={"Allow": ", ".join(methods)})

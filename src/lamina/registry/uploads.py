@@ -28,7 +28,7 @@ async def append(
 ) -> int:
     """Add the request's body to an upload, and return the upload's size in bytes.
 
-    Raises NoSpace for a body that passes `quota`, and drops the upload then: nobody could finish it. Raises what
+    Raise NoSpace for a body that passes `quota`, and drops the upload then: nobody could finish it. Raise what
     `Storage.append` raises, too.
     """
     if quota is None:
@@ -115,7 +115,7 @@ async def keep(
 ) -> None:
     """Verify an upload, and make it a blob of the repository that survives a crash.
 
-    `now` is in seconds since the epoch, `quota` in bytes. Raises NotFound where the upload was cancelled, expired or
+    `now` is in seconds since the epoch, `quota` in bytes. Raise NotFound where the upload was cancelled, expired or
     finished by someone else, RangeInvalid where it grew meanwhile, InvalidInput where it does not have the digest,
     NoSpace beyond the quota; the last two end the upload.
     """

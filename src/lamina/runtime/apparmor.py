@@ -62,12 +62,12 @@ class AppArmor:
 
     @property
     def enabled(self) -> bool:
-        """Whether the kernel confines by profiles, and tells which ones it has."""
+        """Return whether the kernel confines by profiles, and tells which ones it has."""
         return self._read("sys/module/apparmor/parameters/enabled").startswith("Y") and self._profiles.exists()
 
     @property
     def in_force(self) -> bool:
-        """Whether containers are confined by the default profile."""
+        """Return whether containers are confined by the default profile."""
         return self.enabled and (self._parser is not None or DEFAULT in self.loaded())
 
     def loaded(self) -> frozenset[str]:

@@ -80,12 +80,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process id in the host's namespace; 0 before the start and after the end."""
+        """Return the process id in the host's namespace; 0 before the start and after the end."""
         return self._pid if self._status is None else 0
 
     @property
     def status(self) -> ExitStatus | None:
-        """How it ended, or None while it has not."""
+        """Return how it ended, or None while it has not."""
         return self._status
 
     def watch(self) -> None:

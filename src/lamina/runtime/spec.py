@@ -72,7 +72,7 @@ class TmpfsMount:
 
     @property
     def all_options(self) -> tuple[str, ...]:
-        """The options with those that are not undone by them."""
+        """Return the options with those that are not undone by them."""
         options = dict.fromkeys(("noexec", "nosuid", "nodev", *self.options))
         for word in ("exec", "suid", "dev"):
             if word in options:

@@ -160,7 +160,7 @@ class TaskHost:
 
     @property
     def program(self) -> Program:
-        """The runtime program in use, chosen at first need. Raise Unavailable when none works."""
+        """Return the runtime program in use, chosen at first need. Raise Unavailable when none works."""
         with self._lock:
             if self._program is None:
                 self._program = choose_program(self._binary, self.layout, self.spawner, self._scratch)

@@ -94,12 +94,12 @@ class SandboxSpec:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What is run: the entrypoint, then the command."""
+        """Return what is run: the entrypoint, then the command."""
         return (*(self.config.entrypoint or ()), *(self.config.cmd or ()))
 
     @property
     def has_networks(self) -> bool:
-        """Whether it is in networks at all, and not in the host's or another sandbox's namespace."""
+        """Return whether it is in networks at all, and not in the host's or another sandbox's namespace."""
         mode = self.host.network_mode
         return not (mode in ("host", "none") or mode.startswith("container:") or self.config.network_disabled)
 

@@ -42,22 +42,22 @@ class Snapshot(Protocol):
 
     @property
     def key(self) -> str:
-        """The caller's name for it."""
+        """Return the caller's name for it."""
         ...
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """What it stands on, the bottom one first."""
+        """Return what it stands on, the bottom one first."""
         ...
 
     @property
     def writable(self) -> bool:
-        """Whether it takes changes."""
+        """Return whether it takes changes."""
         ...
 
     @property
     def directories(self) -> GraphDirectories:
-        """Where it is on disk."""
+        """Return where it is on disk."""
         ...
 
     def mount(self) -> Path:
@@ -100,7 +100,7 @@ class Driver(Protocol):
 
     @property
     def name(self) -> str:
-        """erofs, overlay or copy."""
+        """Return the driver's name: erofs, overlay or copy."""
         ...
 
     @property

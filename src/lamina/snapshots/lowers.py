@@ -26,7 +26,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """A name for the directory: the same layers give the same one."""
+        """Return a name for the directory: the same layers give the same one."""
         if len(self.layers) == 1:
             return self.layers[0].diff_id.encoded
         return _digest(tuple(layer.diff_id.encoded for layer in self.layers))
@@ -56,12 +56,12 @@ class Lowers(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of the driver that uses it."""
+        """Return the name of the driver that uses it."""
         ...
 
     @property
     def separate(self) -> bool:
-        """Whether each group is a file system of its own."""
+        """Return whether each group is a file system of its own."""
         ...
 
     def path(self, group: Group) -> Path:

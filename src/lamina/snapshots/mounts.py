@@ -138,7 +138,7 @@ class Overlay:
 
     @property
     def fixed(self) -> tuple[tuple[str, str | None], ...]:
-        """The options besides the directories; those with None are flags."""
+        """Return the options besides the directories; those with None are flags."""
         fixed = (*_FIXED, ("xino", "on" if self.xino else "off"))
         return (*fixed, ("volatile", None)) if self.volatile else fixed
 

@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def database(self) -> Path:
-        """The metadata (SQLite)."""
+        """Return the metadata (SQLite)."""
         return self.root / "metadata.db"
 
     @property

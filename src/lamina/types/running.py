@@ -42,7 +42,7 @@ class RunsContainers:
             print(done.exit_code, done.stdout.decode())
 
         `timeout`, in seconds, kills the container, and what it wrote until then is returned. With a terminal
-        (`config.tty`) everything is in `stdout`. Raises what `create` and `start` raise, and Cancelled.
+        (`config.tty`) everything is in `stdout`. Raise what `create` and `start` raise, and Cancelled.
         """
         from msgspec.structs import replace
 

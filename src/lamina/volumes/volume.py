@@ -45,12 +45,12 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def driver(self) -> str:
-        """Who keeps it: always "local"."""
+        """Return who keeps it: always "local"."""
         return "local"
 
     @property
     def anonymous(self) -> bool:
-        """Whether its name was made up, so that it goes with its container."""
+        """Return whether its name was made up, so that it goes with its container."""
         return ANONYMOUS_LABEL in self.labels
 
 

@@ -104,7 +104,7 @@ class Placing:
             )
 
     def _dress(self, path: str, source: Entry) -> None:
-        """The made destination belongs to the owner; its mode is 0755 unless --chmod says otherwise."""
+        """Give the new destination to the owner, with mode 0755 unless --chmod says otherwise."""
         owner = self.owner or Owner()
         mode = 0o755 if self.chmod is None else self.chmod.apply(source.mode, True)
         self.draft.put(Planned(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
@@ -128,7 +128,7 @@ class Placing:
             yield node
 
     def _with_parents(self, source: Source) -> None:
-        """--parents: the path behind the pivot is made again below the destination, directories with their modes."""
+        """Make the path behind the pivot again below the destination, directories with their modes (--parents)."""
         base = self.draft.resolve(self.destination)
         self.draft.make_directories(base)
         names = source.pivot.split("/")

@@ -29,7 +29,7 @@ def store_options(function: FC) -> FC:
 
 
 def _config(config_file: str, root: str, listen: str = "") -> Config:
-    """Return the settings. Raises Unsupported where the registry is not installed."""
+    """Return the settings. Raise Unsupported where the registry is not installed."""
     from msgspec.structs import replace
 
     try:

@@ -145,7 +145,7 @@ class Call:
 
     async def json(self, type: type[T]) -> T:
         """Return the body, decoded. An empty one and null are an empty object, and members that are null count as left
-        out, as for Go's decoder. Raises InvalidInput for what is no JSON, or is not called JSON."""
+        out, as for Go's decoder. Raise InvalidInput for what is no JSON, or is not called JSON."""
         raw = await self.body()
         _check_type(self.request.headers.get("Content-Type", ""), empty=not raw)
         raw = b"" if raw.strip() == b"null" else raw

@@ -54,7 +54,7 @@ class Handler(web.RequestHandler):
         self._slot = Slot()
 
     def enter(self, gate: Gate) -> None:
-        """Count this connection until it is lost. Raises Unavailable when there are too many."""
+        """Count this connection until it is lost. Raise Unavailable when there are too many."""
         self._slot = gate.enter()
 
     def connection_lost(self, exc: BaseException | None) -> None:

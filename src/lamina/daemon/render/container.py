@@ -69,7 +69,7 @@ def inspect(item: ContainerDetails) -> dict[str, Any]:
 
 
 def listed(item: ContainerSummary) -> dict[str, Any]:
-    """One container of `GET /containers/json`."""
+    """Return one container of `GET /containers/json`."""
     return {
         "Id": item.id,
         "Names": [f"/{item.name}"],
@@ -126,7 +126,7 @@ def changes(items: Iterable[PathChange]) -> list[dict[str, Any]]:
 
 
 def path_stat(item: PathStat) -> dict[str, Any]:
-    """The header of `/containers/{id}/archive`."""
+    """Return the header of `/containers/{id}/archive`."""
     return {
         "name": item.name,
         "size": item.size,
@@ -191,7 +191,7 @@ def _graph_driver(item: ContainerDetails) -> dict[str, Any]:
 
 
 def _network_settings(item: ContainerDetails) -> dict[str, Any]:
-    """NetworkSettings; the flat members show the default bridge's endpoint, as they always did."""
+    """Return NetworkSettings. The flat members show the default bridge's endpoint, as they always did."""
     bridge = item.networks.get("bridge")
     return {
         "Bridge": "",

@@ -16,7 +16,8 @@ FILTERS = _OBJECTS | {"event", "label", "scope", "type"}
 
 
 def event(item: Event) -> dict[str, Any]:
-    """An event as Docker tells it; the first three members are its older form, for containers and images only."""
+    """Return an event as Docker tells it; the first three members are its older form, for containers and images
+    only."""
     shown: dict[str, Any] = {}
     if item.type in ("container", "image"):
         shown = {"status": item.action, "id": item.actor_id}
@@ -33,7 +34,7 @@ def event(item: Event) -> dict[str, Any]:
 
 
 def fits(item: Event, filters: Filters) -> bool:
-    """Whether an event is one that was asked for."""
+    """Return whether an event is one that was asked for."""
     kinds, actions, scopes = filters.get("type"), filters.get("event"), filters.get("scope")
     if kinds and item.type not in kinds:
         return False

@@ -67,13 +67,13 @@ def _rootfs(image: Image) -> dict[str, Any]:
 
 
 def _descriptor(image: Image) -> dict[str, Any]:
-    """The config stands for the image: lamina's image ID is its digest."""
+    """Return the config stands for the image: lamina's image ID is its digest."""
     media_type = "application/vnd.docker.container.image.v1+json"
     return {"mediaType": media_type, "digest": str(image.id), "size": len(image.config.raw)}
 
 
 def listed(item: ListedImage, version: Version) -> dict[str, Any]:
-    """One image of `GET /images/json`."""
+    """Return one image of `GET /images/json`."""
     image = item.image
     tags, digests = list(item.tags), list(item.digests)
     if version < (1, 43) and not tags and not digests:
@@ -95,7 +95,7 @@ def listed(item: ListedImage, version: Version) -> dict[str, Any]:
 
 
 def history_step(step: HistoryStep) -> dict[str, Any]:
-    """One step of `GET /images/{name}/history`."""
+    """Return one step of `GET /images/{name}/history`."""
     return {
         "Comment": step.comment,
         "Created": parse_time(step.created) // 10**9 if step.created else 0,
@@ -107,5 +107,5 @@ def history_step(step: HistoryStep) -> dict[str, Any]:
 
 
 def removal(item: Removal) -> dict[str, str]:
-    """One line of what a removal did."""
+    """Return one line of what a removal did."""
     return {"Deleted": item.deleted} if item.deleted else {"Untagged": item.untagged}

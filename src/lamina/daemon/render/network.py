@@ -11,7 +11,7 @@ from lamina.network.model import Endpoint, Network
 def network(
     item: Network, endpoints: Sequence[Endpoint], name_of: Callable[[str], str], version: tuple[int, int]
 ) -> dict[str, Any]:
-    """A network with its containers; `name_of` gives a container's name for its id."""
+    """Return a network with its containers; `name_of` gives a container's name for its id."""
     shown: dict[str, Any] = {
         "Name": item.name,
         "Id": item.id,

@@ -11,7 +11,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 def stats(item: ContainerStats) -> dict[str, Any]:
-    """One reading of `GET /containers/{id}/stats`; all zeros for a container that does not run."""
+    """Return one reading of `GET /containers/{id}/stats`; all zeros for a container that does not run."""
     before, usage = item.previous, item.usage
     shown: dict[str, Any] = {
         "id": item.id,

@@ -8,7 +8,7 @@ from lamina.volumes.volume import Volume
 
 
 def volume(item: Volume) -> dict[str, Any]:
-    """A volume as inspect and the list have it."""
+    """Return a volume as inspect and the list have it."""
     return {
         "CreatedAt": item.created,
         "Driver": item.driver,

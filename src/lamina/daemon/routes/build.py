@@ -62,7 +62,7 @@ class BuildRoutes:
             return await progress_response(call, work)
 
     def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Callable[[Cancellation], BuildContext]:
-        """How the worker thread gets at the context: from the caller's directory, a URL, or the body."""
+        """Return how the worker thread gets at the context: from the caller's directory, a URL, or the body."""
         dockerfile, remote = call.file_name("dockerfile"), request.remote
         named = call.request.headers.get(CONTEXT_HEADER)
         if named is not None:
@@ -89,7 +89,7 @@ class BuildRoutes:
         return reply({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
 
     async def cancel(self, call: Call) -> web.StreamResponse:
-        """Builds end when their client goes away; ids are BuildKit's."""
+        """Do nothing: a build ends when its client goes away, and the IDs are BuildKit's."""
         if not call.text("id"):
             raise InvalidInput("build ID not provided")
         return empty()

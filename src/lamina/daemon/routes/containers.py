@@ -164,7 +164,7 @@ class ContainerRoutes:
 
 
 def size_of(call: Call) -> tuple[int, int]:
-    """The parameters `h` and `w`, in characters. Raises InvalidInput."""
+    """Return the parameters `h` and `w`, in characters. Raise InvalidInput."""
     height, width = call.number("h"), call.number("w")
     if height is None or width is None or height < 0 or width < 0:
         raise InvalidInput("a terminal's size needs h and w")
@@ -174,7 +174,7 @@ def size_of(call: Call) -> tuple[int, int]:
 def as_meant(version: Version, host: HostConfig, networking: NetworkingConfig) -> HostConfig:
     """Return `host` without what came later than `version`, and with the defaults of its time.
 
-    Raises InvalidInput for what must not be ignored.
+    Raise InvalidInput for what must not be ignored.
     """
     changes: dict[str, Any] = {}
     if version < (1, 40) and not host.ipc_mode:

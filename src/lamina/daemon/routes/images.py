@@ -179,7 +179,7 @@ class ImageRoutes:
 
 
 def named(repository: str, tag: str) -> Reference | None:
-    """The reference of two parameters; `tag` may be a digest. None without a repository. Raises InvalidInput."""
+    """Return the reference of two parameters; `tag` may be a digest. None without a repository. Raise InvalidInput."""
     if not repository:
         return None
     reference = Reference.parse(repository)

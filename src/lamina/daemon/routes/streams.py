@@ -59,7 +59,7 @@ class StreamRoutes:
         ]
 
     async def attach(self, call: Call) -> web.StreamResponse:
-        """The past (`logs`) comes before the present (`stream`); either may be left out."""
+        """Return the past (`logs`) comes before the present (`stream`); either may be left out."""
         container = self._containers.live(call.places["id"])
         stdout, stderr = call.flag("stdout"), call.flag("stderr")
         tty = container.record.config.tty
@@ -78,7 +78,7 @@ class StreamRoutes:
         return await hijack(call, inner, framed=not tty, before=past)
 
     async def wait(self, call: Call) -> web.StreamResponse:
-        """The head goes out at once: it tells the client that nothing that happens from now on is missed."""
+        """Return the head goes out at once: it tells the client that nothing that happens from now on is missed."""
         condition = call.text("condition") or "not-running"
         future = self._containers.waiting(call.places["id"], condition).future
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -110,7 +110,7 @@ class StreamRoutes:
         return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.cancel)
 
     async def stats(self, call: Call) -> web.StreamResponse:
-        """A single reading takes a second, for something to compare it with, unless it is to be made at once."""
+        """Return a single reading takes a second, for something to compare it with, unless it is to be made at once."""
         container, stream = self._containers.live(call.places["id"]), call.flag("stream", True)
         read = partial(self._containers.reading, container.id)
         if not stream and call.flag("one-shot"):
@@ -162,7 +162,7 @@ class StreamRoutes:
 
 
 async def _past(call: Call, lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Lines that can be had without waiting, many at a time; read no faster than they are taken."""
+    """Yield lines that can be had without waiting, many at a time; read no faster than they are taken."""
     while piece := await call.run(_several, lines):
         yield piece
 
@@ -184,7 +184,7 @@ def _path(call: Call) -> str:
 
 
 def _tail(text: str) -> int | None:
-    """How many lines from the end; None for all: what is no number means all, as for dockerd."""
+    """Return how many lines from the end; None for all: what is no number means all, as for dockerd."""
     return int(text) if _TAIL.fullmatch(text) else None
 
 
@@ -195,5 +195,5 @@ def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> by
 
 
 def _stat_header(stat: PathStat) -> str:
-    """What `docker cp` wants to know before it copies."""
+    """Return what `docker cp` wants to know before it copies."""
     return base64.b64encode(encode_json(path_stat(stat))).decode()

@@ -27,7 +27,7 @@ class Loaded:
 
     @property
     def id(self) -> Digest:
-        """The image's ID."""
+        """Return the image's ID."""
         return self.image.id
 
 

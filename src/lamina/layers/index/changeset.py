@@ -124,7 +124,7 @@ class Changeset:
         self.root.implied = False
 
     def _hide(self, path: str) -> None:
-        """A whiteout speaks of the layers below only: what this layer itself has there stays."""
+        """Hide a path of the layers below; what this layer itself has there stays."""
         head, _, name = path.rpartition("/")
         children = self._children(head)
         here = children.setdefault(_encoded(name, path), self.whiteout)
@@ -156,7 +156,7 @@ class Changeset:
         return known
 
     def _reach(self, path: str, wanted_by: str) -> Inode:
-        """Walks to a directory from the root, making what is missing and following symlinks inside the layer."""
+        """Walk to a directory from the root, making what is missing and following symlinks inside the layer."""
         stack = [self.root]
         todo = path.split("/")[::-1]
         symlinks = 0

@@ -50,7 +50,7 @@ class Layout:
         self.meta_size = self._place()
 
     def _collect(self, root: Inode) -> None:
-        """Visits the tree once, directories before what is in them; counts links."""
+        """Visit the tree once, directories before what is in them; count links."""
         for directory, parent in walk_directories(root):
             assert directory.children is not None
             directory.rows, directory.size = directory_blocks(directory.children, directory, parent)
@@ -87,7 +87,7 @@ class Layout:
                 raise InvalidInput(f"the symlink {entry.path!r} has a target of {inode.size} bytes", path=entry.path)
 
     def _place(self) -> int:
-        """Numbers the inodes. One never crosses a block, nor do contents that stand behind it."""
+        """Number the inodes. One never crosses a block, nor do contents that stand behind it."""
         position = SLOT  # none has number 0: programs pass over such names, and ".." below the root would be one
         for inode in self.order:
             length = INODE_SIZE + len(inode.body)

@@ -84,7 +84,8 @@ def _unbase64(value: bytes, name: bytes) -> bytes:
 
 
 def parse_time(value: bytes) -> int:
-    """Nanoseconds since 1970 of a decimal number of seconds. Raise ValueError; digits beyond nanoseconds are cut."""
+    """Return nanoseconds since 1970 of a decimal number of seconds. Raise ValueError; digits beyond nanoseconds are
+    cut."""
     seconds, _, fraction = value.partition(b".")
     digits = seconds.removeprefix(b"-")
     if not (digits + fraction).isdigit() or len(digits) > 19:

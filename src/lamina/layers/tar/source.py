@@ -23,7 +23,6 @@ class Prefixed:
         self._stream = stream
 
     def read(self, size: int, /) -> bytes:
-        """See Readable."""
         if not self._head:
             return self._stream.read(size)
         piece, self._head = self._head[:size], self._head[size:]

@@ -21,7 +21,7 @@ class Gate(Protocol):
     """Who a client is, and what it may do."""
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
-        """Return who sends these headers; anonymous is an identity too. Raises Unauthorized for bad credentials."""
+        """Return who sends these headers; anonymous is an identity too. Raise Unauthorized for bad credentials."""
         ...
 
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
@@ -106,7 +106,7 @@ class BasicGate:
 
 
 def read_basic(header: str | None) -> tuple[str, str] | None:
-    """Return the name and the password of an Authorization header, or None. Raises Unauthorized for a broken one."""
+    """Return the name and the password of an Authorization header, or None. Raise Unauthorized for a broken one."""
     if not header:
         return None
     scheme, _, encoded = header.partition(" ")

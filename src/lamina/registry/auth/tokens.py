@@ -52,7 +52,7 @@ class Signer:
         return {"token": token, "access_token": token, "expires_in": self.lifetime, "issued_at": issued}
 
     def read(self, token: str) -> Identity:
-        """Return who a token speaks for, and what it grants. Raises Unauthorized for one that is not valid."""
+        """Return who a token speaks for, and what it grants. Raise Unauthorized for one that is not valid."""
         try:
             claims = jwt.decode(
                 token,
@@ -106,7 +106,7 @@ class TokenEndpoint:
     async def answer(
         self, headers: Mapping[str, str], scopes: Iterable[str], form: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return a token for the scopes, cut down to what the user may do. Raises Unauthorized, InvalidInput."""
+        """Return a token for the scopes, cut down to what the user may do. Raise Unauthorized, InvalidInput."""
         pair = read_basic(headers.get("Authorization"))
         if pair is None and form.get("grant_type") == "password":
             pair = (form.get("username", ""), form.get("password", ""))
@@ -130,7 +130,7 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Return the key in a PEM file, or make one. Raises InvalidInput for one that is not an EC key."""
+    """Return the key in a PEM file, or make one. Raise InvalidInput for one that is not an EC key."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:

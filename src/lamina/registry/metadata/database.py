@@ -73,7 +73,7 @@ _UPGRADES = {  # by the version they lead to
 def prepare(session: Session, text_type: str) -> None:
     """Make the tables, or bring older ones up to date; `text_type` must sort by bytes.
 
-    Raises Unsupported where a newer lamina made them.
+    Raise Unsupported where a newer lamina made them.
     """
     for statement in _statements(text_type):
         session.run(statement)

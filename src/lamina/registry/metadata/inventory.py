@@ -81,7 +81,7 @@ def documents(session: Session, last: str, limit: int) -> list[StoredBlob]:
 
 
 def document(session: Session, digest: str) -> bytes:
-    """Return content that lives in the database. Raises NotFound."""
+    """Return content that lives in the database. Raise NotFound."""
     row = session.one("SELECT raw FROM documents WHERE digest = ?", digest)
     if row is None:
         raise NotFound(f"{digest} is not in the database")

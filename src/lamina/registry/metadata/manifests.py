@@ -62,7 +62,7 @@ def put(
 ) -> None:
     """Store a manifest and point `tags` at it, all or nothing.
 
-    Raises NotFound where something it needs is missing, Conflict where a tag among `immutable` names another one,
+    Raise NotFound where something it needs is missing, Conflict where a tag among `immutable` names another one,
     NoSpace beyond `quota` bytes.
     """
     if quota is not None:
@@ -87,7 +87,7 @@ def put(
 def delete(session: Session, repository: str, digest: str, immutable: Callable[[str], bool], now: float) -> bool:
     """Delete a manifest with its tags, and return False where there was none. `undelete` works until it is collected.
 
-    Raises Forbidden where one of the tags is `immutable`: it could name another manifest afterwards.
+    Raise Forbidden where one of the tags is `immutable`: it could name another manifest afterwards.
     """
     update = "UPDATE manifests SET deleted = ? WHERE repository = ? AND digest = ? AND deleted IS NULL"
     if not session.run(update, now, repository, digest):  # from here on, nobody else can give it a tag

@@ -55,7 +55,7 @@ def find_blob(session: Session, repository: str, digest: str) -> Blob | None:
 
 
 def small_content(session: Session, digest: str) -> bytes:
-    """Return the content of a blob without a location. Raises NotFound where it was collected meanwhile."""
+    """Return the content of a blob without a location. Raise NotFound where it was collected meanwhile."""
     row = session.one("SELECT raw FROM documents WHERE digest = ?", digest)
     if row is None:
         raise NotFound(f"The blob {digest} is gone", code=BLOB_UNKNOWN)
@@ -94,7 +94,7 @@ def abandon(session: Session, digest: str, placed: Placed, upload: str) -> bool:
 
 
 def link(session: Session, repository: str, digest: str, now: float, quota: int | None) -> None:
-    """Give a repository a blob that the registry has. Raises NotFound, NoSpace beyond `quota` bytes."""
+    """Give a repository a blob that the registry has. Raise NotFound, NoSpace beyond `quota` bytes."""
     if quota is not None:
         quotas.lock(session, repository)
     session.run("INSERT INTO repositories VALUES (?, 0, ?) ON CONFLICT (name) DO NOTHING", repository, now)

@@ -21,7 +21,7 @@ _FULL = "The registry's disk is full"
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Return a file descriptor that no child inherits. Raises NoSpace, FileNotFoundError."""
+    """Return a file descriptor that no child inherits. Raise NoSpace, FileNotFoundError."""
     with full_disk_as_no_space(_FULL, advice=None):
         return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 

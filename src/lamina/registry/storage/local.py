@@ -166,7 +166,7 @@ class LocalStorage:
         self._threads.shutdown()
 
     def _open_upload(self, repository: str, upload: str) -> int:
-        """Open and lock the upload's file. Raises NotFound, RangeInvalid where another request has it."""
+        """Open and lock the upload's file. Raise NotFound, RangeInvalid where another request has it."""
         path = self._path(repository, upload)
         try:
             fd = open_file(path, os.O_RDWR)

@@ -28,26 +28,26 @@ class Storage(Protocol):
         ...
 
     async def offset(self, repository: str, upload: str) -> int:
-        """Return how many bytes an upload has. Raises NotFound."""
+        """Return how many bytes an upload has. Raise NotFound."""
         ...
 
     async def append(self, repository: str, upload: str, start: int | None, body: Body) -> int:
         """Add `body` at the end, and return the new size. What came of a body that breaks off is kept.
 
-        Raises NotFound, RangeInvalid where `start` is not the end or another request is writing.
+        Raise NotFound, RangeInvalid where `start` is not the end or another request is writing.
         """
         ...
 
     async def finish(self, repository: str, upload: str, digest: Digest) -> Placed:
         """Verify an upload and put it where it stays, crash-proof. Nothing refers to it until the caller commits.
 
-        Raises NotFound, also where someone ends the upload meanwhile; InvalidInput (and drops the upload) where it
+        Raise NotFound, also where someone ends the upload meanwhile; InvalidInput (and drops the upload) where it
         does not have the digest.
         """
         ...
 
     async def cancel(self, repository: str, upload: str) -> None:
-        """Drop an upload. Raises NotFound, also where someone else ends it first."""
+        """Drop an upload. Raise NotFound, also where someone else ends it first."""
         ...
 
     def file(self, location: str) -> Path | None:

@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def hierarchies(self) -> tuple[str, ...]:
-        """Every mounted hierarchy as "controller=mount point", with no controller for v2."""
+        """Return every mounted hierarchy as "controller=mount point", with no controller for v2."""
         if self.mode == "v2":
             return (f"={self.unified}",)
         return tuple(f"{name}={root}" for name, root in self.controllers.items())

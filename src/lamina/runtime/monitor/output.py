@@ -128,7 +128,7 @@ class Output:
 
     @property
     def ended(self) -> bool:
-        """Whether every source has come to its end."""
+        """Return whether every source has come to its end."""
         return not self._sources
 
     @property
