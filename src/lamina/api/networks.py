@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lamina.errors import InvalidInput
-from lamina.formats.document import without_nulls
+from lamina.formats.document import spelled, without_nulls
 
 
 class Subnet(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class NetworkBody(msgspec.Struct, rename="pascal", omit_defaults=True):
 def decode(document: Any) -> tuple[str, NetworkOptions]:
     """Return the name and options of a request's JSON. Raise InvalidInput, naming the field."""
     try:
-        body = msgspec.convert(without_nulls(document), NetworkBody)
+        body = msgspec.convert(spelled(without_nulls(document), NetworkBody), NetworkBody)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid network: {error}") from error
     return body.name, NetworkOptions(

@@ -124,7 +124,8 @@ class Builds:
         caches = CacheMounts(self._mounts).prune()
         if all:
             forget_sums(self._rooms.store)
-        return Pruned((*content.digests, *caches.digests), content.bytes + caches.bytes)
+        dropped = tuple(str(digest) for digest in (*content.digests, *caches.digests))
+        return Pruned(dropped, content.bytes + caches.bytes)
 
     def forget_lost(self) -> None:
         """Forget steps whose image is gone."""
