@@ -22,7 +22,7 @@ from lamina.sandbox.spec import MountPoint
 
 
 class _Below:
-    """Puts captured entries below a name in the archive; "" leaves them at the top."""
+    """Put captured entries below a name in the archive; "" leaves them at the top."""
 
     def __init__(self, sink: EntrySink, name: str) -> None:
         self._sink = sink

@@ -30,7 +30,7 @@ _MODES = {"network": "network_mode", "PID": "pid_mode", "IPC": "ipc_mode"}
 
 @dataclass(frozen=True, slots=True)
 class SpecMaker:
-    """Makes the processes of `exec` and of health checks."""
+    """Make the processes of `exec` and of health checks."""
 
     defaults: Defaults
 

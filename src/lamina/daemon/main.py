@@ -141,7 +141,7 @@ def _log(options: Options) -> None:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """Makes each message one printable line, so that texts of images and registries can forge no other line."""
+    """Make each message one printable line, so that texts of images and registries can forge no other line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return printable(super().formatMessage(record), "\t")

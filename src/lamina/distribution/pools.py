@@ -26,7 +26,7 @@ _Key = tuple[str, str | None, bool | None]
 
 
 class Pools:
-    """Gives the urllib3 manager for a URL. Thread-safe; `close` ends idle connections and may be called twice.
+    """Return the urllib3 manager for a URL. Thread-safe; `close` ends idle connections and may be called twice.
 
     `cancellation` interrupts all that its connections wait for. `check_server` gets the address of each server that is
     connected to, but for proxies, and raises where it must not be asked.

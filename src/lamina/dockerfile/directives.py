@@ -27,7 +27,7 @@ class Directive:
 
 @dataclass(slots=True)
 class DirectiveReader:
-    """Takes the lines of a file one after another and picks directives until the first line that is none."""
+    """Take the lines of a file one after another, and pick directives until the first line that is none."""
 
     line: int = 0
     done: bool = False

@@ -24,7 +24,7 @@ _DEVICES = {EntryType.CHAR: stat.S_IFCHR, EntryType.BLOCK: stat.S_IFBLK, EntryTy
 
 
 class Placer:
-    """Makes files with the owner, mode, attributes and time of their entries.
+    """Make files with the owner, mode, attributes and time of their entries.
 
     `owner` (uid, gid) replaces the entries' own; `own` False leaves owners to the kernel.
     """

@@ -24,7 +24,7 @@ _NOTE = "bridge-"
 
 
 class Bridges:
-    """Makes and removes bridges. Thread-safe."""
+    """Make and remove bridges. Thread-safe."""
 
     def __init__(self, links: Links, firewall: Firewall, pools: Sequence[tuple[str, int]] = ()) -> None:
         self._links = links

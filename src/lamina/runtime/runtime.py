@@ -25,7 +25,7 @@ LogSpec = LogFile
 
 
 class Runtime(TaskHost):
-    """Makes tasks, and finds again those that outlived an earlier engine; made and closed as a TaskHost is."""
+    """Make tasks, and find again those that outlived an earlier engine; made and closed as a TaskHost is."""
 
     def create(
         self,

@@ -30,7 +30,7 @@ _REMEMBERED = 256  # images whose layer is known without a look
 
 
 class InitLayers:
-    """Makes init layers, each once per image. Thread-safe."""
+    """Make init layers, each once per image. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

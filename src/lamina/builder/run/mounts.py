@@ -54,7 +54,7 @@ class StepMounts:
 
 @dataclass(frozen=True, slots=True)
 class MountMaker:
-    """Makes the mounts of one step ready. `folder` is the step's own, `caches` outlives builds."""
+    """Make the mounts of one step ready. `folder` is the step's own, `caches` outlives builds."""
 
     work: Work
     state: StageState

@@ -29,7 +29,7 @@ class Kind(Enum):
 
 
 class Gate:
-    """Lets at most `limit` holders in at once. Thread-safe."""
+    """Let at most `limit` holders in at once. Thread-safe."""
 
     def __init__(self, limit: int, refusal: str) -> None:
         """`refusal` is the sentence of the error, to which the limit is added."""

@@ -99,7 +99,7 @@ def take_in(store: Store, lease: Lease, stream: Readable, report: Report) -> Int
 
 @dataclass
 class _Taker:
-    """Puts one member where it belongs."""
+    """Put one member where it belongs."""
 
     store: Store
     lease: Lease
@@ -179,7 +179,7 @@ class _Taker:
 
 @dataclass
 class _Progress:
-    """Tells how much of a layer has been read: at the start, each 4 MiB, and at the end."""
+    """Report how much of a layer has been read: at the start, each 4 MiB, and at the end."""
 
     report: Report
     name: str
