@@ -26,7 +26,7 @@ from lamina.cli.run.networks import exposed, network_mode, parse_publish
 from lamina.cli.run.request import restart_policy, security_options
 from lamina.cli.table import natural, rfc3339_nano
 from lamina.cli.terminal.pump import DetachFilter, parse_keys
-from lamina.client.images import split_name
+from lamina.client.references import split_name
 from lamina.errors import InvalidInput, NotFound
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.root
 
 _SILENCE = 0.3  # seconds in which an answer would have come: on one machine it takes less than one millisecond
 _RESTARTS = 4
+_ADDRESSES = 0x10  # RTMGRP_IPV4_IFADDR: addresses that come and go, rtnetlink(7)
 
 
 def _die(networks: Networks) -> None:
@@ -60,6 +61,12 @@ def _neighbour(networks: Networks) -> Path:
     return path
 
 
+def _heard(kernel: socket.socket) -> bytes:
+    with suppress(BlockingIOError):
+        return kernel.recv(1 << 16)
+    return b""
+
+
 @contextmanager
 def _listening(address: str, port: int) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
@@ -82,6 +89,20 @@ def test_restarts_never_open_networks_to_each_other(machine: None, store: Store,
     assert attempts.tried > 100
     assert attempts.entered == 0
     _end(networks, "one", "two")
+
+
+def test_restarts_never_send_packets_for_a_network_elsewhere(machine: None, store: Store, exec_root: Path) -> None:
+    """Whoever is behind the default route would get them, and could answer in the container's place."""
+    networks = Networks.open(store, exec_root)
+    gateway = networks.join("one", "bridge").gateway
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        kernel.bind((0, _ADDRESSES))
+        networks = _restart_often(networks, store, exec_root)
+        kernel.setblocking(False)
+        changes = b"".join(iter(partial(_heard, kernel), b""))
+
+    assert socket.inet_aton(gateway) not in changes
+    _end(networks, "one")
 
 
 def test_restarts_never_open_the_loopback_of_the_host(machine: None, store: Store, exec_root: Path) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
 from lamina.client.documents import Pruned
-from lamina.client.image_documents import BuildResult
-from lamina.client.images import TAR, Images
+from lamina.client.image_documents import BuildResult, Image
 from lamina.client.messages import auth_of, encode_auth, messages
+from lamina.client.references import image_path
+from lamina.client.sending import TAR
 from lamina.client.transport import Transport
 from lamina.errors import CommandFailed, InvalidInput
 from lamina.progress import Aux, Output, Report, ignore
@@ -31,9 +32,8 @@ class Builds:
     `reads_in_place` tells whether the daemon reads a directory by itself: lamina's does, over a unix socket.
     """
 
-    def __init__(self, transport: Transport, images: Images, reads_in_place: Callable[[], bool]) -> None:
+    def __init__(self, transport: Transport, reads_in_place: Callable[[], bool]) -> None:
         self._transport = transport
-        self._images = images
         self._reads_in_place = reads_in_place
 
     def build(
@@ -55,7 +55,7 @@ class Builds:
         request = request or BuildRequest()
         sent = self._context(context, request)
         image = self.send(sent, request, credentials=credentials or {}, report=report, cancellation=cancellation)
-        return BuildResult(self._images.get(image))
+        return BuildResult(Image(self._transport.json("GET", f"{image_path(image)}/json")))
 
     def send(
         self,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.address import Address, default_socket, parse_address
-from lamina.client.builds import Builds
-from lamina.client.containers import Containers
 from lamina.client.dial import Tls
-from lamina.client.images import Images
-from lamina.client.networks import Networks
-from lamina.client.registries import Registries
 from lamina.client.transport import Transport
-from lamina.client.volumes import Volumes
+
+if TYPE_CHECKING:
+    from lamina.client.builds import Builds
+    from lamina.client.containers import Containers
+    from lamina.client.images import Images
+    from lamina.client.networks import Networks
+    from lamina.client.registries import Registries
+    from lamina.client.volumes import Volumes
 
 
 class Client:
@@ -39,12 +41,6 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.transport = Transport(address, tls, version, timeout, headers)
-        self.images = Images(self.transport)
-        self.containers = Containers(self.transport, self.images)
-        self.networks = Networks(self.transport)
-        self.volumes = Volumes(self.transport)
-        self.registries = Registries(self.transport, self.images)
-        self.builds = Builds(self.transport, self.images, lambda: self.reads_in_place)
 
     def __enter__(self) -> Client:
         return self
@@ -61,6 +57,50 @@ class Client:
     def api_version(self) -> str:
         """Return the version both sides speak, such as "1.41"."""
         return self.transport.version
+
+    # A room is imported when it is first used: a command uses one or two, and pays for them alone.
+
+    @cached_property
+    def images(self) -> Images:
+        """Return the verbs on images."""
+        from lamina.client.images import Images
+
+        return Images(self.transport)
+
+    @cached_property
+    def containers(self) -> Containers:
+        """Return the verbs on containers."""
+        from lamina.client.containers import Containers
+
+        return Containers(self.transport)
+
+    @cached_property
+    def builds(self) -> Builds:
+        """Return the verbs on builds and their cache."""
+        from lamina.client.builds import Builds
+
+        return Builds(self.transport, lambda: self.reads_in_place)
+
+    @cached_property
+    def registries(self) -> Registries:
+        """Return the verbs on registries: pull, push, login and so on."""
+        from lamina.client.registries import Registries
+
+        return Registries(self.transport, self.images)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Return the verbs on networks."""
+        from lamina.client.networks import Networks
+
+        return Networks(self.transport)
+
+    @cached_property
+    def volumes(self) -> Volumes:
+        """Return the verbs on volumes."""
+        from lamina.client.volumes import Volumes
+
+        return Volumes(self.transport)
 
     @cached_property
     def reads_in_place(self) -> bool:

@@ -10,8 +10,6 @@ from lamina.api.stream import Stream, deframed
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.container_documents import ContainerDetails, ContainerSummary
 from lamina.client.documents import Created, Pruned
-from lamina.client.image_documents import Image
-from lamina.client.images import TAR, Images, split_name
 from lamina.client.logs import log_records
 from lamina.client.process_documents import (
     Change,
@@ -22,6 +20,8 @@ from lamina.client.process_documents import (
     Processes,
     WaitResult,
 )
+from lamina.client.references import image_path, split_name
+from lamina.client.sending import TAR
 from lamina.client.transport import Transport, decode, encode_name
 from lamina.client.waiting import Waiting
 from lamina.client.wire import Reply
@@ -32,6 +32,7 @@ from lamina.types.running import RunsContainers
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+    from lamina.client.image_documents import Image
     from lamina.formats.matching import Filters
     from lamina.formats.runconfig import RunConfig
 
@@ -45,9 +46,8 @@ class Containers(RunsContainers):
     Every method raises the kind of `lamina.errors` that the daemon's status stands for.
     """
 
-    def __init__(self, transport: Transport, images: Images) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._images = images
 
     def create(
         self,
@@ -305,6 +305,7 @@ class Containers(RunsContainers):
     ) -> Image:
         """Make an image of what a container changed. `changes` are Dockerfile instructions, `config` other defaults."""
         from lamina.api.containers import encode
+        from lamina.client.image_documents import Image
 
         repository, tag = split_name(name)
         query: dict[str, object] = {"container": reference, "repo": repository or None, "tag": tag or None}
@@ -312,7 +313,7 @@ class Containers(RunsContainers):
         query |= {"changes": list(several_texts("changes", changes)), "pause": True if pause else "0"}
         body = encode(config) if config else {}
         answer = self._transport.json("POST", "/commit", query, json_body=body, cancellation=cancellation)
-        return self._images.get(Created(answer).id)
+        return Image(self._transport.json("GET", f"{image_path(Created(answer).id)}/json"))
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
         """Let a container join a network, with the addresses and names that `endpoint` asks for."""

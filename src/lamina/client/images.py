@@ -8,14 +8,14 @@ from typing import IO, TYPE_CHECKING, Any
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.image_documents import HistoryStep, Image, PrunedImages, Removal
 from lamina.client.messages import messages
-from lamina.client.transport import Transport, encode_name
+from lamina.client.references import image_path, split_name
+from lamina.client.sending import TAR
+from lamina.client.transport import Transport
 from lamina.formats.text import several_texts
 from lamina.progress import Output, Report, Status, ignore
 
 if TYPE_CHECKING:
     from lamina.formats.matching import Filters
-
-TAR = {"Content-Type": "application/x-tar"}
 
 
 class Images:
@@ -109,28 +109,6 @@ class Images:
         """Write an archive of the images, with their names, that `load` of any engine reads."""
         query = {"names": list(several_texts("references", references)), "platform": platform or None}
         self._transport.call("GET", "/images/get", query, cancellation=cancellation).pour(sink)
-
-
-def image_path(reference: str) -> str:
-    """Return the path of an image's endpoints."""
-    return f"/images/{encode_name(reference, safe='/:@')}"
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Return the repository and the tag, or digest, of a name; "" where there is none.
-
-    A colon before the last slash is the registry's port. Raise InvalidInput for what is no name: the daemon, given the
-    two parts, could no longer tell.
-    """
-    from lamina.formats.reference import Reference
-
-    if name:
-        Reference.parse(name)
-    repository, at, digest = name.partition("@")
-    if at:
-        return repository, digest
-    head, colon, tag = name.rpartition(":")
-    return (name, "") if not colon or "/" in tag else (head, tag)
 
 
 def import_query(source: str, reference: str, message: str, changes: Sequence[str], platform: str) -> dict[str, object]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.image_documents import Image, RemoteImage, SearchResult
-from lamina.client.images import Images, follow_import, image_path, import_query, split_name
+from lamina.client.images import Images, follow_import, import_query
 from lamina.client.messages import auth_header, auth_of, messages
+from lamina.client.references import image_path, split_name
 from lamina.client.transport import Transport, encode_name
 from lamina.progress import Report, ignore
 

@@ -14,6 +14,7 @@ from lamina.errors import Conflict
 
 PIECE = 1 << 20  # bytes read from a file at once
 _SMALL = 1 << 14  # bytes that are cheaper copied than sent by themselves
+TAR = {"Content-Type": "application/x-tar"}
 
 Body = bytes | Iterable[bytes] | None
 

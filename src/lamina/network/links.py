@@ -84,9 +84,7 @@ class Links:
                 route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
                 _distrust(name)
             index = socket.if_nametoindex(name)
-            route.flush_addr(index=index, family=2)
-            broadcast = _broadcast(gateway, prefix)
-            route.addr("add", index=index, address=gateway, prefixlen=prefix, broadcast=broadcast)
+            _give_address(route, index, f"{gateway}/{prefix}")
             route.link("set", index=index, state="up")
 
         self._do(f"making bridge {name}", make)
@@ -148,6 +146,21 @@ class Links:
             return _MTU
 
         return self._do("reading the default route", read) or _MTU
+
+
+def _give_address(route: Any, index: int, address: str) -> None:
+    """Make `address` (CIDR form) the interface's only one. One that is there stays: without it, packets for the network
+    would leave by the default route."""
+    present = False
+    for message in route.get_addr(index=index, family=2):
+        other = f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}"
+        if other == address:
+            present = True
+        else:
+            route.addr("del", index=index, address=message.get_attr("IFA_LOCAL"), prefixlen=message["prefixlen"])
+    if not present:
+        ip, _, prefix = address.partition("/")
+        route.addr("add", index=index, address=ip, prefixlen=int(prefix), broadcast=_broadcast(ip, int(prefix)))
 
 
 def _distrust(interface: str) -> None:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, LaminaError, NotFound
 from lamina.formats.frames import STDERR
-from lamina.types.results import Completed
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, HostConfig, NetworkingConfig
     from lamina.api.stream import Stream
     from lamina.types.containers import Containers
-    from lamina.types.results import Created
+    from lamina.types.results import Completed, Created
 
 KILLED = 137  # the exit code of a process that was killed
 
@@ -154,6 +153,8 @@ def _run_attached(
                 outputs[channel == STDERR].append(data)
             exit_code = waiting.result().exit_code
         cancellation.check()
+    from lamina.types.results import Completed
+
     return Completed(exit_code, b"".join(outputs[False]), b"".join(outputs[True]), expired.is_set())
 
 

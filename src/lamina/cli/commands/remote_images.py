@@ -10,7 +10,7 @@ from lamina.cli.arguments import command, filter_option, filters, format_option,
 from lamina.cli.credentials import credentials_for
 from lamina.cli.session import Session
 from lamina.cli.table import Column, ellipsis, print_rows
-from lamina.client.images import split_name
+from lamina.client.references import split_name
 from lamina.credentials import CredentialFile, Credentials, registry_key
 from lamina.errors import InvalidInput
 from lamina.progress import Report, ignore

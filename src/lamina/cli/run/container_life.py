@@ -13,7 +13,7 @@ from lamina.cli.run.request import Request
 from lamina.cli.session import Session
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name, terminal_size
 from lamina.client.containers import Containers
-from lamina.client.images import split_name
+from lamina.client.references import split_name
 from lamina.client.waiting import Waiting
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.progress import Report, ignore
