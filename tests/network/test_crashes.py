@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lamina.network.bridges import Unsettled
+from lamina.network.default_bridge import bridge_name
 from lamina.network.model import EndpointOptions, PortBinding
-from lamina.network.networks import Networks, bridge_name
+from lamina.network.networks import Networks
 from lamina.store.store import Store
 from network.talk import ask, echo_server
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from lamina.linux.mounts import mountinfo
-from lamina.network.networks import bridge_name
+from lamina.network.default_bridge import bridge_name
 from lamina.store.store import Store
 from support.processes import processes_naming
 
