@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
-from lamina.api.containers import Config, HostConfig, RestartPolicy, decode
+from lamina.api.containers import Config, HostConfig, RestartPolicy, UpdateConfig, decode
 from lamina.containers.attach import parse_keys
 from lamina.errors import Conflict, InvalidInput, NotFound
 from support.waiting import eventually
@@ -208,3 +210,65 @@ def test_many_at_once(rooms: Rooms) -> None:
         rooms.containers.start(id)
     assert [wait.result(20).exit_code for wait in waits] == [0] * 6
     assert [rooms.output(id) for id in ids] == [f"{number}\n" for number in range(6)]
+
+
+def test_a_restart_keeps_a_container_that_removes_itself_until_its_next_end(rooms: Rooms) -> None:
+    """moby daemon/monitor.go, handleContainerExit: HasBeenManuallyRestarted."""
+    id = rooms.run("sleep 100", host=HostConfig(network_mode="none", auto_remove=True))
+    before = rooms.containers.get(id).state.pid
+    rooms.containers.restart(id, timeout=0)
+    assert rooms.containers.get(id).state.pid != before
+    with pytest.raises(InvalidInput, match="Restart policy cannot be updated because AutoRemove is enabled"):
+        rooms.containers.update(id, UpdateConfig(restart_policy=RestartPolicy("always")))
+    gone = rooms.containers.waiting(id, "removed")
+    rooms.containers.kill(id)
+    assert gone.result(10).exit_code == 137
+    assert rooms.containers.list(all=True) == []
+
+
+def test_followers_see_no_end_while_a_container_is_restarted(rooms: Rooms) -> None:
+    """Compose stops following when an inspect that a `die` provokes says "exited"."""
+    id = rooms.run("sleep 100")
+    seen = []
+    events = rooms.events.subscribe()
+    with ThreadPoolExecutor(1) as thread:
+        restarting = thread.submit(rooms.containers.restart, id, timeout=0)
+        for event in events:
+            seen.append((event.action, rooms.containers.get(id).state.running))
+            if event.action == "restart":
+                break
+        restarting.result(10)
+    events.close()
+    assert ("die", True) in seen
+    assert rooms.containers.get(id).state.status == "running"
+
+
+def test_a_restart_that_fails_leaves_an_ended_container(rooms: Rooms) -> None:
+    id = rooms.run("sleep 100")
+    container = rooms.containers.live(id)
+    container.change(config=msgspec.structs.replace(container.record.config, cmd=("nothing",)))
+    with pytest.raises(InvalidInput, match="executable file not found"):
+        rooms.containers.restart(id, timeout=0)
+    assert rooms.containers.get(id).state.status == "exited"
+
+
+def test_a_start_by_hand_begins_the_policy_anew(rooms: Rooms) -> None:
+    """moby container.ResetRestartManager: counts from zero, and a stop before it does not count."""
+    policy = HostConfig(network_mode="none", restart_policy=RestartPolicy("on-failure", 1))
+    id = rooms.run("exit 1", host=policy)
+    eventually(lambda: rooms.containers.get(id).state.status == "exited" and rooms.actions().count("die") == 2)
+    assert rooms.containers.get(id).restart_count == 1
+    rooms.containers.start(id)
+    eventually(lambda: rooms.actions().count("die") == 4)
+    eventually(lambda: rooms.containers.get(id).state.status == "exited")
+    assert rooms.containers.get(id).restart_count == 1
+
+
+def test_a_terminal_takes_any_size_of_32_bits(rooms: Rooms) -> None:
+    id = rooms.create("read x; stty size", tty=True, open_stdin=True)
+    rooms.containers.start(id)
+    rooms.containers.resize(id, 0xFFFF0000 + 44, 0xFFFF0000 + 155)
+    with rooms.containers.attach(id, stdin=True).detach() as connection:
+        connection.sendall(b"go\n")
+        seen = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b"44 155" in seen

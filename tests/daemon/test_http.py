@@ -261,3 +261,26 @@ def test_network_lifecycle_over_http(http_: Http) -> None:
     assert http_("DELETE", "/networks/bridge").status == 403
     assert http_("DELETE", "/networks/n-http").status == 204
     assert http_("DELETE", "/networks/n-http").status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("w=100", 'invalid resize height "": invalid syntax'),
+        ("h=x&w=100", 'invalid resize height "x": invalid syntax'),
+        ("h=100&w=-1", 'invalid resize width "-1": value out of range'),
+        ("h=4294967296&w=1", 'invalid resize height "4294967296": value out of range'),
+    ],
+)
+def test_a_terminals_size_has_32_bits(http_: Http, query: str, message: str) -> None:
+    """moby integration/container/resize_test.go."""
+    for place in ("containers", "exec"):
+        answer = http_("POST", f"/{place}/none/resize?{query}")
+
+        assert (answer.status, answer.message) == (400, message)
+
+
+def test_a_signal_is_read_before_its_container_is_looked_for(http_: Http) -> None:
+    answer = http_("POST", "/containers/none/kill?signal=SIG42")
+
+    assert (answer.status, answer.message) == (400, "Invalid signal: SIG42")

@@ -24,8 +24,8 @@ class AttachOptions:
     detach_keys: str = ""
 
 
-def parse_keys(text: str) -> bytes:
-    """Return the bytes of a detach key sequence such as "ctrl-p,ctrl-q" or "a,b". Raise InvalidInput."""
+def parse_keys(text: str, kind: str = "detach") -> bytes:
+    """Return the bytes of a key sequence such as "ctrl-p,ctrl-q" or "a,b". Raise InvalidInput, naming their `kind`."""
     keys = bytearray()
     for key in (text or DEFAULT_KEYS).split(","):
         if len(key) == 1 and key.isascii():
@@ -33,7 +33,7 @@ def parse_keys(text: str) -> bytes:
         elif key.startswith("ctrl-") and len(key) == 6 and key[5] in _CONTROL:
             keys.append(0 if key[5] == "@" else _CONTROL.index(key[5]) + 1 if key[5].isalpha() else ord(key[5]) - 64)
         else:
-            raise InvalidInput(f"Invalid detach keys ({text}) provided", keys=text)
+            raise InvalidInput(f"Invalid {kind} keys ({text}) provided", keys=text)
     return bytes(keys)
 
 
@@ -42,9 +42,9 @@ def attach(container: Container, lifecycle: Lifecycle, options: AttachOptions) -
 
     Raise Conflict for one that is paused, restarting or cannot take clients.
     """
+    keys = parse_keys(options.detach_keys)
     container.check("attach")
     task = lifecycle.prepare(container)
-    keys = parse_keys(options.detach_keys)
     connection = task.attach(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr, detach_keys=keys)
     container.publish("attach")
     return connection

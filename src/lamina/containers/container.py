@@ -93,6 +93,7 @@ class Container:
         self.mounted = False  # whether we hold its root file system
         self.removed = False
         self.restarting = Restarting()
+        self.between_runs = False  # it was stopped to be started again at once
         self.checking = Cancellation()  # ends the health checks of the process that runs
         self._save = save
         self._events = events

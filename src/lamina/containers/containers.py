@@ -171,7 +171,7 @@ class Containers(ProcessVerbs, RunsContainers):
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal, by name or number. Raise Conflict when it does not run, InvalidInput for no signal."""
-        stopping.kill(self.live(reference), stopping.parse_signal(signal))
+        stopping.kill(number=stopping.parse_signal(signal), container=self.live(reference))
 
     def pause(self, reference: str) -> None:
         """Raise Conflict when it does not run or is paused."""

@@ -77,7 +77,7 @@ class Execs:
         task = container.running_task("exec")
         if not wish.cmd:
             raise InvalidInput("No exec command specified")
-        parse_keys(wish.detach_keys)
+        parse_keys(wish.detach_keys, "escape")  # moby's word for it here (daemon/exec.go)
         if wish.user:
             self._specs.check_user(container, wish.user)
         task.expect_exec()

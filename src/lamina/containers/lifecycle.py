@@ -21,7 +21,7 @@ from lamina.containers.health import HealthChecks
 from lamina.containers.logs import log_spec
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker, donor_of, sandbox_of, startable_sandbox_of
-from lamina.errors import Conflict, Internal, LaminaError, NotFound
+from lamina.errors import Conflict, Internal, LaminaError, NotFound, NotModified
 from lamina.formats.times import format_time, parse_time
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.task import Task
@@ -70,23 +70,31 @@ class Lifecycle:
         """
         with container.lock:
             container.check("start")
-            try:
-                pid = self._launch(container)
-            except Exception as error:  # whatever it was: those who wait for the container must be told
-                self._record_failure(container, error)
-                raise
-            container.set_state(
-                status="running",
-                pid=pid,
-                exit_code=0,
-                error="",
-                oom_killed=False,
-                started_at=format_time(time.time_ns()),
-                health=None,
-                stopped_by_user=False,
-            )
-            container.publish("start")
-            self.checks.begin(container)
+            container.restarting.cancellation.cancel()
+            container.restarting = Restarting()
+            if container.record.restart_count:
+                container.change(restart_count=0)  # its policy counts from here on
+            self._start(container)
+
+    def _start(self, container: Container) -> None:
+        """Start the process of a container that may be started. `lock` is held."""
+        try:
+            pid = self._launch(container)
+        except Exception as error:  # whatever it was: those who wait for the container must be told
+            self._record_failure(container, error)
+            raise
+        container.set_state(
+            status="running",
+            pid=pid,
+            exit_code=0,
+            error="",
+            oom_killed=False,
+            started_at=format_time(time.time_ns()),
+            health=None,
+            stopped_by_user=False,
+        )
+        container.publish("start")
+        self.checks.begin(container)
 
     def _launch(self, container: Container) -> int:
         """Start the container's sandbox, and return its process ID on the host. After a failure nothing is held."""
@@ -125,7 +133,8 @@ class Lifecycle:
 
     def _record_failure(self, container: Container, error: Exception) -> None:
         reason = error if isinstance(error, LaminaError) else Internal(str(error))
-        container.set_state(exit_code=reason.facts.get("exit_code", 128), error=reason.message)
+        status = "exited" if container.state.status == "restarting" else container.state.status
+        container.set_state(status=status, exit_code=reason.facts.get("exit_code", 128), error=reason.message)
         if container.record.host_config.auto_remove:
             threading.Thread(target=self.remove_itself, args=(container,), daemon=True).start()
 
@@ -150,6 +159,10 @@ class Lifecycle:
                 self._restart_later(container, container.restarting)
                 return
             container.restarting = Restarting()
+            if container.between_runs:
+                container.set_state(status="restarting")
+                container.tell_ended()
+                return
             if not container.record.host_config.auto_remove:
                 container.tell_ended()
                 return
@@ -192,7 +205,7 @@ class Lifecycle:
         with container.lock:
             stopped = container.removed or container.restarting.cancellation.cancelled
             if not stopped and container.state.status != "running":
-                self.start(container)
+                self._start(container)
 
     def pause(self, container: Container) -> None:
         """Stop the container's processes where they are. Raise Conflict when it does not run or is paused."""
@@ -209,9 +222,18 @@ class Lifecycle:
         container.publish("unpause")
 
     def restart(self, container: Container, timeout: int | None = None, stop_signal: str = "") -> None:
-        """Stop the container where it runs, and start it. Raise what `stop.stop` and `start` raise."""
-        stopping.stop(container, timeout, stop_signal)
-        self.start(container)
+        """Stop the container where it runs, and start it. Raise what `stop.stop` and `start` raise.
+
+        Meanwhile it counts as restarting, so that followers stay, and one with `--rm` is not removed (moby
+        daemon/restart.go).
+        """
+        container.between_runs = container.state.running
+        try:
+            stopping.stop(container, timeout, stop_signal)
+            with suppress(NotModified):  # somebody else was quicker
+                self.start(container)
+        finally:
+            container.between_runs = False
         container.publish("restart")
 
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:

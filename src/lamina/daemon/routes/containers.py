@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -164,11 +165,17 @@ class ContainerRoutes:
 
 
 def size_of(call: Call) -> tuple[int, int]:
-    """Return the parameters `h` and `w`, in characters. Raise InvalidInput."""
-    height, width = call.number("h"), call.number("w")
-    if height is None or width is None or height < 0 or width < 0:
-        raise InvalidInput("a terminal's size needs h and w")
-    return height, width
+    """Return the parameters `h` and `w`, in characters, 32 bits each. Raise InvalidInput."""
+    return _size("height", call.text("h")), _size("width", call.text("w"))
+
+
+def _size(name: str, text: str) -> int:
+    """Return a number of 32 bits, or refuse it in the words of Go's strconv, which clients look for."""
+    if not re.fullmatch("-?[0-9]+", text):
+        raise InvalidInput(f'invalid resize {name} "{text}": invalid syntax', value=text)
+    if len(text) > 10 or not 0 <= int(text) < 1 << 32:
+        raise InvalidInput(f'invalid resize {name} "{text}": value out of range', value=text)
+    return int(text)
 
 
 def as_meant(version: Version, host: HostConfig, networking: NetworkingConfig) -> HostConfig:

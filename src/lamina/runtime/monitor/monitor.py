@@ -124,8 +124,10 @@ class Monitor:
         end_descendants()
 
     def resize(self, height: int, width: int) -> None:
+        """Set the terminal's size. The kernel keeps 16 bits of each number (struct winsize), as dockerd does."""
         if self._master >= 0:
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+            size = struct.pack("HHHH", height & 0xFFFF, width & 0xFFFF, 0, 0)
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def kill(self, number: int, all: bool) -> bool:
         """Signal the task, or everything in its cgroup; False when it does not run."""
