@@ -263,3 +263,56 @@ class _nothing:
 
     def __exit__(self, *unused: object) -> None:
         return None
+
+
+def test_what_an_engine_tells_of_itself_is_the_same(libraries: dict[str, Library]) -> None:
+    engine, client = libraries.values()
+    assert engine.version().version == client.version().version == lamina.__version__
+    assert engine.version().kernel == client.version().kernel
+    assert engine.version().architecture == client.version().architecture
+    ours, theirs = engine.info(), client.info()
+    assert [(i.version, i.driver, i.runtime, i.labels, i.warnings) for i in (ours, theirs)] == [
+        (lamina.__version__, ours.driver, ours.runtime, (), theirs.warnings)
+    ] * 2
+    for field in ("name", "kernel", "system", "architecture", "cpus", "memory"):
+        assert getattr(ours.machine, field) == getattr(theirs.machine, field), field
+    assert ours.id != theirs.id
+    assert ours.root != theirs.root
+
+
+def test_disk_usage_counts_the_files_of_layers_containers_and_volumes(library: Library) -> None:
+    volume = library.volumes.create("counted")
+    try:
+        config = Config(image="base", cmd=("sh", "-c", "printf 12345 > /five; printf 1234567 > /v/seven; sleep 600"))
+        with library.containers.group() as group:
+            container = group.create(None, config, HostConfig(network_mode="none", binds=("counted:/v",)))
+            library.containers.start(container.id)
+            eventually(lambda: library.disk_usage(["volume"]).volumes["counted"] == 7)
+            usage = library.disk_usage()
+            assert usage.containers[container.id] == 5
+            assert usage.layers_size >= library.images.get("base").size > 0
+            assert library.disk_usage(["volume"]).containers == {}
+    finally:
+        library.volumes.remove(volume.name)
+
+
+def test_events_come_as_they_happen_and_from_the_past(library: Library) -> None:
+    cancellation = Cancellation()
+    live = library.events(filters={"type": ["volume"], "volume": ["told"]}, cancellation=cancellation)
+    library.volumes.create("told", labels={"k": "v"})
+    library.volumes.remove("told")
+    created, destroyed = next(live), next(live)
+    assert [event.action for event in (created, destroyed)] == ["create", "destroy"]
+    assert (created.type, created.actor_id) == ("volume", "told")
+    assert created.time_ns < destroyed.time_ns
+    past = library.events(since="1h", until="0s", filters={"volume": ["told"], "event": ["create"]})
+    assert [(event.action, event.time_ns) for event in past] == [("create", created.time_ns)]
+    cancellation.cancel()
+    with pytest.raises(Cancelled):
+        list(live)
+    with pytest.raises(InvalidInput):
+        list(library.events(filters={"nonsense": ["x"]}, until="0s"))
+
+
+def test_events_end_at_their_time(library: Library) -> None:
+    assert list(library.events(until=f"{time.time() + 0.3}", filters={"type": ["plugin"]})) == []

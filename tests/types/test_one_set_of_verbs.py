@@ -50,7 +50,12 @@ def shape(verb: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
     return [(p.name, p.kind, p.default) for p in inspect.signature(verb).parameters.values()]
 
 
-@pytest.mark.parametrize(("room", "engine_side", "client_side"), ROOMS, ids=[room.__name__ for room, *_ in ROOMS])
+WHOLE: tuple[type, type, type] = (types.Library, Engine, Client)
+
+
+@pytest.mark.parametrize(
+    ("room", "engine_side", "client_side"), [WHOLE, *ROOMS], ids=[room.__name__ for room, *_ in (WHOLE, *ROOMS)]
+)
 def test_every_verb_has_one_signature(room: type, engine_side: type, client_side: type) -> None:
     for name, verb in vars(room).items():
         if inspect.isfunction(verb) and not name.startswith("_"):

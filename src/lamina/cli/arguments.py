@@ -140,14 +140,14 @@ def filters(pairs: Sequence[str]) -> dict[str, list[str]]:
     return values_by_name
 
 
-def moment(text: str) -> str | None:
-    """Return a time of `--since` or `--until` as the API takes it: Unix seconds with a fraction, or None for "".
+def moment(text: str) -> str:
+    """Return a time of `--since` or `--until` as the API takes it: Unix seconds with a fraction, or "" for "".
 
     The client parses it, because a time without a zone means the client's zone. Raise InvalidInput.
     """
     from lamina.formats.times import parse_moment  # `re` patterns that only two commands need
 
-    return "{}.{:09d}".format(*divmod(parse_moment(text), 10**9)) if text else None
+    return "{}.{:09d}".format(*divmod(parse_moment(text), 10**9)) if text else ""
 
 
 filter_option = click.option("-f", "--filter", "filter_", multiple=True, metavar="KEY=VALUE", help="Show what matches")

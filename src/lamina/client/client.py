@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.address import Address, default_socket, parse_address
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from lamina.client.images import Images
     from lamina.client.networks import Networks
     from lamina.client.registries import Registries
+    from lamina.client.system_documents import DiskUsage, Event, Info, Version
     from lamina.client.volumes import Volumes
+    from lamina.formats.matching import Filters
 
 
 class Client:
@@ -115,29 +117,44 @@ class Client:
         """Return the headers of `_ping`, in lower case. Raise Unavailable where no daemon answers."""
         return self.transport.ping()
 
-    def version(self) -> dict[str, Any]:
-        """Return the daemon's version and that of its parts, as Docker's JSON."""
-        return dict(self.transport.json("GET", "/version"))
+    def version(self) -> Version:
+        """Return the daemon's version and that of its parts."""
+        from lamina.client.system_documents import Version
 
-    def info(self) -> dict[str, Any]:
-        """Return what the daemon and its machine are, as Docker's JSON."""
-        return dict(self.transport.json("GET", "/info"))
+        return Version(self.transport.json("GET", "/version"))
 
-    def disk_usage(self, types: Sequence[str] = ()) -> dict[str, Any]:
-        """Return what takes the space: `types` chooses from image, container, volume and build-cache."""
-        return dict(self.transport.json("GET", "/system/df", {"type": list(types)}))
+    def info(self) -> Info:
+        """Return what the daemon and its machine are."""
+        from lamina.client.system_documents import Info
+
+        return Info(self.transport.json("GET", "/info"))
+
+    def disk_usage(self, types: Sequence[str] = ()) -> DiskUsage:
+        """Return what takes the disk: all of it, or of `types` (image, container, volume, build-cache).
+
+        Every file of the containers and volumes is looked at, so this takes its time.
+        """
+        from lamina.client.system_documents import DiskUsage
+
+        return DiskUsage(self.transport.json("GET", "/system/df", {"type": list(types)}))
 
     def events(
         self,
         *,
-        since: str | None = None,
-        until: str | None = None,
-        filters: Mapping[str, Sequence[str]] | None = None,
+        since: str = "",
+        until: str = "",
+        filters: Filters | None = None,
         cancellation: Cancellation = NEVER,
-    ) -> Iterator[dict[str, Any]]:
-        """Return what happens, as it happens, until `until` (seconds since the epoch, as text) or until closed."""
-        query = {"since": since, "until": until, "filters": filters or None}
-        return self.transport.lines("GET", "/events", query, cancellation=cancellation)
+    ) -> Iterator[Event]:
+        """Return what happens from now on, or from `since`, up to `until`, or without end.
+
+        Times are RFC 3339, Unix seconds or a span back from now ("10m"). `filters` are Docker's: type, event, label,
+        scope, and the kinds of objects. Raise InvalidInput for others. The iterator raises Cancelled.
+        """
+        from lamina.client.system_documents import Event
+
+        query = {"since": since or None, "until": until or None, "filters": filters or None}
+        return map(Event, self.transport.lines("GET", "/events", query, cancellation=cancellation))
 
 
 def connect(host: str | None = None, *, tls: Tls | None = None, version: str | None = None) -> Client:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lamina.events import EventBus
 from lamina.images.images import Images
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
@@ -18,8 +17,6 @@ class Rooms(Protocol):
 
     @property
     def store(self) -> Store: ...
-    @property
-    def events(self) -> EventBus: ...
     @property
     def images(self) -> Images: ...
     @property

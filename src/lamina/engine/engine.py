@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,19 +14,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
-from lamina import __version__
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers.catalog import Catalog
 from lamina.containers.containers import Containers
 from lamina.engine.builds import Builds
-from lamina.engine.info import Info, info
+from lamina.engine.event_feed import feed
+from lamina.engine.info import Info, Version, info, version
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.errors import LaminaError, Unsupported
-from lamina.events import EventBus
+from lamina.events import Event, EventBus
 from lamina.formats.digest import Digest
+from lamina.formats.matching import Filters
 from lamina.images.image import ImageUser
 from lamina.images.images import Images
-from lamina.images.listing import ImagesUsage
 from lamina.linux.files import private_directory
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
@@ -84,9 +85,9 @@ class Lazy(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """What images take, and bytes by the ID of each container (of the files it changed) and the name of each volume."""
+    """What takes the disk, in bytes: all layers, containers by their ID, volumes by their name."""
 
-    images: ImagesUsage
+    layers_size: int
     containers: Mapping[str, int]
     volumes: Mapping[str, int]
 
@@ -108,7 +109,7 @@ class Engine:
         self.root = Path(root).absolute()
         self.exec_root = Path(exec_root).absolute() if exec_root else default_exec_root(self.root)
         self.settings = settings or EngineSettings()
-        self.events = EventBus()
+        self.bus = EventBus()
         self._closing = ExitStack()
         self._snapshots = Lazy(self._open_snapshots, self._closing)
         self._networks = Lazy(self._open_networks, self._closing)
@@ -117,9 +118,9 @@ class Engine:
         self.store = Store.open(self.root, dependents=_Dependents(self._snapshots, self._forget_lost_steps))
         self._closing.callback(self.store.close)
         self._closing.callback(self._remove_unused_exec_root)
-        self._catalog = Catalog(self.store, self.root / "containers", self.events)
-        self.images = Images(self.store, self.events, self._image_users)
-        self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.events, users=self._volume_users)
+        self._catalog = Catalog(self.store, self.root / "containers", self.bus)
+        self.images = Images(self.store, self.bus, self._image_users)
+        self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.bus, users=self._volume_users)
         self.registries = Registries(self.store, self.images, self.settings.registries())
         self.builds = Builds(
             self, self.registries, self.settings.containers, self.root / "temporary", self.root / "build-mounts"
@@ -168,19 +169,39 @@ class Engine:
         """Return the OCI runtime. Raise Unavailable where none is installed."""
         return self._runtime()
 
-    def version(self) -> str:
-        """Return the version of lamina; `info` has that of the OCI runtime and of the machine's kernel."""
-        return __version__
+    def version(self) -> Version:
+        """Return the version of lamina; `info` has that of the OCI runtime."""
+        return version()
 
     def info(self) -> Info:
         """Return what this engine and its machine are, at this moment."""
         states = [container.state for container in self.containers.list(all=True)]
         return info(self, self.settings, self.root, self._identity, states)
 
-    def disk_usage(self) -> DiskUsage:
-        """Return what takes the disk. Every container's and volume's files are looked at, so this takes its time."""
-        volumes = {volume.name: self.volumes.usage(volume) for volume in self.volumes.list()}
-        return DiskUsage(self.images.usage(), self.containers.usage(), volumes)
+    def disk_usage(self, types: Sequence[str] = ()) -> DiskUsage:
+        """Return what takes the disk: all of it, or of `types` (image, container, volume, build-cache).
+
+        Every file of the containers and volumes is looked at, so this takes its time.
+        """
+        layers = self.images.usage().layers_size if not types or "image" in types else 0
+        containers = self.containers.usage() if not types or "container" in types else {}
+        volumes = self.volumes.list() if not types or "volume" in types else []
+        return DiskUsage(layers, containers, {volume.name: self.volumes.usage(volume) for volume in volumes})
+
+    def events(
+        self,
+        *,
+        since: str = "",
+        until: str = "",
+        filters: Filters | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> Iterator[Event]:
+        """Return what happens from now on, or from `since`, up to `until`, or without end.
+
+        Times are RFC 3339, Unix seconds or a span back from now ("10m"). `filters` are Docker's: type, event, label,
+        scope, and the kinds of objects. Raise InvalidInput for others. The iterator raises Cancelled.
+        """
+        return feed(self.bus, since, until, filters or {}, cancellation)
 
     @cached_property
     def _identity(self) -> str:
@@ -222,7 +243,7 @@ class Engine:
             raise Unsupported("networks of containers need root, which this engine has not", advice=advice)
         self._make_exec_root()
         return Networks.open(
-            self.store, self.exec_root, settings.bip, bridge=settings.bridge, pools=settings.pools, events=self.events
+            self.store, self.exec_root, settings.bip, bridge=settings.bridge, pools=settings.pools, events=self.bus
         )
 
     def _open_runtime(self) -> Runtime:

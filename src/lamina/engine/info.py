@@ -21,6 +21,15 @@ from lamina.runtime.apparmor import AppArmor
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """lamina's version and what it runs on; `architecture` in Go's words, such as amd64."""
+
+    version: str
+    kernel: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """The host. `memory` in bytes; `cgroup_version` "1" (hybrid too) or "2"."""
 
@@ -42,7 +51,7 @@ class Info:
     id: str
     version: str
     machine: Machine
-    root: Path
+    root: str
     driver: str
     driver_reason: str
     runtime: str
@@ -62,6 +71,11 @@ class Info:
     controllers: frozenset[str] = field(default_factory=frozenset)
 
 
+def version() -> Version:
+    """Return the version of this package, and of the machine's kernel."""
+    return Version(__version__, platform.release(), Platform.host().architecture)
+
+
 def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, states: Sequence[str]) -> Info:
     """Return what an engine is at this moment; `states` are those of all its containers. Opens the rooms that need
     root."""
@@ -71,7 +85,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         id=identity,
         version=__version__,
         machine=machine(rooms.runtime.apparmor),
-        root=root,
+        root=str(root),
         driver=rooms.snapshots.name,
         driver_reason=rooms.snapshots.reason,
         runtime=runtime,

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
         Removal,
         SearchResult,
     )
-    from lamina.types.library import Library
+    from lamina.types.library import DiskUsage, Event, Info, Library, Machine, Version
     from lamina.types.resources import Network, Networks, Pruned, Volume, Volumes
     from lamina.types.results import (
         Change,
@@ -119,8 +119,10 @@ __all__ = [
     "Created",
     "Credentials",
     "DeviceMapping",
+    "DiskUsage",
     "EndpointConfig",
     "EndpointIpam",
+    "Event",
     "ExecConfig",
     "ExecDetails",
     "Filters",
@@ -132,6 +134,7 @@ __all__ = [
     "Image",
     "ImageSummary",
     "Images",
+    "Info",
     "Internal",
     "InvalidInput",
     "Ipam",
@@ -139,6 +142,7 @@ __all__ = [
     "Library",
     "LogConfig",
     "LogRecord",
+    "Machine",
     "MemoryContext",
     "Message",
     "Mount",
@@ -175,6 +179,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "UpdateConfig",
+    "Version",
     "Volume",
     "VolumeOptions",
     "Volumes",
@@ -208,7 +213,7 @@ _HOMES = {
         "BuildResult Builds HistoryStep Image Images ImageSummary PrunedImages Registries RemoteImage "
         "Removal SearchResult"
     ),
-    "lamina.types.library": "Library",
+    "lamina.types.library": "DiskUsage Event Info Library Machine Version",
     "lamina.types.resources": "Network Networks Pruned Volume Volumes",
     "lamina.types.results": (
         "Change Completed Group ContainerDetails ContainerNetwork ContainerState ContainerStats ContainerSummary "

@@ -100,7 +100,7 @@ def _storage(info: Info) -> dict[str, Any]:
         # Docker's clients know overlay2: layers stacked by overlayfs, which is what containers see.
         "Driver": "overlay2" if info.driver != "copy" else "vfs",
         "DriverStatus": [["Snapshots", info.driver], ["Roles", _ROLES[info.driver]], ["Reason", info.driver_reason]],
-        "DockerRootDir": str(info.root),
+        "DockerRootDir": info.root,
         "LoggingDriver": "json-file",
         "Plugins": {
             "Volume": ["local"],

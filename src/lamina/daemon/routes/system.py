@@ -19,6 +19,7 @@ from lamina.daemon.render.container import listed as render_container
 from lamina.daemon.render.image import listed
 from lamina.daemon.render.volume import volume as render_volume
 from lamina.engine import Engine
+from lamina.engine.event_feed import FILTERS, LONGEST, fits
 from lamina.events import Event, Subscription
 from lamina.formats.matching import Filters, check_names
 from lamina.formats.times import parse_moment
@@ -33,8 +34,6 @@ _PING_HEADERS = {
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Pragma": "no-cache",
 }
-
-_LONGEST = 1e8  # seconds, about three years: what a timer can hold is bounded
 
 
 class SystemRoutes:
@@ -67,19 +66,19 @@ class SystemRoutes:
 
     async def events(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
-        check_names(filters, events.FILTERS)
+        check_names(filters, FILTERS)
         since = parse_moment(call.text("since")) if call.text("since") else None
         until = parse_moment(call.text("until")) if call.text("until") else None
         if until is not None and until <= time.time_ns():
-            past = self._engine.events.past(since or 0, until)
+            past = self._engine.bus.past(since or 0, until)
             return web.Response(body=b"".join(_lines(past, filters)), content_type="application/json")
         return await self._follow(call, since, until, filters)
 
     async def _follow(self, call: Call, since: int | None, until: int | None, filters: Filters) -> web.StreamResponse:
-        feed = self._engine.events.subscribe(since)
+        feed = self._engine.bus.subscribe(since)
         timer = None
         if until is not None:
-            wait = min((until - time.time_ns()) / 1e9, _LONGEST)
+            wait = min((until - time.time_ns()) / 1e9, LONGEST)
             timer = asyncio.get_running_loop().call_later(wait, feed.close)
         self._listeners += 1
         try:
@@ -115,4 +114,4 @@ class SystemRoutes:
 
 
 def _lines(feed: list[Event] | Subscription, filters: Filters) -> Iterator[bytes]:
-    return (dump(events.event(item)) for item in feed if events.fits(item, filters))
+    return (dump(events.event(item)) for item in feed if fits(item, filters))
