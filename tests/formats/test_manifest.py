@@ -22,7 +22,7 @@ from lamina.formats.descriptor import (
     Descriptor,
 )
 from lamina.formats.digest import Digest
-from lamina.formats.document import MAX_DEPTH, without_nulls
+from lamina.formats.document import MAX_DEPTH
 from lamina.formats.manifest import Index, Manifest, parse_manifest
 from lamina.formats.platform import Platform
 
@@ -181,7 +181,3 @@ _KNOWN = frozenset({"mediaType", "digest", "size", "platform", "annotations", "u
 def test_unknown_descriptor_members_survive(extra: dict[str, Any]) -> None:
     written = extra | LAYER.to_json()
     assert Descriptor.from_json(written, "image manifest").to_json() == written
-
-
-def test_nulls_are_left_out_at_all_depths() -> None:
-    assert without_nulls({"a": None, "b": [{"c": None}, None], "d": {}}) == {"b": [{}, None], "d": {}}

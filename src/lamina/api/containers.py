@@ -9,21 +9,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lamina.errors import InvalidInput
-from lamina.formats.document import spelled, without_nulls
+from lamina.formats import go_json
 from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64, RunConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
-_TEXT_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
+_TEXT_OR_LIST = frozenset({"cmd", "entrypoint", "shell", "capadd", "capdrop"})
 
 
 def decode(document: Any, type: type[T]) -> T:
     """Return a request's JSON value as one of this file's types. Raise InvalidInput, naming the field."""
-    try:
-        return msgspec.convert(_listed(spelled(without_nulls(document), type), type), type)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"invalid container configuration: {error}") from error
+    return go_json.convert(_listed(document, type), type)
 
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
@@ -50,7 +46,8 @@ def _listed(document: Any, type: type[T]) -> Any:
     if not isinstance(document, dict) or not issubclass(type, RunConfig | Resources):
         return document
     return {
-        key: [value] if key in _TEXT_OR_LIST and isinstance(value, str) else value for key, value in document.items()
+        key: [value] if key.lower() in _TEXT_OR_LIST and isinstance(value, str) else value
+        for key, value in document.items()
     }
 
 

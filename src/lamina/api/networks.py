@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lamina.errors import InvalidInput
-from lamina.formats.document import spelled, without_nulls
+from lamina.formats import go_json
 
 
 class Subnet(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +71,7 @@ class NetworkBody(msgspec.Struct, rename="pascal", omit_defaults=True):
 
 def decode(document: Any) -> tuple[str, NetworkOptions]:
     """Return the name and options of a request's JSON. Raise InvalidInput, naming the field."""
-    try:
-        body = msgspec.convert(spelled(without_nulls(document), NetworkBody), NetworkBody)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"invalid network: {error}") from error
+    body = go_json.convert(document, NetworkBody)
     return body.name, NetworkOptions(
         driver=body.driver or "bridge",
         internal=body.internal,
@@ -91,7 +87,7 @@ def decode(document: Any) -> tuple[str, NetworkOptions]:
 
 def decode_ipam(document: Any) -> Ipam:
     """Return the IPAM object of a network's JSON."""
-    return _from_wire(msgspec.convert(without_nulls(document or {}), _Ipam))
+    return _from_wire(go_json.convert(document or {}, _Ipam))
 
 
 def encode(name: str, options: NetworkOptions) -> dict[str, Any]:

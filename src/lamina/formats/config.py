@@ -19,8 +19,8 @@ from lamina.formats.document import (
     objects,
     strings,
     text,
-    without_nulls,
 )
+from lamina.formats.go_json import shaped
 from lamina.formats.platform import Platform
 from lamina.formats.runconfig import Healthcheck, RunConfig
 from lamina.formats.times import parse_time
@@ -169,7 +169,7 @@ def _put_platform(document: dict[str, Any], platform: Platform) -> None:
 
 def _run_config(document: dict[str, Any]) -> RunConfig:
     try:
-        return msgspec.convert(without_nulls(document), RunConfig)
+        return msgspec.convert(shaped(document, RunConfig), RunConfig)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         raise bad_field(WHAT, "config" + path.rstrip("`"), problem) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -132,31 +132,6 @@ def string_map(document: Document, key: str, what: str, where: str = "") -> dict
         if not isinstance(item, str):
             raise bad_field(what, f"{where}{key}[{name!r}]", "a string is needed")
     return value
-
-
-def without_nulls(value: Any) -> Any:
-    """Return `value` with every object member that is null left out, at all depths.
-
-    Go programs write null for empty lists and maps, so a null member means the same as none. Nulls inside lists stay.
-    """
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
-
-
-def spelled(value: Any, kind: object) -> Any:
-    """Return `value` with the members of `kind`, where that is a Struct, named as it names them, whatever their case.
-
-    Go's decoder takes any case, and clients (docker-py) rely on it. A member that is there as it should be wins.
-    """
-    if not isinstance(value, dict) or not isinstance(kind, msgspec.StructMeta):
-        return value
-    fields = msgspec.structs.fields(cast(type[msgspec.Struct], kind))
-    names = {field.encode_name.lower(): field.encode_name for field in fields}
-    other = {key: names.get(key.lower(), key) for key in value}
-    return {name: value[key] for key, name in other.items() if key == name or name not in value}
 
 
 def refuse_nul(value: Any, what: str, field: str) -> None:

@@ -51,7 +51,7 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     """Docker's container config. `cmd` and `entrypoint` are None where nothing was said, () where they were emptied.
 
     `exposed_ports` (`80/tcp`) and `volumes` (paths) are sets that JSON writes as objects with empty values.
-    `stop_timeout` is in seconds. Decode foreign JSON with `formats.document.without_nulls` first.
+    `stop_timeout` is in seconds. Decode foreign JSON with `formats.go_json.shaped` first.
     """
 
     hostname: str = ""

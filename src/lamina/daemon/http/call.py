@@ -16,15 +16,15 @@ from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
-import msgspec
 from aiohttp import web
 
 from lamina.api.query import Query, parse_flag, parse_json, parse_number
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Slot
-from lamina.daemon.http.decoding import decode, parse_filters
+from lamina.daemon.http.decoding import parse_filters
 from lamina.errors import Forbidden, InvalidInput, TooLarge
-from lamina.formats.document import check_depth, encode_json, spelled, without_nulls
+from lamina.formats import go_json
+from lamina.formats.document import encode_json
 from lamina.formats.text import valid_unicode
 from lamina.linux.processes import Caller
 
@@ -144,17 +144,14 @@ class Call:
         return content
 
     async def json(self, type: type[T]) -> T:
-        """Return the body, decoded. An empty one and null are an empty object, and members that are null count as left
-        out, as for Go's decoder. Raise InvalidInput for what is no JSON, or is not called JSON."""
+        """Return the body, decoded as Go does (`go_json`). An empty one and null are an empty object.
+
+        Raise InvalidInput for what is no JSON, or is not called JSON.
+        """
         raw = await self.body()
         _check_type(self.request.headers.get("Content-Type", ""), empty=not raw)
-        raw = b"" if raw.strip() == b"null" else raw
-        document = decode(raw or b"{}", Any, "body")
-        check_depth(document, "body")
-        try:
-            return msgspec.convert(spelled(without_nulls(document), type), type)
-        except msgspec.ValidationError as error:
-            raise InvalidInput(f"invalid JSON in body: {error}") from error
+        document = go_json.parse(raw) if raw else None
+        return go_json.convert({} if document is None else document, type)
 
     def caller(self) -> Caller | None:
         """Return the process at the other end of a Unix socket; None over TCP. Raise Forbidden for an unmapped user."""

@@ -14,27 +14,10 @@ import msgspec
 
 from lamina.distribution import Credentials
 from lamina.errors import Forbidden, InvalidInput, Unauthorized
-from lamina.formats.text import valid_unicode
+from lamina.formats import go_json
 
 T = TypeVar("T")
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
-
-
-def decode(raw: bytes, type: type[T], what: str) -> T:
-    """Decode JSON as `type`. Raise InvalidInput naming the field."""
-    try:
-        return msgspec.json.decode(_replaced(raw), type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"invalid JSON in {what}: {error}") from error
-
-
-def _replaced(raw: bytes) -> bytes:
-    """Return the JSON with U+FFFD for each byte that is no UTF-8, as Go's decoder reads it."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return valid_unicode(raw.decode("utf-8", "surrogateescape")).encode()
-    return raw
 
 
 class AuthConfig(msgspec.Struct, rename="lower"):
@@ -52,7 +35,7 @@ class AuthConfig(msgspec.Struct, rename="lower"):
         """Return the credentials, or None for an anonymous client."""
         name, password = self.username, self.password
         if self.auth and not name:
-            name, _, password = _base64(self.auth, "auth").decode(errors="replace").partition(":")
+            name, _, password = _base64(self.auth).decode(errors="replace").partition(":")
         if not (name or self.identitytoken or self.registrytoken):
             return None
         return Credentials(name, password, self.identitytoken, self.registrytoken)
@@ -68,28 +51,43 @@ def without_prompts() -> Iterator[None]:
 
 
 def auth_header(text: str) -> Credentials | None:
-    """Return the credentials of `X-Registry-Auth`. Raise InvalidInput."""
-    if not text:
+    """Return the credentials of `X-Registry-Auth`, or None for an anonymous client.
+
+    Clients send placeholders when they have none, so a header that cannot be read means none too. Rule: moby,
+    `daemon/server/router/image`, `postImagesCreate`.
+    """
+    try:
+        return _from_header(text, AuthConfig).credentials()
+    except InvalidInput:
         return None
-    return decode(_base64(text, "X-Registry-Auth") or b"{}", AuthConfig, "X-Registry-Auth").credentials()
 
 
 def config_header(text: str) -> dict[str, Credentials]:
-    """Return the credentials of `X-Registry-Config`, by registry. Empty ones are left out. Raise InvalidInput."""
-    if not text:
+    """Return the credentials of `X-Registry-Config`, by registry. Empty ones are left out.
+
+    A header that cannot be read holds none. Rule: moby, `daemon/server/router/build`, `postBuild`.
+    """
+    try:
+        entries = _from_header(text, dict[str, AuthConfig])
+        return {name: credentials for name, auth in entries.items() if (credentials := auth.credentials()) is not None}
+    except InvalidInput:
         return {}
-    raw = _base64(text, "X-Registry-Config") or b"{}"
-    entries = decode(raw, dict[str, AuthConfig], "X-Registry-Config")
-    return {name: credentials for name, auth in entries.items() if (credentials := auth.credentials()) is not None}
 
 
-def _base64(text: str, name: str) -> bytes:
+def _from_header(text: str, type: type[T]) -> T:
+    """Return a header's JSON in base64. An empty one and null are an empty object. Raise InvalidInput."""
+    raw = _base64(text)
+    document = go_json.parse(raw) if raw else None
+    return go_json.convert({} if document is None else document, type)
+
+
+def _base64(text: str) -> bytes:
     """Decode base64. Docker writes the URL-safe alphabet; both alphabets and missing padding are accepted."""
     plain = text.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidInput(f"{name} is not base64: {error}") from error
+        raise InvalidInput(f"credentials are not base64: {error}") from error
 
 
 def parse_filters(text: str) -> dict[str, list[str]]:

@@ -56,7 +56,11 @@ class Router:
             self._by_head.setdefault(head, []).append((route, _pattern(route.path)))
 
     def match(self, method: str, path: str) -> Match:
-        """Return the route of `path`, which has no version and is still percent-encoded. Raise NotFound."""
+        """Return the route of `path`, which has no version and is still percent-encoded. Raise NotFound.
+
+        A slash at the end changes nothing: older clients write it.
+        """
+        path = path.removesuffix("/")
         head = path.split("/", 2)[1] if path.startswith("/") else ""
         other_method = False
         for route, pattern in self._by_head.get(head, ()):
