@@ -15,13 +15,14 @@ import pytest
 from lamina.api.containers import Config, ExecConfig, HostConfig, LogConfig, UpdateConfig
 from lamina.containers.health import judged
 from lamina.containers.inspect import command_text
-from lamina.containers.logs import LogOptions, LogRecord, read
+from lamina.containers.logs import LogOptions, read
 from lamina.containers.record import Health, HealthResult
 from lamina.containers.stop import parse_signal
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.runconfig import Healthcheck
 from lamina.formats.times import parse_time
 from lamina.runtime.monitor.output import JsonLog
+from lamina.types import LogRecord
 from support.waiting import eventually
 
 from .conftest import IMAGE, Rooms

@@ -242,14 +242,19 @@ def test_errors_are_the_same(library: Library) -> None:
         library.images.save("base", io.BytesIO())  # a text where a list is meant
 
 
-def test_a_group_outlasts_interrupts(library: Library) -> None:
+def test_a_group_outlasts_interrupts(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second Ctrl-C, while the containers are being removed, does not leave them behind."""
+    remove = library.containers.remove
+
+    def remove_amid_interrupts(reference: str, *, force: bool, volumes: bool) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        remove(reference, force=force, volumes=volumes)
 
     def interrupted() -> None:
         with library.containers.group() as group:
             group.create("one", Config(image="base", cmd=("sleep", "1000")), ALONE)
             library.containers.start("one")
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()  # lands while the group is closed
+            monkeypatch.setattr(library.containers, "remove", remove_amid_interrupts)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

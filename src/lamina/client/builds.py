@@ -16,6 +16,7 @@ from lamina.client.sending import TAR
 from lamina.client.transport import Transport
 from lamina.errors import CommandFailed, InvalidInput
 from lamina.progress import Aux, Output, Report, ignore
+from lamina.types import images
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
     from lamina.formats.matching import Filters
 
 
-class Builds:
-    """Builds by a daemon, and its build cache.
+class Builds(images.Builds):
+    """Builds by a daemon. `reads_in_place` tells whether it reads a directory by itself.
 
-        image = client.builds.build("my-app", BuildRequest(tags=("my-app",))).image
-
-    `reads_in_place` tells whether the daemon reads a directory by itself: lamina's does, over a unix socket.
+    lamina's does, over a unix socket.
     """
 
     def __init__(self, transport: Transport, reads_in_place: Callable[[], bool]) -> None:
@@ -45,11 +44,6 @@ class Builds:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Build a directory, or files in memory; None for the address in `request.remote`.
-
-        `credentials` are by registry, for base images. Raise CommandFailed when a step fails, InvalidInput for a wrong
-        Dockerfile, NotFound, Cancelled.
-        """
         from lamina.api.build import BuildRequest
 
         request = request or BuildRequest()
@@ -90,7 +84,6 @@ class Builds:
         return image
 
     def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
-        """Empty the build cache; with `all` also what only saves work."""
         query = {"filters": filters or None, "all": all}
         return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
 

@@ -15,10 +15,8 @@ from lamina.client.process_documents import (
     Change,
     ContainerStats,
     ExecDetails,
-    LogRecord,
     PathStat,
     Processes,
-    WaitResult,
 )
 from lamina.client.references import image_path, split_name
 from lamina.client.sending import TAR
@@ -28,7 +26,8 @@ from lamina.client.wire import Reply
 from lamina.errors import NotModified
 from lamina.formats.frames import Piece
 from lamina.formats.text import several_texts
-from lamina.types.running import RunsContainers
+from lamina.types.composed_verbs import ComposedVerbs
+from lamina.types.run_results import LogRecord
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
@@ -37,14 +36,8 @@ if TYPE_CHECKING:
     from lamina.formats.runconfig import RunConfig
 
 
-class Containers(RunsContainers):
-    """Verbs on containers; a reference is a name, an ID or a unique start of one.
-
-        done = client.containers.run(Config(image="alpine", cmd=("uname", "-r")))
-        print(done.exit_code, done.stdout)
-
-    Every method raises the kind of `lamina.errors` that the daemon's status stands for.
-    """
+class Containers(ComposedVerbs):
+    """The verbs of `lamina.types.Containers` on a daemon's containers."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -57,7 +50,6 @@ class Containers(RunsContainers):
         networking: NetworkingConfig | None = None,
         platform: str = "",
     ) -> Created:
-        """Create a container, and return its ID and warnings. Without a name the daemon makes one up."""
         from lamina.api.containers import encode
 
         body = encode(config)
@@ -67,83 +59,49 @@ class Containers(RunsContainers):
         return Created(self._transport.json("POST", "/containers/create", query, json_body=body))
 
     def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
-        """Return a container; with `size` also the bytes of its files. Raise NotFound."""
         return ContainerDetails(self._transport.json("GET", f"{_path(reference)}/json", {"size": size}))
 
     def list(
         self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
     ) -> list[ContainerSummary]:
-        """Return containers, newest first.
-
-        Only running ones, unless `all`, `limit` or a filter on status says otherwise.
-        """
         query = {"all": all, "limit": limit or None, "size": size, "filters": filters or None}
         return [ContainerSummary(item) for item in self._transport.json("GET", "/containers/json", query)]
 
     def start(self, reference: str) -> bool:
-        """Start a container; False when it runs already."""
         return self._post(reference, "start")
 
     def stop(self, reference: str, *, timeout: int | None = None, signal: str = "") -> bool:
-        """Signal a container, and kill it after `timeout` seconds (-1: never); False when it does not run."""
         return self._post(reference, "stop", {"t": timeout, "signal": signal or None})
 
     def restart(self, reference: str, *, timeout: int | None = None, signal: str = "") -> None:
-        """Stop a container as `stop` does, where it runs, and start it."""
         self._post(reference, "restart", {"t": timeout, "signal": signal or None})
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
-        """Send a signal, by name or number. Raise Conflict when the container does not run."""
         self._post(reference, "kill", {"signal": signal})
 
     def pause(self, reference: str) -> None:
-        """Freeze all processes of a container."""
         self._post(reference, "pause")
 
     def unpause(self, reference: str) -> None:
-        """Let the processes of a container go on."""
         self._post(reference, "unpause")
 
     def rename(self, reference: str, name: str) -> None:
-        """Give a container another name. Raise Conflict for one that is taken."""
         self._post(reference, "rename", {"name": name})
 
     def update(self, reference: str, changes: UpdateConfig) -> tuple[str, ...]:
-        """Change limits and the restart policy of a container, and return warnings."""
         from lamina.api.containers import encode
 
         answer = self._transport.json("POST", f"{_path(reference)}/update", json_body=encode(changes)) or {}
         return tuple(answer.get("Warnings") or ())
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
-        """Remove a container. `force` kills it first, `volumes` takes its anonymous volumes along.
-
-        `link` removes an alias that another engine's legacy link made, not the container.
-        """
         self._transport.json("DELETE", _path(reference), {"force": force, "v": volumes, "link": link})
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
-        """Remove containers that do not run."""
         query = {"filters": filters or None}
         return Pruned(self._transport.json("POST", "/containers/prune", query, cancellation=cancellation))
 
-    def wait(
-        self,
-        reference: str,
-        condition: str = "not-running",
-        *,
-        timeout: float | None = None,
-        cancellation: Cancellation = NEVER,
-    ) -> WaitResult:
-        """Wait until the condition holds: not-running, next-exit or removed.
-
-        Raise TimeoutError after `timeout` seconds, and Cancelled.
-        """
-        with self.waiting(reference, condition, cancellation=cancellation) as waiting:
-            return waiting.result(timeout)
-
     def waiting(self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER) -> Waiting:
-        """Begin to wait, without blocking: the daemon has noted it when this returns."""
         query, path = {"condition": condition}, f"{_path(reference)}/wait"
         return Waiting(self._transport.call("POST", path, query, cancellation=cancellation))
 
@@ -159,10 +117,6 @@ class Containers(RunsContainers):
         tail: int | None = None,
         cancellation: Cancellation = NEVER,
     ) -> Iterator[LogRecord]:
-        """Yield what a container wrote, both streams in order; with `follow` on and on, until it ends.
-
-        `since` and `until` are RFC 3339, Unix seconds or a span back from now ("10m"); `tail` counts from the end.
-        """
         tty = self.get(reference).tty
         query: dict[str, object] = {
             "follow": follow,
@@ -191,42 +145,34 @@ class Containers(RunsContainers):
         detach_keys: str = "",
         tty: bool | None = None,
     ) -> Stream:
-        """Return a container's standard files, also before it starts. `tty` spares a question to the daemon."""
         query = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "stream": True, "detachKeys": detach_keys or None}
         framed = not (self.get(reference).tty if tty is None else tty)
         return self._transport.hijack(f"{_path(reference)}/attach", query, framed=framed)
 
     def resize(self, reference: str, height: int, width: int) -> None:
-        """Give a container's terminal another size, in characters."""
         self._post(reference, "resize", {"h": height, "w": width})
 
     def exec_create(self, reference: str, config: ExecConfig) -> str:
-        """Prepare a command in a running container, and return its ID."""
         from lamina.api.containers import encode
 
         return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=encode(config))).id
 
     def exec_start(self, exec_id: str, *, tty: bool | None = None) -> Stream:
-        """Start a prepared command, and return its standard files. `tty` spares a question to the daemon."""
         if tty is None:
             tty = bool(self.exec_inspect(exec_id)["ProcessConfig"].get("tty"))
         body = {"Detach": False, "Tty": tty}
         return self._transport.hijack(f"/exec/{exec_id}/start", json_body=body, framed=not tty)
 
     def exec_detached(self, exec_id: str) -> None:
-        """Start a prepared command and leave it alone."""
         self._transport.json("POST", f"/exec/{exec_id}/start", json_body={"Detach": True, "Tty": False})
 
     def exec_inspect(self, exec_id: str) -> ExecDetails:
-        """Return how a command is, or how it ended."""
         return ExecDetails(self._transport.json("GET", f"/exec/{exec_id}/json"))
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
-        """Give a command's terminal another size, in characters."""
         self._transport.json("POST", f"/exec/{exec_id}/resize", {"h": height, "w": width})
 
     def top(self, reference: str, ps_args: str = "") -> Processes:
-        """Return a container's processes as ps(1) shows them."""
         return Processes(self._transport.json("GET", f"{_path(reference)}/top", {"ps_args": ps_args or None}))
 
     def stats(
@@ -237,20 +183,14 @@ class Containers(RunsContainers):
         one_shot: bool = False,
         cancellation: Cancellation = NEVER,
     ) -> Iterator[ContainerStats]:
-        """Yield what a container uses: once, or with `stream` every second until it is removed.
-
-        A single reading waits a second for a second one to compare with, unless `one_shot`.
-        """
         query: dict[str, object] = {"stream": True if stream else "0", "one-shot": one_shot}
         path = f"{_path(reference)}/stats"
         return map(ContainerStats, self._transport.lines("GET", path, query, cancellation=cancellation))
 
     def changes(self, reference: str) -> Sequence[Change]:
-        """Return what a container changed in its image's files, in the order of paths."""
         return [Change(item) for item in self._transport.json("GET", f"{_path(reference)}/changes") or ()]
 
     def stat_path(self, reference: str, path: str) -> PathStat:
-        """Return what is at a path in a container. Raise NotFound."""
         reply = self._transport.call("HEAD", f"{_path(reference)}/archive", {"path": path})
         reply.close()
         return _stat(reply)
@@ -258,7 +198,6 @@ class Containers(RunsContainers):
     def get_archive(
         self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER
     ) -> PathStat:
-        """Write a path in a container to `sink` as a tar, and return what it is."""
         reply = self._archive(reference, path, cancellation)
         reply.pour(sink)
         return _stat(reply)
@@ -278,17 +217,11 @@ class Containers(RunsContainers):
         copy_owner: bool = False,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """Unpack a tar into a directory of a container.
-
-        `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files
-        to the container's user.
-        """
         query = {"path": path, "noOverwriteDirNonDir": no_overwrite, "copyUIDGID": copy_owner}
         place = f"{_path(reference)}/archive"
         self._transport.json("PUT", place, query, body=source, headers=TAR, cancellation=cancellation)
 
     def export(self, reference: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
-        """Write a container's whole file system to `sink` as a tar."""
         self._transport.call("GET", f"{_path(reference)}/export", cancellation=cancellation).pour(sink)
 
     def commit(
@@ -303,7 +236,6 @@ class Containers(RunsContainers):
         pause: bool = True,
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        """Make an image of what a container changed. `changes` are Dockerfile instructions, `config` other defaults."""
         from lamina.api.containers import encode
         from lamina.client.image_documents import Image
 
@@ -316,14 +248,12 @@ class Containers(RunsContainers):
         return Image(self._transport.json("GET", f"{image_path(Created(answer).id)}/json"))
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join a network, with the addresses and names that `endpoint` asks for."""
         from lamina.api.containers import encode
 
         body = {"Container": reference, "EndpointConfig": encode(endpoint) if endpoint else {}}
         self._transport.json("POST", f"/networks/{encode_name(network)}/connect", json_body=body)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
-        """Take a container out of a network; with `force` even one that is gone."""
         body = {"Container": reference, "Force": force}
         self._transport.json("POST", f"/networks/{encode_name(network)}/disconnect", json_body=body)
 

@@ -6,8 +6,8 @@ typed `config` of a container, say) is read when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
     from lamina.api.networks import Ipam
@@ -34,55 +34,68 @@ class Document(Mapping[str, Any]):
         return f"<{type(self).__name__} {self._raw.get('Id') or self._raw.get('ID') or self._raw.get('Name') or ''}>"
 
 
-class Identified(Document):
-    """What has an ID: hex digits, for images the digest of the config ("sha256:…")."""
-
-    __slots__ = ()
-
-    @property
-    def id(self) -> str:
-        """Return the ID, whole."""
-        return str(self["Id"])
+V = TypeVar("V", covariant=True)
 
 
-class Network(Identified):
+class Field(Generic[V]):
+    """A property of a Document: `read` makes it of the JSON each time that it is asked for."""
+
+    def __init__(self, read: Callable[[Any], V]) -> None:
+        self._read = read
+
+    @overload
+    def __get__(self, document: None, owner: type) -> Field[V]: ...
+    @overload
+    def __get__(self, document: Document, owner: type) -> V: ...
+    def __get__(self, document: Document | None, owner: type) -> Field[V] | V:
+        return self if document is None else self._read(document)
+
+
+def text(key: str) -> Field[str]:
+    """Return a field that is a text; "" where the daemon says nothing."""
+    return Field(lambda document: str(document.get(key) or ""))
+
+
+def number(key: str) -> Field[int]:
+    """Return a field that is a whole number; 0 where the daemon says nothing."""
+    return Field(lambda document: int(document.get(key) or 0))
+
+
+def truth(key: str) -> Field[bool]:
+    """Return a field that is true or false; false where the daemon says nothing."""
+    return Field(lambda document: bool(document.get(key)))
+
+
+def texts(key: str) -> Field[tuple[str, ...]]:
+    """Return a field of several texts; none where the daemon says nothing."""
+    return Field(lambda document: tuple(document.get(key) or ()))
+
+
+def time(key: str) -> Field[str]:
+    """Return a field that is a time: Unix seconds or RFC 3339 in the JSON, RFC 3339 here."""
+    return Field(lambda document: _moment(document[key]))
+
+
+def text_map(key: str) -> Field[Mapping[str, str]]:
+    """Return a field of texts by name; inspect has it in the container's or image's config."""
+    return Field(lambda document: dict(document.get(key) or (document.get("Config") or {}).get(key) or {}))
+
+
+class Network(Document):
     """A network."""
 
     __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
-        return str(self["Name"])
-
-    @property
-    def driver(self) -> str:
-        """bridge, host or null."""
-        return str(self["Driver"])
-
-    @property
-    def created(self) -> str:
-        """When it was made, RFC 3339."""
-        return str(self["Created"])
-
-    @property
-    def internal(self) -> bool:
-        """Return whether it has no way to the outside."""
-        return bool(self.get("Internal"))
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Return its labels."""
-        return dict(self.get("Labels") or {})
-
-    @property
-    def options(self) -> Mapping[str, str]:
-        """Return what was asked of its driver."""
-        return dict(self.get("Options") or {})
+    id = text("Id")
+    name = text("Name")
+    driver = text("Driver")
+    created = text("Created")
+    internal = truth("Internal")
+    labels = text_map("Labels")
+    options = text_map("Options")
 
     @property
     def ipam(self) -> Ipam:
-        """Return how its addresses are chosen."""
+        """Return how the network's addresses are chosen."""
         from lamina.api.networks import decode_ipam
 
         return decode_ipam(self.get("IPAM"))
@@ -92,58 +105,27 @@ class Volume(Document):
     """A volume."""
 
     __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        """Return its name, which no other volume has."""
-        return str(self["Name"])
-
-    @property
-    def driver(self) -> str:
-        """Return who keeps it: "local"."""
-        return str(self["Driver"])
-
-    @property
-    def created(self) -> str:
-        """When it was made, RFC 3339."""
-        return str(self.get("CreatedAt") or "")
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Return its labels."""
-        return dict(self.get("Labels") or {})
-
-    @property
-    def options(self) -> Mapping[str, str]:
-        """Return what was asked of its driver."""
-        return dict(self.get("Options") or {})
-
-    @property
-    def path(self) -> str:
-        """Return where its files are on the daemon's machine."""
-        return str(self["Mountpoint"])
+    name = text("Name")
+    driver = text("Driver")
+    created = text("CreatedAt")
+    labels = text_map("Labels")
+    options = text_map("Options")
+    path = text("Mountpoint")
 
 
 class Created(Document):
-    """The answer to a create: an id, and what the daemon warns of."""
+    """The answer to a create."""
 
     __slots__ = ()
-
-    @property
-    def id(self) -> str:
-        """Return the ID of what was made."""
-        return str(self.get("Id") or self.get("ID"))
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return sentences for people, about wishes that this daemon cannot fulfil."""
-        return tuple(self.get("Warnings") or ())
+    id = Field(lambda document: str(document.get("Id") or document.get("ID")))
+    warnings = texts("Warnings")
 
 
 class Pruned(Document):
     """What a prune removed."""
 
     __slots__ = ()
+    reclaimed = number("SpaceReclaimed")
 
     @property
     def removed(self) -> tuple[str, ...]:
@@ -151,13 +133,8 @@ class Pruned(Document):
         kinds = ("ContainersDeleted", "NetworksDeleted", "VolumesDeleted", "CachesDeleted")
         return tuple(name for kind in kinds for name in self.get(kind) or ())
 
-    @property
-    def reclaimed(self) -> int:
-        """Return bytes."""
-        return int(self.get("SpaceReclaimed") or 0)
 
-
-def moment(value: int | str) -> str:
+def _moment(value: int | str) -> str:
     """Return a time of the daemon, Unix seconds or RFC 3339, as RFC 3339."""
     if isinstance(value, str):
         return value

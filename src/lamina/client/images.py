@@ -13,55 +13,37 @@ from lamina.client.sending import TAR
 from lamina.client.transport import Transport
 from lamina.formats.text import several_texts
 from lamina.progress import Output, Report, Status, ignore
+from lamina.types import images
 
 if TYPE_CHECKING:
     from lamina.formats.matching import Filters
 
 
-class Images:
-    """Verbs on images. A reference is a name, with tag or digest or none, or an ID or a unique start of one.
-
-        for image in client.images.list():
-            print(image.id, image.tags, image.size)
-
-    Every method raises the kind of `lamina.errors` that the daemon's status stands for: NotFound for an unknown
-    image, Conflict for one in use, InvalidInput for a bad name, and so on.
-    """
+class Images(images.Images):
+    """The verbs of `lamina.types.Images` on a daemon's images."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, reference: str) -> Image:
-        """Return an image. Raise NotFound."""
         return Image(self._transport.json("GET", f"{image_path(reference)}/json"))
 
     def list(self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False) -> list[Image]:
-        """Return the images, newest first. `all` adds the intermediate images of classic builds.
-
-        `filters` are Docker's (dangling, label, before, since, until, reference).
-        """
         query = {"all": all, "filters": filters or None, "shared-size": shared_size}
         return [Image(item) for item in self._transport.json("GET", "/images/json", query)]
 
     def history(self, reference: str) -> Sequence[HistoryStep]:
-        """Return the steps of an image, newest first."""
         return [HistoryStep(item) for item in self._transport.json("GET", f"{image_path(reference)}/history")]
 
     def tag(self, reference: str, name: str) -> None:
-        """Give the image another name; without a tag in it, `latest`."""
         repository, tag = split_name(name)
         self._transport.json("POST", f"{image_path(reference)}/tag", {"repo": repository, "tag": tag or None})
 
     def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
-        """Take the name away; with its last name the image goes, and with `prune` its unneeded parents.
-
-        Return what happened, in order. Raise Conflict for an image in use.
-        """
         query = {"force": force, "noprune": not prune}
         return [Removal(item) for item in self._transport.json("DELETE", image_path(reference), query)]
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> PrunedImages:
-        """Remove images that nothing names; all unused ones with the filter `{"dangling": ["false"]}`."""
         query = {"filters": filters or None}
         return PrunedImages(self._transport.json("POST", "/images/prune", query, cancellation=cancellation))
 
@@ -75,7 +57,6 @@ class Images:
         platform: str = "",
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        """Make an image of one layer from a tar, plain or compressed. `changes` are Dockerfile instructions."""
         query = import_query("-", reference, message, changes, platform)
         lines = self._transport.lines(
             "POST", "/images/create", query, body=source, headers=TAR, cancellation=cancellation
@@ -90,7 +71,6 @@ class Images:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
-        """Read an archive that `save` of any engine wrote, and return the images in it."""
         outputs: list[str] = []
         query = {"quiet": report is ignore, "platform": platform or None}
         lines = self._transport.lines(
@@ -106,7 +86,6 @@ class Images:
     def save(
         self, references: Sequence[str], sink: IO[bytes], *, platform: str = "", cancellation: Cancellation = NEVER
     ) -> None:
-        """Write an archive of the images, with their names, that `load` of any engine reads."""
         query = {"names": list(several_texts("references", references)), "platform": platform or None}
         self._transport.call("GET", "/images/get", query, cancellation=cancellation).pour(sink)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lamina.client.process_documents import LogRecord
 from lamina.formats.frames import STDERR, STDOUT, whole_frames
+from lamina.types.run_results import LogRecord
 
 
 def log_records(chunks: Iterable[bytes], tty: bool) -> Iterator[LogRecord]:

@@ -12,18 +12,15 @@ from lamina.client.messages import auth_header, auth_of, messages
 from lamina.client.references import image_path, split_name
 from lamina.client.transport import Transport, encode_name
 from lamina.progress import Report, ignore
+from lamina.types import images
 
 if TYPE_CHECKING:
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
 
 
-class Registries:
-    """Verbs between a daemon's images and registries. `credentials` are for the registry that the name tells.
-
-    (image,) = client.registries.pull("alpine:3.20")
-    client.registries.push("registry.example/app", credentials=Credentials("me", "secret"))
-    """
+class Registries(images.Registries):
+    """The verbs of `lamina.types.Registries` for a daemon's images."""
 
     def __init__(self, transport: Transport, images: Images) -> None:
         self._transport = transport
@@ -40,10 +37,6 @@ class Registries:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
-        """Bring an image from its registry: without a tag `latest`, with `all_tags` every tag of the name.
-
-        With `all_platforms` (a daemon of lamina's) the images for other platforms come too, each named by its digest.
-        """
         name, tag = split_name(reference)
         query: dict[str, object] = {"fromImage": name, "tag": None if all_tags else tag or "latest"}
         query |= {"platform": platform or None, "allPlatforms": all_platforms}
@@ -64,7 +57,6 @@ class Registries:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """Send an image to the registry its name tells: without a tag `latest`, with `all_tags` every tag."""
         name, tag = split_name(reference)
         query = {"tag": None if all_tags else tag or "latest", "platform": platform or None}
         path, headers = f"/images/{encode_name(name, safe='/:@')}/push", auth_header(reference, credentials)
@@ -81,7 +73,6 @@ class Registries:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        """Make an image of one layer from the tar at an address, which the daemon fetches."""
         query = import_query(url, reference, message, changes, platform)
         lines = self._transport.lines("POST", "/images/create", query, cancellation=cancellation)
         return self._images.get(follow_import(lines, report))
@@ -89,19 +80,16 @@ class Registries:
     def search(
         self, term: str, *, limit: int = 25, filters: Filters | None = None, credentials: Credentials | None = None
     ) -> Sequence[SearchResult]:
-        """Return repositories that match a term, which may begin with a registry."""
         query = {"term": term, "limit": limit, "filters": filters or None}
         answer = self._transport.json("GET", "/images/search", query, headers=auth_header(term, credentials))
         return [SearchResult(item) for item in answer]
 
     def inspect(self, reference: str, *, credentials: Credentials | None = None) -> RemoteImage:
-        """Return what a registry says of an image, without pulling it."""
         path = image_path(reference).replace("/images/", "/distribution/", 1)
         headers = auth_header(reference, credentials)
         return RemoteImage(self._transport.json("GET", f"{path}/json", headers=headers))
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
-        """Try credentials at a registry ("" for Docker Hub), and return those to keep. Raise Unauthorized."""
         from dataclasses import replace
 
         answer = self._transport.json("POST", "/auth", json_body=auth_of(server, credentials)) or {}

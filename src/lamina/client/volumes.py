@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.documents import Pruned, Volume
 from lamina.client.transport import Transport, encode_name
+from lamina.types import resources
 
 if TYPE_CHECKING:
     from lamina.formats.matching import Filters
 
 
-class Volumes:
-    """Verbs on volumes; a reference is a name.
-
-    volume = client.volumes.create("data", labels={"kind": "cache"})
-    client.containers.create("db", Config(image="db"), HostConfig(binds=("data:/var/lib/db",)))
-    """
+class Volumes(resources.Volumes):
+    """The verbs of `lamina.types.Volumes` on a daemon's volumes."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -31,7 +28,6 @@ class Volumes:
         labels: Mapping[str, str] | None = None,
         driver_opts: Mapping[str, str] | None = None,
     ) -> Volume:
-        """Make a volume, or return the one that has this name. Without a name the daemon makes one up."""
         body = {
             "Name": name or "",
             "Driver": driver,
@@ -41,19 +37,15 @@ class Volumes:
         return Volume(self._transport.json("POST", "/volumes/create", json_body=body))
 
     def get(self, name: str) -> Volume:
-        """Return a volume. Raise NotFound."""
         return Volume(self._transport.json("GET", f"/volumes/{encode_name(name)}"))
 
     def list(self, filters: Filters | None = None) -> list[Volume]:
-        """Return all volumes, or those that fit Docker's filters."""
         answer = self._transport.json("GET", "/volumes", {"filters": filters or None})
         return [Volume(item) for item in answer.get("Volumes") or ()]
 
     def remove(self, name: str, *, force: bool = False) -> None:
-        """Delete a volume and its files. With `force` a volume that is not there is no error."""
         self._transport.json("DELETE", f"/volumes/{encode_name(name)}", {"force": force})
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
-        """Remove unused anonymous volumes; named ones too with the filter `{"all": ["true"]}`."""
         query = {"filters": filters or None}
         return Pruned(self._transport.json("POST", "/volumes/prune", query, cancellation=cancellation))

@@ -17,35 +17,22 @@ from lamina.containers.record import Record, State
 from lamina.errors import Cancelled, Conflict, InvalidInput
 from lamina.events import EventBus
 from lamina.runtime.task import Task
+from lamina.types import run_results
+from lamina.types.run_results import WaitResult
 
 FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
 LONGEST_DELAY = 60.0
 STEADY = 10.0  # seconds after which a container counts as having run well
 
 
-@dataclass(frozen=True, slots=True)
-class WaitResult:
-    """What a wait ends with: the exit code, and why the container could not be removed or started, if so."""
-
-    exit_code: int
-    error: str = ""
-
-
-class Waiting:
-    """A wait that has begun. A context manager that stops waiting."""
+class Waiting(run_results.Waiting):
+    """A wait on a future of a container's."""
 
     def __init__(self, future: Future[WaitResult], cancellation: Cancellation = NEVER) -> None:
         self.future = future
         self._cancellation = cancellation
 
-    def __enter__(self) -> Waiting:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.close()
-
     def result(self, timeout: float | None = None) -> WaitResult:
-        """Return how it ended. Raise TimeoutError after `timeout` seconds, and Cancelled."""
         try:
             return self.future.result(timeout)
         except CancelledError:
@@ -55,7 +42,6 @@ class Waiting:
             raise TimeoutError(f"the container has not ended within {timeout:g} seconds") from None
 
     def close(self) -> None:
-        """Stop waiting. May be called twice."""
         self.future.cancel()
 
 

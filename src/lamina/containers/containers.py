@@ -15,13 +15,12 @@ from lamina.containers import stop as stopping
 from lamina.containers.archive import PathChange, PathStat
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.commit import commit
-from lamina.containers.container import Container, Waiting, WaitResult
+from lamina.containers.container import Waiting
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import Execs
 from lamina.containers.filters import prune, select
 from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
 from lamina.containers.lifecycle import Lifecycle
-from lamina.containers.logs import LogOptions, LogRecord
 from lamina.containers.process_verbs import ProcessVerbs
 from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
@@ -37,18 +36,12 @@ from lamina.images.create import CommitOptions
 from lamina.images.image import Image
 from lamina.linux.files import private_directory
 from lamina.sandbox.spec import Defaults
-from lamina.types.running import RunsContainers
-
-__all__ = ["Container", "Containers", "Created", "LogOptions", "LogRecord", "WaitResult"]
 
 
-class Containers(ProcessVerbs, RunsContainers):
-    """Containers over the rooms of one engine. Thread-safe. References are names, IDs or beginnings of IDs.
+class Containers(ProcessVerbs):
+    """The verbs of `lamina.types.Containers` over the rooms of one engine. Thread-safe.
 
-        id = engine.containers.create("web", Config(image="nginx")).id
-        engine.containers.start(id)
-
-    Every verb raises NotFound for an unknown container. Opening takes over the containers of an earlier engine.
+    Opening takes over the containers of an earlier engine. The engine has no legacy links: `remove` refuses `link`.
     """
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
@@ -72,10 +65,6 @@ class Containers(ProcessVerbs, RunsContainers):
         networking: NetworkingConfig | None = None,
         platform: str = "",
     ) -> Created:
-        """Create a container, and return its ID and warnings. Without a name one is made up.
-
-        Raise NotFound for a missing image, Conflict for a name in use, InvalidInput, NoSpace.
-        """
         return self.create_as(name, config, host_config or HostConfig(), networking or NetworkingConfig(), platform)
 
     def create_as(
@@ -97,10 +86,6 @@ class Containers(ProcessVerbs, RunsContainers):
         return created
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
-        """Remove a container. `force` kills it first, `volumes` takes its anonymous volumes along.
-
-        Raise Conflict for one that runs, InvalidInput for `link`: containers have no legacy links here.
-        """
         if link:
             raise InvalidInput("links between containers are a thing of the past, and lamina has none")
         container = self.live(reference)
@@ -108,7 +93,6 @@ class Containers(ProcessVerbs, RunsContainers):
         self._execs.forget(container)
 
     def rename(self, reference: str, name: str) -> None:
-        """Give a container another name. Raise Conflict for a name in use, InvalidInput."""
         container = self.live(reference)
         with container.lock:
             old, new = container.name, check_name(name)
@@ -118,25 +102,15 @@ class Containers(ProcessVerbs, RunsContainers):
         container.publish("rename", oldName=f"/{old}")
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
-        """Remove containers that do not run. Raise Cancelled."""
         return prune(self._catalog, self._rooms, self._lifecycle, filters or {}, cancellation)
 
     def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
-        """Return what is known of a container; with `size` also the bytes of its files.
-
-        Raise NotFound, InvalidInput where several IDs begin so.
-        """
         container = self.live(reference)
         return details(container, self._rooms, self._execs.of(container), size=size)
 
     def list(
         self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
     ) -> list[ContainerSummary]:
-        """Return containers, newest first.
-
-        Only running ones, unless `all`, `limit` or a filter on state says otherwise. Raise InvalidInput for an unknown
-        filter or value, NotFound for the container that before or since name.
-        """
         containers = select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
         return [summary(container, self._rooms, size=size) for container in containers]
 
@@ -149,12 +123,10 @@ class Containers(ProcessVerbs, RunsContainers):
         return sizes
 
     def changes(self, reference: str) -> Sequence[PathChange]:
-        """Return what a container changed in its image's files, in the order of paths."""
         changes = self._rooms.snapshots.get(self.live(reference).id).changes()
         return [PathChange(f"/{change.path}", change.kind) for change in changes]
 
     def start(self, reference: str) -> bool:
-        """Start a container; False when it runs already. See `Lifecycle.start` for what it raises."""
         try:
             self._lifecycle.start(self.live(reference))
         except NotModified:
@@ -162,23 +134,18 @@ class Containers(ProcessVerbs, RunsContainers):
         return True
 
     def stop(self, reference: str, *, timeout: int | None = None, signal: str = "") -> bool:
-        """Signal a container, and kill it after `timeout` seconds (-1: never); False when it does not run."""
         return stopping.stop(self.live(reference), timeout, signal)
 
     def restart(self, reference: str, *, timeout: int | None = None, signal: str = "") -> None:
-        """Stop a container where it runs, and start it."""
         self._lifecycle.restart(self.live(reference), timeout, signal)
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
-        """Send a signal, by name or number. Raise Conflict when it does not run, InvalidInput for no signal."""
         stopping.kill(number=stopping.parse_signal(signal), container=self.live(reference))
 
     def pause(self, reference: str) -> None:
-        """Raise Conflict when it does not run or is paused."""
         self._lifecycle.pause(self.live(reference))
 
     def unpause(self, reference: str) -> None:
-        """Raise Conflict when it is not paused."""
         self._lifecycle.unpause(self.live(reference))
 
     def stop_all(self, timeout: int) -> None:
@@ -190,12 +157,10 @@ class Containers(ProcessVerbs, RunsContainers):
                 stop.result()
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
-        """Let a container join a network, with what `endpoint` asks for. Raise what `connect.connect` raises."""
         joined = self._rooms.networks.get(network)
         connect(self.live(reference), self._rooms.networks, joined, endpoint or EndpointConfig(), self.live)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
-        """Take a container, with `force` even one that is gone, out of a network. Raise Conflict when it is not in."""
         left = self._rooms.networks.get(network)
         try:
             disconnect(self.live(reference), self._rooms.networks, left, self.live)
@@ -205,29 +170,12 @@ class Containers(ProcessVerbs, RunsContainers):
             self._rooms.networks.leave(reference, left.id)
 
     def update(self, reference: str, changes: UpdateConfig) -> tuple[str, ...]:
-        """Change limits and restart policy, of a running container too, and return warnings."""
         container = self.live(reference)
         warnings = update(container, changes)
         container.publish("update")
         return warnings
 
-    def wait(
-        self,
-        reference: str,
-        condition: str = "not-running",
-        *,
-        timeout: float | None = None,
-        cancellation: Cancellation = NEVER,
-    ) -> WaitResult:
-        """Wait until the condition holds: not-running, next-exit or removed.
-
-        Raise TimeoutError after `timeout` seconds, and Cancelled.
-        """
-        with self.waiting(reference, condition, cancellation=cancellation) as waiting:
-            return waiting.result(timeout)
-
     def waiting(self, reference: str, condition: str = "not-running", *, cancellation: Cancellation = NEVER) -> Waiting:
-        """Begin to wait, without blocking: nothing that happens after this has returned is missed."""
         return Waiting(self.live(reference).wait(condition or "not-running", cancellation), cancellation)
 
     def commit(
@@ -242,11 +190,6 @@ class Containers(ProcessVerbs, RunsContainers):
         pause: bool = True,
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        """Make an image of what a container changed; `config` and `changes` say what shall be different about it.
-
-        A running container is paused meanwhile, unless `pause` is false. Raise InvalidInput for a bad change, NoSpace,
-        Cancelled.
-        """
         container = self.live(reference)
         options = CommitOptions(
             container=container.record.config,
@@ -260,13 +203,11 @@ class Containers(ProcessVerbs, RunsContainers):
         return commit(container, self._rooms, self._lifecycle, options, still=pause, cancellation=cancellation)
 
     def stat_path(self, reference: str, path: str) -> PathStat:
-        """Return what is at a path in a container. Raise NotFound."""
         return archive.stat_path(self.live(reference), self._rooms, path)
 
     def get_archive(
         self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER
     ) -> PathStat:
-        """Write a path in a container to `sink` as a tar, and return what it is. Raise NotFound."""
         container = self.live(reference)
         stat = archive.stat_path(container, self._rooms, path)
         archive.get_archive(container, self._rooms, path, sink, cancellation)
@@ -283,17 +224,11 @@ class Containers(ProcessVerbs, RunsContainers):
         copy_owner: bool = False,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """Unpack a tar, compressed or not, into a directory of a container.
-
-        `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files
-        to the container's user. Raise NotFound, InvalidInput for no directory, Forbidden for a read-only one.
-        """
         container, checked = self.live(reference), CheckedReader(source, cancellation)
         archive.put_archive(container, self._rooms, path, checked, no_overwrite=no_overwrite, copy_owner=copy_owner)
         container.publish("extract-to-dir")
 
     def export(self, reference: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
-        """Write the container's whole file system as a tar, without what is mounted in it."""
         container = self.live(reference)
         archive.export(container, self._rooms, sink, cancellation)
         container.publish("export")

@@ -20,6 +20,7 @@ from lamina.formats.sizes import parse_size
 from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
 from lamina.runtime.runtime import LogSpec
+from lamina.types.run_results import LogRecord
 
 IDLE = 0.5  # seconds between two looks at whether the container has ended
 
@@ -40,15 +41,6 @@ class LogOptions:
     since: int = 0
     until: int = 0
     tail: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One message: `stream` is stdout or stderr, `time` RFC3339Nano as it was logged, `data` with its line end."""
-
-    stream: str
-    time: str
-    data: bytes
 
 
 class _Line(msgspec.Struct):

@@ -13,14 +13,16 @@ from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
 from lamina.containers.execs import ExecDetails, Execs
 from lamina.containers.lifecycle import Lifecycle
-from lamina.containers.logs import LogOptions, LogRecord
+from lamina.containers.logs import LogOptions
 from lamina.containers.statistics import ContainerStats, readings, statistics
 from lamina.containers.top import Processes
 from lamina.errors import Internal, InvalidInput
 from lamina.formats.times import parse_moment
+from lamina.types.composed_verbs import ComposedVerbs
+from lamina.types.run_results import LogRecord
 
 
-class ProcessVerbs:
+class ProcessVerbs(ComposedVerbs):
     """The verbs of `Containers` on what runs in them."""
 
     def __init__(self, catalog: Catalog, lifecycle: Lifecycle, execs: Execs) -> None:
@@ -33,7 +35,6 @@ class ProcessVerbs:
         return self._catalog.get(reference)
 
     def top(self, reference: str, ps_args: str = "") -> Processes:
-        """Return the container's processes as ps(1) shows them."""
         container = self.live(reference)
         processes = top.top(container, ps_args)
         container.publish("top")
@@ -51,10 +52,6 @@ class ProcessVerbs:
         one_shot: bool = False,
         cancellation: Cancellation = NEVER,
     ) -> Iterator[ContainerStats]:
-        """Yield what a container uses: once, or with `stream` every second until it is removed.
-
-        A single reading waits a second for a second one to compare with, unless `one_shot`.
-        """
         return readings(self.live(reference), stream=stream, one_shot=one_shot, cancellation=cancellation)
 
     def attach(
@@ -67,17 +64,12 @@ class ProcessVerbs:
         detach_keys: str = "",
         tty: bool | None = None,
     ) -> Stream:
-        """Return a container's standard files, also before it starts. `tty` is known here.
-
-        Raise Conflict for a container that is paused or restarting, InvalidInput for bad keys.
-        """
         container = self.live(reference)
         options = AttachOptions(stdin=stdin, stdout=stdout, stderr=stderr, detach_keys=detach_keys)
         connection = attach(container, self._lifecycle, options)
         return Stream(connection, b"", framed=not container.record.config.tty)
 
     def resize(self, reference: str, height: int, width: int) -> None:
-        """Give a container's terminal another size, in characters. Raise Conflict when it does not run."""
         container = self.live(reference)
         container.running_task().resize(height, width)
         container.publish("resize", height=str(height), width=str(width))
@@ -94,11 +86,6 @@ class ProcessVerbs:
         tail: int | None = None,
         cancellation: Cancellation = NEVER,
     ) -> Iterator[LogRecord]:
-        """Yield what a container wrote, both streams in order; with `follow` on and on, until it ends.
-
-        `since` and `until` are RFC 3339, Unix seconds or a span back from now ("10m"); `tail` counts from the end.
-        `cancellation` ends following, within half a second. Raise InvalidInput for one that keeps no log.
-        """
         container = self.live(reference)
         if container.record.host_config.log_config.type == "none":
             raise InvalidInput("configured logging driver does not support reading")
@@ -111,11 +98,9 @@ class ProcessVerbs:
         return logs.read(container.log_path, options, running, cancellation)
 
     def exec_create(self, reference: str, config: ExecConfig) -> str:
-        """Prepare a command in a running container, and return its ID."""
         return self._execs.create(self.live(reference), config)
 
     def exec_start(self, exec_id: str, *, tty: bool | None = None) -> Stream:
-        """Start a prepared command, and return its standard files. `tty` is known here."""
         return self.exec_start_sized(exec_id, None)
 
     def exec_start_sized(self, exec_id: str, size: tuple[int, int] | None) -> Stream:
@@ -126,7 +111,6 @@ class ProcessVerbs:
         return Stream(connection, b"", framed=not self._execs.get(exec_id).wish.tty)
 
     def exec_detached(self, exec_id: str) -> None:
-        """Start a prepared command and leave it alone."""
         self._execs.start(exec_id, detach=True)
 
     def exec_settle(self, exec_id: str, seconds: float) -> None:
@@ -134,9 +118,7 @@ class ProcessVerbs:
         self._execs.settle(exec_id, seconds)
 
     def exec_inspect(self, exec_id: str) -> ExecDetails:
-        """Return how a command is, or how it ended."""
         return self._execs.inspect(exec_id)
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
-        """Give a command's terminal another size, in characters."""
         self._execs.resize(exec_id, height, width)

@@ -7,8 +7,9 @@ import signal
 from concurrent.futures import Future
 from contextlib import suppress
 
-from lamina.containers.container import Container, WaitResult
+from lamina.containers.container import Container
 from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
+from lamina.types.run_results import WaitResult
 
 STOP_SECONDS = 10  # between the stop signal and SIGKILL, where nobody says otherwise
 KILL_SECONDS = 10.0  # how long a killed process may take to go

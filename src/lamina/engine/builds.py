@@ -30,12 +30,11 @@ from lamina.layers.tar.source import Readable
 from lamina.linux.files import private_directory
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
+from lamina.types import images
 
 
-class Builds:
+class Builds(images.Builds):
     """The builds of one engine. Thread-safe. A build without RUN opens no room that needs privileges.
-
-        image = engine.builds.build("my-app", BuildRequest(tags=("my-app",))).image
 
     RUN steps get the `defaults` of containers. `temporary` holds what a build needs for a while, `mounts` the
     directories of `RUN --mount=type=cache`. Both are on the data root's file system.
@@ -58,11 +57,6 @@ class Builds:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Build a directory, or files in memory; None for the address in `request.remote`.
-
-        `credentials` are by registry, for base images. Raise CommandFailed when a step fails, InvalidInput for a wrong
-        Dockerfile, NotFound, Cancelled.
-        """
         request = request or BuildRequest()
         with self._opened(context, request, cancellation) as opened:
             return self.build_context(
@@ -113,12 +107,6 @@ class Builds:
         return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
 
     def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
-        """Drop content that nobody owns, the directories of cache mounts that are not in use, and steps whose image is
-        gone; with `all` also the compressed forms of layers, and what is remembered of contexts.
-
-        Steps whose image is here stay: the images are the cache. `filters` are accepted and choose nothing. Raise
-        Cancelled.
-        """
         cancellation.check()
         content = self._rooms.store.collect(cache_bytes=0 if all else None)
         caches = CacheMounts(self._mounts).prune()

@@ -27,16 +27,13 @@ from lamina.images.image import Image, check_platform
 from lamina.images.images import Images
 from lamina.progress import Report, Status, ignore
 from lamina.store.store import Store
+from lamina.types import images
 
 _MOST_RESULTS = 100  # of a search
 
 
-class Registries:
-    """Registries as the engine uses them. Thread-safe; each verb has a client of its own, with its credentials.
-
-    (image,) = engine.registries.pull("alpine:3.20")
-    engine.registries.push("registry.example/app", credentials=Credentials("me", "secret"))
-    """
+class Registries(images.Registries):
+    """Registries as the engine uses them. Thread-safe; each verb has a client of its own, with its credentials."""
 
     def __init__(self, store: Store, images: Images, settings: Settings) -> None:
         self._store = store
@@ -54,12 +51,6 @@ class Registries:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
-        """Bring in the image that `reference` names, or with `all_tags` every tag of its repository.
-
-        With `all_platforms` the images for other platforms than `platform` (this machine's) come as well, after it,
-        each under the digest of its manifest; where none is for `platform`, the first one gets the name.
-        Raise NotFound, Unauthorized, Forbidden, RateLimited, Unavailable, Corrupt, NoSpace, Cancelled.
-        """
         name = Reference.parse(reference)
         asked = Platform.parse(platform) if platform else None
         with self._client(name, credentials, "pull", cancellation) as client:
@@ -104,10 +95,6 @@ class Registries:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        """Send the image that `reference` names, or with `all_tags` every tag of the repository.
-
-        Raise NotFound for a name that is not here, and what the registry answers, Cancelled.
-        """
         asked = Reference.parse(reference)
         names = self._tags_of(asked) if all_tags else [asked.with_default_tag()]
         with self._client(asked, credentials, "push", cancellation) as client:
@@ -145,10 +132,6 @@ class Registries:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        """Make an image of the tar behind an address, as `Images.import_tar` does.
-
-        Raise NotFound, Unavailable, Cancelled, and what `import_tar` raises.
-        """
         report(Status(f"Downloading from {url}"))
         try:
             with download(url, cancellation) as answer:
@@ -168,27 +151,17 @@ class Registries:
     def search(
         self, term: str, *, limit: int = 25, filters: Filters | None = None, credentials: Credentials | None = None
     ) -> Sequence[Found]:
-        """Return repositories that match `term`, which may begin with a registry.
-
-        `filters` are Docker's (is-automated, is-official, stars). Raise InvalidInput for a limit that is not from 1 to
-        100.
-        """
         if not 1 <= limit <= _MOST_RESULTS:
             raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_RESULTS}]")
         with RegistryClient(self._settings, lambda key: credentials) as client:
             return [item for item in search_registry(client, term, limit) if _fits(item, filters or {})]
 
     def inspect(self, reference: str, *, credentials: Credentials | None = None) -> Inspected:
-        """Return what the registry says of an image, without pulling it."""
         name = Reference.parse(reference)
         with self._client(name, credentials, "inspect") as client:
             return inspect_remote(client, name)
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
-        """Try credentials at a registry ("" for Docker Hub), and return those to keep.
-
-        Raise Unauthorized, Unavailable, and InvalidInput for what is no address.
-        """
         key = _key(server) if server else HUB_KEY
         domain = DEFAULT_DOMAIN if key == HUB_KEY else key
         with RegistryClient(self._settings) as client:

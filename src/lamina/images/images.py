@@ -39,18 +39,13 @@ from lamina.images.remove import Deleted, Pruned, Removal, Untagged, prune, remo
 from lamina.progress import Report, ignore
 from lamina.store.leases import Lease
 from lamina.store.store import Store
+from lamina.types import images
 
 __all__ = ["Image", "ImageUser", "Images"]
 
 
-class Images:
-    """The images in a store. Thread-safe; holds nothing open itself.
-
-        for image in engine.images.list():
-            print(image.id, image.tags, image.size)
-
-    Names are given as people write them: tag, `name@digest`, ID or its beginning.
-    """
+class Images(images.Images):
+    """The images in a store, with the verbs of `lamina.types.Images`. Thread-safe; holds nothing open itself."""
 
     def __init__(self, store: Store, events: EventBus, users: Users = no_users) -> None:
         """`users` returns the containers that were made from an image."""
@@ -62,7 +57,6 @@ class Images:
         self.catalog.drop_broken()
 
     def get(self, reference: str) -> Image:
-        """Return an image. Raise NotFound, InvalidInput for an ambiguous ID."""
         image_id = reference if isinstance(reference, Digest) else self.catalog.find(reference)
         with self.store.read() as tx:
             return self.catalog.load(tx, image_id)
@@ -105,10 +99,6 @@ class Images:
         return image
 
     def tag(self, reference: str, name: str) -> None:
-        """Let `name` (`latest` where it has no tag) mean the image.
-
-        Another image of that name loses it. Raise NotFound, InvalidInput.
-        """
         new_name = check_tag(Reference.parse(name))
         image = self.get(reference)
         with self.store.transaction() as tx:
@@ -126,11 +116,6 @@ class Images:
                 add_names(tx, image.id, [reference])
 
     def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
-        """`rmi`: take the name away; with its last name the image goes, and with `prune` its unneeded parents.
-
-        Gives what happened, in order. Raise NotFound, and Conflict that names the container or says what else is in the
-        way (`facts["container"]`, `facts["image"]`).
-        """
         removed = remove(self.catalog, self.users, reference, force=force, prune=prune)
         for item in removed:
             if isinstance(item, Untagged):
@@ -140,7 +125,6 @@ class Images:
         return removed
 
     def history(self, reference: str) -> list[HistoryStep]:
-        """Return the steps of an image, newest first. Raise NotFound."""
         image = self.get(reference)
         with self.store.read() as tx:
             return history(self.catalog, tx, image)
@@ -148,20 +132,10 @@ class Images:
     def list(
         self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False
     ) -> list[ListedImage]:
-        """Return images, newest first; without `all` those that only carry others stay hidden.
-
-        `filters` are Docker's (dangling, label, before, since, until, reference). Raise InvalidInput for others,
-        NotFound where `before` or `since` names nothing.
-        """
         wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
         return listing.list_images(self.catalog, self.users, wanted, all_images=all, shared_size=shared_size)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
-        """Remove images without a tag (with `dangling=false`: all that no container uses), and unowned content.
-
-        `filters` are Docker's (dangling, label, label!, until). Publish `prune`. Raise InvalidInput, and Conflict while
-        another prune runs, Cancelled before the next image.
-        """
         parsed = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
         if not self._pruning.acquire(blocking=False):
             raise Conflict("a prune operation is already running")
@@ -182,10 +156,6 @@ class Images:
         platform: str = "",
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        """Make an image of a root file system in a tar, compressed or not; `changes` are Dockerfile instructions.
-
-        Publishes `import`. Raise InvalidInput, TooLarge, NoSpace, Cancelled.
-        """
         tag = check_tag(Reference.parse(reference)) if reference else None
         image = import_tar(
             self.catalog,
@@ -222,12 +192,6 @@ class Images:
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
-        """Load a docker-archive of any age or an OCI layout in a tar, compressed or not; all of it or nothing.
-
-        Of images for several platforms under one name the one for `platform` (default: this machine) is taken; of
-        others only those for `platform`, where given. Report Docker's lines, publishes `load`. Raise InvalidInput,
-        Corrupt, NotFound, TooLarge, NoSpace, Cancelled.
-        """
         wanted = Platform.parse(platform) if platform else None
         images = [item.image for item in load(self.catalog, CheckedReader(source, cancellation), wanted, report)]
         for image in images:
@@ -237,11 +201,6 @@ class Images:
     def save(
         self, references: Sequence[str], sink: IO[bytes], *, platform: str = "", cancellation: Cancellation = NEVER
     ) -> None:
-        """Write images to `sink` as a docker-archive that is an OCI layout too.
-
-        A repository without a tag means all its tags. The same images give the same bytes. Publishes `save`. Raise
-        NotFound and InvalidInput before anything is written, then Cancelled and what the sink raises.
-        """
         with self.archive(references, platform=platform) as parts:
             copy_to(parts, CheckedWriter(sink, cancellation).write)
 

@@ -22,15 +22,11 @@ from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Network
 from lamina.network.new_network import new_network
 from lamina.network.selection import list_filter, prune_filter
 from lamina.store.store import Store
+from lamina.types import resources
 
 
-class Networks:
-    """Networks of one engine. Thread-safe.
-
-        engine.networks.create("backend", NetworkOptions(internal=True))
-        engine.containers.connect("server", "backend")
-
-    `close` leaves what running containers need, else removes all traces."""
+class Networks(resources.Networks):
+    """Networks of one engine. Thread-safe. `close` leaves what running containers need, else removes all traces."""
 
     @staticmethod
     def open(
@@ -88,7 +84,6 @@ class Networks:
     # networks
 
     def create(self, name: str, options: NetworkOptions | None = None) -> Network:
-        """Make a network. Raise Conflict for a name or addresses in use, InvalidInput, NotFound (driver)."""
         network = new_network(name, options or NetworkOptions())
         if self._catalog.find(name) is not None:
             raise Conflict(f"network with name {name} already exists")
@@ -104,19 +99,13 @@ class Networks:
         return network_with_addresses
 
     def get(self, reference: str) -> Network:
-        """Return a network, by its name, ID or a unique beginning of one. Raise NotFound, InvalidInput."""
         return self._catalog.get(reference)
 
     def list(self, filters: Filters | None = None) -> list[Network]:
-        """Return the networks by name, all or those that fit Docker's filters.
-
-        These are dangling, driver, id, label, name, scope and type. Raise InvalidInput for others.
-        """
         passes = list_filter(filters or {}, lambda network: bool(self._attachments.of_network(network)))
         return [network for network in self._catalog.list() if passes(network)]
 
     def remove(self, reference: str) -> None:
-        """Remove a network. Raise NotFound, and Forbidden for a predefined one or one with endpoints."""
         network = self._catalog.get(reference)
         check_removable(network)
         self._attachments.settle()
@@ -127,10 +116,6 @@ class Networks:
         self._tell("destroy", network)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
-        """Remove user networks without endpoints. `filters` are Docker's (label, label!, until).
-
-        Raise InvalidInput for others, and Cancelled before the next network.
-        """
         passes = prune_filter(filters or {})
         self._attachments.settle()
         removed = []

@@ -78,7 +78,6 @@ if TYPE_CHECKING:
     from lamina.types.resources import Network, Networks, Pruned, Volume, Volumes
     from lamina.types.results import (
         Change,
-        Completed,
         ContainerDetails,
         ContainerNetwork,
         ContainerState,
@@ -86,14 +85,11 @@ if TYPE_CHECKING:
         ContainerSummary,
         Created,
         ExecDetails,
-        Group,
-        LogRecord,
         Mount,
         PathStat,
         Processes,
-        Waiting,
-        WaitResult,
     )
+    from lamina.types.run_results import Completed, Group, LogRecord, Waiting, WaitResult
 
 __all__ = [
     "NEVER",
@@ -216,9 +212,10 @@ _HOMES = {
     "lamina.types.library": "DiskUsage Event Info Library Machine Version",
     "lamina.types.resources": "Network Networks Pruned Volume Volumes",
     "lamina.types.results": (
-        "Change Completed Group ContainerDetails ContainerNetwork ContainerState ContainerStats ContainerSummary "
-        "Created ExecDetails LogRecord Mount PathStat Processes Waiting WaitResult"
+        "Change ContainerDetails ContainerNetwork ContainerState ContainerStats ContainerSummary Created ExecDetails "
+        "Mount PathStat Processes"
     ),
+    "lamina.types.run_results": "Completed Group LogRecord Waiting WaitResult",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -1,12 +1,12 @@
-"""What programs get to know of containers."""
+"""What programs get to know of containers. Times are RFC 3339 texts; paths and processes are the engine's machine's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from lamina.api.containers import Config, HostConfig, NetworkingConfig, PortHost
+    from lamina.api.containers import Config, HostConfig, PortHost
 
 
 class Created(Protocol):
@@ -21,7 +21,9 @@ class Created(Protocol):
 class ContainerState(Protocol):
     """How a container's process is, or how it ended.
 
-    `status` is created, running, paused, restarting, removing, exited or dead; `pid` is 0 while no process is there.
+    `status` is created, running, paused, restarting, removing, exited or dead; `running` counts paused and restarting
+    containers too. `pid` is 0 while no process is there, and `error` says why it could not be started. Times are of the
+    year 1 where there was none. `health_status` is starting, healthy, unhealthy, or "" without a health check.
     """
 
     @property
@@ -45,7 +47,7 @@ class ContainerState(Protocol):
 
 
 class Mount(Protocol):
-    """A volume or bind of a container."""
+    """A volume or bind of a container: `type` tells which, `name` is the volume's, `rw` tells of the right to write."""
 
     @property
     def type(self) -> str: ...
@@ -60,7 +62,11 @@ class Mount(Protocol):
 
 
 class ContainerNetwork(Protocol):
-    """A container's place in a network; addresses are "" while it does not run."""
+    """A container's place in a network; addresses are "" while it does not run.
+
+    `mac_address` is then the one that was asked for. `aliases` are names that lead to the container in this network;
+    the predefined networks have none.
+    """
 
     @property
     def network_id(self) -> str: ...
@@ -75,7 +81,12 @@ class ContainerNetwork(Protocol):
 
 
 class ContainerSummary(Protocol):
-    """A container as lists have it; `status` is the sentence that `ps` shows."""
+    """A container as lists have it; `command` and `status` are as `ps` shows them.
+
+    `image` is the name that the container was made from, or the image's ID when that name means another image by now.
+    `state` has the words of `ContainerState.status`, and `running` tells whether a process is there, paused or not.
+    `labels` has the image's too, `mounts` no tmpfs, `networks` goes by name. Sizes are bytes, None unless asked for.
+    """
 
     @property
     def id(self) -> str: ...
@@ -108,9 +119,12 @@ class ContainerSummary(Protocol):
 
 
 class ContainerDetails(Protocol):
-    """A container, whole. `ports` has None for a port that is exposed and not published.
+    """A container, whole. What `ContainerSummary` has too means the same here, but for `image` and `command`.
 
-    `exit_code` is None while the container has not ended; sizes are None unless they were asked for.
+    `image` is the name that the container was made from; `command` is the entrypoint, then the command. `config` is
+    completed by the image, `host_config` by the defaults. `exit_code` is None while the container has not ended;
+    `restart_count` counts the starts by its restart policy. `ports` has None for a port that is exposed and not
+    published.
     """
 
     @property
@@ -152,9 +166,12 @@ class ContainerDetails(Protocol):
 
 
 class ContainerStats(Protocol):
-    """What a container uses at one moment: nanoseconds of CPU time, bytes of memory.
+    """What a container uses at one moment: nanoseconds of CPU time since it was started, bytes of memory.
 
-    `cpu_percent` is the share of one CPU since the reading before; 0.0 when there is none.
+    `read` is when, in the year 1 when the container does not run. `cpu_percent` is the use since the reading before:
+    100.0 is one CPU, and 0.0 stands for no such reading. `memory_usage` includes file caches; `memory_limit` is the
+    machine's without a limit, 0 when the container does not run. `pids` counts processes and threads. `networks` has
+    the counters of each interface.
     """
 
     @property
@@ -178,7 +195,7 @@ class ContainerStats(Protocol):
 
 
 class Processes(Protocol):
-    """A container's processes as ps(1) shows them."""
+    """A container's processes as ps(1) shows them: the names of the columns, and a row for each process."""
 
     @property
     def titles(self) -> tuple[str, ...]: ...
@@ -196,7 +213,10 @@ class Change(Protocol):
 
 
 class PathStat(Protocol):
-    """A path in a container; `mode` as Go's os.FileMode, `link_target` where a symlink leads in the end."""
+    """A path in a container; `name` is its last part, `mode` is kind and permissions as Go's os.FileMode has them.
+
+    `link_target` is where a symlink leads in the end, "" for other kinds.
+    """
 
     @property
     def name(self) -> str: ...
@@ -210,41 +230,8 @@ class PathStat(Protocol):
     def link_target(self) -> str: ...
 
 
-class LogRecord(Protocol):
-    """A message of a container: `stream` is stdout or stderr, `time` when it was logged, `data` with its line end."""
-
-    @property
-    def stream(self) -> str: ...
-    @property
-    def time(self) -> str: ...
-    @property
-    def data(self) -> bytes: ...
-
-
-class WaitResult(Protocol):
-    """What a wait ends with: the exit code, and why the container could not be removed or started, if so."""
-
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def error(self) -> str: ...
-
-
-class Waiting(Protocol):
-    """A wait that has begun: nothing that happens from then on is missed. A context manager that stops waiting."""
-
-    def __enter__(self) -> Waiting: ...
-    def __exit__(self, *unused: object) -> None: ...
-
-    def result(self, timeout: float | None = None) -> WaitResult:
-        """Return how it ended. Raise TimeoutError after `timeout` seconds, Cancelled where the wait was cancelled."""
-
-    def close(self) -> None:
-        """Stop waiting. May be called twice."""
-
-
 class ExecDetails(Protocol):
-    """A command beside a container's own; `exit_code` is None until it has ended."""
+    """A command beside a container's own; `exit_code` is None until it has ended, `pid` 0 while no process is there."""
 
     @property
     def id(self) -> str: ...
@@ -256,31 +243,3 @@ class ExecDetails(Protocol):
     def exit_code(self) -> int | None: ...
     @property
     def pid(self) -> int: ...
-
-
-class Completed(NamedTuple):
-    """A container that has run to its end. `timed_out` tells that its time limit ended it."""
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool = False
-
-
-class Group(Protocol):
-    """Containers that are removed, running or not, when the block ends: after an exception and after Ctrl-C as well."""
-
-    def __enter__(self) -> Group: ...
-    def __exit__(self, *error: Any) -> None: ...
-
-    def create(
-        self,
-        name: str | None,
-        config: Config,
-        host_config: HostConfig | None = None,
-        networking: NetworkingConfig | None = None,
-    ) -> Created:
-        """Create a container of this group, as `containers.create` does."""
-
-    def add(self, reference: str) -> None:
-        """Make a container, by its name or ID, one of this group."""

@@ -36,6 +36,7 @@ from lamina.linux.mounts import (
 )
 from lamina.linux.syscalls import libc
 from lamina.store.store import Store
+from lamina.types import resources
 from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, VolumeMount, volume_mount
 
 _BUCKET = "volumes"
@@ -53,12 +54,8 @@ def no_users(name: str) -> Sequence[str]:
     return ()
 
 
-class Volumes:
-    """The volumes of one engine. Thread-safe.
-
-    volume = engine.volumes.create("data", labels={"kind": "cache"})
-    engine.containers.create("db", Config(image="db"), HostConfig(binds=("data:/var/lib/db",)))
-    """
+class Volumes(resources.Volumes):
+    """The volumes of one engine. Thread-safe."""
 
     @staticmethod
     def open(store: Store, root: Path, *, events: EventBus | None = None, users: Users = no_users) -> Volumes:
@@ -90,11 +87,6 @@ class Volumes:
         labels: Mapping[str, str] | None = None,
         driver_opts: Mapping[str, str] | None = None,
     ) -> Volume:
-        """Make a volume, or return the one of that name. Without a name it is anonymous and gets 64 hex digits.
-
-        Raise NotFound for a driver other than local, InvalidInput for a bad name or option, Conflict where the name is
-        taken with other options.
-        """
         if driver not in ("", "local"):
             missing = f'Error looking up volume plugin {driver}: plugin "{driver}" not found'
             raise NotFound(f"create {name or ''}: {missing}")
@@ -145,7 +137,6 @@ class Volumes:
                     del self._promised[name]
 
     def get(self, name: str) -> Volume:
-        """Return a volume. Raise NotFound."""
         with self._lock:
             volume = self._volumes.get(name)
         if volume is None:
@@ -153,10 +144,6 @@ class Volumes:
         return volume
 
     def list(self, filters: Filters | None = None) -> list[Volume]:
-        """Return the volumes by name, all or those that fit Docker's filters (dangling, driver, label, name).
-
-        Raise InvalidInput for other filters.
-        """
         filters = filters or {}
         check_names(filters, _LISTED)
         flag(filters, "dangling", False)
@@ -207,7 +194,6 @@ class Volumes:
         return _tree_size(str(self.mountpoint(volume)))
 
     def remove(self, name: str, *, force: bool = False) -> None:
-        """Delete a volume and its files. Raise NotFound (unless `force`), Conflict naming the users."""
         self.users(name)  # the first time that opens the containers: those that start then take their volumes
         with self._lock:
             if force and name not in self._volumes:
@@ -227,10 +213,6 @@ class Volumes:
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
-        """Remove anonymous volumes that no container has; named ones too with the filter `{"all": ["true"]}`.
-
-        `filters` are Docker's (all, label, label!). Raise InvalidInput for others, Cancelled before the next volume.
-        """
         filters = filters or {}
         check_names(filters, _PRUNED)
         named_too = flag(filters, "all", False)

@@ -17,7 +17,6 @@ from aiohttp import web
 from lamina.cancellation import Cancellation
 from lamina.containers.archive import PathStat
 from lamina.containers.containers import Containers
-from lamina.containers.logs import LogRecord
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty, reply
 from lamina.daemon.http.direct import bytes_response
@@ -32,6 +31,7 @@ from lamina.errors import InvalidInput
 from lamina.formats.document import encode_json
 from lamina.formats.frames import STDERR, STDOUT, frame
 from lamina.formats.times import format_time
+from lamina.types.run_results import LogRecord
 
 _PIECE = 1 << 17  # bytes
 _TAIL = re.compile("[0-9]{1,18}")

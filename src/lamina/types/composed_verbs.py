@@ -1,4 +1,4 @@
-"""What programs do with whole containers, written once for engines and clients: run to the end, clean up together."""
+"""The verbs on containers that are made of others, written once for engines and clients."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, LaminaError, NotFound
 from lamina.formats.frames import STDERR
+from lamina.types import run_results
+from lamina.types.containers import Containers
 
 if TYPE_CHECKING:
     from lamina.api.containers import Config, HostConfig, NetworkingConfig
     from lamina.api.stream import Stream
-    from lamina.types.containers import Containers
-    from lamina.types.results import Completed, Created
-
-KILLED = 137  # the exit code of a process that was killed
+    from lamina.types.results import Created
 
 
-class RunsContainers:
-    """The verbs `run` and `group`; the class that inherits them has the others of `lamina.types.Containers`."""
+class ComposedVerbs(Containers):
+    """The verbs `run`, `group` and `wait`; the class that inherits them has the others."""
 
     def run(
-        self: Containers,
+        self,
         config: Config,
         host_config: HostConfig | None = None,
         networking: NetworkingConfig | None = None,
@@ -34,15 +33,7 @@ class RunsContainers:
         stdin: bytes = b"",
         timeout: float | None = None,
         cancellation: Cancellation = NEVER,
-    ) -> Completed:
-        """Run a container to its end, remove it, and return its exit code and all that it wrote.
-
-            done = containers.run(Config(image="alpine", cmd=("uname", "-r")), timeout=10)
-            print(done.exit_code, done.stdout.decode())
-
-        `timeout`, in seconds, kills the container, and what it wrote until then is returned. With a terminal
-        (`config.tty`) everything is in `stdout`. Raise what `create` and `start` raise, and Cancelled.
-        """
+    ) -> run_results.Completed:
         from msgspec.structs import replace
 
         streams = {"attach_stdout": True, "attach_stderr": True}
@@ -53,27 +44,29 @@ class RunsContainers:
             with self.attach(container.id, stdin=bool(stdin)) as stream:
                 return _run_attached(self, container.id, stream, stdin, timeout, cancellation)
 
-    def group(self: Containers) -> Group:
-        """Return a group of containers that are removed together when its `with` block ends.
+    def group(self) -> ContainerGroup:
+        return ContainerGroup(self)
 
-        with containers.group() as group:
-            server = group.create("server", Config(image="my-app"))
-            containers.start(server.id)
-        """
-        return Group(self)
+    def wait(
+        self,
+        reference: str,
+        condition: str = "not-running",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> run_results.WaitResult:
+        with self.waiting(reference, condition, cancellation=cancellation) as waiting:
+            return waiting.result(timeout)
 
 
-class Group:
-    """Containers that are removed, running or not, with their anonymous volumes, when the block ends.
-
-    That happens after an exception and after Ctrl-C as well; further Ctrl-Cs do not break it off.
-    """
+class ContainerGroup(run_results.Group):
+    """The containers of a `group`."""
 
     def __init__(self, containers: Containers) -> None:
         self._containers = containers
         self._ids: list[str] = []
 
-    def __enter__(self) -> Group:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -90,13 +83,11 @@ class Group:
         host_config: HostConfig | None = None,
         networking: NetworkingConfig | None = None,
     ) -> Created:
-        """Create a container of this group, as `containers.create` does."""
         container = self._containers.create(name, config, host_config, networking)
         self.add(container.id)
         return container
 
     def add(self, reference: str) -> None:
-        """Make a container, by its name or ID, one of this group."""
         self._ids.append(reference)
 
     def close(self) -> list[LaminaError]:
@@ -140,7 +131,7 @@ def _interrupts_put_off() -> Iterator[None]:
 
 def _run_attached(
     containers: Containers, id: str, stream: Stream, stdin: bytes, timeout: float | None, cancellation: Cancellation
-) -> Completed:
+) -> run_results.Completed:
     """Start the container, give it its input, and read until it has ended."""
     outputs: dict[bool, list[bytes]] = {False: [], True: []}
     with containers.waiting(id, "next-exit") as waiting:
@@ -153,9 +144,7 @@ def _run_attached(
                 outputs[channel == STDERR].append(data)
             exit_code = waiting.result().exit_code
         cancellation.check()
-    from lamina.types.results import Completed
-
-    return Completed(exit_code, b"".join(outputs[False]), b"".join(outputs[True]), expired.is_set())
+    return run_results.Completed(exit_code, b"".join(outputs[False]), b"".join(outputs[True]), expired.is_set())
 
 
 def _feed(stream: Stream, data: bytes) -> None:
