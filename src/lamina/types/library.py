@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Version(Protocol):
-    """The engine's own version, such as "0.1.0", and what it runs on."""
+    """The engine's own version, such as "0.1.0", the kernel's, and the architecture in Go's words, such as amd64."""
 
     @property
     def version(self) -> str: ...
@@ -45,8 +45,9 @@ class Machine(Protocol):
 class Info(Protocol):
     """An engine and its machine at one moment.
 
-    `running`, `paused` and `stopped` count containers. `driver` stores snapshots, `runtime` runs containers, `warnings`
-    are sentences about what this machine lacks.
+    `id` names the data root `root`, and is the same at each start. `running`, `paused` and `stopped` count containers:
+    stopped are all others. `driver` stores snapshots, `runtime` runs containers, `labels` are such as "place=cellar",
+    `warnings` are sentences about what this machine lacks.
     """
 
     @property
@@ -93,7 +94,8 @@ class DiskUsage(Protocol):
 class Event(Protocol):
     """One thing that happened, in Docker's words: `type` "container", `action` "die".
 
-    `time_ns` is in nanoseconds since the epoch.
+    `actor_id` is the ID of the object, its name where it has no ID. `attributes` tell more: the name, labels, the exit
+    code. `time_ns` is in nanoseconds since the epoch.
     """
 
     @property
