@@ -20,7 +20,7 @@ def test_ping_tells_what_clients_negotiate_with(http_: Http) -> None:
     answer = http_("GET", "/_ping")
 
     assert (answer.status, answer.body) == (200, b"OK")
-    assert answer.headers["api-version"] == "1.48"
+    assert answer.headers["api-version"] == "1.52"
     assert answer.headers["builder-version"] == "1"
     assert answer.headers["ostype"] == "linux"
 
@@ -29,14 +29,14 @@ def test_head_ping_has_headers_and_no_body(http_: Http) -> None:
     answer = http_("HEAD", "/v1.40/_ping")
 
     assert (answer.status, answer.body) == (200, b"")
-    assert answer.headers["api-version"] == "1.48"
+    assert answer.headers["api-version"] == "1.52"
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.41", "/v1.48"])
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.41", "/v1.52"])
 def test_every_version_is_served(http_: Http, prefix: str) -> None:
     version = http_("GET", f"{prefix}/version").json
 
-    assert version["ApiVersion"] == "1.48"
+    assert version["ApiVersion"] == "1.52"
     assert version["MinAPIVersion"] == "1.24"
     assert version["Platform"] == {"Name": "lamina"}
 

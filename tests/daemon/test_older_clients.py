@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,14 @@ from typing import Any
 import pytest
 
 from support.api import Http
+from support.tars import directory_tar
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def image(http_: Http, busybox_tree: Path) -> Iterator[str]:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        archive.add(busybox_tree, arcname=".")
-    assert http_("POST", "/images/create?fromSrc=-&repo=older&tag=1", content.getvalue()).status == 200
+    assert http_("POST", "/images/create?fromSrc=-&repo=older&tag=1", directory_tar(busybox_tree)).status == 200
     yield "older:1"
     assert http_("DELETE", "/images/older:1").status == 200
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def tar(files: Mapping[str, bytes], **links: str) -> bytes:
@@ -20,3 +21,11 @@ def tar(files: Mapping[str, bytes], **links: str) -> bytes:
             member.type, member.linkname = tarfile.SYMTYPE, target
             archive.addfile(member)
     return buffer.getvalue()
+
+
+def directory_tar(folder: Path) -> bytes:
+    """A tar of what is in a folder, as a root file system to import."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.add(folder, arcname=".")
+    return content.getvalue()

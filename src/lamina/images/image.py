@@ -119,9 +119,14 @@ class Image:
         return self.config.history[-1].comment if self.config.history else ""
 
 
+def fits_platform(image: Image, platform: str) -> bool:
+    """Return whether an image is for `platform`; "" stands for any."""
+    return not platform or image.platform.matches(Platform.parse(platform))
+
+
 def check_platform(image: Image, platform: str) -> None:
     """Raise NotFound for an image that is not for `platform`; "" stands for any."""
-    if platform and not image.platform.matches(Platform.parse(platform)):
+    if not fits_platform(image, platform):
         raise NotFound(f"the image {image.id.short} is for {image.platform}, not for {platform}", image=image.id)
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from lamina.api.containers import PortHost
 from lamina.containers.archive import PathChange, PathStat
 from lamina.containers.execs import ExecDetails
-from lamina.containers.inspect import ContainerDetails, ContainerNetwork, ContainerSummary
+from lamina.containers.inspect import ContainerDetails, ContainerSummary
 from lamina.containers.record import Record
 from lamina.containers.top import Processes
+from lamina.daemon.render.container_network import endpoints, network_settings, port_list
 from lamina.formats.times import parse_time
-from lamina.network.model import PREDEFINED, Endpoint
 from lamina.sandbox.spec import MountPoint
+
+Version = tuple[int, int]
 
 _NULL_WHEN_EMPTY = (
     "Binds",
@@ -37,7 +38,7 @@ _NULL_WHEN_EMPTY = (
 _ABSENT_WHEN_EMPTY = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
 
 
-def inspect(item: ContainerDetails) -> dict[str, Any]:
+def inspect(item: ContainerDetails, version: Version) -> dict[str, Any]:
     """`GET /containers/{id}/json`."""
     record, folder = item.record, item.directory
     return {
@@ -62,27 +63,30 @@ def inspect(item: ContainerDetails) -> dict[str, Any]:
         "HostConfig": _host_config(record),
         "GraphDriver": _graph_driver(item),
         "Mounts": [_mount(point) for point in item.mounts],
-        "Config": item.config.to_docker(),
-        "NetworkSettings": _network_settings(item),
+        "Config": _config(item, version),
+        "NetworkSettings": network_settings(item, version),
         **_sizes(item),
     }
 
 
-def listed(item: ContainerSummary) -> dict[str, Any]:
+def listed(item: ContainerSummary, version: Version) -> dict[str, Any]:
     """Return one container of `GET /containers/json`."""
+    host = item.record.host_config
+    annotations = {"Annotations": host.annotations} if version >= (1, 46) and host.annotations else {}
     return {
+        **({"Health": _health_summary(item.record)} if version >= (1, 52) else {}),
         "Id": item.id,
         "Names": [f"/{item.name}"],
         "Image": item.image,
         "ImageID": item.image_id,
         "Command": item.command,
         "Created": parse_time(item.created) // 1_000_000_000,
-        "Ports": _port_list(item.ports),
+        "Ports": port_list(item.ports),
         "Labels": dict(item.labels),
         "State": item.state,
         "Status": item.status,
-        "HostConfig": {"NetworkMode": item.record.host_config.network_mode},
-        "NetworkSettings": {"Networks": _networks(item.record, item.networks)},
+        "HostConfig": {"NetworkMode": host.network_mode, **annotations},
+        "NetworkSettings": {"Networks": endpoints(item.record, item.networks, version)},
         "Mounts": [_mount(point) for point in item.mounts],
         **_sizes(item),
     }
@@ -190,67 +194,15 @@ def _graph_driver(item: ContainerDetails) -> dict[str, Any]:
     return {"Name": "overlay2", "Data": data}
 
 
-def _network_settings(item: ContainerDetails) -> dict[str, Any]:
-    """Return NetworkSettings. The flat members show the default bridge's endpoint, as they always did."""
-    bridge = item.networks.get("bridge")
-    return {
-        "Bridge": "",
-        "SandboxID": item.id if item.sandbox_key else "",
-        "SandboxKey": item.sandbox_key,
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        "Ports": {port: hosts and [_host(host) for host in hosts] for port, hosts in item.ports.items()},
-        **_addresses(bridge.endpoint if bridge else None),
-        "Networks": _networks(item.record, item.networks),
-    }
+def _config(item: ContainerDetails, version: Version) -> dict[str, Any]:
+    config = item.config.to_docker()
+    if version >= (1, 52) and not config["OnBuild"]:
+        del config["OnBuild"]
+    return config
 
 
-def _host(host: PortHost) -> dict[str, str]:
-    return {"HostIp": host.host_ip, "HostPort": host.host_port}
-
-
-def _addresses(endpoint: Endpoint | None) -> dict[str, Any]:
-    return {
-        "EndpointID": endpoint.id if endpoint else "",
-        "Gateway": endpoint.gateway if endpoint else "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": endpoint.ip if endpoint else "",
-        "IPPrefixLen": endpoint.prefix if endpoint else 0,
-        "IPv6Gateway": "",
-        "MacAddress": endpoint.mac if endpoint else "",
-    }
-
-
-def _networks(record: Record, networks: Mapping[str, ContainerNetwork]) -> dict[str, Any]:
-    return {name: _network(record, network) for name, network in networks.items()}
-
-
-def _network(record: Record, network: ContainerNetwork) -> dict[str, Any]:
-    asked, named = network.asked, network.name not in PREDEFINED
-    ipam = {key: value for key, value in msgspec.to_builtins(asked.ipam).items() if value} if asked else {}
-    return {
-        "IPAMConfig": ipam or None,
-        "Links": list(asked.links) or None if asked else None,
-        "Aliases": list(network.aliases) or None,
-        "DriverOpts": (asked.driver_opts or None) if asked else None,
-        "NetworkID": network.network_id,
-        **_addresses(network.endpoint),
-        "MacAddress": network.mac_address,
-        "DNSNames": [record.name, *network.aliases] if named else None,
-    }
-
-
-def _port_list(ports: Mapping[str, tuple[PortHost, ...] | None]) -> list[dict[str, Any]]:
-    shown: list[dict[str, Any]] = []
-    for key, hosts in ports.items():
-        number, _, protocol = key.partition("/")
-        base = {"PrivatePort": int(number.partition("-")[0]), "Type": protocol}
-        if not hosts:
-            shown.append(base)
-        for host in hosts or ():
-            shown.append({"IP": host.host_ip, **base, "PublicPort": int(host.host_port)})
-    return shown
+def _health_summary(record: Record) -> dict[str, Any]:
+    health = record.state.health
+    if health is None:
+        return {"Status": "none", "FailingStreak": 0}
+    return {"Status": health.status, "FailingStreak": health.failing_streak}

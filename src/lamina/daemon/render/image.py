@@ -16,17 +16,12 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 
 def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
     """`GET /images/{name}/json`; `root` is the engine's data root."""
-    document = image.config.document
     shown: dict[str, Any] = {
         "Id": str(image.id),
         "RepoTags": list(image.tags),
         "RepoDigests": list(image.digests),
-        "Parent": str(image.parent or ""),
-        "Comment": image.comment,
         "Created": image.created,
-        "DockerVersion": document.get("docker_version") or "",
-        "Author": image.config.author or "",
-        "Config": image.config.config.to_docker(),
+        "Config": _config(image, version),
         "Architecture": image.config.architecture,
         "Os": image.config.os,
         "Size": image.size,
@@ -38,6 +33,20 @@ def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
         shown["Variant"] = image.config.variant
     if image.config.os_version:
         shown["OsVersion"] = image.config.os_version
+    return shown | _by_version(image, version)
+
+
+def _by_version(image: Image, version: Version) -> dict[str, Any]:
+    """Return the members that came and went with API versions (moby api/docs/CHANGELOG.md)."""
+    document = image.config.document
+    shown = {
+        "Parent": str(image.parent or ""),
+        "Comment": image.comment,
+        "DockerVersion": document.get("docker_version") or "",
+        "Author": image.config.author or "",
+    }
+    if version >= (1, 52):
+        shown = {name: value for name, value in shown.items() if value}
     if version < (1, 44):
         shown["VirtualSize"] = image.size
     if version < (1, 45):
@@ -46,6 +55,19 @@ def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
     if version >= (1, 48):
         shown["Descriptor"] = _descriptor(image)
     return shown
+
+
+_OF_CONTAINERS = ("Hostname", "Domainname", "Image", "NetworkDisabled", "MacAddress", "StopTimeout")
+_STREAM_FLAGS = ("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce")
+
+
+def _config(image: Image, version: Version) -> dict[str, Any]:
+    """Return what the image runs; before API 1.50 with what only containers have, before 1.52 with empty members."""
+    config = image.config.config.to_docker()
+    if version < (1, 50):
+        return dict.fromkeys(_STREAM_FLAGS, False) | config
+    config = {name: value for name, value in config.items() if name not in _OF_CONTAINERS}
+    return {name: value for name, value in config.items() if value} if version >= (1, 52) else config
 
 
 def _graph_driver(image: Image, root: Path) -> dict[str, Any]:
@@ -79,7 +101,7 @@ def listed(item: ListedImage, version: Version) -> dict[str, Any]:
     if version < (1, 43) and not tags and not digests:
         tags, digests = ["<none>:<none>"], ["<none>@<none>"]
     shown = {
-        "Containers": item.containers if item.shared_size is not None else -1,
+        "Containers": item.containers if version >= (1, 51) or item.shared_size is not None else -1,
         "Created": parse_time(image.created) // 10**9,
         "Id": str(image.id),
         "Labels": dict(image.labels) or None,

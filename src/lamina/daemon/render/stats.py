@@ -16,6 +16,7 @@ def stats(item: ContainerStats) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": item.id,
         "name": f"/{item.name}",
+        "os_type": "linux",
         "read": item.read,
         "preread": before.read if before else _NEVER,
         "num_procs": 0,

@@ -11,6 +11,8 @@ from lamina.daemon.http.routing import NEWEST, OLDEST, dotted
 from lamina.engine.info import Info
 from lamina.formats.times import now
 
+Version = tuple[int, int]
+
 
 def version(info: Info) -> dict[str, Any]:
     """`GET /version`."""
@@ -42,15 +44,16 @@ def version(info: Info) -> dict[str, Any]:
     }
 
 
-def info(info: Info, listeners: int, debug: bool) -> dict[str, Any]:
+def info(info: Info, listeners: int, debug: bool, version: Version) -> dict[str, Any]:
     """`GET /info`."""
     return {
+        **_older(info, version),
         **_counts(info),
         **_storage(info),
         **_limits(info),
         **_machine(info),
-        **_registries(info),
-        **_runtimes(info),
+        **_registries(info, version),
+        **_runtimes(info, version),
         "Debug": debug,
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": threading.active_count(),
@@ -66,6 +69,8 @@ def info(info: Info, listeners: int, debug: bool) -> dict[str, Any]:
         "CDISpecDirs": [],
     }
 
+
+_NO_ARTIFACTS = {"AllowNondistributableArtifactsCIDRs": None, "AllowNondistributableArtifactsHostnames": None}
 
 _NO_SWARM = {
     "NodeID": "",
@@ -116,8 +121,6 @@ def _limits(info: Info) -> dict[str, Any]:
     return {
         "MemoryLimit": "memory" in found,
         "SwapLimit": "memory" in found,
-        "KernelMemory": False,
-        "KernelMemoryTCP": False,
         "CpuCfsPeriod": "cpu" in found,
         "CpuCfsQuota": "cpu" in found,
         "CPUShares": "cpu" in found,
@@ -125,8 +128,6 @@ def _limits(info: Info) -> dict[str, Any]:
         "PidsLimit": "pids" in found,
         "OomKillDisable": "memory" in found and info.machine.cgroup_version == "1",
         "IPv4Forwarding": True,
-        "BridgeNfIptables": True,
-        "BridgeNfIp6tables": True,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": info.machine.cgroup_version,
     }
@@ -154,15 +155,14 @@ def _machine(info: Info) -> dict[str, Any]:
     }
 
 
-def _registries(info: Info) -> dict[str, Any]:
+def _registries(info: Info, version: Version) -> dict[str, Any]:
     hub = {"Name": "docker.io", "Mirrors": list(info.mirrors), "Secure": True, "Official": True}
     plain = {"Mirrors": [], "Secure": False, "Official": False}
     others = {name: {"Name": name, **plain} for name in info.insecure_registries}
     return {
         "IndexServerAddress": "https://index.docker.io/v1/",
         "RegistryConfig": {
-            "AllowNondistributableArtifactsCIDRs": None,
-            "AllowNondistributableArtifactsHostnames": None,
+            **(_NO_ARTIFACTS if version < (1, 49) else {}),
             "InsecureRegistryCIDRs": ["127.0.0.0/8", *(name for name in info.insecure_registries if "/" in name)],
             "IndexConfigs": {"docker.io": hub, **others},
             "Mirrors": list(info.mirrors),
@@ -170,13 +170,29 @@ def _registries(info: Info) -> dict[str, Any]:
     }
 
 
-def _runtimes(info: Info) -> dict[str, Any]:
-    none = {"ID": "", "Expected": ""}
-    commit = {"ID": info.runtime_commit, "Expected": info.runtime_commit} if info.runtime == "runc" else none
+def _runtimes(info: Info, version: Version) -> dict[str, Any]:
+    def commit(text: str) -> dict[str, str]:
+        return {"ID": text} | ({"Expected": text} if version < (1, 49) else {})
+
     return {
         "Runtimes": {name: {"path": name} for name in info.runtimes},
         "DefaultRuntime": info.runtime,
-        "ContainerdCommit": none,
-        "RuncCommit": commit,
-        "InitCommit": none,
+        "ContainerdCommit": commit(""),
+        "RuncCommit": commit(info.runtime_commit if info.runtime == "runc" else ""),
+        "InitCommit": commit(""),
     }
+
+
+def _older(info: Info, version: Version) -> dict[str, Any]:
+    """Return the members that came and went with API versions (moby api/docs/CHANGELOG.md)."""
+    members: dict[str, Any] = {}
+    if version < (1, 52):
+        members["KernelMemoryTCP"] = False
+    if version < (1, 42):
+        members["KernelMemory"] = False
+    if version < (1, 50):
+        # Older clients warn where these are false. Bridges are filtered here whatever they say.
+        members |= dict.fromkeys(("BridgeNfIptables", "BridgeNfIp6tables"), version < (1, 48))
+    if version >= (1, 49):
+        members["FirewallBackend"] = {"Driver": "nftables"}
+    return members

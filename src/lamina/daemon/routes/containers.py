@@ -85,11 +85,11 @@ class ContainerRoutes:
             size=call.flag("size"),
             filters=filters,
         )
-        return reply([render.listed(item) for item in containers])
+        return reply([render.listed(item, call.version) for item in containers])
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         container = await call.run(self._containers.get, call.places["id"], size=call.flag("size"))
-        return reply(render.inspect(container))
+        return reply(render.inspect(container, call.version))
 
     async def top(self, call: Call) -> web.StreamResponse:
         processes = await call.run(self._containers.top, call.places["id"], call.text("ps_args"))

@@ -7,6 +7,7 @@ from typing import IO, Any, cast
 
 from aiohttp import web
 
+from lamina.api.query import parse_json
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, empty, reply
@@ -16,14 +17,15 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
+from lamina.daemon.render.manifest import summaries
 from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.image import Image
+from lamina.images.image import Image, check_platform, fits_platform
 from lamina.images.images import Images
-from lamina.images.remove import Deleted
+from lamina.images.remove import Deleted, Removal
 from lamina.progress import Message, Output, Report, Status
 
 
@@ -53,26 +55,46 @@ class ImageRoutes:
 
     async def list(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
-        if name := call.text("filter"):  # before 1.25
+        if call.version < (1, 25) and (name := call.text("filter")):
             filters.setdefault("reference", []).append(name)
-        found = await call.run(
-            self._images.list,
-            all=call.flag("all"),
-            filters=filters,
-            shared_size=call.flag("shared-size"),
-        )
-        return reply([render.listed(item, call.version) for item in found])
+        shared_size = call.version >= (1, 42) and call.flag("shared-size")
+        manifests = call.version >= (1, 47) and call.flag("manifests")
 
-    async def inspect(self, call: Call) -> web.StreamResponse:
-        def work() -> dict[str, Any]:
-            image = self._images.get(call.places["name"])
-            return render.inspect(image, self._root, call.version)
+        def work() -> list[dict[str, Any]]:
+            images = self._images.list(all=call.flag("all"), filters=filters, shared_size=shared_size)
+            return [
+                render.listed(item, call.version) | (self._manifests(item.image) if manifests else {})
+                for item in images
+            ]
 
         return reply(await call.run(work))
 
+    async def inspect(self, call: Call) -> web.StreamResponse:
+        manifests = call.version >= (1, 48) and call.flag("manifests")
+        only = platform(call) if call.version >= (1, 49) else ""
+        if manifests and only:
+            raise InvalidInput("conflicting options: manifests and platform options cannot both be set")
+
+        def work() -> dict[str, Any]:
+            image = self._images.get(call.places["name"])
+            check_platform(image, only)
+            shown = render.inspect(image, self._root, call.version)
+            return shown | (self._manifests(image) if manifests else {})
+
+        return reply(await call.run(work))
+
+    def _manifests(self, image: Image) -> dict[str, Any]:
+        containers = [user.container_id for user in self._images.users(image.id)]
+        return {"Manifests": summaries(image, self._images.manifest(image), containers)}
+
     async def history(self, call: Call) -> web.StreamResponse:
-        steps = await call.run(self._images.history, call.places["name"])
-        return reply([render.history_step(step) for step in steps])
+        only = platform(call) if call.version >= (1, 48) else ""
+
+        def work() -> list[dict[str, Any]]:
+            check_platform(self._images.get(call.places["name"]), only)
+            return [render.history_step(step) for step in self._images.history(call.places["name"])]
+
+        return reply(await call.run(work))
 
     async def tag(self, call: Call) -> web.StreamResponse:
         reference = named(call.text("repo"), call.text("tag"))
@@ -83,7 +105,15 @@ class ImageRoutes:
 
     async def remove(self, call: Call) -> web.StreamResponse:
         name, force, prune = call.places["name"], call.flag("force"), not call.flag("noprune")
-        removed = await call.run(self._images.remove, name, force=force, prune=prune)
+        platforms = [_platform(text) for text in call.texts("platforms")] if call.version >= (1, 50) else []
+
+        def work() -> list[Removal]:
+            if platforms:
+                image = self._images.get(name)
+                check_platform(image, next((text for text in platforms if fits_platform(image, text)), platforms[0]))
+            return self._images.remove(name, force=force, prune=prune)
+
+        removed = await call.run(work)
         return reply([render.removal(item) for item in removed])
 
     async def prune(self, call: Call) -> web.StreamResponse:
@@ -192,10 +222,13 @@ def named(repository: str, tag: str) -> Reference | None:
 
 def platform(call: Call) -> str:
     """Return the parameter `platform`: `linux/arm64`, or from 1.48 on in some places an object. Raise InvalidInput."""
-    text = call.text("platform")
+    return _platform(call.text("platform"))
+
+
+def _platform(text: str) -> str:
     if text.startswith("{"):
-        found = call.json_parameter("platform", dict[str, str], {})
-        text = "/".join(filter(None, (found.get("os"), found.get("architecture"), found.get("variant"))))
+        members = parse_json("platform", text, dict[str, str], {})
+        text = "/".join(filter(None, (members.get("os"), members.get("architecture"), members.get("variant"))))
     return str(Platform.parse(text)) if text else ""
 
 

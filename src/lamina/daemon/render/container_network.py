@@ -1,0 +1,99 @@
+"""A container's networks and ports as JSON, in inspect and in the list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from lamina.api.containers import PortHost
+from lamina.containers.inspect import ContainerDetails, ContainerNetwork
+from lamina.containers.record import Record
+from lamina.network.model import PREDEFINED, Endpoint
+
+Version = tuple[int, int]
+
+
+def network_settings(item: ContainerDetails, version: Version) -> dict[str, Any]:
+    """Return `NetworkSettings` of inspect."""
+    return {
+        "SandboxID": item.id if item.sandbox_key else "",
+        "SandboxKey": item.sandbox_key,
+        "Ports": {port: hosts and [_host(host) for host in hosts] for port, hosts in item.ports.items()},
+        **(_flat_settings(item) if version < (1, 52) else {}),
+        "Networks": endpoints(item.record, item.networks, version),
+    }
+
+
+def _flat_settings(item: ContainerDetails) -> dict[str, Any]:
+    """Return what API versions before 1.52 show beside the networks: the endpoint in the default bridge."""
+    bridge = item.networks.get("bridge")
+    return {
+        "Bridge": "",
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **_addresses(bridge.endpoint if bridge else None),
+    }
+
+
+def _host(host: PortHost) -> dict[str, str]:
+    return {"HostIp": host.host_ip, "HostPort": host.host_port}
+
+
+def _addresses(endpoint: Endpoint | None) -> dict[str, Any]:
+    return {
+        "EndpointID": endpoint.id if endpoint else "",
+        "Gateway": endpoint.gateway if endpoint else "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": endpoint.ip if endpoint else "",
+        "IPPrefixLen": endpoint.prefix if endpoint else 0,
+        "IPv6Gateway": "",
+        "MacAddress": endpoint.mac if endpoint else "",
+    }
+
+
+def endpoints(record: Record, networks: Mapping[str, ContainerNetwork], version: Version) -> dict[str, Any]:
+    """Return the places in networks by the network's name."""
+    return {name: _network(record, network, version) for name, network in networks.items()}
+
+
+def _network(record: Record, network: ContainerNetwork, version: Version) -> dict[str, Any]:
+    asked, named = network.asked, network.name not in PREDEFINED
+    ipam = {key: value for key, value in msgspec.to_builtins(asked.ipam).items() if value} if asked else {}
+    return {
+        "IPAMConfig": ipam or None,
+        "Links": list(asked.links) or None if asked else None,
+        "Aliases": _aliases(record, network, version) or None,
+        "DriverOpts": (asked.driver_opts or None) if asked else None,
+        "GwPriority": asked.gw_priority if asked else 0,
+        "NetworkID": network.network_id,
+        **_addresses(network.endpoint),
+        "MacAddress": network.mac_address,
+        "DNSNames": [record.name, *network.aliases] if named else None,
+    }
+
+
+def _aliases(record: Record, network: ContainerNetwork, version: Version) -> list[str]:
+    """Return the aliases that were asked for; API versions before 1.45 add the short ID."""
+    asked = network.asked.aliases if network.asked else ()
+    if version >= (1, 45) or network.name in PREDEFINED:
+        return list(asked)
+    return list(dict.fromkeys((*asked, record.id[:12])))
+
+
+def port_list(ports: Mapping[str, tuple[PortHost, ...] | None]) -> list[dict[str, Any]]:
+    """Return the ports as the list has them: one entry for each address."""
+    shown: list[dict[str, Any]] = []
+    for key, hosts in ports.items():
+        number, _, protocol = key.partition("/")
+        base = {"PrivatePort": int(number.partition("-")[0]), "Type": protocol}
+        if not hosts:
+            shown.append(base)
+        for host in hosts or ():
+            shown.append({"IP": host.host_ip, **base, "PublicPort": int(host.host_port)})
+    return shown

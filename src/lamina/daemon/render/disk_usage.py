@@ -1,0 +1,91 @@
+"""`GET /system/df` as JSON: the totals that API 1.52 brought, and the lists that came before them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lamina.containers.inspect import ContainerSummary
+from lamina.daemon.render.container import listed as container
+from lamina.daemon.render.image import listed as image
+from lamina.daemon.render.volume import volume
+from lamina.images.listing import ImagesUsage
+from lamina.volumes.volume import Volume
+
+Version = tuple[int, int]
+KINDS = ("image", "container", "volume", "build-cache")
+
+
+class VolumeUsage(NamedTuple):
+    """A volume, the number of containers that use it, and the bytes of its files."""
+
+    volume: Volume
+    users: int
+    size: int
+
+
+class Totals(NamedTuple):
+    """What the things of one kind take. `reclaimable` are the bytes of those that nothing uses."""
+
+    items: list[dict[str, Any]]
+    active: int
+    size: int
+    reclaimable: int
+
+
+def images(usage: ImagesUsage, version: Version) -> Totals:
+    """Return what images take; layers that images share are reclaimed with none of them."""
+    idle = [item for item in usage.images if not item.containers]
+    reclaimable = sum(item.size - (item.shared_size or 0) for item in idle)
+    items = [image(item, version) for item in usage.images]
+    return Totals(items, len(items) - len(idle), usage.layers_size, reclaimable)
+
+
+def containers(summaries: Sequence[ContainerSummary], version: Version) -> Totals:
+    """Return what containers take beside their images."""
+    sizes = {item.id: item.size_rw or 0 for item in summaries}
+    active = [item for item in summaries if item.record.state.running]
+    reclaimable = sum(sizes.values()) - sum(sizes[item.id] for item in active)
+    items = [container(item, version) for item in summaries]
+    return Totals(items, len(active), sum(sizes.values()), reclaimable)
+
+
+def volumes(usages: Sequence[VolumeUsage]) -> Totals:
+    """Return what volumes take."""
+    items = [volume(item.volume) | {"UsageData": {"RefCount": item.users, "Size": item.size}} for item in usages]
+    idle = [item.size for item in usages if not item.users]
+    return Totals(items, len(items) - len(idle), sum(item.size for item in usages), sum(idle))
+
+
+NO_CACHE = Totals([], 0, 0, 0)  # the build cache is made of images
+
+
+def older(totals: dict[str, Totals], version: Version) -> dict[str, Any]:
+    """Return the answer of API versions before 1.52: all items, in a list for each kind."""
+    names = {"image": "Images", "container": "Containers", "volume": "Volumes", "build-cache": "BuildCache"}
+    members: dict[str, Any] = {names[kind]: item.items for kind, item in totals.items()}
+    if "image" in totals:
+        members["LayersSize"] = totals["image"].size
+    return members | ({"BuilderSize": 0} if version < (1, 42) else {})
+
+
+def newer(totals: dict[str, Totals], *, verbose: bool) -> dict[str, Any]:
+    """Return the answer of API 1.52: totals for each kind, with the items if `verbose`. Zeros are left out."""
+    names = {
+        "image": "ImageUsage",
+        "container": "ContainerUsage",
+        "volume": "VolumeUsage",
+        "build-cache": "BuildCacheUsage",
+    }
+    return {names[kind]: _total(item, verbose) for kind, item in totals.items()}
+
+
+def _total(totals: Totals, verbose: bool) -> dict[str, Any]:
+    members = {
+        "ActiveCount": totals.active,
+        "TotalCount": len(totals.items),
+        "TotalSize": totals.size,
+        "Reclaimable": totals.reclaimable,
+        "Items": totals.items if verbose else [],
+    }
+    return {name: value for name, value in members.items() if value}
