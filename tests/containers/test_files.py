@@ -50,9 +50,11 @@ def test_reading(rooms: Rooms, container: str) -> None:
     assert fetched(rooms, container, "/link") == {"link": None}
     assert list(fetched(rooms, container, "/d/.")) == [".", "./e", "./f"]
     assert "/bin/busybox" in fetched(rooms, container, "/")
-    for missing in ("/nothing", "/d/f/x"):
-        with pytest.raises(NotFound):
-            fetched(rooms, container, missing)
+    with pytest.raises(NotFound, match=f"Could not find the file /nothing in container {container}"):
+        fetched(rooms, container, "/nothing")
+    for path in ("/d/f/x", "/d/f/"):
+        with pytest.raises(InvalidInput, match=f"{path}: not a directory"):
+            fetched(rooms, container, path)
 
 
 def test_looking(rooms: Rooms, container: str) -> None:
@@ -73,8 +75,8 @@ def test_writing(rooms: Rooms, container: str) -> None:
     with pytest.raises(InvalidInput):
         rooms.containers.put_archive(container, "/d/f", archive(x=b""))
     name = rooms.containers.get(container).name
-    with pytest.raises(NotFound, match=f"Could not find the file /nowhere/ in container {name}"):
-        rooms.containers.put_archive(container, "/nowhere", archive(x=b""))
+    with pytest.raises(NotFound, match=f"Could not find the file /nowhere in container {name}"):
+        rooms.containers.put_archive(name, "/nowhere", archive(x=b""))
     assert any(change.path == "/d/new" or change.path == "d/new" for change in rooms.containers.changes(container))
 
 
@@ -96,6 +98,48 @@ def test_links_lead_where_the_container_sees_them_lead(rooms: Rooms, container: 
             rooms.containers.stat_path(container, path)
     with pytest.raises(InvalidInput, match="not a directory"):
         rooms.containers.stat_path(container, "/d/f/")
+
+
+def test_what_is_mounted_below_a_folder_goes_with_it(rooms: Rooms, tmp_path: Path) -> None:
+    """As in dockerd, which mounts a container's volumes for a copy."""
+    bound = tmp_path / "bound"
+    bound.mkdir()
+    (bound / "of-host").write_bytes(b"h")
+    binds = ("outer:/top/vol", f"{bound}:/top/vol/bind:ro", "inner:/top/vol/deep/inner")
+    id = rooms.create("true", host=HostConfig(network_mode="none", binds=binds))
+    (rooms.volumes.path("inner") / "f").write_bytes(b"i")
+    before = Path("/proc/self/mountinfo").read_text()
+
+    files = fetched(rooms, id, "/top")
+    assert {path: text for path, text in files.items() if text} == {
+        "top/vol/bind/of-host": b"h",
+        "top/vol/deep/inner/f": b"i",
+    }
+    rooms.containers.put_archive(id, "/top", archive(**{"vol/deep/inner/new": b"n", "vol/other": b"o"}))
+    assert (rooms.volumes.path("inner") / "new").read_bytes() == b"n"
+    assert (rooms.volumes.path("outer") / "other").read_bytes() == b"o"
+    with pytest.raises(Forbidden, match="Read-only file system"):
+        rooms.containers.put_archive(id, "/top", archive(**{"vol/bind/new": b"n"}))
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_owners_are_those_of_the_tar_unless_the_container_names_a_user(rooms: Rooms) -> None:
+    owned = io.BytesIO()
+    with tarfile.open(fileobj=owned, mode="w") as tar_file:
+        member = tarfile.TarInfo("owned")
+        member.uid, member.gid = 12, 34
+        tar_file.addfile(member)
+    for user, owner in (("", (12, 34)), ("1000:50", (1000, 50))):
+        id = rooms.create("true", user=user)
+        for copy_owner, expected in ((False, (12, 34)), (True, owner)):
+            owned.seek(0)
+            rooms.containers.put_archive(id, "/tmp", owned, copy_owner=copy_owner)
+            sink = io.BytesIO()
+            rooms.containers.get_archive(id, "/tmp/owned", sink)
+            sink.seek(0)
+            with tarfile.open(fileobj=sink) as tar_file:
+                member = tar_file.getmembers()[0]
+            assert (member.uid, member.gid) == expected
 
 
 def test_export_leaves_mounts_out(rooms: Rooms, container: str, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import posixpath
 import stat
 from dataclasses import dataclass
 from io import BufferedWriter
+from pathlib import Path
 from typing import IO, Any, cast
 
 from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.containers.container import Container
-from lamina.containers.container_paths import Place, located, mounted_root, unreachable
+from lamina.containers.container_paths import Place, located, unreachable
+from lamina.containers.container_view import mounted_root
 from lamina.containers.live_tars import write_directory, write_file
 from lamina.containers.rooms import Rooms
 from lamina.errors import Forbidden, InvalidInput
@@ -62,15 +64,18 @@ class PathStat:
     link_target: str = ""
 
 
-def stat_path(container: Container, rooms: Rooms, path: str) -> PathStat:
-    """Return what is at `path`.
+def stat_path(container: Container, rooms: Rooms, path: str, reference: str = "") -> PathStat:
+    """Return what is at `path`. Errors call the container by its `reference`.
 
     A symlink at its end is not followed, unless the path ends in "/" or "/.". Raise NotFound, InvalidInput.
     """
-    with located(container, rooms, path) as place:
-        status = place.status
-        mtime = format_time(status.st_mtime_ns)
-        return PathStat(_base(path), status.st_size, go_mode(status.st_mode), mtime, place.link)
+    with located(container, rooms, path, reference) as place:
+        return _stat(place, path)
+
+
+def _stat(place: Place, path: str) -> PathStat:
+    status = place.status
+    return PathStat(_base(path), status.st_size, go_mode(status.st_mode), format_time(status.st_mtime_ns), place.link)
 
 
 def go_mode(mode: int) -> int:
@@ -80,14 +85,22 @@ def go_mode(mode: int) -> int:
 
 
 def get_archive(
-    container: Container, rooms: Rooms, path: str, sink: IO[bytes], cancellation: Cancellation = NEVER
-) -> None:
-    """Write what is at `path` to `sink` as a tar whose top is named like the path's last part. Raise NotFound."""
-    with located(container, rooms, path) as place:
+    container: Container,
+    rooms: Rooms,
+    path: str,
+    sink: IO[bytes],
+    reference: str = "",
+    cancellation: Cancellation = NEVER,
+) -> PathStat:
+    """Write what is at `path` to `sink` as a tar whose top is named like the path's last part; return what it is.
+
+    What is mounted below `path` is in it. Errors call the container by its `reference`. Raise NotFound.
+    """
+    with located(container, rooms, path, reference) as place:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
         writer = TarWriter(CheckedWriter(buffered, cancellation))
         if stat.S_ISDIR(place.status.st_mode):
-            directory = _reopened(place, path)
+            directory = _reopened(place, path, container.name)
             try:
                 write_directory(directory, _base(path), writer)
             finally:
@@ -97,6 +110,7 @@ def get_archive(
         writer.close()
         buffered.flush()
         buffered.detach()
+        return _stat(place, path)
 
 
 def put_archive(
@@ -104,6 +118,7 @@ def put_archive(
     rooms: Rooms,
     path: str,
     stream: Readable,
+    reference: str = "",
     *,
     no_overwrite: bool = False,
     copy_owner: bool = False,
@@ -111,17 +126,17 @@ def put_archive(
     """Unpack the tar `stream`, compressed or not, into the directory `path`.
 
     `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files to
-    the container's user. Raise NotFound, InvalidInput when it is no directory, Forbidden where it is read-only.
+    the user that the container names, if it names one (moby daemon/archive_tarcopyoptions_unix.go). Errors call the
+    container by its `reference`. Raise NotFound, InvalidInput when it is no directory, Forbidden where it is read-only.
     """
-    with located(container, rooms, path.rstrip("/") + "/", writing=True) as place:
+    with located(container, rooms, path, reference, writing=True) as place:
         if not stat.S_ISDIR(place.status.st_mode):
             raise InvalidInput("extraction point is not a directory", path=path)
         owner = None
-        if copy_owner:
-            with mounted_root(container, rooms) as root:
-                user = resolve_user(root, container.record.config.user, ()).user
+        if copy_owner and container.record.config.user:
+            user = resolve_user(Path(f"/proc/self/fd/{place.root}"), container.record.config.user, ()).user
             owner = user.uid, user.gid
-        directory = _reopened(place, path)
+        directory = _reopened(place, path, container.name)
         try:
             unpack(decompressed(stream), directory, Style.PLAIN, owner=owner, keep_kinds=no_overwrite)
         except OSError as error:
@@ -154,11 +169,11 @@ def _base(path: str) -> str:
     return posixpath.basename(posixpath.normpath(posixpath.join("/", path))) or "/"
 
 
-def _reopened(place: Place, path: str) -> int:
+def _reopened(place: Place, path: str, called: str) -> int:
     """Return the directory of `place`, to be read; never through a symlink that the container put in its place
     meanwhile."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(place.name or ".", flags, dir_fd=place.directory)
     except OSError as error:
-        raise unreachable(error, path) from None
+        raise unreachable(error, path, called) from None

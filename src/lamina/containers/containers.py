@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import IO
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.api.results import Pruned
-from lamina.cancellation import NEVER, Cancellation, CheckedReader
-from lamina.containers import archive
+from lamina.cancellation import NEVER, Cancellation
 from lamina.containers import stop as stopping
-from lamina.containers.archive import PathChange, PathStat
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.commit import commit
 from lamina.containers.container import Waiting
@@ -46,10 +43,9 @@ class Containers(ProcessVerbs):
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
         private_directory(catalog.root)
-        self._rooms = rooms
         chosen = defaults or Defaults()
         self._creator = Creator(rooms, catalog, chosen)
-        super().__init__(catalog, Lifecycle(rooms, catalog, chosen), Execs(SpecMaker(chosen)))
+        super().__init__(rooms, catalog, Lifecycle(rooms, catalog, chosen), Execs(SpecMaker(chosen)))
         recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
@@ -121,10 +117,6 @@ class Containers(ProcessVerbs):
             with suppress(NotFound):  # it is removed just now
                 sizes[container.id] = self._rooms.snapshots.get(container.id).usage()
         return sizes
-
-    def changes(self, reference: str) -> Sequence[PathChange]:
-        changes = self._rooms.snapshots.get(self.live(reference).id).changes()
-        return [PathChange(f"/{change.path}", change.kind) for change in changes]
 
     def start(self, reference: str) -> bool:
         try:
@@ -201,34 +193,3 @@ class Containers(ProcessVerbs):
             extra={"container": container.id},
         )
         return commit(container, self._rooms, self._lifecycle, options, still=pause, cancellation=cancellation)
-
-    def stat_path(self, reference: str, path: str) -> PathStat:
-        return archive.stat_path(self.live(reference), self._rooms, path)
-
-    def get_archive(
-        self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER
-    ) -> PathStat:
-        container = self.live(reference)
-        stat = archive.stat_path(container, self._rooms, path)
-        archive.get_archive(container, self._rooms, path, sink, cancellation)
-        container.publish("archive-path")
-        return stat
-
-    def put_archive(
-        self,
-        reference: str,
-        path: str,
-        source: IO[bytes],
-        *,
-        no_overwrite: bool = False,
-        copy_owner: bool = False,
-        cancellation: Cancellation = NEVER,
-    ) -> None:
-        container, checked = self.live(reference), CheckedReader(source, cancellation)
-        archive.put_archive(container, self._rooms, path, checked, no_overwrite=no_overwrite, copy_owner=copy_owner)
-        container.publish("extract-to-dir")
-
-    def export(self, reference: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
-        container = self.live(reference)
-        archive.export(container, self._rooms, sink, cancellation)
-        container.publish("export")

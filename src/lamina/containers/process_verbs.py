@@ -10,29 +10,25 @@ from lamina.cancellation import NEVER, Cancellation
 from lamina.containers import logs, top
 from lamina.containers.attach import AttachOptions, attach
 from lamina.containers.catalog import Catalog
-from lamina.containers.container import Container
 from lamina.containers.execs import ExecDetails, Execs
+from lamina.containers.file_verbs import FileVerbs
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.logs import LogOptions
+from lamina.containers.rooms import Rooms
 from lamina.containers.statistics import ContainerStats, readings, statistics
 from lamina.containers.top import Processes
 from lamina.errors import Internal, InvalidInput
 from lamina.formats.times import parse_moment
-from lamina.types.composed_verbs import ComposedVerbs
 from lamina.types.run_results import LogRecord
 
 
-class ProcessVerbs(ComposedVerbs):
+class ProcessVerbs(FileVerbs):
     """The verbs of `Containers` on what runs in them."""
 
-    def __init__(self, catalog: Catalog, lifecycle: Lifecycle, execs: Execs) -> None:
-        self._catalog = catalog
+    def __init__(self, rooms: Rooms, catalog: Catalog, lifecycle: Lifecycle, execs: Execs) -> None:
+        super().__init__(rooms, catalog)
         self._lifecycle = lifecycle
         self._execs = execs
-
-    def live(self, reference: str) -> Container:
-        """Return the container itself, as the engine's rooms work with it. Raise NotFound, InvalidInput."""
-        return self._catalog.get(reference)
 
     def top(self, reference: str, ps_args: str = "") -> Processes:
         container = self.live(reference)

@@ -196,9 +196,14 @@ def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
 
 def mount_of(fd: int) -> MountPoint:
     """Return the mount that the file behind `fd` is on."""
-    with open(f"/proc/self/fdinfo/{fd}") as lines:
-        number = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+    number = mount_id(fd)
     return next(mount for mount in mountinfo() if mount.id == number)
+
+
+def mount_id(fd: int) -> int:
+    """Return the number of the mount that the file behind `fd` is on (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{fd}") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
 
 
 def _plain(text: str) -> str:

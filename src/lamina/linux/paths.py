@@ -86,11 +86,11 @@ def followed(root_fd: int, path: str) -> str:
 
     The result is absolute and holds for as long as nobody changes the tree: to act on a path, open it by `openat2`.
     """
-    return "/" + follow(path, lambda place, more: _link(root_fd, place), strict=False)
+    return "/" + follow(path, lambda place, more: link_text(root_fd, place), strict=False)
 
 
-def _link(root_fd: int, path: str) -> str:
-    """Return the text of a symlink; "" for anything else."""
+def link_text(root_fd: int, path: str) -> str:
+    """Return the text of the symlink `path` below `root_fd`; "" for anything else."""
     try:
         fd = openat2(root_fd, path, os.O_PATH | os.O_NOFOLLOW)
     except OSError:

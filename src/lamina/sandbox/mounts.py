@@ -48,6 +48,7 @@ from lamina.snapshots.mounts import unmount_all
 from lamina.volumes.volumes import Volumes
 
 _DEFAULT_PROPAGATION = "rprivate"
+_NO_SOURCE = 'invalid mount config for type "bind": bind source path does not exist'
 
 
 def runtime_mount(point: MountPoint, folder: Path, volumes: Volumes, user: str) -> AnyMount:
@@ -71,9 +72,7 @@ def runtime_mount(point: MountPoint, folder: Path, volumes: Volumes, user: str) 
 
 def _make_source(point: MountPoint) -> None:
     if not point.create_source:
-        raise InvalidInput(
-            f'invalid mount config for type "bind": bind source path does not exist: {point.source}', path=point.source
-        )
+        raise InvalidInput(f"{_NO_SOURCE}: {point.source}", path=point.source)
     usual_directory(Path(point.source))
 
 
@@ -107,14 +106,15 @@ def _needs_staging(point: MountPoint) -> bool:
 
 def _stage(folder: Path, point: MountPoint, source: str) -> Path:
     """Mount what `point` means by the path `source` in `folder`, and return where."""
-    opened = open_part(point, source) if point.subpath else os.open(source, os.O_PATH | os.O_CLOEXEC)
     try:
-        place = _make_place(_staging(folder), stat.S_ISDIR(os.fstat(opened).st_mode))
-        _attach(opened, place, point)
+        tree = detached_mount(point, source)
     except FileNotFoundError as error:  # it was removed since it was opened
         raise _refused(point, error) from None
+    try:
+        place = _make_place(_staging(folder), stat.S_ISDIR(os.fstat(tree).st_mode))
+        move_mount(tree, place)
     finally:
-        os.close(opened)
+        os.close(tree)
     return place
 
 
@@ -133,25 +133,39 @@ def open_part(point: MountPoint, volume: str) -> int:
         os.close(root)
 
 
-def _attach(opened: int, place: Path, point: MountPoint) -> None:
+def detached_mount(point: MountPoint, source: str) -> int:
+    """Return what `point` means by the path `source` as a mount that is attached nowhere.
+
+    Raise InvalidInput for a part that is not there, and OSError.
+    """
+    opened = open_part(point, source) if point.subpath else os.open(source, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return _detached(opened, point)
+    finally:
+        os.close(opened)
+
+
+def _detached(opened: int, point: MountPoint) -> int:
     below = 0 if point.subpath or not point.recursive else AT_RECURSIVE
     tree = open_tree("", OPEN_TREE_CLONE | AT_EMPTY_PATH | below, dirfd=opened)
     try:
-        if not point.rw and not point.read_only_non_recursive:
+        if not point.rw:
             _make_read_only(tree, point)
         kind = point.propagation.removeprefix("r")
         if kind != "shared":
             # Not left as a peer of its source: then nothing that happens to it can reach the source.
             mode = MS_SLAVE if kind == "slave" else MS_PRIVATE
             mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | AT_RECURSIVE, propagation=mode)
-        move_mount(tree, place)
-    finally:
+        return tree
+    except BaseException:
         os.close(tree)
+        raise
 
 
 def _make_read_only(tree: int, point: MountPoint) -> None:
+    below = 0 if point.read_only_non_recursive else AT_RECURSIVE
     try:
-        mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | AT_RECURSIVE, attributes=MOUNT_ATTR_RDONLY)
+        mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | below, attributes=MOUNT_ATTR_RDONLY)
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
@@ -163,6 +177,8 @@ def _make_read_only(tree: int, point: MountPoint) -> None:
 
 
 def _refused(point: MountPoint, error: OSError | ValueError) -> InvalidInput:
+    if not point.subpath:
+        return InvalidInput(f"{_NO_SOURCE}: {point.source}", path=point.source)
     reason = error.strerror if isinstance(error, OSError) else str(error)
     if isinstance(error, OSError) and error.errno == errno.EXDEV:
         reason = "path concatenation escapes the base directory"

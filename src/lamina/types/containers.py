@@ -221,7 +221,8 @@ class Containers(Protocol):
         """Unpack a tar, compressed or not, into a directory of a container.
 
         `no_overwrite` refuses to put a directory where a file is and the other way round; `copy_owner` gives all files
-        to the container's user. Raise NotFound, InvalidInput for no directory, Forbidden for a read-only one.
+        to the user that the container names, if any. Raise NotFound, InvalidInput for no directory, Forbidden for a
+        read-only one.
         """
 
     def export(self, reference: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:

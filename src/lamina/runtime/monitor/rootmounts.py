@@ -11,12 +11,11 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lamina.errors import InvalidInput
-from lamina.layers.parents import Parents
 from lamina.linux.mounts import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
@@ -33,7 +32,8 @@ from lamina.linux.mounts import (
     move_mount_onto,
     open_tree,
 )
-from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, followed, openat2
+from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from lamina.runtime.mount_places import directories_below, open_place
 
 _PLACES = ("dev", "proc", "sys")  # where the runtime program mounts by path
 _NODES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
@@ -97,24 +97,8 @@ class RootMounts:
 
     def _place(self, path: str, is_directory: bool) -> int:
         """Return a descriptor (O_PATH) of what is to be mounted on, made where it is missing."""
-        with _directories(self._root) as directories:
-            place = os.dup(directories.open(path.strip("/"))) if is_directory else self._file(path, directories)
+        place = open_place(self._root, path, is_directory)
         self._refuse_kernel_places(place, path)
-        return place
-
-    def _file(self, path: str, directories: Parents) -> int:
-        try:
-            place = openat2(self._root, path, os.O_PATH)
-        except FileNotFoundError:
-            final = followed(self._root, path)
-            parent, name = os.path.split(final)
-            directory = directories.open(parent.strip("/"))
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o755, dir_fd=directory))
-            place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        status = os.fstat(place)
-        if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
-            os.close(place)
-            raise IsADirectoryError(errno.EISDIR, "a file cannot be mounted on a directory")
         return place
 
     def _refuse_kernel_places(self, place: int, path: str) -> None:
@@ -129,7 +113,7 @@ class RootMounts:
         path = entry["path"]
         parent, name = os.path.split(path)
         try:
-            with _directories(self._root) as directories:
+            with directories_below(self._root) as directories:
                 _make_node(directories.open(parent.strip("/")), name, entry)
         except OSError as error:
             raise InvalidInput(f"cannot make the device {path}: {error.strerror}", path=path) from None
@@ -147,18 +131,6 @@ class RootMounts:
                 advice="Make it one, or make a new container of the image",
                 path=f"/{name}",
             ) from None
-
-
-@contextmanager
-def _directories(root: int) -> Iterator[Parents]:
-    """Yield the directories below a root, which are made where they are missing. Raise only OSError."""
-    directories = Parents(root, lambda directory, name: False)
-    try:
-        yield directories
-    except InvalidInput as error:
-        raise NotADirectoryError(errno.ENOTDIR, error.message) from None
-    finally:
-        directories.close()
 
 
 def _opened(entry: Mapping[str, Any]) -> int:
