@@ -14,175 +14,96 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamina.api.build import BuildRequest
-    from lamina.api.containers import (
-        BindOptions,
-        Config,
-        DeviceMapping,
-        EndpointConfig,
-        EndpointIpam,
-        ExecConfig,
-        HostConfig,
-        LogConfig,
-        MountSpec,
-        NetworkingConfig,
-        PortHost,
-        RestartPolicy,
-        TmpfsOptions,
-        Ulimit,
-        UpdateConfig,
-        VolumeOptions,
-    )
-    from lamina.api.memory_context import MemoryContext
-    from lamina.api.networks import Ipam, NetworkOptions, Subnet
-    from lamina.api.stream import Stream
-    from lamina.cancellation import NEVER, Cancellation
-    from lamina.credentials import Credentials
-    from lamina.errors import (
-        Cancelled,
-        CommandFailed,
-        Conflict,
-        Corrupt,
-        Forbidden,
-        Internal,
-        InvalidInput,
-        LaminaError,
-        NoSpace,
-        NotFound,
-        NotModified,
-        RangeInvalid,
-        RateLimited,
-        TooLarge,
-        Unauthorized,
-        Unavailable,
-        Unsupported,
-    )
-    from lamina.formats.matching import Filters
-    from lamina.formats.runconfig import Healthcheck, RunConfig
-    from lamina.progress import Aux, Message, Output, Report, Status, ignore
-    from lamina.types.containers import Containers
-    from lamina.types.images import (
-        BuildResult,
-        Builds,
-        HistoryStep,
-        Image,
-        Images,
-        ImageSummary,
-        PrunedImages,
-        Registries,
-        RemoteImage,
-        Removal,
-        SearchResult,
-    )
-    from lamina.types.library import DiskUsage, Event, Info, Library, Machine, Version
-    from lamina.types.resources import Network, Networks, Pruned, Volume, Volumes
-    from lamina.types.results import (
-        Change,
-        ContainerDetails,
-        ContainerNetwork,
-        ContainerState,
-        ContainerStats,
-        ContainerSummary,
-        Created,
-        ExecDetails,
-        Mount,
-        PathStat,
-        Processes,
-    )
-    from lamina.types.run_results import Completed, Group, LogRecord, Waiting, WaitResult
-
-__all__ = [
-    "NEVER",
-    "Aux",
-    "BindOptions",
-    "BuildRequest",
-    "BuildResult",
-    "Builds",
-    "Cancellation",
-    "Cancelled",
-    "Change",
-    "CommandFailed",
-    "Completed",
-    "Config",
-    "Conflict",
-    "ContainerDetails",
-    "ContainerNetwork",
-    "ContainerState",
-    "ContainerStats",
-    "ContainerSummary",
-    "Containers",
-    "Corrupt",
-    "Created",
-    "Credentials",
-    "DeviceMapping",
-    "DiskUsage",
-    "EndpointConfig",
-    "EndpointIpam",
-    "Event",
-    "ExecConfig",
-    "ExecDetails",
-    "Filters",
-    "Forbidden",
-    "Group",
-    "Healthcheck",
-    "HistoryStep",
-    "HostConfig",
-    "Image",
-    "ImageSummary",
-    "Images",
-    "Info",
-    "Internal",
-    "InvalidInput",
-    "Ipam",
-    "LaminaError",
-    "Library",
-    "LogConfig",
-    "LogRecord",
-    "Machine",
-    "MemoryContext",
-    "Message",
-    "Mount",
-    "MountSpec",
-    "Network",
-    "NetworkOptions",
-    "NetworkingConfig",
-    "Networks",
-    "NoSpace",
-    "NotFound",
-    "NotModified",
-    "Output",
-    "PathStat",
-    "PortHost",
-    "Processes",
-    "Pruned",
-    "PrunedImages",
-    "RangeInvalid",
-    "RateLimited",
-    "Registries",
-    "RemoteImage",
-    "Removal",
-    "Report",
-    "RestartPolicy",
-    "RunConfig",
-    "SearchResult",
-    "Status",
-    "Stream",
-    "Subnet",
-    "TmpfsOptions",
-    "TooLarge",
-    "Ulimit",
-    "Unauthorized",
-    "Unavailable",
-    "Unsupported",
-    "UpdateConfig",
-    "Version",
-    "Volume",
-    "VolumeOptions",
-    "Volumes",
-    "WaitResult",
-    "Waiting",
-    "ignore",
-]
+    from lamina.api.build import BuildRequest as BuildRequest
+    from lamina.api.containers import BindOptions as BindOptions
+    from lamina.api.containers import Config as Config
+    from lamina.api.containers import DeviceMapping as DeviceMapping
+    from lamina.api.containers import EndpointConfig as EndpointConfig
+    from lamina.api.containers import EndpointIpam as EndpointIpam
+    from lamina.api.containers import ExecConfig as ExecConfig
+    from lamina.api.containers import HostConfig as HostConfig
+    from lamina.api.containers import LogConfig as LogConfig
+    from lamina.api.containers import MountSpec as MountSpec
+    from lamina.api.containers import NetworkingConfig as NetworkingConfig
+    from lamina.api.containers import PortHost as PortHost
+    from lamina.api.containers import RestartPolicy as RestartPolicy
+    from lamina.api.containers import TmpfsOptions as TmpfsOptions
+    from lamina.api.containers import Ulimit as Ulimit
+    from lamina.api.containers import UpdateConfig as UpdateConfig
+    from lamina.api.containers import VolumeOptions as VolumeOptions
+    from lamina.api.memory_context import MemoryContext as MemoryContext
+    from lamina.api.networks import Ipam as Ipam
+    from lamina.api.networks import NetworkOptions as NetworkOptions
+    from lamina.api.networks import Subnet as Subnet
+    from lamina.api.stream import Stream as Stream
+    from lamina.cancellation import NEVER as NEVER
+    from lamina.cancellation import Cancellation as Cancellation
+    from lamina.credentials import Credentials as Credentials
+    from lamina.errors import Cancelled as Cancelled
+    from lamina.errors import CommandFailed as CommandFailed
+    from lamina.errors import Conflict as Conflict
+    from lamina.errors import Corrupt as Corrupt
+    from lamina.errors import Forbidden as Forbidden
+    from lamina.errors import Internal as Internal
+    from lamina.errors import InvalidInput as InvalidInput
+    from lamina.errors import LaminaError as LaminaError
+    from lamina.errors import NoSpace as NoSpace
+    from lamina.errors import NotFound as NotFound
+    from lamina.errors import NotModified as NotModified
+    from lamina.errors import RangeInvalid as RangeInvalid
+    from lamina.errors import RateLimited as RateLimited
+    from lamina.errors import TooLarge as TooLarge
+    from lamina.errors import Unauthorized as Unauthorized
+    from lamina.errors import Unavailable as Unavailable
+    from lamina.errors import Unsupported as Unsupported
+    from lamina.formats.matching import Filters as Filters
+    from lamina.formats.runconfig import Healthcheck as Healthcheck
+    from lamina.formats.runconfig import RunConfig as RunConfig
+    from lamina.progress import Aux as Aux
+    from lamina.progress import Message as Message
+    from lamina.progress import Output as Output
+    from lamina.progress import Report as Report
+    from lamina.progress import Status as Status
+    from lamina.progress import ignore as ignore
+    from lamina.types.containers import Containers as Containers
+    from lamina.types.images import BuildResult as BuildResult
+    from lamina.types.images import Builds as Builds
+    from lamina.types.images import HistoryStep as HistoryStep
+    from lamina.types.images import Image as Image
+    from lamina.types.images import Images as Images
+    from lamina.types.images import ImageSummary as ImageSummary
+    from lamina.types.images import PrunedImages as PrunedImages
+    from lamina.types.images import Registries as Registries
+    from lamina.types.images import RemoteImage as RemoteImage
+    from lamina.types.images import Removal as Removal
+    from lamina.types.images import SearchResult as SearchResult
+    from lamina.types.library import DiskUsage as DiskUsage
+    from lamina.types.library import Event as Event
+    from lamina.types.library import Info as Info
+    from lamina.types.library import Library as Library
+    from lamina.types.library import Machine as Machine
+    from lamina.types.library import Version as Version
+    from lamina.types.resources import Network as Network
+    from lamina.types.resources import Networks as Networks
+    from lamina.types.resources import Pruned as Pruned
+    from lamina.types.resources import Volume as Volume
+    from lamina.types.resources import Volumes as Volumes
+    from lamina.types.results import Change as Change
+    from lamina.types.results import ContainerDetails as ContainerDetails
+    from lamina.types.results import ContainerNetwork as ContainerNetwork
+    from lamina.types.results import ContainerState as ContainerState
+    from lamina.types.results import ContainerStats as ContainerStats
+    from lamina.types.results import ContainerSummary as ContainerSummary
+    from lamina.types.results import Created as Created
+    from lamina.types.results import ExecDetails as ExecDetails
+    from lamina.types.results import Mount as Mount
+    from lamina.types.results import PathStat as PathStat
+    from lamina.types.results import Processes as Processes
+    from lamina.types.run_results import Completed as Completed
+    from lamina.types.run_results import Group as Group
+    from lamina.types.run_results import LogRecord as LogRecord
+    from lamina.types.run_results import Waiting as Waiting
+    from lamina.types.run_results import WaitResult as WaitResult
 
 # Where each name lives: modules are loaded when a name of theirs is first asked for, so that a client stays quick.
 _HOMES = {
@@ -218,6 +139,7 @@ _HOMES = {
     "lamina.types.run_results": "Completed Group LogRecord Waiting WaitResult",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
