@@ -32,24 +32,20 @@ class ContainerNetwork:
 
     @property
     def ip_address(self) -> str:
-        """Return its IPv4 address; "" while it has none."""
         return self.endpoint.ip if self.endpoint else ""
 
     @property
     def gateway(self) -> str:
-        """Return the network's gateway; "" while the container is not in it."""
         return self.endpoint.gateway if self.endpoint else ""
 
     @property
     def mac_address(self) -> str:
-        """Return its hardware address, or the one that was asked for."""
         if self.endpoint:
             return self.endpoint.mac
         return self.asked.mac_address if self.asked else ""
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Return names that lead to the container in this network; the predefined networks have none."""
         if self.name in PREDEFINED:
             return ()
         asked = self.asked.aliases if self.asked else ()
@@ -57,82 +53,8 @@ class ContainerNetwork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerSummary:
-    """A container as `list` shows it. `status` is the sentence of `ps`; sizes in bytes, None where not asked for.
-
-    `image` is the name that the container was made from, or the image's ID when that name means another image by now.
-    `ports` has None for a port that is exposed and not published.
-    """
-
+class _Inspected:
     record: Record
-    image: str
-    status: str
-    networks: Mapping[str, ContainerNetwork]
-    ports: Mapping[str, tuple[PortHost, ...] | None]
-    size_rw: int | None = None
-    size_root_fs: int | None = None
-
-    @property
-    def id(self) -> str:
-        """Return the ID, 64 hexadecimal digits."""
-        return self.record.id
-
-    @property
-    def name(self) -> str:
-        """Return the name, without a slash."""
-        return self.record.name
-
-    @property
-    def image_id(self) -> str:
-        """Return the image's ID."""
-        return self.record.image
-
-    @property
-    def command(self) -> str:
-        """Return the command as `ps` shows it: words with spaces quoted."""
-        return command_text(self.record.command)
-
-    @property
-    def created(self) -> str:
-        """When it was made, RFC 3339 in whole seconds."""
-        return whole_seconds(self.record.created)
-
-    @property
-    def state(self) -> str:
-        """created, running, paused, restarting, removing, exited or dead."""
-        return self.record.state.status
-
-    @property
-    def running(self) -> bool:
-        """Return whether its process is there, paused or not."""
-        return self.state in ("running", "paused")
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Return its labels, with the image's."""
-        return self.record.config.labels
-
-    @property
-    def mounts(self) -> tuple[MountPoint, ...]:
-        """Return volumes and binds; no tmpfs."""
-        return tuple(point for point in self.record.mounts if point.type != "tmpfs")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerDetails:
-    """A container as `get` shows it, whole. Sizes in bytes, None where not asked for.
-
-    `directory` holds its own files; `log_path` is None when it keeps no log. `sandbox_key` is the path of its network
-    namespace, "" while it has none of its own.
-    """
-
-    record: Record
-    directory: Path
-    log_path: Path | None
-    exec_ids: tuple[str, ...]
-    apparmor_profile: str
-    snapshot: GraphDirectories
-    sandbox_key: str = ""
     networks: Mapping[str, ContainerNetwork] = field(default_factory=dict)
     ports: Mapping[str, tuple[PortHost, ...] | None] = field(default_factory=dict)
     size_rw: int | None = None
@@ -140,52 +62,86 @@ class ContainerDetails:
 
     @property
     def id(self) -> str:
-        """Return the ID, 64 hexadecimal digits."""
         return self.record.id
 
     @property
     def name(self) -> str:
-        """Return the name, without a slash."""
         return self.record.name
 
     @property
+    def image_id(self) -> str:
+        return self.record.image
+
+    @property
+    def running(self) -> bool:
+        return self.record.state.status in ("running", "paused")
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.record.config.labels
+
+    @property
+    def mounts(self) -> tuple[MountPoint, ...]:
+        return tuple(point for point in self.record.mounts if point.type != "tmpfs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSummary(_Inspected):
+    """A container as `list` shows it; see `lamina.types.ContainerSummary`."""
+
+    image: str
+    status: str
+
+    @property
+    def command(self) -> str:
+        return command_text(self.record.command)
+
+    @property
     def created(self) -> str:
-        """When it was made, RFC 3339."""
+        return whole_seconds(self.record.created)
+
+    @property
+    def state(self) -> str:
+        return self.record.state.status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDetails(_Inspected):
+    """A container as `get` shows it; see `lamina.types.ContainerDetails`.
+
+    `directory` holds its own files; `log_path` is None when it keeps no log. `sandbox_key` is the path of its network
+    namespace, "" while it has none of its own.
+    """
+
+    directory: Path
+    log_path: Path | None
+    exec_ids: tuple[str, ...]
+    apparmor_profile: str
+    snapshot: GraphDirectories
+    sandbox_key: str = ""
+
+    @property
+    def created(self) -> str:
         return self.record.created
 
     @property
     def image(self) -> str:
-        """Return what it was made from, as it was named then."""
         return self.record.config.image
 
     @property
-    def image_id(self) -> str:
-        """Return the image's ID."""
-        return self.record.image
-
-    @property
     def command(self) -> tuple[str, ...]:
-        """Return what is run: the entrypoint, then the command."""
         return self.record.command
 
     @property
     def state(self) -> State:
-        """Return how its process is, or how it ended."""
         return self.record.state
 
     @property
-    def running(self) -> bool:
-        """Return whether its process is there, paused or not."""
-        return self.state.status in ("running", "paused")
-
-    @property
     def exit_code(self) -> int | None:
-        """Return the status it ended with; None where it did not end."""
         return self.state.exit_code if self.state.status == "exited" else None
 
     @property
     def restart_count(self) -> int:
-        """Return how often its restart policy has started it."""
         return self.record.restart_count
 
     @property
@@ -194,24 +150,12 @@ class ContainerDetails:
         return self.record.config.tty
 
     @property
-    def labels(self) -> Mapping[str, str]:
-        """Return its labels, with the image's."""
-        return self.record.config.labels
-
-    @property
     def config(self) -> Config:
-        """Return the portable part of what it was made with, completed by the image."""
         return self.record.config
 
     @property
     def host_config(self) -> HostConfig:
-        """Return the part of what it was made with that depends on the host, completed by the defaults."""
         return self.record.host_config
-
-    @property
-    def mounts(self) -> tuple[MountPoint, ...]:
-        """Return volumes and binds; no tmpfs."""
-        return tuple(point for point in self.record.mounts if point.type != "tmpfs")
 
 
 def details(container: Container, rooms: Rooms, exec_ids: Sequence[str], *, size: bool = False) -> ContainerDetails:

@@ -29,7 +29,7 @@ class Health(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class State(msgspec.Struct, frozen=True, rename="pascal"):
-    """How a container is. `status` is one of `states.STATUSES`."""
+    """How a container is; see `lamina.types.ContainerState`."""
 
     status: str = "created"
     pid: int = 0
@@ -43,12 +43,10 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
 
     @property
     def health_status(self) -> str:
-        """starting, healthy or unhealthy; "" without a health check."""
         return self.health.status if self.health else ""
 
     @property
     def running(self) -> bool:
-        """Return whether it runs as Docker counts: paused and restarting containers do."""
         return self.status in RUNNING
 
 

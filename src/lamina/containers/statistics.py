@@ -35,17 +35,14 @@ class ContainerStats:
 
     @property
     def read(self) -> str:
-        """When it was read, RFC 3339; the year 1 when the container does not run."""
         return format_time(self.usage.time_ns) if self.usage else NEVER
 
     @property
     def cpu_total(self) -> int:
-        """Return nanoseconds of CPU time that it has used since it was started."""
         return self.usage.cpu_total if self.usage else 0
 
     @property
     def cpu_percent(self) -> float:
-        """CPU time since the previous reading; 100.0 is one CPU. 0.0 without a previous reading."""
         if self.previous is None or self.machine_cpu <= self.previous.machine_cpu:
             return 0.0
         share = (self.cpu_total - self.previous.cpu_total) / (self.machine_cpu - self.previous.machine_cpu)
@@ -53,12 +50,10 @@ class ContainerStats:
 
     @property
     def memory_usage(self) -> int:
-        """Return bytes of memory, file caches included."""
         return self.usage.memory_usage if self.usage else 0
 
     @property
     def memory_limit(self) -> int:
-        """Return bytes of memory that it may use; the machine's without a limit, 0 when it does not run."""
         if self.usage is None:
             return 0
         limit = self.usage.memory_limit
@@ -66,7 +61,6 @@ class ContainerStats:
 
     @property
     def pids(self) -> int:
-        """Return how many processes and threads it has."""
         return self.usage.pids if self.usage else 0
 
 

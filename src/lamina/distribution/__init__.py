@@ -6,12 +6,12 @@ from lamina.distribution.pull import PulledImage, pull, pull_all
 from lamina.distribution.push import Pushed, push
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
-from lamina.distribution.search import Found, search
+from lamina.distribution.search import SearchResult, search
 from lamina.distribution.settings import Proxies, Retry, Settings
 
 __all__ = [
     "Credentials",
-    "Found",
+    "SearchResult",
     "Proxies",
     "PulledImage",
     "Pushed",

@@ -23,22 +23,18 @@ class Inspected:
 
     @property
     def digest(self) -> Digest:
-        """Return the digest of the manifest or index."""
         return self.descriptor.digest
 
     @property
     def media_type(self) -> str:
-        """Return what kind of document that is."""
         return self.descriptor.media_type
 
     @property
     def size(self) -> int:
-        """Return bytes of that document."""
         return self.descriptor.size
 
     @property
     def platform_names(self) -> tuple[str, ...]:
-        """Return what the image runs on: "linux/amd64"."""
         return tuple(map(str, self.platforms))
 
 

@@ -19,7 +19,7 @@ CATALOG_READ = 10_000  # names of a catalog that are looked through at most
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """One repository that a search found."""
 
     name: str
@@ -29,13 +29,13 @@ class Found:
     automated: bool = False
 
 
-def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
+def search(client: RegistryClient, term: str, limit: int = 25) -> list[SearchResult]:
     """Return repositories that match `term`, which may begin with a registry: `registry.example/term`.
 
     Raise InvalidInput for a limit beyond 1..100, and the kinds of `answers`.
     """
     if not 1 <= limit <= MAX_RESULTS:
-        raise InvalidInput(f"The limit {limit} is not between 1 and {MAX_RESULTS}")
+        raise InvalidInput(f"Limit {limit} is outside the range of [1, {MAX_RESULTS}]")
     first, slash, rest = term.partition("/")
     named = slash and ("." in first or ":" in first or first == "localhost")
     domain, words = (first, rest) if named else (DEFAULT_DOMAIN, term)
@@ -43,21 +43,21 @@ def search(client: RegistryClient, term: str, limit: int = 25) -> list[Found]:
         return _by_search(client, domain, words, limit)
     except (NotFound, Unsupported):
         matching = (name for name in client.catalog(domain, limit=CATALOG_READ) if words in name)
-        return [Found(f"{domain}/{name}") for name in islice(matching, limit)]
+        return [SearchResult(f"{domain}/{name}") for name in islice(matching, limit)]
 
 
-def _by_search(client: RegistryClient, domain: str, words: str, limit: int) -> list[Found]:
+def _by_search(client: RegistryClient, domain: str, words: str, limit: int) -> list[SearchResult]:
     transport = client.registry(domain)
     path = f"/v1/search?{urlencode({'q': words, 'n': limit})}"
     url = f"https://{SEARCH_HOST}{path}" if domain in (DEFAULT_DOMAIN, HUB) else path
     _, raw = transport.document("GET", url)
     results = objects(decode_object(raw, "search result"), "results", "search result")
-    return [_found(result) for result in results][:limit]
+    return [_result(result) for result in results][:limit]
 
 
-def _found(result: dict[str, Any]) -> Found:
+def _result(result: dict[str, Any]) -> SearchResult:
     stars = result.get("star_count")
-    return Found(
+    return SearchResult(
         str(result.get("name") or ""),
         str(result.get("description") or ""),
         stars if isinstance(stars, int) else 0,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from lamina.builder.download import download
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import HUB_KEY, Credentials, registry_key
-from lamina.distribution import Found, PulledImage, RegistryClient, Settings, pull_all
+from lamina.distribution import PulledImage, RegistryClient, SearchResult, Settings, pull_all
 from lamina.distribution import pull as pull_content
 from lamina.distribution import push as push_content
 from lamina.distribution import search as search_registry
@@ -28,8 +28,6 @@ from lamina.images.images import Images
 from lamina.progress import Report, Status, ignore
 from lamina.store.store import Store
 from lamina.types import images
-
-_MOST_RESULTS = 100  # of a search
 
 
 class Registries(images.Registries):
@@ -150,9 +148,7 @@ class Registries(images.Registries):
 
     def search(
         self, term: str, *, limit: int = 25, filters: Filters | None = None, credentials: Credentials | None = None
-    ) -> Sequence[Found]:
-        if not 1 <= limit <= _MOST_RESULTS:
-            raise InvalidInput(f"Limit {limit} is outside the range of [1, {_MOST_RESULTS}]")
+    ) -> Sequence[SearchResult]:
         with RegistryClient(self._settings, lambda key: credentials) as client:
             return [item for item in search_registry(client, term, limit) if _fits(item, filters or {})]
 
@@ -220,7 +216,7 @@ def _by_digest(reference: Reference, digest: Digest) -> Reference:
     return replace(reference, tag=None, digest=None).with_digest(digest)
 
 
-def _fits(item: Found, filters: Filters) -> bool:
+def _fits(item: SearchResult, filters: Filters) -> bool:
     stars = max((int(text) for text in filters.get("stars", ()) if text.isdecimal()), default=0)
     if "is-official" in filters and item.official != flag(filters, "is-official", False):
         return False

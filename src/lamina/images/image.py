@@ -42,42 +42,34 @@ class Image:
 
     @property
     def id(self) -> Digest:
-        """Return the digest of the config: the image's ID."""
         return self.config.digest
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Familiar names with tags that refer to it, such as "alpine:3.20"."""
         return tuple(name.familiar() for name in self.references)
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Return names with the digest of a manifest it was pulled or pushed as."""
         return tuple(name.familiar() for name in self.digest_references)
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
-        """Return digests of its layers from the bottom up."""
         return tuple(self.config.diff_ids)
 
     @property
     def run_config(self) -> RunConfig:
-        """Return what it runs by default."""
         return self.config.config
 
     @property
     def author(self) -> str:
-        """Return who made it."""
         return self.config.author or ""
 
     @property
     def architecture(self) -> str:
-        """Return the machine it runs on, in Go's words ("amd64")."""
         return self.config.architecture
 
     @property
     def os(self) -> str:
-        """Return the system it runs on."""
         return self.config.os
 
     @property
@@ -107,7 +99,6 @@ class Image:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Return the config's labels."""
         return self.config.config.labels
 
     @property

@@ -84,32 +84,26 @@ class ListedImage:
 
     @property
     def id(self) -> Digest:
-        """Return the image's ID."""
         return self.image.id
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Familiar names with tags, of those that fitted the filters."""
         return tuple(name.familiar() for name in self.references)
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Familiar names with digests, of those that fitted the filters."""
         return tuple(name.familiar() for name in self.digest_references)
 
     @property
     def created(self) -> str:
-        """When the image was made, RFC 3339 in whole seconds."""
         return whole_seconds(self.image.created)
 
     @property
     def size(self) -> int:
-        """Return bytes of all its layers."""
         return self.image.size
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Return the image's labels."""
         return self.image.labels
 
 
@@ -218,7 +212,6 @@ class HistoryStep:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Familiar names of the image that the step made."""
         return tuple(name.familiar() for name in self.references)
 
 

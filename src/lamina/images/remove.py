@@ -31,12 +31,10 @@ class Untagged:
 
     @property
     def untagged(self) -> str:
-        """Return the name."""
         return self.reference
 
     @property
     def deleted(self) -> str:
-        """Nothing: only a name went."""
         return ""
 
 
@@ -51,12 +49,10 @@ class Deleted:
 
     @property
     def untagged(self) -> str:
-        """Nothing: the image itself went."""
         return ""
 
     @property
     def deleted(self) -> str:
-        """Return the digest."""
         return str(self.digest)
 
 

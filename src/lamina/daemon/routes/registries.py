@@ -10,7 +10,7 @@ from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.decoding import AuthConfig, auth_header, without_prompts
 from lamina.daemon.http.routing import Route
-from lamina.distribution import Found
+from lamina.distribution import SearchResult
 from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput
 
@@ -59,7 +59,7 @@ class RegistryRoutes:
         return reply([_result(item) for item in results])
 
 
-def _result(item: Found) -> dict[str, Any]:
+def _result(item: SearchResult) -> dict[str, Any]:
     return {
         "star_count": item.stars,
         "is_official": item.official,
