@@ -10,7 +10,8 @@ from lamina.builder.context.source import from_directory
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.progress import Message, Output
-from support.workshop import FILES, Workshop, listing
+from support.context import File
+from support.workshop import FILES, Workshop, kinds, listing
 
 
 def test_classic_output_first_and_cached(workshop: Workshop) -> None:
@@ -153,3 +154,31 @@ def test_a_healthcheck_leaves_what_it_does_not_say_as_it_was(workshop: Workshop)
     assert (check.test, check.interval, check.retries) == (("CMD-SHELL", "b"), 3600 * 10**9, 200)
     assert image.config.history[-1].created_by.endswith('HEALTHCHECK &{["CMD-SHELL" "b"] "0s" "0s" "0s" \'È\'}')
     assert "Note: overriding previous HEALTHCHECK: [CMD-SHELL a]" in workshop.said
+
+
+def test_a_stage_inherits_the_arguments_of_the_stage_it_begins_with(workshop: Workshop) -> None:
+    text = (
+        "FROM scratch AS one\nARG A=a\nARG B=b\nARG C\nFROM one AS two\nLABEL seen=$A$B$C\n"
+        "ARG A=again\nLABEL own=$A\nFROM scratch\nLABEL seen=$A$B$C\n"
+    )
+    request = BuildRequest(build_args={"B": "given", "C": "c"})
+    assert workshop.build(text, {}, BuildRequest(build_args=request.build_args, target="two")).labels == {
+        "seen": "agivenc",
+        "own": "again",
+    }
+    assert workshop.build(text, {}, request).labels == {"seen": ""}
+
+
+@pytest.mark.parametrize(
+    ("user", "owner"), [("app", "1000:50"), ("app:staff", "1000:60"), ("7", "7:0"), ("7:8", "7:8")]
+)
+def test_workdir_makes_directories_for_the_user(workshop: Workshop, user: str, owner: str) -> None:
+    files: dict[str, File | str] = {"etc/passwd": "app:x:1000:50::/:/sh\n", "etc/group": "staff:x:60:\n"}
+    image = workshop.build(f"FROM scratch\nCOPY etc /etc\nUSER {user}\nWORKDIR /w/x\nUSER root\nWORKDIR /r\n", files)
+    assert [kinds(image)[path] for path in ("w", "w/x", "r")] == [f"directory 755 {owner}"] * 2 + ["directory 755 0:0"]
+
+
+def test_workdir_of_an_unknown_user_is_refused(workshop: Workshop) -> None:
+    with pytest.raises(InvalidInput, match="unable to find user nobody") as caught:
+        workshop.build("FROM scratch\nUSER nobody\nWORKDIR /w\n")
+    assert caught.value.facts["line"] == 3

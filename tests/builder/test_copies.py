@@ -105,3 +105,67 @@ def test_a_bad_archive_is_not_taken_for_a_plain_file(workshop: Workshop) -> None
         workshop.build("FROM scratch\nADD t.tar /x/\n", files)
     with pytest.raises(InvalidInput, match="It is a link to nowhere, which is not there"):
         workshop.build("FROM scratch\nCOPY l /\n", {"l": File(link="nowhere")})
+
+
+# What many base images are: /bin is a link. The file that the link leads to is what the shell is.
+_MERGED = "FROM scratch AS base\nCOPY merged /\nFROM base\n"
+_BASE: dict[str, File | str] = {"merged/usr/bin/sh": File("sh", mode=0o755), "merged/bin": File(link="usr/bin")}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY new /",
+        "COPY new/bin /bin",
+        "COPY new/bin /bin/",
+        "COPY --link new /",
+        "COPY --parents new/./bin /",
+        "ADD new.tar /",
+    ],
+)
+def test_a_directory_goes_where_a_link_of_its_name_leads(workshop: Workshop, line: str) -> None:
+    files = {**_BASE, "new/bin/tool": "t", "new/bin/deep/er": "e"}
+    folder = workshop.context(_MERGED + line + "\n", files)
+    with tarfile.open(folder / "new.tar", "w") as tar:
+        tar.add(folder / "new/bin", arcname="bin")
+    paths = listing(workshop.run(from_directory(folder)).image)
+    assert paths["bin"].startswith("symlink")
+    assert {"usr/bin/sh", "usr/bin/tool", "usr/bin/deep/er"} <= set(paths)
+    assert not [path for path in paths if path.startswith("bin/")]
+
+
+@pytest.mark.parametrize("line", ["COPY new /", "ADD new.tar /", "COPY --parents new/./bin /"])
+def test_a_file_does_not_take_the_place_of_a_link_to_a_directory(workshop: Workshop, line: str) -> None:
+    folder = workshop.context(_MERGED + line + "\n", {**_BASE, "new/bin": "a file"})
+    with tarfile.open(folder / "new.tar", "w") as tar:
+        tar.add(folder / "new/bin", arcname="bin")
+    with pytest.raises(InvalidInput, match="cannot replace /bin, a link to the directory /usr/bin, with a file"):
+        workshop.run(from_directory(folder))
+
+
+def test_links_take_the_place_of_links_and_files_that_of_links_to_files(workshop: Workshop) -> None:
+    files = {**_BASE, "merged/l": File(link="usr/bin/sh"), "new/bin": File(link="usr/sbin"), "new/l": "plain"}
+    paths = listing(workshop.build(_MERGED + "COPY new /\n", files))
+    assert paths["bin"].endswith("usr/sbin")
+    assert paths["l"] == "regular 644 0:0 plain"
+    assert paths["usr/bin/sh"] == "regular 755 0:0 sh"
+
+
+def test_a_directory_does_not_take_the_place_of_a_link_to_a_file(workshop: Workshop) -> None:
+    files = {**_BASE, "merged/l": File(link="usr/bin/sh"), "new/l/x": "x"}
+    with pytest.raises(InvalidInput, match="mkdir /usr/bin/sh: not a directory"):
+        workshop.build(_MERGED + "COPY new /\n", files)
+
+
+def test_a_link_that_leads_nowhere_yet_gets_what_it_leads_to(workshop: Workshop) -> None:
+    files = {**_BASE, "merged/run": File(link="/var/run"), "new/run/pid": "7"}
+    paths = listing(workshop.build(_MERGED + "COPY new /\n", files))
+    assert paths["run"].startswith("symlink")
+    assert paths["var/run/pid"] == "regular 644 0:0 7"
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o6755, 0o1777])
+def test_modes_are_kept_whole(workshop: Workshop, mode: int) -> None:
+    files = {"s": File("x", mode=mode), "d/s": File("x", mode=mode)}
+    paths = kinds(workshop.build("FROM scratch\nCOPY s /\nCOPY --chown=1:2 s /owned\nCOPY d /d\n", files))
+    assert [paths[path].split()[1] for path in ("s", "owned", "d/s")] == [f"{mode:o}"] * 3

@@ -1,7 +1,8 @@
 """Build arguments: which names a step sees, with which values.
 
 Rule: Dockerfile reference, "ARG": declared per stage, defaults in the Dockerfile, values from the command line first;
-ARGs before the first FROM count for FROM lines, and for an ARG without default in a stage. Proxy names need no ARG and
+ARGs before the first FROM count for FROM lines, and for an ARG without default in a stage; a stage that begins with
+another one has its ARGs. Proxy names need no ARG and
 stay out of history and cache unless they are declared.
 """
 
@@ -51,8 +52,11 @@ class BuildArgs:
     used: set[str] = field(default_factory=set)
 
     def stage(self) -> BuildArgs:
-        """Return the arguments of a stage that has declared none yet. Their use counts for the whole build."""
-        return BuildArgs(self.given, self.platform, self.meta, {}, self.used)
+        """Return the arguments of a stage that is built on this one, or on an image where this is the whole build's.
+
+        It sees what is declared here. Use counts for the whole build.
+        """
+        return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used)
 
     def declare_meta(self, name: str, default: str | None) -> None:
         """Declare an ARG before the first FROM."""

@@ -204,20 +204,23 @@ class _Build:
 
     def _begin(self, stage: Stage) -> StageState:
         try:
-            base, platform = self._base(stage)
+            base, platform, args = self._base(stage)
         except Problem as problem:
             raise failed(self._work.file, stage.base, problem) from None
         except LaminaError as error:
             raise placed(self._work.file, stage.base, error) from error
-        state = StageState.begin(stage.name, base, platform, self._args.stage())
+        state = StageState.begin(stage.name, base, platform, args.stage())
         triggers = state.config.on_build
         if triggers:
             state.config = msgspec.structs.replace(state.config, on_build=())
             self._triggers(state, triggers, stage)
         return state
 
-    def _base(self, stage: Stage) -> tuple[Image | None, Platform]:
-        """Return the image that a stage begins with. Raise Problem, and what `resolve_base` raises."""
+    def _base(self, stage: Stage) -> tuple[Image | None, Platform, BuildArgs]:
+        """Return the image that a stage begins with, and the arguments that it inherits.
+
+        Raise Problem, and what `resolve_base` raises.
+        """
         work = self._work
         lexer = Lexer(work.file.escape)
         values = self._args.for_from()
@@ -229,11 +232,11 @@ class _Build:
         platform = Platform.parse(platform_name) if platform_name else work.requested_platform
         for state in reversed(work.done):
             if state.name and state.name == name.lower():
-                return state.image, state.platform
+                return state.image, state.platform, state.args
         if name == "scratch":
-            return None, platform or work.platform
+            return None, platform or work.platform, self._args
         image = work.resolve(name, platform)
-        return image, image.platform
+        return image, image.platform, self._args
 
     def _triggers(self, state: StageState, triggers: Sequence[str], stage: Stage) -> None:
         work = self._work

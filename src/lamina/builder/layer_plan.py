@@ -76,6 +76,21 @@ class Draft:
         entry = self.lookup(path)
         return path == "" or (entry is not None and entry.type is EntryType.DIRECTORY)
 
+    def landing(self, path: str, below: str = "") -> str:
+        """Return where a directory lands that is put at `path`: where a link that is there leads to.
+
+        `below` is as for `resolve`. Raise Problem when the link leads to a file.
+        """
+        parent, _, name = path.rpartition("/")
+        parent = self.resolve(parent, below)
+        place = f"{parent}/{name}" if parent else name
+        entry = self.lookup(place)
+        if entry is None or entry.type is not EntryType.SYMLINK:
+            return place
+        target = self.resolve(path, below)
+        self.make_directories(target)
+        return target
+
     def put(self, planned: Planned) -> None:
         """Put an entry in place of what is there. A directory over a directory only changes its attributes."""
         entry = planned.entry
@@ -88,6 +103,21 @@ class Draft:
             self._new.add(entry.path)
         self._changes[entry.path] = planned
         self._names.setdefault(entry.parent, set()).add(entry.path)
+
+    def put_copy(self, planned: Planned) -> None:
+        """Put a copied entry in place of what is there, unless that is a link to a directory.
+
+        Whoever made /bin a link to usr/bin needs what is there. A link takes the place of a link; raise Problem for all
+        else.
+        """
+        path = planned.entry.path
+        before = self.lookup(path)
+        if before is not None and before.type is EntryType.SYMLINK and planned.entry.type is not EntryType.SYMLINK:
+            target = self.resolve(path)
+            if self.is_directory(target):
+                advice = f"Give the file another name, or remove the link first (RUN rm /{path})."
+                raise Problem(f"cannot replace /{path}, a link to the directory /{target}, with a file", advice)
+        self.put(planned)
 
     def _forget_below(self, path: str) -> None:
         for child in self._names.pop(path, set()):

@@ -9,6 +9,7 @@ import msgspec
 
 from lamina.builder.build_run import Work
 from lamina.builder.console import new_id
+from lamina.builder.copy.ownership import owner_of_user
 from lamina.builder.copy.step import copy_step
 from lamina.builder.layer_plan import Draft, write_files
 from lamina.builder.run.step import run_step
@@ -73,7 +74,7 @@ def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by
 
 
 def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
-    """Make the directory of WORKDIR where it is missing; it belongs to root."""
+    """Make the directory of WORKDIR where it is missing. It belongs to the user of USER, as in BuildKit."""
     config = effect(state.config, instruction)
     created_by = file_nop(config, f"WORKDIR {config.working_dir}")
     step = work.step(state, created_by, config)
@@ -82,7 +83,8 @@ def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
     container = new_id()
     work.console.running(container)
     draft = Draft(state.files.tree)
-    draft.make_directories(draft.resolve(config.working_dir))
+    owner = owner_of_user(config.user, state.files.tree)
+    draft.make_directories(draft.resolve(config.working_dir), uid=owner.uid, gid=owner.gid)
     layer = work.rooms.store.layers.write(lambda builder: write_files(builder, draft.members(state.time_ns)))
     work.commit(state, step, layer, state.time_ns)
     if work.request.remove or work.request.force_remove:

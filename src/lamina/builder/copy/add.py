@@ -83,13 +83,17 @@ def place_archive(source: Source, placing: Placing, temporary: Path, closing: Ex
 
 def _put(node: Node, target: str, tree: ArchiveTree, placing: Placing) -> None:
     """Plan one member. dockerd unpacks with the destination as the root, so no link leads above it."""
+    draft = placing.draft
     parent, _, name = node.path.rpartition("/")
-    parent = placing.draft.resolve(parent, target)
-    path = f"{parent}/{name}" if parent else name
     if node.implied:
-        placing.draft.make_directories(placing.draft.resolve(node.path, target))
+        draft.make_directories(draft.resolve(node.path, target))
+        return
+    if node.is_directory:
+        path = draft.landing(node.path, target)
     else:
-        placing.draft.put(Planned(replace(node.entry, path=path), tree, node))
+        parent = draft.resolve(parent, target)
+        path = f"{parent}/{name}" if parent else name
+    draft.put_copy(Planned(replace(node.entry, path=path), tree, node))
 
 
 class Downloads:

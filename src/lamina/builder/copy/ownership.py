@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
+from lamina.layers.entry import EntryType
 from lamina.layers.tree import Tree, find, read_all
+from lamina.runtime.users import resolve
 
 _CLAUSE = re.compile(r"([ugoa]*)([-+=][rwxXst]*)+\Z")
 _OPERATION = re.compile(r"([-+=])([rwxXst]*)")
@@ -102,6 +104,18 @@ def parse_owner(text: str, image: Tree) -> Owner:
     return Owner(_number(user, "user", "etc/passwd", image), _number(group, "group", "etc/group", image))
 
 
+def owner_of_user(user: str, image: Tree) -> Owner:
+    """Return the numeric IDs that USER stands for. Without a group it is the user's own one.
+
+    Raise InvalidInput for a name that the image does not have. Root needs no entry.
+    """
+    if user in ("", "root"):
+        return Owner()
+    files = {path: _text(image, path) for path in ("etc/passwd", "etc/group")}
+    account = resolve(user, files["etc/passwd"], files["etc/group"])
+    return Owner(account.user.uid, account.user.gid)
+
+
 def _number(name: str, kind: str, path: str, image: Tree) -> int:
     digits = name.removeprefix("-").removeprefix("+")
     if digits.isdecimal() and digits.isascii():
@@ -123,11 +137,13 @@ def _checked(value: int, text: str) -> int:
     return value
 
 
-def _rows(image: Tree, path: str) -> Iterator[tuple[str, int]]:
+def _text(image: Tree, path: str) -> bytes:
     node = find(image, path)
-    if node is None or node.is_directory:
-        return
-    text = read_all(image, node, _MAX_FILE).decode("utf-8", "replace")
+    return b"" if node is None or node.entry.type is not EntryType.REGULAR else read_all(image, node, _MAX_FILE)
+
+
+def _rows(image: Tree, path: str) -> Iterator[tuple[str, int]]:
+    text = _text(image, path).decode("utf-8", "replace")
     for line in reversed(text.splitlines()):
         fields = line.strip().split(":")
         if len(fields) > 2 and fields[2].isdecimal() and len(fields[2]) <= _DIGITS and not line.startswith("#"):

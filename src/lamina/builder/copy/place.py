@@ -2,7 +2,9 @@
 
 Rule: moby's classic builder: a directory's content is copied, not the directory; a destination that ends in "/" or is
 a directory takes a file under its own name; new directories have mode 0755; files belong to 0:0 or to --chown, and
-lose the set-user-ID bit and file capabilities as chown(2) takes them; copies from an image keep their owner.
+lose file capabilities as chown(2) takes them; copies from an image keep their owner. As BuildKit does and the classic
+builder does not, modes are kept whole, set-user-ID included. A link to a directory stays: what would take its place
+goes where it leads, or is refused if it is no directory.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tree import Node
 
-_SET_USER, _SET_GROUP, _GROUP_EXECUTE = 0o4000, 0o2000, 0o010
 _CAPABILITY = "security.capability"
 
 
@@ -58,7 +59,7 @@ class Placing:
     def _put(self, source: Source, node: Node, path: str) -> None:
         owner = self.owner or Owner()
         self.draft.make_directories(posixpath.dirname(path), uid=owner.uid, gid=owner.gid)
-        self.draft.put(Planned(self._entry(node.entry, path), source.tree, node))
+        self.draft.put_copy(Planned(self._entry(node.entry, path), source.tree, node))
 
     def _entry(self, entry: Entry, path: str) -> Entry:
         mode = entry.mode
@@ -68,8 +69,6 @@ class Placing:
         uid, gid = entry.uid, entry.gid
         if self.owner is not None:
             uid, gid = self.owner.uid, self.owner.gid
-            if entry.type is EntryType.REGULAR and self.chmod is None:
-                mode = _after_chown(mode)
             if _CAPABILITY in xattrs:
                 xattrs = {name: value for name, value in xattrs.items() if name != _CAPABILITY}
         return Entry(
@@ -96,18 +95,23 @@ class Placing:
         target = self.draft.resolve(self.destination)
         if self.draft.make_directories(target) and target:
             self._dress(target, source.node.entry)
-        start = len(source.node.path) + 1 if source.node.path else 0
+        self._put_below(source, target)
+
+    def _put_below(self, source: Source, target: str) -> None:
+        """Put what is in a directory below `target`."""
+        landed = {source.node.path: target}  # where each directory of the source has gone
         for node in self._below(source):
-            inside = node.path[start:]
-            self.draft.put(
-                Planned(self._entry(node.entry, f"{target}/{inside}" if target else inside), source.tree, node)
-            )
+            parent = landed[node.entry.parent]
+            path = f"{parent}/{node.name}" if parent else node.name
+            if node.is_directory:
+                landed[node.path] = path = self.draft.landing(path)
+            self.draft.put_copy(Planned(self._entry(node.entry, path), source.tree, node))
 
     def _dress(self, path: str, source: Entry) -> None:
         """Give the new destination to the owner, with mode 0755 unless --chmod says otherwise."""
         owner = self.owner or Owner()
         mode = 0o755 if self.chmod is None else self.chmod.apply(source.mode, True)
-        self.draft.put(Planned(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
+        self.draft.put_copy(Planned(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
 
     def _below(self, source: Source) -> Iterator[Node]:
         """Yield what is below a directory, without what --exclude names. A directory stays when a file in it does."""
@@ -137,26 +141,18 @@ class Placing:
             if not self.draft.is_directory(f"{base}/{path}".lstrip("/")):
                 original = source.tree.lookup(f"{source.name[: len(source.name) - len(source.pivot)]}{path}")
                 entry = original.entry if original else Entry(path, EntryType.DIRECTORY, 0o755)
-                self.draft.put(Planned(self._entry(entry, f"{base}/{path}".lstrip("/"))))
+                self.draft.put_copy(Planned(self._entry(entry, f"{base}/{path}".lstrip("/"))))
         target = f"{base}/{source.pivot}".lstrip("/")
-        nodes = [source.node, *self._below(source)] if source.node.is_directory else [source.node]
-        for node in nodes:
-            inside = node.path[len(source.node.path) :]
-            self.draft.put(Planned(self._entry(node.entry, target + inside), source.tree, node))
+        if source.node.is_directory:
+            target = self.draft.landing(target)
+        self.draft.put_copy(Planned(self._entry(source.node.entry, target), source.tree, source.node))
+        if source.node.is_directory:
+            self._put_below(source, target)
 
 
 def whole_seconds(time_ns: int) -> int:
     """Cut a time to seconds, as moby does: a plain tar header holds no more."""
     return time_ns - time_ns % 10**9
-
-
-def _after_chown(mode: int) -> int:
-    """Return the mode of a regular file after chown(2).
-
-    The kernel clears set-user-ID, and set-group-ID where the group may execute.
-    """
-    mode &= ~_SET_USER
-    return mode & ~_SET_GROUP if mode & _GROUP_EXECUTE else mode
 
 
 def absolute(workdir: str, destination: str) -> str:
