@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lamina.api.build import BuildRequest
@@ -182,3 +184,12 @@ def test_workdir_of_an_unknown_user_is_refused(workshop: Workshop) -> None:
     with pytest.raises(InvalidInput, match="unable to find user nobody") as caught:
         workshop.build("FROM scratch\nUSER nobody\nWORKDIR /w\n")
     assert caught.value.facts["line"] == 3
+
+
+def test_an_image_is_told_before_its_names(workshop: Workshop) -> None:
+    bus = workshop.images.events
+    image = workshop.build("FROM scratch\nENV A=1\n", {}, BuildRequest(tags=("made:1", "made:2")))
+    told = [(event.action, event.actor_id) for event in bus.past(0, time.time_ns())]
+    assert told == [("create", str(image.id)), ("tag", str(image.id)), ("tag", str(image.id))]
+    workshop.build("FROM made:1\n")
+    assert len(bus.past(0, time.time_ns())) == len(told)

@@ -160,6 +160,8 @@ class _Build:
         if work.request.squash:
             image = squash(work.rooms, image, last.base)
             work.console.stage_done(str(image.id))
+        if last.base is None or image.id != last.base.id:
+            work.rooms.images.publish("create", image, str(image.id))
         # Create it once more, with its names: a prune in between may have taken an image without names.
         image = work.rooms.images.create(image.config, references=work.tags, parent=image.parent)
         work.console.built(str(image.id), [tag.familiar() for tag in work.tags])
