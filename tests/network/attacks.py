@@ -63,9 +63,16 @@ class Wire:
 
 def udp_frame(source: tuple[str, int], target: tuple[str, int], data: bytes, *, to: str, mac: str) -> bytes:
     """An Ethernet frame to the MAC address `to` with a UDP datagram; all of its source may be a lie."""
-    datagram = struct.pack("!HHHH", source[1], target[1], 8 + len(data), 0) + data
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 0, 0, 64, socket.IPPROTO_UDP, 0)
-    head += socket.inet_aton(source[0]) + socket.inet_aton(target[0])
+    ipv6 = ":" in target[0]
+    ends = b"".join(socket.inet_pton(socket.AF_INET6 if ipv6 else socket.AF_INET, host) for host, _ in (source, target))
+    length = 8 + len(data)
+    datagram = struct.pack("!HHHH", source[1], target[1], length, 0) + data
+    if ipv6:
+        checksum = _checksum(ends + struct.pack("!II", length, socket.IPPROTO_UDP) + datagram)
+        datagram = datagram[:6] + struct.pack("!H", checksum) + data
+        packet = struct.pack("!IHBB", 6 << 28, length, socket.IPPROTO_UDP, 64) + ends + datagram
+        return _mac(to) + _mac(mac) + b"\x86\xdd" + packet
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
     head = head[:10] + struct.pack("!H", _checksum(head)) + head[12:]
     return _mac(to) + _mac(mac) + b"\x08\x00" + head + datagram
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamina.network.networks import Networks
+from lamina.network.settings import NetworkSettings
 from lamina.store.store import Store
 
 
@@ -28,8 +29,14 @@ def exec_root(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def networks(machine: None, store: Store, exec_root: Path) -> Iterator[Networks]:
-    networks = Networks.open(store, exec_root)
+def settings() -> NetworkSettings:
+    """Overridden where the networks are to be others."""
+    return NetworkSettings()
+
+
+@pytest.fixture
+def networks(machine: None, store: Store, exec_root: Path, settings: NetworkSettings) -> Iterator[Networks]:
+    networks = Networks.open(store, exec_root, settings)
     yield networks
     for sandbox in (exec_root / "netns").iterdir():
         networks.leave(sandbox.name)

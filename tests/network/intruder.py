@@ -22,7 +22,7 @@ def main(host: str, port: int) -> None:
     print("ready", flush=True)
     while True:
         while len(trying) < _TOGETHER:
-            attempt = socket.socket()
+            attempt = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             attempt.setblocking(False)
             attempt.connect_ex((host, port))
             poll.register(attempt, select.POLLOUT)

@@ -33,15 +33,21 @@ def ask(host: str, port: int, *, udp: bool = False, timeout: float = 5) -> str:
         return connection.recv(100).decode()
 
 
+def listener(host: str, port: int) -> socket.socket:
+    server = _socket(host, udp=False)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((host, port))
+    server.listen()
+    return server
+
+
 @contextmanager
 def echo_server(path: Path | None, address: str, port: int, *, udp: bool = False) -> Iterator[None]:
     """A server in a namespace (None: the present one) that answers every question with its own address."""
     with inside(path) if path else nullcontext():
-        server = _socket(address, udp)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address, port))
-        if not udp:
-            server.listen()
+        server = _socket(address, udp) if udp else listener(address, port)
+        if udp:
+            server.bind((address, port))
     serve = threading.Thread(target=_serve_udp if udp else _serve_tcp, args=(server, address))
     serve.start()
     try:

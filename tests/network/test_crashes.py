@@ -12,6 +12,7 @@ from lamina.network.bridges import Unsettled
 from lamina.network.default_bridge import bridge_name
 from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
+from lamina.network.settings import NetworkSettings
 from lamina.store.store import Store
 from network.talk import ask, echo_server
 
@@ -112,7 +113,7 @@ def test_two_daemons_live_side_by_side(machine: None, store: Store, exec_root: P
 def test_bip_moves_the_default_bridge(machine: None, store: Store, exec_root: Path) -> None:
     Networks.open(store, exec_root).close()
 
-    networks = Networks.open(store, exec_root, "10.99.0.5/24")
+    networks = Networks.open(store, exec_root, NetworkSettings(bip="10.99.0.5/24"))
 
     endpoint = networks.join("one", "bridge")
     assert (endpoint.gateway, endpoint.prefix) == ("10.99.0.5", 24)

@@ -141,7 +141,7 @@ def test_addresses_may_be_chosen_and_are_unique(networks: Networks) -> None:
     networks.create("mine", NetworkOptions(ipam=Ipam(subnets=(Subnet(subnet="10.44.0.0/24"),))))
 
     assert networks.join("one", "mine", EndpointOptions(ip="10.44.0.9")).ip == "10.44.0.9"
-    with pytest.raises(Conflict, match="Address already in use"):
+    with pytest.raises(Forbidden, match="Address already in use"):
         networks.join("two", "mine", EndpointOptions(ip="10.44.0.9"))
     with pytest.raises(InvalidInput):
         networks.join("two", "mine", EndpointOptions(ip="10.45.0.9"))
@@ -153,7 +153,7 @@ def test_addresses_may_be_chosen_and_are_unique(networks: Networks) -> None:
 def test_overlapping_networks_are_refused(networks: Networks) -> None:
     taken = networks.get("bridge").ipam.subnets[0].subnet
 
-    with pytest.raises(Conflict, match="overlaps"):
+    with pytest.raises(Forbidden, match="overlaps"):
         networks.create("mine", NetworkOptions(ipam=Ipam(subnets=(Subnet(subnet=taken),))))
     with pytest.raises(NotFound):
         networks.get("mine")
@@ -244,3 +244,57 @@ def test_a_firewall_that_drops_by_default_lets_our_bridges_pass(machine: None, s
     networks.leave("two")
     networks.close()
     assert "lam" not in _command("iptables", "-S")
+
+
+def test_a_route_of_the_containers_own_stands_in_the_way_and_all_is_as_before(networks: Networks) -> None:
+    networks.create("inner", NetworkOptions(internal=True, ipam=Ipam(subnets=(Subnet(subnet="10.44.0.0/24"),))))
+    networks.create("outer")
+    networks.join("one", "inner")
+    inside = ("nsenter", f"--net={networks.sandbox('one')}", "ip")
+    _command(*inside, "route", "add", "default", "via", "10.44.0.1")
+
+    with pytest.raises(Conflict, match="failed to set gateway: file exists"):
+        networks.join("one", "outer")
+
+    assert [endpoint.network for endpoint in networks.joined("one")] == ["inner"]
+    assert networks.endpoints("outer") == []
+    assert "eth1" not in _command(*inside, "link")
+    _command(*inside, "route", "del", "default")
+    assert networks.join("one", "outer").interface == "eth1"
+
+
+def test_the_highest_priority_is_the_way_out_and_ports_follow_it(networks: Networks) -> None:
+    for name in ("first", "second"):
+        networks.create(name)
+    ports = (PortBinding(container_port=80),)
+    networks.join("one", "first", EndpointOptions(ports=ports))
+    networks.join("one", "second", EndpointOptions(ports=ports, gw_priority=1))
+    first, second = networks.joined("one")
+    assert first.ports == ()
+    inside = ("nsenter", f"--net={networks.sandbox('one')}", "ip")
+    assert f"default via {second.gateway} dev eth1" in _command(*inside, "route")
+    with echo_server(networks.sandbox("one"), second.ip, 80):
+        assert ask("127.0.0.1", second.ports[0].host_port) == second.ip
+
+    networks.leave("one", "second")
+    (first,) = networks.joined("one")
+    with echo_server(networks.sandbox("one"), first.ip, 80):
+        assert ask("127.0.0.1", first.ports[0].host_port) == first.ip
+
+
+def test_a_sandbox_without_a_way_out_publishes_nothing(networks: Networks) -> None:
+    networks.create("inner", NetworkOptions(internal=True))
+
+    assert networks.join("one", "inner", _port(80)).ports == ()
+
+
+def test_an_interface_may_have_a_name_and_settings_of_its_own(networks: Networks) -> None:
+    options = EndpointOptions(interface="lan0", sysctls=("net.ipv4.conf.IFNAME.log_martians=1",))
+
+    assert networks.join("one", "bridge", options).interface == "lan0"
+
+    inside = ("nsenter", f"--net={networks.sandbox('one')}")
+    assert "lan0" in _command(*inside, "ip", "link")
+    assert _command(*inside, "sysctl", "-n", "net.ipv4.conf.lan0.log_martians") == "1\n"
+    with pytest.raises(InvalidInput, match="failed to set sysctl"):
+        networks.join("two", "bridge", EndpointOptions(sysctls=("net.ipv4.conf.IFNAME.no_such=1",)))

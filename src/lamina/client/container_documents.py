@@ -29,6 +29,8 @@ class ContainerNetwork(Document):
     network_id = text("NetworkID")
     ip_address = text("IPAddress")
     gateway = text("Gateway")
+    ipv6_address = text("GlobalIPv6Address")
+    ipv6_gateway = text("IPv6Gateway")
     mac_address = text("MacAddress")
     aliases = texts("Aliases")
 

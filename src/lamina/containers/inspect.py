@@ -39,6 +39,16 @@ class ContainerNetwork:
         return self.endpoint.gateway if self.endpoint else ""
 
     @property
+    def ipv6_address(self) -> str:
+        """Return its IPv6 address; "" while it has none."""
+        return self.endpoint.ipv6 if self.endpoint else ""
+
+    @property
+    def ipv6_gateway(self) -> str:
+        """Return the network's IPv6 gateway; "" where it has none, and while the container is not in it."""
+        return self.endpoint.ipv6_gateway if self.endpoint else ""
+
+    @property
     def mac_address(self) -> str:
         if self.endpoint:
             return self.endpoint.mac

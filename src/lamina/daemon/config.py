@@ -69,6 +69,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     group: str = "docker"
     bip: str = ""
     bridge: str = ""
+    ip: str = ""
+    ipv6: bool = False
+    ip6tables: bool = True
+    fixed_cidr: str = ""
+    fixed_cidr_v6: str = ""
+    userland_proxy: bool = True
     default_address_pools: tuple[AddressPool, ...] = ()
     storage_driver: str = ""
     registry_mirrors: tuple[str, ...] = ()
@@ -130,6 +136,8 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
             f'IPC mode "{options.default_ipc_mode}" is not supported as default value',
             advice='Use "shareable" or "private"',
         )
+    if not options.ip6tables:
+        raise InvalidInput("ip6tables cannot be switched off", advice="Leave it out: IPv6 networks need their rules")
     if options.userns_remap:
         raise InvalidInput("userns-remap is not supported yet", advice="Leave it out: it would not isolate anything")
     return options

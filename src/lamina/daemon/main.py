@@ -28,6 +28,7 @@ from lamina.formats.sizes import parse_size
 from lamina.formats.text import printable
 from lamina.linux.files import make_private_by_default, usual_directory
 from lamina.linux.processes import descriptor_limit, raise_limit
+from lamina.network.settings import NetworkSettings
 from lamina.sandbox.spec import DEFAULT_CGROUP, DEFAULT_SHM, Defaults
 
 _LOG = logging.getLogger("lamina.daemon")
@@ -96,9 +97,16 @@ def browser_guard(options: Options) -> BrowserGuard:
 def engine_settings(options: Options) -> EngineSettings:
     """Return the part of the settings that the Engine needs."""
     return EngineSettings(
-        bip=options.bip or None,
-        bridge=options.bridge or None,
-        pools=tuple((pool.base, pool.size) for pool in options.default_address_pools),
+        networks=NetworkSettings(
+            bip=options.bip,
+            bridge=options.bridge,
+            ipv6=options.ipv6,
+            fixed_cidr=options.fixed_cidr,
+            fixed_cidr_v6=options.fixed_cidr_v6,
+            pools=tuple((pool.base, pool.size) for pool in options.default_address_pools),
+            host_ip=options.ip,
+            userland_proxy=options.userland_proxy,
+        ),
         storage_driver=options.storage_driver or None,
         runtime=_runtime(options),
         runtimes=tuple(options.runtimes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import secrets
@@ -242,9 +243,8 @@ class Engine:
             advice = "Images, and builds without RUN, need no privilege"
             raise Unsupported("networks of containers need root, which this engine has not", advice=advice)
         self._make_exec_root()
-        return Networks.open(
-            self.store, self.exec_root, settings.bip, bridge=settings.bridge, pools=settings.pools, events=self.bus
-        )
+        known = dataclasses.replace(settings.networks, identity=self._identity)
+        return Networks.open(self.store, self.exec_root, known, self.bus)
 
     def _open_runtime(self) -> Runtime:
         self._make_exec_root()

@@ -16,7 +16,7 @@ from lamina.containers.rooms import Rooms
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Unavailable
 from lamina.formats.platform import Platform
-from lamina.network.addresses import DEFAULT_POOLS
+from lamina.network.subnets import whole_pools
 from lamina.runtime.apparmor import AppArmor
 
 
@@ -100,7 +100,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         mirrors=settings.registry_mirrors,
         insecure_registries=settings.insecure_registries,
         labels=settings.labels,
-        pools=settings.pools or DEFAULT_POOLS,
+        pools=tuple(whole_pools(settings.networks.pools, identity)),
         warnings=(*missing(found), *lacking),
         controllers=found,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from lamina.distribution import Proxies
 from lamina.distribution import Settings as RegistrySettings
 from lamina.formats.reference import DEFAULT_DOMAIN
+from lamina.network.settings import NetworkSettings
 from lamina.sandbox.spec import Defaults
 
 
@@ -17,13 +18,10 @@ from lamina.sandbox.spec import Defaults
 class EngineSettings:
     """Where things are and how they behave; empty and None mean: choose.
 
-    `pools` are (base, prefix length). `registry_mirrors` are asked
-    before Docker Hub. `containers` is what containers get where they do not say otherwise.
+    `registry_mirrors` are asked before Docker Hub. `containers` is what containers get where they do not say otherwise.
     """
 
-    bip: str | None = None
-    bridge: str | None = None
-    pools: tuple[tuple[str, int], ...] = ()
+    networks: NetworkSettings = field(default_factory=NetworkSettings)
     storage_driver: str | None = None
     runtime: str | None = None
     runtimes: tuple[str, ...] = ()

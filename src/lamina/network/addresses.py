@@ -1,113 +1,95 @@
-"""Choosing addresses: free subnets from pools, free hosts from a subnet. Pure functions on IPv4 text."""
+"""Choosing addresses of subnets for containers and gateways, IPv4 and IPv6. Pure functions on text."""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container
+from itertools import chain
 
 from lamina.api.networks import Subnet
-from lamina.errors import Conflict, InvalidInput
+from lamina.errors import Forbidden, InvalidInput, Unavailable
 
-IPv4Network = ipaddress.IPv4Network
-
-# What Docker takes networks from when daemon.json has no default-address-pools.
-DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
-    *((f"172.{second}.0.0/16", 16) for second in range(17, 32)),
-    ("192.168.0.0/16", 20),
-)
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def parse_subnet(text: str) -> IPv4Network:
+def parse_subnet(text: str) -> IPNetwork:
     """Return the network that `text` (CIDR, host bits allowed) lies in. Raise InvalidInput."""
     try:
-        return ipaddress.IPv4Network(text, strict=False)
+        return ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise InvalidInput(f"invalid subnet {text!r}: {error}") from error
 
 
-def parse_address(text: str) -> ipaddress.IPv4Address:
-    """Raise InvalidInput for anything but an IPv4 address."""
+def parse_address(text: str) -> IPAddress:
+    """Return the address. Raise InvalidInput for anything but an IPv4 or IPv6 address without a zone."""
     try:
-        return ipaddress.IPv4Address(text)
+        address = ipaddress.ip_address(text)
     except ValueError as error:
-        raise InvalidInput(f"invalid IPv4 address {text!r}") from error
+        raise InvalidInput(f"invalid IP address {text!r}") from error
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+        raise InvalidInput(f"invalid IP address {text!r}: an address has no zone")
+    return address
 
 
-def free_subnet(pools: Sequence[tuple[str, int]], taken: Iterable[IPv4Network]) -> IPv4Network:
-    """Return the first subnet of `pools` (base, prefix length) that overlaps nothing in `taken`. Raise Conflict."""
-    avoid = list(taken)
-    for candidate in _candidates(pools):
-        if not any(candidate.overlaps(other) for other in avoid):
-            return candidate
-    raise Conflict(
-        "all predefined address pools have been fully subnetted",
-        advice="Name a subnet, or widen default-address-pools in daemon.json",
-    )
+def first_address(subnet: Subnet) -> str:
+    """Return the first address of the subnet's range that may be given out."""
+    return choose_address(subnet, frozenset())
 
 
-def _candidates(pools: Sequence[tuple[str, int]]) -> Iterator[IPv4Network]:
-    for base, prefix in pools:
-        network = parse_subnet(base)
-        if not network.prefixlen <= prefix <= 30:
-            raise InvalidInput(f"address pool {base} cannot be cut into /{prefix} networks")
-        yield from network.subnets(new_prefix=prefix)
+def choose_address(subnet: Subnet, used: Container[str], last: str = "", requested: str = "") -> str:
+    """Return an address of `subnet` that is not in `used`: `requested` itself, else the first one after `last`, going
+    around.
 
-
-def complete(subnet: Subnet, taken: Iterable[IPv4Network]) -> Subnet:
-    """Check `subnet` and choose its gateway: the first host of the range. Raise InvalidInput or Conflict."""
+    `used` and the answer are in the shortest form. Raise InvalidInput where `requested` is outside, Forbidden
+    where it is in use, Unavailable where nothing is left.
+    """
     network = parse_subnet(subnet.subnet)
-    for other in taken:
-        if network.overlaps(other):
-            raise Conflict("Pool overlaps with other one on this address space", subnet=str(network), other=str(other))
+    reserved = {str(parse_address(text)) for text in (subnet.gateway, *subnet.reserved.values()) if text}
+    if requested:
+        address = parse_address(requested)
+        if address not in network:
+            raise InvalidInput(f"invalid address {requested}: It does not belong to any of this network's subnets")
+        if str(address) in reserved or str(address) in used:
+            raise Forbidden("Address already in use", address=requested)
+        return str(address)
     span = _range(subnet, network)
-    gateway = parse_address(subnet.gateway) if subnet.gateway else _first_host(span, network)
-    if gateway not in network:
-        raise InvalidInput(f"gateway {gateway} is not in the subnet {network}")
-    return Subnet(subnet=str(network), ip_range=subnet.ip_range, gateway=str(gateway), reserved=subnet.reserved)
+    low, high = int(span.network_address), int(span.broadcast_address)
+    start = int(parse_address(last)) + 1 if last else low
+    start = start if low <= start <= high else low
+    for number in chain(range(start, high + 1), range(low, start)):
+        text = str(type(span.network_address)(number))
+        if number not in _edges(network) and text not in reserved and text not in used:
+            return text
+    raise Unavailable(f"no available IPv{network.version} addresses on this network's address pools: {network}")
 
 
-def _range(subnet: Subnet, network: IPv4Network) -> IPv4Network:
+def _range(subnet: Subnet, network: IPNetwork) -> IPNetwork:
     if not subnet.ip_range:
         return network
     span = parse_subnet(subnet.ip_range)
-    if not span.subnet_of(network):
+    if not (span[0] in network and span[-1] in network):
         raise InvalidInput(f"IP range {span} is not in the subnet {network}")
     return span
 
 
-def _first_host(span: IPv4Network, network: IPv4Network) -> ipaddress.IPv4Address:
-    first = span.network_address
-    return first + 1 if first == network.network_address else first
+def _edges(network: IPNetwork) -> frozenset[int]:
+    """Return the addresses that mean the network itself or all of its hosts.
 
-
-def choose_address(subnet: Subnet, used: set[str], last: str = "", requested: str = "") -> str:
-    """Return an address of `subnet` that is not in `used`: `requested` itself, else the first one after `last`, going
-    around.
-
-    Raise InvalidInput where `requested` is outside, Conflict where it is in use or nothing is left.
+    A link of two ends has neither (RFC 3021, RFC 6164), and IPv6 has the first only (RFC 4291, 2.6.1).
     """
-    network = parse_subnet(subnet.subnet)
-    barred = used | {subnet.gateway} | set(subnet.reserved.values())
-    if requested:
-        if parse_address(requested) not in network:
-            raise InvalidInput(f"invalid address {requested}: It does not belong to any of this network's subnets")
-        if requested in barred:
-            raise Conflict("Address already in use", address=requested)
-        return requested
-    return _next_free(_range(subnet, network), network, barred, last)
+    if network.num_addresses <= 2 and network.version == 4:
+        return frozenset()
+    first, last = int(network.network_address), int(network.broadcast_address)
+    return frozenset({first} if network.version == 6 else {first, last})
 
 
-def _next_free(span: IPv4Network, network: IPv4Network, barred: set[str], last: str) -> str:
-    low, high = int(span.network_address), int(span.broadcast_address)
-    edges = {int(network.network_address), int(network.broadcast_address)}
-    start = int(ipaddress.IPv4Address(last)) + 1 if last else low
-    for number in (*range(max(start, low), high + 1), *range(low, max(start, low))):
-        text = str(ipaddress.IPv4Address(number))
-        if number not in edges and text not in barred:
-            return text
-    raise Conflict(f"no available IPv4 addresses on the network's address pool {span}")
+def mac_of(address: str) -> str:
+    """Return a locally administered MAC address that follows from `address`.
 
-
-def mac_of(ip: str) -> str:
-    """Return the locally administered MAC that Docker derives from an IPv4 address: 02:42 and its four bytes."""
-    return "02:42:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(ip).packed)
+    It is 02:42 and the four bytes of an IPv4 address, as Docker has it, or four bytes of a hash for IPv6.
+    """
+    packed = parse_address(address).packed
+    last = packed if len(packed) == 4 else hashlib.sha256(packed).digest()[:4]
+    return "02:42:" + ":".join(f"{byte:02x}" for byte in last)

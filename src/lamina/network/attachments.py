@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import msgspec
 
-from lamina.errors import Conflict, Forbidden
-from lamina.network.addresses import choose_address, mac_of, parse_subnet
+from lamina.errors import Conflict, LaminaError
 from lamina.network.bridges import Bridges
 from lamina.network.catalog import NetworkCatalog
+from lamina.network.claims import Claims
+from lamina.network.container_links import change_routes, set_up
 from lamina.network.endpoints import Endpoints
 from lamina.network.firewall import Firewall
-from lamina.network.links import Links, Peer, set_default_route
-from lamina.network.model import Endpoint, EndpointOptions, Network, PortBinding
+from lamina.network.links import Links
+from lamina.network.model import Endpoint, EndpointOptions, Network
 from lamina.network.namespaces import Namespaces
 from lamina.network.ports import Ports
 from lamina.network.proxy.proxy import Proxy
+from lamina.network.settings import NetworkSettings
+from lamina.network.ways_out import port_targets, routes, ways_out
+
+_LOG = logging.getLogger("lamina.network")
 
 
 class Attachments:
     """Join sandboxes to networks, and take them out. Thread-safe; `close` leaves endpoints as they are."""
 
     def __init__(
-        self, exec_root: Path, catalog: NetworkCatalog, bridges: Bridges, links: Links, firewall: Firewall
+        self,
+        exec_root: Path,
+        catalog: NetworkCatalog,
+        bridges: Bridges,
+        links: Links,
+        firewall: Firewall,
+        settings: NetworkSettings,
     ) -> None:
-        self._catalog = catalog
         self._bridges = bridges
         self._links = links
         self._firewall = firewall
         self._namespaces = Namespaces(exec_root / "netns")
         self._endpoints = Endpoints(exec_root / "endpoints")
         self._proxy = Proxy(exec_root)
-        self._ports = Ports(self._proxy)
+        self._ports = Ports(self._proxy, proxied=settings.userland_proxy, default_address=settings.host_ip)
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-links")
-        self._lock = threading.Lock()  # over the choice of addresses, and over whether a network is used
-        self._last: dict[str, str] = {}  # the address given out last, by network
+        self._claims = Claims(catalog, self._endpoints, self.settle)
 
     def close(self) -> None:
         """Finish what is being left, then end the threads and the proxy. A second call does nothing."""
@@ -67,7 +75,7 @@ class Attachments:
             self._links.remove(stray)
         for endpoint in endpoints:
             with suppress(Conflict):  # another program took the port meanwhile: translation works all the same
-                self._ports.reserve(endpoint.ports, endpoint.ip)
+                self._ports.reserve(endpoint.ports, *endpoint.port_targets)
 
     # what there is
 
@@ -95,43 +103,32 @@ class Attachments:
         """Wait until what was left before is gone for good."""
         self._cleaner.submit(lambda: None).result()
 
-    @contextmanager
-    def unused(self, network: Network) -> Iterator[None]:
+    def unused(self, network: Network) -> AbstractContextManager[None]:
         """Keep sandboxes from joining `network` while the block runs. Raise Forbidden where some are in it."""
-        with self._lock:
-            users = self._endpoints.of_network(network.id)
-            if users:
-                raise Forbidden(
-                    f"error while removing network: network {network.name} id {network.id} has active endpoints",
-                    containers=[endpoint.sandbox_id for endpoint in users],
-                )
-            yield
+        return self._claims.unused(network)
 
     # joining and leaving
 
     def join(self, sandbox_id: str, network: Network, request: EndpointOptions) -> Endpoint:
-        """Put a sandbox into a bridge network: interface, address, default route and published ports.
+        """Put a sandbox into a network: interface, addresses, default routes and published ports.
 
-        After a failure nothing is left. Raise what `Networks.join` raises.
+        After a failure all is as before. Raise what `Networks.join` raises.
         """
-        endpoint = self._claim(network, sandbox_id, request)
+        endpoint = self._claims.claim(sandbox_id, network, request)
         try:
-            endpoint = self._publish(endpoint, request.ports)
             self._plug(network, endpoint)
-            if request.ports:
-                self._firewall.publish(endpoint.ip, endpoint.ports)
+            self._lead_out(sandbox_id, without=endpoint)
         except BaseException:
             self._undo(endpoint)
+            self._try_to_lead_out(sandbox_id, endpoint)
             raise
-        return endpoint
+        return self._endpoints.get(endpoint.id) or endpoint
 
     def leave(self, endpoint: Endpoint) -> None:
         """Take a sandbox that lives on out of one network; another of its networks becomes the way out."""
         self._undo(endpoint)
-        rest = self._endpoints.of_sandbox(endpoint.sandbox_id)
-        namespace = self._namespaces.path(endpoint.sandbox_id)
-        if rest and endpoint.gateway and self._namespaces.exists(endpoint.sandbox_id):
-            set_default_route(namespace, next((other.gateway for other in rest if other.gateway), ""))
+        if self._namespaces.exists(endpoint.sandbox_id):
+            self._try_to_lead_out(endpoint.sandbox_id, endpoint)
 
     def end(self, sandbox_id: str) -> None:
         """End a sandbox and its endpoints. A second call does nothing."""
@@ -141,71 +138,74 @@ class Attachments:
 
     # inside
 
-    def _claim(self, network: Network, sandbox_id: str, request: EndpointOptions) -> Endpoint:
-        """Return an endpoint with an address of its own, recorded before anything of it exists."""
-        subnet = network.ipam.subnets[0]
-        if request.ip:
-            self.settle()  # the address may be one that is just being left
-        with self._lock:
-            self._catalog.get(network.id)  # it may just have been removed
-            joined = self._endpoints.of_sandbox(sandbox_id)
-            if any(endpoint.network_id == network.id for endpoint in joined):
-                raise Forbidden(f"endpoint with name {sandbox_id[:12]} already exists in network {network.name}")
-            used = {endpoint.ip for endpoint in self._endpoints.of_network(network.id)}
-            ip = choose_address(subnet, used, self._last.get(network.id, ""), request.ip)
-            if not request.ip:
-                self._last[network.id] = ip
-            identity = secrets.token_hex(32)
-            endpoint = Endpoint(
-                id=identity,
-                sandbox_id=sandbox_id,
-                network_id=network.id,
-                network=network.name,
-                interface=_free_interface(joined),
-                host_interface=f"veth{identity[:7]}",
-                ip=ip,
-                prefix=parse_subnet(subnet.subnet).prefixlen,
-                gateway="" if network.internal else subnet.gateway,
-                mac=request.mac or mac_of(ip),
-                aliases=request.aliases,
-                requested_ip=request.ip,
-            )
-            self._endpoints.put(endpoint)
-        return endpoint
-
-    def _publish(self, endpoint: Endpoint, ports: Sequence[PortBinding]) -> Endpoint:
-        if not ports:
-            return endpoint
-        published = msgspec.structs.replace(endpoint, ports=self._ports.reserve(ports, endpoint.ip))
-        self._endpoints.put(published)
-        return published
-
     def _plug(self, network: Network, endpoint: Endpoint) -> None:
-        others = [other for other in self._endpoints.of_sandbox(endpoint.sandbox_id) if other.id != endpoint.id]
-        gateway = "" if any(other.gateway for other in others) else endpoint.gateway
-        peer = Peer(endpoint.interface, endpoint.mac, endpoint.ip, endpoint.prefix, gateway)
-        isolated = network.options.get("com.docker.network.bridge.enable_icc") == "false"
         namespace = self.sandbox(endpoint.sandbox_id)
-        mtu = self._bridges.mtu_of(network)
-        self._links.add_veth(endpoint.host_interface, network.bridge, namespace, peer, mtu, isolated)
+        isolated = not network.flag("com.docker.network.bridge.enable_icc", True)
+        self._links.add_veth(
+            endpoint.host_interface,
+            network.bridge,
+            namespace,
+            endpoint.interface,
+            endpoint.mac,
+            self._bridges.mtu_of(network),
+            isolated,
+        )
+        addresses = [address for version in (4, 6) if (address := endpoint.address(version))]
+        link_local = [f"{ip}/{64 if ':' in ip else 32}" for ip in endpoint.link_local_ips]
+        set_up(namespace, endpoint.interface, [*addresses, *link_local], endpoint.sysctls)
+
+    def _lead_out(self, sandbox_id: str, *, without: Endpoint) -> None:
+        """Let a sandbox's default routes and published ports follow its way out.
+
+        `without` has just come or gone. Raise Conflict where the container has a default route of its own, or where a
+        host port is taken.
+        """
+        endpoints = self._endpoints.of_sandbox(sandbox_id)
+        others = [endpoint for endpoint in endpoints if endpoint.id != without.id]
+        came = len(others) < len(endpoints)
+        after = ways_out(endpoints)
+        before = ways_out(others if came else [*others, without])
+        if routes(before) != routes(after):
+            change_routes(self._namespaces.path(sandbox_id), routes(before), routes(after))
+        self._publish(endpoints, after)
+
+    def _try_to_lead_out(self, sandbox_id: str, gone: Endpoint) -> None:
+        """Do so for an endpoint that is gone. It stays gone whatever happens; what could not be done is logged."""
+        try:
+            self._lead_out(sandbox_id, without=gone)
+        except LaminaError as error:
+            _LOG.warning("container %s has lost its way out: %s", sandbox_id[:12], error)
+
+    def _publish(self, endpoints: Sequence[Endpoint], ways: Mapping[int, Endpoint]) -> None:
+        """Publish the sandbox's ports at the endpoints that lead outside, and nowhere else."""
+        moved = [endpoint for endpoint in endpoints if endpoint.port_targets != port_targets(endpoint, ways)]
+        for endpoint in moved:
+            self._firewall.unpublish(endpoint.ports)
+            self._ports.release(endpoint.ports)
+        for endpoint in moved:
+            targets = port_targets(endpoint, ways)
+            try:
+                ports = self._ports.reserve(endpoint.requested_ports, *targets)
+            except LaminaError as error:
+                place = f"endpoint {endpoint.sandbox_id[:12]} ({endpoint.id})"
+                message = f"driver failed programming external connectivity on {place}: {error.message}"
+                raise type(error)(message, advice=error.advice, **error.facts) from error
+            self._endpoints.put(msgspec.structs.replace(endpoint, ports=ports, port_targets=targets))
+            if ports:
+                self._firewall.publish(ports)
 
     def _abandon(self, endpoint: Endpoint) -> None:
         """Leave for good: the slow part, deleting the interface, happens later; the address stays taken until then."""
         nobodys = msgspec.structs.replace(endpoint, sandbox_id="", ports=())
         self._endpoints.put(nobodys)  # first: a crash must not leave two endpoints with one port
-        self._firewall.unpublish(endpoint.ip, endpoint.ports)
+        self._firewall.unpublish(endpoint.ports)
         self._ports.release(endpoint.ports)
         self._cleaner.submit(self._undo, nobodys)
 
     def _undo(self, endpoint: Endpoint) -> None:
         """Take away whatever there is of an endpoint; its record last, so that a crash leaves it to be found."""
         current = self._endpoints.get(endpoint.id) or endpoint
-        self._firewall.unpublish(current.ip, current.ports)
+        self._firewall.unpublish(current.ports)
         self._ports.release(current.ports)
         self._links.remove(current.host_interface)
         self._endpoints.delete(current)
-
-
-def _free_interface(endpoints: Iterable[Endpoint]) -> str:
-    used = {endpoint.interface for endpoint in endpoints}
-    return next(name for number in range(len(used) + 1) if (name := f"eth{number}") not in used)

@@ -10,10 +10,11 @@ import msgspec
 from lamina.api.networks import Ipam, NetworkOptions, Subnet
 from lamina.errors import Forbidden, InvalidInput
 from lamina.network.addresses import parse_subnet
-from lamina.network.bridges import Bridges
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.model import DEFAULT, HOST, NONE, Network
 from lamina.network.new_network import new_network
+from lamina.network.settings import NetworkSettings
+from lamina.network.subnets import check_subnets
 
 
 def bridge_name(exec_root: Path) -> str:
@@ -37,30 +38,50 @@ def check_removable(network: Network) -> None:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
 
 
-def ensure_default(catalog: NetworkCatalog, bridges: Bridges, bridge: str, bip: str | None, *, used: bool) -> None:
-    """Make the network `bridge`, or change it to what the settings now say, unless containers have it in use.
+def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network:
+    """Return the network `bridge` as the settings ask for it, its open addresses not yet chosen.
 
-    Raise Conflict where `bip` overlaps another network, InvalidInput where it is no address with a prefix length.
+    Raise InvalidInput for settings that are no addresses.
     """
-    present = catalog.find(DEFAULT)
-    if present is not None and (used or not _must_change(present, bridges, bridge, bip)):
-        return
-    fresh = new_network(DEFAULT, _default_options(bridge, bridges.mtu))
-    if present is not None:
-        fresh = msgspec.structs.replace(fresh, id=present.id, created=present.created)
-        bridges.remove(present)
-    fresh = msgspec.structs.replace(fresh, ipam=Ipam(subnets=(_bip_subnet(bip),)) if bip else Ipam())
-    catalog.put(bridges.make(fresh, catalog.list()))
+    options = msgspec.structs.replace(
+        _default_options(bridge, mtu), enable_ipv6=settings.ipv6, ipam=Ipam(subnets=_subnets(settings))
+    )
+    check_subnets(options.ipam.subnets, ipv6=True)
+    return new_network(DEFAULT, options)
 
 
-def _must_change(present: Network, bridges: Bridges, bridge: str, bip: str | None) -> bool:
-    if present.bridge != bridge:
-        return True
-    subnet = present.ipam.subnets[0]
-    if bip:
-        bip_subnet = _bip_subnet(bip)
-        return (bip_subnet.gateway, bip_subnet.subnet) != (subnet.gateway, subnet.subnet)
-    return bridges.clashes(present)
+def agree(present: Network, wanted: Network) -> bool:
+    """Return whether the default network is as the settings ask for it."""
+    if (present.bridge, present.enable_ipv6) != (wanted.bridge, wanted.enable_ipv6):
+        return False
+    return all(_agree(present, subnet) for subnet in wanted.ipam.subnets)
+
+
+def _agree(present: Network, wanted: Subnet) -> bool:
+    subnet = present.subnet(6 if ":" in wanted.subnet else 4)
+    if subnet is None:
+        return False
+    same_gateway = not wanted.gateway or wanted.gateway == subnet.gateway
+    return (subnet.subnet, subnet.ip_range) == (wanted.subnet, wanted.ip_range) and same_gateway
+
+
+def _subnets(settings: NetworkSettings) -> tuple[Subnet, ...]:
+    """Return the subnets that are settled: `bip` or else `fixed_cidr` for IPv4, `fixed_cidr_v6` for IPv6."""
+    subnets = []
+    if settings.bip:
+        address, slash, _ = settings.bip.partition("/")
+        if not slash or ":" in address:
+            advice = "Give an address and a prefix length, such as 172.17.0.1/16"
+            raise InvalidInput(f"invalid bip {settings.bip!r}", advice=advice)
+        subnet = str(parse_subnet(settings.bip))
+        subnets.append(Subnet(subnet=subnet, gateway=address, ip_range=settings.fixed_cidr))
+    elif settings.fixed_cidr:
+        subnets.append(Subnet(subnet=settings.fixed_cidr))
+    if settings.ipv6 and settings.fixed_cidr_v6:
+        if parse_subnet(settings.fixed_cidr_v6).version != 6:
+            raise InvalidInput(f"invalid fixed-cidr-v6: '{settings.fixed_cidr_v6}' is not a valid IPv6 subnet")
+        subnets.append(Subnet(subnet=settings.fixed_cidr_v6))
+    return tuple(subnets)
 
 
 def _default_options(bridge: str, mtu: int) -> NetworkOptions:
@@ -76,10 +97,3 @@ def _default_options(bridge: str, mtu: int) -> NetworkOptions:
             "com.docker.network.driver.mtu": str(mtu),
         }
     )
-
-
-def _bip_subnet(bip: str) -> Subnet:
-    address, slash, _ = bip.partition("/")
-    if not slash:
-        raise InvalidInput(f"invalid bip {bip!r}", advice="Give an address and a prefix length, such as 172.17.0.1/16")
-    return Subnet(subnet=str(parse_subnet(bip)), gateway=address)

@@ -21,9 +21,11 @@ from typing import Protocol
 
 from lamina.errors import Internal, LaminaError, Unavailable
 from lamina.network.model import Endpoint, Network, PortBinding
-from lamina.network.ruleset import Ruleset, removal
+from lamina.network.ruleset import Ruleset
+from lamina.network.table import removal
 
 _HANDLES = 1 << 3  # NFT_CTX_OUTPUT_HANDLE: lists show the numbers by which rules can be deleted
+_FAMILIES = ("ip", "ip6")
 _CHAINS = ("DOCKER-USER", "FORWARD")  # Docker keeps the first one for others' rules
 _RULE = re.compile(r'(?:iifname|oifname) "(?P<bridge>[^"]+)" .*accept.* # handle (?P<handle>\d+)')
 
@@ -107,31 +109,34 @@ def open_nft() -> Nft:
 
 
 def admit(nft: Nft, bridge: str) -> None:
-    """Let iptables pass what goes through `bridge`, where it would drop it; rules that are there stay."""
-    if "policy drop" not in _listed(nft, "FORWARD"):
-        return
-    chain = next((name for name in _CHAINS if _listed(nft, name)), "FORWARD")
-    if not _handles(nft, chain, bridge):
-        for match in ("iifname", "oifname"):
-            nft.run(f'insert rule ip filter {chain} {match} "{bridge}" counter accept\n')
+    """Let iptables and ip6tables pass what goes through `bridge`, where they would drop it; rules that are there
+    stay."""
+    for family in _FAMILIES:
+        if "policy drop" not in _listed(nft, family, "FORWARD"):
+            continue
+        chain = next((name for name in _CHAINS if _listed(nft, family, name)), "FORWARD")
+        if not _handles(nft, family, chain, bridge):
+            for match in ("iifname", "oifname"):
+                nft.run(f'insert rule {family} filter {chain} {match} "{bridge}" counter accept\n')
 
 
 def dismiss(nft: Nft, bridge: str) -> None:
     """Take the rules of `admit` away; none there is fine."""
-    for chain in _CHAINS:
-        for handle in _handles(nft, chain, bridge):
-            nft.run(f"delete rule ip filter {chain} handle {handle}\n")
+    for family in _FAMILIES:
+        for chain in _CHAINS:
+            for handle in _handles(nft, family, chain, bridge):
+                nft.run(f"delete rule {family} filter {chain} handle {handle}\n")
 
 
-def _handles(nft: Nft, chain: str, bridge: str) -> list[str]:
-    matches = (_RULE.search(line) for line in _listed(nft, chain).splitlines())
+def _handles(nft: Nft, family: str, chain: str, bridge: str) -> list[str]:
+    matches = (_RULE.search(line) for line in _listed(nft, family, chain).splitlines())
     return [rule["handle"] for rule in matches if rule and rule["bridge"] == bridge]
 
 
-def _listed(nft: Nft, chain: str) -> str:
+def _listed(nft: Nft, family: str, chain: str) -> str:
     """Return the chain as text; "" where there is none."""
     try:
-        return nft.run(f"list chain ip filter {chain}\n")
+        return nft.run(f"list chain {family} filter {chain}\n")
     except LaminaError:
         return ""
 
@@ -151,7 +156,7 @@ class Firewall:
             for network in networks:
                 rules = rules.with_network(network)
             for endpoint in endpoints:
-                rules = rules.with_ports(endpoint.ip, endpoint.ports)
+                rules = rules.with_ports(endpoint.ports)
             self._nft.run(rules.replacement())
             self._rules = rules
 
@@ -177,15 +182,15 @@ class Firewall:
         with self._lock:
             self._change(self._rules.without_network(network))
 
-    def publish(self, ip: str, ports: Iterable[PortBinding]) -> None:
-        """Send what reaches the bindings' host ports to `ip`. Bindings of IPv6 addresses are ignored."""
+    def publish(self, ports: Iterable[PortBinding]) -> None:
+        """Send what reaches the host ports to the containers. Bindings between IPv4 and IPv6 are ignored."""
         with self._lock:
-            self._change(self._rules.with_ports(ip, ports))
+            self._change(self._rules.with_ports(ports))
 
-    def unpublish(self, ip: str, ports: Iterable[PortBinding]) -> None:
-        """Stop sending what reaches the host ports to `ip`; bindings it does not have are ignored."""
+    def unpublish(self, ports: Iterable[PortBinding]) -> None:
+        """Stop sending what reaches the host ports to the containers; other bindings are ignored."""
         with self._lock:
-            self._change(self._rules.without_ports(ip, ports))
+            self._change(self._rules.without_ports(ports))
 
     def _change(self, rules: Ruleset) -> None:
         commands = self._rules.changes_to(rules)

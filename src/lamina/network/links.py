@@ -5,10 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,23 +15,15 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lamina.errors import Internal
-from lamina.network.namespaces import inside
+from lamina.network.addresses import IPNetwork
 
 T = TypeVar("T")
 _ENODEV = 19
 _MAIN = 254  # the main routing table
 _MTU = 1500
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The end of a veth pair inside a sandbox. `prefix` in bits; without a gateway there is no default route."""
-
-    interface: str
-    mac: str
-    ip: str
-    prefix: int
-    gateway: str = ""
+_IFA_F_NODAD = 0x02
+LINK_SCOPE = 253  # of routes and addresses that mean the link alone
+_BRIDGE_LINK_LOCAL = "fe80::1/64"  # as dockerd has it
 
 
 class Links:
@@ -57,7 +48,7 @@ class Links:
 
         def call() -> T | None:
             try:
-                with _told(doing):
+                with told(doing):
                     return work(self._route)
             except Internal as error:
                 if error.facts.get("errno") in tolerated:
@@ -73,33 +64,39 @@ class Links:
         except OSError:
             return None
 
-    def ensure_bridge(self, name: str, gateway: str, prefix: int, mac: str, mtu: int) -> None:
-        """Make the bridge `name` where it is missing, give it the one IPv4 address, and set it up.
+    def ensure_bridge(self, name: str, addresses: Sequence[str], mac: str, mtu: int) -> None:
+        """Make the bridge `name` where it is missing, give it `addresses` (CIDR form) alone, and set it up.
 
-        The rules that isolate it must be there already.
+        IPv6 is on where there is such an address. Without `mac` the kernel chooses one. The rules that isolate the
+        bridge must be there already.
         """
 
         def make(route: Any) -> None:
             if self.index(name) is None:
-                route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
-                _distrust(name)
+                more = {"address": mac} if mac else {}
+                route.link("add", ifname=name, kind="bridge", mtu=mtu, **more)
+                distrust(name)
             index = socket.if_nametoindex(name)
-            _give_address(route, index, f"{gateway}/{prefix}")
+            ipv6 = [address for address in addresses if ":" in address]
+            if ipv6:
+                _set(f"ipv6/conf/{name}/disable_ipv6", "0")
+            _give_addresses(route, index, socket.AF_INET, [address for address in addresses if ":" not in address])
+            _give_addresses(route, index, socket.AF_INET6, [*ipv6, _BRIDGE_LINK_LOCAL] if ipv6 else [])
             route.link("set", index=index, state="up")
 
         self._do(f"making bridge {name}", make)
 
-    def add_veth(self, name: str, bridge: str, namespace: Path, peer: Peer, mtu: int, isolated: bool) -> None:
-        """Make a veth pair: `name` is a port of `bridge`, the other end is inside `namespace` as `peer` says."""
+    def add_veth(self, name: str, bridge: str, namespace: Path, peer: str, mac: str, mtu: int, isolated: bool) -> None:
+        """Make a veth pair: `name` is a port of `bridge`, the other end is `peer` in `namespace` with `mac`."""
         master = self.index(bridge)
         if master is None:
             raise Internal(f"the bridge {bridge} is gone", advice="Restart the daemon to have it made again")
         descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-        other = {"ifname": peer.interface, "net_ns_fd": descriptor, "address": peer.mac, "mtu": mtu}
+        other = {"ifname": peer, "net_ns_fd": descriptor, "address": mac, "mtu": mtu}
 
         def make(route: Any) -> None:
             route.link("add", ifname=name, kind="veth", master=master, mtu=mtu, peer=other)
-            _distrust(name)
+            distrust(name)
             index = socket.if_nametoindex(name)
             route.link("set", index=index, state="up")
             # A container may reach its own published port: back out by the port it came in, where the bridge
@@ -110,7 +107,6 @@ class Links:
             self._do(f"making {name}", make)
         finally:
             os.close(descriptor)
-        _set_up(namespace, peer)
 
     def remove(self, name: str) -> None:
         """Delete an interface (a veth with its peer); a missing one is fine. Take the kernel about 15 ms."""
@@ -126,12 +122,12 @@ class Links:
         links = self._do(f"listing {bridge}", lambda route: list(route.get_links(master=index)))
         return [str(link.get_attr("IFLA_IFNAME")) for link in links or ()]
 
-    def routed_networks(self, except_for: frozenset[str]) -> list[ipaddress.IPv4Network]:
-        """Return the destinations of the IPv4 routes, except the default ones and those over the named interfaces."""
+    def routed_networks(self, except_for: frozenset[str]) -> list[IPNetwork]:
+        """Return the destinations of the routes, except the default ones and those over the named interfaces."""
         skipped = {self.index(name) for name in except_for}
-        routes = self._do("listing routes", lambda route: list(route.get_routes(family=2)))
+        routes = self._do("listing routes", lambda route: [*route.get_routes(family=2), *route.get_routes(family=10)])
         return [
-            ipaddress.IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]), strict=False)
+            ipaddress.ip_network((route.get_attr("RTA_DST"), route["dst_len"]), strict=False)
             for route in routes or ()
             if route["dst_len"] and route["table"] == _MAIN and route.get_attr("RTA_OIF") not in skipped
         ]
@@ -148,71 +144,58 @@ class Links:
         return self._do("reading the default route", read) or _MTU
 
 
-def _give_address(route: Any, index: int, address: str) -> None:
-    """Make `address` (CIDR form) the interface's only one. One that is there stays: without it, packets for the network
-    would leave by the default route."""
-    present = False
-    for message in route.get_addr(index=index, family=2):
-        other = f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}"
-        if other == address:
-            present = True
-        else:
-            route.addr("del", index=index, address=message.get_attr("IFA_LOCAL"), prefixlen=message["prefixlen"])
-    if not present:
-        ip, _, prefix = address.partition("/")
-        route.addr("add", index=index, address=ip, prefixlen=int(prefix), broadcast=_broadcast(ip, int(prefix)))
+def _give_addresses(route: Any, index: int, family: int, addresses: Sequence[str]) -> None:
+    """Make `addresses` (CIDR form) the interface's only ones of a family, but for the kernel's link-local one.
+
+    Those that are there stay: without them, packets for the network would leave by the default route.
+    """
+    missing = set(addresses)
+    for message in route.get_addr(index=index, family=family):
+        ip = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        address = f"{ip}/{message['prefixlen']}"
+        if address in missing:
+            missing.remove(address)
+        elif family == socket.AF_INET or not ipaddress.ip_address(ip).is_link_local:
+            route.addr("del", index=index, family=family, address=ip, prefixlen=message["prefixlen"])
+    for address in addresses:
+        if address in missing:
+            add_address(route, index, address)
 
 
-def _distrust(interface: str) -> None:
+def add_address(route: Any, index: int, address: str) -> None:
+    """Give an interface an address (CIDR form), which may be used at once.
+
+    The engine gives each IPv6 address once, so nobody needs to look for a duplicate first (RFC 4862, 5.4).
+    """
+    ip, _, prefix = address.partition("/")
+    more: dict[str, Any] = {}
+    if ":" in ip:
+        more["flags"] = _IFA_F_NODAD
+    elif ipaddress.ip_address(ip).is_link_local:
+        more["scope"] = LINK_SCOPE
+    else:
+        more["broadcast"] = str(ipaddress.IPv4Interface(address).network.broadcast_address)
+    route.addr("add", index=index, address=ip, prefixlen=int(prefix), **more)
+
+
+def distrust(interface: str) -> None:
     """Keep containers behind a new interface, which is not up yet, from configuring the host through it.
 
     The kernel's defaults would take addresses and routes from router advertisements (CVE-2020-13401) and redirects.
     """
-    for setting, value in (
-        ("ipv6/{}/accept_ra", "0"),
-        ("ipv6/{}/disable_ipv6", "1"),
-        ("ipv4/{}/accept_redirects", "0"),
-    ):
-        with suppress(FileNotFoundError):  # a kernel without IPv6
-            Path("/proc/sys/net", setting.format(f"conf/{interface}")).write_text(value)
+    _set(f"ipv6/conf/{interface}/accept_ra", "0")
+    _set(f"ipv6/conf/{interface}/disable_ipv6", "1")
+    _set(f"ipv4/conf/{interface}/accept_redirects", "0")
+    _set(f"ipv6/conf/{interface}/accept_redirects", "0")
 
 
-def _set_up(namespace: Path, peer: Peer) -> None:
-    with inside(namespace), _told(f"looking for {peer.interface}"):
-        route: Any = IPRoute()
-        index = socket.if_nametoindex(peer.interface)
-    try:
-        with _told(f"setting up {peer.interface}"):
-            broadcast = _broadcast(peer.ip, peer.prefix)
-            route.addr("add", index=index, address=peer.ip, prefixlen=peer.prefix, broadcast=broadcast)
-            route.link("set", index=index, state="up")
-            if peer.gateway:
-                route.route("replace", dst="default", gateway=peer.gateway, oif=index)
-    finally:
-        route.close()
-
-
-def set_default_route(namespace: Path, gateway: str) -> None:
-    """Make `gateway` the way out of `namespace`; with "" there is none."""
-    with inside(namespace):
-        route: Any = IPRoute()
-    try:
-        with _told("setting the default route"):
-            if gateway:
-                route.route("replace", dst="default", gateway=gateway)
-            else:
-                for old in route.get_default_routes(family=2):
-                    route.route("del", dst="default", oif=old.get_attr("RTA_OIF"))
-    finally:
-        route.close()
-
-
-def _broadcast(ip: str, prefix: int) -> str:
-    return str(ipaddress.IPv4Interface((ip, prefix)).network.broadcast_address)
+def _set(setting: str, value: str) -> None:
+    with suppress(FileNotFoundError):  # a kernel without IPv6
+        Path("/proc/sys/net", setting).write_text(value)
 
 
 @contextmanager
-def _told(doing: str) -> Iterator[None]:
+def told(doing: str) -> Iterator[None]:
     """Turn the kernel's refusal into an Internal error that says what was being done; `facts["errno"]` says why."""
     try:
         yield

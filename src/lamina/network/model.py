@@ -1,15 +1,17 @@
-"""The values of this room: networks, endpoints, bindings of ports. Frozen, JSON-able, without behaviour."""
+"""The values of this room: networks, endpoints, bindings of ports. Frozen and JSON-able."""
 
 from __future__ import annotations
 
 import msgspec
 
-from lamina.api.networks import Ipam
+from lamina.api.networks import Ipam, Subnet
 
 HOST = "host"
 NONE = "none"
 DEFAULT = "bridge"
 PREDEFINED = frozenset({DEFAULT, HOST, NONE})
+TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # what Go's strconv.ParseBool takes
+FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     internal: bool = False
     attachable: bool = False
+    enable_ipv4: bool = True
     enable_ipv6: bool = False
     ipam: Ipam = Ipam()
     labels: dict[str, str] = {}
@@ -32,11 +35,32 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether it is there from the start, and cannot be removed."""
         return self.name in PREDEFINED
 
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Return the IP versions its containers have addresses of."""
+        return (*((4,) if self.enable_ipv4 else ()), *((6,) if self.enable_ipv6 else ()))
+
+    def subnet(self, version: int) -> Subnet | None:
+        """Return its first subnet of an IP version, None where it has none."""
+        if version not in self.versions:
+            return None
+        return next((subnet for subnet in self.ipam.subnets if (":" in subnet.subnet) == (version == 6)), None)
+
+    def gateway_mode(self, version: int) -> str:
+        """Return how its containers reach the outside: `nat`, `nat-unprotected`, `routed` or `isolated`."""
+        return self.options.get(f"com.docker.network.bridge.gateway_mode_ipv{version}") or "nat"
+
+    def flag(self, option: str, default: bool) -> bool:
+        """Return a truth value of its options, which were checked when it was made."""
+        text = self.options.get(option)
+        return default if text is None else text in TRUE
+
 
 class PortBinding(msgspec.Struct, frozen=True, kw_only=True):
     """A published port: `host_ip` "" means every address, IPv4 and IPv6; `host_port` 0 means any free one.
 
-    `host_port_end` above `host_port` gives a range to choose a free port from. `proto` is tcp, udp or sctp.
+    `host_port_end` above `host_port` gives a range to choose a free port from. `proto` is tcp, udp or sctp. Once it is
+    published, `container_ip` is the container's address; a port of a routed network then has `host_port` 0.
     """
 
     container_port: int
@@ -44,19 +68,39 @@ class PortBinding(msgspec.Struct, frozen=True, kw_only=True):
     host_ip: str = ""
     host_port: int = 0
     host_port_end: int = 0
+    container_ip: str = ""
+
+    @property
+    def version(self) -> int:
+        """Return the IP version of the container's address."""
+        return 6 if ":" in self.container_ip else 4
 
 
 class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be asked of a new endpoint. Empty text means: choose."""
+    """What may be asked of a new endpoint. Empty text means: choose.
+
+    `sysctls` are `net.ipv4.IFNAME.name=value`, with IFNAME for the interface. The endpoint with the highest
+    `gw_priority` becomes the way out. `ports` are the sandbox's: they are published where its way out is.
+    """
 
     ip: str = ""
+    ipv6: str = ""
+    link_local_ips: tuple[str, ...] = ()
     mac: str = ""
+    interface: str = ""
+    sysctls: tuple[str, ...] = ()
+    gw_priority: int = 0
     aliases: tuple[str, ...] = ()
     ports: tuple[PortBinding, ...] = ()
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A sandbox's place in one network. `prefix` in bits; `ports` as they were published, host ports filled in."""
+    """A sandbox's place in one network. Prefixes in bits; `ports` as they were published, host ports filled in.
+
+    A family of addresses that the network does not have is empty. A gateway is empty where no way leads out, or where
+    it leads out without one (`on_link`). `requested_ports` are what is published wherever the sandbox's way out is;
+    `port_targets` the addresses that published ports lead to, from IPv4 and from IPv6 addresses of the host.
+    """
 
     id: str
     sandbox_id: str
@@ -67,7 +111,30 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ip: str = ""
     prefix: int = 0
     gateway: str = ""
+    ipv6: str = ""
+    ipv6_prefix: int = 0
+    ipv6_gateway: str = ""
+    link_local_ips: tuple[str, ...] = ()
     mac: str = ""
     aliases: tuple[str, ...] = ()
     ports: tuple[PortBinding, ...] = ()
     requested_ip: str = ""
+    requested_ipv6: str = ""
+    requested_ports: tuple[PortBinding, ...] = ()
+    port_targets: tuple[str, str] = ("", "")
+    sysctls: tuple[str, ...] = ()
+    gw_priority: int = 0
+    on_link: bool = False
+
+    def address(self, version: int) -> str:
+        """Return its address of an IP version in CIDR form, "" where it has none."""
+        ip, prefix = (self.ip, self.prefix) if version == 4 else (self.ipv6, self.ipv6_prefix)
+        return f"{ip}/{prefix}" if ip else ""
+
+    def leads_out(self, version: int) -> bool:
+        """Return whether a default route of an IP version may go through it."""
+        return bool(self.address(version)) and (self.on_link or bool(self.gateway_of(version)))
+
+    def gateway_of(self, version: int) -> str:
+        """Return its gateway of an IP version, "" for none."""
+        return self.gateway if version == 4 else self.ipv6_gateway

@@ -6,21 +6,26 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import msgspec
+
 from lamina.api.networks import NetworkOptions
 from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, Forbidden, NotFound
 from lamina.events import EventBus
 from lamina.formats.matching import Filters
+from lamina.network.allocation import Allocation, choosing
 from lamina.network.attachments import Attachments
 from lamina.network.bridges import Bridges, Unsettled
 from lamina.network.catalog import NetworkCatalog
-from lamina.network.default_bridge import add_host_and_none, bridge_name, check_removable, ensure_default
+from lamina.network.default_bridge import add_host_and_none, agree, bridge_name, check_removable, default_network
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links
 from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Network
 from lamina.network.new_network import new_network
 from lamina.network.selection import list_filter, prune_filter
+from lamina.network.settings import NetworkSettings
+from lamina.network.subnets import whole_pools
 from lamina.store.store import Store
 from lamina.types import resources
 
@@ -30,53 +35,63 @@ class Networks(resources.Networks):
 
     @staticmethod
     def open(
-        store: Store,
-        exec_root: Path,
-        bip: str | None = None,
-        *,
-        bridge: str | None = None,
-        pools: Sequence[tuple[str, int]] = (),
-        events: EventBus | None = None,
+        store: Store, exec_root: Path, settings: NetworkSettings | None = None, events: EventBus | None = None
     ) -> Networks:
-        """Open the networks kept in `store`, and make their bridges and the table of rules again.
+        """Open the networks kept in `store`, and make their bridges and the table of rules again. Needs root.
 
-        `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to
-        `exec_root` alone), `pools` daemon.json's default-address-pools as (base, prefix length). Needs root. Raise
-        Unavailable where nftables is missing, Conflict where `bip` overlaps another network.
+        Raise Unavailable where nftables is missing, Forbidden where the default bridge's addresses overlap another
+        network, InvalidInput for settings that are no addresses.
         """
-        name = bridge or bridge_name(exec_root)
-        networks = Networks(store, exec_root, name, pools, events or EventBus())
+        networks = Networks(store, exec_root, settings or NetworkSettings(), events or EventBus())
         try:
-            networks._start(bip)
+            networks._start()
         except BaseException:
             networks._release()
             raise
         return networks
 
-    def __init__(
-        self, store: Store, exec_root: Path, bridge: str, pools: Sequence[tuple[str, int]], events: EventBus
-    ) -> None:
-        self._bridge = bridge
+    def __init__(self, store: Store, exec_root: Path, settings: NetworkSettings, events: EventBus) -> None:
+        self._settings = settings
+        self._bridge = settings.bridge or bridge_name(exec_root)
         self._events = events
         self._catalog = NetworkCatalog(store)
         self._links = Links()
-        self._firewall = Firewall(open_nft(), f"lamina-{bridge}")
-        self._bridges = Bridges(self._links, self._firewall, pools)
+        self._firewall = Firewall(open_nft(), f"lamina-{self._bridge}")
+        self._bridges = Bridges(self._links, self._firewall)
+        self._allocation = Allocation(self._links, whole_pools(settings.pools, settings.identity or str(exec_root)))
         self._unsettled = Unsettled(exec_root / "bridges")
-        self._attachments = Attachments(exec_root, self._catalog, self._bridges, self._links, self._firewall)
+        self._attachments = Attachments(exec_root, self._catalog, self._bridges, self._links, self._firewall, settings)
         self._closed = False
 
-    def _start(self, bip: str | None) -> None:
+    def _start(self) -> None:
         add_host_and_none(self._catalog)
         self._attachments.forget_lost()
         self._firewall.replace(self._bridge_networks(), self._attachments.endpoints())
-        default = self._catalog.find(DEFAULT)
-        used = default is not None and bool(self._attachments.of_network(default))
-        ensure_default(self._catalog, self._bridges, self._bridge, bip, used=used)
+        self._start_default()
         self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
         for network in self._bridge_networks():
-            self._bridges.restore(network)
+            self._bridges.make(network)
             self._attachments.restore(network)
+
+    def _start_default(self) -> None:
+        """Make the network `bridge`, or change it to what the settings now say, unless containers have it in use."""
+        wanted = default_network(self._bridge, self._settings, self._bridges.mtu)
+        present = self._catalog.find(DEFAULT)
+        if present is not None:
+            if self._attachments.of_network(present):
+                return
+            if agree(present, wanted) and (wanted.ipam.subnets or not self._allocation.clashes(present)):
+                return
+            wanted = msgspec.structs.replace(wanted, id=present.id, created=present.created)
+            self._bridges.remove(present)
+        with choosing():
+            self._catalog.put(self._made(wanted))
+
+    def _made(self, network: Network) -> Network:
+        """Return the network with its addresses, and with all that it is on the host."""
+        chosen = self._allocation.choose(network, self._catalog.list())
+        self._bridges.make(chosen)
+        return chosen
 
     def _bridge_networks(self) -> list[Network]:
         return [network for network in self._catalog.list() if network.driver == "bridge"]
@@ -88,15 +103,15 @@ class Networks(resources.Networks):
         if self._catalog.find(name) is not None:
             raise Conflict(f"network with name {name} already exists")
         present = self._links.index(network.bridge) is not None  # somebody's own: it stays whatever happens
-        with nullcontext() if present else self._unsettled.noted(network.bridge):
-            network_with_addresses = self._bridges.make(network, self._catalog.list())
+        with nullcontext() if present else self._unsettled.noted(network.bridge), choosing():
+            chosen = self._made(network)
             try:
-                self._catalog.put(network_with_addresses)
+                self._catalog.put(chosen)
             except BaseException:
-                self._bridges.remove(network_with_addresses)
+                self._bridges.remove(chosen)
                 raise
-        self._tell("create", network_with_addresses)
-        return network_with_addresses
+        self._tell("create", chosen)
+        return chosen
 
     def get(self, reference: str) -> Network:
         return self._catalog.get(reference)

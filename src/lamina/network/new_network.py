@@ -8,6 +8,7 @@ from lamina.api.networks import NetworkOptions
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.formats.times import now
 from lamina.network.model import PREDEFINED, Network
+from lamina.network.subnets import check_subnets
 
 LONGEST_NAME = 128  # characters; dockerd takes any name that is not blank
 _DRIVERS = {"bridge": "bridge", "": "bridge", "host": "host", "null": "null"}
@@ -28,6 +29,9 @@ def new_network(name: str, options: NetworkOptions) -> Network:
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     if options.ipam.driver not in ("", "default"):
         raise NotFound(f'IPAM plugin "{options.ipam.driver}" not found')
+    if driver == "bridge" and not (options.enable_ipv4 or options.enable_ipv6):
+        raise InvalidInput("IPv4 or IPv6 must be enabled")
+    check_subnets(options.ipam.subnets, ipv6=options.enable_ipv6)
     identity = secrets.token_hex(32)
     chosen = options.options.get("com.docker.network.bridge.name", "")
     bridge = (chosen or f"br-{identity[:12]}") if driver == "bridge" else ""
@@ -40,6 +44,7 @@ def new_network(name: str, options: NetworkOptions) -> Network:
         created=now(),
         internal=options.internal,
         attachable=options.attachable,
+        enable_ipv4=options.enable_ipv4,
         enable_ipv6=options.enable_ipv6,
         ipam=options.ipam,
         labels=options.labels,

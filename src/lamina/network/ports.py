@@ -7,6 +7,7 @@ free one where none was named, and carry IPv6 through the proxy.
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import threading
 from collections.abc import Sequence
@@ -18,29 +19,38 @@ from lamina.errors import Conflict, InvalidInput
 from lamina.network.model import PortBinding
 from lamina.network.proxy.proxy import Proxy
 
+_LOG = logging.getLogger("lamina.network")
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 _TRIES = 16
 _Key = tuple[str, str, int]
 
 
 class Ports:
-    """The reservations of one daemon. Thread-safe."""
+    """The reservations of one daemon. Thread-safe.
 
-    def __init__(self, proxy: Proxy) -> None:
+    With `proxied` false nothing is carried by the proxy: neither the loopback of IPv6, nor what reaches an IPv6 address
+    of the host for a container that has IPv4 only. `default_address` is where ports go that name no address; "" stands
+    for all addresses.
+    """
+
+    def __init__(self, proxy: Proxy, *, proxied: bool = True, default_address: str = "") -> None:
         self._proxy = proxy
+        self._proxied = proxied
+        self._default_address = default_address
         self._lock = threading.Lock()
         self._held: dict[_Key, socket.socket] = {}
 
-    def reserve(self, bindings: Sequence[PortBinding], ip: str) -> tuple[PortBinding, ...]:
-        """Reserve all of `bindings` for the container at `ip`, or none. Return what was published, ports filled in.
+    def reserve(self, bindings: Sequence[PortBinding], ipv4: str, ipv6: str) -> tuple[PortBinding, ...]:
+        """Reserve all of `bindings`, or none. Return what was published.
 
-        A binding without host address becomes two, for 0.0.0.0 and ::, where the host has IPv6. Raise Conflict naming
-        the port that is taken, InvalidInput for an address that is not the host's.
+        `ipv4` and `ipv6` are the container's addresses that the host's addresses of that family lead to, "" for none. A
+        binding without host address becomes one for each family. Raise Conflict naming the port that is taken,
+        InvalidInput for an address that is not the host's.
         """
         published: list[PortBinding] = []
         try:
             for binding in bindings:
-                published.extend(self._reserve(binding, ip))
+                published.extend(self._reserve(binding, self._ways(binding, ipv4, ipv6)))
         except BaseException:
             self.release(published)
             raise
@@ -62,34 +72,49 @@ class Ports:
             self._proxy.stop(bound)
         self._proxy.close()
 
-    def _reserve(self, binding: PortBinding, ip: str) -> list[PortBinding]:
+    def _ways(self, binding: PortBinding, ipv4: str, ipv6: str) -> list[tuple[str, str]]:
+        """Return the host addresses to publish at, each with the container's address it leads to."""
+        if binding.proto not in _TYPES:
+            raise InvalidInput(f"invalid protocol {binding.proto!r} for port {binding.container_port}")
+        address = (binding.host_ip or self._default_address).strip("[]")
+        addresses = [address] if address else ["0.0.0.0", *(["::"] if _has_ipv6() else [])]
+        if ":" not in ipv6 and not (self._proxied and binding.proto != "sctp"):
+            ipv6 = ""  # only the proxy leads from IPv6 to IPv4
+        ways = [(address, ipv6 if ":" in address else ipv4) for address in addresses]
+        return [(address, target) for address, target in ways if target]
+
+    def _reserve(self, binding: PortBinding, ways: Sequence[tuple[str, str]]) -> list[PortBinding]:
+        if not ways:
+            _LOG.info("port %d/%s cannot be reached from %s", binding.container_port, binding.proto, binding.host_ip)
+            return []
         last: Conflict | None = None
         for port in _choices(binding):
             try:
-                return self._reserve_all(binding, port, ip)
+                return self._reserve_all(binding, port, ways)
             except Conflict as error:
                 last = error
         raise last or InvalidInput(f"the port range of {binding.container_port}/{binding.proto} is empty")
 
-    def _reserve_all(self, binding: PortBinding, port: int, ip: str) -> list[PortBinding]:
+    def _reserve_all(self, binding: PortBinding, port: int, ways: Sequence[tuple[str, str]]) -> list[PortBinding]:
         """Return the binding at one port (0: any) on each of its addresses; the same port number on all of them."""
         published: list[PortBinding] = []
         try:
-            for address in _addresses(binding):
+            for address, target in ways:
                 chosen = published[0].host_port if published else port
-                published.append(self._reserve_one(binding, address, chosen, ip))
+                published.append(self._reserve_one(binding, address, chosen, target))
         except BaseException:
             self.release(published)
             raise
         return published
 
-    def _reserve_one(self, binding: PortBinding, address: str, port: int, ip: str) -> PortBinding:
+    def _reserve_one(self, binding: PortBinding, address: str, port: int, target: str) -> PortBinding:
         bound = self._bind(binding.proto, address, port)
-        done = msgspec.structs.replace(binding, host_ip=address, host_port=int(bound.getsockname()[1]), host_port_end=0)
+        chosen = int(bound.getsockname()[1])
+        done = msgspec.structs.replace(binding, host_ip=address, host_port=chosen, host_port_end=0, container_ip=target)
         with self._lock:
             self._held[_key(done)] = bound
-        if ":" in address and binding.proto != "sctp":
-            self._proxy.serve(bound, (ip, binding.container_port))
+        if ":" in address and binding.proto != "sctp" and self._proxied:
+            self._proxy.serve(bound, (target, binding.container_port))
         return done
 
     def _bind(self, proto: str, address: str, port: int) -> socket.socket:
@@ -123,14 +148,6 @@ def _choices(binding: PortBinding) -> Sequence[int]:
         return range(binding.host_port, binding.host_port_end + 1)
     # A free port of one family may be taken in the other: try a few.
     return [binding.host_port] if binding.host_port else [0] * _TRIES
-
-
-def _addresses(binding: PortBinding) -> list[str]:
-    if binding.proto not in _TYPES:
-        raise InvalidInput(f"invalid protocol {binding.proto!r} for port {binding.container_port}")
-    if binding.host_ip:
-        return [binding.host_ip.strip("[]")]
-    return ["0.0.0.0", "::"] if _has_ipv6() else ["0.0.0.0"]
 
 
 def _has_ipv6() -> bool:

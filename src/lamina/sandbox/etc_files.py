@@ -38,7 +38,7 @@ def write_hosts(spec: SandboxSpec, endpoints: Sequence[Endpoint]) -> None:
         gateway = next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), "")
         name, domain = spec.config.hostname, spec.config.domainname
         names = f"{name}.{domain} {name}" if domain else name
-        own = [(endpoint.ip, names) for endpoint in endpoints]
+        own = [(address, names) for endpoint in endpoints for address in (endpoint.ip, endpoint.ipv6)]
         text = hosts([*spec.linked, *own], extra=spec.host.extra_hosts, gateway=gateway)
     write_for_containers(spec.folder / "hosts", text)
 

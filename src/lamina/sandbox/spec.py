@@ -107,7 +107,10 @@ class SandboxSpec:
         """Return what the sandbox asks of its place in a network."""
         return EndpointOptions(
             ip=asked.ipam.ipv4_address,
+            ipv6=asked.ipam.ipv6_address,
+            link_local_ips=asked.ipam.link_local_ips,
             mac=asked.mac_address or mac,
+            gw_priority=asked.gw_priority,
             aliases=(*asked.aliases, self.id[:12]),
             ports=ports,
         )

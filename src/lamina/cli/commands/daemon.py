@@ -20,6 +20,9 @@ _TEXTS = {
     "group": "Group for the unix socket",
     "bip": "IP address of the default bridge, in CIDR form",
     "bridge": "Interface name of the default bridge",
+    "fixed-cidr": "IPv4 range for addresses of the default bridge",
+    "fixed-cidr-v6": "IPv6 subnet of the default bridge",
+    "ip": "Host address for published ports that name none (default all)",
     "storage-driver": "Storage driver: erofs, overlay or copy",
     "log-driver": "Default driver for container logs",
     "default-runtime": "Default OCI runtime for containers",
@@ -35,6 +38,9 @@ _NUMBERS = {
 }
 _SWITCHES = {
     "live-restore": "Keep containers running when the daemon stops (default true)",
+    "ipv6": "Give containers of the default bridge IPv6 addresses",
+    "ip6tables": "Accepted for Docker's sake; IPv6 networks always have their rules",
+    "userland-proxy": "Carry connections that the kernel cannot translate (default true)",
     "tls": "Use TLS; implied by --tlsverify. TCP without TLS is only served with --tls=false",
     "tlsverify": "Use TLS and check who connects",
 }

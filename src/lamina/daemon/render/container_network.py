@@ -13,6 +13,7 @@ from lamina.containers.record import Record
 from lamina.network.model import PREDEFINED, Endpoint
 
 Version = tuple[int, int]
+_NOWHERE = Endpoint(id="", sandbox_id="", network_id="", network="")
 
 
 def network_settings(item: ContainerDetails, version: Version) -> dict[str, Any]:
@@ -45,15 +46,16 @@ def _host(host: PortHost) -> dict[str, str]:
 
 
 def _addresses(endpoint: Endpoint | None) -> dict[str, Any]:
+    shown = endpoint or _NOWHERE
     return {
-        "EndpointID": endpoint.id if endpoint else "",
-        "Gateway": endpoint.gateway if endpoint else "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": endpoint.ip if endpoint else "",
-        "IPPrefixLen": endpoint.prefix if endpoint else 0,
-        "IPv6Gateway": "",
-        "MacAddress": endpoint.mac if endpoint else "",
+        "EndpointID": shown.id,
+        "Gateway": shown.gateway,
+        "GlobalIPv6Address": shown.ipv6,
+        "GlobalIPv6PrefixLen": shown.ipv6_prefix,
+        "IPAddress": shown.ip,
+        "IPPrefixLen": shown.prefix,
+        "IPv6Gateway": shown.ipv6_gateway,
+        "MacAddress": shown.mac,
     }
 
 

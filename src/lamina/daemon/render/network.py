@@ -30,7 +30,7 @@ def network(
         "Labels": item.labels,
     }
     if version >= (1, 48):
-        shown["EnableIPv4"] = item.driver == "bridge"
+        shown["EnableIPv4"] = item.enable_ipv4
     return shown
 
 
@@ -40,7 +40,8 @@ def _ipam(item: Network) -> dict[str, Any]:
         entry: dict[str, Any] = {"Subnet": subnet.subnet}
         if subnet.ip_range:
             entry["IPRange"] = subnet.ip_range
-        entry["Gateway"] = subnet.gateway
+        if subnet.gateway:
+            entry["Gateway"] = subnet.gateway
         if subnet.reserved:
             entry["AuxiliaryAddresses"] = subnet.reserved
         config.append(entry)
@@ -52,6 +53,6 @@ def _endpoint(endpoint: Endpoint, name: str) -> dict[str, str]:
         "Name": name,
         "EndpointID": endpoint.id,
         "MacAddress": endpoint.mac,
-        "IPv4Address": f"{endpoint.ip}/{endpoint.prefix}",
-        "IPv6Address": "",
+        "IPv4Address": endpoint.address(4),
+        "IPv6Address": endpoint.address(6),
     }

@@ -1,0 +1,94 @@
+"""Interfaces as a container sees them: addresses, routes and settings inside its network namespace."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lamina.errors import Conflict, InvalidInput
+from lamina.network.links import LINK_SCOPE, add_address, told
+from lamina.network.namespaces import inside
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+Routes = Mapping[int, tuple[str, str]]  # default routes by IP version: gateway ("" for the link itself), interface
+
+
+def set_up(namespace: Path, interface: str, addresses: Sequence[str], sysctls: Sequence[str] = ()) -> None:
+    """Give the interface its addresses (CIDR form), and set it up.
+
+    `sysctls` are `net.ipv4.conf.IFNAME.name=value`; IFNAME stands for the interface. Raise InvalidInput where the
+    kernel does not take one, Internal with its reason for anything else.
+    """
+    with _route_in(namespace, f"setting up {interface}") as route:
+        index = socket.if_nametoindex(interface)
+        _prepare_ipv6(interface, any(":" in address for address in addresses))
+        for address in addresses:
+            add_address(route, index, address)
+        for sysctl in sysctls:
+            _write(sysctl, interface)
+        route.link("set", index=index, state="up")
+
+
+def _write(sysctl: str, interface: str) -> None:
+    name, _, value = sysctl.partition("=")
+    parts = [interface if part.upper() == "IFNAME" else part for part in name.split(".")]
+    try:
+        Path("/proc/sys", *parts).write_text(value)
+    except OSError as error:
+        raise InvalidInput(f"failed to set sysctl {sysctl}: {error.strerror}", sysctl=sysctl) from error
+
+
+def change_routes(namespace: Path, before: Routes, after: Routes) -> None:
+    """Put the default routes `after` in the place of `before`; a route that is gone already is fine.
+
+    Raise Conflict where the container has a default route that is not ours, Internal with the kernel's reason.
+    """
+    with _route_in(namespace, "failed to set gateway") as route:
+        for version in _FAMILIES:
+            if before.get(version) != after.get(version):
+                _change_route(route, version, before.get(version), after.get(version))
+
+
+def _change_route(route: Any, version: int, before: tuple[str, str] | None, after: tuple[str, str] | None) -> None:
+    family = _FAMILIES[version]
+    if before is not None:
+        with suppress(OSError, NetlinkError):  # the route, or its interface, is gone
+            route.route("del", **_default(family, *before))
+    if after is not None:
+        try:
+            route.route("add", **_default(family, *after))
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise
+            raise Conflict("failed to set gateway: file exists", gateway=after[0], interface=after[1]) from error
+
+
+def _default(family: int, gateway: str, interface: str) -> dict[str, Any]:
+    via = {"gateway": gateway} if gateway else {"scope": LINK_SCOPE if family == socket.AF_INET else 0}
+    return {"dst": "default", "family": family, "oif": socket.if_nametoindex(interface), **via}
+
+
+def _prepare_ipv6(interface: str, has_ipv6: bool) -> None:
+    """Switch IPv6 on where the interface has such an address, and off elsewhere, as dockerd does for each interface.
+
+    Router advertisements are ignored: a neighbour could send them.
+    """
+    for setting, value in (("accept_ra", "0"), ("disable_ipv6", "0" if has_ipv6 else "1")):
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            Path(f"/proc/sys/net/ipv6/conf/{interface}/{setting}").write_text(value)
+
+
+@contextmanager
+def _route_in(namespace: Path, doing: str) -> Iterator[Any]:
+    """Yield a netlink connection of the namespace; the calling thread is in it meanwhile."""
+    with inside(namespace), told(doing), IPRoute() as route:
+        yield route

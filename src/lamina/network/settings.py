@@ -1,0 +1,27 @@
+"""What an engine may be told about its networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """The default bridge, and what new networks start from; "" and empty mean: choose.
+
+    `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to the
+    exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses from. `pools` are
+    daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its IPv6 addresses follow
+    from it. `host_ip` is where ports are published that name no address. Without `userland_proxy` no process carries
+    what the kernel cannot translate.
+    """
+
+    bip: str = ""
+    bridge: str = ""
+    ipv6: bool = False
+    fixed_cidr: str = ""
+    fixed_cidr_v6: str = ""
+    pools: tuple[tuple[str, int], ...] = ()
+    identity: str = ""
+    host_ip: str = ""
+    userland_proxy: bool = True
