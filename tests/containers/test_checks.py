@@ -9,7 +9,6 @@ import pytest
 
 from lamina.api.containers import (
     Config,
-    DeviceRequest,
     EndpointConfig,
     HostConfig,
     LogConfig,
@@ -57,12 +56,6 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"log_config": LogConfig("syslog")}, {}, "no log driver named 'syslog' is registered"),
         ({"log_config": LogConfig("json-file", {"colour": "red"})}, {}, "unknown log opt 'colour' for json-file"),
         ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, 'invalid max-size "much"'),
-        (
-            {"device_requests": (DeviceRequest(capabilities=(("gpu",),)),)},
-            {},
-            r'driver "" with capabilities: \[\[gpu\]\]$',
-        ),
-        ({"volume_driver": "cloud"}, {}, 'plugin "cloud" not found'),
         ({"dns": ("1.1.1.1", "names")}, {}, "'names' is no IP address"),
         ({"extra_hosts": ("alone",)}, {}, "bad format for add-host"),
         ({"storage_opt": {"size": "1m"}}, {}, "--storage-opt is not supported"),

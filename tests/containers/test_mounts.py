@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,20 @@ import pytest
 from lamina.api.containers import (
     BindOptions,
     Config,
+    DeviceRequest,
+    DriverConfig,
     HostConfig,
+    ImageOptions,
     MountSpec,
     TmpfsOptions,
     VolumeOptions,
 )
 from lamina.containers.mount_requests import MountRules
-from lamina.errors import InvalidInput
+from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.sandbox.spec import MountPoint
+from support.tars import tar
 
-from .conftest import Rooms
+from .conftest import IMAGE, Rooms
 
 
 def resolved(config: Config | None = None, **host: Any) -> dict[str, MountPoint]:
@@ -72,7 +78,17 @@ def test_precedence() -> None:
         {"binds": ("/a:/b", "/c:/b/")},
         {"mounts": (MountSpec("bind", "/not/there", "/b"),)},
         {"mounts": (MountSpec("magic", "", "/b"),)},
+        {"mounts": (MountSpec("cluster", "x", "/b"),)},
+        {"mounts": (MountSpec("image", "", "/b"),)},
+        {"mounts": (MountSpec("image", "bb", "/b", image_options=ImageOptions(subpath="a/../..")),)},
+        {"mounts": (MountSpec("bind", "/etc", "/b", volume_options=VolumeOptions()),)},
+        {"mounts": (MountSpec("volume", "v", "/b", bind_options=BindOptions()),)},
+        {"mounts": (MountSpec("tmpfs", "", "/b", image_options=ImageOptions()),)},
+        {"mounts": (MountSpec("tmpfs", "", "/b", tmpfs_options=TmpfsOptions(options=(("suid",),))),)},
+        {"tmpfs": {"/t": "size=1k,foo=1"}},
+        {"tmpfs": {"/t": "size"}},
         {"volumes_from": ("other:what",)},
+        {"volumes_from": ("other:nocopy",)},
     ],
 )
 def test_what_is_refused(host: dict[str, Any]) -> None:
@@ -168,3 +184,75 @@ def test_no_prune_takes_a_volume_from_a_container_in_the_making(rooms: Rooms) ->
     for id in made:
         (point,) = rooms.containers.get(id).record.mounts
         assert rooms.volumes.path(point.name).is_dir()
+
+
+def _image_mount(subpath: str = "", target: str = "/i") -> HostConfig:
+    options = ImageOptions(subpath=subpath)
+    return HostConfig(network_mode="none", mounts=(MountSpec("image", IMAGE, target, image_options=options),))
+
+
+@pytest.mark.root
+def test_an_image_is_mounted_read_only(rooms: Rooms) -> None:
+    """moby integration/volume/mount_test.go, TestRunMountImage."""
+    text = rooms.output(
+        rooms.run("head -c 5 /i/etc/passwd; touch /i/x 2>/dev/null || echo refused", host=_image_mount())
+    )
+    assert text == "root:refused\n"
+    part = rooms.run("head -c 5 /i/passwd", host=_image_mount("etc"))
+    assert rooms.output(part).startswith("root:")
+    file = rooms.run("head -c 5 /etc/localtime", host=_image_mount("etc/passwd", "/etc/localtime"))
+    assert rooms.output(file) == "root:"
+    with pytest.raises(InvalidInput, match="No such file or directory"):
+        rooms.run("true", host=_image_mount("nothing"))
+    with pytest.raises(NotFound, match="No such image: none"):
+        rooms.create("true", host=HostConfig(mounts=(MountSpec("image", "none", "/i"),)))
+
+
+@pytest.mark.root
+def test_a_mounted_image_stays_as_long_as_its_container(rooms: Rooms) -> None:
+    rooms.containers.commit(rooms.create("true"), "other")
+    image = rooms.images.get("other")
+    host = HostConfig(network_mode="none", mounts=(MountSpec("image", "other", "/i"),))
+    id = rooms.run("sleep 100", host=host)
+    point = rooms.containers.get(id).mounts[0]
+    assert (point.name, point.image, point.rw) == ("other", str(image.id), False)
+    with pytest.raises(Conflict, match=f"container {id[:12]} is using its referenced image"):
+        rooms.images.remove("other")
+    sink = io.BytesIO()
+    rooms.containers.get_archive(id, "/i/etc/passwd", sink)
+    assert b"root:" in sink.getvalue()
+    rooms.containers.remove(id, force=True)
+    rooms.images.remove("other")
+    assert rooms.snapshots.keys() == [left.id for left in rooms.containers.list(all=True)]
+
+
+@pytest.mark.root
+def test_a_mounted_image_outlives_the_engine(reopen: Callable[[], Rooms]) -> None:
+    id = reopen().run("while :; do test -e /tmp/go && cat /i/etc/passwd && break; done", host=_image_mount())
+    rooms = reopen()
+    rooms.containers.put_archive(id, "/tmp", io.BytesIO(tar({"go": b""})))
+    assert rooms.output(id).startswith("root:")
+    rooms.containers.start(id)
+    assert rooms.output(id).count("\nroot:") == 1
+
+
+@pytest.mark.root
+def test_a_driver_of_volumes_matters_where_there_is_a_volume(rooms: Rooms) -> None:
+    rooms.create("true", host=HostConfig(network_mode="none", volume_driver="foo"))
+    config = DriverConfig("foo")
+    for host in (
+        HostConfig(volume_driver="foo", binds=("fresh:/v",)),
+        HostConfig(mounts=(MountSpec("volume", "fresh", "/v", volume_options=VolumeOptions(driver_config=config)),)),
+    ):
+        with pytest.raises(NotFound, match='create fresh: error looking up volume plugin foo: plugin "foo" not found'):
+            rooms.create("true", host=host)
+    assert rooms.volumes.list() == []
+
+
+@pytest.mark.root
+def test_devices_that_a_driver_picks_are_refused_at_the_start(rooms: Rooms) -> None:
+    request = DeviceRequest(count=-1, capabilities=(("gpu",),))
+    id = rooms.create("true", host=HostConfig(network_mode="none", device_requests=(request,)))
+    with pytest.raises(InvalidInput, match=r'could not select device driver "" with capabilities: \[\[gpu\]\]'):
+        rooms.containers.start(id)
+    assert rooms.containers.get(id).state.status == "created"

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.containers.container import Container
+from lamina.containers.image_mounts import image_digests
 from lamina.containers.record import Record
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.events import EventBus
@@ -86,13 +87,14 @@ class Catalog:
         return list(self._by_id.values())
 
     def image_users(self, image_id: Digest) -> Sequence[ImageUser]:
-        """Return the containers that were made from an image."""
+        """Return the containers that were made from an image, or have it mounted: that keeps it from going unless it
+        is forced, as in a container that does not run."""
         image = str(image_id)
-        return [ImageUser(c.id, c.state.running) for c in self.all() if c.record.image == image]
+        return [ImageUser(c.id, c.state.running and c.record.image == image) for c in self.all() if image in c.images]
 
     def volume_users(self, name: str) -> Sequence[str]:
         """Return the IDs of the containers that have a volume."""
-        return [c.id for c in self.all() if any(point.name == name for point in c.record.mounts)]
+        return [c.id for c in self.all() if any(p.type == "volume" and p.name == name for p in c.record.mounts)]
 
     def reserve(self, name: str | None, id: str) -> str:
         """Take `name`, or a random one, for the container `id` that is being made. Raise Conflict."""
@@ -121,7 +123,7 @@ class Catalog:
             self._names.pop(name, None)
 
     def add(self, record: Record, layers: Sequence[Digest], init: Digest | None = None) -> Container:
-        """Keep a new container, whose name is reserved, and let it hold its image and its layers, bottom first.
+        """Keep a new container, whose name is reserved, and let it hold its images and its layers, bottom first.
 
         `init` is its init layer: the image holds it as well, so that the next container finds it made.
         """
@@ -129,7 +131,7 @@ class Catalog:
         with self._store.transaction() as change:
             if init is not None:
                 change.hold(image_owner(image), init)
-            change.link(owner(record.id), [image], layers)
+            change.link(owner(record.id), [image, *image_digests(record.mounts)], layers)
             change.put(BUCKET, record.id, msgspec.json.encode(record))
         with self._lock:
             return self._adopt(record)

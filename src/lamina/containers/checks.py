@@ -144,14 +144,7 @@ def _check_addresses(host: HostConfig) -> None:
 
 
 def _check_drivers(host: HostConfig) -> None:
-    """Refuse a driver that we do not have instead of ignoring it."""
-    for request in host.device_requests:
-        words = "[" + " ".join(f"[{' '.join(group)}]" for group in request.capabilities) + "]"  # as Go prints lists
-        raise InvalidInput(f'could not select device driver "{request.driver}" with capabilities: {words}')
-    configs = [mount.volume_options.driver_config for mount in host.mounts if mount.volume_options]
-    for driver in (host.volume_driver, *(config.name for config in configs if config)):
-        if driver not in ("", "local"):
-            raise InvalidInput(f'error looking up volume plugin {driver}: plugin "{driver}" not found', driver=driver)
+    """Refuse what we have no driver for instead of ignoring it."""
     if host.storage_opt:
         advice = "Put what may grow into a volume of its own"
         raise InvalidInput("--storage-opt is not supported: containers have no quota", advice=advice)

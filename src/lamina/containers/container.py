@@ -101,6 +101,11 @@ class Container:
         return self.record.state
 
     @property
+    def images(self) -> frozenset[str]:
+        """Return the IDs of the image it was made from, and of those that are mounted in it."""
+        return frozenset((self.record.image, *(point.image for point in self.record.mounts if point.image)))
+
+    @property
     def log_path(self) -> Path:
         """Return where its log is, whether there is one or not."""
         return self.directory / f"{self.id}-json.log"

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lamina.containers.container import Container
+from lamina.containers.image_mounts import as_binds, mount_images, unmount_images
 from lamina.containers.rooms import Rooms
 from lamina.linux.mounts import AT_RECURSIVE, MS_REC, MS_SLAVE, OPEN_TREE_CLONE, mount, move_mount_onto, open_tree
 from lamina.linux.syscalls import CLONE_NEWNS, unshare
@@ -58,7 +59,12 @@ def container_view(container: Container, rooms: Rooms) -> Iterator[int]:
 def _sources(container: Container, rooms: Rooms, closing: ExitStack) -> Sequence[Source]:
     """Return the mounts of the container, outer ones first. A bind whose source is gone by now is left out."""
     own = [MountPoint("bind", f"/etc/{name}", source=str(container.directory / name)) for name in NAMES]
-    points = {point.destination: point for point in (*own, *container.record.mounts) if point.source}
+    mounted = container.record.mounts
+    mount_images(rooms.snapshots, container.id, mounted)
+    closing.callback(unmount_images, rooms.snapshots, container.id, mounted)
+    points = {
+        point.destination: point for point in (*own, *as_binds(rooms.snapshots, container.id, mounted)) if point.source
+    }
     user = f"view:{secrets.token_hex(8)}"
     sources = []
     for point in sorted(points.values(), key=lambda point: point.destination.count("/")):

@@ -14,6 +14,7 @@ import msgspec
 from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers import checks
 from lamina.containers.catalog import Catalog, check_name
+from lamina.containers.image_mounts import prepare_images
 from lamina.containers.live_tars import copy_up
 from lamina.containers.mount_requests import MountRules
 from lamina.containers.record import Record
@@ -79,6 +80,7 @@ class Creator:
             undo.callback(self._rooms.volumes.settle, id)
             points = self._mount_rules(recursive_read_only).resolve(config, host)
             points = tuple(self._volume(point, host, id, undo) for point in points)
+            points = prepare_images(self._rooms, id, points, lease, undo)
             init = self._init_layers.of(image, lease)
             layers = (*image.layers, init) if init else image.layers
             self._make_files(id, layers, points, undo, durable=not host.auto_remove)
@@ -160,6 +162,9 @@ class Creator:
         spec = next((m for m in host.mounts if m.target == point.destination and m.type == "volume"), None)
         options = spec.volume_options if spec else None
         driver = options.driver_config if options else None
+        chosen = (driver.name if driver else "") if spec else host.volume_driver
+        if chosen not in ("", "local"):
+            raise volumes.no_such_driver(point.name, chosen)
         try:
             volumes.promise(point.name, id)
         except LaminaError:

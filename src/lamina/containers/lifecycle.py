@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
 import time
@@ -18,6 +19,7 @@ from lamina.containers import stop as stopping
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container, Restarting
 from lamina.containers.health import HealthChecks
+from lamina.containers.image_mounts import as_binds, mount_images, remove_images, unmount_images
 from lamina.containers.logs import log_spec
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker, donor_of, sandbox_of, startable_sandbox_of
@@ -102,6 +104,7 @@ class Lifecycle:
         with ExitStack() as undo:
             undo.callback(self._release, container)
             spec = startable_sandbox_of(container, lambda: self._rooms.networks, self._catalog.get)
+            spec = dataclasses.replace(spec, mounts=as_binds(self._rooms.snapshots, container.id, spec.mounts))
             pid = self._sandboxes.start(spec, lambda: (self.prepare(container), self._root(container)))
             undo.pop_all()
         return pid
@@ -120,6 +123,11 @@ class Lifecycle:
         if container.mounted:
             return snapshot.directories.merged
         root = snapshot.mount()
+        try:
+            mount_images(self._rooms.snapshots, container.id, container.record.mounts)
+        except BaseException:
+            snapshot.unmount()
+            raise
         container.mounted = True
         return root
 
@@ -129,6 +137,7 @@ class Lifecycle:
         self._sandboxes.release(sandbox_of(container), task)
         if container.mounted:
             container.mounted = False
+            unmount_images(self._rooms.snapshots, container.id, container.record.mounts)
             self._rooms.snapshots.get(container.id).unmount()
 
     def _record_failure(self, container: Container, error: Exception) -> None:
@@ -264,6 +273,7 @@ class Lifecycle:
         container.restarting.cancellation.cancel()
         self._release(container)
         self._rooms.snapshots.remove(container.id)
+        remove_images(self._rooms.snapshots, container.id, container.record.mounts)
         container.removed = True  # from here on nothing keeps its record any more
         self._catalog.drop(container)
         shutil.rmtree(container.directory, ignore_errors=True)

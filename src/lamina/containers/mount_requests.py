@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from lamina.api.containers import BindOptions, Config, HostConfig, MountSpec
+from lamina.api.containers import Config, HostConfig
+from lamina.containers.mount_specs import PROPAGATION, destination, mount_point, tmpfs, volume_point
 from lamina.errors import InvalidInput
 from lamina.sandbox.spec import MountPoint
 
-_PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _IGNORED = frozenset({"z", "Z", "consistent", "cached", "delegated"})
 
 MountsOf = Callable[[str], Sequence[MountPoint]]
@@ -43,8 +43,8 @@ class MountRules:
             for point in _taken_over(source, self.mounts_of):
                 points[point.destination] = point
         requested = [_bind(text) for text in host.binds]
-        requested += [_mount(spec) for spec in host.mounts]
-        requested += [_tmpfs(path, options) for path, options in host.tmpfs.items()]
+        requested += [mount_point(spec) for spec in host.mounts]
+        requested += [tmpfs(path, options) for path, options in host.tmpfs.items()]
         destinations: set[str] = set()
         for point in requested:
             if point.destination in destinations:
@@ -52,9 +52,9 @@ class MountRules:
             destinations.add(point.destination)
             points[point.destination] = self._settled(point) if point.type == "bind" else point
         for path in config.volumes:
-            destination = _destination(path)
-            if destination not in points:
-                points[destination] = _volume("", destination, anonymous=True)
+            place = destination(path)
+            if place not in points:
+                points[place] = volume_point("", place, anonymous=True)
         return tuple(points.values())
 
     def _settled(self, point: MountPoint) -> MountPoint:
@@ -83,51 +83,35 @@ def _overlap(one: str, other: str) -> bool:
     return os.path.commonpath((one, other)) in (one, other)
 
 
-def _destination(path: str) -> str:
-    if not path.startswith("/"):
-        raise InvalidInput(f"invalid mount config: mount path must be absolute: {path!r}", path=path)
-    clean = posixpath.normpath(path).replace("//", "/")
-    if clean == "/":
-        raise InvalidInput("invalid volume specification: destination can't be '/'", path=path)
-    return clean
-
-
 def _taken_over(source: str, mounts_of: MountsOf) -> list[MountPoint]:
     reference, _, mode = source.partition(":")
-    if mode not in ("", "ro", "rw", "z", "Z"):
-        raise InvalidInput(f"invalid mode for volumes-from: {mode}", mode=mode)
+    words = set(filter(None, mode.split(",")))
+    if words - _IGNORED - {"ro", "rw"} or {"ro", "rw"} <= words:
+        raise InvalidInput(f"invalid mode: {mode}", mode=mode)
     points = [point for point in mounts_of(reference) if point.type in ("volume", "bind")]
-    if mode != "ro":
+    if "ro" not in words:
         return points
-    return [_read_only(point) for point in points]
-
-
-def _read_only(point: MountPoint) -> MountPoint:
-    return msgspec.structs.replace(point, rw=False)
-
-
-def _volume(name: str, destination: str, *, copy: bool = True, **fields: Any) -> MountPoint:
-    return MountPoint("volume", destination, name=name, driver="local", copy=copy, **fields)
+    return [msgspec.structs.replace(point, rw=False) for point in points]
 
 
 def _bind(text: str) -> MountPoint:
     """`-v`: source:destination[:mode], or a destination alone for an anonymous volume."""
     parts = text.split(":")
     if len(parts) == 1:
-        return _volume("", _destination(parts[0]), anonymous=True)
+        return volume_point("", destination(parts[0]), anonymous=True)
     if len(parts) > 3 or not parts[0]:
         raise InvalidInput(f"invalid volume specification: '{text}'", bind=text)
-    source, destination, mode = parts[0], _destination(parts[1]), parts[2] if len(parts) == 3 else ""
+    source, place, mode = parts[0], destination(parts[1]), parts[2] if len(parts) == 3 else ""
     words = set(filter(None, mode.split(",")))
-    unknown = words - _PROPAGATION - _IGNORED - {"ro", "rw", "nocopy"}
-    if unknown or {"ro", "rw"} <= words or len(words & _PROPAGATION) > 1:
+    unknown = words - PROPAGATION - _IGNORED - {"ro", "rw", "nocopy"}
+    if unknown or {"ro", "rw"} <= words or len(words & PROPAGATION) > 1:
         raise InvalidInput(f'invalid mode: {mode}: invalid volume specification "{text}"', mode=mode)
     writable = "ro" not in words
     if source.startswith("/"):
-        propagation = next(iter(words & _PROPAGATION), "")
+        propagation = next(iter(words & PROPAGATION), "")
         return MountPoint(
             "bind",
-            destination,
+            place,
             source=posixpath.normpath(source),
             mode=mode,
             rw=writable,
@@ -137,99 +121,4 @@ def _bind(text: str) -> MountPoint:
     if "/" in source or source in (".", ".."):
         advice = "If you intended to pass a host directory, use an absolute path"
         raise InvalidInput(f'"{source}" includes invalid characters for a local volume name', advice=advice)
-    return _volume(source, destination, mode=mode or "z", rw=writable, copy="nocopy" not in words)
-
-
-def _mount(spec: MountSpec) -> MountPoint:
-    """`--mount`."""
-    destination = _destination(spec.target)
-    writable = not spec.read_only
-    if spec.type == "bind":
-        return _bind_mount(spec, destination)
-    if spec.type == "volume":
-        return _volume_mount(spec, destination)
-    if spec.type == "tmpfs":
-        if spec.source:
-            raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
-        return MountPoint("tmpfs", destination, rw=writable, options=_tmpfs_options(spec))
-    raise InvalidInput(f'invalid mount config: mount type unknown: "{spec.type}"', type=spec.type)
-
-
-def _volume_mount(spec: MountSpec, destination: str) -> MountPoint:
-    options = spec.volume_options
-    subpath = options.subpath if options else ""
-    if subpath and not spec.source:
-        raise InvalidInput('invalid mount config for type "volume": must not set Subpath when using anonymous volumes')
-    if subpath and not _is_local(subpath):
-        raise InvalidInput(
-            'invalid mount config for type "volume": subpath must be a relative path within the volume: '
-            f"path concatenation escapes the base directory, subpath: {subpath}",
-            subpath=subpath,
-        )
-    return _volume(
-        spec.source,
-        destination,
-        mode="z" if spec.source else "",
-        rw=not spec.read_only,
-        copy=not (options and options.no_copy),
-        subpath=subpath,
-        anonymous=not spec.source,
-    )
-
-
-def _is_local(path: str) -> bool:
-    """Return whether a path, read without a look at any file, stays where it starts (Go's filepath.IsLocal)."""
-    return not path.startswith("/") and posixpath.normpath(path).split("/")[0] != ".."
-
-
-def _bind_mount(spec: MountSpec, destination: str) -> MountPoint:
-    if not spec.source.startswith("/"):
-        raise InvalidInput(f'invalid mount config for type "bind": source {spec.source!r} must be an absolute path')
-    options = spec.bind_options or BindOptions()
-    _check_read_only(spec, options)
-    create = options.create_mountpoint
-    if not create and not os.path.lexists(spec.source):
-        raise InvalidInput(
-            f'invalid mount config for type "bind": bind source path does not exist: {spec.source}', path=spec.source
-        )
-    if options.propagation not in (*_PROPAGATION, ""):
-        raise InvalidInput(f'invalid mount config for type "bind": invalid propagation mode: {options.propagation}')
-    return MountPoint(
-        "bind",
-        destination,
-        source=posixpath.normpath(spec.source),
-        rw=not spec.read_only,
-        propagation=options.propagation,
-        recursive=not options.non_recursive,
-        read_only_non_recursive=options.read_only_non_recursive,
-        read_only_force_recursive=options.read_only_force_recursive,
-        create_source=create,
-    )
-
-
-def _check_read_only(spec: MountSpec, options: BindOptions) -> None:
-    chosen = {
-        "ReadOnlyNonRecursive": options.read_only_non_recursive,
-        "ReadOnlyForceRecursive": options.read_only_force_recursive,
-    }
-    names = [name for name, value in chosen.items() if value]
-    if names and not spec.read_only:
-        raise InvalidInput(f"mount options conflict: !ReadOnly && BindOptions.{names[0]}")
-    if len(names) > 1:
-        raise InvalidInput(f"mount options conflict: {names[0]} && BindOptions.{names[1]}")
-
-
-def _tmpfs_options(spec: MountSpec) -> tuple[str, ...]:
-    options = spec.tmpfs_options
-    words = ["ro"] if spec.read_only else []
-    if options and options.size_bytes:
-        words.append(f"size={options.size_bytes}")
-    if options and options.mode:
-        words.append(f"mode={options.mode:o}")
-    words += ["=".join(pair) for pair in (options.options if options else ())]
-    return tuple(words)
-
-
-def _tmpfs(path: str, options: str) -> MountPoint:
-    """Return the mount of `--tmpfs path[:options]`."""
-    return MountPoint("tmpfs", _destination(path), options=tuple(filter(None, options.split(","))))
+    return volume_point(source, place, mode=mode or "z", rw=writable, copy="nocopy" not in words)

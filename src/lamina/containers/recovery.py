@@ -9,6 +9,7 @@ from functools import partial
 
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
+from lamina.containers.image_mounts import image_keys
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.rooms import Rooms
 from lamina.errors import LaminaError, NotFound
@@ -64,7 +65,11 @@ def _end_unrecorded(container: Container, rooms: Rooms) -> None:
 
 
 def _sweep(containers: Sequence[Container], alive: set[str], rooms: Rooms) -> None:
-    rooms.snapshots.sweep([container.id for container in containers], alive)
+    keys = {
+        container.id: [container.id, *image_keys(container.id, container.record.mounts)] for container in containers
+    }
+    running = {key for id in alive for key in keys[id]}
+    rooms.snapshots.sweep([key for own in keys.values() for key in own], running)
     modes = [c.record.host_config.network_mode for c in containers if c.state.running]
     if any(mode not in ("host", "none") and not mode.startswith("container:") for mode in modes):
         rooms.networks.sweep(alive)

@@ -58,7 +58,13 @@ def rlimits(asked: tuple[Ulimit, ...], defaults: tuple[Ulimit, ...]) -> tuple[Rl
 
 
 def devices(asked: Resources) -> tuple[Device, ...]:
-    """Return the device nodes of `--device`; a directory gives all nodes in it. Raise NotFound, InvalidInput."""
+    """Return the device nodes of `--device`; a directory gives all nodes in it.
+
+    Raise NotFound, and InvalidInput for devices that a driver is to pick (`--gpus`): there are no such drivers.
+    """
+    for request in asked.device_requests:
+        words = "[" + " ".join(f"[{' '.join(group)}]" for group in request.capabilities) + "]"  # as Go prints lists
+        raise InvalidInput(f'could not select device driver "{request.driver}" with capabilities: {words}')
     return tuple(node for mapping in asked.devices for node in _mapped(mapping))
 
 

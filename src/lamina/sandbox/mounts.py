@@ -183,8 +183,8 @@ def _refused(point: MountPoint, error: OSError | ValueError) -> InvalidInput:
     if isinstance(error, OSError) and error.errno == errno.EXDEV:
         reason = "path concatenation escapes the base directory"
     return InvalidInput(
-        f"cannot mount {point.subpath!r} of volume {point.name}: {reason}",
-        advice="A subpath names a folder or file inside the volume, and no symlink on the way leads out",
+        f"cannot mount {point.subpath!r} of {'image' if point.image else 'volume'} {point.name}: {reason}",
+        advice="A subpath names a folder or file inside, and no symlink on the way leads out",
         subpath=point.subpath,
     )
 

@@ -18,6 +18,8 @@ DEFAULT_CGROUP = "/lamina"
 class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
     """A mount, worked out. `source` is a host path; a volume is looked up by `name`.
 
+    An `image` (its ID) is mounted from a snapshot at `source`; `name` is what the request called it.
+
     `implied_slave` marks a propagation that nobody asked for, and that a source which cannot propagate goes without.
     A read-only bind covers what is mounted below it where the kernel can; `read_only_non_recursive` leaves that out,
     `read_only_force_recursive` insists on it.
@@ -27,6 +29,7 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
     destination: str
     source: str = ""
     name: str = ""
+    image: str = ""
     driver: str = ""
     mode: str = ""
     rw: bool = msgspec.field(name="RW", default=True)

@@ -88,8 +88,7 @@ class Volumes(resources.Volumes):
         driver_opts: Mapping[str, str] | None = None,
     ) -> Volume:
         if driver not in ("", "local"):
-            missing = f'Error looking up volume plugin {driver}: plugin "{driver}" not found'
-            raise NotFound(f"create {name or ''}: {missing}")
+            raise self.no_such_driver(name or "", driver)
         return self.create_promised("", name, labels or {}, driver_opts or {})
 
     def create_promised(
@@ -120,6 +119,11 @@ class Volumes(resources.Volumes):
             if container:
                 self._promised.setdefault(name, set()).add(container)
             return volume
+
+    @staticmethod
+    def no_such_driver(name: str, driver: str) -> NotFound:
+        """Return the error for a volume of a driver that is not here."""
+        return NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
 
     def promise(self, name: str, container: str) -> Volume:
         """Return the volume, which nobody removes before `settle`. Raise NotFound."""

@@ -174,7 +174,7 @@ def _host_config(record: Record) -> dict[str, Any]:
 
 def _mount(point: MountPoint) -> dict[str, Any]:
     shown: dict[str, Any] = {"Type": point.type}
-    if point.type == "volume":
+    if point.type in ("volume", "image"):
         shown["Name"] = point.name
     shown |= {"Source": point.source, "Destination": point.destination}
     if point.type == "volume":
