@@ -108,7 +108,7 @@ def test_tags_come_and_go(lamina: Cli) -> None:
     assert "nosuch" in lamina.fails("rmi", "nosuch", code=1)
     assert lamina("rmi", "-f", "nosuch", check=False).returncode == 0
     assert "lower" in lamina.fails("tag", "base", "UPPER", code=1)
-    assert "Invalid reference format 'x:y:z'" in lamina.fails("tag", "base", "x:y:z", code=1)
+    assert "invalid reference format: 'x:y:z'" in lamina.fails("tag", "base", "x:y:z", code=1)
 
 
 def test_an_image_in_use_stays(lamina: Cli) -> None:

@@ -62,7 +62,7 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"security_opt": ("label=type:t",)}, {}, "label=type:t cannot be applied"),
         ({"security_opt": ("systempaths=unconfined",)}, {}, "invalid --security-opt"),
         ({}, {"hostname": "h" * 65}, "too long"),
-        ({}, {"env": ("=x",)}, "it has no name"),
+        ({}, {"env": ("=x",)}, "invalid environment variable: =x"),
         ({"annotations": {"": "x"}}, {}, "empty string is not permitted as an annotation key"),
         ({}, {"stop_signal": "SIGNOTHING"}, "Invalid signal: SIGNOTHING"),
         ({}, {"healthcheck": Healthcheck(interval=5)}, "Interval in Healthcheck cannot be less than 1ms"),

@@ -90,7 +90,7 @@ def test_malformed_references_are_refused(text: str) -> None:
 def test_a_complaint_names_what_was_written_once() -> None:
     with pytest.raises(InvalidInput) as raised:
         Reference.parse("a:b:c")
-    assert raised.value.message.count("Invalid reference format") == 1
+    assert raised.value.message.count("invalid reference format") == 1
 
 
 def test_tags_and_digests_replace_each_other() -> None:

@@ -95,8 +95,9 @@ def check(host: HostConfig, config: Config) -> None:
     if len(os.fsencode(config.hostname)) > LONGEST_HOSTNAME:
         raise InvalidInput(f'hostname "{config.hostname}" is too long (maximum {LONGEST_HOSTNAME} bytes)')
     _check_addresses(host)
-    if any(not entry.partition("=")[0] for entry in config.env):
-        raise InvalidInput("invalid environment variable: it has no name", env=config.env)
+    for entry in config.env:
+        if not entry.partition("=")[0]:
+            raise InvalidInput(f"invalid environment variable: {entry}", env=entry)
     parse_signal(config.stop_signal)
     _check_health(config.healthcheck)
     ports.wanted(config, host)

@@ -120,10 +120,17 @@ class Creator:
 
     def _mount_rules(self, recursive_read_only: bool) -> MountRules:
         return MountRules(
-            lambda other: self._catalog.get(other).record.mounts,
+            self._mounts_of,
             str(self._catalog.root.parent),
             recursive_read_only=recursive_read_only,
         )
+
+    def _mounts_of(self, other: str) -> Sequence[MountPoint]:
+        """Return the mounts of a container that `--volumes-from` names. Raise InvalidInput for one that is not here."""
+        try:
+            return self._catalog.get(other).record.mounts
+        except NotFound as error:
+            raise InvalidInput(error.message, container=other) from error
 
     def _make_files(
         self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool

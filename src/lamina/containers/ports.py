@@ -14,7 +14,7 @@ def parse(port: str) -> tuple[int, str]:
     number, _, protocol = port.partition("/")
     protocol = protocol.lower() or "tcp"
     if not number.isdigit() or not 0 < int(number) < 65536 or protocol not in _PROTOCOLS:
-        raise InvalidInput(f"invalid port specification: {port!r}", port=port)
+        raise InvalidInput(f'invalid port specification: "{port}"', port=port)
     return int(number), protocol
 
 

@@ -83,7 +83,7 @@ def shared_members(raw: bytes, document: Document, media_type: str, algorithm: s
 
 def declared_type(document: Document, sent: str | None, allowed: frozenset[str], default: str, what: str) -> str:
     """Return the type that a document says it has, else `sent`, else `default`. Raise InvalidInput if two differ."""
-    if integer(document, "schemaVersion", what) != 2:
+    if integer(document, "schemaVersion", what) not in (0, 2):  # Go programs that do not set it write 0
         raise bad_field(what, "schemaVersion", "it must be 2")
     inside, outside = text(document, "mediaType", what), essence(sent or "")
     if outside not in allowed:

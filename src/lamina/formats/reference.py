@@ -77,7 +77,7 @@ class Reference:
             raise _invalid(text, None)
         domain, path = _split(parts["name"])
         if path.lower() != path:
-            raise _invalid(text, "repository names must be lower case")
+            raise _invalid(text, f"repository name ({path}) must be lowercase")
         digest = Digest.parse(parts["digest"]) if parts["digest"] else None
         try:
             return cls(domain, path, parts["tag"], digest)
@@ -142,4 +142,4 @@ def _split(name: str) -> tuple[str, str]:
 def _invalid(text: str, reason: str | None) -> InvalidInput:
     excerpt = text if len(text) <= 300 else text[:300] + "…"
     ending = f": {reason}" if reason else ""
-    return InvalidInput(f"Invalid reference format {excerpt!r}{ending}", reference=excerpt, reason=reason)
+    return InvalidInput(f"invalid reference format: {excerpt!r}{ending}", reference=excerpt, reason=reason)

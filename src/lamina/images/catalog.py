@@ -30,7 +30,8 @@ class ImageCatalog:
     def find(self, name: str) -> Digest:
         """Return the ID behind a tag, `name@digest`, full ID or unique prefix of one.
 
-        A tag comes before an ID that begins alike, as in Docker. Raise NotFound with `facts["reference"]`.
+        A tag comes before an ID that begins alike, as in Docker. Raise NotFound with `facts["reference"]`, and
+        InvalidInput for what cannot be a name.
         """
         with self.store.read() as tx:
             return find(tx, name)
@@ -135,6 +136,7 @@ def _by_reference(tx: ReadTransaction, reference: Reference) -> Digest | None:
 def _by_prefix(tx: ReadTransaction, name: str) -> Digest:
     match = _ID.fullmatch(name)
     if match is None:
+        Reference.parse(name)  # what cannot be a name is refused as such
         raise no_such_image(name)
     image_ids = [key for key, _ in tx.items(IMAGES, f"sha256:{match[1]}")]
     if len(image_ids) > 1:

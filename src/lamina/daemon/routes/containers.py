@@ -31,6 +31,9 @@ class CreateBody(msgspec.Struct, rename="pascal"):
     networking_config: dict[str, Any] | None = None
 
 
+_CONFIG_MEMBERS = {field.encode_name.lower() for field in msgspec.structs.fields(Config)}
+
+
 class ContainerRoutes:
     """The endpoints of containers, but for their streams and files."""
 
@@ -60,6 +63,8 @@ class ContainerRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         document = await call.json(dict[str, Any])
+        if not {name.lower() for name in document} & _CONFIG_MEMBERS:
+            raise InvalidInput("config cannot be empty in order to create a container")
         body = convert(document, CreateBody)
         networking = convert(body.networking_config or {}, NetworkingConfig)
         created = await call.run(
