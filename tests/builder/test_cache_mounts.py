@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +44,22 @@ def test_a_prune_leaves_what_is_in_use(caches: CacheMounts) -> None:
         assert path is not None
         assert len(caches.prune().digests) == 1
         assert path.exists()
+
+
+def test_a_prune_keeps_the_newest_that_fit(caches: CacheMounts) -> None:
+    for age, name in enumerate(("new", "old")):
+        with ExitStack() as closing:
+            path = take(caches, "shared", closing, name)
+            assert path is not None
+            (path / "data").write_bytes(bytes(1000))
+            os.utime(path, (1000 - age, 1000 - age))
+    assert len(caches.prune(2_000_000).digests) == 0
+    assert len(caches.prune(1500).digests) == 1
+    with ExitStack() as closing:
+        newest = take(caches, "shared", closing, "new")
+        assert newest is not None
+        assert (newest / "data").exists()
+    assert len(caches.prune().digests) == 1
 
 
 def test_sharing(caches: CacheMounts) -> None:

@@ -196,6 +196,53 @@ def test_a_build_that_is_no_tar_is_refused(http_: Http) -> None:
     assert http_("GET", "/images/x/json").status == 404
 
 
+def test_what_goes_wrong_in_a_load_is_told_in_the_stream(http_: Http) -> None:
+    """docker-py raises ImageLoadError for the line, and for nothing else."""
+    answer = http_("POST", "/images/load", b"this is no archive", {"Content-Type": "application/x-tar"})
+
+    assert answer.status == 200
+    (line,) = answer.lines
+    assert line["errorDetail"]["message"] == line["error"]
+    assert "in the middle of a header" in line["error"]
+
+
+def test_prunes_that_remove_nothing_answer_with_empty_lists(http_: Http) -> None:
+    assert http_("POST", "/volumes/prune").json == {"VolumesDeleted": [], "SpaceReclaimed": 0}
+    assert http_("POST", "/build/prune").json == {"CachesDeleted": [], "SpaceReclaimed": 0}
+    assert http_("POST", "/v1.47/build/prune?all=1&keep-storage=1000000").json["SpaceReclaimed"] == 0
+    assert http_("POST", "/build/prune?reserved-space=much").status == 400
+
+
+@pytest.mark.parametrize(
+    ("platform", "words"),
+    [
+        ("foo", '"foo": unknown operating system or architecture: invalid argument'),
+        ("a/b/c/d", '"a/b/c/d": cannot parse platform specifier: invalid argument'),
+    ],
+)
+def test_platforms_that_there_are_not(http_: Http, platform: str, words: str) -> None:
+    answer = http_("POST", f"/containers/create?platform={platform}", {"Image": "x"})
+
+    assert answer.status == 400
+    assert answer.message.startswith(words)
+
+
+@pytest.mark.parametrize("target", ["/images/{}/json", "/images/{}/history"])
+def test_a_name_that_cannot_be_one_is_refused(http_: Http, target: str) -> None:
+    digest = "sha256:" + "0" * 64
+    assert http_("GET", target.format(f"busybox:{digest}")).status == 400
+    assert http_("GET", target.format(digest)).status == 404
+    assert http_("POST", "/containers/create", {"Image": f"busybox:{digest}"}).status == 400
+    answer = http_("GET", target.format("UPPER"))
+    assert (answer.status, "repository name (library/UPPER) must be lowercase" in answer.message) == (400, True)
+
+
+def test_a_container_needs_a_config(http_: Http) -> None:
+    for body in ({}, {"HostConfig": {"Memory": 0}}, {"NetworkingConfig": None}):
+        answer = http_("POST", "/containers/create", body)
+        assert (answer.status, answer.message) == (400, "config cannot be empty in order to create a container")
+
+
 @pytest.mark.parametrize(
     ("query", "status"), [("version=2", 501), ("version=7", 400), ("buildargs=[", 400), ("memory=lots", 400)]
 )

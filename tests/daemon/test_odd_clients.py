@@ -133,10 +133,10 @@ def test_what_ps_does_not_take_gets_a_400(http_: Http, sleeper: str, arguments: 
 
 @pytest.mark.parametrize("place", ["%0A", "a%0Ab", "%00", "%ff", "%2e%2e", "%zz", "..%2f..%2fetc"])
 @pytest.mark.parametrize("kind", ["containers/{}/json", "images/{}/json", "volumes/{}", "networks/{}", "exec/{}/json"])
-def test_odd_names_in_paths_are_not_found(http_: Http, kind: str, place: str) -> None:
+def test_odd_names_in_paths_lead_nowhere(http_: Http, kind: str, place: str) -> None:
     answer = http_("GET", f"/v1.41/{kind.format(place)}")
 
-    assert answer.status == 404
+    assert answer.status == (400 if kind.startswith("images") else 404)
     assert answer.message
 
 
@@ -220,9 +220,8 @@ def test_bodies_are_what_they_are_whatever_their_encoding_is_said_to_be(http_: H
 
     assert http_("POST", "/volumes/create", b'{"Name": "v-encoded"}', headers).status == 201
     assert http_("DELETE", "/volumes/v-encoded").status == 204
-    assert (
-        http_("POST", "/images/load", b"no tar at all", headers | {"Content-Type": "application/x-tar"}).status == 400
-    )
+    (line,) = http_("POST", "/images/load", b"n" * 600, headers | {"Content-Type": "application/x-tar"}).lines
+    assert "not a tar archive" in line["error"]
 
 
 def test_an_archive_of_no_images_is_empty(http_: Http) -> None:

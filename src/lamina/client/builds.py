@@ -83,8 +83,15 @@ class Builds(images.Builds):
             raise CommandFailed("the build ended without an image", exit_code=1)
         return image
 
-    def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
-        query = {"filters": filters or None, "all": all}
+    def prune(
+        self,
+        filters: Filters | None = None,
+        *,
+        all: bool = False,
+        reserved: int = 0,
+        cancellation: Cancellation = NEVER,
+    ) -> Pruned:
+        query = {"filters": filters or None, "all": all, "reserved-space": reserved or None}
         return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
 
     def _context(

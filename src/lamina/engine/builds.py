@@ -106,11 +106,18 @@ class Builds(images.Builds):
         """Return the context in a tar, compressed or not. The caller closes it. Raise InvalidInput, Cancelled."""
         return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
 
-    def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
+    def prune(
+        self,
+        filters: Filters | None = None,
+        *,
+        all: bool = False,
+        reserved: int = 0,
+        cancellation: Cancellation = NEVER,
+    ) -> Pruned:
         cancellation.check()
-        content = self._rooms.store.collect(cache_bytes=0 if all else None)
-        caches = CacheMounts(self._mounts).prune()
-        if all:
+        content = self._rooms.store.collect(cache_bytes=reserved if all else None)
+        caches = CacheMounts(self._mounts).prune(reserved)
+        if all and not reserved:
             forget_sums(self._rooms.store)
         dropped = tuple(str(digest) for digest in (*content.digests, *caches.digests))
         return Pruned(dropped, content.bytes + caches.bytes)

@@ -56,7 +56,8 @@ class Platform:
         head = _SYSTEM_PART.fullmatch(parts[0])
         if head is None or len(parts) > 3 or not all(_PART.fullmatch(part) for part in parts[1:]):
             raise InvalidInput(
-                f"{specifier[:200]!r} is not a platform", advice="Write it as os/architecture, such as linux/arm64."
+                f'"{specifier[:200]}": cannot parse platform specifier: invalid argument',
+                advice="Write it as os/architecture, such as linux/arm64.",
             )
         version, features = unquote(head[2] or ""), tuple(unquote(f) for f in (head[3] or "").split("+") if f)
         if len(parts) > 1:
@@ -160,7 +161,7 @@ def _from_one_word(specifier: str, head: Platform) -> Platform:
     architecture, variant = _normal_architecture(specifier, "")
     if architecture in _ARCHITECTURES:
         return Platform(host.os, architecture, variant)
-    raise InvalidInput(f"{specifier!r}: unknown operating system or architecture")
+    raise InvalidInput(f'"{specifier}": unknown operating system or architecture: invalid argument')
 
 
 def _versions_agree(own: Platform, other: Platform) -> bool:

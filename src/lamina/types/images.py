@@ -233,11 +233,19 @@ class Builds(Protocol):
         Dockerfile, NotFound, Cancelled.
         """
 
-    def prune(self, filters: Filters | None = None, *, all: bool = False, cancellation: Cancellation = NEVER) -> Pruned:
+    def prune(
+        self,
+        filters: Filters | None = None,
+        *,
+        all: bool = False,
+        reserved: int = 0,
+        cancellation: Cancellation = NEVER,
+    ) -> Pruned:
         """Empty the build cache: cache mounts that are not in use, steps whose image is gone, unowned content.
 
         With `all` also what only saves work: the compressed forms of layers, and what is remembered of contexts. Steps
-        whose image is here stay: the images are the cache. An engine ignores `filters`. Raise Cancelled.
+        whose image is here stay: the images are the cache. Of cache mounts and of compressed layers `reserved` bytes
+        each are kept. An engine ignores `filters`. Raise Cancelled.
         """
 
 

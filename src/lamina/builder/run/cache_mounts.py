@@ -58,15 +58,25 @@ class CacheMounts:
         os.chown(path, *owner)
         path.chmod(mode)
 
-    def prune(self) -> Collected:
-        """Delete the caches that no step uses now; return the digests of their names, and the bytes of their files."""
+    def prune(self, reserved: int = 0) -> Collected:
+        """Delete the caches that no step uses now, the oldest first, until at most `reserved` bytes are left.
+
+        Return the digests of their names, and the bytes of their files.
+        """
         if not self.root.is_dir():
             return Collected()
         sweep_directory(self.root)
-        sizes = {Digest(DEFAULT, path.name): self._drop(path) for path in sorted(self.root.iterdir())}
+        caches = sorted(self.root.iterdir(), key=lambda path: path.lstat().st_mtime_ns)
+        left = sum(tree_bytes(path) for path in caches) if reserved else 0
+        gone: dict[Digest, int] = {}
+        for path in caches:
+            if reserved and left <= reserved:
+                break
+            if (size := self._drop(path)) is not None:
+                gone[Digest(DEFAULT, path.name)] = size
+                left -= size
         with suppress(OSError):  # some are in use
             self.root.rmdir()
-        gone = {digest: size for digest, size in sizes.items() if size is not None}
         return Collected(tuple(gone), sum(gone.values()))
 
     def _drop(self, path: Path) -> int | None:

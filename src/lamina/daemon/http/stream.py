@@ -188,11 +188,13 @@ async def progress_response(
     work: Callable[[Report, Cancellation], Any],
     *,
     done: Callable[[Any], Iterable[Message]] = lambda result: (),
+    always_ok: bool = False,
 ) -> web.StreamResponse:
     """Run `work` in a worker thread and answer with its messages as Docker's JSON lines.
 
     `work` gets a Report, and a token that is cancelled when the client goes away. `done` makes the last messages of the
-    result. An error before the first message becomes an error answer, a later one the last line.
+    result. An error before the first message becomes an error answer, a later one the last line. With
+    `always_ok` every error is a line.
     """
     pipe = Pipe(call, "application/json")
 
@@ -206,7 +208,7 @@ async def progress_response(
     try:
         await together(call, pipe, run)
     except Exception as error:
-        if not pipe.started:
+        if not (pipe.started or always_ok):
             raise
         await pipe.start()
         await pipe.response.write(dump(error_line(error)))

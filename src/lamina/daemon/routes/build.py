@@ -84,9 +84,15 @@ class BuildRoutes:
         return lambda token: self._builds.archive_context(cast(Readable, upload), dockerfile, cancellation=token)
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        """`all` takes what only saves work too. Steps go with their images, and with no other filter."""
-        pruned = await call.run_cancellable(self._builds.prune, all=call.flag("all"))
-        return reply({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
+        """`all` takes what only saves work too. Steps go with their images, and with no other filter.
+
+        `reserved-space`, which API versions before 1.48 call `keep-storage`, is kept, and so is what fits in
+        `max-used-space`. Both are in bytes.
+        """
+        names = ("keep-storage", "reserved-space", "max-used-space") if call.version >= (1, 48) else ("keep-storage",)
+        reserved = max(call.number(name) or 0 for name in names)
+        pruned = await call.run_cancellable(self._builds.prune, all=call.flag("all"), reserved=max(0, reserved))
+        return reply({"CachesDeleted": list(pruned.removed), "SpaceReclaimed": pruned.reclaimed})
 
     async def cancel(self, call: Call) -> web.StreamResponse:
         """Do nothing: a build ends when its client goes away, and the IDs are BuildKit's."""

@@ -205,7 +205,8 @@ class ImageRoutes:
                 archive = cast(IO[bytes], upload)
                 self._images.load(archive, platform=wanted, report=told, cancellation=cancellation)
 
-            return await progress_response(call, work)
+            # docker-py learns from the lines only what went wrong.
+            return await progress_response(call, work, always_ok=True)
 
 
 def named(repository: str, tag: str) -> Reference | None:

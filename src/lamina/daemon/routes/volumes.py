@@ -64,4 +64,4 @@ class VolumeRoutes:
         if call.version < (1, 42):  # since then prune takes only those that nobody named, unless all=true
             filters["all"] = ["true"]
         pruned = await call.run_cancellable(self._volumes.prune, filters)
-        return reply({"VolumesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
+        return reply({"VolumesDeleted": list(pruned.removed), "SpaceReclaimed": pruned.reclaimed})
