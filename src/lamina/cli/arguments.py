@@ -102,11 +102,19 @@ def _wants_value(word: str, options: dict[str, click.Option]) -> bool:
     return False
 
 
-def command(
+def local_command(
     example: str, *, passes_on: bool = False, name: str | None = None
 ) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a `Command` of a function."""
     return click.command(name, cls=Command, example=example, passes_on=passes_on)
+
+
+def command(
+    example: str, *, passes_on: bool = False, name: str | None = None
+) -> Callable[[Callable[..., Any]], Command]:
+    """Return a decorator that makes a `Command` of a function, whose first argument is the session."""
+    make = local_command(example, passes_on=passes_on, name=name)
+    return lambda function: make(click.pass_obj(function))
 
 
 def many(*names: str, help: str, **more: Any) -> Callable[[FC], FC]:

@@ -45,7 +45,6 @@ def write_archive(write: Callable[[IO[bytes]], None], output: str) -> None:
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=complete_images)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
 @click.option("--platform", default=None, help="Save only this platform")
-@click.pass_obj
 def save(session: Session, references: tuple[str, ...], output: str, platform: str | None) -> None:
     """Save images, with their names and layers, to a tar archive."""
     write_archive(lambda sink: session.client.images.save(references, sink, platform=platform or ""), output)
@@ -58,7 +57,6 @@ def save(session: Session, references: tuple[str, ...], output: str, platform: s
 @click.option("-i", "--input", "input_", default="", metavar="FILE", help="Read from a file, instead of stdin")
 @click.option("--platform", default=None, help="Load only this platform")
 @switch("-q", "--quiet", help="No progress")
-@click.pass_obj
 def load(session: Session, input_: str, platform: str | None, quiet: bool) -> None:
     """Load images from an archive that `save` wrote, compressed or not."""
     from lamina.cli.progress import Display
@@ -88,7 +86,6 @@ def load(session: Session, input_: str, platform: str | None, quiet: bool) -> No
 @many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")
 @click.option("-m", "--message", default="", help="Commit message")
 @click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform of the image")
-@click.pass_obj
 def import_(
     session: Session, source: str, reference: str, changes: tuple[str, ...], message: str, platform: str | None
 ) -> None:

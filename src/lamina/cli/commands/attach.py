@@ -26,7 +26,6 @@ sig_proxy_option = click.option("--sig-proxy/--no-sig-proxy", default=True, help
 @detach_keys_option
 @switch("--no-stdin", help="Do not attach stdin")
 @sig_proxy_option
-@click.pass_obj
 def attach(session: Session, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
     """Attach your terminal to a running container; its exit code becomes yours."""
     details = session.client.containers.get(container)
@@ -49,7 +48,6 @@ def attach(session: Session, container: str, detach_keys: str, no_stdin: bool, s
 @detach_keys_option
 @switch("-i", "--interactive", help="Attach stdin")
 @sig_proxy_option
-@click.pass_obj
 def start(
     session: Session, names: tuple[str, ...], attach_: bool, detach_keys: str, interactive: bool, sig_proxy: bool
 ) -> int:
@@ -107,7 +105,6 @@ def _attend(
 @click.option("-w", "--workdir", default="", metavar="DIR", help="Working directory inside the container")
 @click.argument("container", shell_complete=complete_running)
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG...]")
-@click.pass_obj
 def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **flags: Any) -> int:
     """Execute COMMAND in a running container; its exit code becomes yours."""
     tty, stdin, detach = flags["tty"], flags["interactive"], flags["detach"]

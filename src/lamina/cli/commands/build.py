@@ -67,7 +67,6 @@ PIECE = 1 << 20
     "shm_size",
     "ulimit",
 )
-@click.pass_obj
 def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
     from lamina.cli.credentials import all_credentials

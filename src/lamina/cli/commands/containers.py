@@ -140,7 +140,6 @@ DEFAULT = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show IDs")
 @switch("-s", "--size", help="Show file sizes")
-@click.pass_obj
 def ps(
     session: Session,
     all_: bool,
@@ -174,7 +173,6 @@ def ps(
 @click.option("-n", "--tail", default="all", metavar="N", help="Number of lines from the end")
 @switch("-t", "--timestamps", help="Show timestamps")
 @click.option("--until", default="", metavar="TIME", help="Up to a time")
-@click.pass_obj
 def logs(
     session: Session,
     container: str,
@@ -197,7 +195,6 @@ def logs(
 @command("lamina top app1 -o pid,etime,args", passes_on=True)
 @click.argument("container", shell_complete=complete_containers)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTIONS]")
-@click.pass_obj
 def top(session: Session, container: str, options: tuple[str, ...]) -> None:
     """Display the running processes of a container."""
     processes = session.client.containers.top(container, " ".join(options))
@@ -206,7 +203,6 @@ def top(session: Session, container: str, options: tuple[str, ...]) -> None:
 
 @command("lamina diff app1")
 @click.argument("container", shell_complete=complete_containers)
-@click.pass_obj
 def diff(session: Session, container: str) -> None:
     """Show which files of a container were added (A), changed (C) or deleted (D)."""
     changes = session.client.containers.changes(container)
@@ -219,7 +215,6 @@ def diff(session: Session, container: str) -> None:
 """)
 @click.argument("container", shell_complete=complete_containers)
 @click.argument("private", required=False, metavar="[PORT[/PROTOCOL]]")
-@click.pass_obj
 def port(session: Session, container: str, private: str | None) -> None:
     """List the published ports of a container."""
     ports = session.client.containers.get(container)["NetworkSettings"].get("Ports") or {}

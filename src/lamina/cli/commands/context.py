@@ -21,7 +21,6 @@ from lamina.errors import Conflict, InvalidInput
 @click.option("--description", default="", help="What it is for")
 @click.option("--docker", "endpoint", default="", metavar="host=…[,ca=…,cert=…,key=…]", help="The daemon's endpoint")
 @click.option("--from", "source", default="", metavar="CONTEXT", help="Take the endpoint of another context")
-@click.pass_obj
 def create(session: Session, name: str, description: str, endpoint: str, source: str) -> None:
     """Create a context."""
     store = ContextStore(session.settings.config.folder)
@@ -49,7 +48,6 @@ def _endpoint(text: str) -> tuple[str, Tls | None]:
 @command("lamina context ls")
 @format_option
 @switch("-q", "--quiet", help="Only show names")
-@click.pass_obj
 def ls(session: Session, format_: str, quiet: bool) -> None:
     """List contexts; the current one has a star."""
     current = session.settings.context
@@ -70,7 +68,6 @@ def ls(session: Session, format_: str, quiet: bool) -> None:
 
 @command("lamina context use build-box")
 @click.argument("name")
-@click.pass_obj
 def use(session: Session, name: str) -> None:
     """Make a context the current one."""
     config = session.settings.config
@@ -84,7 +81,6 @@ def use(session: Session, name: str) -> None:
 
 
 @command("lamina context show")
-@click.pass_obj
 def show(session: Session) -> None:
     """Print the name of the current context."""
     print(session.settings.context)
@@ -93,7 +89,6 @@ def show(session: Session) -> None:
 @command("lamina context rm build-box")
 @click.argument("names", nargs=-1, required=True, metavar="CONTEXT [CONTEXT...]")
 @switch("-f", "--force", help="Remove it although it is the current one")
-@click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Remove contexts."""
     config = session.settings.config
@@ -112,7 +107,6 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 @command("lamina context inspect build-box")
 @click.argument("names", nargs=-1, metavar="[CONTEXT...]")
 @click.option("-f", "--format", "format_", default="", metavar="TEMPLATE", help="Print with a template")
-@click.pass_obj
 def inspect(session: Session, names: tuple[str, ...], format_: str) -> None:
     """Display detailed information on contexts."""
     store = ContextStore(session.settings.config.folder)

@@ -42,7 +42,6 @@ from lamina.errors import InvalidInput, NotFound
 @switch("-a", "--archive", help="Keep owners")
 @switch("-L", "--follow-link", help="Follow a symbolic link in SOURCE")
 @switch("-q", "--quiet", help="Accepted for Docker's sake")
-@click.pass_obj
 def cp(session: Session, source: str, target: str, archive: bool, follow_link: bool, quiet: bool) -> None:
     """Copy files between a container and this machine. `-` stands for a tar on stdin or stdout."""
     from_container, from_path = split_argument(source)
@@ -128,7 +127,6 @@ def _local_entries(path: str, name: str, follow: bool) -> Iterator[Packed]:
 @command("lamina export -o rootfs.tar app1")
 @click.argument("container", shell_complete=complete_containers)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
-@click.pass_obj
 def export(session: Session, container: str, output: str) -> None:
     """Write a container's whole file system as a tar."""
     from lamina.cli.commands.archives import write_archive

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lamina.cli.arguments import command, many
+from lamina.cli.arguments import local_command, many
 from lamina.cli.key_values import mapping
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,7 +68,7 @@ def _settings(function: F) -> F:
     return function
 
 
-@command("lamina daemon --host unix:///run/lamina/lamina.sock")
+@local_command("lamina daemon --host unix:///run/lamina/lamina.sock")
 @many(
     "-H",
     "--host",

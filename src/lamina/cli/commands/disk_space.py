@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
-
 from lamina.cli.arguments import command, filters, format_option, many, switch
 from lamina.cli.session import Session
 from lamina.cli.table import Column, Row, print_rows, render_document, short_id
@@ -75,7 +73,6 @@ def _prune(session: Session, force: bool, warning: str, action: Callable[[Client
 @command("lamina container prune -f --filter until=24h", name="prune")
 @filter_option
 @force_option
-@click.pass_obj
 def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) -> None:
     """Remove all stopped containers."""
     conditions = filters(filter_)
@@ -85,7 +82,6 @@ def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) ->
 @command("lamina network prune -f", name="prune")
 @filter_option
 @force_option
-@click.pass_obj
 def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> None:
     """Remove all networks that no container uses."""
     conditions = filters(filter_)
@@ -97,7 +93,6 @@ def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> N
 @switch("-a", "--all", "all_", help="Remove unused named volumes too, not just anonymous ones")
 @filter_option
 @force_option
-@click.pass_obj
 def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
     """Remove local volumes that no container uses."""
     conditions = filters(filter_)
@@ -112,7 +107,6 @@ def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force:
 @switch("-a", "--all", "all_", help="Remove all images no container uses, not just dangling ones")
 @filter_option
 @force_option
-@click.pass_obj
 def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
     """Remove images that nothing uses."""
     conditions = {**filters(filter_), "dangling": ["false" if all_ else "true"]}
@@ -124,7 +118,6 @@ def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: 
 @switch("-a", "--all", "all_", help="Remove all unused build cache, not just dangling parts")
 @filter_option
 @force_option
-@click.pass_obj
 def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
     """Remove build cache."""
     conditions = filters(filter_)
@@ -137,7 +130,6 @@ def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: 
 @filter_option
 @force_option
 @switch("--volumes", help="Remove anonymous volumes too")
-@click.pass_obj
 def prune_system(session: Session, all_: bool, filter_: tuple[str, ...], force: bool, volumes: bool) -> None:
     """Remove stopped containers, unused networks, dangling images and unused build cache."""
     conditions = filters(filter_)
@@ -229,7 +221,6 @@ def _row(kind: str, items: Sequence[Document], active: int, size: int, reclaimab
 """)
 @format_option
 @switch("-v", "--verbose", help="Show every image, container and volume")
-@click.pass_obj
 def df(session: Session, format_: str, verbose: bool) -> None:
     """Show how much disk the engine uses, and how much a prune could free."""
     usage = session.client.disk_usage()

@@ -140,7 +140,6 @@ HISTORY_EXACT = ("ID", "CreatedAt", "CreatedBy", "Size", "Comment")
 @format_option
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show image IDs")
-@click.pass_obj
 def images(
     session: Session,
     reference: str | None,
@@ -172,7 +171,6 @@ def images(
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show image IDs")
 @click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
-@click.pass_obj
 def history(
     session: Session, image: str, format_: str, human: bool, no_trunc: bool, quiet: bool, platform: str | None
 ) -> None:
@@ -185,7 +183,6 @@ def history(
 @command("lamina tag my-app registry.example.com/team/my-app:1.0")
 @click.argument("source", metavar="SOURCE_IMAGE[:TAG]", shell_complete=complete_images)
 @click.argument("target", metavar="TARGET_IMAGE[:TAG]")
-@click.pass_obj
 def tag(session: Session, source: str, target: str) -> None:
     """Give the image SOURCE_IMAGE another name, TARGET_IMAGE."""
     session.client.images.tag(source, target)
@@ -199,7 +196,6 @@ def tag(session: Session, source: str, target: str) -> None:
 @switch("-f", "--force", help="Remove it although stopped containers use it or several names refer to it")
 @switch("--no-prune", help="Don't delete untagged parents")
 @click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
-@click.pass_obj
 def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bool, platform: str | None) -> int:
     """Remove names of images, and the images that no name refers to any more."""
 
@@ -221,7 +217,6 @@ def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bo
 @many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")
 @click.option("-m", "--message", default="", help="Commit message")
 @click.option("-p", "--pause/--no-pause", default=True, help="Pause the container meanwhile (default true)")
-@click.pass_obj
 def commit(
     session: Session,
     container: str,

@@ -108,7 +108,6 @@ def _print_template(documents: list[Mapping[str, Any]], form: str) -> None:
 @template_option
 @size_option
 @click.option("--type", "type_", default="", help="Kind of the object: container, image, network or volume")
-@click.pass_obj
 def inspect(session: Session, names: tuple[str, ...], format_: str, size: bool, type_: str) -> int:
     """Return low-level information on objects, as JSON."""
     if type_ and type_ not in GETTERS:
@@ -120,7 +119,6 @@ def inspect(session: Session, names: tuple[str, ...], format_: str, size: bool, 
 @names_argument
 @template_option
 @size_option
-@click.pass_obj
 def inspect_container(session: Session, names: tuple[str, ...], format_: str, size: bool) -> int:
     """Display detailed information on containers."""
     return _run(session, GETTERS["container"], names, format_, size)
@@ -130,7 +128,6 @@ def inspect_container(session: Session, names: tuple[str, ...], format_: str, si
 @names_argument
 @template_option
 @click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
-@click.pass_obj
 def inspect_image(session: Session, names: tuple[str, ...], format_: str, platform: str | None) -> int:
     """Display detailed information on images."""
     return _run(session, GETTERS["image"], names, format_)
@@ -140,7 +137,6 @@ def inspect_image(session: Session, names: tuple[str, ...], format_: str, platfo
 @names_argument
 @template_option
 @switch("-v", "--verbose", help="Tell more")
-@click.pass_obj
 def inspect_network(session: Session, names: tuple[str, ...], format_: str, verbose: bool) -> int:
     """Display detailed information on networks."""
     return _run(session, GETTERS["network"], names, format_)
@@ -149,7 +145,6 @@ def inspect_network(session: Session, names: tuple[str, ...], format_: str, verb
 @command("lamina volume inspect -f '{{.Mountpoint}}' data", name="inspect")
 @names_argument
 @template_option
-@click.pass_obj
 def inspect_volume(session: Session, names: tuple[str, ...], format_: str) -> int:
     """Display detailed information on volumes."""
     return _run(session, GETTERS["volume"], names, format_)

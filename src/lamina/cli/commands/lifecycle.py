@@ -22,7 +22,6 @@ signal_option = click.option("-s", "--signal", default=None, help="Signal to sen
 @containers_argument
 @signal_option
 @click.option("-t", "--timeout", "--time", type=int, default=None, metavar="SECONDS", help="Wait before killing")
-@click.pass_obj
 def stop(session: Session, names: tuple[str, ...], signal: str | None, timeout: int | None) -> int:
     """Stop running containers."""
     containers = session.client.containers
@@ -33,7 +32,6 @@ def stop(session: Session, names: tuple[str, ...], signal: str | None, timeout: 
 @containers_argument
 @signal_option
 @click.option("-t", "--timeout", "--time", type=int, default=None, metavar="SECONDS", help="Wait before killing")
-@click.pass_obj
 def restart(session: Session, names: tuple[str, ...], signal: str | None, timeout: int | None) -> int:
     """Restart containers."""
     containers = session.client.containers
@@ -43,7 +41,6 @@ def restart(session: Session, names: tuple[str, ...], signal: str | None, timeou
 @command("lamina kill -s HUP app1")
 @containers_argument
 @click.option("-s", "--signal", default="KILL", help="Signal to send (default KILL)")
-@click.pass_obj
 def kill(session: Session, names: tuple[str, ...], signal: str) -> int:
     """Send a signal to running containers."""
     return for_each_named(names, lambda name: session.client.containers.kill(name, signal))
@@ -51,7 +48,6 @@ def kill(session: Session, names: tuple[str, ...], signal: str) -> int:
 
 @command("lamina pause app1")
 @containers_argument
-@click.pass_obj
 def pause(session: Session, names: tuple[str, ...]) -> int:
     """Pause all processes of containers."""
     return for_each_named(names, session.client.containers.pause)
@@ -59,7 +55,6 @@ def pause(session: Session, names: tuple[str, ...]) -> int:
 
 @command("lamina unpause app1")
 @containers_argument
-@click.pass_obj
 def unpause(session: Session, names: tuple[str, ...]) -> int:
     """Let all processes of paused containers go on."""
     return for_each_named(names, session.client.containers.unpause)
@@ -68,7 +63,6 @@ def unpause(session: Session, names: tuple[str, ...]) -> int:
 @command("lamina rename app1 old-app1")
 @click.argument("container", shell_complete=complete_containers)
 @click.argument("new_name")
-@click.pass_obj
 def rename(session: Session, container: str, new_name: str) -> None:
     """Rename a container."""
     session.client.containers.rename(container, new_name)
@@ -76,7 +70,6 @@ def rename(session: Session, container: str, new_name: str) -> None:
 
 @command("lamina wait job")
 @containers_argument
-@click.pass_obj
 def wait(session: Session, names: tuple[str, ...]) -> int:
     """Block until containers stop, then print their exit codes."""
     return for_each(names, lambda name: print(session.client.containers.wait(name).exit_code, flush=True))
@@ -90,7 +83,6 @@ def wait(session: Session, names: tuple[str, ...]) -> int:
 @switch("-f", "--force", help="Kill it first where it runs; an unknown one is no error")
 @switch("-l", "--link", help="Remove the link of this name")
 @switch("-v", "--volumes", help="Remove its anonymous volumes too")
-@click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool, link: bool, volumes: bool) -> int:
     """Remove containers."""
     containers = session.client.containers
@@ -121,7 +113,6 @@ def rm(session: Session, names: tuple[str, ...], force: bool, link: bool, volume
     "pids_limit",
 )
 @text("--restart", metavar="POLICY", help="Restart policy: no, on-failure[:N], always or unless-stopped")
-@click.pass_obj
 def update(session: Session, /, names: tuple[str, ...], **flags: Any) -> int:
     """Change the limits or the restart policy of containers."""
     from lamina.api.containers import RestartPolicy, UpdateConfig

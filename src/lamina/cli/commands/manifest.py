@@ -58,7 +58,6 @@ def _look(reference: Reference, client: RegistryClient) -> Entry:
 @click.argument("manifests", metavar="MANIFEST [MANIFEST...]", nargs=-1, required=True)
 @switch("-a", "--amend", help="Change a list that is there already")
 @insecure_option
-@click.pass_obj
 def create(session: Session, manifest_list: str, manifests: tuple[str, ...], amend: bool, insecure: bool) -> None:
     """Begin a list of images, here, to be annotated and pushed."""
     target, names, drafts = _named(manifest_list), [_named(name) for name in manifests], _drafts(session)
@@ -79,7 +78,6 @@ def create(session: Session, manifest_list: str, manifests: tuple[str, ...], ame
 @many("--os-features", help="Features of the operating system that it needs")
 @click.option("--os-version", default="", help="Version of the operating system")
 @click.option("--variant", default="", help="Variant of the architecture")
-@click.pass_obj
 def annotate(
     session: Session,
     manifest_list: str,
@@ -119,7 +117,6 @@ def _entry(drafts: Drafts, target: Reference, name: Reference) -> Entry:
 @click.argument("names", metavar="[MANIFEST_LIST] MANIFEST", nargs=-1, required=True)
 @insecure_option
 @switch("-v", "--verbose", help="With platforms and references")
-@click.pass_obj
 def inspect(session: Session, names: tuple[str, ...], insecure: bool, verbose: bool) -> None:
     """Show a manifest or a list: one that is in the making here, else what the registry has."""
     if len(names) > 2:
@@ -168,7 +165,6 @@ def _show_list(entries: list[Entry], index: Index | None, verbose: bool) -> None
 @click.argument("manifest_list")
 @insecure_option
 @switch("-p", "--purge", help="Forget the list here afterwards")
-@click.pass_obj
 def push(session: Session, manifest_list: str, insecure: bool, purge: bool) -> None:
     """Send a list to its registry, with those of its images that are in other repositories."""
     from lamina.cli.progress import Display
@@ -194,7 +190,6 @@ def push(session: Session, manifest_list: str, insecure: bool, purge: bool) -> N
 
 @command("lamina manifest rm team/app:1")
 @click.argument("manifest_lists", metavar="MANIFEST_LIST [MANIFEST_LIST...]", nargs=-1, required=True)
-@click.pass_obj
 def rm(session: Session, manifest_lists: tuple[str, ...]) -> None:
     """Forget lists that are in the making here."""
     for name in manifest_lists:

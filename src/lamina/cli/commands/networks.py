@@ -58,7 +58,6 @@ NETWORK_DEFAULT = ("ID", "Name", "Driver", "Scope")
 @many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
 @click.option("--scope", default="", help="Scope of the network")
 @many("--subnet", "subnets", help="Subnet in CIDR form")
-@click.pass_obj
 def create(session: Session, /, name: str, **flags: Any) -> None:
     """Create a network."""
     from lamina.api.networks import Ipam, NetworkOptions
@@ -115,7 +114,6 @@ def _within(address: str, subnet: str) -> bool:
 @format_option
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show IDs")
-@click.pass_obj
 def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, quiet: bool) -> None:
     """List networks."""
     form = format_ or (session.settings.config.text("networksFormat") if not quiet else "")
@@ -126,7 +124,6 @@ def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool,
 @command("lamina network rm web")
 @click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]", shell_complete=complete_networks)
 @switch("-f", "--force", help="A network that does not exist is no error")
-@click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Remove networks."""
 
@@ -147,7 +144,6 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 @click.option("--ip6", default="", help="IPv6 address")
 @many("--link", "links", help="Link to another container")
 @many("--link-local-ip", "link_local_ips", help="Link-local addresses")
-@click.pass_obj
 def connect(session: Session, /, network: str, container: str, **flags: Any) -> None:
     """Connect a container to a network."""
     from lamina.api.containers import EndpointConfig, EndpointIpam
@@ -166,7 +162,6 @@ def connect(session: Session, /, network: str, container: str, **flags: Any) -> 
 @click.argument("network", shell_complete=complete_networks)
 @click.argument("container", shell_complete=complete_containers)
 @switch("-f", "--force", help="Disconnect it although it runs")
-@click.pass_obj
 def disconnect(session: Session, network: str, container: str, force: bool) -> None:
     """Disconnect a container from a network."""
     session.client.containers.disconnect(container, network, force=force)

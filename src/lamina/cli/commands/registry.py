@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamina.cli.arguments import FC, command, many, switch
+from lamina.cli.arguments import FC, command, local_command, many, switch
 from lamina.cli.session import Session
 from lamina.cli.table import ago, aligned, write_lines
 from lamina.credentials import CredentialFile
@@ -42,7 +42,7 @@ def _config(config_file: str, root: str, listen: str = "") -> Config:
     return replace(config, **{name: value for name, value in overrides.items() if value})
 
 
-@command("""
+@local_command("""
     lamina registry serve --root /srv/registry
     lamina registry serve --config registry.toml --listen 0.0.0.0:5000
 """)
@@ -56,7 +56,7 @@ def serve(config_file: str, root: str, listen: str) -> None:
     run(config, ready=lambda address: print(f"listening on {address}", file=sys.stderr, flush=True))
 
 
-@command("lamina registry gc --root /srv/registry --dry-run")
+@local_command("lamina registry gc --root /srv/registry --dry-run")
 @store_options
 @switch("--dry-run", help="Only tell what would go")
 @click.option("--grace", type=float, default=None, metavar="SECONDS", help="How long deleted content stays")
@@ -72,7 +72,7 @@ def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
     print(f"Total reclaim{'able' if dry_run else 'ed'} space: {human_size(swept.bytes)}")
 
 
-@command("""
+@local_command("""
     lamina registry ls --root /srv/registry
     lamina registry ls --root /srv/registry team/app
 """)
@@ -93,7 +93,7 @@ def ls(repository: str, config_file: str, root: str) -> None:
     write_lines(aligned([["REPOSITORY", "TAGS", "MANIFESTS", "SIZE"], *rows]))
 
 
-@command("lamina registry verify --root /srv/registry")
+@local_command("lamina registry verify --root /srv/registry")
 @store_options
 def verify(config_file: str, root: str) -> int:
     """Read everything in a registry's store and check it against its digest."""
@@ -109,7 +109,7 @@ def verify(config_file: str, root: str) -> int:
     return 1 if report.damaged else 0
 
 
-@command("""
+@local_command("""
     lamina registry retain --config registry.toml --dry-run
     lamina registry retain --config registry.toml
 """)
@@ -127,7 +127,7 @@ def retain(config_file: str, root: str, dry_run: bool) -> None:
     write_lines(aligned([["REPOSITORY", "TAGS", "DIGEST"], *rows]))
 
 
-@command("lamina registry undelete --root /srv/registry team/app sha256:c0ffee…")
+@local_command("lamina registry undelete --root /srv/registry team/app sha256:c0ffee…")
 @click.argument("repository")
 @click.argument("digest")
 @store_options
@@ -148,7 +148,6 @@ def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
 @click.argument("target")
 @many("--insecure", metavar="HOST", help="Registry to talk to without TLS or without checking it")
 @switch("--no-referrers", help="Leave out signatures and what else refers to the image")
-@click.pass_obj
 def copy(session: Session, source: str, target: str, insecure: tuple[str, ...], no_referrers: bool) -> None:
     """Copy an image with all its platforms between registries, without a daemon and without changing a byte."""
     from lamina.cli.progress import Display

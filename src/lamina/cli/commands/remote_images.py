@@ -43,7 +43,6 @@ def _report(quiet: bool) -> Report:
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
 @click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform, such as linux/arm64")
 @switch("-q", "--quiet", help="Only print the image's name")
-@click.pass_obj
 def pull(
     session: Session,
     reference: str,
@@ -77,7 +76,6 @@ def pull(
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
 @click.option("--platform", default=None, help="Upload only this platform")
 @switch("-q", "--quiet", help="Only print the image's name")
-@click.pass_obj
 def push(
     session: Session, reference: str, all_tags: bool, disable_content_trust: bool, platform: str | None, quiet: bool
 ) -> None:
@@ -105,7 +103,6 @@ def push(
 @click.option("-p", "--password", default="", help="Password; better through --password-stdin")
 @switch("--password-stdin", help="Take the password from stdin")
 @click.option("-u", "--username", default="", help="User name")
-@click.pass_obj
 def login(session: Session, server: str, password: str, password_stdin: bool, username: str) -> None:
     """Authenticate to a registry, and keep the credentials."""
     if password and password_stdin:
@@ -144,7 +141,6 @@ def _ask(username: str, password: str) -> tuple[str, str]:
 
 @command("lamina logout registry.example.com")
 @click.argument("server", required=False, default="", metavar="[SERVER]")
-@click.pass_obj
 def logout(session: Session, server: str) -> None:
     """Forget the credentials of a registry."""
     key = registry_key(server)
@@ -160,7 +156,6 @@ def logout(session: Session, server: str) -> None:
 @format_option
 @click.option("--limit", type=int, default=None, help="Most results")
 @switch("--no-trunc", help="Don't shorten")
-@click.pass_obj
 def search(
     session: Session, term: str, filter_: tuple[str, ...], format_: str, limit: int | None, no_trunc: bool
 ) -> None:

@@ -33,7 +33,6 @@ rest_argument = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, me
 @click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to the process (default true)")
 @image_argument
 @rest_argument
-@click.pass_obj
 def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: Any) -> int:
     """Create a container from IMAGE and run COMMAND in it.
 
@@ -58,7 +57,6 @@ def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: An
 @container_flags
 @image_argument
 @rest_argument
-@click.pass_obj
 def create(session: Session, /, image: str, arguments: tuple[str, ...], **flags: Any) -> None:
     """Create a container from IMAGE without starting it, and print its ID."""
     from lamina.cli.run.container_life import ENGINE_FAILED, create_container

@@ -86,7 +86,6 @@ CLEAR = "\x1b[H\x1b[J"
 @format_option
 @switch("--no-stream", help="Show the first result only")
 @switch("--no-trunc", help="Don't shorten")
-@click.pass_obj
 def stats(session: Session, names: tuple[str, ...], all_: bool, format_: str, no_stream: bool, no_trunc: bool) -> None:
     """Show a live stream of the resources that containers use."""
     from concurrent.futures import ThreadPoolExecutor

@@ -12,7 +12,15 @@ from typing import Any
 
 import click
 
-from lamina.cli.arguments import command, filter_option, filters, format_option, moment, short_format_option
+from lamina.cli.arguments import (
+    command,
+    filter_option,
+    filters,
+    format_option,
+    local_command,
+    moment,
+    short_format_option,
+)
 from lamina.cli.session import Session
 from lamina.cli.table import render_document, rfc3339_nano, write_lines
 from lamina.errors import LaminaError
@@ -145,7 +153,6 @@ def version_lines(client: Document, server: Document | None) -> Iterator[str]:
 
 @command("lamina info --format '{{.Driver}}'")
 @short_format_option
-@click.pass_obj
 def info(session: Session, format_: str) -> None:
     """Display information about the engine and its machine."""
     from lamina import __version__
@@ -163,7 +170,6 @@ def info(session: Session, format_: str) -> None:
 
 @command("lamina version --format '{{.Server.Version}}'")
 @short_format_option
-@click.pass_obj
 def version(session: Session, format_: str) -> None:
     """Show the version of the client and of the engine."""
     from lamina import __version__
@@ -199,7 +205,6 @@ def version(session: Session, format_: str) -> None:
 @format_option
 @click.option("--since", default="", metavar="TIME", help="From a time on: a date, or 10m for so long ago")
 @click.option("--until", default="", metavar="TIME", help="Up to a time")
-@click.pass_obj
 def events(session: Session, filter_: tuple[str, ...], format_: str, since: str, until: str) -> None:
     """Print what happens in the engine, as it happens."""
     stream = session.client.events(since=moment(since), until=moment(until), filters=filters(filter_))
@@ -217,7 +222,6 @@ def _line(event: Mapping[str, Any]) -> str:
 
 
 @command("ssh host lamina system dial-stdio", name="dial-stdio")
-@click.pass_obj
 def dial_stdio(session: Session) -> None:
     """Connect stdin and stdout with the daemon: the far end of an ssh:// host."""
     from lamina.client.dial import dial
@@ -243,7 +247,7 @@ def dial_stdio(session: Session) -> None:
                 write_all(1, data)
 
 
-@command("""
+@local_command("""
     eval "$(lamina completion bash)"
     lamina completion fish > ~/.config/fish/completions/lamina.fish
 """)

@@ -38,7 +38,6 @@ VOLUME_DEFAULT = ("Driver", "Name")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
 @click.option("--name", default="", hidden=True, help="The older way to give the name")
 @many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
-@click.pass_obj
 def create(
     session: Session, volume: str | None, driver: str, labels: tuple[str, ...], name: str, opts: tuple[str, ...]
 ) -> None:
@@ -55,7 +54,6 @@ def create(
 @filter_option
 @format_option
 @switch("-q", "--quiet", help="Only show names")
-@click.pass_obj
 def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) -> None:
     """List volumes."""
     form = format_ or (session.settings.config.text("volumesFormat") if not quiet else "")
@@ -66,7 +64,6 @@ def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) ->
 @command("lamina volume rm data")
 @click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]", shell_complete=complete_volumes)
 @switch("-f", "--force", help="A volume that does not exist is no error")
-@click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Remove volumes that no container uses."""
 
