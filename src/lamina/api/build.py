@@ -96,9 +96,9 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
         """
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(cls):
-            sent = query.get(_parameter(field.name), ())
-            if any(sent):
-                values[field.name] = _read(field, sent)
+            values_sent = query.get(_parameter(field.name), ())
+            if any(values_sent):
+                values[field.name] = _read(field, values_sent)
         return cls(**values)
 
 

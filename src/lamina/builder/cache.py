@@ -127,9 +127,9 @@ def _begins(image: ImageConfig, parent: ImageConfig) -> bool:
 def forget_lost(store: Store) -> int:
     """Drop the records whose image is gone, and all records of copies. Return how many steps were forgotten."""
     with store.transaction() as tx:
-        lost = [key for key, raw in tx.items(BUCKET) if tx.get(IMAGES, raw.decode()) is None]
-        for key in lost:
+        lost_keys = [key for key, raw in tx.items(BUCKET) if tx.get(IMAGES, raw.decode()) is None]
+        for key in lost_keys:
             tx.delete(BUCKET, key)
         for key, _ in tx.items(COPIES):
             tx.delete(COPIES, key)
-    return len(lost)
+    return len(lost_keys)

@@ -16,20 +16,21 @@ def facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
 
 def failed(file: Dockerfile, instruction: Instruction, problem: Problem, prefix: str = "") -> InvalidInput:
     """Return a rule that a step broke. The message begins with `prefix`, such as "COPY failed: "."""
-    found = facts(file, instruction)
-    return InvalidInput(f"{prefix}{problem.message}", advice=_advice(problem.advice, found), **found)
+    place = facts(file, instruction)
+    return InvalidInput(f"{prefix}{problem.message}", advice=_advice(problem.advice, place), **place)
 
 
 def placed(file: Dockerfile, instruction: Instruction, error: LaminaError, prefix: str = "") -> LaminaError:
     """Return the same error, knowing its line; its kind, message (behind `prefix`) and facts stay."""
-    found = {key: value for key, value in facts(file, instruction).items() if key not in error.facts}
-    told = "line" in error.facts or isinstance(error, CommandFailed)  # scripts read "The command … returned …" whole
-    advice = error.advice if told else _advice(error.advice, found)
-    return type(error)(f"{prefix}{error.message}", advice=advice, **error.facts, **found)
+    place = {key: value for key, value in facts(file, instruction).items() if key not in error.facts}
+    # Scripts read "The command … returned …" whole.
+    is_whole = "line" in error.facts or isinstance(error, CommandFailed)
+    advice = error.advice if is_whole else _advice(error.advice, place)
+    return type(error)(f"{prefix}{error.message}", advice=advice, **error.facts, **place)
 
 
-def _advice(advice: str | None, found: dict[str, object]) -> str | None:
-    if not found.get("excerpt"):
+def _advice(advice: str | None, place: dict[str, object]) -> str | None:
+    if not place.get("excerpt"):
         return advice
     lead = f"{advice} " if advice else ""
-    return f"{lead}Dockerfile line {found['line']}:\n{found['excerpt']}"
+    return f"{lead}Dockerfile line {place['line']}:\n{place['excerpt']}"

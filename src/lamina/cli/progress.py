@@ -76,5 +76,5 @@ class Display:
         if os.get_terminal_size(self._stream.fileno()).columns < NARROW:
             return sizes
         done = min(BAR, current * BAR // total)
-        shown = "=" * (done - 1) + ">" if done else ">"
-        return f"[{shown:<{BAR}}] {sizes}"
+        bar = "=" * (done - 1) + ">" if done else ">"
+        return f"[{bar:<{BAR}}] {sizes}"

@@ -47,8 +47,8 @@ class Builds(images.Builds):
         from lamina.api.build import BuildRequest
 
         request = request or BuildRequest()
-        sent = self._context(context, request)
-        image = self.send(sent, request, credentials=credentials or {}, report=report, cancellation=cancellation)
+        source = self._context(context, request)
+        image = self.send(source, request, credentials=credentials or {}, report=report, cancellation=cancellation)
         return BuildResult(Image(self._transport.json("GET", f"{image_path(image)}/json")))
 
     def send(
@@ -66,7 +66,7 @@ class Builds(images.Builds):
         """
         from msgspec.structs import replace
 
-        auths = {name: auth_of(name, known) for name, known in credentials.items()}
+        auths = {name: auth_of(name, login) for name, login in credentials.items()}
         headers = {**TAR, "X-Registry-Config": encode_auth(auths), **(context.headers if context else {})}
         if context:
             request = replace(request, dockerfile=context.dockerfile)

@@ -84,8 +84,8 @@ def walk(folder: str, patterns: tuple[Pattern, ...], replaced: set[str]) -> Iter
 
 
 def _walk(folder: str, prefix: str, matcher: IgnoreMatcher, parent: Verdict, replaced: set[str]) -> Iterator[Packed]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+    with os.scandir(folder) as items:
+        entries = sorted(items, key=lambda entry: entry.name)
     for entry in entries:
         name = prefix + entry.name
         verdict = matcher.match(name, parent)

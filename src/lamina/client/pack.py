@@ -63,16 +63,16 @@ def _entry(entry: Packed) -> Iterator[bytes]:
         yield _header(entry.name, 0o100644, 0, 0, len(entry.data), 0.0, "", 0, {})
         yield entry.data + bytes(-len(entry.data) % BLOCK)
         return
-    found = os.stat(entry.path, follow_symlinks=entry.follow)
-    kind = stat.S_IFMT(found.st_mode)
+    status = os.stat(entry.path, follow_symlinks=entry.follow)
+    kind = stat.S_IFMT(status.st_mode)
     if kind not in TYPES:
         return
-    uid, gid = entry.owner or (found.st_uid, found.st_gid)
-    size = found.st_size if kind == stat.S_IFREG else 0
+    uid, gid = entry.owner or (status.st_uid, status.st_gid)
+    size = status.st_size if kind == stat.S_IFREG else 0
     link = os.readlink(entry.path) if kind == stat.S_IFLNK else ""
     name = entry.name.rstrip("/") + "/" if kind == stat.S_IFDIR else entry.name
     more = _capability(entry.path) if kind == stat.S_IFREG else {}
-    yield _header(name, found.st_mode, uid, gid, size, found.st_mtime, link, found.st_rdev, more)
+    yield _header(name, status.st_mode, uid, gid, size, status.st_mtime, link, status.st_rdev, more)
     if size:
         yield from _content(entry.path, size)
 

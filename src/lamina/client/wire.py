@@ -179,8 +179,8 @@ class Reply:
         self._wire = wire
         chunked = headers.get("transfer-encoding", "").lower() == "chunked"
         length = headers.get("content-length")
-        known = int(length) if length is not None and length.isdecimal() else None
-        self._incoming = _Incoming(wire.source, known if has_body else 0, chunked and has_body, cancellation)
+        body_length = int(length) if length is not None and length.isdecimal() else None
+        self._incoming = _Incoming(wire.source, body_length if has_body else 0, chunked and has_body, cancellation)
         self.body = io.BufferedReader(self._incoming, PIECE)
 
     def read(self) -> bytes:

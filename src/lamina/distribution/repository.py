@@ -159,12 +159,12 @@ def _pages(transport: Transport, url: str, scopes: tuple[str, ...]) -> Iterator[
     Raise InvalidInput for a list that goes on at another place, or where it was before, TooLarge for one without end.
     """
     base, domain = transport.endpoint.base, transport.endpoint.domain
-    page, seen, size = base + url, set[str](), 0
+    page, visited, size = base + url, set[str](), 0
     while True:
-        seen.add(page)
+        visited.add(page)
         headers, raw = transport.document("GET", page, scopes)
         size += len(raw)
-        if size > MAX_LIST or len(seen) > MAX_PAGES:
+        if size > MAX_LIST or len(visited) > MAX_PAGES:
             raise TooLarge(f"{domain} gives a list without end")
         yield raw
         link = next_link(headers.get("Link"))
@@ -173,7 +173,7 @@ def _pages(transport: Transport, url: str, scopes: tuple[str, ...]) -> Iterator[
         page = transport.resolve(link, page)
         if not same_place(page, base):
             raise InvalidInput(f"{domain} continues a list at another place")
-        if page in seen:
+        if page in visited:
             raise InvalidInput(f"{domain} gives a list that goes round in a circle")
 
 

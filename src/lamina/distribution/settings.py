@@ -29,10 +29,10 @@ class Retry:
     longest: float = 60.0
     sleep: Callable[[Cancellation, float], object] = Cancellation.wait
 
-    def pause(self, cancellation: Cancellation, failures: int, asked: float | None = None) -> None:
+    def pause(self, cancellation: Cancellation, failures: int, retry_after: float | None = None) -> None:
         """Wait after the failure number `failures` (from 1). Raise Cancelled."""
         grown: float = min(self.first * 2 ** (failures - 1), self.longest)
-        self.sleep(cancellation, asked if asked is not None else grown * (0.75 + random.random() / 2))
+        self.sleep(cancellation, retry_after if retry_after is not None else grown * (0.75 + random.random() / 2))
         cancellation.check()
 
 

@@ -119,8 +119,8 @@ class TailReader(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         if size < 0:
             return self.readall()
-        there = self._tail.wait(self._position, self._restarts)
-        piece = self._tail.read_at(self._position, min(size, there - self._position))
+        available = self._tail.wait(self._position, self._restarts)
+        piece = self._tail.read_at(self._position, min(size, available - self._position))
         self._position += len(piece)
         self._passed(self._position)
         return piece

@@ -73,19 +73,19 @@ class Transport:
                 answer = self._authorized(method, full, tuple(sorted(set(scopes))), dict(headers or {}), body)
             except urllib3.exceptions.HTTPError as error:
                 self.cancellation.check()
-                problem, asked = connection_failure(full, error), None
+                problem, pause = connection_failure(full, error), None
                 again = not problem.facts.get("tls") and (self._met or failures < UNMET or not _unmade(error))
             else:
                 self._met = True
                 if answer.status in accept:
                     return answer
-                problem, asked = _as_error(method, full, answer), retry_after(answer.headers.get("Retry-After"))
+                problem, pause = _as_error(method, full, answer), retry_after(answer.headers.get("Retry-After"))
                 again = answer.status in TRANSIENT
             failures += 1
             patience = self.settings.retry
-            if not retry or not again or failures >= patience.attempts or (asked or 0) > patience.longest:
+            if not retry or not again or failures >= patience.attempts or (pause or 0) > patience.longest:
                 raise problem
-            patience.pause(self.cancellation, failures, asked)
+            patience.pause(self.cancellation, failures, pause)
 
     def document(
         self, method: str, url: str, scopes: Iterable[str] = (), *, headers: Mapping[str, str] | None = None
@@ -176,12 +176,12 @@ class Transport:
     ) -> Answer:
         for _ in range(MAX_REDIRECTS):
             ours = same_place(url, self.endpoint.base)
-            sent = {"User-Agent": self.settings.user_agent, "Accept-Encoding": "identity"} | headers
-            if not sent.get("Authorization"):
-                sent.pop("Authorization", None)
+            all_headers = {"User-Agent": self.settings.user_agent, "Accept-Encoding": "identity"} | headers
+            if not all_headers.get("Authorization"):
+                all_headers.pop("Authorization", None)
             if authorization and ours:
-                sent["Authorization"] = authorization.value
-            answer = send(self._pools, method, url, sent, body, sent_by="" if ours else self.endpoint.host)
+                all_headers["Authorization"] = authorization.value
+            answer = send(self._pools, method, url, all_headers, body, sent_by="" if ours else self.endpoint.host)
             location = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not location or method not in ("GET", "HEAD"):
                 return answer

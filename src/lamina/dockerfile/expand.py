@@ -272,10 +272,10 @@ def _trimmed(operator: str, pattern: str, value: str) -> str:
 
 
 def _chosen(name: str, operator: str, word: str, value: str | None, empty_is_unset: bool) -> str:
-    there = value is not None and not (empty_is_unset and value == "")
+    has_value = value is not None and not (empty_is_unset and value == "")
     if operator == "+":
-        return word if there else ""
-    if there:
+        return word if has_value else ""
+    if has_value:
         return value or ""
     if operator == "-":
         return word

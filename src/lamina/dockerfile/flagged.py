@@ -57,15 +57,15 @@ class Flags:
         return self.optional_bool(name) or False
 
 
-def parse_flags(flags: Iterable[str], known: Mapping[str, Kind]) -> Flags:
-    """Check flags against `known`. Raise Problem for an unknown or repeated flag, or a missing or bad value."""
+def parse_flags(flags: Iterable[str], kinds: Mapping[str, Kind]) -> Flags:
+    """Check flags against `kinds`. Raise Problem for an unknown or repeated flag, or a missing or bad value."""
     values: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
-        kind = known.get(name)
+        kind = kinds.get(name)
         if kind is None:
             raise Problem(
-                f"unknown flag: --{name}", did_you_mean(f"--{name}", [f"--{flag}" for flag in known]) or _listing(known)
+                f"unknown flag: --{name}", did_you_mean(f"--{name}", [f"--{flag}" for flag in kinds]) or _listing(kinds)
             )
         if name in values and kind is not Kind.TEXTS:
             raise Problem(f"duplicate flag specified: --{name}", "Give it once.")
@@ -77,8 +77,8 @@ def parse_flags(flags: Iterable[str], known: Mapping[str, Kind]) -> Flags:
     return Flags(values)
 
 
-def _listing(known: Mapping[str, Kind]) -> str:
-    return f"Known here: {', '.join('--' + name for name in sorted(known))}." if known else "It takes no flags."
+def _listing(kinds: Mapping[str, Kind]) -> str:
+    return f"Known here: {', '.join('--' + name for name in sorted(kinds))}." if kinds else "It takes no flags."
 
 
 def _boolean(name: str, value: str, has_value: bool) -> str:

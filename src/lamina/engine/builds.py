@@ -144,7 +144,7 @@ class Builds(images.Builds):
         name: str,
         platform: Platform | None,
         pull: bool,
-        known: Mapping[str, Credentials],
+        credentials_by_registry: Mapping[str, Credentials],
         report: Report,
         cancellation: Cancellation,
     ) -> Image:
@@ -153,7 +153,7 @@ class Builds(images.Builds):
         if here is not None and (platform is None or here.platform.matches(platform)):
             return here
         reference = Reference.parse(name).with_default_tag()
-        credentials = credentials_for(reference, known)
+        credentials = credentials_for(reference, credentials_by_registry)
         try:
             return self._registries.pull(
                 str(reference),

@@ -80,7 +80,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
     """Return what an engine is at this moment; `states` are those of all its containers. Opens the rooms that need
     root."""
     runtime, (version, commit), lacking = _runtime(rooms, settings)
-    found = controllers()
+    available = controllers()
     return Info(
         id=identity,
         version=__version__,
@@ -101,8 +101,8 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         insecure_registries=settings.insecure_registries,
         labels=settings.labels,
         pools=tuple(whole_pools(settings.networks.pools, identity)),
-        warnings=(*missing(found), *lacking),
-        controllers=found,
+        warnings=(*missing(available), *lacking),
+        controllers=available,
     )
 
 
@@ -141,10 +141,10 @@ def controllers() -> frozenset[str]:
     return frozenset(words[0] for line in lines if (words := line.split())[3] == "1")
 
 
-def missing(found: frozenset[str]) -> tuple[str, ...]:
+def missing(available: frozenset[str]) -> tuple[str, ...]:
     """Return warnings about limits that cannot be kept here, in Docker's words."""
-    wanted = {"memory": "memory limit", "cpu": "cpu cfs quota", "cpuset": "cpuset", "pids": "pids limit"}
-    return tuple(f"WARNING: No {what} support" for name, what in wanted.items() if name not in found)
+    limits_of = {"memory": "memory limit", "cpu": "cpu cfs quota", "cpuset": "cpuset", "pids": "pids limit"}
+    return tuple(f"WARNING: No {what} support" for name, what in limits_of.items() if name not in available)
 
 
 def _system() -> str:

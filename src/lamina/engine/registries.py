@@ -50,7 +50,7 @@ class Registries(images.Registries):
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
         name = Reference.parse(reference)
-        asked = Platform.parse(platform) if platform else None
+        wanted_platform = Platform.parse(platform) if platform else None
         with self._client(name, credentials, "pull", cancellation) as client:
             if all_tags:
                 _, tags = client.first(name, lambda repository: list(repository.tags()))
@@ -62,19 +62,19 @@ class Registries(images.Registries):
                 with self._store.lease(keep=True):
                     if all_platforms:
                         every = pull_all(name, self._store, report, client=client)
-                        pulled = _first_for(asked or Platform.host(), every)
+                        pulled = _first_for(wanted_platform or Platform.host(), every)
                     else:
-                        pulled = [pull_content(name, asked, self._store, report, client=client)]
+                        pulled = [pull_content(name, wanted_platform, self._store, report, client=client)]
                     images += self._enter(name, pulled, report)
             return images
 
-    def _enter(self, reference: Reference, found: Sequence[PulledImage], report: Report) -> list[Image]:
+    def _enter(self, reference: Reference, pulled_images: Sequence[PulledImage], report: Report) -> list[Image]:
         """Make images of what was pulled; the first one gets the name."""
         before = self._images.find(str(reference))
-        first, *others = found
+        first, *others = pulled_images
         named = [(first, _names(reference, first))]
-        named += [(one, [_by_digest(reference, one.manifest.digest)]) for one in others]
-        images = [self._images.create(one.config, manifest=one.manifest, references=names) for one, names in named]
+        named += [(pulled, [_by_digest(reference, pulled.manifest.digest)]) for pulled in others]
+        images = [self._images.create(item.config, manifest=item.manifest, references=names) for item, names in named]
         image = images[0]
         fresh = before is None or before.id != image.id
         report(
@@ -93,9 +93,9 @@ class Registries(images.Registries):
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> None:
-        asked = Reference.parse(reference)
-        names = self._tags_of(asked) if all_tags else [asked.with_default_tag()]
-        with self._client(asked, credentials, "push", cancellation) as client:
+        name_to_push = Reference.parse(reference)
+        names = self._tags_of(name_to_push) if all_tags else [name_to_push.with_default_tag()]
+        with self._client(name_to_push, credentials, "push", cancellation) as client:
             for name in names:
                 image = self._images.get(str(name))
                 check_platform(image, platform)
@@ -171,10 +171,10 @@ class Registries(images.Registries):
 
         A registry that cannot be reached is told with what it was to do.
         """
-        wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
+        own_registry = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
         try:
             with RegistryClient(
-                self._settings, lambda key: credentials if key == wanted else None, cancellation
+                self._settings, lambda key: credentials if key == own_registry else None, cancellation
             ) as client:
                 yield client
         except Unavailable as error:
@@ -193,16 +193,16 @@ def _key(server: str) -> str:
     return key
 
 
-def credentials_for(reference: Reference, known: Mapping[str, Credentials]) -> Credentials | None:
+def credentials_for(reference: Reference, credentials: Mapping[str, Credentials]) -> Credentials | None:
     """Return those of the reference's registry, among several by registry as `X-Registry-Config` names them."""
-    wanted = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
-    return next((found for name, found in known.items() if registry_key(name) == wanted), None)
+    registry = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
+    return next((login for name, login in credentials.items() if registry_key(name) == registry), None)
 
 
-def _first_for(platform: Platform, found: Sequence[PulledImage]) -> list[PulledImage]:
+def _first_for(platform: Platform, pulled_images: Sequence[PulledImage]) -> list[PulledImage]:
     """Return the one that suits `platform` best, then the others in their order."""
-    position = choose(platform, [one.config.platform for one in found]) or 0
-    return [found[position], *found[:position], *found[position + 1 :]]
+    position = choose(platform, [pulled.config.platform for pulled in pulled_images]) or 0
+    return [pulled_images[position], *pulled_images[:position], *pulled_images[position + 1 :]]
 
 
 def _names(reference: Reference, pulled: PulledImage) -> list[Reference]:

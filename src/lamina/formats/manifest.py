@@ -81,11 +81,11 @@ def shared_members(raw: bytes, document: Document, media_type: str, algorithm: s
     }
 
 
-def declared_type(document: Document, sent: str | None, allowed: frozenset[str], default: str, what: str) -> str:
-    """Return the type that a document says it has, else `sent`, else `default`. Raise InvalidInput if two differ."""
+def declared_type(document: Document, header: str | None, allowed: frozenset[str], default: str, what: str) -> str:
+    """Return the type that a document says it has, else `header`, else `default`. Raise InvalidInput if two differ."""
     if integer(document, "schemaVersion", what) not in (0, 2):  # Go programs that do not set it write 0
         raise bad_field(what, "schemaVersion", "it must be 2")
-    inside, outside = text(document, "mediaType", what), essence(sent or "")
+    inside, outside = text(document, "mediaType", what), essence(header or "")
     if outside not in allowed:
         outside = ""
     if inside and inside not in allowed:
@@ -165,8 +165,8 @@ class Index(Envelope):
         entries = self.images
         position = choose(platform, [entry.platform for entry in entries])
         if position is None:
-            there = ", ".join(sorted({str(entry.platform) for entry in entries})) or "nothing"
-            raise NotFound(f"No image for platform {platform} in the index", advice=f"It has {there}.")
+            platforms = ", ".join(sorted({str(entry.platform) for entry in entries})) or "nothing"
+            raise NotFound(f"No image for platform {platform} in the index", advice=f"It has {platforms}.")
         return entries[position]
 
 

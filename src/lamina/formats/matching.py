@@ -114,10 +114,10 @@ def labels_match(labels: Mapping[str, str], filters: Filters) -> bool:
     )
 
 
-def check_names(filters: Filters, known: Collection[str]) -> None:
-    """Raise InvalidInput for a filter that is not in `known`."""
+def check_names(filters: Filters, names: Collection[str]) -> None:
+    """Raise InvalidInput for a filter that is not in `names`."""
     for name in filters:
-        if name not in known:
+        if name not in names:
             raise InvalidInput(f"invalid filter '{name}'")
 
 

@@ -64,10 +64,10 @@ class ImageCatalog:
     def drop_broken(self) -> tuple[Digest, ...]:
         """Forget images whose content a power cut took. Return their IDs."""
         with self.store.transaction() as tx:
-            gone = [Digest.parse(o.removeprefix("image:")) for o in tx.broken_owners() if o.startswith("image:")]
-            for image_id in gone:
+            broken_ids = [Digest.parse(o.removeprefix("image:")) for o in tx.broken_owners() if o.startswith("image:")]
+            for image_id in broken_ids:
                 delete_record(tx, image_id)
-        return tuple(gone)
+        return tuple(broken_ids)
 
     def _value(self, image_id: Digest, record: ImageRecord) -> Image | None:
         """Return the image of a record; None when it was removed since the view of it was taken, and its config with

@@ -59,7 +59,7 @@ def create(catalog: ImageCatalog, images: Sequence[NewImage]) -> Created:
         if b"\\u0000" in image.config.raw:  # JSON has no other way to write it
             refuse_nul(image.config.document.get("config"), "image config", "config")
     blobs = catalog.store.blobs
-    taken: dict[str, Digest] = {}
+    old_ids: dict[str, Digest] = {}
     with catalog.store.lease():
         for image in images:
             catalog.remember(image.config)
@@ -69,9 +69,9 @@ def create(catalog: ImageCatalog, images: Sequence[NewImage]) -> Created:
         together = {image.config.digest for image in images}
         with catalog.store.transaction() as tx:
             for image in images:
-                taken.update(_create(catalog, tx, image, together))
+                old_ids.update(_create(catalog, tx, image, together))
             created = tuple(catalog.load(tx, image.config.digest) for image in images)
-    return Created(created, taken)
+    return Created(created, old_ids)
 
 
 def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: set[Digest]) -> dict[str, Digest]:

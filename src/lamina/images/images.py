@@ -132,8 +132,8 @@ class Images(images.Images):
     def list(
         self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False
     ) -> list[ListedImage]:
-        wanted = ImageFilters.parse(filters or {}, LIST_FILTERS)
-        return listing.list_images(self.catalog, self.users, wanted, all_images=all, shared_size=shared_size)
+        parsed = ImageFilters.parse(filters or {}, LIST_FILTERS)
+        return listing.list_images(self.catalog, self.users, parsed, all_images=all, shared_size=shared_size)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         parsed = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
@@ -192,8 +192,8 @@ class Images(images.Images):
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Sequence[Image]:
-        wanted = Platform.parse(platform) if platform else None
-        images = [item.image for item in load(self.catalog, CheckedReader(source, cancellation), wanted, report)]
+        chosen = Platform.parse(platform) if platform else None
+        images = [item.image for item in load(self.catalog, CheckedReader(source, cancellation), chosen, report)]
         for image in images:
             self.publish("load", image, str(image.id))
         return images

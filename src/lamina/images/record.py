@@ -44,8 +44,8 @@ def read_record(tx: ReadTransaction, image_id: Digest) -> ImageRecord | None:
 def write_record(tx: Transaction, image_id: Digest, record: ImageRecord) -> None:
     """Write an image's record and the two buckets that follow from it."""
     before = read_record(tx, image_id)
-    for gone in set(before.references if before else ()) - set(record.references):
-        tx.delete(REFERENCES, gone)
+    for removed_name in set(before.references if before else ()) - set(record.references):
+        tx.delete(REFERENCES, removed_name)
     for name in record.references:
         tx.put(REFERENCES, name, str(image_id).encode())
     if before and before.parent and before.parent != record.parent:
@@ -98,25 +98,25 @@ def add_names(tx: Transaction, image_id: Digest, references: Iterable[Reference]
 
     Raise NotFound when there is no such image.
     """
-    taken: dict[str, Digest] = {}
+    old_ids: dict[str, Digest] = {}
     names = [str(reference) for reference in references]
     for name in names:
         holder = tx.get(REFERENCES, name)
         if holder is not None and (old := Digest.parse(holder.decode())) != image_id:
             remove_names(tx, old, [name])
-            taken[name] = old
+            old_ids[name] = old
     record = read_record(tx, image_id)
     if record is None:
         raise NotFound(f"No such image: {image_id}", reference=str(image_id))
     together = tuple(sorted({*record.references, *names}))
     write_record(tx, image_id, msgspec.structs.replace(record, references=together, tagged=now()))
-    return taken
+    return old_ids
 
 
 def remove_names(tx: Transaction, image_id: Digest, names: Iterable[str]) -> None:
     """Take canonical names away from an image that stays."""
     record = read_record(tx, image_id)
     if record is not None:
-        gone = set(names)
-        remaining = tuple(name for name in record.references if name not in gone)
+        removed_names = set(names)
+        remaining = tuple(name for name in record.references if name not in removed_names)
         write_record(tx, image_id, msgspec.structs.replace(record, references=remaining))

@@ -128,10 +128,10 @@ class _Work:
         report = list(self._done)
         for position, diff_ids, sizes in reversed(self._layers):
             chains = chain_ids(diff_ids)
-            gone = [n for n, diff_id in enumerate(diff_ids) if diff_id in dropped]
+            positions = [n for n, diff_id in enumerate(diff_ids) if diff_id in dropped]
             dropped -= set(diff_ids)
             report[position:position] = [
-                Deleted(Digest.parse(chains[n]), is_image=False, reclaimed=sizes[n]) for n in reversed(gone)
+                Deleted(Digest.parse(chains[n]), is_image=False, reclaimed=sizes[n]) for n in reversed(positions)
             ]
         return report
 

@@ -157,13 +157,13 @@ def _open(name: str, parent: int) -> int:
 
 def _open_live(name: str, parent: int) -> int:
     """Open a regular file; raise OSError(ELOOP) for others, as opening a device may have an effect."""
-    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        if not stat.S_ISREG(os.fstat(held).st_mode):
+        if not stat.S_ISREG(os.fstat(place).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
-        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        os.close(held)
+        os.close(place)
 
 
 def _pieces(file: int, status: os.stat_result) -> tuple[tuple[int, int], ...] | None:

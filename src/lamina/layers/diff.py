@@ -61,8 +61,8 @@ def write_tree_diff(root: int, lower: Tree, builder: LayerBuilder, *, latest_ns:
         for change in tree_changes(root, lower):
             if change.kind == "D":
                 builder.whiteout(change.path)
-            elif (found := directories.find(change.path)) is not None and not capture.add(found):
-                _hide(builder, lower, found.path)
+            elif (file := directories.find(change.path)) is not None and not capture.add(file):
+                _hide(builder, lower, file.path)
 
 
 OPAQUE_MARKS = ("trusted.overlay.opaque", "user.overlay.opaque")
@@ -129,20 +129,20 @@ class _Comparison:
         todo = self._level("", hidden=not self._overlay)
         while todo:
             path, below = todo.pop()
-            found = self._directories.find(path)
-            if found is None or (self._overlay and is_whiteout(found.status)):
-                if below is not None or found is not None:
+            file = self._directories.find(path)
+            if file is None or (self._overlay and is_whiteout(file.status)):
+                if below is not None or file is not None:
                     yield Change("D", path)
                 continue
             if below is None:
                 yield Change("A", path)
-            elif not self._same(found, below):
+            elif not self._same(file, below):
                 yield Change("C", path)
-            elif found.is_directory:
+            elif file.is_directory:
                 yield _Unchanged(path)
-            if found.is_directory:
+            if file.is_directory:
                 merged = below is not None and below.is_directory
-                todo.extend(self._level(path, hidden=merged and (not self._overlay or is_opaque(found)), below=merged))
+                todo.extend(self._level(path, hidden=merged and (not self._overlay or is_opaque(file)), below=merged))
 
     def _level(self, path: str, *, hidden: bool, below: bool = True) -> list[tuple[str, Node | None]]:
         """Return the names in a directory in reverse order, with those only `below` when the directory is `hidden`."""
@@ -153,12 +153,12 @@ class _Comparison:
         prefix = path + "/" if path else ""
         return [(prefix + name, level[name]) for name in sorted(level, key=os.fsencode, reverse=True)]
 
-    def _same(self, found: Found, below: Node) -> bool:
-        if below.implied and found.is_directory:
+    def _same(self, file: Found, below: Node) -> bool:
+        if below.implied and file.is_directory:
             return True
-        if not _same_status(found, below):
+        if not _same_status(file, below):
             return False
-        xattrs = read_xattrs(f"/proc/self/fd/{found.parent}/{found.name}")
+        xattrs = read_xattrs(f"/proc/self/fd/{file.parent}/{file.name}")
         if self._overlay:
             xattrs = own_xattrs(xattrs)
         return xattrs == dict(below.entry.xattrs)

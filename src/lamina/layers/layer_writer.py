@@ -119,9 +119,9 @@ def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | 
 class _Copying:
     """A stream whose bytes go to a file as they are read."""
 
-    def __init__(self, stream: Readable, kept: HashedFile) -> None:
+    def __init__(self, stream: Readable, copy: HashedFile) -> None:
         self._stream = stream
-        self._kept = kept
+        self._kept = copy
 
     def read(self, size: int, /) -> bytes:
         data = self._stream.read(size)

@@ -39,7 +39,7 @@ class UnionTree:
             if directory.is_directory:
                 for node in self._layers[layer].children(directory.entry.path):
                     merged.setdefault(node.entry.name, []).append((layer, node))
-        nodes = [self._shown(kept) for stacked in merged.values() if (kept := _visible(stacked))]
+        nodes = [self._shown(visible) for stacked in merged.values() if (visible := _visible(stacked))]
         yield from sorted(nodes, key=name_key)
 
     def read(self, node: Node) -> Content:

@@ -175,10 +175,10 @@ class _Unpacking:
 
     def _relink(self, entry: Entry) -> None:
         """Put a hard link where something is, which may be the very file or a directory that holds it."""
-        directory, target, there = self._link_target(entry)
+        directory, target, status = self._link_target(entry)
         parent = self._parents.open(entry.parent)
         here = _lstat(parent, entry.name)
-        if here is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+        if here is not None and (status.st_dev, status.st_ino) == (here.st_dev, here.st_ino):
             return
         meanwhile = f".lamina-{secrets.token_hex(8)}"
         os.link(target, meanwhile, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)

@@ -54,8 +54,8 @@ class App:
         finally:
             metrics.in_flight -= 1
         seconds = time.perf_counter() - began
-        sent = answer.content_length or 0
-        metrics.count(note.operation, _known(request.method), answer.status, seconds, request.content.total_bytes, sent)
+        received, sent = request.content.total_bytes, answer.content_length or 0
+        metrics.count(note.operation, _known(request.method), answer.status, seconds, received, sent)
         if self._registry.log is not ignore:
             self._registry.log(_record(request, note, answer, seconds))
         return answer

@@ -34,9 +34,9 @@ async def collect(
         swept.manifests += count
     while count := await database.exclusive(garbage.purge_links, before):
         swept.links += count
-    while lost := await database.exclusive(garbage.purge_blobs, before, now):
-        swept.blobs += len(lost)
-        swept.bytes += sum(blob.size for blob in lost)
+    while deleted := await database.exclusive(garbage.purge_blobs, before, now):
+        swept.blobs += len(deleted)
+        swept.bytes += sum(blob.size for blob in deleted)
     await database.exclusive(garbage.purge_empty_repositories)
     await _empty_trash(registry)
     swept.uploads = await registry.storage.expire(now - registry.config.upload_seconds)
@@ -80,9 +80,9 @@ async def _drop_orphans(registry: Registry, before: float) -> int:
     """Remove content that no commit ever named: a crash came between. It is asked twice: commits go on meanwhile."""
     suspects = await registry.storage.orphans(await _known(registry), before)
     referred = await _known(registry) if suspects else set()
-    lost = [name for name in suspects if name not in referred]
-    await registry.storage.remove(lost)
-    return len(lost)
+    orphans = [name for name in suspects if name not in referred]
+    await registry.storage.remove(orphans)
+    return len(orphans)
 
 
 async def _known(registry: Registry) -> set[str]:

@@ -121,8 +121,8 @@ class ProxyCache:
 
 async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
     position = 0
-    while (there := await asyncio.to_thread(spool.wait, position)) > position:
-        piece = await asyncio.to_thread(spool.read_at, position, min(there - position, 1 << 20))
+    while (available := await asyncio.to_thread(spool.wait, position)) > position:
+        piece = await asyncio.to_thread(spool.read_at, position, min(available - position, 1 << 20))
         position += len(piece)
         yield piece
     if spool.finished() is None:

@@ -43,15 +43,15 @@ def open_driver(root: Path, name: str | None = None) -> Driver:
     for candidate in ("erofs", "overlay") if name is None else (name,):
         why_not = why_unusable(root, candidate)
         if why_not is None:
-            return _make(root, candidate, _reason(candidate, refused, asked=name is not None))
+            return _make(root, candidate, _reason(candidate, refused, chosen=name is not None))
         refused.append(f"{candidate} does not work here ({why_not})")
     if name is not None:
         raise Unsupported(f"the storage driver {refused[0]}", advice="Leave the choice to lamina, or take copy")
     return _make(root, "copy", "; ".join(refused))
 
 
-def _reason(name: str, refused: list[str], *, asked: bool) -> str:
-    if asked:
+def _reason(name: str, refused: list[str], *, chosen: bool) -> str:
+    if chosen:
         return "it was asked for"
     if refused:
         return "; ".join(refused)

@@ -101,10 +101,11 @@ class UnpackedLayers:
                 boot.unlink()
 
     def collect(self, used: Callable[[], set[str]]) -> int:
-        lost = [entry for entry in self._root.iterdir() if not entry.name.startswith(".") and self._is_lost(entry)]
-        names = used() if lost else set()
+        entries = [entry for entry in self._root.iterdir() if not entry.name.startswith(".")]
+        lost_entries = [entry for entry in entries if self._is_lost(entry)]
+        names = used() if lost_entries else set()
         freed = 0
-        for entry in lost:
+        for entry in lost_entries:
             with self._locks.hold(entry.name), contextlib.suppress(FileNotFoundError):
                 if entry.name not in names and self._is_lost(entry):
                     size = tree_bytes(entry / _FILES)
@@ -126,7 +127,7 @@ class UnpackedLayers:
 def tree_bytes(root: Path) -> int:
     """Return bytes of the files below `root`, each counted once, as `docker ps --size` counts; what vanishes is left
     out."""
-    seen: set[tuple[int, int]] = set()
+    counted: set[tuple[int, int]] = set()
     total = 0
     todo = [os.fspath(root)]
     while todo:
@@ -137,7 +138,7 @@ def tree_bytes(root: Path) -> int:
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
-                    if (status.st_dev, status.st_ino) not in seen:
-                        seen.add((status.st_dev, status.st_ino))
+                    if (status.st_dev, status.st_ino) not in counted:
+                        counted.add((status.st_dev, status.st_ino))
                         total += status.st_size
     return total

@@ -125,14 +125,14 @@ def recover(content: ContentTable, boot: str) -> tuple[Digest, ...]:
     for leftover in present - expected:
         leftover.unlink()
     rebooted = not boot or last is None or last[0] != boot
-    lost = [row for row, synced in rows if not _intact(content, row, present, check=rebooted and not synced)]
+    lost_rows = [row for row, synced in rows if not _intact(content, row, present, check=rebooted and not synced)]
 
     def change(connection: sqlite3.Connection, leased: set[str]) -> list[Row]:
         connection.execute("INSERT OR REPLACE INTO setting VALUES ('boot', ?)", (boot,))
-        return lost
+        return lost_rows
 
     content.commit(change)
-    return tuple(Digest.parse(row.digest) for row in lost)
+    return tuple(Digest.parse(row.digest) for row in lost_rows)
 
 
 def _intact(content: ContentTable, row: Row, present: set[Path], *, check: bool) -> bool:

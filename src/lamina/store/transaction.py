@@ -151,8 +151,8 @@ def _owners_of_broken_stacks(connection: sqlite3.Connection) -> set[str]:
 def _make(connection: sqlite3.Connection, chains: Sequence[str], layers: Sequence[Digest]) -> None:
     """Write the rows that are missing: from the top down to the first stack that is there, for all below it are too."""
     missing = len(chains)
-    there = "SELECT 1 FROM stack WHERE chain = ?"
-    while missing and connection.execute(there, (chains[missing - 1],)).fetchone() is None:
+    exists = "SELECT 1 FROM stack WHERE chain = ?"
+    while missing and connection.execute(exists, (chains[missing - 1],)).fetchone() is None:
         missing -= 1
     for number in range(missing, len(chains)):
         layer = str(layers[number])

@@ -211,9 +211,9 @@ class Volumes(resources.Volumes):
                 change.delete(_BUCKET, name)
             del self._volumes[name]
             _unmount(self._root / name / "_data")
-            gone = self._root / f".gone-{secrets.token_hex(8)}"  # so that a new one of this name may come at once
-            (self._root / name).rename(gone)
-        shutil.rmtree(gone)
+            renamed = self._root / f".gone-{secrets.token_hex(8)}"  # so that a new one of this name may come at once
+            (self._root / name).rename(renamed)
+        shutil.rmtree(renamed)
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:

@@ -134,8 +134,8 @@ class ArchiveTree:
 
     def _put(self, path: str, node: Node) -> None:
         self._make_parents(path)
-        there = self._nodes.get(path)
-        if there is not None and there.is_directory and not node.is_directory:
+        present = self._nodes.get(path)
+        if present is not None and present.is_directory and not node.is_directory:
             self._drop_below(path)
         self._nodes[path] = node
         if node.is_directory:

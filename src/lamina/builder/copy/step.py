@@ -187,7 +187,7 @@ class _Known(msgspec.Struct, array_like=True):
 
 
 def _key(state: StageState, instruction: Copy, origin: Image) -> str:
-    asked = [
+    flags = [
         [str(diff_id) for diff_id in origin.config.diff_ids],
         instruction.sources,
         instruction.destination,
@@ -198,7 +198,7 @@ def _key(state: StageState, instruction: Copy, origin: Image) -> str:
         state.config.shell,
         [(file.name, file.text) for file in instruction.inline],
     ]
-    return str(Digest.of(encode_key(asked)))
+    return str(Digest.of(encode_key(flags)))
 
 
 def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) -> Step | None:

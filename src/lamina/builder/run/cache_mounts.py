@@ -68,16 +68,16 @@ class CacheMounts:
         sweep_directory(self.root)
         caches = sorted(self.root.iterdir(), key=lambda path: path.lstat().st_mtime_ns)
         left = sum(tree_bytes(path) for path in caches) if reserved else 0
-        gone: dict[Digest, int] = {}
+        deleted_sizes: dict[Digest, int] = {}
         for path in caches:
             if reserved and left <= reserved:
                 break
             if (size := self._drop(path)) is not None:
-                gone[Digest(DEFAULT, path.name)] = size
+                deleted_sizes[Digest(DEFAULT, path.name)] = size
                 left -= size
         with suppress(OSError):  # some are in use
             self.root.rmdir()
-        return Collected(tuple(gone), sum(gone.values()))
+        return Collected(tuple(deleted_sizes), sum(deleted_sizes.values()))
 
     def _drop(self, path: Path) -> int | None:
         try:

@@ -123,7 +123,7 @@ class ContainerRunner:
     def _host_config(self, work: Work, network: str) -> HostConfig:
         """Return what `create` would make of the build's limits. Raise InvalidInput for those that cannot be."""
         build = work.request
-        asked = HostConfig(
+        host_config = HostConfig(
             **msgspec.structs.asdict(build.limits),
             network_mode=network,
             extra_hosts=build.extra_hosts,
@@ -131,7 +131,7 @@ class ContainerRunner:
             security_opt=build.security_options,
             init=False,
         )
-        host = limit_checks.with_swap(asked)
+        host = limit_checks.with_swap(host_config)
         limit_checks.check(host)
         host, warnings = limit_checks.within(host, abilities(self.rooms.runtime.layout))
         for warning in warnings:
@@ -171,8 +171,8 @@ class ContainerRunner:
 
         What the step writes into them is lost: they lie on a second snapshot that is thrown away.
         """
-        taken = {mount.destination for mount in mounts.mounts}
-        paths = [path for path in sorted(state.config.volumes) if posixpath.normpath(path) not in taken]
+        covered = {mount.destination for mount in mounts.mounts}
+        paths = [path for path in sorted(state.config.volumes) if posixpath.normpath(path) not in covered]
         if not paths:
             return ()
         key = f"volumes-{request.container_id}"

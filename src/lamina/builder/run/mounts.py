@@ -113,8 +113,8 @@ class MountMaker:
         """Return a directory that later builds see again; a fresh one where a `private` one is in use."""
         mode = _CACHE_MODE if flag.mode is None else flag.mode
         owner = (flag.uid or 0, flag.gid or 0)
-        taken = CacheMounts(self.caches).take(flag.id or target, flag.sharing, owner, mode, self.closing)
-        return taken or Path(tempfile.mkdtemp(dir=self.folder))
+        directory = CacheMounts(self.caches).take(flag.id or target, flag.sharing, owner, mode, self.closing)
+        return directory or Path(tempfile.mkdtemp(dir=self.folder))
 
     def _bind(self, flag: MountFlag, target: str, mounts: StepMounts, number: int) -> None:
         if flag.source_image:

@@ -76,14 +76,14 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
         with suppress(FileNotFoundError):
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
     remote = context if context.startswith(REMOTE) else ""
-    sent = None if remote else _context(session, context, dockerfile)
+    source = None if remote else _context(session, context, dockerfile)
     request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote)
     config = session.settings.config
     hidden: list[Message] = []
     with Display() as display:
         report = hidden.append if quiet else display
         try:
-            image = session.client.builds.send(sent, request, credentials=all_credentials(config), report=report)
+            image = session.client.builds.send(source, request, credentials=all_credentials(config), report=report)
         except LaminaError:
             sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
             raise

@@ -139,10 +139,10 @@ def _show_remote(name: Reference, client: RegistryClient, verbose: bool) -> None
         return _show(_look(name, client).document() if verbose else json.loads(document.raw), "\t")
     entries = []
     for listed in document.manifests if verbose else ():
-        one = name.without_tag().with_digest(listed.digest)
-        manifest = read(one, client)
+        image_name = name.without_tag().with_digest(listed.digest)
+        manifest = read(image_name, client)
         if isinstance(manifest, Manifest):
-            entries.append(Entry(one, listed, manifest))
+            entries.append(Entry(image_name, listed, manifest))
     return _show_list(entries, document, verbose)
 
 

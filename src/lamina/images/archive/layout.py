@@ -103,9 +103,9 @@ def _chosen(manifests: list[_Found], platform: Platform | None) -> list[_Found]:
             continue
         position = choose(platform or Platform.host(), platforms)
         if position is None:
-            there = ", ".join(sorted(str(each) for each in platforms))
+            names = ", ".join(sorted(str(each) for each in platforms))
             raise NotFound(
-                f"no image for platform {platform or Platform.host()} in the archive", advice=f"It has {there}."
+                f"no image for platform {platform or Platform.host()} in the archive", advice=f"It has {names}."
             )
         result.append(items[position])
     return result

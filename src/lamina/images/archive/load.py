@@ -64,13 +64,13 @@ def _plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
     )
 
 
-def _tell(report: Report, loaded: list[Loaded], taken: dict[str, Digest]) -> None:
+def _tell(report: Report, loaded: list[Loaded], old_ids: dict[str, Digest]) -> None:
     """Report the lines that Docker's users know."""
     for item in loaded:
         for reference in item.references:
-            if (old := taken.get(str(reference))) is not None:
-                said = f"The image {reference.familiar()} already exists, renaming the old one with ID {old} to empty"
-                report(Output(f"{said} string\n"))
+            if (old := old_ids.get(str(reference))) is not None:
+                line = f"The image {reference.familiar()} already exists, renaming the old one with ID {old} to empty"
+                report(Output(f"{line} string\n"))
             report(Output(f"Loaded image: {reference.familiar()}\n"))
         if not item.references:
             report(Output(f"Loaded image ID: {item.id}\n"))

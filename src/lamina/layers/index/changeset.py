@@ -150,10 +150,10 @@ class Changeset:
         return children
 
     def _directory(self, path: str, wanted_by: str = "") -> Inode:
-        known = self._known.get(path)
-        if known is None:
-            known = self._known[path] = self._reach(path, wanted_by)
-        return known
+        inode = self._known.get(path)
+        if inode is None:
+            inode = self._known[path] = self._reach(path, wanted_by)
+        return inode
 
     def _reach(self, path: str, wanted_by: str) -> Inode:
         """Walk to a directory from the root, making what is missing and following symlinks inside the layer."""
@@ -183,9 +183,9 @@ class Changeset:
         key = _encoded(name, path)
         inode = directory.children.get(key)
         if inode is None or inode is self.whiteout:
-            made = Inode(Entry(name, _DIRECTORY, mode=0o755), implied=True, opaque=inode is not None)
-            directory.children[key] = made
-            return made
+            implied = Inode(Entry(name, _DIRECTORY, mode=0o755), implied=True, opaque=inode is not None)
+            directory.children[key] = implied
+            return implied
         if inode.children is None and inode.entry.type is not EntryType.SYMLINK:
             raise InvalidInput(f"{name!r} on the way to {path!r} is a file, not a directory", path=path)
         return inode

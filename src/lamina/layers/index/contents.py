@@ -103,15 +103,15 @@ class ContentStream(io.RawIOBase):
         if not room or self._position >= self._layout.size:
             return 0
         extent = self._layout.extent(self._position)
-        wanted = min(len(room), extent.length)
+        count = min(len(room), extent.length)
         if extent.offset < 0:
-            room[:wanted] = bytes(wanted)
+            room[:count] = bytes(count)
         elif extent.device == 0:
-            room[:wanted] = self._layout.image.slice(extent.offset, wanted)
+            room[:count] = self._layout.image.slice(extent.offset, count)
         else:
-            wanted = self._read_tar(extent, room[:wanted])
-        self._position += wanted
-        return wanted
+            count = self._read_tar(extent, room[:count])
+        self._position += count
+        return count
 
     def _read_tar(self, extent: Extent, room: memoryview) -> int:
         if extent.device not in self._tars:

@@ -153,9 +153,9 @@ class LayerTree:
     def _nearest(self, parts: Sequence[str]) -> tuple[RawInode, Sequence[str]]:
         """Return where to begin, and what is left to go: a tree walked in its order is never walked from its root."""
         for count in (len(parts), len(parts) - 1):
-            known = self._directories.get("/".join(parts[:count])) if count > 0 else None
-            if known is not None:
-                return known[0], parts[count:]
+            inode = self._directories.get("/".join(parts[:count])) if count > 0 else None
+            if inode is not None:
+                return inode[0], parts[count:]
         root = self._image.inode(self._image.root)
         if not stat.S_ISDIR(root.mode):
             self._image.damaged("its root is not a directory")

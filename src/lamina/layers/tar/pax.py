@@ -64,16 +64,16 @@ def _broken(offset: int) -> InvalidInput:
 
 def xattrs_of(records: Mapping[bytes, bytes]) -> dict[str, bytes]:
     """Return the extended attributes among the records, by full name, sorted. Raise InvalidInput for broken base64."""
-    found: dict[bytes, bytes] = {}
+    xattrs: dict[bytes, bytes] = {}
     for key, value in records.items():
         if key.startswith(LIBARCHIVE_XATTR):
             name = unquote_to_bytes(key[len(LIBARCHIVE_XATTR) :])
-            found.setdefault(name, _unbase64(value, name))
+            xattrs.setdefault(name, _unbase64(value, name))
     for key, value in records.items():
         if key.startswith(SCHILY_XATTR):
             name = key[len(SCHILY_XATTR) :]
-            found[name.replace(b"%3D", b"=").replace(b"%25", b"%") if b"%3D" in name else name] = value
-    return {name.decode("utf-8", "surrogateescape"): found[name] for name in sorted(found)}
+            xattrs[name.replace(b"%3D", b"=").replace(b"%25", b"%") if b"%3D" in name else name] = value
+    return {name.decode("utf-8", "surrogateescape"): xattrs[name] for name in sorted(xattrs)}
 
 
 def _unbase64(value: bytes, name: bytes) -> bytes:

@@ -236,18 +236,18 @@ def _extent(
     stored = pax.parse_integer(records[b"size"]) if records.get(b"size") else header.size
     if stored < 0:
         raise ValueError("a negative size")
-    found = None
+    sparse_map = None
     if header.kind == b"S":
-        found = sparse.old_gnu(block, source, limits)
+        sparse_map = sparse.old_gnu(block, source, limits)
     elif records:
-        found = sparse.pax(records, stored, source, limits)
-    size = found.size if found else stored
+        sparse_map = sparse.pax(records, stored, source, limits)
+    size = sparse_map.size if sparse_map else stored
     if not 0 <= size <= limits.file_size:
         raise TooLarge(f"a file is larger than {limits.file_size} bytes", limit=limits.file_size)
-    if found is None:
+    if sparse_map is None:
         return size, stored, None
-    stored -= found.map_bytes
-    return size, stored, sparse.normalise(found.pieces, size, stored)
+    stored -= sparse_map.map_bytes
+    return size, stored, sparse.normalise(sparse_map.pieces, size, stored)
 
 
 def _path(raw: bytes, limits: Limits) -> str:

@@ -84,9 +84,9 @@ class Source:
     def skip(self, size: int) -> int:
         """Pass over `size` bytes; gives how many were missing because the stream ended."""
         while size:
-            there = min(size, len(self._buffer) - self._next)
-            self._next += there
-            size -= there
+            buffered = min(size, len(self._buffer) - self._next)
+            self._next += buffered
+            size -= buffered
             if size and not self._refill():
                 break
         return size

@@ -70,9 +70,9 @@ def pax(records: Mapping[bytes, bytes], size: int, source: Source, limits: Limit
 def _read_version_1(source: Source, size: int, limits: Limits) -> tuple[Pieces, int]:
     """Decimal numbers one a line, the count first, padded to a whole block; `size` bounds them."""
     read = bytearray()
-    wanted = 1
+    lines_needed = 1
     lines = 0
-    while lines < wanted:
+    while lines < lines_needed:
         if len(read) + BLOCK > size:
             raise ValueError("a sparse map that does not end")
         if len(read) > limits.header_size:
@@ -80,9 +80,9 @@ def _read_version_1(source: Source, size: int, limits: Limits) -> tuple[Pieces, 
         block = source.exactly(BLOCK)
         read += block
         lines += block.count(b"\n")
-        if wanted == 1 and lines:
-            wanted = 1 + 2 * _decimal(bytes(read[: read.index(b"\n")]))
-    values = bytes(read).split(b"\n")[1:wanted]
+        if lines_needed == 1 and lines:
+            lines_needed = 1 + 2 * _decimal(bytes(read[: read.index(b"\n")]))
+    values = bytes(read).split(b"\n")[1:lines_needed]
     return _pairs(values), len(read)
 
 

@@ -72,8 +72,8 @@ async def referrers(registry: Registry, call: Call) -> web.StreamResponse:
 
 
 def _page(call: Call) -> tuple[int, str]:
-    asked = call.number("n")
-    return (MOST if asked is None else min(asked, MOST)), call.query("last") or ""
+    requested = call.number("n")
+    return (MOST if requested is None else min(requested, MOST)), call.query("last") or ""
 
 
 def _next(path: str, n: int, names: list[str]) -> dict[str, str]:

@@ -44,24 +44,24 @@ async def get(registry: Registry, call: Call) -> web.StreamResponse:
 async def put(registry: Registry, call: Call) -> web.StreamResponse:
     """Answer PUT of a manifest under a tag, or under its digest with any number of `tag` parameters."""
     reference = call.reference()
-    asked = call.request.rel_url.query.getall("tag", []) if isinstance(reference, Digest) else [reference]
-    if len(asked) > MOST_TAGS:
+    tags = call.request.rel_url.query.getall("tag", []) if isinstance(reference, Digest) else [reference]
+    if len(tags) > MOST_TAGS:
         raise InvalidInput(f"More than {MOST_TAGS} tags at once", code=faults.TAG_INVALID, status=414)
-    if wrong := [tag for tag in asked if not is_tag(tag)]:
+    if wrong := [tag for tag in tags if not is_tag(tag)]:
         raise InvalidInput(f"{wrong[0][:130]!r} is not a tag", code=faults.TAG_INVALID)
     raw = await call.whole(registry.config.manifest_limit)
     expected = reference if isinstance(reference, Digest) else _stated_digest(call)
     new = describe(raw, call.request.headers.get("Content-Type"), expected, registry.config.sparse)
-    immutable = [tag for tag in asked if registry.config.is_immutable(call.repository, tag)]
+    immutable = [tag for tag in tags if registry.config.is_immutable(call.repository, tag)]
     quota = registry.config.quota(call.repository)
-    await registry.database.write(manifests.put, call.repository, new, asked, immutable, quota, registry.now())
-    fields = {"repository": call.repository, "digest": new.digest, "mediaType": new.media_type, "tags": list(asked)}
+    await registry.database.write(manifests.put, call.repository, new, tags, immutable, quota, registry.now())
+    fields = {"repository": call.repository, "digest": new.digest, "mediaType": new.media_type, "tags": list(tags)}
     registry.notify("push", fields | {"size": len(raw), "user": call.identity.name})
     headers = {"Location": f"/v2/{call.repository}/manifests/{new.digest}", "Docker-Content-Digest": new.digest}
     if new.subject:
         headers["OCI-Subject"] = new.subject
-    if isinstance(reference, Digest) and asked:
-        headers["OCI-Tag"] = ", ".join(asked)
+    if isinstance(reference, Digest) and tags:
+        headers["OCI-Tag"] = ", ".join(tags)
     return empty(201, headers)
 
 
@@ -71,12 +71,12 @@ async def delete(registry: Registry, call: Call) -> web.StreamResponse:
     if isinstance(reference, Digest):
         immutable = partial(registry.config.is_immutable, call.repository)
         query, now = manifests.delete, registry.now()
-        gone = await registry.database.write(query, call.repository, str(reference), immutable, now)
+        was_deleted = await registry.database.write(query, call.repository, str(reference), immutable, now)
     else:
         if registry.config.is_immutable(call.repository, reference):
             raise manifests.tag_immutable(call.repository, reference)
-        gone = await registry.database.write(manifests.delete_tag, call.repository, reference) is not None
-    if not gone:
+        was_deleted = await registry.database.write(manifests.delete_tag, call.repository, reference) is not None
+    if not was_deleted:
         raise await manifest_unknown(registry, call.repository, str(reference))
     fields = {"repository": call.repository, "reference": str(reference), "user": call.identity.name}
     registry.notify("delete", fields)

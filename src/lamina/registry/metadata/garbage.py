@@ -108,14 +108,14 @@ def lost_blobs(session: Session, before: float, limit: int) -> list[LostBlob]:
 
 def purge_blobs(session: Session, before: float, now: float) -> list[LostBlob]:
     """Forget a batch of lost blobs; their locations are noted as trash until the files are gone."""
-    lost = lost_blobs(session, before, BATCH)
-    for blob in lost:
+    unused = lost_blobs(session, before, BATCH)
+    for blob in unused:
         session.run("DELETE FROM blobs WHERE digest = ?", blob.digest)
         if blob.location:
             session.run("INSERT INTO trash VALUES (?, ?) ON CONFLICT (location) DO NOTHING", blob.location, now)
         else:
             _purge_document(session, blob.digest)
-    return lost
+    return unused
 
 
 def purge_empty_repositories(session: Session) -> int:

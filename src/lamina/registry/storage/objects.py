@@ -157,15 +157,15 @@ class ObjectStorage:
         return count
 
     async def orphans(self, referred: set[str], before: float) -> list[str]:
-        lost = []
+        names = []
         try:
             async for page in obstore.list(self._store):
                 for item in page:
                     if item["path"] not in referred and item["last_modified"].timestamp() < before:
-                        lost.append(item["path"])
+                        names.append(item["path"])
         except BaseError as error:
             raise trouble(error) from error
-        return lost
+        return names
 
     async def check(self) -> None:
         try:
