@@ -24,8 +24,8 @@ MOST_MEGABYTES = 60  # that the daemon may grow by
 
 @pytest.fixture(scope="module")
 def victim() -> Iterator[Daemon]:
-    """A daemon of its own: the fuzzer prunes what others would miss."""
-    with lamina_daemon() as daemon:
+    """A daemon of its own: the fuzzer prunes what others would miss. It logs what it can: that must not fail either."""
+    with lamina_daemon("--debug") as daemon:
         yield daemon
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from support.api import Http
 from support.daemons import Daemon, lamina_daemon
 from support.programs import CLIENT_20, need
 
@@ -38,6 +39,19 @@ def test_two_daemons_know_nothing_of_each_other() -> None:
 
         assert first.text("volume", "ls", "-q") == "only-here"
         assert second.text("volume", "ls", "-q") == ""
+
+
+def test_debug_logs_a_line_for_each_request() -> None:
+    with lamina_daemon("--debug") as daemon:
+        ask = Http(str(daemon.socket))
+        assert ask("GET", "/v1.41/info?hidden=in-the-query").status == 200
+        assert ask("GET", "/v1.41/volumes/nosuch").status == 404
+
+        lines = [line.partition(" DEBUG lamina.daemon: ")[2] for line in daemon.log.splitlines()]
+        assert lines.count("GET /v1.41/info") == 1
+        assert lines.count("GET /v1.41/volumes/nosuch") == 1
+        assert "GET /v1.41/volumes/nosuch: get nosuch: no such volume" in lines
+        assert "in-the-query" not in daemon.log
 
 
 def test_a_graceful_stop_leaves_nothing_but_data() -> None:

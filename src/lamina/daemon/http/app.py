@@ -50,6 +50,7 @@ class Api:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. If its client goes away, this task is cancelled."""
         try:
+            _log(request)
             self._keep_pages_out(request)
             version, path = split_version(_path(request))
             if "\0" in path or any("\0" in value for value in request.query.values()):
@@ -69,8 +70,7 @@ class Api:
                 return Given()  # the client is gone
             if isinstance(error, web.RequestPayloadError | HttpProcessingError):
                 error = InvalidInput(f"the request's body cannot be read: {error}")
-            # Without the query, which may hold build arguments and the passwords of addresses.
-            _LOG.debug("%s %s: %s", request.method, request.path, hide_userinfo(str(error)))
+            _log(request, f": {error}")
             return error_response(error)
 
     def _keep_pages_out(self, request: web.Request) -> None:
@@ -82,6 +82,12 @@ class Api:
 
     def close(self) -> None:
         self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _log(request: web.Request, outcome: str = "") -> None:
+    """Log a request for `--debug`, without its query, which may hold build arguments and passwords."""
+    if _LOG.isEnabledFor(logging.DEBUG):
+        _LOG.debug("%s %s%s", request.method, hide_userinfo(request.path), hide_userinfo(outcome))
 
 
 def _path(request: web.Request) -> str:
