@@ -94,7 +94,38 @@ ENDPOINTS = (
     Endpoint("POST", "/volumes/create", "", (VolumeBody,)),
     Endpoint("DELETE", "/volumes/{}", "force"),
     Endpoint("POST", "/volumes/prune", "filters"),
+    Endpoint("GET", "/plugins", "filters"),
+    Endpoint("GET", "/plugins/{}/json"),
+    Endpoint("DELETE", "/plugins/{}", "force"),
 )  # fmt: skip
+
+_BARE = "it has no parameters"
+_DELETES = "it deletes what the other requests are about"
+_OUTSIDE = "it asks a registry"
+_REFUSED = "it is refused, whatever it holds"
+_WAITS = "it waits for a container or for its client"
+NOT_FUZZED = {
+    "GET /_ping": _BARE,
+    "HEAD /_ping": _BARE,
+    "GET /version": _BARE,
+    "DELETE /containers/{}": _DELETES,
+    "DELETE /images/{}": _DELETES,
+    "DELETE /networks/{}": _DELETES,
+    "POST /images/prune": _DELETES,
+    "GET /distribution/{}/json": _OUTSIDE,
+    "GET /images/search": _OUTSIDE,
+    "POST /auth": _OUTSIDE,
+    "POST /images/{}/push": _OUTSIDE,
+    "POST /containers/{}/attach": _WAITS,
+    "POST /containers/{}/wait": _WAITS,
+    "GET /plugins/privileges": _REFUSED,
+    "POST /build/cancel": "it only looks whether there is an ID",
+    "POST /grpc": _REFUSED,
+    "POST /plugins/create": _REFUSED,
+    "POST /plugins/pull": _REFUSED,
+    "POST /session": _REFUSED,
+}
+"""The endpoints that get no odd requests, and why."""
 
 
 @dataclass

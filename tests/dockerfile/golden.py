@@ -19,6 +19,7 @@ WRONG = sorted((HERE / "wrong").glob("*.Dockerfile"))
 def _row(instruction: Any) -> dict[str, Any]:
     fields = {name: value for name, value in asdict(instruction).items() if value not in ("", (), None, False, 0)}
     origin = fields.pop("origin")
+    assert not fields.keys() & {"is", "lines", "text"}, f"a field of {type(instruction).__name__} needs another name"
     lines = f"{origin['lines']['first']}-{origin['lines']['last']}"
     return {"is": type(instruction).__name__, "lines": lines, "text": origin["text"], **fields}
 

@@ -97,9 +97,18 @@ def test_every_dependency_is_imported_and_every_import_is_one() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
-    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text())
+    missing = [link for link in links if "://" not in link[0] and not _leads(page, *link)]
     assert not missing
+
+
+def _leads(page: Path, name: str, heading: str) -> bool:
+    """Return whether a link of `page` leads to a file and, if it names one after its "#", to a heading in it."""
+    target = page.parent / name if name else page
+    if not heading or not target.exists():
+        return target.exists()
+    headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+    return heading in [re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +80,16 @@ def test_every_verb_is_explained_on_both_sides(room: type, engine_side: type, cl
     for side in (engine_side, client_side):
         for name, verb in inspect.getmembers(side, inspect.isfunction):
             assert name.startswith("_") or inspect.getdoc(verb), f"{side.__module__}.{name}"
+
+
+def test_the_page_for_programs_lists_every_verb() -> None:
+    page = Path(__file__).parents[2] / "docs" / "library.md"
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ((?:`\w+` ?)+) \|$", page.read_text(), re.MULTILINE)
+    listed = {room: set(re.findall(r"\w+", verbs)) for rooms, verbs in rows for room in re.findall(r"\w+", rooms)}
+    assert listed == {
+        room.__name__.lower(): {name for name, _ in inspect.getmembers(room, inspect.isfunction) if name[0] != "_"}
+        for room, *_ in ROOMS
+    }
 
 
 def test_no_verb_hides_its_options() -> None:
