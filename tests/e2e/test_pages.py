@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,8 +17,8 @@ import pytest
 from lamina.daemon.config import Options
 from lamina.errors import OUTCOMES
 from lamina.registry import config as registry
-from support.daemons import lamina_daemon
-from support.engines import LAMINA
+from support.daemons import Daemon, lamina_daemon
+from support.engines import LAMINA, engine_with_base
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -69,24 +70,49 @@ def test_every_kind_of_error_is_explained_with_its_status_and_exit_code() -> Non
     assert {kind: (int(status), int(code)) for kind, status, code in rows} == codes
 
 
-@pytest.mark.root
-def test_the_first_steps_run(tmp_path: Path) -> None:
-    page = (DOCS / "getting-started.md").read_text()
-    commands = [line.removeprefix("$ ") for block in CONSOLE.findall(page) for line in block.splitlines()]
-    assert len(commands) > 15
-    programs = tmp_path / "bin"
+def commands_of(text: str) -> list[str]:
+    """Return the commands of the console examples in `text`."""
+    return [line.removeprefix("$ ") for block in CONSOLE.findall(text) for line in block.splitlines()]
+
+
+def environment_of(daemon: Daemon, folder: Path) -> dict[str, str]:
+    """Return variables with which `lamina` is this checkout's program and speaks with `daemon`."""
+    programs = folder / "bin"
     programs.mkdir()
     (programs / "lamina").write_text(f'#!/bin/sh\nexec {shlex.join(LAMINA)} "$@"\n')
     (programs / "lamina").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "LAMINA_HOST": daemon.host, "DOCKER_CONFIG": str(folder)}
+
+
+@pytest.mark.root
+def test_a_container_and_its_monitor_are_where_newcomers_are_told_to_look(busybox_tar: Path, tmp_path: Path) -> None:
+    page = (DOCS / "development.md").read_text()
+    commands = commands_of(page.partition("\n## Debug a container or its monitor\n")[2].partition("\n## ")[0])
+    assert len(commands) == 4
+    with engine_with_base("lamina", busybox_tar) as daemon:
+        script = "\n".join(("set -eu", *commands)).replace(".venv/bin/lamina", "lamina")
+        script = script.replace("/tmp/dev-run/", f"{daemon.folder}/e/").replace("/tmp/dev/", f"{daemon.folder}/d/")
+        done = subprocess.run(
+            ["bash", "-c", script], env=environment_of(daemon, tmp_path), capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    spec, end = json.JSONDecoder().raw_decode(done.stdout)
+    monitor = done.stdout[end:]
+    assert spec["process"]["args"] == ["sleep", "1000"]
+    assert "lamina.runtime.monitor.server" in monitor
+    assert f"{daemon.folder}/e/tasks" in monitor
+
+
+@pytest.mark.root
+def test_the_first_steps_run(tmp_path: Path) -> None:
+    page = (DOCS / "getting-started.md").read_text()
+    commands = commands_of(page)
+    assert len(commands) > 15
     work = tmp_path / "work"
     work.mkdir()
     with lamina_daemon() as daemon:
-        environment = {
-            **os.environ,
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "LAMINA_HOST": daemon.host,
-            "DOCKER_CONFIG": str(tmp_path),
-        }
+        environment = environment_of(daemon, tmp_path)
         for command in commands:
             done = subprocess.run(
                 ["bash", "-c", command], cwd=work, env=environment, capture_output=True, text=True, check=False
