@@ -73,7 +73,14 @@ def test_files_and_addresses(rooms: Rooms) -> None:
     script = "cat /etc/hosts /etc/resolv.conf /etc/hostname; ip addr show eth0"
     id = rooms.run(script, host=host, networking=networking, hostname="me")
     text = rooms.output(id)
-    for line in ("5.6.7.8\tfar", "10.213.7.9\tme", "nameserver 1.2.3.4", "search x.y", "inet 10.213.7.9/24"):
+    for line in (
+        "5.6.7.8\tfar",
+        "10.213.7.9\tme",
+        "nameserver 127.0.0.11",
+        ": 1.2.3.4",
+        "search x.y",
+        "inet 10.213.7.9/24",
+    ):
         assert line in text
     rooms.containers.remove(id)
     rooms.networks.remove("user")

@@ -22,7 +22,7 @@ from lamina.containers.process_verbs import ProcessVerbs
 from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker
-from lamina.containers.update import connect, disconnect, update
+from lamina.containers.update import connect, disconnect, rename_places, update
 from lamina.errors import InvalidInput, NotFound, NotModified
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
@@ -43,7 +43,7 @@ class Containers(ProcessVerbs):
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
         private_directory(catalog.root)
-        chosen = defaults or Defaults()
+        chosen = self._defaults = defaults or Defaults()
         self._creator = Creator(rooms, catalog, chosen)
         super().__init__(rooms, catalog, Lifecycle(rooms, catalog, chosen), Execs(SpecMaker(chosen)))
         recover(self._lifecycle, catalog, rooms)
@@ -95,6 +95,8 @@ class Containers(ProcessVerbs):
             if new == old:
                 raise InvalidInput("Renaming a container with the same name as its current name")
             self._catalog.rename(container, new)
+            if container.state.running:
+                rename_places(container, self._rooms.networks)
         container.publish("rename", oldName=f"/{old}")
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
@@ -150,7 +152,8 @@ class Containers(ProcessVerbs):
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
         joined = self._rooms.networks.get(network)
-        connect(self.live(reference), self._rooms.networks, joined, endpoint or EndpointConfig(), self.live)
+        place = endpoint or EndpointConfig()
+        connect(self.live(reference), self._rooms.networks, joined, place, self._defaults, self.live)
 
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
         left = self._rooms.networks.get(network)

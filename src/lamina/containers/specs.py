@@ -16,11 +16,12 @@ from lamina.api.containers import ExecConfig, HostConfig
 from lamina.containers import ports
 from lamina.containers.container import Container
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.network.model import DEFAULT
 from lamina.network.networks import Networks
 from lamina.runtime.spec import ProcessSpec
 from lamina.sandbox import etc_files
 from lamina.sandbox.runtime_spec import exec_process, resolve_user
-from lamina.sandbox.spec import Defaults, Donor, SandboxSpec
+from lamina.sandbox.spec import Defaults, Donor, SandboxSpec, parse_link
 
 Get = Callable[[str], Container]
 
@@ -54,6 +55,7 @@ def sandbox_of(container: Container) -> SandboxSpec:
     return SandboxSpec(
         id=container.id,
         folder=container.directory,
+        name=record.name,
         config=record.config,
         host=record.host_config,
         mounts=record.mounts,
@@ -74,7 +76,7 @@ def startable_sandbox_of(container: Container, networks: Callable[[], Networks],
         if donor_of(mode):
             donor = _running_donor(kind, mode, find)
             donors[kind] = Donor(donor.state.pid, donor.directory)
-    linked = tuple(_linked(host.links, networks(), find)) if host.links else ()
+    linked = tuple(_linked(host.links, networks(), find)) if host.links and host.network_mode == DEFAULT else ()
     return replace(sandbox_of(container), donors=donors, linked=linked)
 
 
@@ -83,8 +85,17 @@ def rewrite_hosts(container: Container, networks: Networks, find: Get) -> None:
 
     Linked containers that have ended meanwhile are left out.
     """
-    linked = tuple(_linked(container.record.host_config.links, networks, find, running_only=True))
+    host = container.record.host_config
+    links = host.links if host.network_mode == DEFAULT else ()  # in user networks links are names, see `SandboxSpec`
+    linked = tuple(_linked(links, networks, find, running_only=True))
     etc_files.write_hosts(replace(sandbox_of(container), linked=linked), networks.joined(container.id))
+
+
+def answer_names(container: Container, networks: Networks, defaults: Defaults) -> None:
+    """Have a running container, which has just joined a network, ask us for names where that network has them."""
+    spec = sandbox_of(container)
+    networks.answer_names(container.id, etc_files.resolv_conf(spec, defaults).forwarding())
+    etc_files.begin_to_ask(spec, networks.joined(container.id), defaults)
 
 
 def donor_of(mode: str) -> str:
@@ -137,7 +148,7 @@ def _linked(
 ) -> Iterator[tuple[str, str]]:
     """Yield the address and names of each `--link name:alias`; `running_only` leaves out what is not there."""
     for link in links:
-        name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
+        name, alias = parse_link(link)
         try:
             other = find(name)
             addresses = [endpoint.ip for endpoint in networks.joined(other.id)]

@@ -7,11 +7,12 @@ import msgspec
 from lamina.api.containers import EndpointConfig, HostConfig, RestartPolicy, UpdateConfig
 from lamina.containers.checks import check
 from lamina.containers.container import Container
-from lamina.containers.specs import Get, rewrite_hosts, sandbox_of
+from lamina.containers.specs import Get, answer_names, rewrite_hosts, sandbox_of
 from lamina.errors import Conflict, Forbidden, InvalidInput
 from lamina.network.model import Network
 from lamina.network.networks import Networks
 from lamina.sandbox import limits
+from lamina.sandbox.spec import Defaults
 
 _ALONE = ("host", "none")
 
@@ -54,7 +55,14 @@ def _changed(host: HostConfig, wish: UpdateConfig) -> HostConfig:
     return msgspec.structs.replace(host, restart_policy=policy, **fields)
 
 
-def connect(container: Container, networks: Networks, network: Network, endpoint: EndpointConfig, find: Get) -> None:
+def connect(
+    container: Container,
+    networks: Networks,
+    network: Network,
+    endpoint: EndpointConfig,
+    defaults: Defaults,
+    find: Get,
+) -> None:
     """Join `network`, at once where the container runs, and at every start to come.
 
     Raise Forbidden where the container is in the network already, Conflict for an address in use, InvalidInput for
@@ -72,6 +80,14 @@ def connect(container: Container, networks: Networks, network: Network, endpoint
         container.change(networks={**record.networks, network.name: endpoint})
         if container.state.running:
             rewrite_hosts(container, networks, find)
+            answer_names(container, networks, defaults)
+
+
+def rename_places(container: Container, networks: Networks) -> None:
+    """Have the present name of a running container lead to it in its networks, instead of the one before."""
+    spec, places = sandbox_of(container), container.record.networks
+    for endpoint in networks.joined(container.id):
+        networks.rename(endpoint, spec.endpoint(places.get(endpoint.network, EndpointConfig())).names)
 
 
 def disconnect(container: Container, networks: Networks, network: Network, find: Get) -> None:

@@ -11,11 +11,13 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 from dataclasses import dataclass
 
 from lamina.linux.syscalls import libc, syscall
 
 _before: list[int] = []  # of this process, as its environment gave it; children are to have it
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
@@ -57,6 +59,11 @@ def set_limit(soft: int) -> None:
 def become_subreaper() -> None:
     """Make orphans below the calling process its children, so that it learns how they end."""
     libc("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill the calling process when the thread that forked it ends. A change of identity undoes it."""
+    libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def name_process(name: str) -> None:

@@ -124,6 +124,12 @@ class Attachments:
             raise
         return self._endpoints.get(endpoint.id) or endpoint
 
+    def name(self, endpoint: Endpoint, names: tuple[str, ...]) -> Endpoint:
+        """Give an endpoint other names, and return it as it is now."""
+        renamed = msgspec.structs.replace(endpoint, names=names)
+        self._endpoints.put(renamed)
+        return renamed
+
     def leave(self, endpoint: Endpoint) -> None:
         """Take a sandbox that lives on out of one network; another of its networks becomes the way out."""
         self._undo(endpoint)

@@ -67,6 +67,8 @@ class Claims:
                 host_interface=f"veth{identity[:7]}",
                 link_local_ips=request.link_local_ips,
                 aliases=request.aliases,
+                names=request.names,
+                links=request.links,
                 requested_ports=request.ports,
                 gw_priority=request.gw_priority,
                 sysctls=request.sysctls,

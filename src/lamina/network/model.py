@@ -80,7 +80,9 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What may be asked of a new endpoint. Empty text means: choose.
 
     `sysctls` are `net.ipv4.IFNAME.name=value`, with IFNAME for the interface. The endpoint with the highest
-    `gw_priority` becomes the way out. `ports` are the sandbox's: they are published where its way out is.
+    `gw_priority` becomes the way out. `ports` are the sandbox's: they are published where its way out is. `names` lead
+    to it in its network; the first one is told to who asks for the name of its address. `links` are names that only its
+    own sandbox knows, each with the name that it stands for.
     """
 
     ip: str = ""
@@ -91,6 +93,8 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     sysctls: tuple[str, ...] = ()
     gw_priority: int = 0
     aliases: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
     ports: tuple[PortBinding, ...] = ()
 
 
@@ -117,6 +121,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     link_local_ips: tuple[str, ...] = ()
     mac: str = ""
     aliases: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
     ports: tuple[PortBinding, ...] = ()
     requested_ip: str = ""
     requested_ipv6: str = ""

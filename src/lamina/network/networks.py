@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from lamina.network.default_bridge import add_host_and_none, agree, bridge_name,
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links
 from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Network
+from lamina.network.names.names import Names
+from lamina.network.names.protocol import Forwarding
+from lamina.network.names.table import Place
 from lamina.network.new_network import new_network
 from lamina.network.selection import list_filter, prune_filter
 from lamina.network.settings import NetworkSettings
@@ -61,6 +64,7 @@ class Networks(resources.Networks):
         self._allocation = Allocation(self._links, whole_pools(settings.pools, settings.identity or str(exec_root)))
         self._unsettled = Unsettled(exec_root / "bridges")
         self._attachments = Attachments(exec_root, self._catalog, self._bridges, self._links, self._firewall, settings)
+        self._names = Names(exec_root / "names", self._places, self._attachments.sandbox)
         self._closed = False
 
     def _start(self) -> None:
@@ -72,6 +76,7 @@ class Networks(resources.Networks):
         for network in self._bridge_networks():
             self._bridges.make(network)
             self._attachments.restore(network)
+        self._names.restore(self._attachments.sandboxes())
 
     def _start_default(self) -> None:
         """Make the network `bridge`, or change it to what the settings now say, unless containers have it in use."""
@@ -166,16 +171,34 @@ class Networks(resources.Networks):
         if target.driver != "bridge":
             return Endpoint(id="", sandbox_id=sandbox_id, network_id=target.id, network=target.name)
         endpoint = self._attachments.join(sandbox_id, target, options or EndpointOptions())
+        self._names.put(_place(target, endpoint))
         self._tell("connect", target, container=sandbox_id)
         return endpoint
+
+    def answer_names(self, sandbox_id: str, forwarding: Forwarding) -> None:
+        """Answer the sandbox at 127.0.0.11 where it is in a user network; `forwarding` is for what we do not know.
+
+        A second call does nothing. Raise OSError, and Internal with the words of nftables.
+        """
+        endpoints = self.joined(sandbox_id)
+        if has_names(endpoints):
+            places = [_place(self._catalog.get(endpoint.network_id), endpoint) for endpoint in endpoints]
+            self._names.serve(sandbox_id, forwarding, places)
+
+    def rename(self, endpoint: Endpoint, names: tuple[str, ...]) -> None:
+        """Have other names lead to an endpoint from now on."""
+        renamed = self._attachments.name(endpoint, names)
+        self._names.put(_place(self._catalog.get(endpoint.network_id), renamed))
 
     def leave(self, sandbox_id: str, network: str | None = None) -> None:
         """Take a sandbox out of a network; without `network` out of all, and end the sandbox. Twice is fine."""
         network_id = None if network is None else self._catalog.get(network).id
         leaving = [e for e in self._attachments.of_sandbox(sandbox_id) if network_id in (None, e.network_id)]
         if network is None:
+            self._names.unserve(sandbox_id)
             self._attachments.end(sandbox_id)
         for endpoint in leaving:
+            self._names.drop(endpoint.id)
             if network is not None:
                 self._attachments.leave(endpoint)
             with suppress(NotFound):
@@ -199,10 +222,36 @@ class Networks(resources.Networks):
         self._release()
 
     def _release(self) -> None:
+        self._names.close()
         self._attachments.close()
         self._firewall.close()
         self._links.close()
 
+    def _places(self) -> Iterator[Place]:
+        networks = {network.id: network for network in self._catalog.list()}
+        for endpoint in self._attachments.endpoints():
+            if endpoint.sandbox_id and endpoint.network_id in networks:
+                yield _place(networks[endpoint.network_id], endpoint)
+
     def _tell(self, action: str, network: Network, **attributes: str) -> None:
         attributes_of_all = {"name": network.name, "type": network.driver, **attributes}
         self._events.publish("network", action, network.id, attributes_of_all)
+
+
+def has_names(endpoints: Iterable[Endpoint]) -> bool:
+    """Return whether a sandbox with these endpoints is answered names: in a user network, not on the default bridge."""
+    return any(endpoint.network != DEFAULT for endpoint in endpoints)
+
+
+def _place(network: Network, endpoint: Endpoint) -> Place:
+    return Place(
+        id=endpoint.id,
+        sandbox=endpoint.sandbox_id,
+        network=network.name,
+        network_id=network.id,
+        ipv4=endpoint.ip,
+        ipv6=endpoint.ipv6,
+        names=() if network.name == DEFAULT else endpoint.names,
+        links=endpoint.links,
+        internal=network.internal,
+    )

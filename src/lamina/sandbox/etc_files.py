@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lamina.linux.files import write_for_containers
 from lamina.network.model import Endpoint
+from lamina.network.networks import has_names
 from lamina.runtime.spec import BindMount
+from lamina.sandbox.resolv_conf import ResolvConf
 from lamina.sandbox.spec import Defaults, SandboxSpec
 
 NAMES = ("resolv.conf", "hostname", "hosts")
-FALLBACK_SERVERS = ("8.8.8.8", "8.8.4.4")  # what Docker takes where the host has only local resolvers
 
 
 def write_files(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defaults) -> None:
     """Write the three files into the sandbox's folder. Raise OSError."""
-    host = spec.host
     write_for_containers(spec.folder / "hostname", f"{spec.config.hostname}\n")
-    resolv = resolv_conf(
+    conf = resolv_conf(spec, defaults)
+    if spec.host.network_mode == "host":
+        resolv = conf.for_host()
+    else:
+        resolv = conf.for_user_network() if has_names(endpoints) else conf.for_default_bridge()
+    write_for_containers(spec.folder / "resolv.conf", resolv)
+    write_hosts(spec, endpoints)
+
+
+def begin_to_ask(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defaults) -> None:
+    """Change /etc/resolv.conf of a running sandbox that came into its first user network. Raise OSError.
+
+    A file that is not as we wrote it stays: somebody wanted it so.
+    """
+    conf, path = resolv_conf(spec, defaults), spec.folder / "resolv.conf"
+    if has_names(endpoints) and _read(path) == conf.for_default_bridge():
+        write_for_containers(path, conf.for_user_network())
+
+
+def resolv_conf(spec: SandboxSpec, defaults: Defaults) -> ResolvConf:
+    """Return what the host's resolv.conf and the sandbox's own wishes come to."""
+    host = spec.host
+    return ResolvConf.parse(
         _read(defaults.host_resolv_conf),
         servers=host.dns or defaults.dns,
         search=host.dns_search or defaults.dns_search,
         options=host.dns_options or defaults.dns_options,
-        keep_local=host.network_mode == "host",
     )
-    write_for_containers(spec.folder / "resolv.conf", resolv)
-    write_hosts(spec, endpoints)
 
 
 def write_hosts(spec: SandboxSpec, endpoints: Sequence[Endpoint]) -> None:
@@ -62,52 +80,6 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
-
-
-def resolv_conf(
-    host_text: str,
-    *,
-    servers: Sequence[str] = (),
-    search: Sequence[str] = (),
-    options: Sequence[str] = (),
-    keep_local: bool = False,
-) -> str:
-    """Return a resolv.conf made from the host's text; each part is replaced where the caller names its own.
-
-    Resolvers on the loopback of the host cannot be reached from another network namespace. They are left out, and the
-    fallback servers stand in when none is left, unless `keep_local` (host network). A search of "." means none.
-    """
-    lines = [line.split() for line in host_text.splitlines() if line.strip() and line.lstrip()[0] not in "#;"]
-    names = list(servers) or _host_servers(lines, keep_local)
-    domains = list(search) or _words(lines, "search") or _words(lines, "domain")
-    chosen = list(options) or _words(lines, "options")
-    text = [f"nameserver {name}" for name in names]
-    if domains and domains != ["."]:
-        text.append("search " + " ".join(domains))
-    if chosen:
-        text.append("options " + " ".join(chosen))
-    return "\n".join(text) + "\n"
-
-
-def _host_servers(lines: Iterable[list[str]], keep_local: bool) -> list[str]:
-    servers = [words[1] for words in lines if words[0] == "nameserver" and len(words) > 1]
-    return [name for name in servers if keep_local or not _is_local(name)] or list(FALLBACK_SERVERS)
-
-
-def _is_local(server: str) -> bool:
-    try:
-        address = ipaddress.ip_address(server.partition("%")[0])
-    except ValueError:
-        return False
-    return address.is_loopback or (address.version == 6 and address.is_link_local)
-
-
-def _words(lines: Iterable[list[str]], key: str) -> list[str]:
-    values: list[str] = []
-    for words in lines:
-        if words[0] == key:
-            values = words[1:]
-    return values
 
 
 def hosts(entries: Iterable[tuple[str, str]] = (), *, extra: Iterable[str] = (), gateway: str = "") -> str:

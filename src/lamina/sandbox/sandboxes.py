@@ -122,6 +122,7 @@ class Sandboxes:
             if name not in present:
                 networks.join(id, name, spec.endpoint(asked, ports, spec.config.mac_address))
                 ports = ()
+        networks.answer_names(id, etc_files.resolv_conf(spec, self.defaults).forwarding())
         return networks.joined(id)
 
 

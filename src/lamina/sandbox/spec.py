@@ -78,7 +78,8 @@ class Donor:
 class SandboxSpec:
     """A sandbox: what runs in it, as whom, within which limits, and what it sees.
 
-    `folder` is the sandbox's own on the host, closed to other users. `networks` are joined at the start, and the first
+    `folder` is the sandbox's own on the host, closed to other users. `name` leads to it in user networks, as its
+    hostname, its short ID and its aliases do. `networks` are joined at the start, and the first
     of them has the published `ports`. `network_id` names a network namespace that outlives the sandbox; "" stands for
     one of its own. `donors` are by the kind of namespace that is joined: "network", "PID" or "IPC". `linked` are
     further lines of /etc/hosts: address and names.
@@ -86,6 +87,7 @@ class SandboxSpec:
 
     id: str
     folder: Path
+    name: str = ""
     config: Config
     host: HostConfig
     mounts: tuple[MountPoint, ...] = ()
@@ -115,5 +117,18 @@ class SandboxSpec:
             mac=asked.mac_address or mac,
             gw_priority=asked.gw_priority,
             aliases=(*asked.aliases, self.id[:12]),
+            names=self._names(asked),
+            links=tuple((alias, name) for name, alias in map(parse_link, asked.links)),
             ports=ports,
         )
+
+    def _names(self, asked: EndpointConfig) -> tuple[str, ...]:
+        """Return what leads to the sandbox in a user network (moby buildEndpointDNSNames), its own name first."""
+        names = (self.name, *asked.aliases, self.id[:12], self.config.hostname)
+        return tuple(dict.fromkeys(filter(None, names)))
+
+
+def parse_link(link: str) -> tuple[str, str]:
+    """Return the container's name and the alias in a `--link name:alias`; without an alias the name is both."""
+    name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
+    return name, alias

@@ -1,0 +1,216 @@
+"""The name server of sandboxes in user networks: what it answers, what it forwards, and that it comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from lamina.network.model import EndpointOptions
+from lamina.network.names.protocol import Forwarding
+from lamina.network.namespaces import inside
+from lamina.network.networks import Networks
+from lamina.store.store import Store
+from network.upstream import answer_with, upstream
+from support import dns
+from support.processes import processes_naming
+from support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+HOSTS = "192.0.2.53"  # the host's own resolver in these tests
+NOWHERE = Forwarding()
+TO_HOSTS = Forwarding((HOSTS,))
+
+
+@pytest.fixture
+def net(networks: Networks) -> Networks:
+    networks.create("front")
+    networks.create("back")
+    return networks
+
+
+def join(
+    networks: Networks, id: str, *places: str, forwarding: Forwarding = NOWHERE, names: tuple[str, ...] = ()
+) -> Path:
+    """A sandbox in networks, and its namespace."""
+    namespace = networks.sandbox(id)
+    for network in places:
+        networks.join(id, network, EndpointOptions(names=(id, *names)))
+    networks.answer_names(id, forwarding)
+    return namespace
+
+
+def ask(namespace: Path, name: str, type: int = dns.A, *, tcp: bool = False, edns: int = 0) -> dns.Answer:
+    """What a sandbox is answered."""
+    with inside(namespace):
+        return dns.ask(name, type, tcp=tcp, edns=edns)
+
+
+def answered_again(namespace: Path, name: str) -> list[str | bytes]:
+    """What a client hears that repeats its question each second, as resolvers do; [] for no answer yet."""
+    with suppress(OSError), inside(namespace):
+        return dns.ask(name, timeout=1).data
+    return []
+
+
+def addresses(networks: Networks, id: str) -> list[str]:
+    return [endpoint.ip for endpoint in networks.joined(id)]
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_names_of_ones_own_networks(net: Networks, tcp: bool) -> None:
+    asker = join(net, "asker", "front")
+    join(net, "db", "front", names=("database",))
+    join(net, "secret", "back")
+    for name in ("db", "DB", "database", "db.front", "dAtAbAsE.FrOnT"):
+        answer = ask(asker, name, tcp=tcp)
+        assert (answer.code, answer.data) == (dns.NOERROR, addresses(net, "db"))
+        assert [(record[0], record[2]) for record in answer.records] == [(name, 600)]
+        assert answer.recursion_available
+    assert ask(asker, dns.reverse(addresses(net, "db")[0]), dns.PTR, tcp=tcp).data == ["db.front"]
+    for name in ("secret", "secret.back", dns.reverse(addresses(net, "secret")[0])):
+        answer = ask(asker, name, dns.PTR if name.endswith("arpa") else dns.A, tcp=tcp)
+        assert (answer.code, answer.data) == (dns.SERVFAIL, [])
+
+
+def test_a_known_name_without_such_records_is_not_asked_about_outside(net: Networks) -> None:
+    with upstream(HOSTS, answer_with("198.51.100.1")) as outside:
+        asker = join(net, "asker", "front", forwarding=TO_HOSTS)
+        for type in (dns.AAAA, dns.MX, dns.TXT, dns.HTTPS):
+            answer = ask(asker, "asker", type)
+            assert (answer.code, answer.data) == (dns.NOERROR, [])
+        assert ask(asker, "asker", dns.ANY).data == addresses(net, "asker")
+        assert ask(asker, "elsewhere").data == ["198.51.100.1"]
+    assert len(outside.by_udp) == 1
+
+
+def test_a_sandbox_may_listen_on_port_53_itself(net: Networks) -> None:
+    asker = join(net, "asker", "front")
+    with inside(asker):
+        with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.create_server(("0.0.0.0", 53)):
+            udp.bind(("0.0.0.0", 53))
+            for tcp in (False, True):
+                assert dns.ask("asker", tcp=tcp).data == addresses(net, "asker")
+            with socket.socket(type=socket.SOCK_DGRAM) as client:
+                client.sendto(b"for the sandbox's own server", ("127.0.0.1", 53))
+            udp.settimeout(10)
+            assert udp.recv(100) == b"for the sandbox's own server"
+
+
+def test_many_addresses_are_cut_by_udp_and_whole_by_tcp(net: Networks) -> None:
+    asker = join(net, "asker", "front")
+    for number in range(40):
+        net.join(f"replica{number}", "front", EndpointOptions(names=(f"replica{number}", "db")))
+    everyone = sorted(endpoint.ip for endpoint in net.endpoints("front") if "db" in endpoint.names)
+    short, wide, whole = ask(asker, "db"), ask(asker, "db", edns=1232), ask(asker, "db", tcp=True)
+    orders = {tuple(ask(asker, "db", tcp=True).data) for _ in range(5)}
+    assert short.truncated
+    assert short.size <= 512
+    assert not wide.truncated
+    assert wide.edns
+    assert sorted(map(str, wide.data)) == sorted(map(str, whole.data)) == everyone
+    assert len(orders) > 1
+
+
+def test_names_come_and_go_while_sandboxes_run(net: Networks) -> None:
+    asker = join(net, "asker", "front")
+    assert ask(asker, "late").code == dns.SERVFAIL
+    join(net, "late", "front")
+    assert ask(asker, "late").data == addresses(net, "late")
+    net.rename(net.joined("late")[0], ("later", "alias"))
+    assert ask(asker, "late").code == dns.SERVFAIL
+    assert ask(asker, "later").data == ask(asker, "alias").data == addresses(net, "late")
+    net.join("late", "back", EndpointOptions(names=("later",)))
+    assert ask(asker, "later.back").code == dns.SERVFAIL
+    net.join("asker", "back", EndpointOptions(names=("asker",)))
+    assert ask(asker, "later.back").code == dns.NOERROR
+    net.leave("late", "front")
+    assert ask(asker, "later.front").code == dns.SERVFAIL
+    assert ask(asker, "later").data == addresses(net, "late")
+    net.leave("late")
+    assert ask(asker, "later").code == dns.SERVFAIL
+
+
+def test_the_default_bridge_pays_nothing(net: Networks, exec_root: Path) -> None:
+    namespace = join(net, "plain", "bridge")
+    assert not list((exec_root / "names").iterdir())
+    with inside(namespace), socket.socket() as client:
+        assert client.connect_ex((dns.SERVER, 53)) != 0
+    net.join("plain", "front", EndpointOptions(names=("plain",)))
+    net.answer_names("plain", NOWHERE)
+    assert ask(namespace, "plain").data == [endpoint.ip for endpoint in net.endpoints("front")]
+    assert ask(namespace, "plain.bridge").code == dns.SERVFAIL
+
+
+def keepers(exec_root: Path) -> dict[str, int]:
+    """The processes that serve names below an exec root, by what they are called."""
+    processes = [int(line.partition(":")[0]) for line in processes_naming(str(exec_root / "names"))]
+    return {Path(f"/proc/{process}/comm").read_text().strip(): process for process in processes}
+
+
+def test_a_server_that_is_killed_is_replaced_and_no_question_is_lost(net: Networks, exec_root: Path) -> None:
+    asker = join(net, "asker", "front")
+    ask(asker, "asker")
+    killed = keepers(exec_root)["lamina-names"]
+    os.kill(killed, signal.SIGKILL)
+    assert ask(asker, "asker").data == addresses(net, "asker")
+    assert keepers(exec_root)["lamina-names"] != killed
+
+
+def test_the_server_has_no_privileges(net: Networks, exec_root: Path) -> None:
+    ask(join(net, "asker", "front"), "asker")
+    status = Path(f"/proc/{keepers(exec_root)['lamina-names']}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Uid"].split() == fields["Gid"].split() == ["65534"] * 4
+    assert {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert fields["NoNewPrivs"] == "1"
+
+
+def test_a_keeper_that_is_killed_is_replaced(net: Networks, exec_root: Path) -> None:
+    asker = join(net, "asker", "front")
+    ask(asker, "asker")
+    killed = keepers(exec_root)["lamina-keeper"]
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: keepers(exec_root).get("lamina-keeper", killed) != killed)
+    assert eventually(lambda: answered_again(asker, "asker")) == addresses(net, "asker")
+
+
+def test_names_outlive_the_engine_and_the_next_one_takes_them_up(net: Networks, store: Store, exec_root: Path) -> None:
+    asker = join(net, "asker", "front")
+    join(net, "leaver", "front")
+    assert ask(asker, "leaver").code == dns.NOERROR
+    keeper = keepers(exec_root)["lamina-keeper"]
+    net.close()
+    assert ask(asker, "asker").code == dns.NOERROR
+    again = Networks.open(store, exec_root)
+    try:
+        assert keepers(exec_root)["lamina-keeper"] == keeper
+        again.leave("leaver")
+        join(again, "newcomer", "front")
+        assert ask(asker, "leaver").code == dns.SERVFAIL
+        assert ask(asker, "newcomer").data == addresses(again, "newcomer")
+        again.leave("newcomer")
+        again.leave("asker")
+    finally:
+        again.close()
+    assert eventually(lambda: not keepers(exec_root))
+
+
+def test_names_come_back_with_the_engine_when_both_were_killed(net: Networks, store: Store, exec_root: Path) -> None:
+    asker = join(net, "asker", "front")
+    assert ask(asker, "asker").code == dns.NOERROR
+    net.close()
+    os.kill(keepers(exec_root)["lamina-keeper"], signal.SIGKILL)
+    eventually(lambda: not keepers(exec_root))
+    again = Networks.open(store, exec_root)
+    try:
+        assert ask(asker, "asker").data == addresses(again, "asker")
+        again.leave("asker")
+    finally:
+        again.close()
+    assert eventually(lambda: not keepers(exec_root))
