@@ -117,6 +117,7 @@ NOT_FUZZED = {
     "POST /auth": _OUTSIDE,
     "POST /images/{}/push": _OUTSIDE,
     "POST /containers/{}/attach": _WAITS,
+    "GET /containers/{}/attach/ws": _WAITS,
     "POST /containers/{}/wait": _WAITS,
     "GET /plugins/privileges": _REFUSED,
     "POST /build/cancel": "it only looks whether there is an ID",

@@ -145,6 +145,34 @@ def test_requests_of_pages_are_refused(listening: Listening, headers: dict[str, 
     assert listening.containers() == []
 
 
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:{port}", "http://127.0.0.1:{port}", 404),
+        ("localhost:{port}", "http://localhost:{port}", 404),
+        ("127.0.0.1:{port}", PAGE, 403),
+        ("127.0.0.1:{port}", "http://127.0.0.1:1", 403),
+        ("127.0.0.1:{port}", "null", 403),
+        ("rebound.example:{port}", "http://rebound.example:{port}", 403),
+    ],
+)
+def test_websockets_are_for_programs_only(listening: Listening, host: str, origin: str, status: int) -> None:
+    """A page may open a WebSocket to any address, and the browser tells its origin. Programs name the server itself."""
+    port = listening.tcp.port
+    headers = {**WEBSOCKET, "Host": host.format(port=port), "Origin": origin.format(port=port)}
+    for ask in (listening.tcp, api.Http(str(listening.daemon.socket))):
+        assert ask("GET", "/containers/nosuch/attach/ws?stream=1&stdout=1", None, headers).status == status
+
+
 @pytest.mark.root
 def test_a_preflight_gets_no_leave(listening: Listening) -> None:
     asks = {"Origin": PAGE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}

@@ -51,9 +51,15 @@ class BrowserGuard:
     origins: frozenset[str] = frozenset()
 
     def check_page(self, headers: Mapping[str, str]) -> None:
-        """Raise Forbidden for a request of a web page, unless it is of one of `origins`."""
+        """Raise Forbidden for a request of a web page, unless it is of one of `origins`.
+
+        Programs that open a WebSocket name the server itself as the origin, by a name that `check_host` takes. No page
+        has that origin, as the servers have no pages.
+        """
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", _TYPED)
         if origin in self.origins or (origin is None and (site == _TYPED or (site == _SAME and self.origins))):
+            return
+        if self._is_own_websocket(headers):
             return
         raise Forbidden(
             f"a web page ({origin or site}) may not use this server",
@@ -69,6 +75,12 @@ class BrowserGuard:
             f"this server does not go by the name {text!r}",
             advice="Use an address or localhost, or name it under allowed-hosts in the server's configuration",
         )
+
+    def _is_own_websocket(self, headers: Mapping[str, str]) -> bool:
+        if headers.get("Upgrade", "").lower() != "websocket":
+            return False
+        host = headers.get("Host", "")
+        return headers.get("Origin") in (f"http://{host}", f"https://{host}") and self._is_ours(_name(host))
 
     def _is_ours(self, name: str) -> bool:
         if name == "localhost" or name == os.uname().nodename.lower() or name in self.hosts:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from lamina.cancellation import Cancellation
 from lamina.containers.archive import PathStat
+from lamina.containers.container import Container
 from lamina.containers.containers import Containers
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty, reply
@@ -24,17 +25,19 @@ from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, feed_response
 from lamina.daemon.http.upload import receiving
+from lamina.daemon.http.websocket import check_websocket, converse
 from lamina.daemon.render.container import path_stat
 from lamina.daemon.render.stats import stats as render_stats
 from lamina.daemon.sampling import Samplers
 from lamina.errors import InvalidInput
 from lamina.formats.document import encode_json
-from lamina.formats.frames import STDERR, STDOUT, frame
+from lamina.formats.frames import STDERR, STDOUT, frame, unframer
 from lamina.formats.times import format_time
 from lamina.types.run_results import LogRecord
 
 _PIECE = 1 << 17  # bytes
 _TAIL = re.compile("[0-9]{1,18}")
+_STREAMS = ("stdin", "stdout", "stderr")
 _TAR = "application/x-tar"
 STAT_HEADER = "X-Docker-Container-Path-Stat"
 
@@ -49,6 +52,7 @@ class StreamRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/containers/{id}/attach", self.attach, Kind.PROCESS),
+            Route("GET", "/containers/{id}/attach/ws", self.attach_websocket, Kind.PROCESS),
             Route("POST", "/containers/{id}/wait", self.wait, Kind.PROCESS),
             Route("GET", "/containers/{id}/logs", self.logs, Kind.STREAM),
             Route("GET", "/containers/{id}/stats", self.stats, Kind.STREAM),
@@ -59,23 +63,35 @@ class StreamRoutes:
         ]
 
     async def attach(self, call: Call) -> web.StreamResponse:
-        """Return the past (`logs`) comes before the present (`stream`); either may be left out."""
         container = self._containers.live(call.places["id"])
-        stdout, stderr = call.flag("stdout"), call.flag("stderr")
-        tty = container.record.config.tty
-        past = None
+        past, inner = await self._attached(call, container, *(call.flag(name) for name in _STREAMS))
+        return await hijack(call, inner, framed=not container.record.config.tty, before=past)
+
+    async def attach_websocket(self, call: Call) -> web.StreamResponse:
+        """Attach over a WebSocket, without frames. API versions before 1.42 attach all streams, whatever was asked."""
+        check_websocket(call)
+        container = self._containers.live(call.places["id"])
+        chosen = [call.version < (1, 42) or call.flag(name) for name in _STREAMS]
+        past, inner = await self._attached(call, container, *chosen)
+        translate = bytes if container.record.config.tty else unframer()
+        return await converse(call, inner, binary=call.version >= (1, 28), translate=translate, before=past)
+
+    async def _attached(
+        self, call: Call, container: Container, stdin: bool, stdout: bool, stderr: bool
+    ) -> tuple[AsyncIterator[bytes] | None, socket.socket]:
+        """Return the past (`logs`), which comes before the present (`stream`). Either may be left out."""
+        tty, past = container.record.config.tty, None
         if call.flag("logs"):
             now = format_time(time.time_ns())  # what comes from now on, the stream has
             records = self._containers.logs(container.id, stdout=stdout, stderr=stderr, until=now)
             past = _past(call, (_line(record, tty, False) for record in records))
         if call.flag("stream"):
             attach = partial(self._containers.attach, container.id, stdout=stdout, stderr=stderr)
-            stream = await call.run(attach, stdin=call.flag("stdin"), detach_keys=call.text("detachKeys"))
-            inner = stream.detach()
-        else:
-            inner, other = socket.socketpair()
-            other.close()
-        return await hijack(call, inner, framed=not tty, before=past)
+            stream = await call.run(attach, stdin=stdin, detach_keys=call.text("detachKeys"))
+            return past, stream.detach()
+        inner, other = socket.socketpair()
+        other.close()
+        return past, inner
 
     async def wait(self, call: Call) -> web.StreamResponse:
         """Return the head goes out at once: it tells the client that nothing that happens from now on is missed."""
