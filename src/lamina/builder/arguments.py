@@ -43,7 +43,7 @@ def platform_values(target: Platform, build: Platform) -> dict[str, str]:
 
 @dataclass(slots=True)
 class BuildArgs:
-    """The arguments of one build. `given` comes from the command line; `stage` begins a stage's own view."""
+    """The arguments of one build. `given` are those of the command line; `stage` begins a stage's own view."""
 
     given: Mapping[str, str | None]
     platform: Mapping[str, str]

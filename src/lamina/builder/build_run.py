@@ -35,9 +35,9 @@ ResolveBase = Callable[[str, Platform | None, bool], Image]
 
 
 class CommandRunner(Protocol):
-    """Runs the command of a RUN step in a container and gives the layer of what it changed, None for nothing.
+    """Runs the command of a RUN step in a container, and returns the layer of what it changed; None for no change.
 
-    Raises CommandFailed with `exit_code` when the command ends badly.
+    Raise CommandFailed with `exit_code` when the command ends with another status than 0.
     """
 
     def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None: ...
@@ -63,8 +63,8 @@ class BuildRooms:
     """What a build needs from the engine.
 
     `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
-    its last argument says so. `runner` is asked for at the first RUN only, so that other builds need neither mounts nor
-    privileges; without one RUN is refused. `temporary` is a folder on the data root's file system.
+    its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
+    privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
     """
 
     store: Store

@@ -62,7 +62,7 @@ class Draft:
         return False
 
     def resolve(self, path: str, below: str = "") -> str:
-        """`path` with all symlinks followed inside the tree. Raise InvalidInput for a loop.
+        """Return `path` with all symlinks followed inside the tree. Raise InvalidInput for a loop.
 
         With `below` (resolved itself) that directory is the root: `path` starts there, and no link leads out of it.
         """

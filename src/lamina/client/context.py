@@ -109,7 +109,7 @@ def _chain(first: Iterator[Packed], last: list[Packed]) -> Iterator[Packed]:
 
 
 def _default(folder: str) -> str:
-    """`Dockerfile`, or `dockerfile` where only that exists."""
+    """Return `Dockerfile`, or `dockerfile` where only that exists."""
     path = os.path.join(folder, DEFAULT_DOCKERFILE)
     lower = os.path.join(folder, DEFAULT_DOCKERFILE.lower())
     return lower if os.path.exists(lower) and not os.path.lexists(path) else path
@@ -129,7 +129,7 @@ def _locate(folder: str, dockerfile: str) -> tuple[str, bytes | None]:
 
 
 def _ignore_text(folder: str, dockerfile: str) -> str:
-    """`<Dockerfile>.dockerignore` where it exists, else the context's `.dockerignore`, else nothing."""
+    """Return the text of `<Dockerfile>.dockerignore` where it exists, else of the context's `.dockerignore`."""
     own = os.path.abspath(dockerfile or _default(folder))
     for path in (f"{own}.dockerignore", os.path.join(folder, ".dockerignore")):
         try:

@@ -39,7 +39,7 @@ def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
 
 
 def _output(text: str) -> Output:
-    """Return errors of a build come in red, from dockerd too. Whether they are shown so is for whoever shows them."""
+    """Return the output, as an error without its colour if it is red, as dockerd writes the errors of a build."""
     if text.startswith(_RED) and text.endswith(_PLAIN):
         return Output(text[len(_RED) : -len(_PLAIN)], error=True)
     return Output(text)

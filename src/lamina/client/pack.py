@@ -89,7 +89,7 @@ def _content(path: str, size: int) -> Iterator[bytes]:
 
 
 def _capability(path: str) -> dict[str, bytes]:
-    """File capabilities, the one attribute that Docker's contexts carry."""
+    """Return a file's capabilities, the one attribute that Docker's contexts carry."""
     try:
         return {f"SCHILY.xattr.{CAPABILITY}": os.getxattr(path, CAPABILITY)}
     except OSError:
@@ -119,7 +119,7 @@ def _header(
 
 
 def _split(raw: bytes) -> tuple[bytes, bytes | None]:
-    """(prefix, name) as ustar's header has them; no name where it does not fit."""
+    """Return prefix and name as ustar's header has them; no name where the path does not fit."""
     if len(raw) <= 100:
         return b"", raw
     cut = raw.find(b"/", len(raw) - 101, -1)
@@ -144,7 +144,7 @@ def _pax(records: dict[str, bytes]) -> bytes:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """ "LENGTH key=value\\n", where the length counts its own digits."""
+    """Return "LENGTH key=value\\n", where the length counts its own digits."""
     rest = b" %b=%b\n" % (key, value)
     length = len(rest)
     while len(b"%d" % length) + len(rest) != length:

@@ -39,7 +39,7 @@ def plain_address(text: str) -> Address:
 
 
 def keeps_credentials(address: Address) -> bool:
-    """Return whether an address is of this machine's link, or is where a cloud keeps the machine's credentials."""
+    """Return whether a cloud may serve the machine's credentials at this address, as at link-local ones."""
     return address.is_link_local or address in _METADATA
 
 

@@ -1,4 +1,4 @@
-"""What is known of where layers can be had: which compressed blobs stand for a layer, and in which repositories.
+"""The compressed blobs that stand for a layer, and the repositories that have them.
 
 Pushes use it to mount a blob from another repository, or to find it there already, without compressing anything.
 It is only a hint: each use is checked by the registry itself.

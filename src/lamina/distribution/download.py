@@ -87,7 +87,7 @@ def _copy(answer: Answer, into: Partial, blob: Descriptor, progress: Progress, c
 def download_foreign(
     repository: Repository, blob: Descriptor, into: Partial, progress: Progress, cancellation: Cancellation
 ) -> None:
-    """Fetch a foreign layer: from the registry where it has it all the same, else from the first URL that works."""
+    """Fetch a foreign layer: from the registry if it has the layer, else from the first URL that works."""
     try:
         download(repository, blob, into, progress, cancellation)
         return
@@ -110,7 +110,7 @@ def _from_url(
     progress: Progress,
     cancellation: Cancellation,
 ) -> None:
-    """Try one URL, without the registry's secrets. Bytes that are here already are not asked for again."""
+    """Try one URL, without the registry's secrets. Request only the bytes that are still missing."""
     transport = repository.transport
     if into.size >= blob.size:
         return

@@ -52,7 +52,7 @@ def parse_offsets(header: str | None) -> tuple[int, int] | None:
 
 
 def parse_byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return first and last byte that a `Range: bytes=…` selects from `size` bytes; None where that is nothing.
+    """Return first and last byte that a `Range: bytes=…` selects from `size` bytes; None where it selects nothing.
 
     Raise ValueError for other units, several ranges and malformed ones, which a server may ignore (RFC 9110, 14.2).
     """
@@ -67,7 +67,7 @@ def parse_byte_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def parse_number(header: str | None) -> int | None:
-    """Return the natural number of a header such as Content-Length; None where it is missing or none that can be."""
+    """Return the natural number of a header such as Content-Length; None where it is missing or malformed."""
     text = header or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 

@@ -29,10 +29,9 @@ class Connections:
     def adopt(
         self, manager: urllib3.PoolManager, check_server: Callable[[str], None] | None = None
     ) -> urllib3.PoolManager:
-        """Have `manager` make its connections here; call it before the first request.
+        """Have `manager` make its connections here. Call this before the first request.
 
-        `check_server` gets the address of each server and raises where it must not be asked. It does not get a
-        proxy's.
+        `check_server` is called with the address of each server, but not of proxies, and raises for a forbidden one.
         """
         connections = self
         check = None if isinstance(manager, urllib3.ProxyManager) else check_server
@@ -57,9 +56,9 @@ class Connections:
         return manager
 
     def add(self, connection: Connection, check: Callable[[str], None] | None = None) -> None:
-        """Take in a connection that has just been made. Raise Cancelled where it comes too late, and what `check` does.
+        """Add a connection that has just been made. Raise Cancelled after an interrupt, and what `check` raises.
 
-        A connection that is not taken in is closed.
+        A refused connection is closed.
         """
         try:
             self._open.add(connection)
@@ -77,7 +76,7 @@ class Connections:
 
 
 def hang_up(connection: object) -> None:
-    """End a connection for the thread that uses it. One that is closed already, or was never made, is left alone."""
+    """End a connection for the thread that uses it. Ignore one that is closed, or was never opened."""
     sock = getattr(connection, "sock", None)
     if isinstance(sock, socket.socket):
         with suppress(OSError):  # it has ended by itself

@@ -89,7 +89,7 @@ class LayerPush:
     cancellation: Cancellation
 
     def push(self, layer: Layer, original: Descriptor | None) -> Descriptor:
-        """Make the registry have this layer, as the blob `original` if that can be, and return the blob that it has."""
+        """Put the layer into the registry, as the blob `original` if possible. Return the blob that it has."""
         if original is not None and original.media_type in FOREIGN_LAYERS:
             return original
         self.cancellation.check()

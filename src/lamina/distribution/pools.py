@@ -50,8 +50,8 @@ class Pools:
     def for_url(self, url: str, *, sent_by: str = "") -> urllib3.PoolManager:
         """Return the manager that trusts, proves and proxies as the settings say for this URL's host.
 
-        `sent_by` is the host that named this URL, where nobody else did. Its manager raises Forbidden for addresses
-        that are none of that host's business; so does this where the URL holds such an address.
+        `sent_by` is the host whose answer named this URL. The manager then raises Forbidden for addresses to which a
+        registry has no reason to send anyone; so does this method where the URL holds such an address.
         """
         parts = urlsplit(url)
         host = parts.hostname or ""

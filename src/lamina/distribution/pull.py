@@ -208,7 +208,7 @@ def _cancel(started: Sequence[Future[Layer]]) -> None:
 
 
 def _failures_first(started: list[Future[Layer]]) -> list[Future[Layer]]:
-    """Return the futures in order. If any failed, return the first real failure: cancellations only followed it."""
+    """Return the futures in order. If any failed, return the first real failure alone: cancellations followed it."""
     causes = [f for f in started if not f.cancelled() and isinstance(f.exception(), Exception)]
     real = [f for f in causes if not isinstance(f.exception(), Cancelled | CancelledError)]
     return real[:1] or causes[:1] or started

@@ -133,7 +133,7 @@ class Repository:
         return raw
 
     def _mirrored(self) -> str:
-        """Return the `ns` parameter, by which containerd tells a mirror of many registries which one is meant."""
+        """Return the `ns` parameter, which names the registry to a mirror of many, as containerd does."""
         domain = self.reference.domain
         return f"?ns={quote(domain)}" if self.transport.endpoint.mirror else ""
 

@@ -61,7 +61,7 @@ class Spool:
 
 
 class _Temporary:
-    """A nameless file that hashes what is written to it."""
+    """A file without a name that hashes what is written to it."""
 
     def __init__(self, digest: Digest) -> None:
         self._expected = digest

@@ -25,7 +25,7 @@ class Ingest(Protocol):
 
 
 class BegunAnew(Exception):
-    """The writer went back to byte 0, so what was read so far counts for nothing."""
+    """The writer went back to byte 0, so readers must start again."""
 
 
 class Tail:
@@ -49,7 +49,7 @@ class Tail:
         return count
 
     def restart(self) -> None:
-        """Begin again at byte 0; readers that began already fail, and are to be started again."""
+        """Begin again at byte 0. Readers that had begun get BegunAnew, and must start again."""
         with self._changed:
             self._ingest.restart()
             self.size = 0

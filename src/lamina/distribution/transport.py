@@ -60,10 +60,10 @@ class Transport:
     ) -> Answer:
         """Make a request (`url` may be relative to the endpoint) and give an answer whose status is in `accept`.
 
-        Its body is not read yet: use `read`, or read and close it. Tries again after transient failures, unless
-        `retry` is off; asks for a token where one is needed, and for another when it runs out. `body` is bytes or a
-        callable that gives a fresh readable each time. An Authorization among `headers` is sent instead of what would
-        be found out; an empty one stands for none. Raises the kinds of `answers`.
+        The body of the answer is not read yet: use `read`, or read and close it. Try again after transient failures,
+        unless `retry` is off. Fetch a token where one is needed, and another when it expires. `body` is bytes, or a
+        callable that returns a fresh readable each time. An Authorization among `headers` is sent as it is; an empty
+        one sends none. Raise the kinds of `answer_errors`.
         """
         full = self.endpoint.base + url if url.startswith("/") else self._checked(url)
         failures = 0

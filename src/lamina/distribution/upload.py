@@ -33,7 +33,7 @@ class Source(Protocol):
 
 
 def mount(repository: Repository, digest: Digest, source: str) -> bool:
-    """Have the registry link a blob from its repository `source`; False where it would rather be sent the bytes."""
+    """Have the registry link a blob from its repository `source`. Return False where the bytes must be sent instead."""
     url = f"/v2/{repository.path}/blobs/uploads/?mount={quote(str(digest), safe=':')}&from={quote(source, safe='')}"
     scopes = (*repository.pushing, f"repository:{source}:pull")
     answer = repository.transport.request("POST", url, scopes, accept=SUCCESS)
@@ -215,7 +215,7 @@ _READINGS: tuple[Callable[[int, int], int], ...] = (
 
 
 class _Counting:
-    """How a registry counts the bytes of an upload in its Range header, as its answers to accepted chunks tell."""
+    """Learns from answers to accepted chunks how a registry counts the bytes of an upload in its Range header."""
 
     def __init__(self) -> None:
         self._readings = _READINGS

@@ -109,7 +109,7 @@ class _States:
         return bool(states >> 2 * len(self._pieces))
 
     def _reached(self, states: int) -> int:
-        """These states, and those that wildcards taking nothing lead to."""
+        """Return these states, and those that are reached when wildcards match nothing."""
         while True:
             more = states | (states & self._skipped) << 2 | (states & self._entered) << 1
             if more == states:

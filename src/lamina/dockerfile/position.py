@@ -31,10 +31,7 @@ def excerpt(text: Sequence[str], lines: Lines) -> str:
 
 
 class Problem(Exception):
-    """A broken rule of the language. The caller that knows the line turns it into InvalidInput.
-
-    Never leaves this room.
-    """
+    """A broken rule of the language. The caller that knows the line turns it into InvalidInput."""
 
     def __init__(self, message: str, advice: str | None = None) -> None:
         super().__init__(message)

@@ -40,13 +40,13 @@ def _escaped(char: str, pattern: str) -> str:
 
 
 def without_prefix(value: str, pattern: str, *, longest: bool) -> str:
-    """`value` without the shortest or longest beginning that matches."""
+    """Return `value` without the shortest or longest beginning that matches."""
     match = compile_pattern(pattern, longest=longest).match(value)
     return value[match.end() :] if match else value
 
 
 def without_suffix(value: str, pattern: str, *, longest: bool) -> str:
-    """`value` without the shortest or longest end that matches; both are read backwards to find it."""
+    """Return `value` without the shortest or longest end that matches; both are read backwards to find it."""
     return without_prefix(value[::-1], _reversed(pattern), longest=longest)[::-1]
 
 
@@ -56,7 +56,7 @@ def _reversed(pattern: str) -> str:
 
 
 def replaced(value: str, pattern: str, text: str, *, everywhere: bool) -> str:
-    """`value` with the first match, or all matches, of `pattern` replaced by `text`, which is taken literally.
+    """Return `value` with the first match, or all matches, of `pattern` replaced by `text`, which is taken literally.
 
     Raise Problem where the work or the result would be out of bounds.
     """

@@ -169,7 +169,7 @@ class Registries(images.Registries):
     ) -> Iterator[RegistryClient]:
         """Provide a client that shows `credentials` to the reference's own registry only, never to a mirror.
 
-        A registry that cannot be reached is told with what it was to do.
+        The error for a registry that cannot be reached says what was tried: pull, push or inspect.
         """
         own_registry = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
         try:
@@ -183,7 +183,7 @@ class Registries(images.Registries):
 
 
 def _key(server: str) -> str:
-    """Under which a client names the registry. Raise InvalidInput for what is no address."""
+    """Return the key under which a client names the registry. Raise InvalidInput for what is no address."""
     try:
         key = registry_key(server)
         if urlsplit(f"//{key}").port == 0:

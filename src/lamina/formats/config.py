@@ -69,8 +69,7 @@ class ImageConfig:
 
     @classmethod
     def parse(cls, raw: bytes) -> ImageConfig:
-        """Return the config in `raw`. Like Docker it takes a missing OS for linux, and a missing architecture for
-        amd64.
+        """Return the config in `raw`. As in Docker, a missing OS means linux, and a missing architecture amd64.
 
         Raise InvalidInput that names the field.
         """
@@ -119,10 +118,9 @@ class ImageConfig:
         return Platform(self.os, self.architecture, self.variant, self.os_version, self.os_features)
 
     def replace(self, **changes: Any) -> ImageConfig:
-        """Return a config with other values for any of the names that `build` takes; all else survives, unknown members
-        too.
+        """Return the config with new values for arguments of `build`; all other members stay, unknown ones too.
 
-        Raise TypeError for a name that is not one of them.
+        Raise TypeError for a name that `build` does not take.
         """
         extra = dict(changes.pop("extra", None) or {})
         return ImageConfig.parse(encode(_changed({**self.document, **extra}, changes)))

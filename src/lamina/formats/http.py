@@ -32,9 +32,9 @@ def hide_userinfo(text: str) -> str:
 
 
 def split_userinfo(url: str) -> tuple[str, str]:
-    """Return the address without user and password, and these as "user:password" without percent-encoding.
+    """Return the address without user and password, and "user:password" without percent-encoding.
 
-    The second is empty where the address holds none, or is no http(s) address.
+    The second text is empty where the address holds no user, or is no http(s) address.
     """
     match = _USERINFO.match(url)
     if match is None:

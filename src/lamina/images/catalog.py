@@ -99,7 +99,7 @@ class ImageCatalog:
 
 
 def find(tx: ReadTransaction, name: str) -> Digest:
-    """Return `ImageCatalog.find`, in a view or transaction that the caller has."""
+    """Return what `ImageCatalog.find` returns, in a view or transaction of the caller's."""
     reference = _as_reference(name)
     if reference is not None and (image_id := _by_reference(tx, reference)) is not None:
         return image_id

@@ -98,10 +98,9 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
 
 
 def _parent(tx: Transaction, parent: Digest | None, together: set[Digest]) -> str:
-    """Return the parent, unless somebody removed it since the new image was begun: its layers are held, so that is no
-    harm.
+    """Return the parent, or "" when it was removed since the new image was begun, whose lease keeps the layers.
 
-    Those that are made `together` with the image may come after it.
+    Parents that are made `together` with the image may come after it.
     """
     return str(parent) if parent is not None and (parent in together or read_record(tx, parent) is not None) else ""
 

@@ -80,15 +80,15 @@ class Image:
 
     @property
     def created(self) -> str:
-        """When the image was made: what the config says, unless it says nothing of use; then when we first saw it."""
+        """Return when the image was made, as the config says, else when this store first saw it."""
         return usable_time(self.config.created, self.made)
 
     @property
     def dated_ns(self) -> int:
-        """Return what order, age and filters go by, nanoseconds: `created`, but for images built here not before they
-        were.
+        """Return the time in nanoseconds by which images are sorted and filtered.
 
-        A build writes the time of its newest input, which may be years ago.
+        This is `created`, or the time of the last build here if that is later: a build writes the time of its newest
+        input, which may be years ago.
         """
         return max(parse_time(self.created), parse_time(self.built) if self.built else 0)
 

@@ -73,7 +73,7 @@ class Images(images.Images):
         return self.catalog.manifest(image)
 
     def children(self, image_id: Digest) -> tuple[Digest, ...]:
-        """Return the images made from this one here. A build looks there for what it has done before."""
+        """Return the images that were made from this one here; the build cache looks among them for its steps."""
         with self.store.read() as tx:
             return children(tx, image_id)
 

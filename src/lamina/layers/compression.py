@@ -169,7 +169,7 @@ class _Gzip:
         return b"".join(self._submit(view[at : at + _BLOCK]) for at in range(0, whole, _BLOCK))
 
     def _submit(self, block: bytes) -> bytes:
-        """Hand over a block, and give what is ready from the front; never holds more than a few."""
+        """Start compressing a block. Return the finished blocks at the front; a few may be under way."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, "compress")
         self._waiting.append(self._pool.submit(_deflate, block, self._level, isal_zlib.Z_SYNC_FLUSH))

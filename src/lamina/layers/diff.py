@@ -99,7 +99,7 @@ def tree_changes(root: int, lower: Tree) -> Iterator[Change]:
 
 @dataclass(frozen=True, slots=True)
 class _Unchanged:
-    """A directory that is the same itself; what comes below it will tell whether it counts."""
+    """A directory that is the same itself. It counts as changed when a file below it is."""
 
     path: str
 
@@ -118,7 +118,7 @@ def _with_parents(changes: Iterator[Change | _Unchanged]) -> Iterator[Change]:
 
 
 class _Comparison:
-    """Walks a directory and a tree side by side. In an `overlay` upper, what is not there is as it is below."""
+    """Compares a directory with a tree. In an `overlay` upper directory, a missing file is as it is below."""
 
     def __init__(self, directories: Directories, lower: Tree, *, overlay: bool) -> None:
         self._directories = directories

@@ -17,7 +17,7 @@ _OPEN_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file below the root of a walk. `parent` is a descriptor of its directory, valid until the walk goes on."""
+    """A file below the root of a walk. `parent` is a descriptor of its directory, valid until the walk's next step."""
 
     path: str
     parent: int

@@ -18,9 +18,9 @@ _MAX_SYMLINKS = 40
 class Parents:
     """Directories below a root by their path in the archive, opened (O_PATH) and, where they are missing, made.
 
-    Symlinks on the way are followed as if the root were "/", those that point to nothing yet too: what they need is
-    made. `make_way` is asked when something that is no directory stands in the way of one: it gives True after it has
-    put a directory there, False to have the entry refused.
+    Symlinks on the way are followed as if the root were "/". Where a symlink points to nothing, its target is made.
+    `make_way` is called when a file stands in the way of a directory. It returns True after it has put a directory
+    there, False to have the entry refused.
     """
 
     def __init__(self, root: int, make_way: Callable[[int, str], bool]) -> None:

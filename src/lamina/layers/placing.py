@@ -77,7 +77,7 @@ class Placer:
             os.close(file)
 
     def _dress_special(self, held: str, entry: Entry, xattrs: Mapping[str, bytes]) -> None:
-        """`held` leads to the very inode that is open, even if it is a symlink or its name means another by now."""
+        """Dress the inode that the path `held` in /proc leads to, even if it is a symlink or was renamed meanwhile."""
         if self._own:
             os.chown(held, *self.owner_of(entry))
         if entry.type is not EntryType.SYMLINK:

@@ -31,7 +31,7 @@ class AccessLog:
         os.write(self._fd, encode({"time": stamp} | record) + b"\n")
 
     def reopen(self) -> None:
-        """Go on in a new file after the old one was renamed; where that cannot be had, go on in the old one."""
+        """Open the file anew after it was renamed. If that fails, keep writing to the old file."""
         old = self._fd
         try:
             self._fd = self._open()

@@ -90,8 +90,8 @@ class App:
     def _keep_pages_out(self, request: web.BaseRequest) -> None:
         """Raise Forbidden for what web pages send.
 
-        A page that has its name lead to loopback finds nothing where there are accounts or TLS: it has no password and
-        no certificate for that name. A registry on the network cannot know all the names it is called by.
+        The Host header is checked only on loopback without accounts and TLS. Elsewhere a page whose name leads here
+        has no password and no certificate, and the registry cannot know all the names that its clients use.
         """
         self._guard.check_page(request.headers)
         local = request.get_extra_info("sockname")

@@ -163,7 +163,7 @@ class _Reading(Protocol):
 
 
 def _read_much(transport: object) -> None:
-    """Take more bytes with one system call from now on, for a body that has them; each call costs much besides."""
+    """Read more bytes with each system call from now on, because a large body would need too many calls."""
     if transport is not None:
         cast(_Reading, transport).max_size = AT_ONCE
 

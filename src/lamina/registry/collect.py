@@ -77,7 +77,7 @@ async def _empty_trash(registry: Registry) -> None:
 
 
 async def _drop_orphans(registry: Registry, before: float) -> int:
-    """Remove content that no commit ever named: a crash came between. It is asked twice: commits go on meanwhile."""
+    """Remove content that a crash kept from being committed. Ask the database twice, as commits go on meanwhile."""
     suspects = await registry.storage.orphans(await _known(registry), before)
     referred = await _known(registry) if suspects else set()
     orphans = [name for name in suspects if name not in referred]

@@ -1,4 +1,4 @@
-"""The HTTP edge: what is no HTTP at all gets the specification's error form as well, and nobody may dawdle for ever."""
+"""The HTTP edge: it answers broken requests in the specification's error form, and cuts off slow clients."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Pulls:
             self._task = asyncio.create_task(self._flush_later())
 
     async def flush(self) -> None:
-        """Write what waits. What cannot be written now waits on."""
+        """Write the noted pulls. Keep those that cannot be written now."""
         waiting, self._waiting = self._waiting, {}
         rows = sorted((*key, when) for key, when in waiting.items())  # in order: replicas must not lock crosswise
         try:

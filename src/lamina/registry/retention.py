@@ -52,7 +52,7 @@ async def apply(registry: Registry) -> list[Planned]:
 
 
 def doomed(rule: Retention, listed: list[ListedManifest], now: float) -> list[ListedManifest]:
-    """Return the manifests of one repository (newest first) that a rule lets go.
+    """Return the manifests of one repository (newest first) that a rule deletes.
 
     A manifest stays if any of the rule's conditions keeps it, if an index lists it, or if it is about another manifest.
     Without tags it goes as soon as it is old enough, unless `untagged` is off.

@@ -44,7 +44,7 @@ async def metrics(registry: Registry, request: web.BaseRequest) -> web.StreamRes
 
 
 async def token(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Give a token, by GET with basic authentication or by POST of an OAuth 2 form."""
+    """Answer with a token: to GET with basic authentication, or to POST of an OAuth 2 form."""
     if registry.tokens is None:
         raise NotFound("This registry gives no tokens", code="NOT_FOUND")
     form: dict[str, list[str]] = {}

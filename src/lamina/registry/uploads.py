@@ -96,7 +96,7 @@ class _ReservedBody:
             yield piece
 
     async def release_rest(self) -> None:
-        """Return what was reserved and did not come."""
+        """Release the bytes that were reserved and never sent."""
         if rest := self._reserved - self.passed:
             await self._database.write(quotas.release, self._upload, rest)
 
@@ -136,7 +136,7 @@ async def keep(
 
 
 async def _abandon(database: Database, storage: Storage, digest: Digest, placed: Placed, upload: str) -> None:
-    """Remove the bytes of a push that was refused. The database is asked whether it was: an answer can get lost."""
+    """Remove the bytes of a refused push, after asking the database, because the answer to a commit can get lost."""
     try:
         if await database.write(repositories.abandon, str(digest), placed, upload):
             await storage.remove(storage.names(placed.location))

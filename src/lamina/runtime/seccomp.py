@@ -64,7 +64,7 @@ def _met(condition: Mapping[str, Any], machine: str, held: Collection[str]) -> b
 
 
 def _excluded(condition: Mapping[str, Any], machine: str, held: Collection[str]) -> bool:
-    """Return whether an `excludes` condition holds: any of its parts."""
+    """Return whether an `excludes` condition holds, which any of its parts does."""
     if machine in (condition.get("arches") or ()):
         return True
     if any(name in held for name in condition.get("caps") or ()):

@@ -127,7 +127,7 @@ def environment(config: Config, home: str, *, tty: bool | None = None) -> tuple[
 
 
 def _overlaid(base: tuple[str, ...], over: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `base` with the variables of `over` in place of its own; a name without "=" takes the variable away."""
+    """Return `base` with the variables of `over` in place of its own; a name without "=" removes the variable."""
     values = {entry.partition("=")[0]: entry for entry in base}
     for entry in over:
         name, sign, _ = entry.partition("=")

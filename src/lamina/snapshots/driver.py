@@ -124,7 +124,7 @@ class Driver(Protocol):
         ...
 
     def remove(self, key: str) -> None:
-        """Unmount the snapshot however often it was mounted, and deletes its changes. Nothing to remove is fine."""
+        """Unmount the snapshot, however often it was mounted, and delete it. A missing snapshot is ignored."""
         ...
 
     def keys(self) -> list[str]:

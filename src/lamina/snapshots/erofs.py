@@ -33,11 +33,10 @@ _DAMAGED = (errno.EINVAL, errno.EUCLEAN, errno.EBADMSG, errno.EIO, errno.ENOENT,
 
 
 class MountedLayers:
-    """Lowers by EROFS mounts below `root`, made when first acquired. Indexes that stand for several layers are in
-    `merged`.
+    """Lowers by EROFS mounts below `root`, made when first acquired. `merged` holds indexes of several layers.
 
-    One that nobody holds any more stays for `linger` seconds, as the next build step or container often wants it, and
-    unmounting costs more than mounting.
+    A mount that nobody holds any more stays for `linger` seconds: the next build step or container often needs it,
+    and unmounting costs more than mounting.
     """
 
     name = "erofs"
@@ -135,7 +134,7 @@ class MountedLayers:
             self._drop(time.monotonic())
 
     def _drop(self, now: float) -> None:
-        """Unmount what has been idle until `now`, and comes back for the rest. Called with the lock held."""
+        """Unmount what has been idle long enough by `now`, and set a timer for the rest. The lock is held."""
         for path in [path for path, until in self._idle.items() if until <= now]:
             self._take_down(path)
         if self._idle and self._timer is None:

@@ -52,14 +52,14 @@ class MountRoot:
         self._bound = False
 
     def hold(self) -> None:
-        """Count one more user of mounts below the root; the first one makes the root private. Raise OSError."""
+        """Count one more user of mounts below the root; the first user makes the root private. Raise OSError."""
         with self._lock:
             if not self._users:
                 self._bound = self._bind()
             self._users += 1
 
     def release(self) -> None:
-        """Drop one user; the last one takes the binding of the root away."""
+        """Drop one user; the last user unmounts the root's binding."""
         with self._lock:
             self._users -= 1
             if not self._users and self._bound:
@@ -111,9 +111,9 @@ def _around(path: str) -> MountPoint | None:
 
 
 def unmount_all(target: str | Path) -> None:
-    """Detach every mount at `target`, also one that is in use; what has it open keeps it. None there is fine.
+    """Detach every mount at `target`, used ones too; processes that have files of it open keep them.
 
-    What is mounted below goes as well, but never from where it was bound: it leaves its peer groups first.
+    Mounts below go as well. They leave their peer groups first, so that nothing is unmounted where it was bound from.
     """
     while True:
         try:

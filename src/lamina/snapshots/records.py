@@ -126,7 +126,7 @@ class Records:
         return Loaded(layers, record.writable, record.durable, record.hidden)
 
     def delete(self, key: str) -> None:
-        """Take the name away at once, then what is in it; a crash in between leaves it to `sweep`."""
+        """Rename the snapshot away at once, then delete it; after a crash in between `sweep` deletes it."""
         discard(self.path(key))
 
     def keys(self) -> list[str]:
@@ -163,7 +163,7 @@ def flush_all(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Take the name `path` away at once, then deletes what had it; nothing there is fine."""
+    """Rename `path` away at once, then delete it. A path that is not there is ignored."""
     doomed = Path(tempfile.mkdtemp(prefix=_OLD, dir=path.parent))
     with contextlib.suppress(FileNotFoundError):
         path.rename(doomed / "gone")
@@ -178,7 +178,7 @@ def sweep_directory(root: Path) -> None:
 
 
 def delete_tree(path: Path) -> None:
-    """Delete `path` and all below it, whatever a container has left there; nothing there is fine."""
+    """Delete `path` and all below it, whatever a container has left there. A path that is not there is ignored."""
     with contextlib.suppress(FileNotFoundError):
         parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

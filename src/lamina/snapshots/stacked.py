@@ -231,7 +231,7 @@ class StackedDriver:
 
 
 def _hidden(trees: Sequence[LayerTree]) -> int:
-    """Return how many layers, from the bottom, one above hides: overlayfs never asks roots whether they are opaque."""
+    """Return how many of the lowest layers are hidden by the opaque root of a layer above, which overlayfs ignores."""
     for number in range(len(trees) - 1, 0, -1):
         root = trees[number].lookup("")
         if root is not None and root.opaque:

@@ -139,8 +139,10 @@ def _missing(digest: Digest) -> NotFound:
 
 
 class BlobIngest:
-    """A blob being written. Leaving the block without `commit` drops it, or keeps it for later if it has a `ref`: not
-    on a full disk, which what is kept would leave full."""
+    """A blob being written. Leaving the block without `commit` drops it, or keeps it for later if it has a `ref`.
+
+    On a full disk it is always dropped.
+    """
 
     def __init__(
         self, content: ContentTable, path: Path, algorithm: str, on_close: Callable[[], None], *, keep: bool

@@ -106,7 +106,7 @@ class ContentTable:
         return files
 
     def aside(self, files: Iterable[Path]) -> list[Path]:
-        """Rename dropped files out of the way: cheap, and done before the writer's lock is given up."""
+        """Rename dropped files out of the way. This is cheap, and done while the writer's lock is held."""
         moved = []
         for file in files:
             target = self.layout.temporary(".dropped")
@@ -196,7 +196,7 @@ def is_owned(connection: sqlite3.Connection, digest: str) -> bool:
 
 
 def all_candidates(connection: sqlite3.Connection) -> list[str]:
-    """Return every digest without an owner, and those that are there twice."""
+    """Return every digest without an owner, and those that are both a blob and a layer."""
     query = """SELECT digest FROM content WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = content.digest)
                AND NOT EXISTS (SELECT 1 FROM stack WHERE stack.layer = content.digest)
                UNION SELECT digest FROM content GROUP BY digest HAVING count(*) > 1"""

@@ -100,7 +100,7 @@ def _flush(path: Path) -> bool:
 
 
 def boot_id() -> str:
-    """Return names the present run of the kernel: while it is the same, whatever was written is still in its cache."""
+    """Return a name for the present run of the kernel; while it is the same, nothing that was written is lost."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

@@ -49,7 +49,7 @@ class LayerStore:
         return self.at(diff_id, row.size)
 
     def at(self, diff_id: Digest, size: int) -> Layer:
-        """Return the layer's value without a look at the store, for who holds the layer and knows its tar's `size`."""
+        """Return the layer without asking the store. The caller holds the layer and knows its tar's `size`."""
         layer = self._values.get(diff_id)
         if layer is None or layer.size != size:
             if len(self._values) >= _VALUES_KEPT:

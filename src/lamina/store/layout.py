@@ -27,7 +27,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Locked by the process that owns the root."""
+        """Return the file that the process which owns the root locks."""
         return self.root / "lock"
 
     @property
@@ -37,12 +37,12 @@ class Layout:
 
     @property
     def reserve(self) -> Path:
-        """Space held back for removals on a full disk."""
+        """Return the file that holds back space for removals on a full disk."""
         return self.root / "reserve"
 
     @property
     def ingest(self) -> Path:
-        """Unfinished work. All of it but resumable partials is swept at start."""
+        """Return the folder of unfinished work. A start sweeps all of it but resumable partials."""
         return self.root / "ingest"
 
     def content_directories(self) -> list[Path]:

@@ -69,7 +69,7 @@ class Leases:
             self._live.add(lease)
 
     def dismiss(self, lease: Lease, heir: Lease | None) -> None:
-        """Count a lease no more; what it held goes to `heir`, the lease around it, where there is one."""
+        """Forget a lease. Pass what it held to `heir`, the lease around it, where there is one."""
         with self.lock:
             self._live.discard(lease)
             if heir is not None:

@@ -24,13 +24,13 @@ SYNC_DELAY = 1.0  # seconds between a change and the pass that makes it survive 
 
 
 class Dependents:
-    """Rooms that keep files of their own for what is in the store. Their part of what the store does; here: nothing.
+    """Rooms that keep files of their own for what is in the store, and what they add to the store's verbs.
 
-    Called without any lock of the store.
+    This class adds nothing. The store calls it without holding a lock.
     """
 
     def flush(self) -> None:
-        """Put on the disk the files that rows tell of, before a `sync` puts the rows there."""
+        """Flush the files that rows refer to, before a `sync` flushes the rows."""
 
     def tidy(self) -> None:
         """Drop files kept for content that has just gone."""
@@ -162,7 +162,7 @@ class Store:
         self._syncer.sync()
 
     def verify(self) -> Iterator[Corrupt]:
-        """Hash every blob and layer again, and give an error for each that is not what its digest says."""
+        """Hash every blob and layer again. Yield an error for each that does not have its digest."""
         with self._database.read() as connection:
             rows = [(Digest.parse(d), kind) for d, kind in connection.execute("SELECT digest, kind FROM content")]
         for digest, kind in rows:
@@ -177,7 +177,7 @@ class Store:
                 yield Corrupt(f"{kind} {digest} is damaged: it has digest {actual}", expected=digest, found=actual)
 
     def close(self) -> None:
-        """Flush, and give the root up; second call is fine. A full disk does not hinder it."""
+        """Flush, and unlock the root, also on a full disk. May be called twice."""
         try:
             self._syncer.close()
         finally:

@@ -291,7 +291,7 @@ def _mounted(path: Path) -> bool:
 def _unmount(path: Path) -> None:
     """Unmount all at `path`. None may be missed: what follows may delete everything below it.
 
-    What was bound with mounts below it leaves its peer groups first, or they would go from where they come from, too.
+    Mounts below leave their peer groups first, or they would be unmounted where they were bound from, too.
     """
     with suppress(FileNotFoundError):
         while _mounted(path):

@@ -125,7 +125,7 @@ def _ignore_rules(tree: Tree, dockerfile: str) -> IgnoreMatcher:
 
 
 def _drop_ignored(tree: ArchiveTree, dockerfile: str) -> None:
-    """Remove the ignore file and the Dockerfile where they are ignored: the client sends them nevertheless."""
+    """Remove the ignore file and the Dockerfile where they are ignored: Docker's client sends them all the same."""
     try:
         matcher = _ignore_rules(tree, "")
     except LaminaError:

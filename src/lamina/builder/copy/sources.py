@@ -112,7 +112,7 @@ def _why_missing(tree: Tree, path: str) -> str | None:
 
 
 def docker_name(sources: Sequence[Source], sums: Mapping[int, Sums]) -> str:
-    """`file:…`, `dir:…`, or `multi:…` for several sources, as dockerd names them."""
+    """Return the name that dockerd gives the sources: `file:…`, `dir:…`, or `multi:…` for several."""
     names = [_one(source, sums[id(source.tree)]) for source in sources]
     return names[0] if len(names) == 1 else combined("multi", names)
 

@@ -183,7 +183,7 @@ def _mount(point: MountPoint) -> dict[str, Any]:
 
 
 def _graph_driver(item: ContainerDetails) -> dict[str, Any]:
-    """GraphDriver, with overlay2's four directories."""
+    """Return GraphDriver, with overlay2's four directories."""
     directories = item.snapshot
     data = {
         "LowerDir": ":".join(map(str, directories.lower)),

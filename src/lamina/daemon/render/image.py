@@ -71,7 +71,7 @@ def _config(image: Image, version: Version) -> dict[str, Any]:
 
 
 def _graph_driver(image: Image, root: Path) -> dict[str, Any]:
-    """GraphDriver in the words of overlay2: the top layer, and those below it.
+    """Return GraphDriver in the words of overlay2: the top layer, and those below it.
 
     Layers are tars here; `MergedDir` and `WorkDir` are where a container's would be, and exist for none.
     """
@@ -89,7 +89,7 @@ def _rootfs(image: Image) -> dict[str, Any]:
 
 
 def _descriptor(image: Image) -> dict[str, Any]:
-    """Return the config stands for the image: lamina's image ID is its digest."""
+    """Return the descriptor of the config, which stands for the image: lamina's image ID is its digest."""
     media_type = "application/vnd.docker.container.image.v1+json"
     return {"mediaType": media_type, "digest": str(image.id), "size": len(image.config.raw)}
 

@@ -35,7 +35,7 @@ def _pids(usage: Stats) -> dict[str, int]:
 
 
 def _cpu(item: ContainerStats | None) -> dict[str, Any]:
-    """CPU time in nanoseconds, with the whole machine's beside it; zeros without a reading."""
+    """Return CPU time in nanoseconds, with the whole machine's beside it; zeros without a reading."""
     usage = item.usage if item else None
     shown: dict[str, Any] = {
         "cpu_usage": {
@@ -57,7 +57,7 @@ def _cpu(item: ContainerStats | None) -> dict[str, Any]:
 
 
 def _memory(item: ContainerStats, usage: Stats) -> dict[str, Any]:
-    """Memory in bytes; no limit shows as the machine's memory."""
+    """Return memory in bytes; no limit shows as the machine's memory."""
     shown: dict[str, Any] = {"usage": usage.memory_usage, "stats": dict(usage.memory), "limit": item.memory_limit}
     if not usage.v2:
         shown |= {"max_usage": usage.memory_max_usage, "failcnt": usage.memory_failures}
@@ -65,7 +65,7 @@ def _memory(item: ContainerStats, usage: Stats) -> dict[str, Any]:
 
 
 def _block_io(usage: Stats) -> dict[str, Any]:
-    """Block I/O, by device and operation."""
+    """Return block I/O, by device and operation."""
 
     def entries(counters: tuple[BlockIo, ...]) -> list[dict[str, Any]]:
         return [{"major": c.major, "minor": c.minor, "op": c.op, "value": c.value} for c in counters]

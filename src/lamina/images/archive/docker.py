@@ -76,7 +76,7 @@ def _with_present_parents(planned: list[PlannedImage]) -> list[PlannedImage]:
 
 
 def _can_be_parent(child: ImageConfig, parent: ImageConfig) -> bool:
-    """Return a parent's history is the child's without its last step, and its layers are the child's first ones."""
+    """Return whether the parent's history is the child's without its last step, and its layers the child's first."""
     if not child.history and not parent.history:
         return True
     same_layers = child.diff_ids[: len(parent.diff_ids)] == parent.diff_ids

@@ -234,7 +234,7 @@ class Tee:
         watch(0)
 
     def copy_to(self, write: Callable[[bytes], object]) -> None:
-        """Give every piece to `write` too from now on."""
+        """From now on, pass every piece to `write` too."""
         self._copy = write
 
     def read(self, size: int, /) -> bytes:

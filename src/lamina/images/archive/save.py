@@ -59,13 +59,13 @@ class Pieces:
         self._bytes: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        """Let `data` come next. Return its length."""
+        """Append `data`, and return its length."""
         if data:
             self._bytes.append(data)
         return len(data)
 
     def put(self, part: FileRange) -> None:
-        """Let `part` come next."""
+        """Append a range of a file."""
         self._settle()
         self._pieces.append(part)
 
@@ -86,7 +86,7 @@ def size_of(pieces: Iterable[Piece]) -> int:
 
 
 def copy_to(pieces: Iterable[Piece], write: Callable[[bytes], object]) -> None:
-    """Give all bytes to `write`, in turn. Raise what it raises, Corrupt for a file that has become shorter."""
+    """Pass all bytes to `write`, in order. Raise what it raises, and Corrupt for a file that has become shorter."""
     for piece in pieces:
         for chunk in piece.chunks() if isinstance(piece, FileRange) else (piece,):
             write(chunk)
@@ -201,9 +201,10 @@ def _repositories(images: Sequence[SavedImage]) -> bytes | None:
 
 
 def images_to_save(catalog: ImageCatalog, names: Sequence[str]) -> list[SavedImage]:
-    """Return a repository means all its tags; a tag itself; an ID or a digest the image without a name.
+    """Return the images that `names` mean, each once, in the order in which it was first named.
 
-    Each image comes once, in the order it was first named; no names give none. Raise NotFound, InvalidInput.
+    A repository means all its tags, and a tag itself. An ID or a digest means the image without a name. Raise
+    NotFound, InvalidInput.
     """
     chosen: dict[Digest, list[Reference]] = {}
     for name in names:

@@ -127,8 +127,7 @@ def _sparse_bits(entry: Entry, pieces: list[tuple[int, int, int]]) -> int:
 
 
 def _copied(pieces: list[tuple[int, int, int]], bits: int) -> int:
-    """About what copying the chunks that are cut costs, with chunks of this size: the bytes of data in them, and
-    something for the room they take, although that is mostly holes."""
+    """Estimate what copying the cut chunks costs, with chunks of this size: their data, and some of their holes."""
     total, cut, mask = 0, set(), (1 << bits) - 1
     for offset, _, length in pieces:
         head = min(-offset & mask, length)

@@ -82,7 +82,7 @@ class IndexImage:
         raise Corrupt(f"the layer index {self._path} is damaged: {what}", path=str(self._path))
 
     def slice(self, offset: int, size: int) -> memoryview:
-        """`size` bytes at `offset`, all of which must be there."""
+        """Return `size` bytes at `offset`. Raise Corrupt where the image ends before."""
         if offset < 0 or size < 0 or offset + size > len(self.data):
             self.damaged(f"{size} bytes at {offset} are outside it")
         return self.data[offset : offset + size]
@@ -186,7 +186,7 @@ class IndexImage:
         return bytes(self.slice(offset, size))
 
     def _xattr(self, offset: int, xattrs: dict[str, bytes]) -> int:
-        """Read one attribute into `xattrs`; gives where the next begins."""
+        """Read one attribute into `xattrs`. Return where the next one begins."""
         name_size, index, value_size = erofs.XATTR_ENTRY.unpack(self.slice(offset, erofs.XATTR_ENTRY.size))
         offset += erofs.XATTR_ENTRY.size
         if index not in _PREFIXES:

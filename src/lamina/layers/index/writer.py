@@ -121,7 +121,7 @@ class _Image:
             self._meta[offset + INODE_SIZE : offset + INODE_SIZE + len(inode.body)] = inode.body
 
     def _contents(self, inode: Inode, behind: int) -> tuple[int, int]:
-        """Write what the inode refers to; gives its data layout and the union field of its record."""
+        """Write what the inode refers to. Return its data layout and the union field of its record."""
         if inode.file is not None:
             self._pack_chunks(inode, inode.file, behind)
             return erofs.CHUNK_BASED, inode.file.format

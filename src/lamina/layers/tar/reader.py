@@ -121,7 +121,7 @@ def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]
 
 
 def _metadata_size(entry: Entry) -> int:
-    """Return what a reader that keeps the entry keeps beside its fixed size, as Limits.metadata_size counts it."""
+    """Return how many bytes of names and attributes an entry has, as Limits.metadata_size counts them."""
     size = len(entry.path) + len(entry.target)
     if entry.xattrs:
         size += sum(len(name) + len(value) for name, value in entry.xattrs.items())
@@ -232,7 +232,7 @@ def _member(header: Header, block: bytes, extended: _Extended, source: Source, l
 def _extent(
     header: Header, block: bytes, records: dict[bytes, bytes], source: Source, limits: Limits
 ) -> tuple[int, int, sparse.Pieces | None]:
-    """Size of the file, bytes that the archive holds of it from here on, and its pieces when it is sparse."""
+    """Return the file's size, the bytes that the archive holds of it from here on, and its pieces if it is sparse."""
     stored = pax.parse_integer(records[b"size"]) if records.get(b"size") else header.size
     if stored < 0:
         raise ValueError("a negative size")
@@ -283,7 +283,10 @@ def _identity(record: bytes | None, fallback: int) -> int:
 
 
 def _device(header: Header) -> tuple[int, int]:
-    """Linux has no other numbers (MINORBITS in linux/kdev_t.h); cut short, one could become overlay's whiteout, 0:0."""
+    """Return the device numbers. Raise ValueError for those that Linux does not have (MINORBITS in linux/kdev_t.h).
+
+    A number that is cut short could become 0:0, which is overlayfs's whiteout.
+    """
     if not (0 <= header.major < _MAJORS and 0 <= header.minor < _MINORS):
         raise ValueError(f"the device number {header.major}:{header.minor}")
     return header.major, header.minor

@@ -45,7 +45,7 @@ class Source:
         return self._before + self._next
 
     def _refill(self) -> bool:
-        """Replace a buffer that is used up; False at the end of the stream."""
+        """Read the next buffer. Return False at the end of the stream."""
         self._before += len(self._buffer)
         self._next = 0
         self._buffer = self._stream.read(CHUNK)
@@ -82,7 +82,7 @@ class Source:
         return data
 
     def skip(self, size: int) -> int:
-        """Pass over `size` bytes; gives how many were missing because the stream ended."""
+        """Skip `size` bytes. Return how many were missing because the stream ended."""
         while size:
             buffered = min(size, len(self._buffer) - self._next)
             self._next += buffered

@@ -68,7 +68,7 @@ def pax(records: Mapping[bytes, bytes], size: int, source: Source, limits: Limit
 
 
 def _read_version_1(source: Source, size: int, limits: Limits) -> tuple[Pieces, int]:
-    """Decimal numbers one a line, the count first, padded to a whole block; `size` bounds them."""
+    """Read a map of decimal numbers, one a line, the count first, padded to a whole block; `size` bounds them."""
     read = bytearray()
     lines_needed = 1
     lines = 0

@@ -54,7 +54,7 @@ class TarWriter:
         """Bytes written so far; always whole blocks between members."""
 
     def add(self, entry: Entry, data: Readable | bytes | None = None) -> int:
-        """Write one member; gives where in the archive its data starts, -1 when it has none.
+        """Write one member. Return where in the archive its data starts, -1 when it has none.
 
         `data` is what the archive stores: for REGULAR exactly `entry.stored_size` bytes (the pieces of a sparse file
         one after the other), for others it is ignored. A reader may hold more, only that much is taken. Raises
@@ -124,7 +124,7 @@ def _head(entry: Entry, stored: int) -> bytes:
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
-    """Prefix and name of a ustar header for a long path; an empty prefix when it does not fit."""
+    """Return prefix and name of a ustar header for a long path; an empty prefix when it does not fit."""
     cut = name.rfind(b"/", 0, min(156, len(name) - 1))
     return (name[:cut], name[cut + 1 :]) if cut > 0 and len(name) - cut - 1 <= 100 else (b"", name[:100])
 

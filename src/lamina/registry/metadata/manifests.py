@@ -102,7 +102,7 @@ def delete(session: Session, repository: str, digest: str, immutable: Callable[[
 
 
 def tag_immutable(repository: str, tag: str) -> Forbidden:
-    """Return the error for deleting a tag, or what it names, that must stay."""
+    """Return the error for deleting an immutable tag, or the manifest that it names."""
     return Forbidden(f"The tag {tag} of {repository} is immutable", code=TAG_IMMUTABLE, detail={"tag": tag})
 
 

@@ -74,7 +74,7 @@ class PostgresDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _patiently(self, work: Callable[[PostgresSession], T], lock: str | None) -> T:
-        """Run `work` in a transaction; again where transactions collided, or the connection had died before it."""
+        """Run `work` in a transaction. Run it again where transactions collided, or the connection had died before."""
         for attempt in range(_ATTEMPTS):
             connection, used = self._connection()
             try:

@@ -67,7 +67,7 @@ def add_blob(
 ) -> str | None:
     """Record the blob that `upload` became and link it. Return the location in force, which may be older.
 
-    None, and nothing is done, where the upload is no more what was verified: someone cancelled, finished or grew it.
+    Do nothing and return None where someone has cancelled, finished or grown the upload since it was verified.
     """
     if placed.segments is not None and not uploads.take(session, upload, placed.segments):
         return None
@@ -130,7 +130,7 @@ def holders_of(session: Session, digest: str) -> list[str]:
 
 
 def touch_blob(session: Session, repository: str, digest: str, now: float) -> None:
-    """Renew a blob's last use. A client that heard it is here relies on it."""
+    """Renew a blob's last use, because a client that was told of the blob relies on it."""
     session.run("UPDATE links SET used = ? WHERE repository = ? AND digest = ?", now, repository, digest)
 
 

@@ -41,14 +41,14 @@ def grow(session: Session, upload: str, before: Unfinished, after: Unfinished, n
 
 
 def take(session: Session, upload: str, segments: str) -> bool:
-    """Forget an upload that still consists of these segments, which are the caller's then; False where it does not."""
+    """Forget an upload that still consists of these segments, and let the caller have them. Return whether it does."""
     return bool(session.run("DELETE FROM uploads WHERE id = ? AND segments = ?", upload, segments))
 
 
 def drop(session: Session, upload: str, before: float = math.inf) -> str | None:
     """Forget an upload that nobody touched since `before`, and return its segments, which are the caller's then.
 
-    One statement: between a look and a deletion someone else could take it.
+    This is one statement, because someone else could take the upload between a query and a deletion.
     """
     rows = session.all("DELETE FROM uploads WHERE id = ? AND updated < ? RETURNING segments", upload, before)
     return str(rows[0][0]) if rows else None

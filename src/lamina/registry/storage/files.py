@@ -39,9 +39,9 @@ def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
 
 
 def write_block(fd: int, block: memoryview, offset: int) -> None:
-    """Write a page-aligned block at a multiple of its size past the page cache, or through it where that is not had.
+    """Write a page-aligned block at a multiple of its size, past the page cache where the file system can.
 
-    It saves the copy, and the pages of what clients rarely ask for at once (open(2), O_DIRECT).
+    That saves the copy, and cache for content that clients seldom read at once (open(2), O_DIRECT).
     """
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     written = 0

@@ -19,9 +19,9 @@ _INLINE = 64 << 10  # bytes that are cheaper to write on the spot
 class Growing:
     """Adds pieces behind the first `size` bytes of `fd`, and feeds them to `hasher` where there is one.
 
-    Whole blocks go to the disk directly, at multiples of their size; what comes before the first and behind the last
-    one goes through the page cache. `end` must be awaited before `fd` is closed, and before `size` and `hasher` are
-    trusted; not where it raises. Both methods raise NoSpace, OSError.
+    Whole blocks go to the disk directly, at multiples of their size. Bytes before the first block and behind the last
+    go through the page cache. Await `end` before closing `fd` or using `size` and `hasher`; after an error they are of
+    no use. Both methods raise NoSpace, OSError.
     """
 
     def __init__(self, threads: Executor, fd: int, hasher: _Hash | None, size: int) -> None:
@@ -50,7 +50,7 @@ class Growing:
             await self._fill(memoryview(part))
 
     async def end(self) -> None:
-        """Write what waits, and wait for what is under way."""
+        """Write the last bytes, and wait until all are written."""
         await self._settled()
         if self._first is not None:
             self.size = write_at(self._fd, self._first, self.size)
@@ -76,7 +76,7 @@ class Growing:
             await asyncio.shield(self._working)
 
     def _work(self) -> None:
-        """Have the block written and hashed; the other one, which is free by now, is filled meanwhile."""
+        """Have the full block written and hashed, and fill the other block meanwhile."""
         loop = asyncio.get_running_loop()
         filled = self._block[: self._waiting]
         write = write_block if len(filled) == BLOCK else _write

@@ -78,7 +78,7 @@ class SegmentWriter:
             await self._send()
 
     async def close(self) -> Segments:
-        """Complete the segment; an empty one is none at all."""
+        """Complete the segment. Return no segment if nothing was written."""
         try:
             if self._parts is not None:
                 await self._send()
@@ -103,7 +103,7 @@ class SegmentWriter:
             raise trouble(error) from error
 
     async def _take(self) -> bytes:
-        """Return what waits, hashed."""
+        """Hash the pending bytes, and return them."""
         content = b"".join(self._waiting)
         self._waiting, self._buffered = [], 0
         if len(content) > _INLINE:
