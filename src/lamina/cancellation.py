@@ -42,7 +42,7 @@ class Cancellation:
 
     @property
     def reason(self) -> str:
-        """Why to stop; "" as long as nobody has asked."""
+        """Return why to stop; "" as long as nobody has asked."""
         return self._reason or ""
 
     def check(self) -> None:

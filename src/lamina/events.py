@@ -52,8 +52,8 @@ class _Backlog:
 class Subscription:
     """A live feed of events. Iterate it; `close` ends the iteration, from any thread, and may be called twice.
 
-    A subscriber that falls too far behind (`LAG`, `LAG_SIZE`) gets what it has, and then the end: missing events in
-    the middle would be worse than to be told.
+    When a subscriber falls too far behind (`LAG`, `LAG_SIZE`), its feed ends after the events that wait: a visible end
+    is better than missing events.
     """
 
     def __init__(self, backlog: list[Event], on_close: Callable[[Subscription], None]) -> None:

@@ -28,7 +28,7 @@ class InUse(Generic[K, V]):
 
     @contextlib.contextmanager
     def use(self, key: K) -> Iterator[V]:
-        """Give the value of `key`, the same to everybody who uses it at that time."""
+        """Yield the value of `key`, the same to everybody who uses it at that time."""
         with self._guard:
             value, users = self._values[key] if key in self._values else (self._make(), 0)
             self._values[key] = (value, users + 1)

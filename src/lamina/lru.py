@@ -14,8 +14,8 @@ V = TypeVar("V")
 class LruCache(Generic[K, V]):
     """At most `capacity` values by key. Thread-safe.
 
-    `on_drop` gets each value that leaves the cache in any other way than by `pop`: the oldest, a replaced one, and all
-    of them at `clear`. Functions whose results are never put in from outside need functools.lru_cache instead.
+    `on_drop` is called with each value that leaves the cache, except by `pop`: the oldest, a replaced value, and all
+    values at `clear`. For the results of a function use functools.lru_cache instead.
     """
 
     def __init__(self, capacity: int, on_drop: Callable[[V], object] | None = None) -> None:

@@ -10,7 +10,7 @@ from lamina.formats.frames import STDOUT, Deframer, Piece
 
 
 def deframed(chunks: Iterable[bytes], framed: bool) -> Iterator[Piece]:
-    """(channel, data) of a byte stream; all of it is standard output where it is not framed."""
+    """Yield (channel, data) of a byte stream; all of it is standard output where it is not framed."""
     deframer = Deframer()
     for chunk in chunks:
         if framed:
@@ -39,7 +39,7 @@ class Stream:
         self.close()
 
     def __iter__(self) -> Iterator[Piece]:
-        """(channel, data) until the other side ends the stream."""
+        """Yield (channel, data) until the other side ends the stream."""
         while (pieces := self.receive()) is not None:
             yield from pieces
 
@@ -53,7 +53,7 @@ class Stream:
         return self._sock
 
     def fileno(self) -> int:
-        """For select and poll: readable when the other side has sent something, or ended."""
+        """Return a descriptor for select and poll. It is readable when the other side has sent something, or ended."""
         return self._sock.fileno()
 
     def receive(self) -> list[Piece] | None:
@@ -77,7 +77,7 @@ class Stream:
         return True
 
     def offer(self, data: bytes) -> int | None:
-        """Write what fits without waiting, how many bytes that was; None where the process does not read any more.
+        """Write what fits without waiting, and return its length; None where the process does not read any more.
 
         Over TLS it waits until all is written.
         """

@@ -57,7 +57,7 @@ def directory_context(folder: str, dockerfile: str = "", content: bytes | None =
 
 
 def in_place_context(folder: str, dockerfile: str = "", content: bytes | None = None) -> BuildContext:
-    """`directory_context` for a daemon of lamina's on this machine: the directory is named, not sent.
+    """Return what `directory_context` does, for a daemon of lamina's on this machine: a name instead of the files.
 
     Raises the same errors.
     """

@@ -20,7 +20,7 @@ Auth = Mapping[str, str]  # username and password, or identitytoken, and servera
 
 
 def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
-    """Progress of a build, pull, push or load. Raise CommandFailed with the daemon's words when it reports failure.
+    """Yield the progress of a build, pull, push or load. Raise CommandFailed in the daemon's words if it reports one.
 
     `exit_code` in the error's facts is that of a failed RUN command, else 1.
     """
@@ -77,5 +77,5 @@ def registry_of(reference: str) -> str:
 
 
 def encode_auth(value: Mapping[str, Any]) -> str:
-    """JSON in URL-safe base64, as the registry headers want it."""
+    """Return JSON in URL-safe base64, as the registry headers have it."""
     return base64.urlsafe_b64encode(json.dumps(dict(value)).encode()).decode()

@@ -31,7 +31,7 @@ def length_of(body: Body) -> int | None:
 
 
 def send(sock: socket.socket, body: Iterable[bytes], length: int | None) -> None:
-    """Send a body that is no bytes; `length` is what the head has told, None for chunks.
+    """Send a file or an iterable of bytes. `length` is the length in the head, None for chunks.
 
     Raise OSError, what `body` raises, and Conflict for a file that became shorter meanwhile.
     """

@@ -91,17 +91,17 @@ class Transport:
         return reply
 
     def json(self, method: str, path: str, query: Query | None = None, **more: Any) -> Any:
-        """`call`, and the body decoded from JSON; None where it is empty."""
+        """Make a `call`, and return the body decoded from JSON; None where it is empty."""
         data = self.call(method, path, query, **more).read()
         return decode(data) if data.strip() else None
 
     def lines(self, method: str, path: str, query: Query | None = None, **more: Any) -> Iterator[Any]:
-        """`call`, and the body as a stream of JSON values, one a line. Closing the iterator ends the connection."""
+        """Make a `call`, and yield the JSON values of its body, one a line. Closing the iterator ends the connection."""
         reply = self.call(method, path, query, **more)
         return _json_lines(reply)
 
     def hijack(self, path: str, query: Query | None = None, *, json_body: object = None, framed: bool) -> Stream:
-        """POST with a request to take the connection over; gives the raw stream behind the response head.
+        """POST with a request to take the connection over. Return the raw stream behind the response head.
 
         `framed` tells whether the output comes in Docker's 8-byte frames: it does for processes without a terminal.
         """
@@ -193,7 +193,7 @@ def encode_name(name: str, safe: str = "") -> str:
 
 
 def decode(data: bytes) -> Any:
-    """JSON from the daemon. Raise Corrupt where it is none."""
+    """Return the value of JSON from the daemon. Raise Corrupt for other text."""
     try:
         return json.loads(data)
     except ValueError as error:

@@ -83,7 +83,7 @@ class HealthChecks:
         return HealthResult(format_time(start), format_time(time.time_ns()), code, output)
 
     def _execute(self, container: Container, check: Healthcheck, timeout: float) -> tuple[int | None, str]:
-        """(exit code, output); the code is None when the check took too long."""
+        """Return exit code and output; the code is None when the check took too long."""
         command = check.test[1:] if check.test[0] == "CMD" else (*self._shell(container), check.test[1])
         task = container.running_task()
         root = Path(f"/proc/{container.state.pid}/root")

@@ -10,7 +10,7 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def parse(port: str) -> tuple[int, str]:
-    """(number, protocol) of "80/tcp" or "80". Raise InvalidInput."""
+    """Return number and protocol of "80/tcp" or "80". Raise InvalidInput."""
     number, _, protocol = port.partition("/")
     protocol = protocol.lower() or "tcp"
     if not number.isdigit() or not 0 < int(number) < 65536 or protocol not in _PROTOCOLS:

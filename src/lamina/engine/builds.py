@@ -73,7 +73,7 @@ class Builds(images.Builds):
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """`build` for a context that is open already. `secrets` are those of RUN --mount, by ID."""
+        """Build a context that is open already. `secrets` are those of RUN --mount, by ID."""
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
             return self._base(name, platform, pull, credentials or {}, report, cancellation)

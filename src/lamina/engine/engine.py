@@ -221,9 +221,9 @@ class Engine:
         return self._recovered_catalog().volume_users(name)
 
     def _recovered_catalog(self) -> Catalog:
-        """Return the containers' records, after what an earlier engine left of them was put right.
+        """Return the containers' records, which opening the containers has brought up to date after a crash.
 
-        Opening the containers asks this too: then it is what puts them right.
+        While the containers are being opened, return the records as they are.
         """
         if self._catalog.all() and not self._containers.begun:
             self._containers()
@@ -257,12 +257,11 @@ class Engine:
         return Containers(self, self._catalog, self.settings.containers)
 
     def _make_exec_root(self) -> None:
-        """Make the exec root. Others may pass through it, not list it: the API's socket, which has a group, is in it by
-        default."""
+        """Make the exec root. Others may not list it but pass through it to the API's socket, which has a group."""
         private_directory(self.exec_root, 0o711)
 
     def _remove_unused_exec_root(self) -> None:
-        """Remove the folders that nothing is left in: running containers, and sockets, keep theirs."""
+        """Remove empty folders. Running containers and sockets keep theirs."""
         own = [self.exec_root] if self.exec_root == default_exec_root(self.root) else []
         for folder in [*self.exec_root.glob("*/"), *own]:
             with suppress(OSError):  # it is in use, or was never made

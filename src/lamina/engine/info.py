@@ -77,8 +77,7 @@ def version() -> Version:
 
 
 def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, states: Sequence[str]) -> Info:
-    """Return what an engine is at this moment; `states` are those of all its containers. Opens the rooms that need
-    root."""
+    """Return what an engine is at this moment; `states` are those of all its containers. Open the rooms for that."""
     runtime, (version, commit), lacking = _runtime(rooms, settings)
     available = controllers()
     return Info(
@@ -107,8 +106,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
 
 
 def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, tuple[str, str], tuple[str, ...]]:
-    """Return the OCI runtime's name, its version and commit, and a warning where there is none: images can be had
-    anyway."""
+    """Return the OCI runtime's name, its version and commit, and a warning where no runtime is installed."""
     try:
         program = rooms.runtime.program
     except Unavailable as error:

@@ -194,13 +194,13 @@ def _key(server: str) -> str:
 
 
 def credentials_for(reference: Reference, credentials: Mapping[str, Credentials]) -> Credentials | None:
-    """Return those of the reference's registry, among several by registry as `X-Registry-Config` names them."""
+    """Return the credentials for the reference's registry, among several by registry as in `X-Registry-Config`."""
     registry = HUB_KEY if reference.domain == DEFAULT_DOMAIN else reference.domain
     return next((login for name, login in credentials.items() if registry_key(name) == registry), None)
 
 
 def _first_for(platform: Platform, pulled_images: Sequence[PulledImage]) -> list[PulledImage]:
-    """Return the one that suits `platform` best, then the others in their order."""
+    """Return the image that suits `platform` best, then the others in their order."""
     position = choose(platform, [pulled.config.platform for pulled in pulled_images]) or 0
     return [pulled_images[position], *pulled_images[:position], *pulled_images[position + 1 :]]
 

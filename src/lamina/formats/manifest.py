@@ -110,7 +110,7 @@ def _subject(document: Document, what: str) -> Descriptor | None:
 def add_common(
     document: dict[str, Any], subject: Descriptor | None, artifact_type: str, annotations: Mapping[str, str] | None
 ) -> None:
-    """Put the members that manifests and indexes share into a new `document`."""
+    """Add to a new `document` the members that manifests and indexes share."""
     if subject is not None:
         document["subject"] = subject.to_json()
     if artifact_type:

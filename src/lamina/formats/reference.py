@@ -86,7 +86,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """Domain and path: `docker.io/library/alpine`."""
+        """Return domain and path: `docker.io/library/alpine`."""
         return f"{self.domain}/{self.path}"
 
     @property

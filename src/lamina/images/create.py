@@ -179,7 +179,7 @@ def commit(
     options: CommitOptions,
     cancellation: Cancellation = NEVER,
 ) -> Image:
-    """Make the image. A container that changed no files gives an image without a new layer.
+    """Make the image. If the container changed no files, the image has no new layer.
 
     The caller pauses the container. Raise InvalidInput for a bad change, NoSpace, Cancelled; then the store is as it
     was.

@@ -94,7 +94,7 @@ def _placed(entry: Entry, data_offset: int) -> Entry:
 
 
 def ingest(stream: Readable, tar_path: Path, index_path: Path, limits: Limits | None = None) -> Ingested:
-    """Write the plain tar that `stream` gives to `tar_path`, byte for byte, and its index to `index_path`.
+    """Write the plain tar in `stream` to `tar_path`, byte for byte, and its index to `index_path`.
 
     What stands behind the end of the archive is part of the layer too: it is kept and hashed, within the limits.
     Neither file is synced. Raise InvalidInput for what is no tar or no layer, TooLarge beyond a limit, NoSpace; the

@@ -116,7 +116,7 @@ class _Unpacking:
         self._directories: dict[str, tuple[int, Entry]] = {}
 
     def put(self, member: Member) -> None:
-        """Put one member in place, or do what it says about the layers below."""
+        """Put one member in place, or delete what it deletes of the layers below."""
         entry = member.entry
         mark, about = Mark.NONE, entry.path
         if self._whiteouts.marks and ".wh." in about:
@@ -224,7 +224,7 @@ class _Unpacking:
         self._dress(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root), entry)
 
     def _dress(self, directory: int, entry: Entry) -> None:
-        """Take over the descriptor. The final mode and time come when nothing is put into it any more."""
+        """Keep the directory's descriptor, which `finish` gives its mode and time after everything is put into it."""
         try:
             xattrs = self._whiteouts.xattrs(entry.xattrs)
             spared = self._whiteouts.spared(xattrs)

@@ -30,20 +30,20 @@ class Whiteouts(Protocol):
         """Put a directory where a deletion of this archive stands; False when it is something else."""
 
     def placed(self, parent: int, name: str) -> None:
-        """Hear that the archive has put something there."""
+        """Note that the archive has put something there."""
 
     def replaced(self, parent: int, name: str) -> None:
-        """Hear that the directory there took the place of something that was none."""
+        """Note that the directory there took the place of another kind of file."""
 
     def xattrs(self, own: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Return the attributes under the names they are to be kept by."""
 
     def spared(self, own: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
-        """Return which attributes of a directory that gets new ones stay; None when all do."""
+        """Return which attributes a directory keeps when it gets new ones; None for all."""
 
 
 class PlainNames:
-    """No name means anything."""
+    """Unpacks files with whiteout names like any others."""
 
     marks = False
 
@@ -111,7 +111,7 @@ class OverlayMarks(PlainNames):
 
 
 class Deletions(PlainNames):
-    """Deletions happen: what the layers below left goes, what this archive has put there stays."""
+    """Deletes what the layers below left, and keeps what this archive has put there."""
 
     marks = True
 
@@ -152,7 +152,7 @@ class Deletions(PlainNames):
         self._claim(parent)
 
     def _claim(self, directory: int) -> None:
-        """Count a directory and those above it as the archive's; the root always does, so the way up ends there."""
+        """Count a directory and those above it as the archive's, up to the root, which always counts."""
         current = os.dup(directory)
         try:
             while (number := os.fstat(current).st_ino) not in self._mine:

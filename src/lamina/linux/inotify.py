@@ -30,7 +30,7 @@ class Watch:
         return self._fd
 
     def wait(self, seconds: float) -> None:
-        """Wait for a change, `seconds` at most, and forget it."""
+        """Wait for a change, for at most `seconds`. The next call waits for a further change."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(seconds * 1000)

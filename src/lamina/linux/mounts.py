@@ -83,8 +83,7 @@ def move_mount(fd: int, target: Path, *, dirfd: int = -100) -> None:
 
 
 def move_mount_onto(fd: int, place: int) -> None:
-    """Attach the mount behind descriptor `fd` on what the descriptor `place` (O_PATH) is of, whatever its name is by
-    now."""
+    """Attach the mount behind descriptor `fd` to the file behind `place` (O_PATH), even if that was renamed."""
     flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
     syscall(_MOVE_MOUNT, fd, b"", place, b"", flags)
 
@@ -122,7 +121,7 @@ def has_mount_setattr() -> bool:
 
 
 def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], target: Path, attributes: int = 0) -> None:
-    """Make a file system with `options` (a None value is a flag) and attaches it at `target`.
+    """Make a file system with `options` (a None value is a flag), and attach it at `target`.
 
     Raise OSError with the kernel's reason in its text, where it gives one.
     """

@@ -29,9 +29,9 @@ _LIBC = ctypes.CDLL(None)
 
 
 def raise_limit() -> int:
-    """Raise the soft descriptor_limit of this process to its hard one, as Go's runtime does, and return it.
+    """Raise the soft limit of this process to its hard limit, as Go's runtime does, and return it.
 
-    The soft one is low for the sake of programs that call select(2). This one does not; those that it starts may.
+    The soft limit is low for programs that call select(2), which this process does not. Its children may.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if not _before:
@@ -41,17 +41,17 @@ def raise_limit() -> int:
 
 
 def descriptor_limit() -> int:
-    """Return the soft descriptor_limit of this process."""
+    """Return the soft limit on open descriptors of this process."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def limit_for_children() -> int:
-    """Return the soft descriptor_limit that this process was started with."""
+    """Return the soft limit on open descriptors with which this process was started."""
     return _before[0] if _before else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def set_limit(soft: int) -> None:
-    """Set the soft descriptor_limit of this process, and so of what it starts from now on."""
+    """Set the soft limit on open descriptors of this process, and of those that it starts from now on."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -74,7 +74,7 @@ def name_process(name: str) -> None:
 def give_up_privileges() -> None:
     """Make the calling process one of the user nobody, for good; without root's privileges it stays who it is.
 
-    Modules that it has not loaded by now may be out of its reach.
+    Afterwards the process may be unable to import modules.
     """
     libc("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.geteuid() == 0:

@@ -55,7 +55,7 @@ class AppArmor:
     """AppArmor of the host whose files lie below `root`. Thread-safe."""
 
     def __init__(self, root: Path = Path("/"), parser: str | None = None) -> None:
-        """`parser` is the path of apparmor_parser; None looks for it in the usual places."""
+        """`parser` is the path of apparmor_parser; None means one in the usual places."""
         self._root = root
         self._parser = parser or shutil.which("apparmor_parser", path="/usr/sbin:/sbin:/usr/bin:/bin")
         self._lock = threading.Lock()

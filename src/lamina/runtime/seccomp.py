@@ -137,7 +137,7 @@ class FilterCache:
     def apply(self, document: dict[str, Any]) -> str:
         """Put the compiled filter into a config.json document, where there is one.
 
-        Gives the key under which `learn` may keep it after the start, or nothing where that is of no use.
+        Return the key under which `learn` may keep the filter after the start; "" where there is nothing to learn.
         """
         profile = document["linux"].get("seccomp")
         if profile is None or not self._identity:

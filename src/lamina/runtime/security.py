@@ -43,7 +43,7 @@ def parse(options: Sequence[str]) -> SecurityOptions:
 
 
 def _with(result: SecurityOptions, option: str) -> SecurityOptions:
-    """Return `result` with one more option."""
+    """Return `result` with a further option."""
     if option in ("no-new-privileges", "writable-cgroups"):
         option += "=true"
     if option == "disable":

@@ -58,7 +58,7 @@ def rlimits(asked: tuple[Ulimit, ...], defaults: tuple[Ulimit, ...]) -> tuple[Rl
 
 
 def devices(asked: Resources) -> tuple[Device, ...]:
-    """Return the device nodes of `--device`; a directory gives all nodes in it.
+    """Return the device nodes of `--device`; a directory stands for all nodes in it.
 
     Raise NotFound, and InvalidInput for devices that a driver is to pick (`--gpus`): there are no such drivers.
     """

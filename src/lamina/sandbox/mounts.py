@@ -77,7 +77,7 @@ def _make_source(point: MountPoint) -> None:
 
 
 def effective_propagation(point: MountPoint) -> str:
-    """Return the word that `point` is mounted with. A source that cannot propagate is left private where nobody asked.
+    """Return the propagation of `point`. A source that cannot propagate stays private if no request asked for more.
 
     Rule: mount_namespaces(7); moby daemon/oci_linux.go, withMounts. Raise InvalidInput where the source's mount cannot
     do what was asked for.

@@ -135,7 +135,7 @@ def _make_working_directory(spec: SandboxSpec, root: Path) -> None:
 
 
 def ensure_directory(root: Path, path: str) -> None:
-    """`mkdir -p` below `root`, which a container controls: symlinks are followed inside it.
+    """Make a directory and its parents below `root`, which a container controls. Follow symlinks inside it.
 
     What a link names is made where it is missing. Raise InvalidInput where a file is in the way, or links lead in
     circles.

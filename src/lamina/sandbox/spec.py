@@ -20,7 +20,7 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
 
     An `image` (its ID) is mounted from a snapshot at `source`; `name` is what the request called it.
 
-    `implied_slave` marks a propagation that nobody asked for, and that a source which cannot propagate goes without.
+    `implied_slave` marks a propagation that no request asked for; sources that cannot propagate are mounted without it.
     A read-only bind covers what is mounted below it where the kernel can; `read_only_non_recursive` leaves that out,
     `read_only_force_recursive` insists on it.
     """

@@ -94,7 +94,7 @@ def why_unusable(root: Path, name: str) -> str | None:
 
 
 def _try_erofs(home: Path) -> None:
-    """Mount a layer of one file and one deletion from files, and stacks it over a directory."""
+    """Mount a layer of one file and one deletion from files, and stack it over a directory."""
     tar, index = home / "probe.tar", home / "probe.erofs"
     tar.write_bytes(b"lamina".ljust(_BLOCK, b"\0"))
     writer = IndexWriter()

@@ -56,7 +56,7 @@ class DirectoryTree:
         yield from sorted(nodes, key=name_key)
 
     def read(self, node: Node) -> BinaryIO:
-        """Raise NotFound when the file is gone."""
+        """Open the contents of a file. Raise NotFound when it is gone."""
         if node.entry.type is not EntryType.REGULAR:
             raise InvalidInput(f"{node.entry.path!r} is a {node.entry.type.value}, not a regular file")
         root = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

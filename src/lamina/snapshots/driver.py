@@ -68,7 +68,7 @@ class Snapshot(Protocol):
         ...
 
     def unmount(self) -> None:
-        """Take one `mount` back; the last one makes the tree disappear. More calls than mounts do no harm."""
+        """Undo one `mount`; the last call makes the tree disappear. Further calls are ignored."""
         ...
 
     def mounts(self) -> tuple[Mount, ...]:
@@ -87,7 +87,7 @@ class Snapshot(Protocol):
         ...
 
     def tree(self) -> UnionTree:
-        """Return the merged tree, to be read without mounting it. What is changed meanwhile may or may not show."""
+        """Return the merged tree, to be read without mounting it. Changes made meanwhile may or may not show."""
         ...
 
     def usage(self) -> int:
@@ -105,7 +105,7 @@ class Driver(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why this driver is in use, in a sentence."""
+        """Return a sentence that says why this driver is in use."""
         ...
 
     def prepare(self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True) -> Snapshot:

@@ -121,7 +121,7 @@ class ContentTable:
         return moved
 
     def commit(self, change: Change) -> list[Row]:
-        """Run `change` in a write transaction, remove the content whose rows it gives back, and return them."""
+        """Run `change` in a write transaction. Remove the content whose rows it returns, and return these rows."""
         self.reserve.give_up()
         with self.database.exclusive(), disk_errors():
             with self.leases.lock, transaction(self.database.writer):

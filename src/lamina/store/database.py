@@ -96,7 +96,7 @@ class Database:
             os.fsync(log.fileno())
 
     def close(self) -> None:
-        """Close all connections; second call is fine."""
+        """Close all connections. May be called twice."""
         self._closed = True
         while not self._idle.empty():
             self._idle.get().close()

@@ -31,7 +31,7 @@ class Syncer:
     """One background thread that runs a pass `delay` seconds after the first change since the last pass."""
 
     def __init__(self, content: ContentTable, delay: float, flush: Callable[[], None]) -> None:
-        """`flush` puts on the disk what else must be there before the rows are."""
+        """`flush` is called before the rows are flushed, and flushes the files of other rooms."""
         self._content = content
         self._delay = delay
         self._flush_others = flush
@@ -64,7 +64,7 @@ class Syncer:
             self._content.database.checkpoint()
 
     def close(self) -> None:
-        """Stop the thread after a last pass; second call is fine."""
+        """Stop the thread after a last pass. May be called twice."""
         if not self._stop.is_set():
             self._stop.set()
             self._content.changed.set()

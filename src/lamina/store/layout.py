@@ -104,7 +104,7 @@ class RootLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the lock up; second call is fine."""
+        """Give the lock up. May be called twice."""
         with _guard:
             if self._path in _held and self._fd >= 0:
                 os.close(self._fd)

@@ -178,7 +178,7 @@ class ArchiveTree:
         return _SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
 
     def close(self) -> None:
-        """Drop the spooled bytes. A second call is fine."""
+        """Drop the spooled bytes. May be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -214,7 +214,7 @@ class DownloadTree:
         return _SpooledContent(self._fd, 0, node.entry.size)
 
     def close(self) -> None:
-        """Drop the bytes. A second call is fine."""
+        """Drop the bytes. May be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

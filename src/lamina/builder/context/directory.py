@@ -100,7 +100,7 @@ class DirectoryTree:
         return _FileContent(fd)
 
     def close(self) -> None:
-        """Close the directory. A second call is fine."""
+        """Close the directory. May be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -93,7 +93,7 @@ def _map_sparse(entry: Entry, device: int) -> FileMap:
 
 
 def _pieces(entry: Entry) -> list[tuple[int, int, int]]:
-    """(offset in the file, offset in the tar, length) of the data, with neighbours joined."""
+    """Return (offset in the file, offset in the tar, length) of the data, with neighbours joined."""
     pieces: list[tuple[int, int, int]] = []
     source, last = entry.data_offset, 0
     for offset, length in entry.sparse or ():

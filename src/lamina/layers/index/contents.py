@@ -73,7 +73,7 @@ class FileLayout:
 
 
 class ContentStream(io.RawIOBase):
-    """A seekable stream over a file; `tar` opens the tar with a given number and gives a descriptor to be closed."""
+    """A seekable stream over a file; `tar` opens the tar with a given number, and returns a descriptor to be closed."""
 
     def __init__(self, layout: FileLayout, tar: Callable[[int], int]) -> None:
         super().__init__()

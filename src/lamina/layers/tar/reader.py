@@ -100,7 +100,7 @@ class MemberData(io.RawIOBase):
 
 
 def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]:
-    """Yield the members of the plain tar that `stream` gives, in order; memory stays bounded whatever it holds.
+    """Yield the members of the plain tar in `stream`, in order; memory stays bounded whatever it holds.
 
     The stream is read in large pieces, so after the last member some bytes behind the archive may have been taken.
     Raise InvalidInput for what is no tar or leads outside its root, TooLarge when it passes a limit.

@@ -10,7 +10,7 @@ CHUNK = 1 << 20
 
 
 class Readable(Protocol):
-    """What an archive is read from: `read(n)` gives 1 to n bytes, or none at the end."""
+    """What an archive is read from: `read(n)` returns 1 to n bytes, or none at the end."""
 
     def read(self, size: int, /) -> bytes: ...
 
