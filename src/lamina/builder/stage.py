@@ -60,7 +60,7 @@ class StageState:
 
     @classmethod
     def begin(cls, name: str, base: Image | None, platform: Platform, args: BuildArgs) -> StageState:
-        """Return a new stage on `base`; None is scratch. The config has a PATH, and still its triggers."""
+        """Return a new stage on `base`; None is scratch. Its config has a PATH, and the base's ONBUILD triggers."""
         config = base.config.config if base else RunConfig()
         created = base.config.created if base else None
         epoch = args.epoch_ns

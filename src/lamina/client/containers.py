@@ -131,7 +131,7 @@ class Containers(ComposedVerbs):
     def log_pieces(
         self, reference: str, query: Mapping[str, object], *, cancellation: Cancellation = NEVER
     ) -> Iterator[Piece]:
-        """Yield (channel, bytes) of a container's log just as the daemon sends it; `query` has Docker's parameters."""
+        """Yield (channel, bytes) of a container's log as the daemon sends it; `query` has Docker's parameters."""
         framed = not self.get(reference).tty
         return deframed(self._log(reference, query, cancellation).chunks(), framed)
 

@@ -13,8 +13,8 @@ def image_path(reference: str) -> str:
 def split_name(name: str) -> tuple[str, str]:
     """Return the repository and the tag, or digest, of a name; "" where there is none.
 
-    A colon before the last slash is the registry's port. Raise InvalidInput for what is no name: the daemon, given the
-    two parts, could no longer tell.
+    A colon before the last slash is the registry's port. Raise InvalidInput for a malformed name, which the daemon
+    could not recognise by its two parts.
     """
     from lamina.formats.reference import Reference
 

@@ -96,7 +96,7 @@ class Transport:
         return decode(data) if data.strip() else None
 
     def lines(self, method: str, path: str, query: Query | None = None, **more: Any) -> Iterator[Any]:
-        """Make a `call`, and yield the JSON values of its body, one a line. Closing the iterator ends the connection."""
+        """Make a `call`, and yield the JSON values of its body, one a line. Closing the iterator hangs up."""
         reply = self.call(method, path, query, **more)
         return _json_lines(reply)
 

@@ -175,7 +175,7 @@ class Catalog:
 
 
 def random_name(attempt: int = 0) -> str:
-    """Return a name of two words; later attempts get a digit behind."""
+    """Return a name of two words; later attempts append a digit."""
     name = f"{random.choice(_LEFT)}_{random.choice(_RIGHT)}"
     return f"{name}{random.randrange(10)}" if attempt else name
 

@@ -104,8 +104,7 @@ class Creator:
     def _settled(
         self, config: Config, host: HostConfig, image: Image, id: str
     ) -> tuple[Config, HostConfig, Sequence[str]]:
-        """Return what was asked for, checked, with all that it left open; and warnings of what this machine cannot
-        do."""
+        """Check a request, and complete what it leaves open. Return it with warnings about what this machine lacks."""
         config = _completed(config, image)
         host = with_donors_by_id(_with_defaults(host, self._defaults, self._rooms), self._catalog.get)
         checks.check(host, config)

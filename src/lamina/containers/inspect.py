@@ -23,7 +23,7 @@ from lamina.snapshots.driver import GraphDirectories
 
 @dataclass(frozen=True, slots=True)
 class ContainerNetwork:
-    """A container's place in one network. `asked` is what its request said; `endpoint` is None while it is not in."""
+    """A container's place in one network. `asked` is from its request; `endpoint` is None while it has not joined."""
 
     name: str
     network_id: str

@@ -1,7 +1,7 @@
-"""What web addresses and requests tell of people: a user and password in an address, and whether a browser asks.
+"""User and password in web addresses, and requests that browsers send on behalf of web pages.
 
-A page may have the browser of whoever visits it send requests to servers that only this browser reaches, such as a
-daemon on 127.0.0.1. Two rules keep pages out. Neither concerns a program, which sends none of these headers.
+A page may have its visitor's browser send requests to servers that only this browser reaches, such as a daemon on
+127.0.0.1. Two rules keep pages out. Neither concerns a program, which sends none of these headers.
 
 - Browsers say who asks. `Origin` comes with every request that may change something, and `Sec-Fetch-Site` with all
   that go to this machine or over TLS (Fetch Standard; Fetch Metadata Request Headers).

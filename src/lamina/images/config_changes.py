@@ -173,8 +173,7 @@ def _checked_signal(text: str) -> str:
 
 
 def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
-    """Return `config`, with what it leaves open taken from the one below: how dockerd merges container and image
-    configs."""
+    """Return `config`, completed by the config `below`, as dockerd merges those of container and image."""
     names = {entry.partition("=")[0] for entry in config.env}
     env = (*config.env, *(entry for entry in below.env if entry.partition("=")[0] not in names))
     entrypoint, cmd = config.entrypoint, config.cmd
@@ -197,7 +196,7 @@ def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
 
 
 def inherit_healthcheck(own: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
-    """Return `own`, with what it leaves open taken from the one below."""
+    """Return `own`, completed by the check of the image below."""
     if own is None or below is None:
         return own or below
     return msgspec.structs.replace(

@@ -52,9 +52,9 @@ def openat2(dirfd: int, path: Path, flags: int, mode: int = 0, resolve: int = RE
 def follow(path: str, link: Callable[[str, bool], str], *, strict: bool = True) -> str:
     """Return `path` relative to the root, without "." and "..", with every link followed inside the root.
 
-    `link` gets a path that is free of links but for its last part, and whether anything, if only a "/", comes behind
-    it. It returns the text of the link that is there, "" for anything else. What is missing is taken as it is written.
-    Raise InvalidInput past `MOST_LINKS`; where not `strict`, take links for files from then on.
+    `link` is called with a path of which only the last part may be a link, and whether anything, if only a "/", follows
+    this part. It returns the text of the link, "" for other files. Missing parts are taken as they are written. Raise
+    InvalidInput past `MOST_LINKS` links; without `strict`, take further links for files.
     """
     done: list[str] = []
     pending = path.split("/")[::-1]

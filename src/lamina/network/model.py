@@ -32,7 +32,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def predefined(self) -> bool:
-        """Return whether it is there from the start, and cannot be removed."""
+        """Return whether the network exists from the start, and cannot be removed."""
         return self.name in PREDEFINED
 
     @property

@@ -255,5 +255,5 @@ class Containers(Protocol):
     def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
         """Take a container, with `force` even one that is gone, out of a network.
 
-        Raise Conflict when it is not in it.
+        Raise Conflict when the container is not in the network.
         """

@@ -48,7 +48,7 @@ async def converse(
 
 
 async def _receive(websocket: web.WebSocketResponse, inner: socket.socket) -> None:
-    """Hand on what the client says, until it closes the WebSocket."""
+    """Pass on what the client sends, until it closes the WebSocket."""
     loop = asyncio.get_running_loop()
     listening = True
     async for message in websocket:

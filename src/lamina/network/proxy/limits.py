@@ -102,7 +102,7 @@ class Complaints:
         self._kinds[kind] = (now, 0)
 
     def sweep(self, now: float) -> None:
-        """Log the numbers whose time has come, and forget what has not happened since."""
+        """Log how often each complaint came up in a quiet period that is over, and forget these complaints."""
         for kind, (last, more) in list(self._kinds.items()):
             if now - last >= self._quiet:
                 if more:

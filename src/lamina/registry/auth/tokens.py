@@ -29,7 +29,7 @@ _LEEWAY = 30  # seconds that clocks of replicas may differ
 
 
 class Signer:
-    """Make and read tokens with one EC key, which all replicas share.
+    """Makes and reads tokens with one EC key, which all replicas share.
 
     Docker's registry takes them too (`auth: token`, with a certificate of the key in its `rootcertbundle`).
     """
@@ -96,7 +96,7 @@ class TokenGate:
 
 
 class TokenEndpoint:
-    """Issue tokens to those who know a password, and to anonymous for what anyone may do."""
+    """Issues tokens: to users who give their password, and to anonymous clients for what anyone may do."""
 
     def __init__(self, users: Htpasswd, grants: Grants, signer: Signer) -> None:
         self._users = users

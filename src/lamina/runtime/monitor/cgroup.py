@@ -1,4 +1,4 @@
-"""What a monitor needs of cgroups: who is in its task's, whether memory ran out, and a quick first move into a new one.
+"""What a monitor needs of cgroups: its task's processes, out-of-memory kills, and a quick first move into a new cgroup.
 
 Moving a process between cgroups takes cgroup_threadgroup_rwsem for writing (kernel/cgroup/cgroup.c), a per-CPU
 semaphore whose first writer waits for an RCU grace period: 6 to 20 ms, the largest part of starting a container.
