@@ -27,13 +27,16 @@ class Ipam(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetworkOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be asked of a new network (`POST /networks/create`)."""
+    """What may be asked of a new network (`POST /networks/create`).
+
+    An IP version that is None is left to the driver's options and the engine's defaults: IPv4 without IPv6.
+    """
 
     driver: str = "bridge"
     internal: bool = False
     attachable: bool = False
-    enable_ipv4: bool = True
-    enable_ipv6: bool = False
+    enable_ipv4: bool | None = None
+    enable_ipv6: bool | None = None
     scope: str = ""
     ipam: Ipam = Ipam()
     labels: dict[str, str] = {}
@@ -62,8 +65,8 @@ class NetworkBody(msgspec.Struct, rename="pascal", omit_defaults=True):
     internal: bool = False
     attachable: bool = False
     scope: str = ""
-    enable_ipv4: bool = msgspec.field(name="EnableIPv4", default=True)
-    enable_ipv6: bool = msgspec.field(name="EnableIPv6", default=False)
+    enable_ipv4: bool | None = msgspec.field(name="EnableIPv4", default=None)
+    enable_ipv6: bool | None = msgspec.field(name="EnableIPv6", default=None)
     ipam: _Ipam = msgspec.field(name="IPAM", default_factory=_Ipam)
     options: dict[str, str] = {}
     labels: dict[str, str] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig
 from lamina.containers import ports
+from lamina.containers.endpoints import check_endpoint, check_mac
 from lamina.containers.logs import log_spec
 from lamina.containers.stop import parse_signal
 from lamina.errors import InvalidInput
@@ -52,9 +53,9 @@ def check_request(host: HostConfig, config: Config, networking: NetworkingConfig
     """
     if host.uts_mode == "host" and config.hostname:
         raise InvalidInput("conflicting options: hostname and the UTS mode")
-    fixed = {name for name, place in networking.endpoints_config.items() if place.ipam.ipv4_address}
-    if host.network_mode in ("", *_DEFAULT) and fixed.intersection(_DEFAULT):
-        raise InvalidInput("user specified IP address is supported on user defined networks only")
+    check_mac(config.mac_address)
+    for name, endpoint in networking.endpoints_config.items():
+        check_endpoint("bridge" if name in _DEFAULT and host.network_mode in ("", *_DEFAULT) else name, endpoint)
     if host.network_mode == "host" and host.links:
         raise InvalidInput(f"conflicting options: host type networking {_NO_LINKS}")
     if not host.network_mode.startswith("container:"):

@@ -11,9 +11,10 @@ from typing import cast
 
 import msgspec
 
-from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
+from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.containers import checks
 from lamina.containers.catalog import Catalog, check_name
+from lamina.containers.endpoints import networks_of
 from lamina.containers.image_mounts import prepare_images
 from lamina.containers.live_tars import copy_up
 from lamina.containers.mount_requests import MountRules
@@ -27,6 +28,7 @@ from lamina.images.catalog import no_such_image
 from lamina.images.config_changes import inherit
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
+from lamina.network.model import Network
 from lamina.runtime import security
 from lamina.runtime.cgroups.layout import abilities
 from lamina.runtime.defaults import MASKED_PATHS, READONLY_PATHS
@@ -92,7 +94,7 @@ class Creator:
                 platform=image.platform.os,
                 config=config,
                 host_config=host,
-                networks=_networks(host, networking),
+                networks=networks_of(host, networking, self._network),
                 mounts=points,
                 driver=self._rooms.snapshots.name,
             )
@@ -116,6 +118,9 @@ class Creator:
             shared = "host" in (host.network_mode, host.uts_mode)
             config = msgspec.structs.replace(config, hostname=os.uname().nodename if shared else id[:12])
         return config, host, discarded
+
+    def _network(self, reference: str) -> Network:
+        return self._rooms.networks.get(reference)
 
     def _mount_rules(self, recursive_read_only: bool) -> MountRules:
         return MountRules(
@@ -234,13 +239,3 @@ def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostCo
 def _log(default: LogConfig, options: Mapping[str, str]) -> LogConfig:
     """Return the engine's log driver with the options that were given without naming one."""
     return LogConfig(default.type, dict(options) or default.config)
-
-
-def _networks(host: HostConfig, networking: NetworkingConfig) -> dict[str, EndpointConfig]:
-    """Return the networks to join, the one of NetworkMode first. `default` in the request means the same."""
-    given = dict(networking.endpoints_config)
-    mode = host.network_mode
-    if mode.startswith("container:"):
-        return {}
-    first = given.pop(mode, None) or given.pop("default", None) if mode == "bridge" else given.pop(mode, None)
-    return {mode: first or EndpointConfig(), **given}

@@ -295,6 +295,6 @@ def _ports(record: Record, endpoints: Mapping[str, Endpoint]) -> dict[str, tuple
         for binding in endpoint.ports:
             key = f"{binding.container_port}/{binding.proto}"
             addresses = [binding.host_ip] if binding.host_ip else ["0.0.0.0", "::"]
-            hosts = tuple(PortHost(address, str(binding.host_port)) for address in addresses)
+            hosts = tuple(PortHost(address, str(binding.host_port or "")) for address in addresses)
             ports[key] = (*(ports.get(key) or ()), *hosts)
     return ports

@@ -7,14 +7,13 @@ import msgspec
 from lamina.api.containers import EndpointConfig, HostConfig, RestartPolicy, UpdateConfig
 from lamina.containers.checks import check
 from lamina.containers.container import Container
+from lamina.containers.endpoints import check_endpoint
 from lamina.containers.specs import Get, answer_names, rewrite_hosts, sandbox_of
 from lamina.errors import Conflict, Forbidden, InvalidInput
 from lamina.network.model import Network
 from lamina.network.networks import Networks
 from lamina.sandbox import limits
 from lamina.sandbox.spec import Defaults
-
-_ALONE = ("host", "none")
 
 
 def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
@@ -68,11 +67,10 @@ def connect(
     Raise Forbidden where the container is in the network already, Conflict for an address in use, InvalidInput for
     containers that have another's network or the host's.
     """
+    check_endpoint(network.name, endpoint)
     with container.lock:
         record = container.record
-        mode = record.host_config.network_mode
-        if mode.startswith("container:") or mode in _ALONE or network.driver != "bridge":
-            raise InvalidInput(f"container {record.name} with network mode {mode} cannot join network {network.name}")
+        _check_joinable(record.host_config.network_mode, network)
         if network.name in record.networks:
             raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
         if container.state.running:
@@ -90,10 +88,28 @@ def rename_places(container: Container, networks: Networks) -> None:
         networks.rename(endpoint, spec.endpoint(places.get(endpoint.network, EndpointConfig())).names)
 
 
+def _check_joinable(mode: str, network: Network) -> None:
+    if network.driver == "host" and mode != "host":
+        raise InvalidInput("cannot connect container to host network - container must be created in host network mode")
+    if mode == "host" or mode.startswith("container:"):
+        raise InvalidInput(
+            "container sharing network namespace with another container or host cannot be connected to any other "
+            "network"
+        )
+    if mode == "none" or network.driver == "null":
+        raise InvalidInput(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
+
+
 def disconnect(container: Container, networks: Networks, network: Network, find: Get) -> None:
     """Leave `network` at once, and for good. Raise Conflict where the container is not in it."""
     with container.lock:
         record = container.record
+        if network.driver == "host" and record.host_config.network_mode == "host":
+            raise InvalidInput(
+                "cannot disconnect container from host network - container was created in host network mode"
+            )
         if network.name not in record.networks:
             raise Conflict(f"container {container.id} is not connected to network {network.name}")
         if container.state.running:

@@ -76,6 +76,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     fixed_cidr_v6: str = ""
     userland_proxy: bool = True
     default_address_pools: tuple[AddressPool, ...] = ()
+    default_network_opts: dict[str, dict[str, str]] = {}
     storage_driver: str = ""
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()

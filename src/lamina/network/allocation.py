@@ -46,11 +46,12 @@ class Allocation:
         return any(overlap(subnet, routed) for subnet in own for routed in self._routed(network))
 
     def _completed(self, subnet: Subnet, version: int, network: Network, taken: Sequence[IPNetwork]) -> Subnet:
+        gateway = network.gateway_mode(version) != "isolated"
         if subnet.subnet and not parse_subnet(subnet.subnet).network_address.is_unspecified:
-            return complete(subnet, taken)
+            return complete(subnet, taken, gateway=gateway)
         prefix = parse_subnet(subnet.subnet).prefixlen if subnet.subnet else 0
         free = free_subnet(self._pools, [*taken, *self._routed(network)], version, prefix)
-        return complete(msgspec.structs.replace(subnet, subnet=str(free)), [])
+        return complete(msgspec.structs.replace(subnet, subnet=str(free)), [], gateway=gateway)
 
     def _routed(self, network: Network) -> list[IPNetwork]:
         return self._links.routed_networks(frozenset({network.bridge}))

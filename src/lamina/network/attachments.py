@@ -40,13 +40,14 @@ class Attachments:
         firewall: Firewall,
         settings: NetworkSettings,
     ) -> None:
+        self._catalog = catalog
         self._bridges = bridges
         self._links = links
         self._firewall = firewall
         self._namespaces = Namespaces(exec_root / "netns")
         self._endpoints = Endpoints(exec_root / "endpoints")
         self._proxy = Proxy(exec_root)
-        self._ports = Ports(self._proxy, proxied=settings.userland_proxy, default_address=settings.host_ip)
+        self._ports = Ports(self._proxy, proxied=settings.userland_proxy)
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lamina-links")
         self._claims = Claims(catalog, self._endpoints, self.settle)
 
@@ -75,7 +76,7 @@ class Attachments:
             self._links.remove(stray)
         for endpoint in endpoints:
             with suppress(Conflict):  # another program took the port meanwhile: translation works all the same
-                self._ports.reserve(endpoint.ports, *endpoint.port_targets)
+                self._ports.reserve(endpoint.ports, endpoint.port_targets)
 
     # what there is
 
@@ -184,14 +185,15 @@ class Attachments:
 
     def _publish(self, endpoints: Sequence[Endpoint], ways: Mapping[int, Endpoint]) -> None:
         """Publish the sandbox's ports at the endpoints that lead outside, and nowhere else."""
-        moved = [endpoint for endpoint in endpoints if endpoint.port_targets != port_targets(endpoint, ways)]
+        plans = {e.id: port_targets(e, self._catalog.get(e.network_id), ways) for e in endpoints}
+        moved = [endpoint for endpoint in endpoints if endpoint.port_targets != plans[endpoint.id]]
         for endpoint in moved:
             self._firewall.unpublish(endpoint.ports)
             self._ports.release(endpoint.ports)
         for endpoint in moved:
-            targets = port_targets(endpoint, ways)
+            targets = plans[endpoint.id]
             try:
-                ports = self._ports.reserve(endpoint.requested_ports, *targets)
+                ports = self._ports.reserve(endpoint.requested_ports, targets)
             except LaminaError as error:
                 place = f"endpoint {endpoint.sandbox_id[:12]} ({endpoint.id})"
                 message = f"driver failed programming external connectivity on {place}: {error.message}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from lamina.network.addresses import mac_of, parse_subnet
+from lamina.network.driver_options import BRIDGE, MTU
 from lamina.network.firewall import Firewall
 from lamina.network.forwarding import allow_forwarding
 from lamina.network.links import Links
@@ -37,7 +38,8 @@ class Bridges:
         addresses, first_gateway = [], ""
         for version in network.versions:
             subnet = network.subnet(version)
-            if subnet is not None and subnet.gateway:
+            inhibited = version == 4 and network.flag(f"{BRIDGE}inhibit_ipv4", False)
+            if subnet is not None and subnet.gateway and network.gateway_mode(version) != "isolated" and not inhibited:
                 first_gateway = first_gateway or subnet.gateway
                 addresses.append(f"{subnet.gateway}/{parse_subnet(subnet.subnet).prefixlen}")
         mac = mac_of(first_gateway) if first_gateway else ""
@@ -50,7 +52,7 @@ class Bridges:
 
     def mtu_of(self, network: Network) -> int:
         """Return the network's MTU in bytes: what its options say, else the default route's."""
-        return int(network.options.get("com.docker.network.driver.mtu") or 0) or self.mtu
+        return int(network.options.get(MTU) or 0) or self.mtu
 
     def remove(self, network: Network) -> None:
         """Remove the bridge, and then its rules; parts that are gone already are ignored."""

@@ -63,7 +63,7 @@ class Claims:
                 sandbox_id=sandbox_id,
                 network_id=network.id,
                 network=network.name,
-                interface=_interface(joined, request.interface),
+                interface=_interface(joined, request.interface, network),
                 host_interface=f"veth{identity[:7]}",
                 link_local_ips=request.link_local_ips,
                 aliases=request.aliases,
@@ -103,9 +103,10 @@ def _bare(address: str) -> str:
     return address.partition("/")[0]
 
 
-def _interface(joined: Iterable[Endpoint], asked: str) -> str:
-    """Return `asked`, or the first free name of the usual ones. Raise Conflict where it is taken."""
+def _interface(joined: Iterable[Endpoint], asked: str, network: Network) -> str:
+    """Return `asked`, or the first free name of the network's kind. Raise Conflict where it is taken."""
     used = {endpoint.interface for endpoint in joined}
     if asked in used:
         raise Conflict(f"interface name {asked} is already used in the container")
-    return asked or next(name for number in range(len(used) + 1) if (name := f"eth{number}") not in used)
+    prefix = network.options.get("com.docker.network.container_iface_prefix") or "eth"
+    return asked or next(name for number in range(len(used) + 1) if (name := f"{prefix}{number}") not in used)

@@ -44,7 +44,7 @@ def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network
     Raise InvalidInput for settings that are no addresses.
     """
     options = msgspec.structs.replace(
-        _default_options(bridge, mtu), enable_ipv6=settings.ipv6, ipam=Ipam(subnets=_subnets(settings))
+        _default_options(bridge, settings, mtu), enable_ipv6=settings.ipv6, ipam=Ipam(subnets=_subnets(settings))
     )
     check_subnets(options.ipam.subnets, ipv6=True)
     return new_network(DEFAULT, options)
@@ -52,7 +52,7 @@ def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network
 
 def agree(present: Network, wanted: Network) -> bool:
     """Return whether the default network is as the settings ask for it."""
-    if (present.bridge, present.enable_ipv6) != (wanted.bridge, wanted.enable_ipv6):
+    if (present.bridge, present.enable_ipv6, present.options) != (wanted.bridge, wanted.enable_ipv6, wanted.options):
         return False
     return all(_agree(present, subnet) for subnet in wanted.ipam.subnets)
 
@@ -84,7 +84,7 @@ def _subnets(settings: NetworkSettings) -> tuple[Subnet, ...]:
     return tuple(subnets)
 
 
-def _default_options(bridge: str, mtu: int) -> NetworkOptions:
+def _default_options(bridge: str, settings: NetworkSettings, mtu: int) -> NetworkOptions:
     """Return what Docker's `bridge` network shows as its options."""
     prefix = "com.docker.network.bridge."
     return NetworkOptions(
@@ -92,7 +92,7 @@ def _default_options(bridge: str, mtu: int) -> NetworkOptions:
             f"{prefix}default_bridge": "true",
             f"{prefix}enable_icc": "true",
             f"{prefix}enable_ip_masquerade": "true",
-            f"{prefix}host_binding_ipv4": "0.0.0.0",
+            f"{prefix}host_binding_ipv4": settings.host_ip or "0.0.0.0",
             f"{prefix}name": bridge,
             "com.docker.network.driver.mtu": str(mtu),
         }

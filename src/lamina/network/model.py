@@ -76,6 +76,18 @@ class PortBinding(msgspec.Struct, frozen=True, kw_only=True):
         return 6 if ":" in self.container_ip else 4
 
 
+class PortTargets(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an endpoint's published ports lead: from IPv4 and from IPv6 addresses of the host, "" for nowhere.
+
+    The `routed` IP versions are reached at the container's address alone. `host_ip` is for ports that name no address.
+    """
+
+    ipv4: str = ""
+    ipv6: str = ""
+    routed: tuple[int, ...] = ()
+    host_ip: str = ""
+
+
 class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What may be asked of a new endpoint. Empty text means: choose.
 
@@ -102,8 +114,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A sandbox's place in one network. Prefixes in bits; `ports` as they were published, host ports filled in.
 
     A family of addresses that the network does not have is empty. A gateway is empty where no way leads out, or where
-    it leads out without one (`on_link`). `requested_ports` are what is published wherever the sandbox's way out is;
-    `port_targets` the addresses that published ports lead to, from IPv4 and from IPv6 addresses of the host.
+    it leads out without one (`on_link`). `requested_ports` are what is published wherever the sandbox's way out is.
     """
 
     id: str
@@ -127,7 +138,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     requested_ip: str = ""
     requested_ipv6: str = ""
     requested_ports: tuple[PortBinding, ...] = ()
-    port_targets: tuple[str, str] = ("", "")
+    port_targets: PortTargets = PortTargets()
     sysctls: tuple[str, ...] = ()
     gw_priority: int = 0
     on_link: bool = False

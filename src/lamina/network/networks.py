@@ -21,11 +21,11 @@ from lamina.network.catalog import NetworkCatalog
 from lamina.network.default_bridge import add_host_and_none, agree, bridge_name, check_removable, default_network
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links
-from lamina.network.model import DEFAULT, Endpoint, EndpointOptions, Network
+from lamina.network.model import DEFAULT, PREDEFINED, Endpoint, EndpointOptions, Network
 from lamina.network.names.names import Names
 from lamina.network.names.protocol import Forwarding
 from lamina.network.names.table import Place
-from lamina.network.new_network import new_network
+from lamina.network.new_network import new_network, with_defaults
 from lamina.network.selection import list_filter, prune_filter
 from lamina.network.settings import NetworkSettings
 from lamina.network.subnets import whole_pools
@@ -104,7 +104,9 @@ class Networks(resources.Networks):
     # networks
 
     def create(self, name: str, options: NetworkOptions | None = None) -> Network:
-        network = new_network(name, options or NetworkOptions())
+        if name in PREDEFINED or name == "default":
+            raise Forbidden(f"operation is not permitted on predefined {name} network")
+        network = new_network(name, with_defaults(options or NetworkOptions(), self._settings.default_options))
         if self._catalog.find(name) is not None:
             raise Conflict(f"network with name {name} already exists")
         present = self._links.index(network.bridge) is not None  # somebody's own: it stays whatever happens

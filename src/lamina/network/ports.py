@@ -7,7 +7,6 @@ free one where none was named, and carry IPv6 through the proxy.
 from __future__ import annotations
 
 import errno
-import logging
 import socket
 import threading
 from collections.abc import Sequence
@@ -16,10 +15,9 @@ from contextlib import suppress
 import msgspec
 
 from lamina.errors import Conflict, InvalidInput
-from lamina.network.model import PortBinding
+from lamina.network.model import PortBinding, PortTargets
 from lamina.network.proxy.proxy import Proxy
 
-_LOG = logging.getLogger("lamina.network")
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 _TRIES = 16
 _Key = tuple[str, str, int]
@@ -29,28 +27,26 @@ class Ports:
     """The reservations of one daemon. Thread-safe.
 
     With `proxied` false nothing is carried by the proxy: neither the loopback of IPv6, nor what reaches an IPv6 address
-    of the host for a container that has IPv4 only. `default_address` is where ports go that name no address; "" stands
-    for all addresses.
+    of the host for a container that has IPv4 only.
     """
 
-    def __init__(self, proxy: Proxy, *, proxied: bool = True, default_address: str = "") -> None:
+    def __init__(self, proxy: Proxy, *, proxied: bool = True) -> None:
         self._proxy = proxy
         self._proxied = proxied
-        self._default_address = default_address
         self._lock = threading.Lock()
         self._held: dict[_Key, socket.socket] = {}
 
-    def reserve(self, bindings: Sequence[PortBinding], ipv4: str, ipv6: str) -> tuple[PortBinding, ...]:
+    def reserve(self, bindings: Sequence[PortBinding], targets: PortTargets) -> tuple[PortBinding, ...]:
         """Reserve all of `bindings`, or none. Return what was published.
 
-        `ipv4` and `ipv6` are the container's addresses that the host's addresses of that family lead to, "" for none. A
-        binding without host address becomes one for each family. Raise Conflict naming the port that is taken,
+        A binding without host address becomes one for each family. Raise Conflict naming the port that is taken,
         InvalidInput for an address that is not the host's.
         """
         published: list[PortBinding] = []
         try:
             for binding in bindings:
-                published.extend(self._reserve(binding, self._ways(binding, ipv4, ipv6)))
+                published.extend(self._reserve(binding, self._ways(binding, targets)))
+                published.extend(self._routed(binding, targets))
         except BaseException:
             self.release(published)
             raise
@@ -72,20 +68,26 @@ class Ports:
             self._proxy.stop(bound)
         self._proxy.close()
 
-    def _ways(self, binding: PortBinding, ipv4: str, ipv6: str) -> list[tuple[str, str]]:
+    def _ways(self, binding: PortBinding, targets: PortTargets) -> list[tuple[str, str]]:
         """Return the host addresses to publish at, each with the container's address it leads to."""
-        if binding.proto not in _TYPES:
-            raise InvalidInput(f"invalid protocol {binding.proto!r} for port {binding.container_port}")
-        address = (binding.host_ip or self._default_address).strip("[]")
-        addresses = [address] if address else ["0.0.0.0", *(["::"] if _has_ipv6() else [])]
+        ipv6 = targets.ipv6
         if ":" not in ipv6 and not (self._proxied and binding.proto != "sctp"):
             ipv6 = ""  # only the proxy leads from IPv6 to IPv4
-        ways = [(address, ipv6 if ":" in address else ipv4) for address in addresses]
-        return [(address, target) for address, target in ways if target]
+        ways = [(address, ipv6 if ":" in address else targets.ipv4) for address in _addresses(binding, targets)]
+        return [(address, target) for address, target in ways if target and _version(address) not in targets.routed]
+
+    def _routed(self, binding: PortBinding, targets: PortTargets) -> list[PortBinding]:
+        """Return the binding for the families that need no port of the host: there the container's own is open."""
+        asked = {_version(address) for address in _addresses(binding, targets)}
+        ways = [(4, "0.0.0.0", targets.ipv4), (6, "::", targets.ipv6)]
+        return [
+            msgspec.structs.replace(binding, host_ip=every, host_port=0, host_port_end=0, container_ip=target)
+            for version, every, target in ways
+            if version in targets.routed and version in asked and target
+        ]
 
     def _reserve(self, binding: PortBinding, ways: Sequence[tuple[str, str]]) -> list[PortBinding]:
         if not ways:
-            _LOG.info("port %d/%s cannot be reached from %s", binding.container_port, binding.proto, binding.host_ip)
             return []
         last: Conflict | None = None
         for port in _choices(binding):
@@ -148,6 +150,19 @@ def _choices(binding: PortBinding) -> Sequence[int]:
         return range(binding.host_port, binding.host_port_end + 1)
     # A free port of one family may be taken in the other: try a few.
     return [binding.host_port] if binding.host_port else [0] * _TRIES
+
+
+def _addresses(binding: PortBinding, targets: PortTargets) -> list[str]:
+    if binding.proto not in _TYPES:
+        raise InvalidInput(f"invalid protocol {binding.proto!r} for port {binding.container_port}")
+    address = (binding.host_ip or targets.host_ip).strip("[]")
+    if (address and address != "0.0.0.0") or binding.host_ip:
+        return [address]
+    return ["0.0.0.0", "::"] if _has_ipv6() else ["0.0.0.0"]
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
 
 
 def _has_ipv6() -> bool:

@@ -51,6 +51,10 @@ class Ruleset:
         for network in self.networks.values():
             for name, element in _network_elements(network):
                 elements[name][element] = ""
+            for version in network.versions:
+                source, subnet = network.options.get(f"com.docker.network.host_ipv{version}"), network.subnet(version)
+                if source and subnet is not None:
+                    elements[f"sources{version}"][subnet.subnet] = f" : {source}"
         for (name, key), port in self.ports.items():
             target = f"{port.container_ip} . {port.proto} . {port.container_port}"
             if name == "opened":
@@ -94,6 +98,10 @@ def _network_elements(network: Network) -> Iterator[tuple[str, str]]:
             yield "unprotected", f"{name} . ipv{version}"
         if subnet is None:
             continue
+        if mode == "isolated":
+            yield f"isolated{version}", f"{name} . {subnet.subnet}"
+            if version == 6:
+                yield "isolated6", f"{name} . fe80::/10"
         if mode not in ("routed", "nat-unprotected"):
             yield f"closed{version}", subnet.subnet
         masquerade = network.flag("com.docker.network.bridge.enable_ip_masquerade", True)

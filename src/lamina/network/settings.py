@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     """The default bridge, and what new networks start from; "" and empty mean: choose.
 
-    `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to the
-    exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses from. `pools` are
-    daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its IPv6 addresses follow
-    from it. `host_ip` is where ports are published that name no address. Without `userland_proxy` no process carries
-    what the kernel cannot translate.
+    `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to
+    the exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses from. `pools` are
+    daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its IPv6 addresses
+    follow from it. `host_ip` is where the default bridge publishes ports that name no address. Without
+    `userland_proxy` no process carries what the kernel cannot translate. `default_options` are those of new
+    networks, by driver.
     """
 
     bip: str = ""
@@ -25,3 +27,4 @@ class NetworkSettings:
     identity: str = ""
     host_ip: str = ""
     userland_proxy: bool = True
+    default_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -69,18 +69,18 @@ def overlap(one: IPNetwork, other: IPNetwork) -> bool:
     return one.version == other.version and (one[0] in other or other[0] in one)
 
 
-def complete(subnet: Subnet, taken: Iterable[IPNetwork]) -> Subnet:
-    """Return `subnet` with a gateway: by default the first free address of its range.
+def complete(subnet: Subnet, taken: Iterable[IPNetwork], *, gateway: bool = True) -> Subnet:
+    """Return `subnet` with a gateway: by default the first free address of its range, none without `gateway`.
 
     Raise Forbidden where it overlaps a network in `taken`, InvalidInput for a range or gateway outside it.
     """
     network = parse_subnet(subnet.subnet)
     if any(overlap(network, other) for other in taken):
         raise Forbidden("invalid pool request: Pool overlaps with other one on this address space", subnet=str(network))
-    gateway = parse_address(subnet.gateway) if subnet.gateway else parse_address(first_address(subnet))
-    if gateway not in network:
-        raise InvalidInput(f"gateway {gateway} is not in the subnet {network}")
-    return msgspec.structs.replace(subnet, subnet=str(network), gateway=str(gateway))
+    chosen = subnet.gateway or (first_address(subnet) if gateway else "")
+    if chosen and parse_address(chosen) not in network:
+        raise InvalidInput(f"gateway {chosen} is not in the subnet {network}")
+    return msgspec.structs.replace(subnet, subnet=str(network), gateway=chosen and str(parse_address(chosen)))
 
 
 def check_subnets(subnets: Iterable[Subnet], *, ipv6: bool) -> None:

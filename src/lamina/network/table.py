@@ -5,13 +5,14 @@ from __future__ import annotations
 # Why each chain is there:
 # raw: what does not come from the loopback neither goes to it nor claims to come from it (route_localnet on our bridges
 #   would let both through; for IPv6 the kernel sees to it). A container sends from addresses that are reached through
-#   its own bridge, and does not tell the host where to send packets.
+#   its own bridge, and does not tell the host where to send packets. In an isolated network the host has no address.
 # direct: other machines reach a container by its published ports, never by its address, even when they route it here,
 #   unless its network is of the gateway mode routed or nat-unprotected.
 # publish: a connection to one of the host's own addresses goes to the container. Link-local senders and the loopback of
 #   IPv6 cannot be translated: what they send reaches the proxy.
-# postrouting: containers go out under the host's address. A client in one of our networks, and the host's loopback, are
-#   hidden behind the bridge, so that the answers come back this way.
+# postrouting: containers go out under the host's address, or the one that was chosen for their network. A client in
+#   one of our networks, and the host's loopback, are hidden behind the bridge, so that the answers come back this
+#   way.
 # forward: decided for each packet by the ports that are published now, and never by "established" alone: a connection
 #   that should not be there does not live on. What is routed back into the network it came from passes, unless
 #   containers may not talk to each other. Internal networks are closed for good, and so is a family of addresses that a
@@ -21,6 +22,8 @@ _CHAINS = """\
     type filter hook prerouting priority raw; policy accept;
     iifname != "lo" ip daddr 127.0.0.0/8 drop
     iifname != "lo" ip saddr 127.0.0.0/8 drop
+    iifname . ip saddr @isolated4 accept
+    iifname . ip6 saddr @isolated6 accept
     iifname @bridges fib saddr . iif oif missing drop
     iifname @bridges icmpv6 type { nd-router-advert, nd-redirect } drop
   }
@@ -53,6 +56,8 @@ _CHAINS = """\
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
+    oifname != @bridges snat ip to ip saddr map @sources4
+    oifname != @bridges snat ip6 to ip6 saddr map @sources6
     oifname != @bridges ip saddr @masqueraded4 masquerade
     oifname != @bridges ip6 saddr @masqueraded6 masquerade
     oifname @bridges ct status dnat ip saddr @masqueraded4 masquerade
@@ -70,6 +75,7 @@ _CHAINS = """\
     oifname . meta nfproto @unprotected accept
     iifname . meta nfproto @unprotected ct direction reply accept
     oifname . meta nfproto @routed meta l4proto { icmp, ipv6-icmp } accept
+    iifname . meta nfproto @routed meta l4proto { icmp, ipv6-icmp } ct direction reply accept
     ip daddr . meta l4proto . th dport @opened4 accept
     ip6 daddr . meta l4proto . th dport @opened6 accept
     ct direction reply ip saddr . meta l4proto . th sport @opened4 accept
@@ -94,6 +100,8 @@ _BY_INTERFACE = {
 _BY_ADDRESS = {
     "closed": "set closedN { type ipvN_addr; flags interval; ELEMENTS }",
     "masqueraded": "set masqueradedN { type ipvN_addr; flags interval; ELEMENTS }",
+    "sources": "map sourcesN { type ipvN_addr : ipvN_addr; flags interval; ELEMENTS }",
+    "isolated": "set isolatedN { type ifname . ipvN_addr; flags interval; ELEMENTS }",
     "targets": "set targetsN { type ipvN_addr . inet_proto . inet_service; ELEMENTS }",
     "opened": "set openedN { type ipvN_addr . inet_proto . inet_service; ELEMENTS }",
     "any": "map anyN { type inet_proto . inet_service : ipvN_addr . inet_service; ELEMENTS }",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from lamina.network.model import Endpoint
+from lamina.network.model import Endpoint, Network, PortTargets
 
 _VERSIONS = (4, 6)
 
@@ -24,14 +24,21 @@ def routes(ways: Mapping[int, Endpoint]) -> dict[int, tuple[str, str]]:
     return {version: (endpoint.gateway_of(version), endpoint.interface) for version, endpoint in ways.items()}
 
 
-def port_targets(endpoint: Endpoint, ways: Mapping[int, Endpoint]) -> tuple[str, str]:
-    """Return the addresses that ports published at `endpoint` lead to: from IPv4 of the host, and from IPv6.
+def port_targets(endpoint: Endpoint, network: Network, ways: Mapping[int, Endpoint]) -> PortTargets:
+    """Return where ports published at `endpoint`, in `network`, lead.
 
-    Where a container's way out is IPv4 only, IPv6 of the host leads there too. "" stands for nowhere.
+    Where a container's way out is IPv4 only, IPv6 of the host leads there too.
     """
     by_ipv4, by_ipv6 = (version in ways and ways[version].id == endpoint.id for version in _VERSIONS)
+    if not (by_ipv4 or by_ipv6):
+        return PortTargets()
     target = endpoint.ip if by_ipv4 else ""
-    return target, (endpoint.ipv6 if by_ipv6 else "" if 6 in ways else target)
+    return PortTargets(
+        ipv4=target,
+        ipv6=endpoint.ipv6 if by_ipv6 else "" if 6 in ways else target,
+        routed=tuple(version for version in _VERSIONS if network.gateway_mode(version) == "routed"),
+        host_ip=network.options.get("com.docker.network.bridge.host_binding_ipv4", ""),
+    )
 
 
 def _rank(endpoint: Endpoint) -> tuple[int, int, str]:

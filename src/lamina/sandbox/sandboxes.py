@@ -105,23 +105,27 @@ class Sandboxes:
     def _network_namespace(self, spec: SandboxSpec) -> str:
         """Return the network namespace, as `Namespaces.network` says it."""
         mode = spec.host.network_mode
-        if mode in ("host", "none"):
-            return "host" if mode == "host" else "private"
+        if mode == "host":
+            return "host"
+        if mode == "none" or spec.config.network_disabled:
+            return "private"
         if "network" in spec.donors:
             return f"/proc/{spec.donors['network'].pid}/ns/net"
         return str(self._rooms.networks.sandbox(spec.network_id or spec.id))
 
     def _join(self, spec: SandboxSpec) -> Sequence[Endpoint]:
-        """Join the sandbox's networks, and return its places in them; the published ports belong to the first."""
+        """Join the sandbox's networks, and return its places in them."""
         if not spec.has_networks:
             return ()
         networks, id = self._rooms.networks, spec.network_id or spec.id
         present = {endpoint.network for endpoint in networks.joined(id)}
-        ports = spec.ports
-        for name, asked in spec.networks.items():
-            if name not in present:
-                networks.join(id, name, spec.endpoint(asked, ports, spec.config.mac_address))
-                ports = ()
+        try:
+            for position, (name, asked) in enumerate(spec.networks.items()):
+                if name not in present:
+                    networks.join(id, name, spec.endpoint(asked, first=position == 0))
+        except LaminaError as error:
+            message = f"failed to set up container networking: {error.message}"
+            raise type(error)(message, advice=error.advice, **error.facts) from error
         networks.answer_names(id, etc_files.resolv_conf(spec, self.defaults).forwarding())
         return networks.joined(id)
 

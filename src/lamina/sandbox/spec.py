@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from lamina.network.model import EndpointOptions, PortBinding
 
 DEFAULT_SHM = 64 << 20  # bytes
 DEFAULT_CGROUP = "/lamina"
+IFNAME = "com.docker.network.endpoint.ifname"
+_SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 
 class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
@@ -108,18 +111,20 @@ class SandboxSpec:
         mode = self.host.network_mode
         return not (mode in ("host", "none") or mode.startswith("container:") or self.config.network_disabled)
 
-    def endpoint(self, asked: EndpointConfig, ports: tuple[PortBinding, ...] = (), mac: str = "") -> EndpointOptions:
-        """Return what the sandbox asks of its place in a network."""
+    def endpoint(self, asked: EndpointConfig, *, first: bool = False) -> EndpointOptions:
+        """Return what the sandbox asks of its place in a network; the `first` may have the config's MAC address."""
         return EndpointOptions(
             ip=asked.ipam.ipv4_address,
             ipv6=asked.ipam.ipv6_address,
             link_local_ips=asked.ipam.link_local_ips,
-            mac=asked.mac_address or mac,
+            mac=plain_mac(asked.mac_address or (self.config.mac_address if first else "")),
+            interface=asked.driver_opts.get(IFNAME, ""),
+            sysctls=interface_sysctls(asked),
             gw_priority=asked.gw_priority,
             aliases=(*asked.aliases, self.id[:12]),
             names=self._names(asked),
             links=tuple((alias, name) for name, alias in map(parse_link, asked.links)),
-            ports=ports,
+            ports=self.ports,
         )
 
     def _names(self, asked: EndpointConfig) -> tuple[str, ...]:
@@ -132,3 +137,14 @@ def parse_link(link: str) -> tuple[str, str]:
     """Return the container's name and the alias in a `--link name:alias`; without an alias the name is both."""
     name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
     return name, alias
+
+
+def interface_sysctls(asked: EndpointConfig) -> tuple[str, ...]:
+    """Return the settings of the interface that an endpoint's driver options ask for."""
+    return tuple(sysctl for sysctl in asked.driver_opts.get(_SYSCTLS, "").split(",") if sysctl)
+
+
+def plain_mac(text: str) -> str:
+    """Return a MAC address in the notation with colons, which may be written with dashes or dots as well."""
+    digits = re.sub(r"[.:-]", "", text.lower())
+    return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))

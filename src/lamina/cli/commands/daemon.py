@@ -10,6 +10,7 @@ import click
 
 from lamina.cli.arguments import local_command, many
 from lamina.cli.key_values import mapping
+from lamina.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,12 +85,14 @@ def _settings(function: F) -> F:
 @click.option("-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What to log")
 @many("--log-opt", metavar="KEY=VALUE", help="Default option of the log driver")
 @many("--default-address-pool", metavar="base=CIDR,size=N", help="Where new networks get their subnets")
+@many("--default-network-opt", metavar="DRIVER=KEY=VALUE", help="Default option of new networks")
 @_settings
 def daemon(
     hosts: tuple[str, ...],
     config_file: Path | None,
     log_opt: tuple[str, ...],
     default_address_pool: tuple[str, ...],
+    default_network_opt: tuple[str, ...],
     **flag_values: Any,
 ) -> None:
     """Run the engine in the foreground and serve the Docker Engine API.
@@ -107,6 +110,8 @@ def daemon(
         flags["log-opts"] = mapping(log_opt)
     if default_address_pool:
         flags["default-address-pools"] = [_pool(text) for text in default_address_pool]
+    if default_network_opt:
+        flags["default-network-opts"] = _network_options(default_network_opt)
     serve(load(flags, config_file))
 
 
@@ -125,3 +130,15 @@ def _flags(flag_values: dict[str, Any]) -> dict[str, Any]:
 def _pool(text: str) -> dict[str, Any]:
     pairs = dict(part.partition("=")[::2] for part in text.split(","))
     return {"base": pairs.get("base", ""), "size": int(pairs.get("size", "0") or 0)}
+
+
+def _network_options(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Return the options by driver. Raise InvalidInput for what is not driver=key=value."""
+    options: dict[str, dict[str, str]] = {}
+    for text in texts:
+        driver, _, option = text.partition("=")
+        key, equals, value = option.partition("=")
+        if not (driver and key and equals):
+            raise InvalidInput(f'invalid default network option: must be "driver=key=value", but got: {text}')
+        options.setdefault(driver, {})[key] = value
+    return options

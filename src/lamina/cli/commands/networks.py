@@ -52,8 +52,8 @@ NETWORK_DEFAULT = ("ID", "Name", "Driver", "Scope")
 @many("--ip-range", help="Give addresses from this part of a subnet")
 @click.option("--ipam-driver", default="default", help="Driver of address management")
 @many("--ipam-opt", metavar="KEY=VALUE", help="Options of address management")
-@click.option("--ipv4/--no-ipv4", default=True, help="Enable or disable IPv4 addresses")
-@switch("--ipv6", help="Enable IPv6 addresses")
+@click.option("--ipv4", type=bool, is_flag=False, flag_value=True, help="Enable or disable IPv4 addresses")
+@click.option("--ipv6", type=bool, is_flag=False, flag_value=True, help="Enable or disable IPv6 addresses")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
 @many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
 @click.option("--scope", default="", help="Scope of the network")
@@ -78,12 +78,10 @@ def create(session: Session, /, name: str, **flags: Any) -> None:
 
 def _subnets(flags: dict[str, Any]) -> tuple[Subnet, ...]:
     """Return the subnets, each with the gateway, range and addresses that lie in it."""
-    from ipaddress import ip_network
-
     from lamina.api.networks import Subnet
 
     try:
-        subnets: dict[str, dict[str, Any]] = {str(ip_network(s, strict=False)): {} for s in flags["subnets"]}
+        subnets: dict[str, dict[str, Any]] = {subnet: {} for subnet in flags["subnets"]}
         parts = [("gateway", text, text) for text in flags["gateway"]]
         parts += [("ip_range", text, text) for text in flags["ip_range"]]
         parts += [("reserved", text, text.partition("=")[2]) for text in flags["aux_address"]]
@@ -103,7 +101,7 @@ def _subnets(flags: dict[str, Any]) -> tuple[Subnet, ...]:
 def _within(address: str, subnet: str) -> bool:
     from ipaddress import ip_network
 
-    inner, outer = ip_network(address, strict=False), ip_network(subnet)
+    inner, outer = ip_network(address, strict=False), ip_network(subnet, strict=False)
     if inner.version != outer.version:
         return False
     return int(outer.network_address) <= int(inner.network_address) <= int(outer.broadcast_address)

@@ -97,5 +97,7 @@ def port_list(ports: Mapping[str, tuple[PortHost, ...] | None]) -> list[dict[str
         if not hosts:
             shown.append(base)
         for host in hosts or ():
-            shown.append({"IP": host.host_ip, **base, "PublicPort": int(host.host_port)})
+            shown.append(
+                {"IP": host.host_ip, **base, **({"PublicPort": int(host.host_port)} if host.host_port else {})}
+            )
     return shown

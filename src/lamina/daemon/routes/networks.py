@@ -63,6 +63,8 @@ class NetworkRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         name, options = decode(await call.json(dict[str, Any]))
+        if call.version < (1, 48):
+            options = msgspec.structs.replace(options, enable_ipv4=None)  # it came with 1.48
         network = await call.run(self._networks().create, name, options)
         return reply({"Id": network.id, "Warning": ""}, 201)
 
