@@ -103,13 +103,13 @@ class Child(Cancellation):
 
 
 class Readable(Protocol):
-    """What bytes come from."""
+    """A stream that bytes are read from."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class Writable(Protocol):
-    """Where bytes go."""
+    """A stream that bytes are written to."""
 
     def write(self, data: bytes, /) -> object: ...
 

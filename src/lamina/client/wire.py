@@ -29,7 +29,7 @@ NO_BODY = frozenset((101, 204, 304))
 
 
 class Source:
-    """The incoming bytes of a socket, with what was read too far kept in front."""
+    """The incoming bytes of a socket. Bytes that were read too early wait in `ahead`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

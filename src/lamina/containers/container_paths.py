@@ -44,7 +44,7 @@ def located(
     """Open the place of `path`; a symbolic link at its end is followed when a "/" is behind it, or for `writing`.
 
     Errors call the container by its `reference`. Raise NotFound, Forbidden for `writing` to what is mounted read-only,
-    InvalidInput for a path that is none.
+    InvalidInput for a malformed path.
     """
     if "\0" in path:
         raise InvalidInput("a path in a container holds no NUL", path=path)

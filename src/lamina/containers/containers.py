@@ -73,7 +73,7 @@ class Containers(ProcessVerbs):
         *,
         recursive_read_only: bool = True,
     ) -> Created:
-        """`create` for older clients: with `recursive_read_only` false, read-only binds leave out mounts below them."""
+        """Create a container. Without `recursive_read_only` the mounts below read-only binds stay writable."""
         wanted = Platform.parse(platform) if platform else None
         created = self._creator.create(
             name, config, host_config, networking, wanted, recursive_read_only=recursive_read_only

@@ -21,7 +21,7 @@ class HealthResult(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Health(msgspec.Struct, frozen=True, rename="pascal"):
-    """`status` is starting, healthy or unhealthy; the newest five results."""
+    """The state of health checks: `status` is starting, healthy or unhealthy; `log` has the newest five results."""
 
     status: str = "starting"
     failing_streak: int = 0

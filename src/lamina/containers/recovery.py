@@ -54,8 +54,10 @@ def _task(container: Container, lifecycle: Lifecycle, rooms: Rooms) -> Task | No
 
 
 def _end_unrecorded(container: Container, rooms: Rooms) -> None:
-    """End a task that no record tells of: prepared for a client that attached and never started it, or just started
-    when the engine died, before anybody was told that it runs."""
+    """End a task whose start is not recorded.
+
+    A client attached to it and never started it, or the engine died during the start, before it told anybody.
+    """
     with suppress(LaminaError):  # there is none, or it has just ended
         task = rooms.runtime.recover(container.id)
         if task.pid:

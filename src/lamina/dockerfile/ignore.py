@@ -116,7 +116,7 @@ class IgnoreMatcher:
         return Verdict(ignored, decided, tuple(matches))
 
     def ignores(self, path: str) -> Verdict:
-        """Return the verdict on one path, after those on its parents."""
+        """Return the verdict on one path, whose parents are judged first."""
         verdict = self.top
         names = path.split("/")
         for end in range(1, len(names) + 1):
@@ -125,7 +125,7 @@ class IgnoreMatcher:
 
 
 class _Matcher:
-    """One pattern as a predicate; plain names are compared, not matched. `**name` is any path that ends so."""
+    """One pattern as a predicate. Plain names, and the end of `**name`, are compared without a regular expression."""
 
     __slots__ = ("_ending", "_matches", "_plain")
 

@@ -32,7 +32,7 @@ class Endpoints:
                 path.unlink(missing_ok=True)  # half written when the daemon died
 
     def put(self, endpoint: Endpoint) -> None:
-        """Keep it, in place of what it was before; a crash leaves the one or the other."""
+        """Write the endpoint in place of its earlier state; after a crash one of the two states is there."""
         path = self._directory / endpoint.id
         draft = path.with_suffix(".new")
         draft.write_bytes(msgspec.json.encode(endpoint))

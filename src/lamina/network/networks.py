@@ -241,7 +241,7 @@ class Networks(resources.Networks):
 
 
 def has_names(endpoints: Iterable[Endpoint]) -> bool:
-    """Return whether a sandbox with these endpoints is answered names: in a user network, not on the default bridge."""
+    """Return whether the engine resolves names for these endpoints: in user networks, not on the default bridge."""
     return any(endpoint.network != DEFAULT for endpoint in endpoints)
 
 

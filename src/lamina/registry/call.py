@@ -47,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks, and what a token grants: `grants` maps repositories to actions; None: ask the configuration."""
+    """Who asks, and the actions that a token grants by repository. Without a token (None) the configuration decides."""
 
     name: str = ""
     grants: dict[str, frozenset[str]] | None = field(default=None)

@@ -147,7 +147,7 @@ def _address(listen: str) -> tuple[str | None, int]:
 
 
 async def listen(registry: Registry, parts: AsyncExitStack) -> str:
-    """Take requests at the configured address, and return the real one. `parts` ends it, letting requests finish."""
+    """Take requests at the configured address, and return the real address. Closing `parts` lets requests finish."""
     host, port = _address(registry.config.listen)
     server = Edge(App(registry), registry.config.head_timeout, registry.config.body_timeout)
     runner = web.ServerRunner(server, access_log=None)

@@ -72,8 +72,8 @@ def _rows(content: bytes, width: int) -> Iterator[list[str]]:
 def resolve(user: str, passwd: bytes, group: bytes, add: Sequence[str] = ()) -> Account:
     """Resolve `user` ("", "name", "uid", either with ":group") and additional groups `add`.
 
-    Numbers need no entry; names do, else InvalidInput, as Docker has it. A number that is also somebody's id takes that
-    entry's group and home. Explicit groups replace the supplementary ones of the group file.
+    As in Docker, a number needs no entry in the files. It takes group and home from the entry with this id, if there
+    is one. Explicit groups replace the supplementary ones of the group file. Raise InvalidInput for an unknown name.
     """
     name, _, wanted_group = user.partition(":")
     uid, gid, home, login = _account(name or "0", passwd)

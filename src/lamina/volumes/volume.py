@@ -65,7 +65,7 @@ class VolumeMount:
 
 
 def volume_mount(options: Mapping[str, str]) -> VolumeMount | None:
-    """Return what the options ask to mount; None where they ask for nothing. Raise InvalidInput for what is unknown."""
+    """Return the mount that the options ask for; None without any. Raise InvalidInput for an unknown option."""
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
         raise InvalidInput(f"create: invalid option: {unknown[0]!r}", advice="The options are type, device and o")

@@ -1,1 +1,1 @@
-"""From the flags of `run` and `create` to the request the daemon gets, and through the container's life."""
+"""`run` and `create`: their flags, the request that is made of them, and the life of the container."""

@@ -35,7 +35,7 @@ def drive(stream: TextIO, text: str) -> None:
 
 
 def quoted(message: str) -> str:
-    """Return words of a daemon or a registry, printable. Lines behind the first are indented: none passes for ours."""
+    """Return words of a daemon or a registry, printable. Further lines are indented, so that none looks like ours."""
     return printable(message, "\n").replace("\n", "\n  ")
 
 

@@ -126,7 +126,7 @@ class StreamRoutes:
         return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.cancel)
 
     async def stats(self, call: Call) -> web.StreamResponse:
-        """Return a single reading takes a second, for something to compare it with, unless it is to be made at once."""
+        """Answer with one reading or a stream. A single reading takes a second, but not with `one-shot`."""
         container, stream = self._containers.live(call.places["id"]), call.flag("stream", True)
         read = partial(self._containers.reading, container.id)
         if not stream and call.flag("one-shot"):
