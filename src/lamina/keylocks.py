@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class InUse(Generic[K, V]):
-    """Values by key, each made for the first of its users and forgotten with the last. Thread-safe."""
+    """Values by key. A value is made for its first user, and forgotten when its last user is done. Thread-safe."""
 
     def __init__(self, make: Callable[[], V]) -> None:
         self._make = make

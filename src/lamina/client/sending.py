@@ -20,7 +20,7 @@ Body = bytes | Iterable[bytes] | None
 
 
 def length_of(body: Body) -> int | None:
-    """Return how many bytes will be sent; None where only the end will tell. Of a file, those from where it stands."""
+    """Return how many bytes will be sent, of a file those behind its position; None if the length is not known."""
     if body is None or isinstance(body, bytes):
         return len(body or b"")
     descriptor = plain_descriptor(cast(IO[bytes], body))

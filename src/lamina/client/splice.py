@@ -17,8 +17,7 @@ _PIPE = 1 << 20  # bytes of the pipe; what an unprivileged process may ask for
 
 
 def plain_descriptor(file: IO[bytes]) -> int | None:
-    """Return the descriptor behind a file that adds nothing to it; None where bytes are changed or kept on their
-    way."""
+    """Return the descriptor of a plain file or socket; None for an object that changes or buffers bytes."""
     raw = file.raw if isinstance(file, io.BufferedWriter | io.BufferedReader) else file
     return raw.fileno() if type(raw) is io.FileIO else None
 

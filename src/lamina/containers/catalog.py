@@ -181,7 +181,7 @@ def random_name(attempt: int = 0) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return the name without its leading slash. Raise InvalidInput for what is no name."""
+    """Return the name without its leading slash. Raise InvalidInput for a malformed name."""
     plain = name.removeprefix("/")
     if not _NAME.fullmatch(plain):
         raise InvalidInput(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name=name)

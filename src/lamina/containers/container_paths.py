@@ -70,7 +70,7 @@ def resolved(root: int, path: str, *, last: bool) -> str:
 
 
 def unreachable(error: OSError, path: str, called: str) -> LaminaError:
-    """Return what a path that cannot be opened in the container `called` so is to whoever named it."""
+    """Return the error for a path that cannot be opened in the container which the caller `called` so."""
     if error.errno == errno.ENOENT:
         return NotFound(f"Could not find the file {path} in container {called}", path=path)
     if error.errno == errno.ENOTDIR:

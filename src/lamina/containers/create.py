@@ -141,8 +141,8 @@ class Creator:
     ) -> None:
         """Make the container's snapshot and directory, and fill its new volumes.
 
-        One with `--rm` is not `durable`: a power cut ends it, and what it had changed goes with it anyway, so nothing
-        in it waits for the disk. Its volumes do.
+        A container with `--rm` is not `durable`, so nothing but its volumes waits for the disk: a power cut ends it, and
+        its changes go with it.
         """
         self._rooms.snapshots.prepare(id, layers, durable=durable)
         undo.callback(self._rooms.snapshots.remove, id)
@@ -166,7 +166,7 @@ class Creator:
         return image
 
     def _volume(self, point: MountPoint, host: HostConfig, id: str, undo: ExitStack) -> MountPoint:
-        """Make the volume of a mount point, where it is one; nobody removes it while the container is made."""
+        """Make the volume of a mount point that is one. Nobody removes it while the container is made."""
         if point.type != "volume":
             return point
         volumes = self._rooms.volumes

@@ -177,7 +177,7 @@ class Execs:
         execution.container.publish("exec_die", execID=execution.id, exitCode=str(status.code))
 
     def settle(self, id: str, seconds: float) -> None:
-        """Wait until an exec whose output has ended is known to have ended too, at most so long."""
+        """Wait, for at most `seconds`, until an exec whose output has ended is recorded as ended."""
         self.get(id).ended.wait(seconds)
 
     def resize(self, id: str, height: int, width: int) -> None:

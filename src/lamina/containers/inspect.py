@@ -268,7 +268,7 @@ def _endpoints(record: Record, rooms: Rooms) -> dict[str, Endpoint]:
 
 
 def _networks(record: Record, endpoints: Mapping[str, Endpoint], rooms: Rooms) -> dict[str, ContainerNetwork]:
-    """Return the places in the networks of the record, and in those that the container is in all the same."""
+    """Return the container's places in the networks of its record, and in others that it has joined."""
     networks = {}
     for name in {**record.networks, **endpoints}:
         endpoint = endpoints.get(name)

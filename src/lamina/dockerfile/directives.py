@@ -27,7 +27,7 @@ class Directive:
 
 @dataclass(slots=True)
 class DirectiveReader:
-    """Take the lines of a file one after another, and pick directives until the first line that is none."""
+    """Reads directives, line by line, up to the first line that is no directive."""
 
     line: int = 0
     done: bool = False

@@ -183,7 +183,7 @@ class Registries(images.Registries):
 
 
 def _key(server: str) -> str:
-    """Return the key under which a client names the registry. Raise InvalidInput for what is no address."""
+    """Return the key under which a client names the registry. Raise InvalidInput for a malformed address."""
     try:
         key = registry_key(server)
         if urlsplit(f"//{key}").port == 0:

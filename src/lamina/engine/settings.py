@@ -1,4 +1,4 @@
-"""What an Engine may be told."""
+"""The settings of an Engine."""
 
 from __future__ import annotations
 

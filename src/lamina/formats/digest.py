@@ -23,7 +23,7 @@ class Digest(str):
     __slots__ = ()
 
     def __new__(cls, algorithm: str, encoded: str) -> Digest:
-        """Raise InvalidInput for an algorithm that lamina does not know, and for what is no hash of it."""
+        """Raise InvalidInput for an algorithm that lamina does not know, and for a malformed hash."""
         text = f"{algorithm}:{encoded}"
         length = LENGTHS.get(algorithm)
         if length is None:

@@ -113,7 +113,7 @@ def format_time(time_ns: int, digits: int | None = None) -> str:
 
 
 def parse_time(text: str) -> int:
-    """Return nanoseconds since the epoch of an RFC 3339 time. Raise ValueError for others, and for no day of ours.
+    """Return nanoseconds since the epoch of an RFC 3339 time. Raise ValueError for other texts, and impossible days.
 
     Digits beyond nanoseconds are cut. A time that is not within the years 1 to 9999 in UTC is refused.
     """

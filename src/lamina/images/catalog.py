@@ -70,8 +70,7 @@ class ImageCatalog:
         return tuple(broken_ids)
 
     def _value(self, image_id: Digest, record: ImageRecord) -> Image | None:
-        """Return the image of a record; None when it was removed since the view of it was taken, and its config with
-        it."""
+        """Return the image of a record; None when image and config have been removed since the record was read."""
         try:
             config = self.config(image_id)
         except NotFound:

@@ -59,10 +59,10 @@ def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
 
 
 def effect(config: RunConfig, instruction: say.Instruction, *, cmd_set: bool = False) -> RunConfig:
-    """Return `config` after one instruction whose words are expanded already; the same for those that only touch files.
+    """Return `config` after one instruction whose words are expanded already.
 
-    `cmd_set` tells whether this stage set CMD before: else ENTRYPOINT resets what the base image had. Raise
-    InvalidInput for a bad port or signal.
+    Instructions that only touch files do not change it. `cmd_set` tells whether this stage set CMD before: else
+    ENTRYPOINT resets the CMD of the base image. Raise InvalidInput for a bad port or signal.
     """
     changed = _changes(config, instruction, cmd_set)
     return msgspec.structs.replace(config, **changed) if changed else config

@@ -208,7 +208,7 @@ def _names_to_take(names: Sequence[Reference], name: str) -> list[Reference]:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went; `reclaimed` is the bytes of the files in the layers that did, as Docker counts."""
+    """What a prune removed; `reclaimed` is the bytes of the files in the removed layers, as Docker counts."""
 
     removed: tuple[Removal, ...]
     reclaimed: int

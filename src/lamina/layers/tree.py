@@ -28,7 +28,7 @@ class Node:
     nlink: int = 1
     opaque: bool = False
     implied: bool = False
-    """A directory that the files in it need and nobody described: its attributes are made up."""
+    """A missing parent directory of a file. Its attributes are made up."""
     source: int = 0
     """Where the file is from: the number of the layer in a stack, 0 being the bottom, or the device of a directory."""
     stamp: tuple[int, ...] | None = None

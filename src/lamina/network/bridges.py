@@ -79,7 +79,7 @@ class Unsettled:
             note.unlink(missing_ok=True)
 
     def sweep(self, live_bridges: Container[str], remove: Callable[[str], None]) -> None:
-        """Have `remove` take away the bridges an engine was at when it died, except `live_bridges`."""
+        """Have `remove` delete the bridges that a dead engine was making or deleting, except `live_bridges`."""
         for note in list(self._directory.iterdir()):
             bridge = unquote(note.name.removeprefix(_NOTE))
             if bridge not in live_bridges:

@@ -34,7 +34,7 @@ class Route:
 
     @property
     def writes(self) -> bool:
-        """Return whether a read-only registry refuses it."""
+        """Return whether a read-only registry refuses the operation."""
         return self.action in (PUSH, DELETE)
 
 

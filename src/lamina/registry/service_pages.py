@@ -34,7 +34,7 @@ async def ready(registry: Registry, request: web.BaseRequest) -> web.StreamRespo
 
 
 async def metrics(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Answer with Prometheus' text format, for those whom the configuration names."""
+    """Answer with Prometheus' text format. The configuration says who may read it."""
     readers = registry.config.metrics
     if readers == "nobody":
         raise NotFound("This registry shows no metrics", code="NOT_FOUND")

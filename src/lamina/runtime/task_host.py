@@ -136,9 +136,8 @@ def _trial(name: str) -> dict[str, object]:
 class TaskHost:
     """Starts monitors below `exec_root`, with the OCI runtime `binary` (a name or path), or the best one found.
 
-    A start that takes the program longer than `start_seconds` is ended.
-
-    Thread-safe. `close` lets go of everything and leaves running tasks alone; it may be called twice.
+    A start that takes the program longer than `start_seconds` is ended. Thread-safe. `close` leaves running tasks
+    alone; it may be called twice.
     """
 
     def __init__(

@@ -149,5 +149,5 @@ class Driver(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is mounted for nobody. Mounted snapshots stay mounted. A second call does nothing."""
+        """Unmount what no snapshot uses. Mounted snapshots stay mounted. A second call does nothing."""
         ...

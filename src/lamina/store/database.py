@@ -64,7 +64,7 @@ class Database:
 
     @property
     def writer(self) -> sqlite3.Connection:
-        """Return the writing connection, for who holds `exclusive`."""
+        """Return the writing connection, for a caller that holds `exclusive`."""
         if self._writer_thread != threading.get_ident():
             raise Internal("the writing connection was asked for without the writer's lock")
         return self._writer

@@ -1,4 +1,4 @@
-"""What programs get to know of images, and the verbs on images, builds and registries."""
+"""Images as programs see them, and the verbs on images, builds and registries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine and a client are to a program."""
+"""The rooms and verbs that engines and clients share, and what they say of the engine itself."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Event(Protocol):
 
 
 class Library(Protocol):
-    """What an engine and a client are to a program."""
+    """An engine or a client: its rooms, and the verbs on the whole."""
 
     @property
     def images(self) -> Images: ...
@@ -153,4 +153,4 @@ class Library(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything. May be called twice."""
+        """Close files, rooms and connections; running containers stay. May be called twice."""

@@ -1,4 +1,4 @@
-"""Networks and volumes: what programs get to know of them, and the verbs."""
+"""Networks and volumes as programs see them, and the verbs on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs get to know of containers. Times are RFC 3339 texts; paths and processes are the engine's machine's."""
+"""Containers as programs see them. Times are RFC 3339 texts; paths and processes are those of the engine's machine."""
 
 from __future__ import annotations
 

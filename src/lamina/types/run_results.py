@@ -1,4 +1,4 @@
-"""What a container's run gives: log records, waits and their ends, all of it at once, and groups of containers."""
+"""What running a container gives: log records, the end of a wait, the whole output, and groups of containers."""
 
 from __future__ import annotations
 

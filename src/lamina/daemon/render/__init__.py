@@ -1,1 +1,1 @@
-"""Values as the JSON objects of the Engine API: pure functions; the API version decides on what came and went."""
+"""Values as the JSON objects of the Engine API, by pure functions: each API version has its members."""

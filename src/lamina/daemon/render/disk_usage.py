@@ -25,7 +25,7 @@ class VolumeUsage(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What the things of one kind take. `reclaimable` are the bytes of those that nothing uses."""
+    """The disk space of one kind of object. `reclaimable` are the bytes of objects that nothing uses."""
 
     items: list[dict[str, Any]]
     active: int
@@ -34,7 +34,7 @@ class Totals(NamedTuple):
 
 
 def images(usage: ImagesUsage, version: Version) -> Totals:
-    """Return what images take; layers that images share are reclaimed with none of them."""
+    """Return what images take. Layers that images share count as reclaimable for none of them."""
     idle = [item for item in usage.images if not item.containers]
     reclaimable = sum(item.size - (item.shared_size or 0) for item in idle)
     items = [image(item, version) for item in usage.images]

@@ -1,7 +1,7 @@
 """Reading an image archive in one pass: layers go straight into the store, documents stay in memory.
 
-What a member is, its bytes decide and not its name: the order of archives differs (Docker writes the list of contents
-last), and a stream cannot be read twice. What turns out not to be needed, the caller's lease lets go of.
+The bytes of a member decide what it is, not its name: the order of archives differs (Docker writes the list of contents
+last), and a stream cannot be read twice. Layers that turn out not to be needed go with the caller's lease.
 """
 
 from __future__ import annotations

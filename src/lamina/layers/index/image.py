@@ -47,7 +47,7 @@ class Device:
 
 
 class IndexImage:
-    """The bytes of one index, and its records by number. Raises Corrupt for whatever does not hold together."""
+    """The bytes of one index, and its records by number. Raises Corrupt for a damaged index."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -30,7 +30,7 @@ class Loop:
         self._epoll.register(descriptor, events)
 
     def remove(self, ready: socket.socket | int) -> None:
-        """Stop that. A socket must be removed before it is closed; one that was not added is ignored."""
+        """Stop watching a socket, which must be done before it is closed. A socket that was not added is ignored."""
         descriptor = ready if isinstance(ready, int) else ready.fileno()
         if self._calls.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)

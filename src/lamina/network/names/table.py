@@ -92,7 +92,7 @@ class NameTable:
         return any(not place.internal for place in self._of_sandbox.get(sandbox, {}).values())
 
     def addresses(self, sandbox: str, name: str) -> Addresses | None:
-        """Return the addresses of `name`, which is in lower case, for an asker. None: nobody it may know has it."""
+        """Return the addresses of `name`, in lower case, for an asker; None if no sandbox in its networks has it."""
         places = self.of_sandbox(sandbox)
         for host, network in _readings(name):
             fitting = [place for place in places if not network or place.network.lower() == network]

@@ -1,8 +1,8 @@
 """The proxy's process: it carries connections of strangers, so it has no privileges and a limit on everything.
 
 Requests are JSON messages on a SOCK_SEQPACKET socket: `serve` comes with a bound socket, a number for it and its
-target, `stop` with the number; it alone is answered, when the socket is closed. The process ends when the other end of
-the control socket closes.
+target, `stop` with the number. Only `stop` is answered, once the socket is closed. The process ends when the other end
+of the control socket closes.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Signer:
         return {"token": token, "access_token": token, "expires_in": self.lifetime, "issued_at": issued}
 
     def read(self, token: str) -> Identity:
-        """Return who a token speaks for, and what it grants. Raise Unauthorized for one that is not valid."""
+        """Return whose token it is, and what it grants. Raise Unauthorized for an invalid token."""
         try:
             claims = jwt.decode(
                 token,

@@ -96,7 +96,7 @@ def _stated_digest(call: Call) -> Digest | None:
 
 
 def _note_pull(registry: Registry, call: Call, manifest: Found) -> None:
-    """Note a GET as a pull. A HEAD is none: clients send it to look for something new."""
+    """Note a GET as a pull, but not a HEAD, by which clients look for a newer image."""
     registry.pulls.note(call.repository, manifest.digest, registry.now())
     fields = {"repository": call.repository, "digest": manifest.digest, "mediaType": manifest.media_type}
     registry.notify("pull", fields | {"reference": call.target.reference, "user": call.identity.name})

@@ -138,7 +138,7 @@ def emptied(session: Session, locations: list[str]) -> None:
 
 
 def locations(session: Session) -> set[str]:
-    """Return all locations that are still read, and those of uploads, at one moment: uploads become blobs."""
+    """Return all locations that are still read, and those of uploads, in one query, because uploads become blobs."""
     sources = ("SELECT location FROM blobs", "SELECT location FROM trash", "SELECT segments FROM uploads")
     return {row[0] for row in session.all(" UNION ".join(sources))}
 

@@ -41,12 +41,12 @@ def grow(session: Session, upload: str, before: Unfinished, after: Unfinished, n
 
 
 def take(session: Session, upload: str, segments: str) -> bool:
-    """Forget an upload that still consists of these segments, and let the caller have them. Return whether it does."""
+    """Forget an upload that still consists of these segments, which the caller then owns. Return whether it does."""
     return bool(session.run("DELETE FROM uploads WHERE id = ? AND segments = ?", upload, segments))
 
 
 def drop(session: Session, upload: str, before: float = math.inf) -> str | None:
-    """Forget an upload that nobody touched since `before`, and return its segments, which are the caller's then.
+    """Forget an upload that nobody touched since `before`, and return its segments, which the caller then owns.
 
     This is one statement, because someone else could take the upload between a query and a deletion.
     """

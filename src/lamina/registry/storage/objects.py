@@ -199,7 +199,7 @@ class ObjectStorage:
 
 
 def connect(url: str) -> ObjectStore:
-    """Return the store of a URL; nothing is asked of it yet. Raise InvalidInput for what is not understood."""
+    """Return the store of a URL, without connecting to it. Raise InvalidInput for a malformed or unknown URL."""
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     plain = str(options.get("endpoint", "")).startswith("http:")
