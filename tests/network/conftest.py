@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lamina.api.networks import NetworkOptions
 from lamina.network.networks import Networks
 from lamina.network.settings import NetworkSettings
 from lamina.store.store import Store
@@ -41,3 +42,12 @@ def networks(machine: None, store: Store, exec_root: Path, settings: NetworkSett
     for sandbox in (exec_root / "netns").iterdir():
         networks.leave(sandbox.name)
     networks.close()
+
+
+@pytest.fixture
+def net(networks: Networks) -> Networks:
+    """Networks with two user networks, `front` and `back`, and an internal one, `shut`."""
+    networks.create("front")
+    networks.create("back")
+    networks.create("shut", NetworkOptions(internal=True))
+    return networks

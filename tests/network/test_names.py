@@ -5,61 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from lamina.errors import InvalidInput
 from lamina.network.model import EndpointOptions
 from lamina.network.names.protocol import Forwarding
 from lamina.network.namespaces import inside
 from lamina.network.networks import Networks
 from lamina.store.store import Store
+from network.sandboxes import NOWHERE, addresses, answered_again, ask, join, keepers
 from network.upstream import answer_with, upstream
 from support import dns
-from support.processes import processes_naming
 from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
 HOSTS = "192.0.2.53"  # the host's own resolver in these tests
-NOWHERE = Forwarding()
 TO_HOSTS = Forwarding((HOSTS,))
-
-
-@pytest.fixture
-def net(networks: Networks) -> Networks:
-    networks.create("front")
-    networks.create("back")
-    return networks
-
-
-def join(
-    networks: Networks, id: str, *places: str, forwarding: Forwarding = NOWHERE, names: tuple[str, ...] = ()
-) -> Path:
-    """A sandbox in networks, and its namespace."""
-    namespace = networks.sandbox(id)
-    for network in places:
-        networks.join(id, network, EndpointOptions(names=(id, *names)))
-    networks.answer_names(id, forwarding)
-    return namespace
-
-
-def ask(namespace: Path, name: str, type: int = dns.A, *, tcp: bool = False, edns: int = 0) -> dns.Answer:
-    """What a sandbox is answered."""
-    with inside(namespace):
-        return dns.ask(name, type, tcp=tcp, edns=edns)
-
-
-def answered_again(namespace: Path, name: str) -> list[str | bytes]:
-    """What a client hears that repeats its question each second, as resolvers do; [] for no answer yet."""
-    with suppress(OSError), inside(namespace):
-        return dns.ask(name, timeout=1).data
-    return []
-
-
-def addresses(networks: Networks, id: str) -> list[str]:
-    return [endpoint.ip for endpoint in networks.joined(id)]
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
@@ -147,12 +111,6 @@ def test_the_default_bridge_pays_nothing(net: Networks, exec_root: Path) -> None
     assert ask(namespace, "plain.bridge").code == dns.SERVFAIL
 
 
-def keepers(exec_root: Path) -> dict[str, int]:
-    """The processes that serve names below an exec root, by what they are called."""
-    processes = [int(line.partition(":")[0]) for line in processes_naming(str(exec_root / "names"))]
-    return {Path(f"/proc/{process}/comm").read_text().strip(): process for process in processes}
-
-
 def test_a_server_that_is_killed_is_replaced_and_no_question_is_lost(net: Networks, exec_root: Path) -> None:
     asker = join(net, "asker", "front")
     ask(asker, "asker")
@@ -214,3 +172,13 @@ def test_names_come_back_with_the_engine_when_both_were_killed(net: Networks, st
     finally:
         again.close()
     assert eventually(lambda: not keepers(exec_root))
+
+
+def test_names_without_end_are_refused_and_too_long_ones_are_left_out(net: Networks) -> None:
+    with pytest.raises(InvalidInput):
+        net.join("greedy", "front", EndpointOptions(names=tuple(f"n{number}" for number in range(600))))
+    assert not net.joined("greedy")
+    asker = join(net, "asker", "front", names=tuple(f"{number:03}{'x' * 250}" for number in range(511)))
+    assert ask(asker, "asker").data == addresses(net, "asker")
+    long = join(net, "long", "front", names=("y" * 60_000_000,))
+    assert ask(long, "long").data == addresses(net, "long")

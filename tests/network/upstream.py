@@ -43,7 +43,7 @@ class Upstream:
                         connection.sendall(len(answer).to_bytes(2, "big") + answer)
 
 
-def answer_with(*addresses: str, code: int = dns.NOERROR, flags: int = 0) -> Behaviour:
+def answer_with(*addresses: str, code: int = dns.NOERROR, flags: int = 0) -> Callable[[bytes], bytes]:
     """Answer every question with addresses."""
 
     def behave(raw: bytes) -> bytes:
@@ -59,8 +59,10 @@ def answer_with(*addresses: str, code: int = dns.NOERROR, flags: int = 0) -> Beh
 
 @contextmanager
 def upstream(address: str, behave: Behaviour) -> Iterator[Upstream]:
-    """A server at port 53 of an address, which is added to the loopback."""
-    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=False, capture_output=True)
+    """A server at port 53 of an address of the present network namespace, which gets it where it has it not."""
+    present = subprocess.run(["ip", "-o", "addr"], check=True, capture_output=True, text=True).stdout
+    if f" {address}/" not in present and not address.startswith("127."):
+        subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
     server = Upstream(behave)
     with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

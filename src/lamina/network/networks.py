@@ -11,7 +11,7 @@ import msgspec
 from lamina.api.networks import NetworkOptions
 from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation
-from lamina.errors import Conflict, Forbidden, NotFound
+from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.formats.matching import Filters
 from lamina.network.allocation import Allocation, choosing
@@ -23,7 +23,7 @@ from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links
 from lamina.network.model import DEFAULT, PREDEFINED, Endpoint, EndpointOptions, Network
 from lamina.network.names.names import Names
-from lamina.network.names.protocol import Forwarding
+from lamina.network.names.protocol import LONGEST_NAME, MOST_NAMES, Forwarding
 from lamina.network.names.table import Place
 from lamina.network.new_network import new_network, with_defaults
 from lamina.network.selection import list_filter, prune_filter
@@ -172,7 +172,10 @@ class Networks(resources.Networks):
         target = self._catalog.get(network)
         if target.driver != "bridge":
             return Endpoint(id="", sandbox_id=sandbox_id, network_id=target.id, network=target.name)
-        endpoint = self._attachments.join(sandbox_id, target, options or EndpointOptions())
+        request = options or EndpointOptions()
+        if len(request.names) + len(request.links) > MOST_NAMES:
+            raise InvalidInput(f"a container has at most {MOST_NAMES} names and links in a network")
+        endpoint = self._attachments.join(sandbox_id, target, request)
         self._names.put(_place(target, endpoint))
         self._tell("connect", target, container=sandbox_id)
         return endpoint
@@ -246,6 +249,8 @@ def has_names(endpoints: Iterable[Endpoint]) -> bool:
 
 
 def _place(network: Network, endpoint: Endpoint) -> Place:
+    names = tuple(name for name in endpoint.names if len(name) <= LONGEST_NAME)
+    links = tuple((name, target) for name, target in endpoint.links if max(len(name), len(target)) <= LONGEST_NAME)
     return Place(
         id=endpoint.id,
         sandbox=endpoint.sandbox_id,
@@ -253,7 +258,7 @@ def _place(network: Network, endpoint: Endpoint) -> Place:
         network_id=network.id,
         ipv4=endpoint.ip,
         ipv6=endpoint.ipv6,
-        names=() if network.name == DEFAULT else endpoint.names,
-        links=endpoint.links,
+        names=() if network.name == DEFAULT else names,
+        links=links,
         internal=network.internal,
     )

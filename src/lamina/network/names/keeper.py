@@ -2,8 +2,7 @@
 
 The keeper outlives the engine, so that names work while a daemon is replaced. The server, which strangers talk to, may
 crash: the keeper forks another one, which inherits everything, and the kernel holds the questions meanwhile. The server
-has no privileges, so the keeper makes the sockets it needs inside a sandbox's network namespace. It checks each such
-request, because whoever took the server over may have written it.
+has no privileges, so the keeper makes the sockets it needs inside a sandbox's network namespace, see `broker`.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from lamina.linux.processes import name_process, raise_limit
-from lamina.network.names.forwarding import open_socket
+from lamina.network.names.broker import Untrustworthy, answer_request
 from lamina.network.names.limits import NameLimits
 from lamina.network.names.loop import Loop
 from lamina.network.names.protocol import Message, receive, send
 from lamina.network.names.server import serve
-from lamina.network.names.state import Served, State
-from lamina.network.namespaces import inside
+from lamina.network.names.state import State
 
 _LOG = logging.getLogger("lamina.network.names")
 _PATIENCE = 5.0  # seconds within which the server takes a message
@@ -132,7 +129,7 @@ class Keeper:
         self._forked_at = time.monotonic()
         self._server, self._process = ours, process
         self._watched = os.pidfd_open(process)
-        self._loop.add(ours, self._make_socket)
+        self._loop.add(ours, self._answer_server)
         self._loop.add(self._watched, self._server_ended)
 
     def _become_server(self, ours: socket.socket, theirs: socket.socket) -> None:
@@ -175,33 +172,10 @@ class Keeper:
         if process > 0:
             os.waitpid(process, 0)
 
-    def _make_socket(self) -> None:
-        """Make the socket that the server asks for, where it may have it."""
-        server = self._server
-        assert server is not None
+    def _answer_server(self) -> None:
+        assert self._server is not None
         try:
-            received = receive(server)
-            if received is None:
-                self._kill_server()
-                return
-            request, _ = received
-            answer = {"op": "socket", "number": int(request["number"])}
-            connection = self._open(request)
-            if connection is None:
-                send(server, answer)
-                return
-            with connection:
-                send(server, answer, [connection.fileno()])
-        except (OSError, ValueError, KeyError, TypeError):  # it hangs, or it is not what it was any more
+            answer_request(self._state, self._server)
+        except Untrustworthy as reason:
+            _LOG.warning("the name server is ended: %s", reason)
             self._kill_server()
-
-    def _open(self, request: Message) -> socket.socket | None:
-        """Return a socket to one of the servers that the engine named for the sandbox, from inside of it."""
-        served: Served = self._state.served[request["sandbox"]]
-        address = request["server"]
-        if served.namespace < 0 or address not in served.sandbox.forwarding.servers:
-            raise ValueError("the server asks for what it may not have")
-        # An address that cannot be reached from there is the server's to deal with: it asks the next one.
-        with suppress(OSError), inside(Path(f"/proc/self/fd/{served.namespace}")):
-            return open_socket(address, bool(request["stream"]))
-        return None

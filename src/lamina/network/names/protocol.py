@@ -24,7 +24,8 @@ from typing import Any
 from lamina.network.names.table import Place
 
 LONGEST_MESSAGE = 192 << 10  # bytes; the kernel takes a little more in one piece
-MOST_NAMES = 512  # of one place, so that its message stays below that
+MOST_NAMES = 512  # of one place with its links, so that its message stays below that
+LONGEST_NAME = 253  # characters; longer ones cannot be asked for
 MOST_DESCRIPTORS = 4
 PORT = 53
 
