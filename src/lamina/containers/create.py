@@ -141,8 +141,8 @@ class Creator:
     ) -> None:
         """Make the container's snapshot and directory, and fill its new volumes.
 
-        A container with `--rm` is not `durable`, so nothing but its volumes waits for the disk: a power cut ends it, and
-        its changes go with it.
+        A container with `--rm` is not `durable`: a power cut ends it, and its changes go with it. So nothing but its
+        volumes waits for the disk.
         """
         self._rooms.snapshots.prepare(id, layers, durable=durable)
         undo.callback(self._rooms.snapshots.remove, id)
