@@ -272,3 +272,25 @@ def test_a_terminal_takes_any_size_of_32_bits(rooms: Rooms) -> None:
         connection.sendall(b"go\n")
         seen = b"".join(iter(lambda: connection.recv(4096), b""))
     assert b"44 155" in seen
+
+
+def test_a_container_that_goes_is_no_container_to_those_who_ask(rooms: Rooms) -> None:
+    """Nobody hears of the files and snapshots that went with it."""
+    told: set[str] = set()
+
+    def ask(id: str) -> None:
+        while True:
+            try:
+                rooms.containers.get(id)
+                rooms.containers.changes(id)
+            except NotFound as error:
+                told.add(error.message.replace(id, "ID"))
+                return
+
+    for _ in range(20):
+        id = rooms.create("true")
+        with ThreadPoolExecutor() as pool:
+            pool.map(ask, [id] * 3)
+            rooms.containers.remove(id)
+
+    assert told == {"No such container: ID"}

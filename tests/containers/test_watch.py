@@ -1,4 +1,4 @@
-"""Logs, exec, top, stats, update, health, ps and prune."""
+"""Logs, exec, top, stats, update, ps and prune."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from pathlib import Path
 import pytest
 
 from lamina.api.containers import Config, ExecConfig, HostConfig, LogConfig, UpdateConfig
-from lamina.containers.health import judged
 from lamina.containers.inspect import command_text
 from lamina.containers.logs import LogOptions, read
-from lamina.containers.record import Health, HealthResult
 from lamina.containers.stop import parse_signal
 from lamina.errors import Conflict, InvalidInput, NotFound
-from lamina.formats.runconfig import Healthcheck
 from lamina.formats.times import parse_time
 from lamina.runtime.monitor.output import JsonLog
 from lamina.types import LogRecord
@@ -113,20 +110,6 @@ def test_commands_and_signals() -> None:
     assert [parse_signal(text) for text in ("", "9", "term", "SIGHUP", "RTMIN+1")] == [9, 9, 15, 1, 35]
 
 
-def test_health_is_judged() -> None:
-    def result(code: int) -> HealthResult:
-        return HealthResult("", "", code, "")
-
-    health = judged(Health(), result(1), 2, starting=True)
-    assert (health.status, health.failing_streak) == ("starting", 0)
-    health = judged(health, result(1), 2, starting=False)
-    assert (health.status, health.failing_streak) == ("starting", 1)
-    health = judged(health, result(1), 2, starting=False)
-    assert health.status == "unhealthy"
-    health = judged(health, result(0), 2, starting=False)
-    assert (health.status, health.failing_streak, len(health.log)) == ("healthy", 0, 4)
-
-
 @pytest.mark.root
 def test_exec(rooms: Rooms) -> None:
     containers = rooms.containers
@@ -182,30 +165,6 @@ def test_top_stats_and_update(rooms: Rooms) -> None:
     assert rooms.containers.reading(id).usage is None
     with pytest.raises(Conflict):
         rooms.containers.top(id)
-
-
-@pytest.mark.root
-def test_health_checks(rooms: Rooms) -> None:
-    check = Healthcheck(("CMD-SHELL", "test -e /well"), interval=50_000_000, retries=2)
-    id = rooms.run("sleep 100", healthcheck=check)
-
-    def status() -> str:
-        health = rooms.containers.get(id).state.health
-        return health.status if health else ""
-
-    eventually(lambda: status() == "unhealthy")
-    making = rooms.containers.exec_create(id, ExecConfig(cmd=("touch", "/well")))
-    rooms.containers.exec_detached(making)
-    eventually(lambda: status() == "healthy")
-    health = rooms.containers.get(id).state.health
-    assert health is not None
-    assert health.log[-1].exit_code == 0
-    assert "healthy" in rooms.containers.list(all=True, filters={"id": [id]})[0].status
-    eventually(lambda: "health_status: healthy" in rooms.actions())
-    rooms.containers.stop(id, timeout=0)
-    assert status() == "unhealthy"  # nobody checks it any more
-    rooms.containers.start(id)
-    eventually(lambda: status() == "healthy")
 
 
 @pytest.mark.root

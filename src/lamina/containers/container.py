@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import msgspec
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers import states
 from lamina.containers.record import Record, State
-from lamina.errors import Cancelled, Conflict, InvalidInput
+from lamina.errors import Cancelled, Conflict, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.runtime.task import Task
 from lamina.types import run_results
@@ -109,6 +109,20 @@ class Container:
     def log_path(self) -> Path:
         """Return where its log is, whether there is one or not."""
         return self.directory / f"{self.id}-json.log"
+
+    @contextmanager
+    def still_there(self, reference: str) -> Iterator[None]:
+        """Raise "No such container" where a file or snapshot is not found because the container was just removed.
+
+        `reference` is what the container was asked for by.
+        """
+        try:
+            yield
+        except NotFound as error:
+            with self.lock:  # which a removal holds from the first thing that it takes away to the last
+                if self.removed:
+                    raise NotFound(f"No such container: {reference}", container=reference) from error
+            raise
 
     def change(self, **fields: object) -> None:
         """Replace fields of the record, and keep it, unless the container is gone."""

@@ -104,7 +104,8 @@ class Containers(ProcessVerbs):
 
     def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
         container = self.live(reference)
-        return details(container, self._rooms, self._execs.of(container), size=size)
+        with container.still_there(reference):
+            return details(container, self._rooms, self._execs.of(container), size=size)
 
     def list(
         self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None

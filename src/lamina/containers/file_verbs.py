@@ -26,8 +26,10 @@ class FileVerbs(ComposedVerbs):
         return self._catalog.get(reference)
 
     def changes(self, reference: str) -> Sequence[PathChange]:
-        changes = self._rooms.snapshots.get(self.live(reference).id).changes()
-        return [PathChange(f"/{change.path}", change.kind) for change in changes]
+        container = self.live(reference)
+        with container.still_there(reference):
+            changes = self._rooms.snapshots.get(container.id).changes()
+            return [PathChange(f"/{change.path}", change.kind) for change in changes]
 
     def stat_path(self, reference: str, path: str) -> PathStat:
         return archive.stat_path(self.live(reference), self._rooms, path, reference)

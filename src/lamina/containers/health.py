@@ -19,7 +19,7 @@ from lamina.containers.specs import SpecMaker
 from lamina.errors import Conflict, LaminaError
 from lamina.formats.frames import unframer
 from lamina.formats.runconfig import Healthcheck
-from lamina.formats.times import format_time
+from lamina.formats.times import format_duration, format_time
 
 _SECOND = 1_000_000_000
 _LONGEST = 1e9  # seconds that can be waited
@@ -79,31 +79,37 @@ class HealthChecks:
         except OSError as error:  # the container is going away
             code, output = -1, str(error)
         if code is None:
-            code, output = -1, f"Health check exceeded timeout ({timeout:g}s)"
+            allowed = format_duration(check.timeout or TIMEOUT)
+            code, output = -1, f"Health check exceeded timeout ({allowed}){output and ': '}{output}"
         return HealthResult(format_time(start), format_time(time.time_ns()), code, output)
 
     def _execute(self, container: Container, check: Healthcheck, timeout: float) -> tuple[int | None, str]:
-        """Return exit code and output; the code is None when the check took too long."""
+        """Return exit code and output; the code is None when the check took too long. Publish the events of an exec."""
         command = check.test[1:] if check.test[0] == "CMD" else (*self._shell(container), check.test[1])
         task = container.running_task()
         root = Path(f"/proc/{container.state.pid}/root")
         spec = self._specs.exec(container, ExecConfig(cmd=tuple(command)), root)
-        process = task.exec(secrets.token_hex(32), spec)
+        exec_id = secrets.token_hex(32)
+        process = task.exec(exec_id, spec)
+        container.publish(f"exec_create: {' '.join(command)}", execID=exec_id)
         deadline = time.monotonic() + timeout
         try:
             with process.attach(stdin=False) as connection:
                 process.start()
+                container.publish(f"exec_start: {' '.join(command)}", execID=exec_id)
                 output = _read(connection, deadline)
         except BaseException:
             process.delete()
             raise
         status = process.wait(max(0.0, deadline - time.monotonic()))
+        code = status.code if status is not None else None
         if status is None:
             with contextlib.suppress(Conflict):  # it has just ended by itself
                 process.kill()
-            process.wait(5)
-            return None, output
-        return status.code, output
+            status = process.wait(5)
+        if status is not None:
+            container.publish("exec_die", execID=exec_id, exitCode=str(status.code))
+        return code, output
 
     def _shell(self, container: Container) -> tuple[str, ...]:
         return container.record.config.shell or ("/bin/sh", "-c")
