@@ -53,7 +53,7 @@ HOST = HostConfig(log_config=LogConfig("json-file"))
         ({"isolation": "hyperv"}, {}, "invalid isolation"),
         ({"restart_policy": RestartPolicy("always", 3)}, {}, "maximum retry count"),
         ({"restart_policy": RestartPolicy("on-failure", -3)}, {}, "cannot be negative"),
-        ({"log_config": LogConfig("syslog")}, {}, "no log driver named 'syslog' is registered"),
+        ({"log_config": LogConfig("fluentd")}, {}, "no log driver named 'fluentd' is registered"),
         ({"log_config": LogConfig("json-file", {"colour": "red"})}, {}, "unknown log opt 'colour' for json-file"),
         ({"log_config": LogConfig("json-file", {"max-size": "much"})}, {}, 'invalid max-size "much"'),
         ({"dns": ("1.1.1.1", "names")}, {}, "'names' is no IP address"),

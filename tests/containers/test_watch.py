@@ -18,7 +18,8 @@ from lamina.containers.logs import LogOptions, read
 from lamina.containers.stop import parse_signal
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.times import parse_time
-from lamina.runtime.monitor.output import JsonLog
+from lamina.runtime.monitor.log_file import LogFile
+from lamina.runtime.monitor.output import Log
 from lamina.types import LogRecord
 from support.waiting import eventually
 
@@ -33,7 +34,7 @@ def texts(records: list[LogRecord]) -> list[str]:
 
 def test_reading_logs(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = JsonLog(str(path), max_size=150, max_files=5)
+    log = Log(LogFile(str(path), max_size=150, max_files=5))
     for number in range(8):
         log.write("stderr" if number % 2 else "stdout", b"%d\n" % number)
     log.close()
@@ -77,7 +78,7 @@ def test_the_end_of_a_long_log_costs_no_more_than_that_of_a_short_one(tmp_path: 
 
 def test_reading_the_present_ends_beside_a_busy_writer(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = JsonLog(str(path))
+    log = Log(LogFile(str(path)))
     log.write("stdout", b"1\n2\n3\n")
     seen = []
     for record in islice(read(path, LogOptions(), lambda: False), 10):
@@ -89,7 +90,7 @@ def test_reading_the_present_ends_beside_a_busy_writer(tmp_path: Path) -> None:
 
 def test_following_over_rotations(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = JsonLog(str(path), max_size=400, max_files=50)
+    log = Log(LogFile(str(path), max_size=400, max_files=50))
     log.write("stdout", b"0\n")
     writing = threading.Event()
 
@@ -232,7 +233,7 @@ def test_no_log(rooms: Rooms) -> None:
     with pytest.raises(InvalidInput):
         rooms.containers.logs(id)
     with pytest.raises(InvalidInput):
-        rooms.create("true", host=HostConfig(log_config=LogConfig("syslog")))
+        rooms.create("true", host=HostConfig(log_config=LogConfig("fluentd")))
 
 
 def test_config_shows_its_streams() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from lamina.errors import Conflict
 from lamina.formats.frames import Deframer
-from lamina.runtime.runtime import LogSpec, Runtime
+from lamina.runtime.monitor.protocol import LogSpec
+from lamina.runtime.runtime import Runtime
 from lamina.runtime.spec import ContainerSpec, ProcessSpec
 from lamina.runtime.task import Task
 from support.processes import processes_naming

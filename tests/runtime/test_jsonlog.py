@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lamina.runtime.monitor.output import MESSAGE_LIMIT, JsonLog
+from lamina.runtime.monitor.log_file import MESSAGE_LIMIT, LogFile
+from lamina.runtime.monitor.output import Log
 
 
 def lines(path: Path) -> list[dict[str, str]]:
@@ -14,7 +15,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 def test_lines_appear_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = JsonLog(str(path))
+    log = Log(LogFile(str(path)))
     log.write("stdout", b"a\nb")
     assert [line["log"] for line in lines(path)] == ["a\n"]
     log.write("stderr", b"e\n")
@@ -31,7 +32,7 @@ def test_lines_appear_when_complete(tmp_path: Path) -> None:
 
 def test_odd_bytes_and_long_lines(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = JsonLog(str(path))
+    log = Log(LogFile(str(path)))
     log.write("stdout", b"\xff<&>\x00\n" + b"x" * (MESSAGE_LIMIT + 5) + b"\n")
     log.close()
     first, second, third = lines(path)
@@ -42,7 +43,7 @@ def test_odd_bytes_and_long_lines(tmp_path: Path) -> None:
 
 def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = JsonLog(str(path), max_size=200, max_files=3)
+    log = Log(LogFile(str(path), max_size=200, max_files=3))
     for number in range(20):
         log.write("stdout", b"line %d\n" % number)
     log.close()

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.root
 ENGINE = """
 import os, sys
 from pathlib import Path
-from lamina.runtime.runtime import LogSpec, Runtime
+from lamina.runtime.monitor.protocol import LogSpec
+from lamina.runtime.runtime import Runtime
 from lamina.runtime.spec import ContainerSpec, ProcessSpec
 root, tree, script, name = sys.argv[1:]
 runtime = Runtime(Path(root))

@@ -63,7 +63,7 @@ class Config(RunConfig, frozen=True, rename="pascal"):
 
 
 class LogConfig(msgspec.Struct, frozen=True, rename="pascal"):
-    """`type` is json-file or none; options max-size and max-file."""
+    """`type` is json-file, local, none, syslog or journald, with the options that Docker has for it."""
 
     type: str = ""
     config: dict[str, str] = {}

@@ -115,6 +115,7 @@ class Containers(ComposedVerbs):
         since: str = "",
         until: str = "",
         tail: int | None = None,
+        offset: str = "",
         cancellation: Cancellation = NEVER,
     ) -> Iterator[LogRecord]:
         tty = self.get(reference).tty
@@ -124,6 +125,7 @@ class Containers(ComposedVerbs):
             "stderr": stderr,
             "since": since or None,
             "until": until or None,
+            "offset": offset or None,
         }
         query |= {"timestamps": True, "tail": "all" if tail is None else tail}
         return log_records(self._log(reference, query, cancellation).chunks(), tty)

@@ -6,12 +6,11 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig
+from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.containers import ports
 from lamina.containers.endpoints import check_endpoint, check_mac
-from lamina.containers.logs import log_spec
+from lamina.containers.log_drivers import check_log
 from lamina.containers.stop import parse_signal
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
@@ -22,13 +21,6 @@ from lamina.sandbox import limit_checks
 LONGEST_HOSTNAME = 64  # bytes, HOST_NAME_MAX
 _SHORTEST_CHECK = 1_000_000  # nanoseconds between health checks
 _RESTART = ("", "no", "always", "on-failure", "unless-stopped")
-_LOGS = {  # the drivers with their options, those that have no effect here included
-    "json-file": frozenset(
-        ("max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode")
-    )
-    | {"max-buffer-size"},
-    "none": frozenset({"mode", "max-buffer-size"}),
-}
 # Sysctls of the IPC namespace, and how a name is spelled, as in runc (libcontainer/configs/validate)
 _IPC_SYSCTLS = frozenset(
     f"kernel.{name}" for name in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"]
@@ -91,7 +83,7 @@ def check(host: HostConfig, config: Config) -> None:
         raise InvalidInput("invalid restart policy: maximum retry count can only be used with 'on-failure'")
     if host.restart_policy.maximum_retry_count < 0:
         raise InvalidInput("invalid restart policy: maximum retry count cannot be negative")
-    _check_log(host.log_config)
+    check_log(host.log_config)
     _check_drivers(host)
     if len(os.fsencode(config.hostname)) > LONGEST_HOSTNAME:
         raise InvalidInput(f'hostname "{config.hostname}" is too long (maximum {LONGEST_HOSTNAME} bytes)')
@@ -122,15 +114,6 @@ def _check_modes(host: HostConfig) -> None:
             raise InvalidInput(f"invalid {kind} mode: {mode}", mode=mode)
     if host.isolation not in ("", "default"):
         raise InvalidInput(f"invalid isolation '{host.isolation}' on linux", isolation=host.isolation)
-
-
-def _check_log(log: LogConfig) -> None:
-    if log.type not in _LOGS:
-        raise InvalidInput(f"logger: no log driver named '{log.type}' is registered", known=tuple(_LOGS))
-    unknown = sorted(set(log.config) - _LOGS[log.type])
-    if unknown:
-        raise InvalidInput(f"unknown log opt '{unknown[0]}' for {log.type} log driver", option=unknown[0])
-    log_spec(log, Path())
 
 
 def _check_addresses(host: HostConfig) -> None:

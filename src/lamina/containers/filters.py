@@ -17,6 +17,7 @@ from lamina.containers.rooms import Rooms
 from lamina.containers.states import STATUSES
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.formats.matching import Filters, labels_match
+from lamina.formats.patterns import found_in
 from lamina.formats.times import parse_moment, parse_time
 
 Test = Callable[[Container], bool]
@@ -41,9 +42,6 @@ _LISTED = (
 _PRUNED = ("until", "label", "label!")
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
-_REPEAT = re.compile(r"[*+{]")
-_REPEATED_GROUP = re.compile(r"\)[*+{]")
-_MOST_WAYS = 10**8
 
 
 def select(catalog: Catalog, rooms: Rooms, filters: Filters, *, all: bool = False, limit: int = 0) -> list[Container]:
@@ -177,18 +175,7 @@ def _number(key: str, value: str) -> int:
 
 
 def _matches(key: str, pattern: str, *texts: str) -> bool:
-    """Return whether the regular expression is found in a text. Raise InvalidInput for what is none, and for one that
-    may
-    take long: Go's always end soon, Python's may try a number of ways that grows with every repetition."""
-    repeats = len(_REPEAT.findall(pattern))
-    if _REPEATED_GROUP.search(pattern) or max(map(len, texts)) ** repeats > _MOST_WAYS:
-        raise InvalidInput(
-            f"filter '{key}={pattern}' repeats too much", advice="Write fewer of *, + and {}", filter=key
-        )
-    try:
-        return any(re.search(pattern, text) for text in texts)
-    except (re.error, RecursionError, OverflowError):
-        raise InvalidInput(f"invalid filter '{key}={pattern}'", filter=key) from None
+    return found_in(f"filter '{key}={pattern}'", pattern, *texts)
 
 
 def _ports(container: Container, *, published: bool) -> set[tuple[int, str]]:

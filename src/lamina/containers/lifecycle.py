@@ -20,7 +20,7 @@ from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container, Restarting
 from lamina.containers.health import HealthChecks
 from lamina.containers.image_mounts import as_binds, mount_images, remove_images, unmount_images
-from lamina.containers.logs import log_spec
+from lamina.containers.log_drivers import log_spec
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker, donor_of, sandbox_of, startable_sandbox_of
 from lamina.errors import Conflict, Internal, LaminaError, NotFound, NotModified
@@ -58,7 +58,7 @@ class Lifecycle:
             if container.task is None:
                 container.task = self._sandboxes.create_task(
                     sandbox_of(container),
-                    log_spec(container.record.host_config.log_config, container.log_path),
+                    log_spec(container),
                     partial(self.ended, container),
                     partial(self.out_of_memory, container),
                 )

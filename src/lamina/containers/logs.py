@@ -1,4 +1,4 @@
-"""Reading logs: Docker's json-file, over its rotated files, from the end, and on as it grows."""
+"""Reading logs: over their rotated files, from the end or from where a reader was, and on as they grow."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
-from lamina.api.containers import LogConfig
 from lamina.cancellation import NEVER, Cancellation
-from lamina.errors import InvalidInput
-from lamina.formats.sizes import parse_size
+from lamina.containers.log_files import (
+    begin_after,
+    begin_last,
+    decode,
+    first_time,
+    open_log,
+    rotated,
+    whole_lines,
+)
 from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
-from lamina.runtime.runtime import LogSpec
 from lamina.types.run_results import LogRecord
 
 IDLE = 0.5  # seconds between two looks at whether the container has ended
-
-_BLOCK = 1 << 16  # bytes of a log that are looked at at a time, from the end
 GLANCE = 0.2  # seconds between two looks at a log that cannot be watched
 
 
@@ -32,7 +33,8 @@ GLANCE = 0.2  # seconds between two looks at a log that cannot be watched
 class LogOptions:
     """What to read. Times in nanoseconds since the epoch, 0 for no bound; `tail` None for everything.
 
-    The `tail` last lines are taken first, and of them what the other options let through, as dockerd does it.
+    The `tail` last lines are taken first, and of them what the other options let through, as dockerd does it. `after`
+    is the time of the last record that a reader has had.
     """
 
     stdout: bool = True
@@ -41,15 +43,7 @@ class LogOptions:
     since: int = 0
     until: int = 0
     tail: int | None = None
-
-
-class _Line(msgspec.Struct):
-    log: str = ""
-    stream: str = "stdout"
-    time: str = ""
-
-
-_DECODER = msgspec.json.Decoder(_Line)
+    after: int = 0
 
 
 def read(
@@ -61,11 +55,11 @@ def read(
     so does the time `until`.
     """
     with ExitStack() as closing:
-        watch = _watch(path.parent, closing) if options.follow else None
-        current = _open(path)
+        watch = _watch(path.parent, closing) if options.follow and path.parent.is_dir() else None
+        current = open_log(path)
         follower = _Follower(path, current, watch, running, options.until, cancellation)
         closing.callback(follower.close)
-        yield from _selected(_present(path, current, options.tail), options)
+        yield from _selected(_present(path, current, options), options)
         if not options.follow:
             return
         yield from _selected(follower.lines(), options)
@@ -82,75 +76,61 @@ def _watch(folder: Path, closing: ExitStack) -> Watch | None:
         return None
 
 
-def _open(path: Path) -> BinaryIO | None:
-    try:
-        return open(path, "rb")
-    except FileNotFoundError:
-        return None
-
-
-def _present(path: Path, current: BinaryIO | None, tail: int | None) -> Iterator[bytes]:
-    """Whole lines of the rotated files, oldest first, then of the current one; the last `tail` of them all.
+def _present(path: Path, current: BinaryIO | None, options: LogOptions) -> Iterator[bytes]:
+    """Whole lines of the rotated files, oldest first, then of the current one; the last `tail` of them all, or those
+    behind `after`.
 
     What is written meanwhile is left for who follows: a reader must come to its end beside a busy writer.
     """
-    left = tail
     end = os.fstat(current.fileno()).st_size if current is not None else 0
-    if current is not None and left is not None:
-        left -= begin_last(current, left)
     with ExitStack() as closing:
-        files = []
-        for file in _rotated(path, current, closing):
-            if left is not None:
-                if left <= 0:
-                    break
-                left -= begin_last(file, left)
-            files.append(file)
-        for file in reversed(files):
-            yield from _whole_lines(file)
+        for file in reversed(list(_chosen(path, current, options, closing))):
+            yield from whole_lines(file, end if file is current else None)
+
+
+def _chosen(path: Path, current: BinaryIO | None, options: LogOptions, closing: ExitStack) -> Iterator[BinaryIO]:
+    """Yield the files to read, newest first, each at the place to read from."""
+    left, begin = options.tail, first_time(current) if current is not None else 0
     if current is not None:
-        yield from _whole_lines(current, end)
-
-
-def _rotated(path: Path, current: BinaryIO | None, closing: ExitStack) -> Iterator[BinaryIO]:
-    """Yield the rotated files, newest first; each once, even if all move on by one meanwhile."""
-    seen = {os.fstat(current.fileno()).st_ino} if current is not None else set()
-    numbers = (p.suffix[1:] for p in path.parent.glob(f"{path.name}.*"))
-    for number in sorted(int(suffix) for suffix in numbers if suffix.isdigit()):
-        file = _open(Path(f"{path}.{number}"))
-        if file is not None:
-            closing.enter_context(file)
-            inode = os.fstat(file.fileno()).st_ino
-            if inode not in seen:
-                seen.add(inode)
-                yield file
-
-
-def _whole_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
-    """Yield lines up to the end, or the first that begins at `end` or behind it; a half-written one is left for
-    later."""
-    at = file.tell()
-    while end is None or at < end:
-        line = file.readline()
-        if not line.endswith(b"\n"):
-            file.seek(at)
+        left = _place(current, options, left)
+        yield current
+    if (left is not None and left <= 0) or 0 < begin <= options.after:
+        return
+    for file in rotated(path):
+        closing.callback(file.close)
+        first = first_time(file)
+        if begin and first == begin:
+            continue  # it was rotated just now
+        left = _place(file, options, left)
+        yield file
+        if (left is not None and left <= 0) or first <= options.after:
             return
-        at += len(line)
-        yield line
+
+
+def _place(file: BinaryIO, options: LogOptions, left: int | None) -> int | None:
+    """Seek to where reading begins. Return how many lines of older files are still to be taken, None for all."""
+    if left is not None:
+        return left - begin_last(file, left)
+    if options.after:
+        begin_after(file, options.after)
+    return None
 
 
 def _selected(lines: Iterator[bytes], options: LogOptions) -> Iterator[LogRecord]:
-    wanted = {name for name in ("stdout", "stderr") if getattr(options, name)}
+    streams = {name for name in ("stdout", "stderr") if getattr(options, name)}
+    after = max(options.since - 1, options.after)
     for raw in lines:
+        line = decode(raw)
+        if line is None:
+            continue
         try:
-            line = _DECODER.decode(raw)
-            moment = parse_time(line.time) if options.since or options.until else 0
-        except (msgspec.DecodeError, ValueError):
+            moment = parse_time(line.time) if after or options.until else 0
+        except ValueError:
             continue
         if options.until and moment > options.until:
             return
-        if line.stream in wanted and moment >= options.since:
-            yield LogRecord(line.stream, line.time, line.log.encode())
+        if line.stream in streams and (not after or moment > after):
+            yield LogRecord(line.stream, line.time, line.log.encode(), line.attrs)
 
 
 class _Follower:
@@ -183,74 +163,36 @@ class _Follower:
 
     def _read(self) -> Iterator[bytes]:
         if self._file is not None:
-            yield from _whole_lines(self._file)
+            yield from whole_lines(self._file)
         for fresh in self._newer():
             if self._file is not None:
-                yield from _whole_lines(self._file)
+                yield from whole_lines(self._file)
                 self._file.close()
             self._file = fresh
-            yield from _whole_lines(fresh)
+            yield from whole_lines(fresh)
 
     def _newer(self) -> list[BinaryIO]:
         """Return the logs begun since the one being read, oldest first: the current one, and rotated ones that were
         missed."""
-        own = os.fstat(self._file.fileno()).st_ino if self._file is not None else 0
-        found: list[BinaryIO] = []
-        number = 0
-        while (file := _open(Path(f"{self._path}.{number}") if number else self._path)) is not None:
-            if os.fstat(file.fileno()).st_ino == own:
+        current = open_log(self._path)
+        if current is None:
+            return []
+        if self._file is not None and os.path.sameopenfile(current.fileno(), self._file.fileno()):
+            current.close()
+            return []
+        begin = first_time(self._file) if self._file is not None else 0
+        newer = [current]
+        for file in rotated(self._path):
+            first = first_time(file)
+            if first <= begin:
                 file.close()
                 break
-            found.append(file)
-            number += 1
-        return found[::-1]
+            if first == first_time(current):
+                file.close()  # it was rotated just now
+                continue
+            newer.append(file)
+        return newer[::-1]
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def begin_last(file: BinaryIO, wanted: int) -> int:
-    """Seek to where the last `wanted` whole lines of an unbuffered or unread file begin; return how many there are.
-
-    A half-written line at the end is not counted, and is read behind the others.
-    """
-    start, found = _find(file.fileno(), wanted)
-    file.seek(start)
-    return found
-
-
-def _find(fd: int, wanted: int) -> tuple[int, int]:
-    at, seen = os.fstat(fd).st_size, 0
-    while at > 0:
-        start = max(0, at - _BLOCK)
-        block = os.pread(fd, at - start, start)
-        ends = block.count(b"\n")
-        if seen + ends > wanted:
-            return start + _behind_end(block, wanted + 1 - seen), wanted
-        seen += ends
-        at = start
-    return 0, seen
-
-
-def _behind_end(block: bytes, number: int) -> int:
-    """Return where the line after the `number`-th last line end begins."""
-    at = len(block)
-    for _ in range(number):
-        at = block.rfind(b"\n", 0, at)
-    return at + 1
-
-
-def log_spec(config: LogConfig, path: Path) -> LogSpec | None:
-    """Return where output is logged, or None for no log. Raise InvalidInput for options that cannot be read."""
-    if config.type == "none":
-        return None
-    count = config.config.get("max-file", "1")
-    if not count.isdigit() or int(count) < 1:
-        raise InvalidInput(f"max-file: {count!r} is not a number of files", option="max-file")
-    return LogSpec(str(path), _max_size(config.config.get("max-size", "0")), int(count))
-
-
-def _max_size(text: str) -> int:
-    """Return the bytes after which a log is rotated; 0 for never, which "-1" means too."""
-    return 0 if text.strip() == "-1" else parse_size(text, "max-size")

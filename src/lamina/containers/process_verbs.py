@@ -13,12 +13,13 @@ from lamina.containers.catalog import Catalog
 from lamina.containers.execs import ExecDetails, Execs
 from lamina.containers.file_verbs import FileVerbs
 from lamina.containers.lifecycle import Lifecycle
+from lamina.containers.log_drivers import log_path
 from lamina.containers.logs import LogOptions
 from lamina.containers.rooms import Rooms
 from lamina.containers.statistics import ContainerStats, readings, statistics
 from lamina.containers.top import Processes
 from lamina.errors import Internal, InvalidInput
-from lamina.formats.times import parse_moment
+from lamina.formats.times import parse_moment, parse_time
 from lamina.types.run_results import LogRecord
 
 
@@ -80,18 +81,22 @@ class ProcessVerbs(FileVerbs):
         since: str = "",
         until: str = "",
         tail: int | None = None,
+        offset: str = "",
         cancellation: Cancellation = NEVER,
     ) -> Iterator[LogRecord]:
         container = self.live(reference)
-        if container.record.host_config.log_config.type == "none":
+        path = log_path(container)
+        if path is None:
             raise InvalidInput("configured logging driver does not support reading")
 
         def running() -> bool:
             return container.state.running and not container.removed
 
         start, end = (parse_moment(text) if text else 0 for text in (since, until))
-        options = LogOptions(stdout=stdout, stderr=stderr, follow=follow, since=start, until=end, tail=tail)
-        return logs.read(container.log_path, options, running, cancellation)
+        options = LogOptions(
+            stdout=stdout, stderr=stderr, follow=follow, since=start, until=end, tail=tail, after=_moment(offset)
+        )
+        return logs.read(path, options, running, cancellation)
 
     def exec_create(self, reference: str, config: ExecConfig) -> str:
         return self._execs.create(self.live(reference), config)
@@ -118,3 +123,11 @@ class ProcessVerbs(FileVerbs):
 
     def exec_resize(self, exec_id: str, height: int, width: int) -> None:
         self._execs.resize(exec_id, height, width)
+
+
+def _moment(offset: str) -> int:
+    """Return the time of the record that was read last, 0 for none. Raise InvalidInput."""
+    try:
+        return parse_time(offset) if offset else 0
+    except ValueError:
+        raise InvalidInput(f"offset {offset!r} is no time of a record", offset=offset) from None

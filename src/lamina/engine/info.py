@@ -63,6 +63,7 @@ class Info:
     stopped: int = 0
     images: int = 0
     live_restore: bool = True
+    log_driver: str = "json-file"
     mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -96,6 +97,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         stopped=sum(status not in ("running", "restarting", "paused") for status in states),
         images=len(rooms.images.list(all=True)),
         live_restore=settings.live_restore,
+        log_driver=settings.containers.log.type,
         mirrors=settings.registry_mirrors,
         insecure_registries=settings.insecure_registries,
         labels=settings.labels,

@@ -15,13 +15,11 @@ from pathlib import Path
 from lamina.errors import Conflict, NotFound, Unsupported
 from lamina.progress import ignore
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.protocol import Job, LogFile
+from lamina.runtime.monitor.protocol import Job, LogSpec
 from lamina.runtime.process import OnExit
 from lamina.runtime.spec import ContainerSpec
 from lamina.runtime.task import Task
 from lamina.runtime.task_host import Program, TaskHost
-
-LogSpec = LogFile
 
 
 class Runtime(TaskHost):

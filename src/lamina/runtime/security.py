@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lamina.errors import InvalidInput
-
-_TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
+from lamina.formats.booleans import parse_bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,10 @@ def _with(result: SecurityOptions, option: str) -> SecurityOptions:
 
 
 def _boolean(option: str, value: str) -> bool:
-    """Return the boolean as Go's ParseBool reads it."""
-    if value not in _TRUE + _FALSE:
-        raise InvalidInput(f"invalid --security-opt: {option!r}", option=option)
-    return value in _TRUE
+    try:
+        return parse_bool(value)
+    except InvalidInput:
+        raise InvalidInput(f"invalid --security-opt: {option!r}", option=option) from None
 
 
 def _seccomp(value: str) -> str | Mapping[str, Any]:

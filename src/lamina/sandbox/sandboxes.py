@@ -15,8 +15,9 @@ from lamina.layers.parents import Parents
 from lamina.network.model import Endpoint
 from lamina.network.networks import Networks
 from lamina.progress import ignore
+from lamina.runtime.monitor.protocol import LogSpec
 from lamina.runtime.process import OnExit
-from lamina.runtime.runtime import LogSpec, Runtime
+from lamina.runtime.runtime import Runtime
 from lamina.runtime.task import Task
 from lamina.sandbox import etc_files, mounts
 from lamina.sandbox.runtime_spec import container_spec, outline

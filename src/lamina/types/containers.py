@@ -139,11 +139,13 @@ class Containers(Protocol):
         since: str = "",
         until: str = "",
         tail: int | None = None,
+        offset: str = "",
         cancellation: Cancellation = NEVER,
     ) -> Iterator[LogRecord]:
         """Yield what a container wrote, both streams in order; with `follow` on and on, until it ends.
 
         `since` and `until` are RFC 3339, Unix seconds or a span back from now ("10m"); `tail` counts from the end.
+        `offset` is the `time` of a record: the ones behind it come, so that a reader goes on where it was.
         `cancellation` ends following. Raise InvalidInput for a container that keeps no log.
         """
 

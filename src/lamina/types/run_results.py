@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lamina.api.containers import Config, HostConfig, NetworkingConfig
     from lamina.types.results import Created
 
 
 class LogRecord(NamedTuple):
-    """A message of a container: `stream` is stdout or stderr, `time` when it was logged, `data` with its line end."""
+    """A message of a container: `stream` is stdout or stderr, `data` has its line end.
+
+    `time`, RFC 3339, is when it was logged; no two records of a container have the same. `attributes` are those that
+    the options of its log driver ask for; a client does not ask for them.
+    """
 
     stream: str
     time: str
     data: bytes
+    attributes: Mapping[str, str] = {}
 
 
 class WaitResult(NamedTuple):

@@ -7,6 +7,7 @@ import platform as python_platform
 import threading
 from typing import Any
 
+from lamina.containers.log_drivers import DRIVERS
 from lamina.daemon.http.routing import NEWEST, OLDEST, dotted
 from lamina.engine.info import Info
 from lamina.formats.times import now
@@ -106,12 +107,12 @@ def _storage(info: Info) -> dict[str, Any]:
         "Driver": "overlay2" if info.driver != "copy" else "vfs",
         "DriverStatus": [["Snapshots", info.driver], ["Roles", _ROLES[info.driver]], ["Reason", info.driver_reason]],
         "DockerRootDir": info.root,
-        "LoggingDriver": "json-file",
+        "LoggingDriver": info.log_driver,
         "Plugins": {
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file", "none"],
+            "Log": list(DRIVERS),
         },
     }
 

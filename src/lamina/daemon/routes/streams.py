@@ -7,10 +7,11 @@ import base64
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import IO, cast
+from urllib.parse import quote_plus
 
 from aiohttp import web
 
@@ -118,10 +119,11 @@ class StreamRoutes:
             since=call.text("since"),
             until=call.text("until"),
             tail=_tail(call.text("tail")),
+            offset=call.text("offset"),
             cancellation=gone,
         )
         tty, times = container.record.config.tty, call.flag("timestamps")
-        details = b" " if call.flag("details") else b""  # before each line; lamina's records have none to tell
+        details = call.flag("details")
         kind = FRAMED if not tty and call.version >= (1, 42) else RAW
         return await feed_response(call, (_line(r, tty, times, details) for r in records), kind, stop=gone.cancel)
 
@@ -204,10 +206,15 @@ def _tail(text: str) -> int | None:
     return int(text) if _TAIL.fullmatch(text) else None
 
 
-def _line(record: LogRecord, tty: bool, times: bool, details: bytes = b"") -> bytes:
-    data = details + record.data
+def _line(record: LogRecord, tty: bool, times: bool, details: bool = False) -> bytes:
+    data = _details(record.attributes) + record.data if details else record.data
     data = f"{record.time} ".encode() + data if times else data
     return data if tty else frame(STDERR if record.stream == "stderr" else STDOUT, data)
+
+
+def _details(attributes: Mapping[str, str]) -> bytes:
+    """Return a record's attributes as they stand before its text (moby daemon/server/httputils/write_log_stream.go)."""
+    return ",".join(f"{quote_plus(key)}={quote_plus(attributes[key])}" for key in sorted(attributes)).encode() + b" "
 
 
 def _stat_header(stat: PathStat) -> str:

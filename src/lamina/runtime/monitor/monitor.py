@@ -17,7 +17,7 @@ from typing import Any
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.cgroup import OomWatch, Warmth, kill_all, oom_kills, own_cgroup, remove
 from lamina.runtime.monitor.loop import READ, Loop
-from lamina.runtime.monitor.output import JsonLog, Output
+from lamina.runtime.monitor.output import Output
 from lamina.runtime.monitor.peers import Peers
 from lamina.runtime.monitor.programs import Console, end_descendants, spawn, wait_at_most
 from lamina.runtime.monitor.protocol import Job
@@ -38,8 +38,7 @@ class Monitor:
     def __init__(self, job: Job, listener: socket.socket) -> None:
         self._job = job
         self._loop = Loop()
-        log = JsonLog(job.log.path, job.log.max_size, job.log.max_files) if job.log else None
-        self._output = Output(self._loop, log, self._last_client_gone)
+        self._output = Output(self._loop, job.log, self._last_client_gone)
         self._input: Input | None = None
         self._given: list[int] = []  # the task's ends of the pipes, until it has them
         self._sources: list[tuple[int, str]] = []

@@ -20,7 +20,7 @@ import contextlib
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SOCKET = "monitor.sock"
@@ -35,13 +35,44 @@ START_SECONDS = 120.0  # how long the runtime program may take for a start: a th
 # Kubernetes' agents give a runtime for any request (kubelet --runtime-request-timeout)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogForward:
+    """Another program that gets the output: `kind` is syslog or journald.
+
+    `network` is "udp", "tcp", "unix", "unixgram", or "" for the machine's own syslog; `address` a path or a number of
+    IP. `format` is "", "rfc3164", "rfc5424" or "rfc5424micro". `fields` are journald's. `buffer` is in bytes.
+    """
+
+    kind: str
+    network: str = ""
+    address: str = ""
+    port: int = 514
+    facility: int = 3
+    format: str = ""
+    tag: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    non_blocking: bool = False
+    buffer: int = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
-class LogFile:
-    """Where and how output is kept: `max_size` in bytes, 0 for no limit."""
+class LogSpec:
+    """Where and how output is kept: `max_size` in bytes, 0 for no limit. Without a `path` there is no file.
+
+    `compress` is for rotated files, `attributes` are in each line, and `forward` gets the output as well.
+    """
 
     path: str
     max_size: int = 0
     max_files: int = 1
+    compress: bool = False
+    attributes: dict[str, str] = field(default_factory=dict)
+    forward: LogForward | None = None
+
+    @classmethod
+    def load(cls, document: dict[str, Any]) -> LogSpec:
+        forward = LogForward(**document["forward"]) if document["forward"] else None
+        return cls(**{**document, "forward": forward})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +94,7 @@ class Job:
     console: tuple[int, int] | None = None
     stdin: bool = False
     stdin_once: bool = True
-    log: LogFile | None = None
+    log: LogSpec | None = None
     cgroups: tuple[str, ...] = ()
     kill_rest: bool = False
     state: str = ""
@@ -79,7 +110,7 @@ class Job:
         for name in ("run", "delete", "hide", "cgroups", "hierarchies"):
             fields[name] = tuple(fields[name])
         fields["console"] = tuple(fields["console"]) if fields["console"] else None
-        fields["log"] = LogFile(**fields["log"]) if fields["log"] else None
+        fields["log"] = LogSpec.load(fields["log"]) if fields["log"] else None
         return cls(**fields)
 
 

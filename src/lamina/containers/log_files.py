@@ -1,0 +1,170 @@
+"""The files of a container's log: in the order they were written, and places in them, by line and by time.
+
+The times of messages increase from one to the next (see `runtime.monitor.log_file`), so a file is known by the time of
+its first message, whatever its name is by now, and a place in it is found by halving.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from lamina.formats.times import parse_time
+from lamina.runtime.monitor.log_file import COMPRESSED
+
+_BLOCK = 1 << 16  # bytes of a log that are looked at at a time, from the end
+
+
+class Line(msgspec.Struct):
+    """A line of the json-file format."""
+
+    log: str = ""
+    stream: str = "stdout"
+    time: str = ""
+    attrs: dict[str, str] = {}
+
+
+_DECODER = msgspec.json.Decoder(Line)
+
+
+def decode(raw: bytes) -> Line | None:
+    """Return a line's message, None for one that cannot be read."""
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def time_of(raw: bytes) -> int:
+    """Return a line's time in nanoseconds since the epoch, 0 for one that cannot be read."""
+    line = decode(raw)
+    try:
+        return parse_time(line.time) if line is not None else 0
+    except ValueError:
+        return 0
+
+
+def open_log(path: Path) -> BinaryIO | None:
+    """Open a log's file, None where there is none."""
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        return None
+
+
+def open_rotated(path: Path) -> BinaryIO | None:
+    """Open a rotated file, whose compressed form is unpacked on the disk; None where there is neither."""
+    plain = open_log(path)
+    if plain is not None:
+        return plain
+    packed = open_log(Path(f"{path}{COMPRESSED}"))
+    if packed is None:
+        return None
+    with packed, gzip.GzipFile(fileobj=packed) as reading, ExitStack() as opened:
+        unpacked = opened.enter_context(tempfile.TemporaryFile(dir=path.parent))
+        with suppress(OSError, EOFError):  # what is damaged ends there
+            shutil.copyfileobj(reading, unpacked)
+        unpacked.seek(0)
+        opened.pop_all()  # the caller closes it
+    return unpacked
+
+
+def rotated(path: Path) -> Iterator[BinaryIO]:
+    """Open the rotated files of the log at `path`, newest first; each once, even if all move on by one meanwhile.
+
+    The caller closes them.
+    """
+    seen = set()
+    names = (p.name.removeprefix(f"{path.name}.").removesuffix(COMPRESSED) for p in path.parent.glob(f"{path.name}.*"))
+    for number in sorted({int(name) for name in names if name.isdecimal()}):
+        file = open_rotated(Path(f"{path}.{number}"))
+        if file is None:
+            continue
+        begin = first_time(file)
+        if begin in seen:
+            file.close()
+            continue
+        seen.add(begin)
+        yield file
+
+
+def first_time(file: BinaryIO) -> int:
+    """Return the time of a file's first message, 0 while it has none. The place in the file stays."""
+    place = file.tell()
+    file.seek(0)
+    line = file.readline()
+    file.seek(place)
+    return time_of(line) if line.endswith(b"\n") else 0
+
+
+def whole_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
+    """Yield lines up to the end, or the first that begins at `end` or behind it; a half-written one is left for
+    later."""
+    at = file.tell()
+    while end is None or at < end:
+        line = file.readline()
+        if not line.endswith(b"\n"):
+            file.seek(at)
+            return
+        at += len(line)
+        yield line
+
+
+def begin_after(file: BinaryIO, moment: int) -> None:
+    """Seek to the first line that is later than `moment`, in nanoseconds since the epoch."""
+    low, high = 0, os.fstat(file.fileno()).st_size  # no line before `low` is later; all that begin from `high` on are
+    while high - low > _BLOCK:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline()
+        start = file.tell()
+        line = file.readline() if start < high else b""
+        if not line.endswith(b"\n") or time_of(line) > moment:
+            high = middle
+        else:
+            low = file.tell()
+    file.seek(low)
+    for line in whole_lines(file):
+        if time_of(line) > moment:
+            file.seek(low)
+            return
+        low += len(line)
+
+
+def begin_last(file: BinaryIO, wanted: int) -> int:
+    """Seek to where the last `wanted` whole lines of an unbuffered or unread file begin; return how many there are.
+
+    A half-written line at the end is not counted, and is read behind the others.
+    """
+    start, found = _find(file.fileno(), wanted)
+    file.seek(start)
+    return found
+
+
+def _find(fd: int, wanted: int) -> tuple[int, int]:
+    at, seen = os.fstat(fd).st_size, 0
+    while at > 0:
+        start = max(0, at - _BLOCK)
+        block = os.pread(fd, at - start, start)
+        ends = block.count(b"\n")
+        if seen + ends > wanted:
+            return start + _behind_end(block, wanted + 1 - seen), wanted
+        seen += ends
+        at = start
+    return 0, seen
+
+
+def _behind_end(block: bytes, number: int) -> int:
+    """Return where the line after the `number`-th last line end begins."""
+    at = len(block)
+    for _ in range(number):
+        at = block.rfind(b"\n", 0, at)
+    return at + 1
