@@ -53,15 +53,39 @@ def served(port: int) -> bytes:
 def test_a_published_port_is_reached(rooms: Rooms) -> None:
     host = HostConfig(port_bindings={"7000/tcp": (PortHost("127.0.0.1", ""),)})
     id = rooms.run("while :; do echo hello | nc -l -p 7000; done", host=host, exposed_ports={"7000/tcp": {}})
-    details = rooms.containers.get(id)
-    port = int((details.ports["7000/tcp"] or ())[0].host_port)
+    port = _host_port(rooms, id)
     assert served(port) == b"hello\n"
-    assert details.networks["bridge"].ip_address != ""
+    assert rooms.containers.get(id).networks["bridge"].ip_address != ""
     taken = HostConfig(port_bindings={"1/tcp": (PortHost("127.0.0.1", str(port)),)})
     second = rooms.create("true", host=taken)
     with pytest.raises(Conflict):
         rooms.containers.start(second)
     assert not rooms.networks.joined(second)
+
+
+@pytest.mark.root
+def test_ports_are_published_by_the_network_that_leads_outside(rooms: Rooms) -> None:
+    rooms.networks.create("back", NetworkOptions(internal=True))
+    rooms.networks.create("front")
+    places = NetworkingConfig({"back": EndpointConfig(), "front": EndpointConfig()})
+    host = HostConfig(network_mode="back", port_bindings={"7000/tcp": (PortHost("127.0.0.1", ""),)})
+    script = "while :; do echo hello | nc -l -p 7000; done"
+    id = rooms.create(script, host=host, networking=places, exposed_ports={"7000/tcp": {}})
+    rooms.containers.start(id)
+    assert served(_host_port(rooms, id)) == b"hello\n"
+
+    rooms.containers.disconnect(id, "front")
+    assert rooms.containers.get(id).ports == {"7000/tcp": None}
+    rooms.containers.connect(id, "front")
+    assert served(_host_port(rooms, id)) == b"hello\n"
+
+    rooms.containers.remove(id, force=True)
+    for name in ("back", "front"):
+        rooms.networks.remove(name)
+
+
+def _host_port(rooms: Rooms, id: str) -> int:
+    return int((rooms.containers.get(id).ports["7000/tcp"] or ())[0].host_port)
 
 
 @pytest.mark.root

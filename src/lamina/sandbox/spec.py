@@ -82,10 +82,10 @@ class SandboxSpec:
     """A sandbox: what runs in it, as whom, within which limits, and what it sees.
 
     `folder` is the sandbox's own on the host, closed to other users. `name` leads to it in user networks, as its
-    hostname, its short ID and its aliases do. `networks` are joined at the start, and the first
-    of them has the published `ports`. `network_id` names a network namespace that outlives the sandbox; "" stands for
-    one of its own. `donors` are by the kind of namespace that is joined: "network", "PID" or "IPC". `linked` are
-    further lines of /etc/hosts: address and names.
+    hostname, its short ID and its aliases do. `networks` are joined at the start. The one that leads outside has the
+    published `ports`. `network_id` names a network namespace that outlives the sandbox; "" stands for one of its own.
+    `donors` are by the kind of namespace that is joined: "network", "PID" or "IPC". `linked` are further lines of
+    /etc/hosts: address and names.
     """
 
     id: str

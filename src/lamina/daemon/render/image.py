@@ -47,11 +47,12 @@ def _by_version(image: Image, version: Version) -> dict[str, Any]:
     }
     if version >= (1, 52):
         shown = {name: value for name, value in shown.items() if value}
+    # dockerd has left it out since API 1.45. Compose 1.29 asks for the newest version and cannot do without it.
+    shown["ContainerConfig"] = document.get("container_config") or {}
     if version < (1, 44):
         shown["VirtualSize"] = image.size
     if version < (1, 45):
         shown["Container"] = document.get("container") or ""
-        shown["ContainerConfig"] = document.get("container_config") or {}
     if version >= (1, 48):
         shown["Descriptor"] = _descriptor(image)
     return shown
