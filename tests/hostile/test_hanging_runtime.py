@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -90,6 +92,29 @@ def test_a_start_that_hangs_is_ended_by_who_asks(stuck: Target) -> None:
         stuck.remove(id)
         assert stuck.ask("GET", f"/containers/{id}/json").status == 404
         eventually(partial(_is_gone, id))
+
+
+def test_a_start_that_hangs_holds_up_no_other_request(stuck: Target) -> None:
+    id, answers, thread = _hanging(stuck)
+    began = time.monotonic()
+    requests: list[tuple[str, str, object]] = [
+        ("POST", "/pause", None),
+        ("POST", "/rename?name=another", None),
+        ("POST", "/update", {"Memory": 64 << 20}),
+        ("POST", "/attach?stream=1&stdout=1", None),
+        ("DELETE", "", None),
+    ]
+    with ThreadPoolExecutor(len(requests)) as threads:
+        asked = [threads.submit(stuck.ask, method, f"/containers/{id}{path}", body) for method, path, body in requests]
+        refusals = [each.result() for each in asked]
+    assert time.monotonic() - began < 6
+    assert [answer.status for answer in refusals] == [503] * len(requests)
+    assert {"is being started" in answer.message for answer in refusals} == {True}
+    assert stuck.ask("GET", f"/containers/{id}/json").status == 200
+    assert stuck.ask("POST", f"/containers/{id}/kill").status == 204
+    thread.join(10)
+    assert [answer.status for answer in answers] == [503]
+    stuck.remove(id)
 
 
 def test_a_container_with_an_exec_that_hangs_is_removed(stuck: Target) -> None:

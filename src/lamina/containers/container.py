@@ -14,7 +14,7 @@ import msgspec
 from lamina.cancellation import NEVER, Cancellation
 from lamina.containers import states
 from lamina.containers.record import Record, State
-from lamina.errors import Cancelled, Conflict, InvalidInput, NotFound
+from lamina.errors import Cancelled, Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
 from lamina.runtime.task import Task
 from lamina.types import run_results
@@ -22,6 +22,7 @@ from lamina.types.run_results import WaitResult
 
 FIRST_DELAY = 0.1  # seconds before the first restart; doubled each time, as dockerd does
 LONGEST_DELAY = 60.0
+PATIENCE = 2.0  # seconds that a request waits for a start that is under way
 STEADY = 10.0  # seconds after which a container counts as having run well
 
 
@@ -123,6 +124,20 @@ class Container:
                 if self.removed:
                     raise NotFound(f"No such container: {reference}", container=reference) from error
             raise
+
+    @contextmanager
+    def requested(self) -> Iterator[None]:
+        """Hold `lock` for a request. Raise Unavailable where a start that hangs holds it longer than `PATIENCE`."""
+        if not self.lock.acquire(timeout=PATIENCE):
+            raise Unavailable(
+                f"container {self.id} is being started, and that has not ended within {PATIENCE:g} seconds",
+                advice="Try again later, or end the start with kill",
+                container=self.id,
+            )
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     def change(self, **fields: object) -> None:
         """Replace fields of the record, and keep it, unless the container is gone."""

@@ -90,7 +90,7 @@ class Containers(ProcessVerbs):
 
     def rename(self, reference: str, name: str) -> None:
         container = self.live(reference)
-        with container.lock:
+        with container.requested():
             old, new = container.name, check_name(name)
             if new == old:
                 raise InvalidInput("Renaming a container with the same name as its current name")

@@ -54,7 +54,7 @@ class Lifecycle:
 
     def prepare(self, container: Container) -> Task:
         """Return the container's task with its monitor. It need not run for clients to attach to it."""
-        with container.lock:
+        with container.requested():
             if container.task is None:
                 container.task = self._sandboxes.create_task(
                     sandbox_of(container),
@@ -218,14 +218,14 @@ class Lifecycle:
 
     def pause(self, container: Container) -> None:
         """Stop the container's processes where they are. Raise Conflict when it does not run or is paused."""
-        with container.lock:
+        with container.requested():
             container.running_task("pause").pause()
             container.set_state(status="paused")
         container.publish("pause")
 
     def unpause(self, container: Container) -> None:
         """Let a paused container go on. Raise Conflict when it is not paused."""
-        with container.lock:
+        with container.requested():
             container.running_task("unpause").resume()
             container.set_state(status="running")
         container.publish("unpause")
@@ -256,7 +256,7 @@ class Lifecycle:
             stopping.end_start(container)
             if container.state.running:
                 stopping.end(container)
-        with container.lock:
+        with container.requested():
             if not container.removed:
                 container.check("remove")
                 self._take_away(container, volumes)

@@ -21,7 +21,7 @@ def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
 
     Raise InvalidInput for limits that cannot be, Conflict for a container that is being removed.
     """
-    with container.lock:
+    with container.requested():
         record = container.record
         container.check("update")
         changed = _changed(record.host_config, wish)
@@ -68,7 +68,7 @@ def connect(
     containers that have another's network or the host's.
     """
     check_endpoint(network.name, endpoint)
-    with container.lock:
+    with container.requested():
         record = container.record
         _check_joinable(record.host_config.network_mode, network)
         if network.name in record.networks:
@@ -104,7 +104,7 @@ def _check_joinable(mode: str, network: Network) -> None:
 
 def disconnect(container: Container, networks: Networks, network: Network, find: Get) -> None:
     """Leave `network` at once, and for good. Raise Conflict where the container is not in it."""
-    with container.lock:
+    with container.requested():
         record = container.record
         if network.driver == "host" and record.host_config.network_mode == "host":
             raise InvalidInput(
