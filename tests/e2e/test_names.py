@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -33,6 +34,8 @@ def test_containers_of_a_user_network_find_each_other(client: Client) -> None:
     for name in ("db", "DB", "db.mynet", "store", "store.mynet", "dbhost", short_id):
         assert looked_up(client, "app", name) == own, name
     assert client.text("exec", "app", "nc", "db", "5432") == "ready"
+    shown = client.text("inspect", "-f", '{{json (index .NetworkSettings.Networks "mynet").DNSNames}}', "db")
+    assert shown in (json.dumps(["db", "store", short_id, "dbhost"], separators=(",", ":")), "null"), "API before 1.44"
     assert "db.mynet" in client.text("exec", "app", "nslookup", *own)
     assert client.text("exec", "app", "head", "-n2", "/etc/resolv.conf").splitlines()[0] == "nameserver 127.0.0.11"
 
@@ -87,3 +90,18 @@ def test_a_container_of_the_default_bridge_that_joins_a_user_network_learns_name
     assert looked_up(client, "db", "app.bridge") == set()
     client("rm", "-f", "app", "db")
     client("network", "rm", "later")
+
+
+def test_a_link_of_the_default_bridge(client: Client) -> None:
+    client("run", "-d", "--name", "db", "-e", "MODE=fast", "--expose", "5432", "busybox", "sleep", "1000")
+    ip = client.text("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "db") or address_of(client, "db", "bridge")
+    client("run", "-d", "--name", "app", "--link", "db:store", "busybox", "sleep", "1000")
+    variables = client.text("exec", "app", "env").splitlines()
+    assert {f"STORE_PORT_5432_TCP_ADDR={ip}", "STORE_NAME=/app/store", "STORE_ENV_MODE=fast"} <= set(variables)
+    assert client.text("exec", "app", "ping", "-c1", "store")
+    assert client.text("inspect", "-f", "{{.HostConfig.Links}}", "app") == "[/db:/app/store]"
+    assert "app/store" in client.text("ps", "--no-trunc", "--filter", "name=db", "--format", "{{.Names}}")
+    assert "No such container: nobody" in client.error("create", "--link", "nobody:x", "busybox", "true")
+    client("rm", "--link", "/app/store")
+    assert "store" not in client.text("exec", "app", "cat", "/etc/hosts")
+    assert client.text("inspect", "-f", "{{.HostConfig.Links}}", "app") == "[]"

@@ -12,16 +12,17 @@ from lamina.cancellation import NEVER, Cancellation
 from lamina.containers import stop as stopping
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.commit import commit
-from lamina.containers.container import Waiting
+from lamina.containers.container import Container, Waiting
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import Execs
 from lamina.containers.filters import prune, select
 from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
 from lamina.containers.lifecycle import Lifecycle
+from lamina.containers.links import link_names, links_shown, remove_link, still_linked, variables
 from lamina.containers.process_verbs import ProcessVerbs
 from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
-from lamina.containers.specs import SpecMaker
+from lamina.containers.specs import SpecMaker, rewrite_hosts
 from lamina.containers.update import connect, disconnect, rename_places, update
 from lamina.errors import InvalidInput, NotFound, NotModified
 from lamina.formats.matching import Filters
@@ -38,14 +39,15 @@ from lamina.sandbox.spec import Defaults
 class Containers(ProcessVerbs):
     """The verbs of `lamina.types.Containers` over the rooms of one engine. Thread-safe.
 
-    Opening takes over the containers of an earlier engine. The engine has no legacy links: `remove` refuses `link`.
+    Opening takes over the containers of an earlier engine.
     """
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults | None = None) -> None:
         private_directory(catalog.root)
         chosen = self._defaults = defaults or Defaults()
         self._creator = Creator(rooms, catalog, chosen)
-        super().__init__(rooms, catalog, Lifecycle(rooms, catalog, chosen), Execs(SpecMaker(chosen)))
+        specs = SpecMaker(chosen, self._link_variables)
+        super().__init__(rooms, catalog, Lifecycle(rooms, catalog, chosen, specs), Execs(specs))
         recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
@@ -83,7 +85,10 @@ class Containers(ProcessVerbs):
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         if link:
-            raise InvalidInput("links between containers are a thing of the past, and lamina has none")
+            parent = remove_link(reference, self._catalog.get)
+            if parent.state.running:
+                rewrite_hosts(parent, self._rooms.networks, self._catalog.get)
+            return
         container = self.live(reference)
         self._lifecycle.remove(container, force=force, volumes=volumes)
         self._execs.forget(container)
@@ -105,13 +110,20 @@ class Containers(ProcessVerbs):
     def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
         container = self.live(reference)
         with container.still_there(reference):
-            return details(container, self._rooms, self._execs.of(container), size=size)
+            links = links_shown(container, self._catalog.get)
+            return details(container, self._rooms, self._execs.of(container), links, size=size)
 
     def list(
         self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
     ) -> list[ContainerSummary]:
         containers = select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
-        return [summary(container, self._rooms, size=size) for container in containers]
+        names = link_names(self._catalog.all())
+        return [
+            summary(container, self._rooms, tuple(names.get(container.id, ())), size=size) for container in containers
+        ]
+
+    def _link_variables(self, container: Container) -> tuple[str, ...]:
+        return variables(container, still_linked(container, lambda: self._rooms.networks, self._catalog.get))
 
     def usage(self) -> Mapping[str, int]:
         """Return the bytes of the files that each container changed, by the container's ID."""

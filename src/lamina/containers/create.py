@@ -16,6 +16,7 @@ from lamina.containers import checks
 from lamina.containers.catalog import Catalog, check_name
 from lamina.containers.endpoints import networks_of
 from lamina.containers.image_mounts import prepare_images
+from lamina.containers.links import with_links_by_id
 from lamina.containers.live_tars import copy_up
 from lamina.containers.mount_requests import MountRules
 from lamina.containers.record import Record
@@ -109,6 +110,7 @@ class Creator:
         """Check a request, and complete what it leaves open. Return it with warnings about what this machine lacks."""
         config = _completed(config, image)
         host = with_donors_by_id(_with_defaults(host, self._defaults, self._rooms), self._catalog.get)
+        host = with_links_by_id(host, self._catalog.get)
         checks.check(host, config)
         runtime = self._rooms.runtime
         checks.check_runtime(host.runtime, runtime.program.name, self._defaults.runtimes)

@@ -101,6 +101,7 @@ class ContainerSummary(_Inspected):
 
     image: str
     status: str
+    link_names: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -129,6 +130,7 @@ class ContainerDetails(_Inspected):
     apparmor_profile: str
     snapshot: GraphDirectories
     sandbox_key: str = ""
+    links: tuple[str, ...] = ()
 
     @property
     def created(self) -> str:
@@ -168,7 +170,9 @@ class ContainerDetails(_Inspected):
         return self.record.host_config
 
 
-def details(container: Container, rooms: Rooms, exec_ids: Sequence[str], *, size: bool = False) -> ContainerDetails:
+def details(
+    container: Container, rooms: Rooms, exec_ids: Sequence[str], links: tuple[str, ...], *, size: bool = False
+) -> ContainerDetails:
     """Return what is known of a container; with `size` also the bytes of its files, which takes a while."""
     record = container.record
     own, total = sizes(container, rooms) if size else (None, None)
@@ -178,6 +182,7 @@ def details(container: Container, rooms: Rooms, exec_ids: Sequence[str], *, size
         directory=container.directory,
         log_path=container.log_path if record.host_config.log_config.type == "json-file" else None,
         exec_ids=tuple(exec_ids),
+        links=links,
         apparmor_profile=_apparmor(record, rooms),
         snapshot=rooms.snapshots.get(container.id).directories,
         sandbox_key=f"{rooms.runtime.exec_root.parent}/netns/{record.id}" if endpoints else "",
@@ -188,13 +193,16 @@ def details(container: Container, rooms: Rooms, exec_ids: Sequence[str], *, size
     )
 
 
-def summary(container: Container, rooms: Rooms, *, size: bool = False) -> ContainerSummary:
+def summary(
+    container: Container, rooms: Rooms, link_names: tuple[str, ...] = (), *, size: bool = False
+) -> ContainerSummary:
     """Return what a list shows of a container; with `size` also the bytes of its files, which takes a while."""
     record = container.record
     own, total = sizes(container, rooms) if size else (None, None)
     endpoints = _endpoints(record, rooms)
     return ContainerSummary(
         record=record,
+        link_names=link_names,
         image=_image_name(record, rooms),
         status=status_text(record.state),
         networks=_networks(record, endpoints, rooms),

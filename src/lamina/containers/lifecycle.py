@@ -34,11 +34,11 @@ from lamina.sandbox.spec import Defaults
 class Lifecycle:
     """Starts, pauses, restarts and removes containers, and records how their processes end. Thread-safe."""
 
-    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults) -> None:
+    def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults, specs: SpecMaker) -> None:
         self._rooms = rooms
         self._catalog = catalog
         self._sandboxes = Sandboxes(rooms, defaults)
-        self.checks = HealthChecks(SpecMaker(defaults))
+        self.checks = HealthChecks(specs)
         self._closed = False
 
     def close(self) -> None:

@@ -1,12 +1,11 @@
 """A container's record as the spec of its sandbox, with the other containers that its request names.
 
-`container:ID` in the PID, IPC and network modes joins another container's namespace. `--link` adds another container's
-names to /etc/hosts.
+`container:ID` in the PID, IPC and network modes joins another container's namespace. For `--link` see `links`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,15 +14,13 @@ import msgspec
 from lamina.api.containers import ExecConfig, HostConfig
 from lamina.containers import ports
 from lamina.containers.container import Container
+from lamina.containers.links import Get, hosts_lines, linked, still_linked, variables
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
-from lamina.network.model import DEFAULT
 from lamina.network.networks import Networks
 from lamina.runtime.spec import ProcessSpec
 from lamina.sandbox import etc_files
 from lamina.sandbox.runtime_spec import exec_process, resolve_user
-from lamina.sandbox.spec import Defaults, Donor, SandboxSpec, parse_link
-
-Get = Callable[[str], Container]
+from lamina.sandbox.spec import Defaults, Donor, SandboxSpec
 
 _PREFIX = "container:"
 _MODES = {"network": "network_mode", "PID": "pid_mode", "IPC": "ipc_mode"}
@@ -31,9 +28,10 @@ _MODES = {"network": "network_mode", "PID": "pid_mode", "IPC": "ipc_mode"}
 
 @dataclass(frozen=True, slots=True)
 class SpecMaker:
-    """Make the processes of `exec` and of health checks."""
+    """Make the processes of `exec` and of health checks. `link_variables` are what links give a container."""
 
     defaults: Defaults
+    link_variables: Callable[[Container], tuple[str, ...]]
 
     def check_user(self, container: Container, user: str) -> None:
         """Raise InvalidInput where the running container's files have no such user or group, Conflict when it ended."""
@@ -46,7 +44,8 @@ class SpecMaker:
     def exec(self, container: Container, request: ExecConfig, root: Path) -> ProcessSpec:
         """Return the process of an exec; `root` is the running container's own view of its root."""
         record = container.record
-        return exec_process(record.config, record.host_config, request, root, self.defaults)
+        links = self.link_variables(container)
+        return exec_process(record.config, record.host_config, request, root, self.defaults, links)
 
 
 def sandbox_of(container: Container) -> SandboxSpec:
@@ -76,8 +75,13 @@ def startable_sandbox_of(container: Container, networks: Callable[[], Networks],
         if donor_of(mode):
             donor = _running_donor(kind, mode, find)
             donors[kind] = Donor(donor.state.pid, donor.directory)
-    linked = tuple(_linked(host.links, networks(), find)) if host.links and host.network_mode == DEFAULT else ()
-    return replace(sandbox_of(container), donors=donors, linked=linked)
+    links = linked(container, networks, find)
+    return replace(
+        sandbox_of(container),
+        donors=donors,
+        linked=hosts_lines(links),
+        link_variables=variables(container, links),
+    )
 
 
 def rewrite_hosts(container: Container, networks: Networks, find: Get) -> None:
@@ -85,10 +89,8 @@ def rewrite_hosts(container: Container, networks: Networks, find: Get) -> None:
 
     Linked containers that have ended meanwhile are left out.
     """
-    host = container.record.host_config
-    links = host.links if host.network_mode == DEFAULT else ()  # in user networks links are names, see `SandboxSpec`
-    linked = tuple(_linked(links, networks, find, running_only=True))
-    etc_files.write_hosts(replace(sandbox_of(container), linked=linked), networks.joined(container.id))
+    lines = hosts_lines(still_linked(container, lambda: networks, find))
+    etc_files.write_hosts(replace(sandbox_of(container), linked=lines), networks.joined(container.id))
 
 
 def answer_names(container: Container, networks: Networks, defaults: Defaults) -> None:
@@ -141,24 +143,6 @@ def _running_donor(kind: str, mode: str, find: Get) -> Container:
     except LaminaError as error:
         raise type(error)(f"failed to join {kind} namespace: {error.message}", **error.facts) from None
     return donor
-
-
-def _linked(
-    links: Sequence[str], networks: Networks, find: Get, *, running_only: bool = False
-) -> Iterator[tuple[str, str]]:
-    """Yield the address and names of each `--link name:alias`; `running_only` leaves out what is not there."""
-    for link in links:
-        name, alias = parse_link(link)
-        try:
-            other = find(name)
-            addresses = [endpoint.ip for endpoint in networks.joined(other.id)]
-            if not addresses:
-                raise InvalidInput(f"Cannot link to a non running container: {name} AS {alias}", container=name)
-        except (InvalidInput, NotFound):
-            if running_only:
-                continue
-            raise
-        yield addresses[0], f"{alias} {other.record.config.hostname} {other.name}"
 
 
 def running_root(container: Container) -> Path:

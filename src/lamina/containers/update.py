@@ -8,7 +8,8 @@ from lamina.api.containers import EndpointConfig, HostConfig, RestartPolicy, Upd
 from lamina.containers.checks import check
 from lamina.containers.container import Container
 from lamina.containers.endpoints import check_endpoint
-from lamina.containers.specs import Get, answer_names, rewrite_hosts, sandbox_of
+from lamina.containers.links import Get
+from lamina.containers.specs import answer_names, rewrite_hosts, sandbox_of
 from lamina.errors import Conflict, Forbidden, InvalidInput
 from lamina.network.model import Network
 from lamina.network.networks import Networks

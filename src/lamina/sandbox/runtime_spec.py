@@ -76,7 +76,7 @@ def _first_process(spec: SandboxSpec, root: Path, settings: Defaults) -> Process
     options = security.parse(host.security_opt)
     return ProcessSpec(
         args=(*((_INIT, "--") if _wants_init(host, settings) else ()), *spec.command),
-        env=environment(config, account.home),
+        env=environment(config, account.home, links=spec.link_variables),
         cwd=config.working_dir or "/",
         user=account.user,
         terminal=config.tty,
@@ -90,13 +90,20 @@ def _first_process(spec: SandboxSpec, root: Path, settings: Defaults) -> Process
     )
 
 
-def exec_process(config: Config, host: HostConfig, request: ExecConfig, root: Path, settings: Defaults) -> ProcessSpec:
+def exec_process(
+    config: Config,
+    host: HostConfig,
+    request: ExecConfig,
+    root: Path,
+    settings: Defaults,
+    links: tuple[str, ...] = (),
+) -> ProcessSpec:
     """Return a further process of a sandbox; `root` is the sandbox's own view of its root. Raise InvalidInput."""
     account = resolve_user(root, request.user or config.user, host.group_add)
     options = security.parse(host.security_opt)
     return ProcessSpec(
         args=request.cmd,
-        env=_overlaid(environment(config, account.home, tty=request.tty), request.env),
+        env=_overlaid(environment(config, account.home, tty=request.tty, links=links), request.env),
         cwd=request.working_dir or config.working_dir or "/",
         user=account.user,
         terminal=request.tty,
@@ -117,12 +124,12 @@ def resolve_user(root: Path, user: str, groups: tuple[str, ...]) -> users.Accoun
     return users.resolve(user, passwd, group, groups)
 
 
-def environment(config: Config, home: str, *, tty: bool | None = None) -> tuple[str, ...]:
-    """Return Docker's PATH, HOSTNAME, TERM and HOME, with the config's own variables in place of them."""
+def environment(config: Config, home: str, *, tty: bool | None = None, links: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return Docker's PATH, HOSTNAME, TERM and HOME, and those of `links`; the config's own take the place of them."""
     base = [f"PATH={defaults.PATH}", f"HOSTNAME={config.hostname}"]
     if config.tty if tty is None else tty:
         base.append("TERM=xterm")
-    values = _overlaid(tuple(base), config.env)
+    values = _overlaid((*base, *links), config.env)
     return values if any(value.startswith("HOME=") for value in values) else (*values, f"HOME={home}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, Ulimit
+from lamina.errors import InvalidInput
 from lamina.network.model import EndpointOptions, PortBinding
 
 DEFAULT_SHM = 64 << 20  # bytes
@@ -85,7 +86,7 @@ class SandboxSpec:
     hostname, its short ID and its aliases do. `networks` are joined at the start. The one that leads outside has the
     published `ports`. `network_id` names a network namespace that outlives the sandbox; "" stands for one of its own.
     `donors` are by the kind of namespace that is joined: "network", "PID" or "IPC". `linked` are further lines of
-    /etc/hosts: address and names.
+    /etc/hosts: address and names. `link_variables` are environment variables that give way to all others of their name.
     """
 
     id: str
@@ -99,6 +100,7 @@ class SandboxSpec:
     network_id: str = ""
     donors: Mapping[str, Donor] = field(default_factory=dict)
     linked: tuple[tuple[str, str], ...] = ()
+    link_variables: tuple[str, ...] = ()
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -134,9 +136,16 @@ class SandboxSpec:
 
 
 def parse_link(link: str) -> tuple[str, str]:
-    """Return the container's name and the alias in a `--link name:alias`; without an alias the name is both."""
-    name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
-    return name, alias
+    """Return the container's name and the alias in a `--link name:alias`; without an alias the name is both.
+
+    `/name:/parent/alias`, as `inspect` shows links, means the same. Raise InvalidInput for what is no link.
+    """
+    name, separator, alias = link.partition(":")
+    if not name or ":" in alias:
+        raise InvalidInput(f"bad format for links: {link}" if link else "empty string specified for links", link=link)
+    if name.startswith("/"):
+        name, alias = name[1:], alias.rpartition("/")[2]
+    return name, alias if separator else name
 
 
 def interface_sysctls(asked: EndpointConfig) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def inspect(item: ContainerDetails, version: Version) -> dict[str, Any]:
         "ProcessLabel": "",
         "AppArmorProfile": item.apparmor_profile,
         "ExecIDs": list(item.exec_ids) or None,
-        "HostConfig": _host_config(record),
+        "HostConfig": {**_host_config(record), "Links": list(item.links) or None},
         "GraphDriver": _graph_driver(item),
         "Mounts": [_mount(point) for point in item.mounts],
         "Config": _config(item, version),
@@ -76,7 +76,7 @@ def listed(item: ContainerSummary, version: Version) -> dict[str, Any]:
     return {
         **({"Health": _health_summary(item.record)} if version >= (1, 52) else {}),
         "Id": item.id,
-        "Names": [f"/{item.name}"],
+        "Names": [f"/{item.name}", *item.link_names],
         "Image": item.image,
         "ImageID": item.image_id,
         "Command": item.command,

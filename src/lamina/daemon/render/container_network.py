@@ -76,7 +76,7 @@ def _network(record: Record, network: ContainerNetwork, version: Version) -> dic
         "NetworkID": network.network_id,
         **_addresses(network.endpoint),
         "MacAddress": network.mac_address,
-        "DNSNames": [record.name, *network.aliases] if named else None,
+        "DNSNames": list(dict.fromkeys((record.name, *network.aliases, record.config.hostname))) if named else None,
     }
 
 

@@ -57,7 +57,7 @@ class ContainerRoutes:
             Route("POST", "/containers/{id}/rename", self.rename),
             Route("POST", "/containers/{id}/update", self.update),
             Route("POST", "/containers/{id}/resize", self.resize),
-            Route("DELETE", "/containers/{id}", self.remove),
+            Route("DELETE", "/containers/{id*}", self.remove),
             Route("POST", "/commit", self.commit),
         ]
 
