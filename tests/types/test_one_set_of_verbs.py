@@ -15,9 +15,9 @@ from lamina.client.builds import Builds as ClientBuilds
 from lamina.client.client import Client
 from lamina.client.containers import Containers as ClientContainers
 from lamina.client.images import Images as ClientImages
-from lamina.client.networks import Networks as ClientNetworks
 from lamina.client.registries import Registries as ClientRegistries
-from lamina.client.volumes import Volumes as ClientVolumes
+from lamina.client.resources import Networks as ClientNetworks
+from lamina.client.resources import Volumes as ClientVolumes
 from lamina.containers.containers import Containers
 from lamina.engine import Engine
 from lamina.engine.builds import Builds

@@ -17,7 +17,6 @@ from lamina.builder.build_run import BuildRooms, Work
 from lamina.builder.cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
-from lamina.builder.failure import failed, placed
 from lamina.builder.file_sums import load_sums, save_sums
 from lamina.builder.squash import squash
 from lamina.builder.stage import StageState
@@ -28,10 +27,10 @@ from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse, parse_instruc
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.expansion import Expansion
 from lamina.dockerfile.instructions import Arg, Instruction, Label, Origin
-from lamina.dockerfile.position import Lines, Problem
+from lamina.dockerfile.position import Lines, Problem, excerpt
 from lamina.dockerfile.split import Pair
 from lamina.dockerfile.suggest import did_you_mean
-from lamina.errors import Cancelled, InvalidInput, LaminaError
+from lamina.errors import Cancelled, CommandFailed, InvalidInput, LaminaError
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
@@ -177,14 +176,14 @@ class _Build:
         try:
             expanded = expansion.apply(argument)
         except Problem as problem:
-            raise failed(self._work.file, argument, problem) from None
+            raise _failed(self._work.file, argument, problem) from None
         for name, default in expanded.arguments if isinstance(expanded, Arg) else ():
             self._args.declare_meta(name, default)
 
     def _stage(self, stage: Stage) -> StageState:
         work = self._work
         if stage.name and any(state.name == stage.name for state in work.done):
-            raise failed(work.file, stage.base, Problem(f"{stage.name} stage name already used", "Choose another."))
+            raise _failed(work.file, stage.base, Problem(f"{stage.name} stage name already used", "Choose another."))
         self._announce(str(stage.base))
         state = self._begin(stage)
         work.console.image(state.image_id)
@@ -200,17 +199,17 @@ class _Build:
         try:
             perform(self._work, state, instruction)
         except Problem as problem:
-            raise failed(self._work.file, instruction, problem) from None
+            raise _failed(self._work.file, instruction, problem) from None
         except LaminaError as error:
-            raise placed(self._work.file, instruction, error) from error
+            raise _placed(self._work.file, instruction, error) from error
 
     def _begin(self, stage: Stage) -> StageState:
         try:
             base, platform, args = self._base(stage)
         except Problem as problem:
-            raise failed(self._work.file, stage.base, problem) from None
+            raise _failed(self._work.file, stage.base, problem) from None
         except LaminaError as error:
-            raise placed(self._work.file, stage.base, error) from error
+            raise _placed(self._work.file, stage.base, error) from error
         state = StageState.begin(stage.name, base, platform, args.stage())
         triggers = state.config.on_build
         if triggers:
@@ -246,7 +245,7 @@ class _Build:
         for trigger in triggers:
             instructions = parse_instructions([trigger])
             if len(instructions) != 1:
-                raise failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
+                raise _failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
             instruction = replace(instructions[0], origin=Origin(str(instructions[0]), stage.base.origin.lines))
             self._perform(state, instruction)
 
@@ -261,3 +260,31 @@ def not_followed(directive: Directive) -> str | None:
     if directive.name == "check" and check_options(directive.value).error:
         return f"line {directive.line}: # check=error=true is not supported yet, no rule is checked"
     return None
+
+
+def _facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
+    """Return where an instruction stands, for the facts of an error."""
+    lines = instruction.origin.lines
+    return {"line": lines.first, "last_line": lines.last, "excerpt": excerpt(file.text, lines) if lines.first else ""}
+
+
+def _failed(file: Dockerfile, instruction: Instruction, problem: Problem) -> InvalidInput:
+    """Return the error for a rule that an instruction broke, with its line."""
+    place = _facts(file, instruction)
+    return InvalidInput(problem.message, advice=_advice(problem.advice, place), **place)
+
+
+def _placed(file: Dockerfile, instruction: Instruction, error: LaminaError) -> LaminaError:
+    """Return the same error with the line of its instruction; kind, message and facts stay."""
+    place = {key: value for key, value in _facts(file, instruction).items() if key not in error.facts}
+    # Scripts read "The command … returned …" whole.
+    is_whole = "line" in error.facts or isinstance(error, CommandFailed)
+    advice = error.advice if is_whole else _advice(error.advice, place)
+    return type(error)(error.message, advice=advice, **error.facts, **place)
+
+
+def _advice(advice: str | None, place: dict[str, object]) -> str | None:
+    if not place.get("excerpt"):
+        return advice
+    lead = f"{advice} " if advice else ""
+    return f"{lead}Dockerfile line {place['line']}:\n{place['excerpt']}"

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from lamina.client.builds import Builds
     from lamina.client.containers import Containers
     from lamina.client.images import Images
-    from lamina.client.networks import Networks
     from lamina.client.registries import Registries
+    from lamina.client.resources import Networks, Volumes
     from lamina.client.system_documents import DiskUsage, Event, Info, Version
-    from lamina.client.volumes import Volumes
     from lamina.formats.matching import Filters
 
 
@@ -93,14 +92,14 @@ class Client:
     @cached_property
     def networks(self) -> Networks:
         """Return the verbs on networks."""
-        from lamina.client.networks import Networks
+        from lamina.client.resources import Networks
 
         return Networks(self.transport)
 
     @cached_property
     def volumes(self) -> Volumes:
         """Return the verbs on volumes."""
-        from lamina.client.volumes import Volumes
+        from lamina.client.resources import Volumes
 
         return Volumes(self.transport)
 

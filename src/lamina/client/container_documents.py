@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 class Mount(Document):
     """A volume or bind of a container."""
 
-    __slots__ = ()
     type = text("Type")
     name = text("Name")
     source = text("Source")
@@ -25,7 +24,6 @@ class Mount(Document):
 class ContainerNetwork(Document):
     """A container's place in a network."""
 
-    __slots__ = ()
     network_id = text("NetworkID")
     ip_address = text("IPAddress")
     gateway = text("Gateway")
@@ -38,7 +36,6 @@ class ContainerNetwork(Document):
 class ContainerState(Document):
     """How a container's process is, or how it ended."""
 
-    __slots__ = ()
     status = text("Status")
     running = truth("Running")
     pid = number("Pid")
@@ -51,7 +48,6 @@ class ContainerState(Document):
 
 
 class _Container(Document):
-    __slots__ = ()
     id = text("Id")
     labels = text_map("Labels")
     mounts = Field(lambda document: tuple(Mount(item) for item in document.get("Mounts") or ()))
@@ -68,7 +64,6 @@ class _Container(Document):
 class ContainerSummary(_Container):
     """A container from a list."""
 
-    __slots__ = ()
     name = Field(lambda document: str((document.get("Names") or [""])[0]).removeprefix("/"))
     image = text("Image")
     image_id = text("ImageID")
@@ -82,7 +77,6 @@ class ContainerSummary(_Container):
 class ContainerDetails(_Container):
     """A container from inspect."""
 
-    __slots__ = ()
     name = Field(lambda document: str(document["Name"]).removeprefix("/"))
     image = Field(lambda document: str(document["Config"]["Image"]))
     image_id = text("Image")

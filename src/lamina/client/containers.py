@@ -10,7 +10,6 @@ from lamina.api.stream import Stream, deframed
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.container_documents import ContainerDetails, ContainerSummary
 from lamina.client.documents import Created, Pruned
-from lamina.client.logs import log_records
 from lamina.client.process_documents import (
     Change,
     ContainerStats,
@@ -24,7 +23,7 @@ from lamina.client.transport import Transport, decode, encode_name
 from lamina.client.waiting import Waiting
 from lamina.client.wire import Reply
 from lamina.errors import NotModified
-from lamina.formats.frames import Piece
+from lamina.formats.frames import STDERR, STDOUT, Piece, whole_frames
 from lamina.formats.text import several_texts
 from lamina.types.composed_verbs import ComposedVerbs
 from lamina.types.run_results import LogRecord
@@ -128,7 +127,7 @@ class Containers(ComposedVerbs):
             "offset": offset or None,
         }
         query |= {"timestamps": True, "tail": "all" if tail is None else tail}
-        return log_records(self._log(reference, query, cancellation).chunks(), tty)
+        return _log_records(self._log(reference, query, cancellation).chunks(), tty)
 
     def log_pieces(
         self, reference: str, query: Mapping[str, object], *, cancellation: Cancellation = NEVER
@@ -279,3 +278,23 @@ def _path(reference: str) -> str:
 
 def _stat(reply: Reply) -> PathStat:
     return PathStat(decode(base64.b64decode(reply.headers.get("x-docker-container-path-stat", ""))))
+
+
+def _log_records(chunks: Iterable[bytes], tty: bool) -> Iterator[LogRecord]:
+    """Yield the records of a log that was asked for with timestamps.
+
+    Each frame is one record. With a terminal there are no frames, and each line is one.
+    """
+    for channel, record in _terminal_lines(chunks) if tty else whole_frames(chunks):
+        time, _, data = record.partition(b" ")
+        yield LogRecord("stderr" if channel == STDERR else "stdout", time.decode("ascii", "replace"), data)
+
+
+def _terminal_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield STDOUT, line + b"\n"
+    if rest:
+        yield STDOUT, rest

@@ -84,7 +84,6 @@ def text_map(key: str) -> Field[Mapping[str, str]]:
 class Network(Document):
     """A network."""
 
-    __slots__ = ()
     id = text("Id")
     name = text("Name")
     driver = text("Driver")
@@ -104,7 +103,6 @@ class Network(Document):
 class Volume(Document):
     """A volume."""
 
-    __slots__ = ()
     name = text("Name")
     driver = text("Driver")
     created = text("CreatedAt")
@@ -116,7 +114,6 @@ class Volume(Document):
 class Created(Document):
     """The answer to a create."""
 
-    __slots__ = ()
     id = Field(lambda document: str(document.get("Id") or document.get("ID")))
     warnings = texts("Warnings")
 
@@ -124,7 +121,6 @@ class Created(Document):
 class Pruned(Document):
     """What a prune removed."""
 
-    __slots__ = ()
     reclaimed = number("SpaceReclaimed")
 
     @property

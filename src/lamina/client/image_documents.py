@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 class Image(Document):
     """An image, from a list or from inspect; a list tells nothing of layers, author, comment and platform."""
 
-    __slots__ = ()
     id = text("Id")
     created = time("Created")
     size = number("Size")
@@ -47,7 +46,6 @@ class Image(Document):
 class HistoryStep(Document):
     """A step of an image."""
 
-    __slots__ = ()
     id = text("Id")
     created = time("Created")
     created_by = text("CreatedBy")
@@ -59,7 +57,6 @@ class HistoryStep(Document):
 class Removal(Document):
     """A name that was taken away, or an image or layer that was deleted; the other text is empty."""
 
-    __slots__ = ()
     untagged = text("Untagged")
     deleted = text("Deleted")
 
@@ -67,7 +64,6 @@ class Removal(Document):
 class SearchResult(Document):
     """A repository that a registry found."""
 
-    __slots__ = ()
     name = text("name")
     description = text("description")
     stars = number("star_count")
@@ -82,7 +78,6 @@ def _platform_name(platform: Mapping[str, Any]) -> str:
 class RemoteImage(Document):
     """An image in a registry."""
 
-    __slots__ = ()
     digest = Field(lambda document: str(document["Descriptor"]["digest"]))
     media_type = Field(lambda document: str(document["Descriptor"]["mediaType"]))
     size = Field(lambda document: int(document["Descriptor"]["size"]))
@@ -98,6 +93,5 @@ class BuildResult(NamedTuple):
 class PrunedImages(Document):
     """What a prune of images removed."""
 
-    __slots__ = ()
     removed = Field(lambda document: tuple(map(Removal, document.get("ImagesDeleted") or ())))
     reclaimed = number("SpaceReclaimed")

@@ -10,7 +10,6 @@ from lamina.client.documents import Document, Field, number, text, texts, truth
 class ContainerStats(Document):
     """What a container uses at one moment."""
 
-    __slots__ = ()
     id = text("id")
     name = Field(lambda document: str(document["name"]).removeprefix("/"))
     read = text("read")
@@ -34,7 +33,6 @@ class ContainerStats(Document):
 class Processes(Document):
     """A container's processes as ps(1) shows them."""
 
-    __slots__ = ()
     titles = texts("Titles")
     rows = Field[tuple[tuple[str, ...], ...]](lambda document: tuple(map(tuple, document["Processes"] or ())))
 
@@ -42,7 +40,6 @@ class Processes(Document):
 class Change(Document):
     """A file that a container changed in its image."""
 
-    __slots__ = ()
     path = text("Path")
     kind = Field(lambda document: "CAD"[document["Kind"]])
 
@@ -50,7 +47,6 @@ class Change(Document):
 class PathStat(Document):
     """A path in a container."""
 
-    __slots__ = ()
     name = text("name")
     size = number("size")
     mode = number("mode")
@@ -61,7 +57,6 @@ class PathStat(Document):
 class ExecDetails(Document):
     """A command beside a container's own."""
 
-    __slots__ = ()
     id = text("ID")
     container_id = text("ContainerID")
     running = truth("Running")

@@ -10,7 +10,6 @@ from lamina.client.documents import Document, Field, number, text, texts
 class Version(Document):
     """The versions of a daemon and of its parts."""
 
-    __slots__ = ()
     version = text("Version")
     kernel = text("KernelVersion")
     architecture = text("Arch")
@@ -19,7 +18,6 @@ class Version(Document):
 class Machine(Document):
     """The part of a daemon's info that is about its machine."""
 
-    __slots__ = ()
     name = text("Name")
     kernel = text("KernelVersion")
     system = text("OperatingSystem")
@@ -31,7 +29,6 @@ class Machine(Document):
 class Info(Document):
     """What a daemon and its machine are."""
 
-    __slots__ = ()
     id = text("ID")
     version = text("ServerVersion")
     machine = Field(Machine)
@@ -54,8 +51,6 @@ class Info(Document):
 class DiskUsage(Document):
     """What takes a daemon's disk."""
 
-    __slots__ = ()
-
     @property
     def layers_size(self) -> int:
         """Return the bytes of the files in all layers, each layer once."""
@@ -76,7 +71,6 @@ class DiskUsage(Document):
 class Event(Document):
     """One thing that happened."""
 
-    __slots__ = ()
     type = text("Type")
     action = text("Action")
     actor_id = Field(lambda document: str(document["Actor"]["ID"]))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from lamina.formats.digest import Digest
+from lamina.layers.tar.source import PieceReader
 from lamina.progress import ignore
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    pass
 
 
 class Ingest(Protocol):
@@ -104,7 +104,7 @@ class Tail:
         return TailReader(self, self._restarts, passed)
 
 
-class TailReader(io.RawIOBase):
+class TailReader(PieceReader):
     """Reads a Tail from its beginning to its end."""
 
     def __init__(self, tail: Tail, restarts: int, passed: Callable[[int], None]) -> None:
@@ -112,9 +112,6 @@ class TailReader(io.RawIOBase):
         self._restarts = restarts
         self._position = 0
         self._passed = passed
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         if size < 0:
@@ -124,9 +121,3 @@ class TailReader(io.RawIOBase):
         self._position += len(piece)
         self._passed(self._position)
         return piece
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        piece = self.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)

@@ -44,10 +44,6 @@ class Dockerfile:
                 return index
         return int(target) if target.isdecimal() and int(target) < len(self.stages) else None
 
-    def error(self, problem: Problem, instruction: Instruction) -> InvalidInput:
-        """Return the error that shows the instruction of a problem in expansion or building."""
-        return located(problem, self.text, instruction.origin.lines)
-
 
 def parse(text: str) -> Dockerfile:
     """Parse a Dockerfile. Raise InvalidInput that names the line, shows it and says the likely fix."""

@@ -7,7 +7,6 @@ and xz (several streams). Nothing here believes a file name or media type.
 from __future__ import annotations
 
 import bz2
-import io
 import lzma
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Protocol, cast
@@ -18,10 +17,10 @@ from isal import igzip_lib
 from lamina.errors import InvalidInput, TooLarge
 from lamina.layers.compression import Compression, detect
 from lamina.layers.limits import Limits
-from lamina.layers.tar.source import Prefixed, Readable
+from lamina.layers.tar.source import PieceReader, Prefixed, Readable
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    pass
 
 _INPUT = 256 * 1024
 _OUTPUT = 1 << 20
@@ -49,7 +48,7 @@ def decompressed(stream: Readable, limit: int | None = None) -> Decompressed:
     return Decompressed(_PIECES[kind](Prefixed(head, stream)), kind, bound)
 
 
-class Decompressed(io.RawIOBase):
+class Decompressed(PieceReader):
     """A stream of plain bytes; `kind` tells how its source was compressed."""
 
     def __init__(self, next_piece: Callable[[int], bytes], kind: Compression, limit: int) -> None:
@@ -57,9 +56,6 @@ class Decompressed(io.RawIOBase):
         self._next_piece = next_piece
         self._left = limit
         self._limit = limit
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         if size < 0:
@@ -75,12 +71,6 @@ class Decompressed(io.RawIOBase):
 
     def readall(self) -> bytes:
         return b"".join(iter(lambda: self.read(_OUTPUT), b""))
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        piece = self.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
 
 
 class _Decoder(Protocol):

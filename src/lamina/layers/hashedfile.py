@@ -6,7 +6,6 @@ import os
 import queue
 import threading
 from pathlib import Path
-from types import TracebackType
 
 from lamina.formats.digest import Digest, new_hasher
 from lamina.layers.tar.source import CHUNK
@@ -89,9 +88,7 @@ class HashedFile:
     def __enter__(self) -> HashedFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *unused: object) -> None:
         self._join()
         if self._file >= 0:
             os.close(self._file)

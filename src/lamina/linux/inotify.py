@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
-from types import TracebackType
 
 from lamina.linux.syscalls import Path, libc
 
@@ -51,7 +50,5 @@ class Watch:
     def __enter__(self) -> Watch:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *unused: object) -> None:
         self.close()

@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 from lamina.linux.syscalls import Path, libc, syscall
 
@@ -108,16 +107,6 @@ def mount_setattr(
     how = _MountAttr(attributes, clear, propagation, userns)
     size = ctypes.sizeof(how)
     syscall(_MOUNT_SETATTR, dirfd, os.fsencode(path), flags, ctypes.byref(how), size, filename=path)
-
-
-@cache
-def has_mount_setattr() -> bool:
-    """Return whether the kernel has mount_setattr(2): Linux 5.12."""
-    try:
-        syscall(_MOUNT_SETATTR, -1, b"", 0, None, 0)
-    except OSError as error:
-        return error.errno != errno.ENOSYS
-    return True
 
 
 def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], target: Path, attributes: int = 0) -> None:

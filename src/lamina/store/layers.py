@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from lamina.cancellation import NEVER, Cancellation
@@ -125,9 +124,7 @@ class LayerIngest:
     def __enter__(self) -> LayerIngest:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *unused: object) -> None:
         self.tar.unlink(missing_ok=True)
         self.index.unlink(missing_ok=True)
 

@@ -27,9 +27,17 @@ from lamina.linux.writing import write_all
 _CHUNK = 1 << 20
 
 
-def _nameless_file(folder: Path) -> int:
-    """Open a new file in `folder` that has no name, so that it is gone when it is closed, also by a crash."""
-    return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+class _SpoolTree:
+    """A tree whose bytes are in a file without a name, which is gone when it is closed, also by a crash."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Drop the spooled bytes. May be called twice."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class _Spool:
@@ -45,7 +53,7 @@ class _Spool:
         return piece
 
 
-class ArchiveTree:
+class ArchiveTree(_SpoolTree):
     """The files of a plain tar. `sums` has the Docker sum of each regular file by path. Close it after use."""
 
     def __init__(
@@ -61,7 +69,7 @@ class ArchiveTree:
         self._links = False
         self._numbers = itertools.count(1)
         self.sums: dict[str, str] = {}
-        self._fd = _nameless_file(folder)
+        super().__init__(folder)
         try:
             spool = _Spool(stream, self._fd)
             for member in read_tar(spool, limits):
@@ -177,18 +185,12 @@ class ArchiveTree:
     def read(self, node: Node) -> Content:
         return _SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
 
-    def close(self) -> None:
-        """Drop the spooled bytes. May be called twice."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
 
-
-class DownloadTree:
+class DownloadTree(_SpoolTree):
     """One file that is written here and then read. Close it after use."""
 
     def __init__(self, folder: Path) -> None:
-        self._fd = _nameless_file(folder)
+        super().__init__(folder)
         self._node: Node | None = None
         self._size = 0
 
@@ -212,12 +214,6 @@ class DownloadTree:
 
     def read(self, node: Node) -> Content:
         return _SpooledContent(self._fd, 0, node.entry.size)
-
-    def close(self) -> None:
-        """Drop the bytes. May be called twice."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
 
 
 class _SpooledContent:

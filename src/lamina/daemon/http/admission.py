@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from enum import Enum, auto
-from types import TracebackType
 
 from lamina.errors import Unavailable
 
@@ -86,9 +85,7 @@ class Slot:
     def __enter__(self) -> Slot:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *unused: object) -> None:
         self.release()
 
 

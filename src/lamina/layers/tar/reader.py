@@ -12,7 +12,6 @@ archive/tar, with which other engines read layers, so that all agree on what a l
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,10 @@ from lamina.layers.entry import Entry, EntryType, clean_path
 from lamina.layers.limits import Limits
 from lamina.layers.tar import pax, sparse
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, Header, parse_header
-from lamina.layers.tar.source import Readable, Source
+from lamina.layers.tar.source import PieceReader, Readable, Source
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    pass
 
 _TYPES = {
     b"0": EntryType.REGULAR,
@@ -65,7 +64,7 @@ class Member:
         return MemberData(self._source, self.end, self.entry.path)
 
 
-class MemberData(io.RawIOBase):
+class MemberData(PieceReader):
     """The stored bytes of one member as a file object; at its end after the next member has been asked for.
 
     Reading raises InvalidInput when the archive ends before the member does.
@@ -75,9 +74,6 @@ class MemberData(io.RawIOBase):
         self._source = source
         self._end = end
         self._path = path
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         left = max(self._end - self._source.offset, 0)
@@ -91,12 +87,6 @@ class MemberData(io.RawIOBase):
 
     def readall(self) -> bytes:
         return self.read()
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        piece = self.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
 
 
 def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import io
+from typing import TYPE_CHECKING, Protocol
 
 from lamina.errors import InvalidInput, TooLarge
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CHUNK = 1 << 20
 
@@ -13,6 +17,19 @@ class Readable(Protocol):
     """What an archive is read from: `read(n)` returns 1 to n bytes, or none at the end."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+class PieceReader(io.RawIOBase):
+    """A file object whose class says how `read` gets the next piece."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        piece = self.read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
 
 
 class Prefixed:

@@ -1,4 +1,4 @@
-"""Volumes of a daemon: the `/volumes` part of the Engine API."""
+"""Networks and volumes of a daemon: the `/networks` and `/volumes` parts of the Engine API."""
 
 from __future__ import annotations
 
@@ -6,12 +6,39 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lamina.cancellation import NEVER, Cancellation
-from lamina.client.documents import Pruned, Volume
+from lamina.client.documents import Created, Network, Pruned, Volume
 from lamina.client.transport import Transport, encode_name
 from lamina.types import resources
 
 if TYPE_CHECKING:
+    from lamina.api.networks import NetworkOptions
     from lamina.formats.matching import Filters
+
+
+class Networks(resources.Networks):
+    """The verbs of `lamina.types.Networks` on a daemon's networks."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, options: NetworkOptions | None = None) -> Network:
+        from lamina.api.networks import NetworkOptions, encode
+
+        body = encode(name, options or NetworkOptions())
+        return self.get(Created(self._transport.json("POST", "/networks/create", json_body=body)).id)
+
+    def get(self, reference: str) -> Network:
+        return Network(self._transport.json("GET", f"/networks/{encode_name(reference)}"))
+
+    def list(self, filters: Filters | None = None) -> list[Network]:
+        return [Network(item) for item in self._transport.json("GET", "/networks", {"filters": filters or None})]
+
+    def remove(self, reference: str) -> None:
+        self._transport.json("DELETE", f"/networks/{encode_name(reference)}")
+
+    def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
+        query = {"filters": filters or None}
+        return Pruned(self._transport.json("POST", "/networks/prune", query, cancellation=cancellation))
 
 
 class Volumes(resources.Volumes):
