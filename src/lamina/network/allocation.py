@@ -46,7 +46,7 @@ class Allocation:
         return any(overlap(subnet, routed) for subnet in own for routed in self._routed(network))
 
     def _completed(self, subnet: Subnet, version: int, network: Network, taken: Sequence[IPNetwork]) -> Subnet:
-        gateway = network.gateway_mode(version) != "isolated"
+        gateway = network.driver == "bridge" and network.gateway_mode(version) != "isolated"
         if subnet.subnet and not parse_subnet(subnet.subnet).network_address.is_unspecified:
             return complete(subnet, taken, gateway=gateway)
         prefix = parse_subnet(subnet.subnet).prefixlen if subnet.subnet else 0

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from lamina.errors import Conflict, LaminaError
-from lamina.network.bridges import Bridges
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.claims import Claims
 from lamina.network.container_links import change_routes, set_up
+from lamina.network.driver import Driver
 from lamina.network.endpoints import Endpoints
 from lamina.network.firewall import Firewall
 from lamina.network.links import Links
@@ -35,13 +35,13 @@ class Attachments:
         self,
         exec_root: Path,
         catalog: NetworkCatalog,
-        bridges: Bridges,
+        drivers: Mapping[str, Driver],
         links: Links,
         firewall: Firewall,
         settings: NetworkSettings,
     ) -> None:
         self._catalog = catalog
-        self._bridges = bridges
+        self._drivers = drivers
         self._links = links
         self._firewall = firewall
         self._namespaces = Namespaces(exec_root / "netns")
@@ -147,19 +147,11 @@ class Attachments:
 
     def _plug(self, network: Network, endpoint: Endpoint) -> None:
         namespace = self.sandbox(endpoint.sandbox_id)
-        isolated = not network.flag("com.docker.network.bridge.enable_icc", True)
-        self._links.add_veth(
-            endpoint.host_interface,
-            network.bridge,
-            namespace,
-            endpoint.interface,
-            endpoint.mac,
-            self._bridges.mtu_of(network),
-            isolated,
-        )
+        self._drivers[network.driver].attach(network, endpoint, namespace)
         addresses = [address for version in (4, 6) if (address := endpoint.address(version))]
         link_local = [f"{ip}/{64 if ':' in ip else 32}" for ip in endpoint.link_local_ips]
-        set_up(namespace, endpoint.interface, [*addresses, *link_local], endpoint.sysctls)
+        trust = network.driver != "bridge"  # a network of the world outside has routers of its own
+        set_up(namespace, endpoint.interface, [*addresses, *link_local], endpoint.sysctls, trust_routers=trust)
 
     def _lead_out(self, sandbox_id: str, *, without: Endpoint) -> None:
         """Let a sandbox's default routes and published ports follow its way out.
@@ -204,6 +196,8 @@ class Attachments:
 
     def _abandon(self, endpoint: Endpoint) -> None:
         """Leave for good: the slow part, deleting the interface, happens later; the address stays taken until then."""
+        if not endpoint.host_interface:
+            self._detach(endpoint)  # while its namespace still has a name
         nobodys = msgspec.structs.replace(endpoint, sandbox_id="", ports=())
         self._endpoints.put(nobodys)  # first: a crash must not leave two endpoints with one port
         self._firewall.unpublish(endpoint.ports)
@@ -215,5 +209,11 @@ class Attachments:
         current = self._endpoints.get(endpoint.id) or endpoint
         self._firewall.unpublish(current.ports)
         self._ports.release(current.ports)
-        self._links.remove(current.host_interface)
+        self._detach(current)
         self._endpoints.delete(current)
+
+    def _detach(self, endpoint: Endpoint) -> None:
+        """Remove the endpoint's interface. That of a sandbox which has ended went with its namespace, or is a veth."""
+        driver = self._catalog.get(endpoint.network_id).driver
+        if endpoint.sandbox_id or endpoint.host_interface:
+            self._drivers[driver].detach(endpoint, self._namespaces.path(endpoint.sandbox_id))

@@ -12,13 +12,13 @@ from lamina.network.driver_options import BRIDGE, MTU
 from lamina.network.firewall import Firewall
 from lamina.network.forwarding import allow_forwarding
 from lamina.network.links import Links
-from lamina.network.model import Network
+from lamina.network.model import Endpoint, Network
 
 _NOTE = "bridge-"
 
 
 class Bridges:
-    """Make and remove bridges. Thread-safe."""
+    """The driver of bridge networks: a bridge for each, and a pair of veth interfaces for each container."""
 
     def __init__(self, links: Links, firewall: Firewall) -> None:
         self._links = links
@@ -26,7 +26,7 @@ class Bridges:
         self.mtu = links.default_mtu()
 
     def make(self, network: Network) -> None:
-        """Make the rules of `network`, and then its bridge; what is there already stays."""
+        """Make the rules, and then the bridge that they isolate."""
         self._firewall.add_network(network)
         try:
             self._make_interface(network)
@@ -55,9 +55,17 @@ class Bridges:
         return int(network.options.get(MTU) or 0) or self.mtu
 
     def remove(self, network: Network) -> None:
-        """Remove the bridge, and then its rules; parts that are gone already are ignored."""
-        self._links.remove(network.bridge)
+        if not network.borrowed:
+            self._links.remove(network.bridge)
         self._firewall.remove_network(network)
+
+    def attach(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
+        isolated = not network.flag(f"{BRIDGE}enable_icc", True)
+        names = (endpoint.host_interface, network.bridge, namespace, endpoint.interface)
+        self._links.add_veth(*names, endpoint.mac, self.mtu_of(network), isolated)
+
+    def detach(self, endpoint: Endpoint, namespace: Path) -> None:
+        self._links.remove(endpoint.host_interface)
 
 
 class Unsettled:
@@ -70,7 +78,10 @@ class Unsettled:
 
     @contextmanager
     def noted(self, bridge: str) -> Iterator[None]:
-        """Note for the time of the block that `bridge` may be there or not."""
+        """Note for the time of the block that `bridge` may be there or not. "" stands for none."""
+        if not bridge:
+            yield
+            return
         note = self._directory / f"{_NOTE}{quote(bridge, safe='')}"
         note.touch(mode=0o400)
         try:

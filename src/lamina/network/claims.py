@@ -15,6 +15,7 @@ from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.endpoints import Endpoints
 from lamina.network.model import Endpoint, EndpointOptions, Network
+from lamina.network.vlans import routed_on_link
 
 _FIELDS = {
     4: ("ip", "prefix", "gateway", "requested_ip"),
@@ -57,6 +58,8 @@ class Claims:
             joined = self._endpoints.of_sandbox(sandbox_id)
             if any(endpoint.network_id == network.id for endpoint in joined):
                 raise Forbidden(f"endpoint with name {sandbox_id[:12]} already exists in network {network.name}")
+            if request.mac and network.driver == "ipvlan":
+                raise InvalidInput("ipvlan interfaces do not support custom mac address assignment")
             identity = secrets.token_hex(32)
             endpoint = Endpoint(
                 id=identity,
@@ -64,7 +67,8 @@ class Claims:
                 network_id=network.id,
                 network=network.name,
                 interface=_interface(joined, request.interface, network),
-                host_interface=f"veth{identity[:7]}",
+                host_interface=f"veth{identity[:7]}" if network.driver == "bridge" else "",
+                on_link=routed_on_link(network),
                 link_local_ips=request.link_local_ips,
                 aliases=request.aliases,
                 names=request.names,
@@ -74,7 +78,7 @@ class Claims:
                 sysctls=request.sysctls,
                 **self._addresses(network, request),
             )
-            mac = request.mac or mac_of(endpoint.ip or endpoint.ipv6)
+            mac = "" if network.driver == "ipvlan" else request.mac or mac_of(endpoint.ip or endpoint.ipv6)
             endpoint = msgspec.structs.replace(endpoint, mac=mac)
             self._endpoints.put(endpoint)
         return endpoint
@@ -93,7 +97,7 @@ class Claims:
             address = choose_address(subnet, used, last, asked)
             if not asked:
                 self._last[network.id, version] = address
-            gateway = "" if network.internal else subnet.gateway
+            gateway = "" if network.internal or routed_on_link(network) else subnet.gateway
             values = (address, parse_subnet(subnet.subnet).prefixlen, gateway, asked)
             chosen |= dict(zip(_FIELDS[version], values, strict=True))
         return chosen

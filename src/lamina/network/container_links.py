@@ -22,15 +22,23 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 Routes = Mapping[int, tuple[str, str]]  # default routes by IP version: gateway ("" for the link itself), interface
 
 
-def set_up(namespace: Path, interface: str, addresses: Sequence[str], sysctls: Sequence[str] = ()) -> None:
+def set_up(
+    namespace: Path,
+    interface: str,
+    addresses: Sequence[str],
+    sysctls: Sequence[str] = (),
+    *,
+    trust_routers: bool = False,
+) -> None:
     """Give the interface its addresses (CIDR form), and set it up.
 
-    `sysctls` are `net.ipv4.conf.IFNAME.name=value`; IFNAME stands for the interface. Raise InvalidInput where the
-    kernel does not take one, Internal with its reason for anything else.
+    Without `trust_routers` router advertisements are ignored: a neighbour could send them. `sysctls` are
+    `net.ipv4.conf.IFNAME.name=value`; IFNAME stands for the interface. Raise InvalidInput where the kernel does not
+    take one, Internal with its reason for anything else.
     """
     with _route_in(namespace, f"setting up {interface}") as route:
         index = socket.if_nametoindex(interface)
-        _prepare_ipv6(interface, any(":" in address for address in addresses))
+        _prepare_ipv6(interface, any(":" in address for address in addresses), trust_routers)
         for address in addresses:
             add_address(route, index, address)
         for sysctl in sysctls:
@@ -45,6 +53,13 @@ def _write(sysctl: str, interface: str) -> None:
         Path("/proc/sys", *parts).write_text(value)
     except OSError as error:
         raise InvalidInput(f"failed to set sysctl {sysctl}: {error.strerror}", sysctl=sysctl) from error
+
+
+def remove_link(namespace: Path, interface: str) -> None:
+    """Delete an interface of the container; one that is gone, or whose namespace is, is ignored."""
+    with suppress(FileNotFoundError), _route_in(namespace, f"removing {interface}") as route:
+        for index in route.link_lookup(ifname=interface):
+            route.link("del", index=index)
 
 
 def change_routes(namespace: Path, before: Routes, after: Routes) -> None:
@@ -77,12 +92,10 @@ def _default(family: int, gateway: str, interface: str) -> dict[str, Any]:
     return {"dst": "default", "family": family, "oif": socket.if_nametoindex(interface), **via}
 
 
-def _prepare_ipv6(interface: str, has_ipv6: bool) -> None:
-    """Switch IPv6 on where the interface has such an address, and off elsewhere, as dockerd does for each interface.
-
-    Router advertisements are ignored: a neighbour could send them.
-    """
-    for setting, value in (("accept_ra", "0"), ("disable_ipv6", "0" if has_ipv6 else "1")):
+def _prepare_ipv6(interface: str, has_ipv6: bool, trust_routers: bool) -> None:
+    """Switch IPv6 on where the interface has such an address, and off elsewhere, as dockerd does for each interface."""
+    settings = {} if trust_routers else {"accept_ra": "0"}
+    for setting, value in (settings | {"disable_ipv6": "0" if has_ipv6 else "1"}).items():
         with suppress(FileNotFoundError):  # a kernel without IPv6
             Path(f"/proc/sys/net/ipv6/conf/{interface}/{setting}").write_text(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from lamina.errors import Internal
+from lamina.errors import Internal, Unsupported
 from lamina.network.addresses import IPNetwork
 
 T = TypeVar("T")
@@ -107,6 +108,55 @@ class Links:
             self._do(f"making {name}", make)
         finally:
             os.close(descriptor)
+
+    def add_child(
+        self, kind: str, parent: str, name: str, namespace: Path | None = None, **attributes: str | int
+    ) -> None:
+        """Make an interface of a `kind` that uses `parent`: in `namespace`, or here, and then up.
+
+        Raise Unsupported where the kernel does not know the kind, Internal where the parent is gone.
+        """
+        index = self.index(parent)
+        if index is None:
+            raise Internal(f"the parent interface {parent} is gone")
+        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC) if namespace else -1
+        place = {"net_ns_fd": descriptor} if namespace else {}
+
+        def make(route: Any) -> None:
+            route.link("add", ifname=name, kind=kind, link=index, **place, **attributes)
+            if not namespace:
+                route.link("set", index=socket.if_nametoindex(name), state="up")
+
+        try:
+            self._add(kind, f"making {name} on {parent}", make)
+        finally:
+            if namespace:
+                os.close(descriptor)
+
+    def add_lone(self, name: str) -> None:
+        """Make an interface that leads nowhere, and set it up. Raise Unsupported where the kernel has none."""
+
+        def make(kind: str) -> Callable[[Any], None]:
+            def add(route: Any) -> None:
+                route.link("add", ifname=name, kind=kind)
+                distrust(name)
+                route.link("set", index=socket.if_nametoindex(name), state="up")
+
+            return add
+
+        try:
+            self._add("dummy", f"making {name}", make("dummy"))
+        except Unsupported:
+            self._add("bridge", f"making {name}", make("bridge"))  # without ports it leads nowhere either
+
+    def _add(self, kind: str, doing: str, work: Callable[[Any], None]) -> None:
+        try:
+            self._do(doing, work)
+        except Internal as error:
+            if error.facts.get("errno") != errno.EOPNOTSUPP:
+                raise
+            advice = f"Load the kernel's module {kind}, or use a kernel that has it"
+            raise Unsupported(f"{doing}: this kernel has no interfaces of the kind {kind}", advice=advice) from error
 
     def remove(self, name: str) -> None:
         """Delete an interface (a veth with its peer); a missing one is fine. Take the kernel about 15 ms."""

@@ -15,7 +15,11 @@ FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
-    """A network as it is kept. `driver` is `bridge`, `host` or `null`; `bridge` the kernel's name of the interface."""
+    """A network as it is kept.
+
+    `driver` is bridge, macvlan, ipvlan, host or null; `bridge` the interface of the host that is made for it, "" for
+    none. A `borrowed` interface was there before the network, and outlives it.
+    """
 
     id: str
     name: str
@@ -29,6 +33,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     options: dict[str, str] = {}
     bridge: str = ""
+    borrowed: bool = False
 
     @property
     def predefined(self) -> bool:

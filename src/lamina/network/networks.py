@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 from lamina.api.networks import NetworkOptions
 from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation
-from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
+from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound, Unsupported
 from lamina.events import EventBus
 from lamina.formats.matching import Filters
 from lamina.network.allocation import Allocation, choosing
@@ -19,6 +20,7 @@ from lamina.network.attachments import Attachments
 from lamina.network.bridges import Bridges, Unsettled
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.default_bridge import add_host_and_none, agree, bridge_name, check_removable, default_network
+from lamina.network.driver import Driver
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links
 from lamina.network.model import DEFAULT, PREDEFINED, Endpoint, EndpointOptions, Network
@@ -29,8 +31,11 @@ from lamina.network.new_network import new_network, with_defaults
 from lamina.network.selection import list_filter, prune_filter
 from lamina.network.settings import NetworkSettings
 from lamina.network.subnets import whole_pools
+from lamina.network.vlans import Vlans
 from lamina.store.store import Store
 from lamina.types import resources
+
+_LOG = logging.getLogger("lamina.network")
 
 
 class Networks(resources.Networks):
@@ -61,21 +66,24 @@ class Networks(resources.Networks):
         self._links = Links()
         self._firewall = Firewall(open_nft(), f"lamina-{self._bridge}")
         self._bridges = Bridges(self._links, self._firewall)
+        vlans = Vlans(self._links)
+        self._drivers: dict[str, Driver] = {"bridge": self._bridges, "macvlan": vlans, "ipvlan": vlans}
         self._allocation = Allocation(self._links, whole_pools(settings.pools, settings.identity or str(exec_root)))
         self._unsettled = Unsettled(exec_root / "bridges")
-        self._attachments = Attachments(exec_root, self._catalog, self._bridges, self._links, self._firewall, settings)
+        self._attachments = Attachments(exec_root, self._catalog, self._drivers, self._links, self._firewall, settings)
         self._names = Names(exec_root / "names", self._places, self._attachments.sandbox)
         self._closed = False
 
     def _start(self) -> None:
         add_host_and_none(self._catalog)
         self._attachments.forget_lost()
-        self._firewall.replace(self._bridge_networks(), self._attachments.endpoints())
+        self._firewall.replace(
+            [network for network in self._made_networks() if network.driver == "bridge"], self._attachments.endpoints()
+        )
         self._start_default()
         self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
-        for network in self._bridge_networks():
-            self._bridges.make(network)
-            self._attachments.restore(network)
+        for network in self._made_networks():
+            self._restore(network)
         self._names.restore(self._attachments.sandboxes())
 
     def _start_default(self) -> None:
@@ -95,11 +103,20 @@ class Networks(resources.Networks):
     def _made(self, network: Network) -> Network:
         """Return the network with its addresses, and with all that it is on the host."""
         chosen = self._allocation.choose(network, self._catalog.list())
-        self._bridges.make(chosen)
+        self._drivers[chosen.driver].make(chosen)
         return chosen
 
-    def _bridge_networks(self) -> list[Network]:
-        return [network for network in self._catalog.list() if network.driver == "bridge"]
+    def _restore(self, network: Network) -> None:
+        """Make what is missing of a network on the host. The engine starts all the same where a parent is gone."""
+        try:
+            self._drivers[network.driver].make(network)
+        except (InvalidInput, Unsupported) as error:
+            _LOG.warning("network %s cannot be used: %s", network.name, error)
+        self._attachments.restore(network)
+
+    def _made_networks(self) -> list[Network]:
+        """Return the networks that are more than a name: all but host and none."""
+        return [network for network in self._catalog.list() if network.driver in self._drivers]
 
     # networks
 
@@ -109,13 +126,14 @@ class Networks(resources.Networks):
         network = new_network(name, with_defaults(options or NetworkOptions(), self._settings.default_options))
         if self._catalog.find(name) is not None:
             raise Conflict(f"network with name {name} already exists")
-        present = self._links.index(network.bridge) is not None  # somebody's own: it stays whatever happens
-        with nullcontext() if present else self._unsettled.noted(network.bridge), choosing():
+        if self._links.index(network.bridge) is not None:
+            network = msgspec.structs.replace(network, borrowed=True)
+        with nullcontext() if network.borrowed else self._unsettled.noted(network.bridge), choosing():
             chosen = self._made(network)
             try:
                 self._catalog.put(chosen)
             except BaseException:
-                self._bridges.remove(chosen)
+                self._drivers[chosen.driver].remove(chosen)
                 raise
         self._tell("create", chosen)
         return chosen
@@ -131,10 +149,10 @@ class Networks(resources.Networks):
         network = self._catalog.get(reference)
         check_removable(network)
         self._attachments.settle()
-        with self._unsettled.noted(network.bridge):
+        with nullcontext() if network.borrowed else self._unsettled.noted(network.bridge):
             with self._attachments.unused(network):
                 self._catalog.delete(network)
-            self._bridges.remove(network)
+            self._drivers[network.driver].remove(network)
         self._tell("destroy", network)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
@@ -170,7 +188,7 @@ class Networks(resources.Networks):
         or a network joined already, InvalidInput for a bad address, NotFound for the network.
         """
         target = self._catalog.get(network)
-        if target.driver != "bridge":
+        if target.driver not in self._drivers:
             return Endpoint(id="", sandbox_id=sandbox_id, network_id=target.id, network=target.name)
         request = options or EndpointOptions()
         if len(request.names) + len(request.links) > MOST_NAMES:
@@ -221,8 +239,8 @@ class Networks(resources.Networks):
         self._closed = True
         self._attachments.settle()
         if not self._attachments.endpoints():
-            for network in self._bridge_networks():
-                self._bridges.remove(network)
+            for network in self._made_networks():
+                self._drivers[network.driver].remove(network)
             self._firewall.remove()
         self._release()
 

@@ -13,9 +13,11 @@ from lamina.formats.times import now
 from lamina.network.driver_options import BRIDGE, check_bridge_options
 from lamina.network.model import FALSE, PREDEFINED, TRUE, Network
 from lamina.network.subnets import check_subnets
+from lamina.network.vlans import PARENT, check_options, owned_interface
 
 LONGEST_NAME = 128  # characters; dockerd takes any name that is not blank
-_DRIVERS = ("bridge", "host", "null")
+_DRIVERS = ("bridge", "host", "ipvlan", "macvlan", "null")
+_VLANS = ("ipvlan", "macvlan")
 _ENABLE = "com.docker.network.enable_ipv"
 
 
@@ -53,21 +55,31 @@ def new_network(name: str, options: NetworkOptions) -> Network:
     options = with_defaults(options, {})
     _check(name, options)
     identity = secrets.token_hex(32)
-    interface = options.options.get(f"{BRIDGE}name") or f"br-{identity[:12]}"
     return Network(
         id=identity,
         name=name,
         driver=options.driver,
         created=now(),
-        internal=options.internal,
+        internal=options.internal or _leads_nowhere(options),
         attachable=options.attachable,
         enable_ipv4=bool(options.enable_ipv4),
         enable_ipv6=bool(options.enable_ipv6),
         ipam=options.ipam,
         labels=options.labels,
         options=options.options,
-        bridge=interface if options.driver == "bridge" else "",
+        bridge=_interface(options, identity),
     )
+
+
+def _interface(options: NetworkOptions, identity: str) -> str:
+    """Return the interface of the host that is made for the network, "" for none."""
+    if options.driver in _VLANS:
+        return owned_interface(options.driver, options.options, identity)
+    return (options.options.get(f"{BRIDGE}name") or f"br-{identity[:12]}") if options.driver == "bridge" else ""
+
+
+def _leads_nowhere(options: NetworkOptions) -> bool:
+    return options.driver in _VLANS and not options.options.get(PARENT)
 
 
 def _check(name: str, options: NetworkOptions) -> None:
@@ -79,8 +91,10 @@ def _check(name: str, options: NetworkOptions) -> None:
         raise Forbidden(f'only one instance of "{options.driver}" network is allowed')
     if options.ipam.driver not in ("", "default"):
         raise NotFound(f'IPAM plugin "{options.ipam.driver}" not found')
+    if not (options.enable_ipv4 or options.enable_ipv6):
+        raise InvalidInput("IPv4 or IPv6 must be enabled")
     if options.driver == "bridge":
-        if not (options.enable_ipv4 or options.enable_ipv6):
-            raise InvalidInput("IPv4 or IPv6 must be enabled")
         check_bridge_options(options.options, internal=options.internal, ipv6=bool(options.enable_ipv6))
+    if options.driver in _VLANS:
+        check_options(options.driver, options.options)
     check_subnets(options.ipam.subnets, ipv6=bool(options.enable_ipv6))

@@ -110,7 +110,7 @@ def _storage(info: Info) -> dict[str, Any]:
         "LoggingDriver": info.log_driver,
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": ["bridge", "host", "ipvlan", "macvlan", "null"],
             "Authorization": None,
             "Log": list(DRIVERS),
         },
