@@ -16,7 +16,7 @@ from lamina.client.sending import TAR
 from lamina.client.transport import Transport
 from lamina.errors import CommandFailed, InvalidInput
 from lamina.progress import Aux, Output, Report, ignore
-from lamina.types import images
+from lamina.types import builds
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lamina.formats.matching import Filters
 
 
-class Builds(images.Builds):
+class Builds(builds.Builds):
     """Builds by a daemon. `reads_in_place` tells whether it reads a directory by itself.
 
     lamina's does, over a unix socket.

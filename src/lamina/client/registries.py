@@ -12,14 +12,14 @@ from lamina.client.messages import auth_header, auth_of, messages
 from lamina.client.references import image_path, split_name
 from lamina.client.transport import Transport, encode_name
 from lamina.progress import Report, ignore
-from lamina.types import images
+from lamina.types import registries
 
 if TYPE_CHECKING:
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
 
 
-class Registries(images.Registries):
+class Registries(registries.Registries):
     """The verbs of `lamina.types.Registries` for a daemon's images."""
 
     def __init__(self, transport: Transport, images: Images) -> None:

@@ -30,10 +30,10 @@ from lamina.layers.tar.source import Readable
 from lamina.linux.files import private_directory
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
-from lamina.types import images
+from lamina.types import builds
 
 
-class Builds(images.Builds):
+class Builds(builds.Builds):
     """The builds of one engine. Thread-safe. A build without RUN opens no room that needs privileges.
 
     RUN steps get the `defaults` of containers. `temporary` holds what a build needs for a while, `mounts` the

@@ -27,10 +27,10 @@ from lamina.images.image import Image, check_platform
 from lamina.images.images import Images
 from lamina.progress import Report, Status, ignore
 from lamina.store.store import Store
-from lamina.types import images
+from lamina.types import registries
 
 
-class Registries(images.Registries):
+class Registries(registries.Registries):
     """Registries as the engine uses them. Thread-safe; each verb has a client of its own, with its credentials."""
 
     def __init__(self, store: Store, images: Images, settings: Settings) -> None:

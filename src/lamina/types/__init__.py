@@ -65,24 +65,24 @@ if TYPE_CHECKING:
     from lamina.progress import Report as Report
     from lamina.progress import Status as Status
     from lamina.progress import ignore as ignore
+    from lamina.types.builds import BuildResult as BuildResult
+    from lamina.types.builds import Builds as Builds
     from lamina.types.containers import Containers as Containers
-    from lamina.types.images import BuildResult as BuildResult
-    from lamina.types.images import Builds as Builds
     from lamina.types.images import HistoryStep as HistoryStep
     from lamina.types.images import Image as Image
     from lamina.types.images import Images as Images
     from lamina.types.images import ImageSummary as ImageSummary
     from lamina.types.images import PrunedImages as PrunedImages
-    from lamina.types.images import Registries as Registries
-    from lamina.types.images import RemoteImage as RemoteImage
     from lamina.types.images import Removal as Removal
-    from lamina.types.images import SearchResult as SearchResult
     from lamina.types.library import DiskUsage as DiskUsage
     from lamina.types.library import Event as Event
     from lamina.types.library import Info as Info
     from lamina.types.library import Library as Library
     from lamina.types.library import Machine as Machine
     from lamina.types.library import Version as Version
+    from lamina.types.registries import Registries as Registries
+    from lamina.types.registries import RemoteImage as RemoteImage
+    from lamina.types.registries import SearchResult as SearchResult
     from lamina.types.resources import Network as Network
     from lamina.types.resources import Networks as Networks
     from lamina.types.resources import Pruned as Pruned
@@ -126,10 +126,9 @@ _HOMES = {
     "lamina.formats.runconfig": "Healthcheck RunConfig",
     "lamina.progress": "Aux Message Output Report Status ignore",
     "lamina.types.containers": "Containers",
-    "lamina.types.images": (
-        "BuildResult Builds HistoryStep Image Images ImageSummary PrunedImages Registries RemoteImage "
-        "Removal SearchResult"
-    ),
+    "lamina.types.builds": "BuildResult Builds",
+    "lamina.types.images": "HistoryStep Image Images ImageSummary PrunedImages Removal",
+    "lamina.types.registries": "Registries RemoteImage SearchResult",
     "lamina.types.library": "DiskUsage Event Info Library Machine Version",
     "lamina.types.resources": "Network Networks Pruned Volume Volumes",
     "lamina.types.results": (

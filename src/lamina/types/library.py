@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from lamina.cancellation import NEVER, Cancellation
+from lamina.types.builds import Builds
 from lamina.types.containers import Containers
-from lamina.types.images import Builds, Images, Registries
+from lamina.types.images import Images
+from lamina.types.registries import Registries
 from lamina.types.resources import Networks, Volumes
 
 if TYPE_CHECKING:

@@ -1,0 +1,62 @@
+"""Builds as programs see them, and the verbs on builds and their cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from lamina.cancellation import NEVER, Cancellation
+from lamina.progress import Report, ignore
+
+if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
+    from lamina.api.build import BuildRequest
+    from lamina.api.memory_context import MemoryContext
+    from lamina.credentials import Credentials
+    from lamina.formats.matching import Filters
+    from lamina.types.images import Image
+    from lamina.types.resources import Pruned
+
+
+class BuildResult(Protocol):
+    """The image that a build made."""
+
+    @property
+    def image(self) -> Image: ...
+
+
+class Builds(Protocol):
+    """Builds, and the build cache.
+
+    image = builds.build("my-app", BuildRequest(tags=("my-app",))).image
+    """
+
+    def build(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> BuildResult:
+        """Build a directory, or files in memory; None for the address in `request.remote`.
+
+        `credentials` are by registry, for base images. Raise CommandFailed when a step fails, InvalidInput for a wrong
+        Dockerfile, NotFound, Cancelled.
+        """
+
+    def prune(
+        self,
+        filters: Filters | None = None,
+        *,
+        all: bool = False,
+        reserved: int = 0,
+        cancellation: Cancellation = NEVER,
+    ) -> Pruned:
+        """Empty the build cache: cache mounts that are not in use, steps whose image is gone, unowned content.
+
+        With `all` also what only saves work: the compressed forms of layers, and what is remembered of contexts. Steps
+        whose image is here stay: the images are the cache. Of cache mounts and of compressed layers `reserved` bytes
+        each are kept. An engine ignores `filters`. Raise Cancelled.
+        """
