@@ -243,18 +243,17 @@ def test_a_container_needs_a_config(http_: Http) -> None:
         assert (answer.status, answer.message) == (400, "config cannot be empty in order to create a container")
 
 
-@pytest.mark.parametrize(
-    ("query", "status"), [("version=2", 501), ("version=7", 400), ("buildargs=[", 400), ("memory=lots", 400)]
-)
+@pytest.mark.parametrize(("query", "status"), [("version=7", 400), ("buildargs=[", 400), ("memory=lots", 400)])
 def test_builds_that_cannot_be_are_refused_before_they_begin(http_: Http, query: str, status: int) -> None:
     assert http_("POST", f"/build?{query}", b"").status == status
 
 
-def test_buildkit_sessions_are_refused_with_advice(http_: Http) -> None:
-    answer = http_("POST", "/session", headers={"Connection": "Upgrade", "Upgrade": "h2c"})
+@pytest.mark.parametrize("headers", [{}, {"Connection": "Upgrade", "Upgrade": "websocket"}])
+def test_a_session_without_its_protocol_is_refused(http_: Http, headers: dict[str, str]) -> None:
+    answer = http_("POST", "/session", headers={"X-Docker-Expose-Session-Uuid": "x", **headers})
 
-    assert answer.status == 501
-    assert "DOCKER_BUILDKIT=0" in answer.message
+    assert answer.status == 400
+    assert "proto" in answer.message
 
 
 def test_a_client_that_sends_nothing_delays_nobody(http_: Http) -> None:

@@ -54,17 +54,18 @@ def build(
     cancellation: Cancellation = NEVER,
     *,
     secrets: Mapping[str, bytes] | None = None,
+    console: Console | None = None,
 ) -> BuildResult:
     """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
 
-    The caller closes `context`. `secrets` are those of RUN --mount, by ID. The images of finished steps stay for the
-    cache when a later step fails. Raise InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
-    CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
+    A `console` hears of the steps instead. The caller closes `context`. `secrets` are those of RUN --mount, by ID. The
+    images of finished steps stay for the cache when a later step fails. Raise InvalidInput, NotFound, Unsupported with
+    the Dockerfile's line in `facts`, CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
     """
-    console = Console(report, quiet=request.quiet)
+    console = console or Console(report, quiet=request.quiet)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
-            work = _prepare(context, request, rooms, console, secrets or {}, cancellation)
+            work = _prepare(context, request, rooms, console, {} if secrets is None else secrets, cancellation)
             work.lease = lease
             with work.closing:
                 return _Build(work).run()

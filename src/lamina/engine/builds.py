@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from lamina.api.build import BuildRequest
@@ -13,7 +14,8 @@ from lamina.api.results import Pruned
 from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache import forget_lost
-from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote
+from lamina.builder.console import Console
+from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
@@ -31,6 +33,8 @@ from lamina.linux.files import private_directory
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
 from lamina.types import builds
+
+AskCredentials = Callable[[Reference], Credentials | None]
 
 
 class Builds(builds.Builds):
@@ -69,17 +73,34 @@ class Builds(builds.Builds):
         request: BuildRequest,
         *,
         secrets: Mapping[str, bytes] | None = None,
-        credentials: Mapping[str, Credentials] | None = None,
+        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
         report: Report = ignore,
+        console: Console | None = None,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Build a context that is open already. `secrets` are those of RUN --mount, by ID."""
+        """Build a context that is open already. `secrets` are those of RUN --mount, by ID.
+
+        `credentials` may be a function that is asked for a registry when it is needed. A `console` hears of the steps
+        instead of `report`.
+        """
+        ask = credentials if callable(credentials) else partial(credentials_for, credentials=credentials or {})
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            return self._base(name, platform, pull, credentials or {}, report, cancellation)
+            return self._base(name, platform, pull, ask, report, cancellation)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        return build(context, request, rooms, report, cancellation, secrets=secrets)
+        return build(context, request, rooms, report, cancellation, secrets=secrets, console=console)
+
+    def stream_context(
+        self, stream: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER
+    ) -> BuildContext:
+        """Return the context in a stream: a tar, or a Dockerfile alone. The caller closes it. Raise InvalidInput."""
+        return from_stream(CheckedReader(stream, cancellation), self._temporary, dockerfile)
+
+    @property
+    def temporary(self) -> Path:
+        """Return the folder for what a build needs for a while."""
+        return self._temporary
 
     def _opened(
         self, context: str | os.PathLike[str] | MemoryContext | None, request: BuildRequest, cancellation: Cancellation
@@ -144,7 +165,7 @@ class Builds(builds.Builds):
         name: str,
         platform: Platform | None,
         pull: bool,
-        credentials_by_registry: Mapping[str, Credentials],
+        ask: AskCredentials,
         report: Report,
         cancellation: Cancellation,
     ) -> Image:
@@ -153,7 +174,7 @@ class Builds(builds.Builds):
         if here is not None and (platform is None or here.platform.matches(platform)):
             return here
         reference = Reference.parse(name).with_default_tag()
-        credentials = credentials_for(reference, credentials_by_registry)
+        credentials = ask(reference)
         try:
             return self._registries.pull(
                 str(reference),

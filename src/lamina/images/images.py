@@ -222,6 +222,13 @@ class Images(images.Images):
         for item in images:
             self.publish("save", item.image, str(item.image.id))
 
+    @contextmanager
+    def held(self, image: Image) -> Iterator[None]:
+        """Keep the image's content while the block runs. Raise NotFound when it went just now."""
+        with self.store.lease() as lease:
+            self._hold(lease, image)
+            yield
+
     def _hold(self, lease: Lease, image: Image) -> None:
         """Keep the image's content while it is read. Raise NotFound when it went just now."""
         if not all(lease.add(digest) for digest in (image.id, *image.config.diff_ids)):

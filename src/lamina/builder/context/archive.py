@@ -27,7 +27,7 @@ from lamina.linux.writing import write_all
 _CHUNK = 1 << 20
 
 
-class _SpoolTree:
+class SpoolTree:
     """A tree whose bytes are in a file without a name, which is gone when it is closed, also by a crash."""
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ class _Spool:
         return piece
 
 
-class ArchiveTree(_SpoolTree):
+class ArchiveTree(SpoolTree):
     """The files of a plain tar. `sums` has the Docker sum of each regular file by path. Close it after use."""
 
     def __init__(
@@ -183,10 +183,10 @@ class ArchiveTree(_SpoolTree):
             yield self._nodes[prefix + name]
 
     def read(self, node: Node) -> Content:
-        return _SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
+        return SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
 
 
-class DownloadTree(_SpoolTree):
+class DownloadTree(SpoolTree):
     """One file that is written here and then read. Close it after use."""
 
     def __init__(self, folder: Path) -> None:
@@ -213,10 +213,10 @@ class DownloadTree(_SpoolTree):
         return iter([self._node] if path == "" and self._node is not None else [])
 
     def read(self, node: Node) -> Content:
-        return _SpooledContent(self._fd, 0, node.entry.size)
+        return SpooledContent(self._fd, 0, node.entry.size)
 
 
-class _SpooledContent:
+class SpooledContent:
     """A range of a temporary file, which belongs to the tree."""
 
     __slots__ = ("_end", "_fd", "_position")

@@ -137,6 +137,7 @@ def _drop_ignored(tree: ArchiveTree, dockerfile: str) -> None:
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _TAR_MAGIC = 257  # where "ustar" stands in a tar
+_BLOCK = 512  # bytes of a tar's first header
 
 
 def from_remote(
@@ -153,13 +154,23 @@ def from_remote(
 def _from_url(url: str, temporary: Path, dockerfile: str, cancellation: Cancellation) -> BuildContext:
     try:
         with download(url, cancellation) as response:
-            head = response.read(512)
-            if _is_tar(head):
-                return from_archive(CheckedReader(Prefixed(head, response), cancellation), temporary, dockerfile)
-            return from_dockerfile(head + response.read(MAX_SIZE))
+            return from_stream(CheckedReader(response, cancellation), temporary, dockerfile)
     except (NotFound, Unavailable) as error:
         message = f"error downloading remote context {hide_userinfo(url)}: {error.message}"
         raise type(error)(message, advice=error.advice, **error.facts) from error
+
+
+def from_stream(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
+    """Return the context in a stream: a tar, or a Dockerfile alone. Raise as `from_archive` does."""
+    head = b""
+    while len(head) < _BLOCK and (piece := stream.read(_BLOCK - len(head))):
+        head += piece
+    if _is_tar(head):
+        return from_archive(Prefixed(head, stream), temporary, dockerfile)
+    rest = bytearray(head)
+    while len(rest) <= MAX_SIZE and (piece := stream.read(MAX_SIZE)):
+        rest += piece
+    return from_dockerfile(bytes(rest[: MAX_SIZE + 1]))
 
 
 def _is_tar(head: bytes) -> bool:

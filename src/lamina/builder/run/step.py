@@ -94,9 +94,9 @@ def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFai
     if not isinstance(code, int):
         return error
     detail = f": {error.message}" if error.message else ""
-    return CommandFailed(
-        f"The command '{' '.join(arguments)}' returned a non-zero code: {code}{detail}", exit_code=code
-    )
+    command = " ".join(arguments)
+    message = f"The command '{command}' returned a non-zero code: {code}{detail}"
+    return CommandFailed(message, exit_code=code, command=command)
 
 
 def _check(work: Work, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:

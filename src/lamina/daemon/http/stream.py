@@ -51,7 +51,7 @@ class Pipe:
 
     closed = False
 
-    def __init__(self, call: Call, content_type: str) -> None:
+    def __init__(self, call: Call, content_type: str, cancellation: Cancellation | None = None) -> None:
         self.response = web.StreamResponse(headers={"Content-Type": content_type})
         self._call = call
         self._loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ class Pipe:
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._ended = False
-        self.cancellation = Cancellation()
+        self.cancellation = cancellation or Cancellation()
 
     @property
     def headers(self) -> MutableMapping[str, str]:
@@ -196,17 +196,31 @@ async def progress_response(
     result. An error before the first message becomes an error answer, a later one the last line. With
     `always_ok` every error is a line.
     """
-    pipe = Pipe(call, "application/json")
 
-    def report(message: Message) -> None:
-        pipe.write(dump(message_line(message)))
+    def lines(pipe: Pipe) -> None:
+        def report(message: Message) -> None:
+            pipe.write(dump(message_line(message)))
 
-    def run() -> None:
         for message in done(work(report, pipe.cancellation)):
             report(message)
 
+    return await lines_response(call, lines, always_ok=always_ok)
+
+
+async def lines_response(
+    call: Call,
+    work: Callable[[Pipe], None],
+    cancellation: Cancellation | None = None,
+    *,
+    always_ok: bool = False,
+) -> web.StreamResponse:
+    """Run `work` in a worker thread and answer with the JSON lines that it writes.
+
+    Errors are as in `progress_response`. `cancellation` lets somebody else end the work as well.
+    """
+    pipe = Pipe(call, "application/json", cancellation)
     try:
-        await together(call, pipe, run)
+        await together(call, pipe, lambda: work(pipe))
     except Exception as error:
         if not (pipe.started or always_ok):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lamina.daemon.config import Options
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.build import BuildRoutes
+from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.daemon.routes.containers import ContainerRoutes
 from lamina.daemon.routes.exec import ExecRoutes
 from lamina.daemon.routes.images import ImageRoutes
@@ -21,13 +22,15 @@ from lamina.engine import Engine
 def all_routes(engine: Engine, options: Options) -> list[Route]:
     """Return the whole API."""
     containers, registries = engine.containers, engine.registries
+    buildkit = BuildKitRoutes(engine)
     return [
         *SystemRoutes(engine, debug=options.debug).routes(),
         *ImageRoutes(engine.images, registries, engine.root).routes(),
         *ContainerRoutes(containers).routes(),
         *StreamRoutes(containers).routes(),
         *ExecRoutes(containers).routes(),
-        *BuildRoutes(engine.builds).routes(),
+        *BuildRoutes(engine.builds, buildkit).routes(),
+        *buildkit.routes(),
         *RegistryRoutes(registries).routes(),
         *NetworkRoutes(lambda: engine.networks, containers).routes(),
         *VolumeRoutes(engine.volumes).routes(),

@@ -1,4 +1,4 @@
-"""`/build`: the classic builder, its cache, and what BuildKit's endpoints answer here."""
+"""`/build`: the classic builder and its cache. BuildKit's clients are handed on."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from lamina.api.build import BuildRequest
 from lamina.builder.builder import BuildResult
 from lamina.builder.context.source import BuildContext, from_directory
 from lamina.cancellation import Cancellation
-from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.decoding import config_header
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving
+from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.engine.builds import Builds
-from lamina.errors import Forbidden, InvalidInput, Unsupported
+from lamina.errors import Forbidden, InvalidInput
 from lamina.layers.tar.source import Readable
 from lamina.progress import Report
 
@@ -33,21 +34,21 @@ CONTEXT_HEADER = "X-Lamina-Context"
 class BuildRoutes:
     """The endpoints of builds."""
 
-    def __init__(self, builds: Builds) -> None:
+    def __init__(self, builds: Builds, buildkit: BuildKitRoutes) -> None:
         self._builds = builds
+        self._buildkit = buildkit
 
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/build", self.build),
             Route("POST", "/build/prune", self.prune),
-            Route("POST", "/build/cancel", self.cancel),
-            Route("POST", "/session", self.buildkit),
-            Route("POST", "/grpc", self.buildkit),
         ]
 
     async def build(self, call: Call) -> web.StreamResponse:
         request = BuildRequest.from_query(call.query)
         _check_supported(request)
+        if request.version == "2":
+            return await self._buildkit.build(call, request)
         credentials = config_header(call.request.headers.get("X-Registry-Config", ""))
 
         async with receiving(call) as upload:
@@ -94,26 +95,10 @@ class BuildRoutes:
         pruned = await call.run_cancellable(self._builds.prune, all=call.flag("all"), reserved=max(0, reserved))
         return reply({"CachesDeleted": list(pruned.removed), "SpaceReclaimed": pruned.reclaimed})
 
-    async def cancel(self, call: Call) -> web.StreamResponse:
-        """Do nothing: a build ends when its client goes away, and the IDs are BuildKit's."""
-        if not call.text("id"):
-            raise InvalidInput("build ID not provided")
-        return empty()
-
-    async def buildkit(self, call: Call) -> web.StreamResponse:
-        raise Unsupported(
-            "this daemon has the classic builder and does not speak BuildKit's session protocol yet",
-            advice="Build with DOCKER_BUILDKIT=0",
-        )
-
 
 def _check_supported(request: BuildRequest) -> None:
-    """Raise InvalidInput or Unsupported for choices that no build here can have."""
-    if request.version == "2":
-        raise Unsupported(
-            "this daemon does not build with BuildKit yet", advice="Build with DOCKER_BUILDKIT=0 (version=1)"
-        )
-    if request.version not in ("", "1"):
+    """Raise InvalidInput for choices that no build here can have."""
+    if request.version not in ("", "1", "2"):
         raise InvalidInput(f'invalid version "{request.version}"')
     if request.isolation not in ("", "default"):
         raise InvalidInput(f'Unsupported isolation: "{request.isolation}"', advice="Leave it out on Linux.")

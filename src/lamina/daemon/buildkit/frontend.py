@@ -1,0 +1,217 @@
+"""The frontend `dockerfile.v0`: its attributes as a build request, and its context from the client's session.
+
+Rule: moby/buildkit, frontend/dockerui. The client sends the Dockerfile's folder and the context apart, each filtered:
+the ignore file is asked for first, and its patterns then go to the client.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.api.build import BuildRequest
+from lamina.api.containers import Ulimit
+from lamina.api.query import parse_number
+from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, read_dockerfile
+from lamina.builder.file_sums import Sums
+from lamina.cancellation import Cancellation
+from lamina.credentials import Credentials
+from lamina.daemon.buildkit.filesync import Selection, receive_files
+from lamina.daemon.buildkit.messages.session import (
+    CredentialsRequest,
+    CredentialsResponse,
+    SecretRequest,
+    SecretResponse,
+)
+from lamina.daemon.buildkit.sessions import Session
+from lamina.daemon.buildkit.vertices import Vertices
+from lamina.dockerfile.ignore import parse_ignore
+from lamina.dockerfile.syntax import MAX_SIZE, decode
+from lamina.engine.builds import Builds
+from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.formats.reference import DEFAULT_DOMAIN, Reference
+from lamina.layers.tree import Tree, find, read_all
+
+NAME = "dockerfile.v0"
+_GET_CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
+_GET_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+_HUB_HOST = "registry-1.docker.io"  # under which BuildKit's clients look up Docker Hub
+
+
+def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> BuildRequest:
+    """Return what a frontend's attributes ask for. Raise InvalidInput, Unsupported."""
+    platform = attributes.get("platform", "")
+    if "," in platform:
+        raise Unsupported(
+            "this daemon does not build for several platforms at once", advice="Build for one platform at a time."
+        )
+    return BuildRequest(
+        tags=tags,
+        dockerfile=attributes.get("filename", ""),
+        target=attributes.get("target", ""),
+        build_args=dict(_below(attributes, "build-arg:")),
+        labels=dict(_below(attributes, "label:")),
+        no_cache="no-cache" in attributes,
+        pull=attributes.get("image-resolve-mode") == "pull",
+        platform=platform,
+        cache_from=tuple(name for name in attributes.get("cache-from", "").split(",") if name),
+        network=attributes.get("force-network-mode") or "default",
+        extra_hosts=tuple(pair.replace("=", ":", 1) for pair in _fields(attributes.get("add-hosts", ""))),
+        shm_size=parse_number("shm-size", attributes.get("shm-size", "")) or 0,
+        ulimits=tuple(_ulimit(text) for text in _fields(attributes.get("ulimit", ""))),
+        cgroup_parent=attributes.get("cgroup-parent", ""),
+    )
+
+
+def _below(attributes: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
+    return ((name.removeprefix(prefix), value) for name, value in attributes.items() if name.startswith(prefix))
+
+
+def _fields(text: str) -> list[str]:
+    return next(csv.reader([text]), []) if text else []
+
+
+def _ulimit(text: str) -> Ulimit:
+    name, _, limits = text.partition("=")
+    soft, _, hard = limits.partition(":")
+    try:
+        return Ulimit(name, int(hard or soft), int(soft))
+    except ValueError:
+        raise InvalidInput(f"invalid ulimit argument: {text}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a build's files are: behind an `address`, or in folders that the client offers by these names."""
+
+    address: str = ""
+    dockerfile: str = ""
+    context_folder: str = "context"
+    dockerfile_folder: str = "dockerfile"
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, str]) -> Source:
+        """Return what a frontend's attributes name."""
+        return cls(
+            attributes.get("context", ""),
+            attributes.get("filename", ""),
+            attributes.get("contextkey", "context"),
+            attributes.get("dockerfilekey", "dockerfile"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What one build asks its client for."""
+
+    session: Session
+    temporary: Path
+    vertices: Vertices
+    cancellation: Cancellation
+
+    def context(self, source: Source, builds: Builds) -> BuildContext:
+        """Return the context with its Dockerfile. The caller closes it.
+
+        Raise NotFound without a Dockerfile, InvalidInput, and what `receive_files` raises.
+        """
+        if source.address:
+            with self.vertices.step("[internal] load remote build context"):
+                return builds.remote_context(source.address, source.dockerfile, cancellation=self.cancellation)
+        name, raw, patterns = self._dockerfile(source.dockerfile_folder, source.dockerfile)
+        if patterns is None:
+            patterns = self._ignored(source.context_folder)
+        with self.vertices.step("[internal] load build context"):
+            selection = Selection(source.context_folder, exclude=patterns)
+            tree = receive_files(self.session, selection, self.temporary, self.cancellation)
+        try:
+            return BuildContext(_text(raw, name), tree, Sums(tree.sums), close=tree.close)
+        except BaseException:
+            tree.close()
+            raise
+
+    def _dockerfile(self, folder: str, name: str) -> tuple[str, bytes, tuple[str, ...] | None]:
+        """Return name and bytes of the Dockerfile, and the patterns of the ignore file that is only its own."""
+        asked = name or DEFAULT_NAME
+        names = [asked, f"{asked}{IGNORE_NAME}"] + ([DEFAULT_NAME.lower()] if asked == DEFAULT_NAME else [])
+        with self.vertices.step(f"[internal] load build definition from {asked}"):
+            selection = Selection(folder, follow=tuple(names))
+            tree = receive_files(self.session, selection, self.temporary, self.cancellation)
+            try:
+                path, raw = self._find(tree, name, asked)
+                return path, raw, _patterns(tree, f"{path}{IGNORE_NAME}")
+            finally:
+                tree.close()
+
+    def _find(self, tree: Tree, name: str, asked: str) -> tuple[str, bytes]:
+        try:
+            return read_dockerfile(tree, name)
+        except NotFound:
+            # Rule: moby/buildkit, frontend/dockerui: clients look for these words.
+            raise NotFound(f"failed to read dockerfile: open {asked}: no such file or directory") from None
+
+    def _ignored(self, folder: str) -> tuple[str, ...]:
+        with self.vertices.step(f"[internal] load {IGNORE_NAME}"):
+            selection = Selection(folder, follow=(IGNORE_NAME,))
+            tree = receive_files(self.session, selection, self.temporary, self.cancellation)
+            try:
+                return _patterns(tree, IGNORE_NAME) or ()
+            finally:
+                tree.close()
+
+    def credentials(self, reference: Reference) -> Credentials | None:
+        """Return who the user is at the reference's registry, None for nobody."""
+        if not self.session.offers(_GET_CREDENTIALS):
+            return None
+        host = _HUB_HOST if reference.domain == DEFAULT_DOMAIN else reference.domain
+        answer = self.session.ask(_GET_CREDENTIALS, CredentialsRequest(host), CredentialsResponse, self.cancellation)
+        if not answer.secret:
+            return None
+        if not answer.username:
+            return Credentials(identity_token=answer.secret)
+        return Credentials(answer.username, answer.secret)
+
+    def secret(self, id: str) -> bytes | None:
+        """Return a secret of the user, None where there is none of this ID."""
+        if not self.session.offers(_GET_SECRET):
+            return None
+        try:
+            return self.session.ask(_GET_SECRET, SecretRequest(id), SecretResponse, self.cancellation).data
+        except NotFound:
+            return None
+
+
+class Secrets(Mapping[str, bytes]):
+    """The secrets of a client, each asked for when a step needs it. It cannot tell which there are."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, bytes | None] = {}
+
+    def __getitem__(self, id: str) -> bytes:
+        if id not in self._known:
+            self._known[id] = self._client.secret(id)
+        secret = self._known[id]
+        if secret is None:
+            raise KeyError(id)
+        return secret
+
+    def __iter__(self) -> Iterator[str]:
+        return (id for id, secret in self._known.items() if secret is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _patterns(tree: Tree, name: str) -> tuple[str, ...] | None:
+    node = find(tree, name)
+    if node is None or node.is_directory:
+        return None
+    return tuple(str(pattern) for pattern in parse_ignore(decode(read_all(tree, node, MAX_SIZE))))
+
+
+def _text(raw: bytes, name: str) -> str:
+    if not raw.strip():
+        raise InvalidInput(f"the Dockerfile ({name}) cannot be empty", advice="Begin it with FROM.")
+    return decode(raw)

@@ -1,0 +1,48 @@
+"""One build for a BuildKit client: from a request to an image and its outputs, told as vertices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lamina.api.build import BuildRequest
+from lamina.builder.context.source import BuildContext
+from lamina.daemon.buildkit.frontend import Client, Secrets, Source
+from lamina.daemon.buildkit.outputs import Output, Outputs
+from lamina.daemon.buildkit.vertices import VertexConsole
+from lamina.engine import Engine
+from lamina.images.image import Image
+
+
+class Solver:
+    """Builds for clients with an engine. Thread-safe; each build runs in its caller's thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.builds = engine.builds
+        self._outputs = Outputs(engine.images, engine.registries)
+
+    def build(
+        self, client: Client, request: BuildRequest, source: Source, *, context: BuildContext | None = None
+    ) -> Image:
+        """Build the request. Without a `context` the client is asked for what `source` names.
+
+        Raise what `Builds.build_context` and `receive_files` raise.
+        """
+        with context or client.context(source, self.builds) as opened:
+            console = VertexConsole(client.vertices)
+            result = self.builds.build_context(
+                opened,
+                request,
+                secrets=Secrets(client),
+                credentials=client.credentials,
+                report=console.report,
+                console=console,
+                cancellation=client.cancellation,
+            )
+        return result.image
+
+    def write(self, image: Image, outputs: Sequence[Output], client: Client) -> dict[str, str]:
+        """Hand the image over to each output in order, and return what the client is told of it."""
+        told: dict[str, str] = {}
+        for number, output in enumerate(outputs):
+            told |= self._outputs.write(image, output, number, client)
+        return told

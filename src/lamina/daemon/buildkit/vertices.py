@@ -1,0 +1,162 @@
+"""A build as BuildKit's clients see it: each step a vertex that starts, says something, and ends.
+
+The builder tells its steps to a Console. This one makes values of them, for the `StatusResponse` messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lamina.builder.console import Console
+from lamina.daemon.buildkit.messages.status import (
+    StatusResponse,
+    Timestamp,
+    Vertex,
+    VertexLog,
+    VertexStatus,
+    VertexWarning,
+)
+from lamina.daemon.http.answers import message_of
+from lamina.errors import CommandFailed, LaminaError
+from lamina.formats.text import printable
+from lamina.progress import Message, Output, Status, ignore
+
+Send = Callable[[StatusResponse], None]
+
+
+@dataclass(slots=True)
+class Step:
+    """A vertex that has started."""
+
+    digest: str
+    name: str
+    started: Timestamp
+    cached: bool = False
+
+
+class Vertices:
+    """The vertices of one build, in order, sent as they change. Thread-safe."""
+
+    def __init__(self, ref: str, send: Send) -> None:
+        """`ref` is the build's ID: vertices of two builds are never the same."""
+        self._ref = ref
+        self._send = send
+        self._count = 0
+        self._previous = ""
+        self._lock = threading.Lock()
+
+    def start(self, name: str) -> Step:
+        """Begin a vertex that needs the one before it."""
+        with self._lock:
+            self._count += 1
+            digest = "sha256:" + hashlib.sha256(f"{self._ref}\0{self._count}\0{name}".encode()).hexdigest()
+            inputs = (self._previous,) if self._previous else ()
+            self._previous = digest
+            opened = Step(digest, printable(name, " "), Timestamp.now())
+        self._send(StatusResponse((Vertex(digest, inputs, opened.name, started=opened.started),)))
+        return opened
+
+    def end(self, vertex: Step, error: str = "") -> None:
+        """End a vertex, badly with an error."""
+        done = Vertex(vertex.digest, (), vertex.name, vertex.cached, vertex.started, Timestamp.now(), error)
+        self._send(StatusResponse((done,)))
+
+    def log(self, vertex: Step, text: str, error: bool = False) -> None:
+        """Tell output of a vertex."""
+        raw = text.encode("utf-8", "surrogateescape")
+        log = VertexLog(vertex.digest, Timestamp.now(), 2 if error else 1, raw)
+        self._send(StatusResponse(logs=(log,)))
+
+    def status(self, vertex: Step, status: Status) -> None:
+        """Tell how far a part of a vertex is, such as a layer that is pulled."""
+        now = Timestamp.now()
+        name = f"{status.id}: {status.status}" if status.id else status.status
+        part = VertexStatus(
+            name, vertex.digest, name, status.current or 0, status.total or 0, timestamp=now, started=vertex.started
+        )
+        self._send(StatusResponse(statuses=(part,)))
+
+    def hear(self, vertex: Step, message: Message) -> None:
+        """Tell what work reports as a part of a vertex."""
+        if isinstance(message, Status):
+            self.status(vertex, message)
+        elif isinstance(message, Output):
+            self.log(vertex, message.text, message.error)
+
+    def warn(self, vertex: Step, text: str) -> None:
+        """Tell a warning about a vertex."""
+        warning = VertexWarning(vertex.digest, 1, text.encode("utf-8", "surrogateescape"))
+        self._send(StatusResponse(warnings=(warning,)))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Show the work of a block as a vertex."""
+        vertex = self.start(name)
+        try:
+            yield vertex
+        except BaseException as error:
+            self.end(vertex, failure_of(error))
+            raise
+        self.end(vertex)
+
+
+def failure_of(error: BaseException) -> str:
+    """Return what BuildKit's clients are told of an error; of a failed command in BuildKit's own words."""
+    if isinstance(error, CommandFailed) and "exit_code" in error.facts and "command" in error.facts:
+        code = error.facts["exit_code"]
+        return f'process "{error.facts["command"]}" did not complete successfully: exit code: {code}'
+    return error.message if isinstance(error, LaminaError) else message_of(error)
+
+
+class VertexConsole(Console):
+    """Hears the steps of a build and shows them as vertices."""
+
+    def __init__(self, vertices: Vertices) -> None:
+        super().__init__(ignore)
+        self._vertices = vertices
+        self._current: Step | None = None
+
+    def report(self, message: Message) -> None:
+        """Take what the work of a step tells, such as a pull."""
+        if self._current is not None:
+            self._vertices.hear(self._current, message)
+
+    def text(self, text: str, error: bool = False) -> None:
+        if self._current is not None:
+            self._vertices.log(self._current, text, error)
+
+    def line(self, text: str) -> None:
+        if self._current is not None:
+            self._vertices.warn(self._current, printable(text, "\t"))
+
+    def step(self, number: int, total: int, instruction: str) -> None:
+        self._end()
+        self._current = self._vertices.start(f"[{number}/{total}] {instruction}")
+
+    def image(self, image_id: str) -> None:
+        self._end()
+
+    def cached(self) -> None:
+        if self._current is not None:
+            self._current.cached = True
+
+    def running(self, container_id: str) -> None: ...
+
+    def removed(self, container_id: str) -> None: ...
+
+    def stage_done(self, image_id: str) -> None: ...
+
+    def built(self, image_id: str, tags: list[str]) -> None:
+        self._end()
+
+    def failed(self, error: LaminaError) -> None:
+        self._end(failure_of(error))
+
+    def _end(self, error: str = "") -> None:
+        vertex, self._current = self._current, None
+        if vertex is not None:
+            self._vertices.end(vertex, error)

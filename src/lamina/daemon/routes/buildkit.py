@@ -1,0 +1,131 @@
+"""BuildKit's endpoints: `/session`, and `/build?version=2` for clients that have one."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from aiohttp import web
+
+from lamina.api.build import BuildRequest
+from lamina.cancellation import Cancellation
+from lamina.daemon.http.admission import Kind
+from lamina.daemon.http.call import Call, dump, empty
+from lamina.daemon.http.routing import Route
+from lamina.daemon.http.stream import Pipe, lines_response
+from lamina.daemon.http.upload import Upload, receiving
+from lamina.engine import Engine
+from lamina.errors import InvalidInput
+from lamina.layers.tar.source import Readable
+
+if TYPE_CHECKING:
+    from lamina.daemon.buildkit.jobs import Jobs
+    from lamina.daemon.buildkit.messages.status import StatusResponse
+    from lamina.daemon.buildkit.sessions import Session, Sessions
+
+_CLIENT_SESSION = "client-session"
+
+
+class BuildKitRoutes:
+    """The endpoints. What they need is imported when the first client speaks BuildKit's protocol."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/session", self.session, Kind.STREAM),
+            Route("POST", "/build/cancel", self.cancel),
+        ]
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        from lamina.daemon.buildkit.sessions import Sessions
+
+        return Sessions()
+
+    @cached_property
+    def _jobs(self) -> Jobs:
+        from lamina.daemon.buildkit.jobs import Jobs
+
+        return Jobs()
+
+    async def cancel(self, call: Call) -> web.StreamResponse:
+        """Cancel a build by its ID. Other builds end when their client goes away."""
+        id = call.text("id")
+        if not id:
+            raise InvalidInput("build ID not provided")
+        self._jobs.cancel(id)
+        return empty()
+
+    async def session(self, call: Call) -> web.StreamResponse:
+        """Take the connection over: from now on the daemon calls the client on it."""
+        from lamina.daemon.buildkit.connection import until_closed, upgrade
+        from lamina.daemon.buildkit.sessions import Session
+
+        headers = call.request.headers
+        id = headers.get("X-Docker-Expose-Session-Uuid", "")
+        if not id:
+            raise InvalidInput("the session has no ID")
+        connection = upgrade(call)
+        methods = headers.getall("X-Docker-Expose-Session-Grpc-Method", [])
+        session = Session(connection, id, headers.get("X-Docker-Expose-Session-Sharedkey", ""), methods)
+        await self._sessions.add(session)
+        try:
+            return await until_closed(connection)
+        finally:
+            self._sessions.remove(session)
+
+    async def build(self, call: Call, request: BuildRequest) -> web.StreamResponse:
+        """Build with the client's session. Progress comes as BuildKit's own messages, in base64."""
+        from lamina.daemon.buildkit.jobs import UPLOAD
+
+        id = call.text("buildid")
+        if id.startswith(f"{UPLOAD}:"):
+            async with receiving(call) as upload:
+                await self._jobs.bring(id.partition(":")[2], upload)
+            return empty(200)
+        cancellation = Cancellation()
+        with self._jobs.enter(id, cancellation) as job:
+            session = await self._sessions.get(call.text("session"))
+            body = await self._jobs.fetch(job) if request.remote == UPLOAD else None
+            return await lines_response(call, self._work(call, request, session, body), cancellation)
+
+    def _work(
+        self, call: Call, request: BuildRequest, session: Session, upload: Upload | None
+    ) -> Callable[[Pipe], None]:
+        """Return the work of one build. Raise InvalidInput for outputs that cannot be understood."""
+        from lamina.daemon.buildkit.frontend import Client, Source
+        from lamina.daemon.buildkit.outputs import Output
+        from lamina.daemon.buildkit.solver import Solver
+        from lamina.daemon.buildkit.vertices import Vertices
+
+        named = Output("moby", {"name": ",".join(request.tags)})
+        outputs = call.json_parameter("outputs", list[Output], []) or [named]
+        untagged = msgspec.structs.replace(request, tags=())
+        source = Source("" if request.remote == _CLIENT_SESSION else request.remote, request.dockerfile)
+        solver = Solver(self._engine)
+
+        def work(pipe: Pipe) -> None:
+            def send(status: StatusResponse) -> None:
+                pipe.write(_line("moby.buildkit.trace", base64.b64encode(status.encode()).decode()))
+
+            vertices = Vertices(uuid.uuid4().hex, send)
+            client = Client(session, solver.builds.temporary, vertices, pipe.cancellation)
+            context = None
+            if upload is not None:
+                readable = cast(Readable, upload)
+                context = solver.builds.stream_context(readable, request.dockerfile, cancellation=pipe.cancellation)
+            image = solver.build(client, untagged, source, context=context)
+            solver.write(image, outputs, client)
+            pipe.write(_line("moby.image.id", {"ID": str(image.id)}))
+
+        return work
+
+
+def _line(id: str, value: Any) -> bytes:
+    return dump({"id": id, "aux": value})

@@ -1,0 +1,131 @@
+"""A client of BuildKit's protocol that says what a test wants: its session's methods are the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lamina.daemon.buildkit.http2 import Http2
+from lamina.daemon.buildkit.messages.session import PACKET_DATA, PACKET_END, PACKET_REQUEST, PACKET_STAT, Packet, Stat
+from lamina.daemon.buildkit.rpc import Call, Method, Server
+from support.daemons import Daemon
+from support.programs import CLIENT_20, need
+
+DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
+DOCKERFILE = b"FROM scratch\nCOPY . /\n"
+
+
+def build_with_docker(
+    daemon: Daemon, *arguments: str, cwd: Path | None = None, stdin: bytes = b"", check: bool = True, client: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `docker build` with BuildKit's protocol and plain progress."""
+    environment = {
+        **os.environ,
+        "DOCKER_BUILDKIT": "1",
+        "DOCKER_HOST": daemon.host,
+        "DOCKER_CONFIG": str(daemon.folder),
+    }
+    command = [need(client or CLIENT_20), "build", "--progress", "plain", *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, env=environment, cwd=cwd, timeout=120, check=False)
+    assert not check or done.returncode == 0, f"{arguments}:\n{done.stdout.decode()}{done.stderr.decode()}"
+    return done
+
+
+class _Connection(asyncio.Protocol):
+    """A connection that becomes HTTP/2 once the daemon has agreed."""
+
+    def __init__(self, head: bytes, methods: Mapping[str, Method]) -> None:
+        self._head = head
+        self._methods = methods
+        self._answer = b""
+        self.session: Http2 | None = None
+        self.agreed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(self._head)
+
+    def data_received(self, data: bytes) -> None:
+        if self.session is None:
+            self._answer += data
+            head, end, data = self._answer.partition(b"\r\n\r\n")
+            if not end:
+                return
+            assert b" 101 " in head, head
+            self.session = Http2(self.transport, Server(self._methods).accept)
+            self.agreed.set()
+        self.session.feed(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.session is not None:
+            self.session.lost()
+
+
+async def build(
+    socket: Path, methods: Mapping[str, Method], query: str = "", *, vanish: asyncio.Event | None = None
+) -> list[Mapping[str, object]]:
+    """Build over a session that answers with `methods`, and return the lines of the answer.
+
+    When `vanish` is set both connections are cut, and there are no lines.
+    """
+    id = uuid.uuid4().hex
+    exposed = "".join(f"X-Docker-Expose-Session-Grpc-Method: {path}\r\n" for path in methods)
+    head = f"POST /session HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n{exposed}"
+    head += f"X-Docker-Expose-Session-Uuid: {id}\r\nContent-Length: 0\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_unix_connection(lambda: _Connection(head.encode(), methods), str(socket))
+    await asyncio.wait_for(protocol.agreed.wait(), 30)
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    line = f"POST /build?version=2&remote=client-session&session={id}{query} HTTP/1.1\r\n"
+    writer.write(f"{line}Host: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+    try:
+        if vanish is not None:
+            await asyncio.wait_for(vanish.wait(), 30)
+            return []
+        answer = await asyncio.wait_for(reader.read(), 60)
+    finally:
+        transport.abort()
+        writer.transport.abort()
+    body = answer.partition(b"\r\n\r\n")[2]
+    return [json.loads(line) for line in body.splitlines() if line.startswith(b"{")]
+
+
+def error_of(lines: Sequence[Mapping[str, object]]) -> str:
+    """The error of a build that failed, "" of one that did not."""
+    return str(lines[-1].get("error", lines[-1].get("message", "")))
+
+
+def sharing(listing: Sequence[Stat], contents: Mapping[str, bytes]) -> dict[str, Method]:
+    """Methods that offer a Dockerfile, and as the context a listing that need not make sense."""
+
+    async def diff_copy(call: Call) -> None:
+        if call.metadata("dir-name") == ["dockerfile"]:
+            await send(call, [Stat("Dockerfile", 0o644, size=len(DOCKERFILE))], {"Dockerfile": DOCKERFILE})
+        elif call.metadata("followpaths"):
+            await send(call, [], {})
+        else:
+            await send(call, listing, contents)
+
+    return {DIFF_COPY: diff_copy}
+
+
+async def send(call: Call, listing: Sequence[Stat], contents: Mapping[str, bytes]) -> None:
+    """The sender's part of fsutil's protocol."""
+    for stat in listing:
+        await call.send(Packet(PACKET_STAT, stat=stat))
+    await call.send(Packet(PACKET_STAT))
+    while batch := await call.receive_batch():
+        for packet in map(Packet.decode, batch):
+            if packet.type == PACKET_REQUEST:
+                data = contents.get(listing[packet.id].path, b"")
+                if data:
+                    await call.send(Packet(PACKET_DATA, id=packet.id, data=data))
+                await call.send(Packet(PACKET_DATA, id=packet.id))
+            elif packet.type == PACKET_END:
+                await call.send(Packet(PACKET_END))
