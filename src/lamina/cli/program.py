@@ -114,5 +114,5 @@ def _version(ctx: click.Context, parameter: click.Parameter, is_given: bool) -> 
 )
 @click.pass_context
 def program(ctx: click.Context, /, **flags: Any) -> None:
-    """Keep the connection's flags for the command that runs."""
+    """Pass the flags for the connection to the command, in a session."""
     ctx.obj = ctx.with_resource(Session(flags))

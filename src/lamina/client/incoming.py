@@ -88,6 +88,7 @@ class Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill the start of `buffer`, and return how much. Raise Unavailable where the body breaks off, Cancelled."""
         view = memoryview(buffer)
         try:
             due = self._due(len(view))

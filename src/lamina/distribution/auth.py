@@ -68,9 +68,9 @@ def authorize(
 ) -> Flow:
     """Answer `challenges`, the best one first. `scopes` are such as `repository:library/x:pull`.
 
-    With `offline`, a refresh token is asked for too (login). With `plain`, the token server need not speak TLS, for the
-    registry does not either. Raise Unauthorized where nothing offered can be answered
-    or the token server refuses, Unavailable where the token server does not work.
+    With `offline` (login), request a refresh token too. With `plain`, the token server need not speak TLS, as the
+    registry does not either. Raise Unauthorized where no challenge can be answered or the token server refuses,
+    Unavailable where the token server does not work.
     """
     offered = {challenge.scheme: challenge for challenge in reversed(list(challenges))}
     if credentials and credentials.registry_token:

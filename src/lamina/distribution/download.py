@@ -32,7 +32,7 @@ class Partial(Protocol):
 def download(
     repository: Repository, blob: Descriptor, into: Partial, progress: Progress, cancellation: Cancellation
 ) -> None:
-    """Fetch what `into` does not have yet of `blob`. Goes on after broken connections as long as bytes keep coming.
+    """Fetch what `into` does not have yet of `blob`. Go on after broken connections as long as bytes keep coming.
 
     The caller checks the digest. Raise Unavailable when `Retry.attempts` connections in a row brought nothing,
     Corrupt where the registry sends more than there should be, Cancelled, and the kinds of `answers`.

@@ -1,4 +1,4 @@
-"""Pulling: a reference becomes verified content in a store. Which image and tag it becomes is for others to say."""
+"""Pulling: a reference becomes verified content in a store. The caller makes an image of it."""
 
 from __future__ import annotations
 

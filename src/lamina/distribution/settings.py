@@ -64,7 +64,7 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A client's settings; all are values, nothing is read from the environment here.
+    """A client's settings, all of them values: nothing is read from the environment here.
 
     `mirrors` maps a domain, or `*` for every one, to base URLs that are asked first when pulling. `insecure` holds
     hosts, host:port and networks in CIDR form that may speak plain HTTP or show certificates nobody vouches for;

@@ -82,7 +82,7 @@ class Tail:
                 self._changed.wait()
 
     def wait_for_end(self) -> None:
-        """Return when `finish` was called; raises what `fail` was given."""
+        """Wait until `finish` is called. Raise what `fail` was given."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended)
             if self._problem is not None:

@@ -44,7 +44,7 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
 
 
 def upload(repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> Digest:
-    """Send `source`, and return its digest. Goes on after broken connections; starts over where the session is lost.
+    """Send `source`, and return its digest. Go on after broken connections; start over where the session is lost.
 
     Raise Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
     """

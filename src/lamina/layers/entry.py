@@ -105,9 +105,10 @@ class Entry:
 
     @property
     def told_size(self) -> int:
-        """Return bytes that stat(2) tells of it, which Docker adds up to the size of a layer: a symlink has those of
-        its text,
-        another name of a file has none."""
+        """Return the size that stat(2) tells, which Docker adds up to the size of a layer.
+
+        The size of a symlink is that of its text; a further name of a file has none.
+        """
         return len(os.fsencode(self.target)) if self.type is EntryType.SYMLINK else self.size
 
 

@@ -72,7 +72,7 @@ def messages(fd: int) -> list[str]:
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
-    """Return a mount of the file system made in context `fd`, attached nowhere yet. Return its descriptor."""
+    """Make a mount of the file system made in context `fd`, attached nowhere yet. Return its descriptor."""
     return syscall(_FSMOUNT, fd, _FSMOUNT_CLOEXEC, attributes)
 
 

@@ -79,7 +79,7 @@ class Task(Process):
         freeze(self._host.layout, self._cgroup, True)
 
     def resume(self) -> None:
-        """Let them go on."""
+        """Unfreeze every process of the container."""
         freeze(self._host.layout, self._cgroup, False)
 
     def stats(self) -> Stats:

@@ -206,7 +206,8 @@ def mount_index(index: Path, tars: Sequence[Path], target: Path) -> None:
 def merge_layers(layers: Sequence[Layer], trees: Sequence[LayerTree], index: Path) -> None:
     """Write to `index` what `layers` (the bottom one first; `trees` are theirs) amount to. Whiteouts are gone.
 
-    To be mounted over `merged_devices(layers)`. The file is neither synced nor renamed. Raise what IndexWriter does.
+    The index is to be mounted over `merged_devices(layers)`. It is neither synced nor renamed. Raise what IndexWriter
+    does.
     """
     writer = IndexWriter()
     union = UnionTree(trees)

@@ -204,8 +204,7 @@ def all_candidates(connection: sqlite3.Connection) -> list[str]:
 
 
 def over_cap(connection: sqlite3.Connection, cap: int, leased: set[str]) -> list[Row]:
-    """Return the least recently used cached blobs above `cap` bytes, no longer marked as cached; owned ones do not
-    count."""
+    """Drop the least recently used blobs above `cap` bytes from the cache, and return them. Ignore owned blobs."""
     query = """SELECT content.digest, kind, size, extra FROM cached
                JOIN content ON content.digest = cached.digest AND kind = 'blob'
                WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.digest = cached.digest) ORDER BY used DESC"""

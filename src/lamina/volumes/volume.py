@@ -45,7 +45,7 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def driver(self) -> str:
-        """Return who keeps it: always "local"."""
+        """Return the driver: always "local"."""
         return "local"
 
     @property

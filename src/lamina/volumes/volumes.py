@@ -133,7 +133,7 @@ class Volumes(resources.Volumes):
         return volume
 
     def settle(self, container: str) -> None:
-        """End the promises to `container`: it is among the `users` by now, or will never be. Twice is fine."""
+        """End the promises to `container`, which is among the `users` now or never will be. May be called twice."""
         with self._lock:
             for name in [name for name, promised in self._promised.items() if container in promised]:
                 self._promised[name].discard(container)

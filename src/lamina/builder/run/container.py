@@ -139,7 +139,7 @@ class ContainerRunner:
         return host
 
     def _network_id(self, work: Work, network: str, container_id: str) -> str:
-        """Return the ID under which the build is in a network: joining it takes as long as running a step."""
+        """Return the ID of the namespace in which all steps share a network: joining takes as long as a step."""
         if network not in work.networks:
             networks = self.rooms.networks
             work.closing.callback(networks.leave, container_id)

@@ -80,7 +80,10 @@ class StreamRoutes:
     async def _attached(
         self, call: Call, container: Container, stdin: bool, stdout: bool, stderr: bool
     ) -> tuple[AsyncIterator[bytes] | None, socket.socket]:
-        """Return the past (`logs`), which comes before the present (`stream`). Either may be left out."""
+        """Return the log so far, if `logs` asks for it, and the connection of the live stream, if `stream` does.
+
+        Without `stream` the connection ends at once.
+        """
         tty, past = container.record.config.tty, None
         if call.flag("logs"):
             now = format_time(time.time_ns())  # what comes from now on, the stream has

@@ -99,7 +99,7 @@ def take_in(store: Store, lease: Lease, stream: Readable, report: Report) -> Int
 
 @dataclass
 class _Taker:
-    """Put one member where it belongs."""
+    """Puts each member of an archive where it belongs."""
 
     store: Store
     lease: Lease

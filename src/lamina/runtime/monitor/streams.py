@@ -155,7 +155,7 @@ class Client:
         self._flush()
 
     def pull(self) -> None:
-        """Look again whether there is room for the client's input."""
+        """Check again whether there is room for the client's input."""
         if not self.closed:
             self._update()
 
