@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lamina.api.containers import HostConfig, UpdateConfig
-from lamina.runtime.cgroups.layout import detect
+from lamina.runtime.cgroups.layout import abilities, detect
 from support.programs import need
 
 from .conftest import Rooms
@@ -84,3 +84,13 @@ def test_a_container_is_made_without_a_swap_limit(rooms: Rooms) -> None:
     host = HostConfig(network_mode="none", memory=64 << 20, memory_swap=-1)
     id = rooms.run("exec sleep 300", host=host)
     assert limit(id, "memory") == str(64 << 20)
+
+
+def test_what_the_machine_cannot_limit_is_left_out_of_an_update(rooms: Rooms) -> None:
+    """As at creation there is a warning, and the container runs on (moby daemon/update.go, verifyContainerSettings)."""
+    able = abilities(rooms.runtime.layout)
+    id = rooms.run("exec sleep 300")
+    warnings = rooms.containers.update(id, UpdateConfig(blkio_weight=300, cpu_shares=512))
+    assert bool(warnings) is not able.io_weight
+    host = rooms.containers.get(id).host_config
+    assert (host.blkio_weight, host.cpu_shares) == (300 if able.io_weight else 0, 512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -74,6 +75,20 @@ def test_the_default_ipc_mode_is_the_engines(rooms: Rooms) -> None:
         made = containers.create(None, Config(image="bb", cmd=("true",)), joining()).id
         assert containers.get(made).host_config.ipc_mode == "shareable"
         containers.remove(made)
+    finally:
+        containers.close()
+
+
+@pytest.mark.parametrize("mode", ["host", "private"])
+def test_the_default_cgroup_namespace_is_the_engines(rooms: Rooms, mode: str) -> None:
+    containers = Containers(rooms, rooms.catalog, replace(Defaults(), cgroupns_mode=mode))
+    try:
+        made = containers.create(None, Config(image="bb", cmd=("sleep", "300")), joining()).id
+        containers.start(made)
+        shown = containers.get(made)
+        own = os.readlink(f"/proc/{shown.state.pid}/ns/cgroup") == os.readlink("/proc/self/ns/cgroup")
+        assert (shown.host_config.cgroupns_mode, own) == (mode, mode == "host")
+        containers.remove(made, force=True)
     finally:
         containers.close()
 

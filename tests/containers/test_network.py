@@ -55,6 +55,18 @@ def test_a_published_port_is_reached(rooms: Rooms) -> None:
     id = rooms.run("while :; do echo hello | nc -l -p 7000; done", host=host, exposed_ports={"7000/tcp": {}})
     port = _host_port(rooms, id)
     assert served(port) == b"hello\n"
+    for filters, listed in (
+        ({"publish": [str(port)]}, True),
+        ({"publish": [f"{port - 1}-{port}/tcp"]}, True),
+        ({"publish": [f"{port}/udp"]}, False),
+        ({"publish": ["7000"]}, False),
+        ({"expose": ["7000/tcp"]}, True),
+        ({"publish": ["1"], "expose": ["7000"]}, True),
+    ):
+        assert bool(rooms.containers.list(filters=filters)) is listed, filters
+    for wrong in ("x", "9-8", "80/foo", "1:2"):
+        with pytest.raises(InvalidInput, match=f"error while looking up for publish {wrong}"):
+            rooms.containers.list(filters={"publish": [wrong]})
     assert rooms.containers.get(id).networks["bridge"].ip_address != ""
     taken = HostConfig(port_bindings={"1/tcp": (PortHost("127.0.0.1", str(port)),)})
     second = rooms.create("true", host=taken)

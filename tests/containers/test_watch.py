@@ -194,6 +194,8 @@ def test_ps(rooms: Rooms) -> None:
         ({"ancestor": "none"}, []),
         ({"volume": "/v"}, ["second"]),
         ({"expose": "80"}, ["second"]),
+        ({"expose": "79-81/tcp"}, ["second"]),
+        ({"publish": "80"}, []),
         ({"network": "none"}, ["second", "first"]),
         ({"health": "none"}, ["second", "first"]),
     ):

@@ -64,3 +64,9 @@ def test_what_is_wrong_is_named(tmp_path: Path, document: Any, words: str) -> No
 def test_a_missing_file_is_an_error_only_where_it_was_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="does not exist"):
         load({}, tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("key", ["default-cgroupns-mode", "default-ipc-mode"])
+def test_a_default_mode_that_is_none_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="container:x"):
+        load({key: "container:x"}, _write(tmp_path, {}))

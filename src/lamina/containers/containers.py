@@ -33,6 +33,7 @@ from lamina.formats.text import several_texts
 from lamina.images.create import CommitOptions
 from lamina.images.image import Image
 from lamina.linux.files import private_directory
+from lamina.runtime.cgroups.layout import abilities
 from lamina.sandbox.spec import Defaults
 
 
@@ -179,7 +180,7 @@ class Containers(ProcessVerbs):
 
     def update(self, reference: str, changes: UpdateConfig) -> tuple[str, ...]:
         container = self.live(reference)
-        warnings = update(container, changes)
+        warnings = update(container, changes, abilities(self._rooms.runtime.layout))
         container.publish("update")
         return warnings
 

@@ -229,7 +229,9 @@ def _with_defaults(host: HostConfig, defaults: Defaults, rooms: Rooms) -> HostCo
         masked_paths=MASKED_PATHS if host.masked_paths is None and not host.privileged else host.masked_paths,
         readonly_paths=READONLY_PATHS if host.readonly_paths is None and not host.privileged else host.readonly_paths,
         pids_limit=host.pids_limit if host.pids_limit and host.pids_limit > 0 else None,
-        cgroupns_mode=host.cgroupns_mode or ("private" if rooms.runtime.layout.v2 else "host"),
+        cgroupns_mode=host.cgroupns_mode
+        or defaults.cgroupns_mode
+        or ("private" if rooms.runtime.layout.v2 else "host"),
         shm_size=host.shm_size or defaults.shm_size,
         log_config=log,
         restart_policy=RestartPolicy(policy.name or "no", policy.maximum_retry_count),

@@ -11,8 +11,9 @@ from lamina.api.results import Pruned
 from lamina.cancellation import Cancellation
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
+from lamina.containers.inspect import endpoints_of, shown_ports
 from lamina.containers.lifecycle import Lifecycle
-from lamina.containers.ports import parse
+from lamina.containers.ports import parse, parse_range
 from lamina.containers.rooms import Rooms
 from lamina.containers.states import STATUSES
 from lamina.errors import Conflict, InvalidInput, NotFound
@@ -39,6 +40,7 @@ _LISTED = (
     "status",
     "volume",
 )
+_PORTS = ("publish", "expose")
 _PRUNED = ("until", "label", "label!")
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -86,9 +88,26 @@ class FilterMaker:
         for key, values in filters.items():
             if key not in allowed:
                 raise InvalidInput(f"invalid filter '{key}'", filter=key)
-            if values:
+            if values and key not in _PORTS:
                 tests.append(self._one(key, values))
+        if any(filters.get(key) for key in _PORTS):
+            tests.append(self._by_ports(*(_port_set(key, filters.get(key, ())) for key in _PORTS)))
         return tests
+
+    def _by_ports(self, published: set[tuple[int, str]], exposed: set[tuple[int, str]]) -> Test:
+        """Return the test for either of two sets of ports: the host's, and the container's (moby daemon/list.go)."""
+
+        def passes(container: Container) -> bool:
+            record = container.record
+            for port, hosts in shown_ports(record, endpoints_of(record, self._rooms)).items():
+                number, protocol = parse(port)
+                if (number, protocol) in exposed:
+                    return True
+                if any((int(host.host_port), protocol) in published for host in hosts or ()):
+                    return True
+            return False
+
+        return passes
 
     def _one(self, key: str, values: Sequence[str]) -> Test:
         match key:
@@ -131,9 +150,6 @@ class FilterMaker:
                 )
             case "network":
                 return lambda c: any(self._in_network(c, value) for value in values)
-            case "publish" | "expose":
-                wanted = {parse(value) for value in values}
-                return lambda c: bool(wanted & _ports(c, published=key == "publish"))
         _check(key, values, ("false", "0", "default", ""))  # is-task, isolation: what is not here anyway
         return lambda c: True
 
@@ -178,7 +194,11 @@ def _matches(key: str, pattern: str, *texts: str) -> bool:
     return found_in(f"filter '{key}={pattern}'", pattern, *texts)
 
 
-def _ports(container: Container, *, published: bool) -> set[tuple[int, str]]:
-    record = container.record
-    bound = {parse(port) for port in record.host_config.port_bindings}
-    return bound if published else bound | {parse(port) for port in record.config.exposed_ports}
+def _port_set(key: str, values: Sequence[str]) -> set[tuple[int, str]]:
+    ports: set[tuple[int, str]] = set()
+    for value in values:
+        try:
+            ports.update(parse_range(value))
+        except InvalidInput as error:
+            raise InvalidInput(f"error while looking up for {key} {value}: {error.message}", filter=key) from None
+    return ports

@@ -176,7 +176,7 @@ def details(
     """Return what is known of a container; with `size` also the bytes of its files, which takes a while."""
     record = container.record
     own, total = sizes(container, rooms) if size else (None, None)
-    endpoints = _endpoints(record, rooms)
+    endpoints = endpoints_of(record, rooms)
     return ContainerDetails(
         record=record,
         directory=container.directory,
@@ -187,7 +187,7 @@ def details(
         snapshot=rooms.snapshots.get(container.id).directories,
         sandbox_key=f"{rooms.runtime.exec_root.parent}/netns/{record.id}" if endpoints else "",
         networks=_networks(record, endpoints, rooms),
-        ports=_ports(record, endpoints),
+        ports=shown_ports(record, endpoints),
         size_rw=own,
         size_root_fs=total,
     )
@@ -199,14 +199,14 @@ def summary(
     """Return what a list shows of a container; with `size` also the bytes of its files, which takes a while."""
     record = container.record
     own, total = sizes(container, rooms) if size else (None, None)
-    endpoints = _endpoints(record, rooms)
+    endpoints = endpoints_of(record, rooms)
     return ContainerSummary(
         record=record,
         link_names=link_names,
         image=_image_name(record, rooms),
         status=status_text(record.state),
         networks=_networks(record, endpoints, rooms),
-        ports=_ports(record, endpoints),
+        ports=shown_ports(record, endpoints),
         size_rw=own,
         size_root_fs=total,
     )
@@ -268,7 +268,7 @@ def _apparmor(record: Record, rooms: Rooms) -> str:
     return security.parse(host.security_opt).profile(privileged=host.privileged) or default
 
 
-def _endpoints(record: Record, rooms: Rooms) -> dict[str, Endpoint]:
+def endpoints_of(record: Record, rooms: Rooms) -> dict[str, Endpoint]:
     """Return the endpoints of a running container by the network's name."""
     if record.host_config.network_mode in ("host", "none") or not record.state.running:
         return {}
@@ -292,7 +292,7 @@ def _network_id(name: str, rooms: Rooms) -> str:
         return ""
 
 
-def _ports(record: Record, endpoints: Mapping[str, Endpoint]) -> dict[str, tuple[PortHost, ...] | None]:
+def shown_ports(record: Record, endpoints: Mapping[str, Endpoint]) -> dict[str, tuple[PortHost, ...] | None]:
     """Return the exposed ports, each with where it is published; nothing while the container does not run."""
     if not record.state.running:
         return {}

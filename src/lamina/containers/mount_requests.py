@@ -84,6 +84,8 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _taken_over(source: str, mounts_of: MountsOf) -> list[MountPoint]:
+    if not source:
+        raise InvalidInput("volumes-from specification cannot be an empty string")
     reference, _, mode = source.partition(":")
     words = set(filter(None, mode.split(",")))
     if words - _IGNORED - {"ro", "rw"} or {"ro", "rw"} <= words:

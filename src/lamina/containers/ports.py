@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lamina.api.containers import Config, HostConfig
 from lamina.errors import InvalidInput
 from lamina.network.model import PortBinding
@@ -16,6 +18,17 @@ def parse(port: str) -> tuple[int, str]:
     if not number.isdigit() or not 0 < int(number) < 65536 or protocol not in _PROTOCOLS:
         raise InvalidInput(f'invalid port specification: "{port}"', port=port)
     return int(number), protocol
+
+
+def parse_range(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number, protocol) of each port of "80", "80/tcp" or "8000-8010/udp". Raise InvalidInput."""
+    numbers, slash, protocol = text.partition("/")
+    first, dash, last = numbers.partition("-")
+    low, kind = parse(f"{first}{slash}{protocol}")
+    high, _ = parse(last) if dash else (low, "")
+    if high < low:
+        raise InvalidInput(f"invalid port specification: {text!r}", port=text)
+    return ((number, kind) for number in range(low, high + 1))
 
 
 def wanted(config: Config, host: HostConfig) -> tuple[PortBinding, ...]:

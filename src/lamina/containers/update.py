@@ -13,12 +13,15 @@ from lamina.containers.specs import answer_names, rewrite_hosts, sandbox_of
 from lamina.errors import Conflict, Forbidden, InvalidInput
 from lamina.network.model import Network
 from lamina.network.networks import Networks
-from lamina.sandbox import limits
+from lamina.runtime.cgroups.layout import Abilities
+from lamina.sandbox import limit_checks, limits
 from lamina.sandbox.spec import Defaults
 
 
-def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
+def update(container: Container, wish: UpdateConfig, able: Abilities) -> tuple[str, ...]:
     """Change what `wish` names; return warnings. The record changes only when the running container took it.
+
+    What this machine is not `able` to limit is left out, with a warning.
 
     Raise InvalidInput for limits that cannot be, Conflict for a container that is being removed.
     """
@@ -29,12 +32,13 @@ def update(container: Container, wish: UpdateConfig) -> tuple[str, ...]:
         if changed.auto_remove and changed.restart_policy.name not in ("", "no"):
             raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
         check(changed, record.config)
+        changed, discarded = limit_checks.within(changed, able)
         task = container.task
         given = limits.resources(wish)
         if task is not None and record.state.running and given != limits.resources(UpdateConfig()):
             task.update(limits.resources(changed))
         container.change(host_config=changed)
-    return ()
+    return discarded
 
 
 def _changed(host: HostConfig, wish: UpdateConfig) -> HostConfig:

@@ -14,6 +14,7 @@ from lamina.errors import InvalidInput
 CONFIG_FILE = Path("/etc/lamina/daemon.json")
 DEFAULT_HOST = "unix:///run/lamina/lamina.sock"
 ROOTS = ("/var/lib/lamina", "/run/lamina")  # of data, and of what does not outlive a reboot
+_CGROUPNS_MODES = ("", "host", "private")
 _IPC_MODES = ("private", "shareable")  # what default-ipc-mode may be
 
 
@@ -85,6 +86,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     init_path: str = ""
     default_shm_size: str = ""
     default_ipc_mode: str = "private"
+    default_cgroupns_mode: str = ""
     cgroup_parent: str = ""
     log_driver: str = "json-file"
     log_opts: dict[str, str] = {}
@@ -136,6 +138,11 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
         raise InvalidInput(
             f'IPC mode "{options.default_ipc_mode}" is not supported as default value',
             advice='Use "shareable" or "private"',
+        )
+    if options.default_cgroupns_mode not in _CGROUPNS_MODES:
+        raise InvalidInput(
+            f'default cgroup namespace mode "{options.default_cgroupns_mode}" is invalid',
+            advice='Use "host" or "private"',
         )
     if not options.ip6tables:
         raise InvalidInput("ip6tables cannot be switched off", advice="Leave it out: IPv6 networks need their rules")

@@ -128,6 +128,7 @@ def engine_settings(options: Options) -> EngineSettings:
             init=options.init,
             init_path=options.init_path,
             ipc_mode=options.default_ipc_mode,
+            cgroupns_mode=options.default_cgroupns_mode,
             shm_size=parse_size(options.default_shm_size or "0", "default-shm-size") or DEFAULT_SHM,
             cgroup_parent=options.cgroup_parent or DEFAULT_CGROUP,
             runtimes=(options.default_runtime,) if options.default_runtime else (),

@@ -85,13 +85,20 @@ def normalise_capabilities(names: Iterable[str]) -> list[str]:
     return full_names
 
 
+def _named(field: str, names: Iterable[str]) -> list[str]:
+    try:
+        return normalise_capabilities(names)
+    except InvalidInput as error:
+        raise InvalidInput(f"invalid {field}: {error.message}", **error.facts) from None
+
+
 def granted_capabilities(
     add: Iterable[str] = (), drop: Iterable[str] = (), *, privileged: bool = False
 ) -> tuple[str, ...]:
     """Return the capabilities of a container, by Docker's rules: ALL may be added or dropped, dropping comes first."""
     if privileged:
         return available_capabilities()
-    dropped, added = normalise_capabilities(drop), normalise_capabilities(add)
+    dropped, added = _named("CapDrop", drop), _named("CapAdd", add)
     if "ALL" in added:
         return tuple(name for name in available_capabilities() if name not in dropped)
     if "ALL" in dropped:

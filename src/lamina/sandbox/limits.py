@@ -72,6 +72,8 @@ def _mapped(mapping: DeviceMapping) -> list[Device]:
     source = os.path.realpath(mapping.path_on_host)
     inside = mapping.path_in_container or mapping.path_on_host
     access = mapping.cgroup_permissions or "rwm"
+    if set(access) - set("rwm"):
+        raise InvalidInput(f"invalid device permissions {access!r}", advice="Write letters of rwm", path=inside)
     try:
         device = bundle.device_at(source, inside, access)
         if device is not None:

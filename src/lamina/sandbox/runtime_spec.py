@@ -44,7 +44,7 @@ def container_spec(spec: SandboxSpec, root: Path, network: str, volumes: Volumes
             pid=_joined(spec, "PID", host.pid_mode),
             ipc=_joined(spec, "IPC", host.ipc_mode),
             uts="host" if host.uts_mode == "host" else "private",
-            cgroup=host.cgroupns_mode or None,
+            cgroup=host.cgroupns_mode or settings.cgroupns_mode or None,
         ),
         resources=limits.resources(host),
         sysctls=host.sysctls,

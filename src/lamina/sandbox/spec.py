@@ -53,6 +53,8 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
 class Defaults:
     """What applies where a request says nothing. Sizes in bytes.
 
+    `cgroupns_mode` "" is private on cgroup v2, and the host's on v1.
+
     `runtimes` are further names of the engine's OCI runtime.
     """
 
@@ -66,6 +68,7 @@ class Defaults:
     init: bool = False
     init_path: str = ""
     ipc_mode: str = "private"
+    cgroupns_mode: str = ""
     runtimes: tuple[str, ...] = ()
     host_resolv_conf: Path = Path("/etc/resolv.conf")
 

@@ -26,6 +26,11 @@ _TEXTS = {
     "ip": "Host address for published ports that name none (default all)",
     "storage-driver": "Storage driver: erofs, overlay or copy",
     "log-driver": "Default driver for container logs",
+    "cgroup-parent": "Cgroup that holds those of all containers (default /lamina)",
+    "default-cgroupns-mode": "Whose cgroups containers see: private or host (private on cgroup v2)",
+    "default-ipc-mode": "Who shares memory with a container: private or shareable (default private)",
+    "default-shm-size": "Size of /dev/shm in containers (default 64MiB)",
+    "init-path": "Program of the init in containers",
     "default-runtime": "Default OCI runtime for containers",
     "userns-remap": "User and group for user namespaces",
     "tlscacert": "Trust certs signed only by this CA",
@@ -39,6 +44,7 @@ _NUMBERS = {
 }
 _SWITCHES = {
     "live-restore": "Keep containers running when the daemon stops (default true)",
+    "init": "Run an init in each container, which forwards signals and reaps processes",
     "ipv6": "Give containers of the default bridge IPv6 addresses",
     "ip6tables": "Accepted for Docker's sake; IPv6 networks always have their rules",
     "userland-proxy": "Carry connections that the kernel cannot translate (default true)",
