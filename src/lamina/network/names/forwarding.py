@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from lamina.network.crowds import Complaints, Recency
 from lamina.network.names import message
 from lamina.network.names.limits import NameLimits
 from lamina.network.names.loop import READ, WRITE, Loop
 from lamina.network.names.message import Query
 from lamina.network.names.protocol import PORT, Forwarding
-from lamina.network.proxy.limits import Complaints, Recency
 
 Reply = Callable[[bytes], None]
 UseSocket = Callable[[socket.socket | None], None]

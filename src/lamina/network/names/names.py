@@ -122,11 +122,14 @@ class Names:
         """Leave the keeper to those it serves; without any it ends."""
         self._closed.set()
         with self._lock:
-            if not self._sandboxes:
+            ended = not self._sandboxes
+            if ended:
                 self._request({"op": "end"})
             self._drop()
-            with suppress(OSError):  # in use
+            with suppress(OSError):  # in use, or never made
                 (self._directory / "sandboxes").rmdir()
+            if ended:
+                (self._directory / "keeper").unlink(missing_ok=True)
 
     def _record(self, id: str) -> Path:
         return self._directory / "sandboxes" / id

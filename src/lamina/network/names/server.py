@@ -5,6 +5,7 @@ Questions about names of the asker's networks are answered from the table. All o
 
 from __future__ import annotations
 
+import logging
 import socket
 import traceback
 from contextlib import suppress
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from lamina.linux.processes import end_with_parent, give_up_privileges, name_process
+from lamina.network.crowds import Complaints
 from lamina.network.names import message
 from lamina.network.names.answers import empty_answer, local_answer
 from lamina.network.names.forwarding import Forwarder, Question, UseSocket
@@ -21,7 +23,8 @@ from lamina.network.names.message import Malformed
 from lamina.network.names.protocol import Forwarding, receive, send
 from lamina.network.names.state import Served, State
 from lamina.network.names.streams import Reply, Streams
-from lamina.network.proxy.limits import Complaints
+
+_LOG = logging.getLogger("lamina.network.names")
 
 
 def serve(state: State, control: socket.socket, limits: NameLimits) -> None:
@@ -90,7 +93,7 @@ class Server:
         self.streams = Streams(self.loop, limits)
         self._state = state
         self._control = control
-        self._complaints = Complaints(limits.quiet)
+        self._complaints = Complaints(_LOG, limits.quiet)
         self._forwarder = Forwarder(self.loop, limits, self._complaints, self._want_socket)
         self._wanted: dict[int, UseSocket] = {}
         self._number = 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
+from lamina.network.crowds import Recency
 from lamina.network.names.limits import NameLimits
 from lamina.network.names.loop import READ, WRITE, Loop
 from lamina.network.names.message import LONGEST_QUERY
-from lamina.network.proxy.limits import Recency
 
 Reply = Callable[[bytes], None]
 Take = Callable[[bytes, Reply, object], bool]  # gets a question, and returns whether it will be answered

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 
-from lamina.network.proxy.limits import Complaints, Limits, Recency
+from lamina.network.crowds import Complaints, Recency
+from lamina.network.proxy.limits import Limits
 
 _AT_ONCE = 64  # datagrams taken from one socket before others have their turn
 _LONGEST = 65535  # bytes of a datagram

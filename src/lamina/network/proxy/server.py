@@ -15,8 +15,9 @@ import traceback
 from typing import Any
 
 from lamina.linux.processes import give_up_privileges, name_process, raise_limit
+from lamina.network.crowds import Complaints
 from lamina.network.proxy.datagrams import Conversations, DatagramPort
-from lamina.network.proxy.limits import Complaints, Limits
+from lamina.network.proxy.limits import Limits
 from lamina.network.proxy.streams import Connections, StreamPort
 
 _MESSAGE = 4096  # bytes of a request
@@ -40,7 +41,7 @@ class _Server:
     def __init__(self, loop: asyncio.AbstractEventLoop, control: socket.socket, limits: Limits) -> None:
         self._loop = loop
         self._control = control
-        self._complaints = Complaints(limits.quiet)
+        self._complaints = Complaints(logging.getLogger("lamina.network.proxy"), limits.quiet)
         self._conversations = Conversations(loop, limits, self._complaints)
         self._connections = Connections(loop, limits, self._complaints)
         self._ports: dict[int, StreamPort | DatagramPort] = {}

@@ -7,7 +7,8 @@ import errno
 import socket
 from contextlib import suppress
 
-from lamina.network.proxy.limits import Complaints, Limits, Recency
+from lamina.network.crowds import Complaints, Recency
+from lamina.network.proxy.limits import Limits
 
 _AT_ONCE = 64  # connections accepted at one port before others have their turn
 _CHUNK = 32 << 10  # bytes: all that is ever kept of one direction of a connection
