@@ -17,7 +17,7 @@ from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress
 from lamina.builder.context.source import from_archive, from_directory, from_remote
-from lamina.builder.layer_plan import Planned, write_files
+from lamina.builder.layer_plan import PlannedFile, write_files
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.times import parse_time
 from lamina.layers.tree import find, walk
@@ -192,7 +192,7 @@ def test_a_file_that_shrinks_while_it_is_read_fails_the_step(workshop: Workshop)
         node = find(context.tree, "f")
         assert node is not None
         (folder / "f").write_text("short")
-        planned = Planned(node.entry, context.tree, node)
+        planned = PlannedFile(node.entry, context.tree, node)
         with pytest.raises(InvalidInput):
             workshop.rooms.store.layers.write(lambda builder: write_files(builder, [planned]))
 

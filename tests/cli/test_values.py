@@ -18,7 +18,7 @@ from lamina.cli.commands.build import arguments, build
 from lamina.cli.commands.containers import displayed_ports
 from lamina.cli.commands.lifecycle import update
 from lamina.cli.commands.run import run
-from lamina.cli.copying import Placement, Source, Target, place, renamed, split_argument
+from lamina.cli.copying import CopiedFile, Placement, Target, place, renamed, split_argument
 from lamina.cli.run.flags import LIMITS
 from lamina.cli.run.limits import READERS, gpu_requests, nano_cpus, parse_device, parse_ulimit, read_limits, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount
@@ -156,15 +156,15 @@ def test_names_come_apart() -> None:
 
 def test_copies_find_their_place() -> None:
     folder, file, nothing = (Target("/d", True, True), Target("/d/f", True, False), Target("/d/new", False, False))
-    assert place(Source("a", False), folder) == Placement("/d", "a")
-    assert place(Source("", True), folder) == Placement("/d", "")
-    assert place(Source("a", False), file) == Placement("/d", "f")
-    assert place(Source("a", True), nothing) == Placement("/d", "new")
-    assert place(Source("", True), Target("/d/new/", False, False)) == Placement("/d", "new")
-    assert place(Source("", True), Target("new/.", False, False)) == Placement("new", ".")
+    assert place(CopiedFile("a", False), folder) == Placement("/d", "a")
+    assert place(CopiedFile("", True), folder) == Placement("/d", "")
+    assert place(CopiedFile("a", False), file) == Placement("/d", "f")
+    assert place(CopiedFile("a", True), nothing) == Placement("/d", "new")
+    assert place(CopiedFile("", True), Target("/d/new/", False, False)) == Placement("/d", "new")
+    assert place(CopiedFile("", True), Target("new/.", False, False)) == Placement("new", ".")
     for source, target, kind in (
-        (Source("a", True), file, InvalidInput),
-        (Source("a", False), Target("/d/new/", False, False), NotFound),
+        (CopiedFile("a", True), file, InvalidInput),
+        (CopiedFile("a", False), Target("/d/new/", False, False), NotFound),
     ):
         with pytest.raises(kind):
             place(source, target)

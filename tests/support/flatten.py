@@ -18,7 +18,7 @@ OPAQUE = ".wh..wh..opq"
 
 
 @dataclass(frozen=True)
-class Found:
+class WalkedFile:
     """One path of a merged tree, with all that an image promises about it (times apart)."""
 
     type: str
@@ -33,18 +33,18 @@ class Found:
 @dataclass(frozen=True)
 class SavedImage:
     config: dict[str, Any]
-    tree: dict[str, Found]
+    tree: dict[str, WalkedFile]
     layers: tuple[frozenset[str], ...]  # the paths each layer holds, bottom first
 
 
-def _found(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Found:
+def _found(tar: tarfile.TarFile, member: tarfile.TarInfo) -> WalkedFile:
     kinds = {tarfile.DIRTYPE: "dir", tarfile.SYMTYPE: "symlink", tarfile.CHRTYPE: "char", tarfile.FIFOTYPE: "fifo"}
     file = tar.extractfile(member) if member.isreg() or member.islnk() else None
     data = file.read() if file else b""
     xattrs = {
         k.removeprefix("SCHILY.xattr."): v for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")
     }
-    return Found(
+    return WalkedFile(
         type=kinds.get(member.type, "file"),
         mode=member.mode & 0o7777,
         owner=f"{member.uid}:{member.gid}",
@@ -55,13 +55,13 @@ def _found(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Found:
     )
 
 
-def _drop(tree: dict[str, Found], path: str, *, itself: bool) -> None:
+def _drop(tree: dict[str, WalkedFile], path: str, *, itself: bool) -> None:
     for known in [p for p in tree if p.startswith(path + "/") or (itself and p == path) or (not path and p)]:
         del tree[known]
 
 
-def _apply(tree: dict[str, Found], data: bytes) -> frozenset[str]:
-    new: dict[str, Found] = {}
+def _apply(tree: dict[str, WalkedFile], data: bytes) -> frozenset[str]:
+    new: dict[str, WalkedFile] = {}
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
             path = member.name.strip("/").removeprefix("./")
@@ -94,6 +94,6 @@ def read_saved(archive: bytes) -> SavedImage:
             return file.read()
 
         manifest = json.loads(read("manifest.json"))[0]
-        tree: dict[str, Found] = {}
+        tree: dict[str, WalkedFile] = {}
         layers = tuple(_apply(tree, read(name)) for name in manifest["Layers"])
         return SavedImage(json.loads(read(manifest["Config"])), tree, layers)

@@ -40,7 +40,7 @@ class CommandRunner(Protocol):
     Raise CommandFailed with `exit_code` when the command ends with another status than 0.
     """
 
-    def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None: ...
+    def run(self, work: BuildRun, state: StageState, request: RunRequest) -> Layer | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class BuildRooms:
 
 
 @dataclass(slots=True)
-class Work:
+class BuildRun:
     """One build under way."""
 
     rooms: BuildRooms

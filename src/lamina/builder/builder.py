@@ -13,7 +13,7 @@ import msgspec
 
 from lamina.api.build import BuildRequest
 from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
-from lamina.builder.build_run import BuildRooms, Work
+from lamina.builder.build_run import BuildRooms, BuildRun
 from lamina.builder.cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
@@ -87,7 +87,7 @@ def _prepare(
     console: Console,
     secrets: Mapping[str, bytes],
     cancellation: Cancellation,
-) -> Work:
+) -> BuildRun:
     # Values that cannot be understood are refused before the first step.
     epoch_ns(request.build_args)
     tags = tuple(check_tag(Reference.parse(text).with_default_tag()) for text in request.tags)
@@ -105,7 +105,7 @@ def _prepare(
         console.line("[WARNING]: Empty continuation lines will become errors in a future release.")
     sources = [image for name in request.cache_from if (image := rooms.images.find(name)) is not None]
     cache = StepCache(rooms.store, rooms.images, not request.no_cache, sources)
-    return Work(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation)
+    return BuildRun(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation)
 
 
 def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
@@ -132,7 +132,7 @@ def _with_labels(file: Dockerfile, labels: Mapping[str, str]) -> Dockerfile:
 class _Build:
     """The loop over stages and steps, counted as in the output."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: BuildRun) -> None:
         self._work = work
         self._step = 0
         stages = work.file.stages

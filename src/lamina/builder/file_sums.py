@@ -26,7 +26,7 @@ _SETTLED_NS = 100_000_000  # a file changed more recently than this may change a
 Row = tuple[tuple[int, ...], int, str]  # stamp, mode, sum
 
 
-class _Kept(msgspec.Struct):
+class _StoredSums(msgspec.Struct):
     """What the store holds for one context."""
 
     used: float  # when a build last used it, seconds since the epoch
@@ -91,7 +91,7 @@ def load_sums(store: Store, identity: str) -> Sums:
     if raw is None:
         return Sums()
     try:
-        rows = msgspec.msgpack.decode(raw, type=_Kept).rows
+        rows = msgspec.msgpack.decode(raw, type=_StoredSums).rows
         return Sums(rows={os.fsdecode(path): row for path, row in rows.items()})
     except msgspec.DecodeError:
         return Sums()
@@ -106,7 +106,7 @@ def save_sums(store: Store, identity: str, sums: Sums) -> None:
         return
     limit = time.time_ns() - _SETTLED_NS
     rows = {os.fsencode(path): row for path, row in sums.rows.items() if row[0][-1] < limit}
-    raw = msgspec.msgpack.encode(_Kept(time.time(), rows))
+    raw = msgspec.msgpack.encode(_StoredSums(time.time(), rows))
     with store.transaction() as tx:
         tx.put(BUCKET, identity, raw)
         others = [(_used(raw), key) for key, raw in tx.items(BUCKET)]
@@ -123,7 +123,7 @@ def forget_sums(store: Store) -> None:
 
 def _used(raw: bytes) -> float:
     try:
-        return msgspec.msgpack.decode(raw, type=_Kept).used
+        return msgspec.msgpack.decode(raw, type=_StoredSums).used
     except msgspec.DecodeError:
         return 0.0
 

@@ -19,7 +19,7 @@ from lamina.layers.tree import Content, Node, Tree, entry_at, resolve
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedFile:
     """A file of the layer: its entry, and the source of its bytes, which is a file of a tree or `content`."""
 
     entry: Entry
@@ -28,12 +28,12 @@ class Planned:
     content: bytes | None = None
 
 
-class Draft:
+class LayerPlan:
     """Changes over `base`. Paths are relative and clean; `resolve` gives such paths."""
 
     def __init__(self, base: Tree) -> None:
         self._base = base
-        self._changes: dict[str, Planned] = {}
+        self._changes: dict[str, PlannedFile] = {}
         self._names: dict[str, set[str]] = {}
         self._new: set[str] = set()  # directories below which the base has nothing
         self.created: set[str] = set()
@@ -91,7 +91,7 @@ class Draft:
         self.make_directories(target)
         return target
 
-    def put(self, planned: Planned) -> None:
+    def put(self, planned: PlannedFile) -> None:
         """Put an entry in place of what is there. A directory over a directory only changes its attributes."""
         entry = planned.entry
         before = self.lookup(entry.path)
@@ -104,7 +104,7 @@ class Draft:
         self._changes[entry.path] = planned
         self._names.setdefault(entry.parent, set()).add(entry.path)
 
-    def put_copy(self, planned: Planned) -> None:
+    def put_copy(self, planned: PlannedFile) -> None:
         """Put a copied entry in place of what is there, unless that is a link to a directory.
 
         Whoever made /bin a link to usr/bin needs what is there. A link takes the place of a link; raise Problem for all
@@ -136,11 +136,11 @@ class Draft:
         if entry is not None:
             raise Problem(f"mkdir /{path}: not a directory", "A file of that name is in the way.")
         self.make_directories(path.rpartition("/")[0], uid=uid, gid=gid, mode=mode)
-        self.put(Planned(Entry(path, EntryType.DIRECTORY, mode, uid, gid)))
+        self.put(PlannedFile(Entry(path, EntryType.DIRECTORY, mode, uid, gid)))
         self.created.add(path)
         return True
 
-    def members(self, time_ns: int) -> Iterator[Planned]:
+    def members(self, time_ns: int) -> Iterator[PlannedFile]:
         """Return everything that goes into the layer, parents first, names in order.
 
         Directories of the base that hold a change come along with the attributes they have, so that the layer can be
@@ -149,11 +149,11 @@ class Draft:
         files = self._with_parents(time_ns)
         return with_links(files[path] for path in sorted(files, key=_order))
 
-    def _with_parents(self, time_ns: int) -> dict[str, Planned]:
-        files: dict[str, Planned] = {}
+    def _with_parents(self, time_ns: int) -> dict[str, PlannedFile]:
+        files: dict[str, PlannedFile] = {}
         for path, planned in self._changes.items():
             if path in self.created:
-                planned = Planned(replace(planned.entry, mtime_ns=time_ns))
+                planned = PlannedFile(replace(planned.entry, mtime_ns=time_ns))
             files[path] = planned
         for path in list(files):
             parent = path.rpartition("/")[0]
@@ -161,12 +161,12 @@ class Draft:
                 entry = entry_at(self._base, parent)
                 if entry is None:
                     raise Problem(f"/{parent} is not there to hold /{path}")
-                files[parent] = Planned(entry)
+                files[parent] = PlannedFile(entry)
                 parent = parent.rpartition("/")[0]
         return files
 
 
-def with_links(members: Iterable[Planned]) -> Iterator[Planned]:
+def with_links(members: Iterable[PlannedFile]) -> Iterator[PlannedFile]:
     """Yield the files. Second and later names of one file become hard links to its first."""
     first: dict[object, str] = {}
     for planned in members:
@@ -174,7 +174,7 @@ def with_links(members: Iterable[Planned]) -> Iterator[Planned]:
         if shared is not None and planned.entry.type is EntryType.REGULAR:
             key = (id(planned.tree), shared)
             if key in first:
-                yield Planned(_as_link(planned.entry, first[key]))
+                yield PlannedFile(_as_link(planned.entry, first[key]))
                 continue
             first[key] = planned.entry.path
         yield planned
@@ -207,7 +207,7 @@ class _Summing:
         return piece
 
 
-def write_files(builder: LayerBuilder, files: Iterable[Planned], sums: Mapping[int, Sums] | None = None) -> None:
+def write_files(builder: LayerBuilder, files: Iterable[PlannedFile], sums: Mapping[int, Sums] | None = None) -> None:
     """Add all files to a layer, in order. `sums` has the memory of each tree, by `id(tree)`.
 
     Raise InvalidInput when a file got shorter while it was read, NoSpace, Cancelled, and what the trees raise.
@@ -216,7 +216,7 @@ def write_files(builder: LayerBuilder, files: Iterable[Planned], sums: Mapping[i
         _add(builder, planned, sums.get(id(planned.tree)) if sums else None)
 
 
-def _add(builder: LayerBuilder, planned: Planned, memory: Sums | None) -> None:
+def _add(builder: LayerBuilder, planned: PlannedFile, memory: Sums | None) -> None:
     tree, node, entry = planned.tree, planned.node, planned.entry
     if tree is None or node is None or entry.type is not EntryType.REGULAR:
         builder.add(entry, planned.content)

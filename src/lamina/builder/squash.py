@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.builder.build_run import BuildRooms
-from lamina.builder.layer_plan import Planned, with_links, write_files
+from lamina.builder.layer_plan import PlannedFile, with_links, write_files
 from lamina.formats.config import History
 from lamina.images.image import Image
 from lamina.layers.entry import whiteout_entry
@@ -52,30 +52,30 @@ class _Difference:
     new: StackTree
     old: StackTree | None
 
-    def below(self, path: str) -> Iterator[Planned]:
+    def below(self, path: str) -> Iterator[PlannedFile]:
         """Yield the changed files below a directory, and the directories that hold them."""
         before = {node.path: node for node in self.old.children(path)} if self.old else {}
         after = {node.path: node for node in self.new.children(path)}
         for name in sorted({*before, *after}, key=os.fsencode):
             old, new = before.get(name), after.get(name)
             if new is None:
-                yield Planned(whiteout_entry(name))
+                yield PlannedFile(whiteout_entry(name))
             elif old is None or old.is_directory != new.is_directory:
                 yield from self._all(new)
             elif new.is_directory:
                 yield from self._directory(old, new)
             elif not self._same(old, new):
-                yield Planned(new.entry, self.new, new)
+                yield PlannedFile(new.entry, self.new, new)
 
-    def _directory(self, old: Node, new: Node) -> Iterator[Planned]:
+    def _directory(self, old: Node, new: Node) -> Iterator[PlannedFile]:
         inside = list(self.below(new.path))
         if inside or not self._same(old, new):
-            yield Planned(new.entry)
+            yield PlannedFile(new.entry)
             yield from inside
 
-    def _all(self, node: Node) -> Iterator[Planned]:
+    def _all(self, node: Node) -> Iterator[PlannedFile]:
         for each in walk(self.new, node.path):
-            yield Planned(each.entry, self.new, each)
+            yield PlannedFile(each.entry, self.new, each)
 
     def _same(self, old: Node, new: Node) -> bool:
         if self.old is None or old.source != new.source:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import msgspec
 
-from lamina.builder.build_run import Work
+from lamina.builder.build_run import BuildRun
 from lamina.builder.console import new_id
 from lamina.builder.copy.ownership import owner_of_user
 from lamina.builder.copy.step import copy_step
-from lamina.builder.layer_plan import Draft, write_files
+from lamina.builder.layer_plan import LayerPlan, write_files
 from lamina.builder.run.step import run_step
 from lamina.builder.stage import StageState
 from lamina.builder.wording import comment, file_nop, nop
@@ -23,7 +23,7 @@ from lamina.images.config_changes import effect, inherit_healthcheck
 from lamina.images.image import Image
 
 
-def perform(work: Work, state: StageState, instruction: say.Instruction) -> None:
+def perform(work: BuildRun, state: StageState, instruction: say.Instruction) -> None:
     """Do one instruction. Raise Problem for a mistake in it, and what the store and the images raise."""
     expanded = Expansion(state.words(), work.file.escape).apply(instruction)
     match expanded:
@@ -39,7 +39,7 @@ def perform(work: Work, state: StageState, instruction: say.Instruction) -> None
             _metadata(work, state, expanded)
 
 
-def _metadata(work: Work, state: StageState, instruction: say.Instruction) -> None:
+def _metadata(work: BuildRun, state: StageState, instruction: say.Instruction) -> None:
     """Run a step that changes only the config or the history."""
     if isinstance(instruction, say.Maintainer):
         state.author = instruction.author
@@ -56,13 +56,13 @@ def _metadata(work: Work, state: StageState, instruction: say.Instruction) -> No
     _commit_nothing(work, state, config, nop(config, comment(instruction, config)))
 
 
-def _note_override(work: Work, state: StageState) -> None:
+def _note_override(work: BuildRun, state: StageState) -> None:
     before = state.config.healthcheck
     if before is not None and before.test and before.test[0] != "NONE":
         work.console.line(f"Note: overriding previous HEALTHCHECK: [{' '.join(before.test)}]")
 
 
-def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by: str) -> None:
+def _commit_nothing(work: BuildRun, state: StageState, config: RunConfig, created_by: str) -> None:
     step = work.step(state, created_by, config)
     if work.hit(state, step):
         return
@@ -73,7 +73,7 @@ def _commit_nothing(work: Work, state: StageState, config: RunConfig, created_by
         work.console.removed(container)
 
 
-def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
+def _workdir(work: BuildRun, state: StageState, instruction: say.Workdir) -> None:
     """Make the directory of WORKDIR where it is missing. It belongs to the user of USER, as in BuildKit."""
     config = effect(state.config, instruction)
     created_by = file_nop(config, f"WORKDIR {config.working_dir}")
@@ -82,16 +82,16 @@ def _workdir(work: Work, state: StageState, instruction: say.Workdir) -> None:
         return
     container = new_id()
     work.console.running(container)
-    draft = Draft(state.files.tree)
+    plan = LayerPlan(state.files.tree)
     owner = owner_of_user(config.user, state.files.tree)
-    draft.make_directories(draft.resolve(config.working_dir), uid=owner.uid, gid=owner.gid)
-    layer = work.rooms.store.layers.write(lambda builder: write_files(builder, draft.members(state.time_ns)))
+    plan.make_directories(plan.resolve(config.working_dir), uid=owner.uid, gid=owner.gid)
+    layer = work.rooms.store.layers.write(lambda builder: write_files(builder, plan.members(state.time_ns)))
     work.commit(state, step, layer, state.time_ns)
     if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
 
-def _copy(work: Work, state: StageState, instruction: say.Copy) -> None:
+def _copy(work: BuildRun, state: StageState, instruction: say.Copy) -> None:
     if not instruction.source_image:
         copy_step(work, state, instruction, None, from_image=False)
         return
@@ -99,7 +99,7 @@ def _copy(work: Work, state: StageState, instruction: say.Copy) -> None:
     copy_step(work, state, instruction, image, from_image=True)
 
 
-def image_for(work: Work, name: str) -> Image | None:
+def image_for(work: BuildRun, name: str) -> Image | None:
     """Return the image that `--from` or `from=` names; None for an empty stage.
 
     Stages, by name or number, come before images. Raise Problem for the present stage and for later ones, and what

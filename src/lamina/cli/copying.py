@@ -24,7 +24,7 @@ GO_IRREGULAR = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19  # devices, pipes
 LINKS = 10  # symlinks that are followed from a destination, as many as docker follows
 
 
-class Source(NamedTuple):
+class CopiedFile(NamedTuple):
     """A file or directory to copy, and its name in the target directory: "" for a directory's contents (`DIR/.`)."""
 
     name: str
@@ -46,7 +46,7 @@ class Placement(NamedTuple):
     name: str
 
 
-def place(source: Source, target: Target) -> Placement:
+def place(source: CopiedFile, target: Target) -> Placement:
     """Return where to unpack. Raise NotFound for a missing directory, InvalidInput for a directory onto a file."""
     if target.exists and target.is_dir:
         return Placement(target.path, source.name)
@@ -92,7 +92,7 @@ def absolute(path: str) -> str:
     return os.path.abspath(path).rstrip("/") + ending or "/"
 
 
-def local_source(path: str, follow: bool) -> tuple[str, Source]:
+def local_source(path: str, follow: bool) -> tuple[str, CopiedFile]:
     """Return the absolute path of a local source, and its kind. Raise OSError if it is missing.
 
     A symbolic link is itself, unless `follow` or the path's end insists on a directory.
@@ -100,7 +100,7 @@ def local_source(path: str, follow: bool) -> tuple[str, Source]:
     path = absolute(path)
     status = os.stat(path) if follow or insists_on_directory(path) else os.lstat(path)
     name = "" if names_contents(path) else os.path.basename(os.path.normpath(path))
-    return path, Source(name, stat.S_ISDIR(status.st_mode))
+    return path, CopiedFile(name, stat.S_ISDIR(status.st_mode))
 
 
 def local_target(path: str) -> Target:

@@ -18,7 +18,7 @@ PIECE = 64 * 1024  # bytes asked from the socket at once
 LARGE = 1 << 20  # the same where much is expected
 
 
-class Source:
+class ReceivedBytes:
     """The incoming bytes of a socket. Bytes that were read too early wait in `ahead`."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -77,7 +77,7 @@ def _broken(error: OSError) -> Unavailable:
 class Incoming(io.RawIOBase):
     """The body of a response without its framing; read it through the buffered `Reply.body`."""
 
-    def __init__(self, source: Source, length: int | None, chunked: bool, cancellation: Cancellation) -> None:
+    def __init__(self, source: ReceivedBytes, length: int | None, chunked: bool, cancellation: Cancellation) -> None:
         self._source = source
         self._cancellation = cancellation
         self._left = 0 if chunked else length  # bytes left of the body or chunk; None: until the stream ends

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING
 
 from lamina.cancellation import NEVER, Cancellation
-from lamina.client.incoming import MAX_HEAD, PIECE, Incoming, Source
+from lamina.client.incoming import MAX_HEAD, PIECE, Incoming, ReceivedBytes
 from lamina.client.sending import Body, length_of, send
 from lamina.errors import Corrupt, LaminaError, Unavailable
 
@@ -92,7 +92,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket, host: str, on_done: Callable[[Wire, bool], None]) -> None:
         self.sock = sock
-        self.source = Source(sock)
+        self.source = ReceivedBytes(sock)
         self.used = False  # whether a request was answered on it before
         self._host = host
         self._on_done = on_done

@@ -12,7 +12,7 @@ from pathlib import Path
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound
 from lamina.layers.capture import Capture, EntrySink
-from lamina.layers.disk_walk import Directories, Found, walk
+from lamina.layers.disk_walk import Directories, WalkedFile, walk
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
@@ -56,7 +56,7 @@ def write_file(parent: int, source: str, name: str, sink: EntrySink) -> None:
     except FileNotFoundError:
         raise NotFound(f"{source}: no such file or directory", path=source) from None
     renamed = _Renamed(sink, name)
-    Capture(renamed, live=True).add(Found(source, parent, source, status))
+    Capture(renamed, live=True).add(WalkedFile(source, parent, source, status))
 
 
 class _Renamed:

@@ -19,7 +19,7 @@ BUCKET = "distribution.sources"
 KEPT = 20  # places for each layer; the newest stay
 
 
-class Source(msgspec.Struct, frozen=True):
+class BlobSource(msgspec.Struct, frozen=True):
     """A compressed form of a layer, and a repository that had it."""
 
     domain: str
@@ -38,12 +38,12 @@ def remember(store: Store, reference: Reference, layers: Iterable[tuple[Digest, 
     """Note that the repository of `reference` has these blobs for these diff-ids."""
     with store.transaction() as transaction:
         for diff_id, blob in layers:
-            new = Source(reference.domain, reference.path, str(blob.digest), blob.size, blob.media_type)
+            new = BlobSource(reference.domain, reference.path, str(blob.digest), blob.size, blob.media_type)
             others = [source for source in _decode(transaction.get(BUCKET, str(diff_id))) if source != new]
             transaction.put(BUCKET, str(diff_id), msgspec.json.encode([new, *others][:KEPT]))
 
 
-def sources(store: Store, diff_id: Digest, domain: str) -> Iterator[Source]:
+def sources(store: Store, diff_id: Digest, domain: str) -> Iterator[BlobSource]:
     """Yield the places at the registry `domain` that had this layer, newest first."""
     with store.read() as transaction:
         raw = transaction.get(BUCKET, str(diff_id))
@@ -59,5 +59,5 @@ def form(store: Store, diff_id: Digest, digest: Digest) -> Descriptor | None:
     return next((source.descriptor for source in _decode(raw) if source.digest == str(digest)), None)
 
 
-def _decode(raw: bytes | None) -> list[Source]:
-    return msgspec.json.decode(raw, type=list[Source]) if raw else []
+def _decode(raw: bytes | None) -> list[BlobSource]:
+    return msgspec.json.decode(raw, type=list[BlobSource]) if raw else []

@@ -16,7 +16,7 @@ from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
 from lamina.progress import Report
 
-Source = tuple[Reference, Manifest]  # an image, and where it is
+ImageSource = tuple[Reference, Manifest]  # an image, and where it is
 
 
 def read(reference: Reference, client: RegistryClient) -> Manifest | Index:
@@ -37,7 +37,7 @@ def describe(reference: Reference, manifest: Manifest, client: RegistryClient) -
 def push_list(
     target: Reference,
     index: Index,
-    sources: Sequence[Source],
+    sources: Sequence[ImageSource],
     report: Report,
     *,
     client: RegistryClient,

@@ -24,7 +24,7 @@ PIECE = 256 << 10  # bytes handed to the socket at a time
 Progress = Callable[[int], None]  # gets the number of bytes that are there
 
 
-class Source(Protocol):
+class UploadSource(Protocol):
     """A blob to send, which may still grow: `wait(offset)` returns the size once it is beyond `offset` or final."""
 
     def wait(self, beyond: int) -> int: ...
@@ -43,7 +43,7 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
     return answer.status == 201
 
 
-def upload(repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> Digest:
+def upload(repository: Repository, source: UploadSource, progress: Progress, cancellation: Cancellation) -> Digest:
     """Send `source`, and return its digest. Go on after broken connections; start over where the session is lost.
 
     Raise Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
@@ -77,7 +77,9 @@ class _Broken(Exception):
 class _Session:
     """One upload. `offset` counts what the registry accepted; its Range header is believed only after a break."""
 
-    def __init__(self, repository: Repository, source: Source, progress: Progress, cancellation: Cancellation) -> None:
+    def __init__(
+        self, repository: Repository, source: UploadSource, progress: Progress, cancellation: Cancellation
+    ) -> None:
         self._repository = repository
         self._source = source
         self._progress = progress

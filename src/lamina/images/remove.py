@@ -76,7 +76,7 @@ def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune
         with catalog.store.transaction() as tx:
             if find(tx, name) != image_id:
                 continue  # the name moved in between
-            work = _Work(catalog, tx, in_use)
+            work = _RemovalRun(catalog, tx, in_use)
             work.run(image_id, _Wish(name, by_id, force, prune))
         return work.report(set(tx.dropped))
 
@@ -93,7 +93,7 @@ def _users_of_line(catalog: ImageCatalog, users: Users, image_id: Digest) -> dic
     return users_by_image
 
 
-class _Work:
+class _RemovalRun:
     """One removal inside its transaction."""
 
     def __init__(self, catalog: ImageCatalog, tx: Transaction, users: dict[Digest, Sequence[ImageUser]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from lamina.errors import Unsupported
-from lamina.layers.disk_walk import Found
+from lamina.layers.disk_walk import WalkedFile
 from lamina.layers.entry import Entry, EntryType, type_of
 from lamina.layers.index.xattrs import unescape
 from lamina.layers.tar.source import Readable
@@ -48,7 +48,7 @@ class Capture:
         self._live = live
         self._linked: dict[tuple[int, int], str] = {}
 
-    def add(self, file: Found) -> bool:
+    def add(self, file: WalkedFile) -> bool:
         """Add one file. Return False when it is passed over or gone. Raise what LayerBuilder.add does."""
         status = file.status
         kind = type_of(status.st_mode)
@@ -100,7 +100,7 @@ class Capture:
             sparse=sparse,
         )
 
-    def _add_regular(self, found: Found) -> None:
+    def _add_regular(self, found: WalkedFile) -> None:
         file = _open_live(found.name, found.parent) if self._live else _open(found.name, found.parent)
         try:
             status = os.fstat(file)
@@ -112,7 +112,7 @@ class Capture:
         finally:
             os.close(file)
 
-    def _add_other(self, file: Found, kind: EntryType) -> None:
+    def _add_other(self, file: WalkedFile, kind: EntryType) -> None:
         target = os.readlink(file.name, dir_fd=file.parent) if kind is EntryType.SYMLINK else ""
         xattrs = self._xattrs(f"/proc/self/fd/{file.parent}/{file.name}")
         self._builder.add(self._entry(file.path, kind, file.status, target=target, xattrs=xattrs))

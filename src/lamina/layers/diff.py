@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lamina.layers.capture import Capture, own_xattrs, read_xattrs
-from lamina.layers.disk_walk import Directories, Found, walk
+from lamina.layers.disk_walk import Directories, WalkedFile, walk
 from lamina.layers.entry import FORMATS, EntryType
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Node, Tree
@@ -43,7 +43,7 @@ def _hide(builder: LayerBuilder, lower: Tree | None, path: str) -> None:
         builder.whiteout(path)
 
 
-def _hides_something(directory: Found, lower: Tree | None) -> bool:
+def _hides_something(directory: WalkedFile, lower: Tree | None) -> bool:
     if not directory.is_directory or not is_opaque(directory):
         return False
     below = None if lower is None else lower.lookup(directory.path)
@@ -153,7 +153,7 @@ class _Comparison:
         prefix = path + "/" if path else ""
         return [(prefix + name, level[name]) for name in sorted(level, key=os.fsencode, reverse=True)]
 
-    def _same(self, file: Found, below: Node) -> bool:
+    def _same(self, file: WalkedFile, below: Node) -> bool:
         if below.implied and file.is_directory:
             return True
         if not _same_status(file, below):
@@ -164,13 +164,13 @@ class _Comparison:
         return xattrs == dict(below.entry.xattrs)
 
 
-def is_opaque(directory: Found) -> bool:
+def is_opaque(directory: WalkedFile) -> bool:
     """Return whether a directory of an upper hides what the layers below have in it (overlayfs.rst)."""
     xattrs = read_xattrs(f"/proc/self/fd/{directory.parent}/{directory.name}")
     return any(xattrs.get(mark) == b"y" for mark in OPAQUE_MARKS)
 
 
-def _same_status(file: Found, below: Node) -> bool:
+def _same_status(file: WalkedFile, below: Node) -> bool:
     status, entry = file.status, below.entry
     if status.st_mode != FORMATS[entry.type] | entry.mode:
         return False

@@ -16,7 +16,7 @@ _OPEN_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WalkedFile:
     """A file below the root of a walk. `parent` is a descriptor of its directory, valid until the walk's next step."""
 
     path: str
@@ -49,12 +49,12 @@ class Directories:
         """Return the names in a directory, sorted by their bytes."""
         return sorted(os.listdir(self.open(path)), key=os.fsencode)
 
-    def find(self, path: str) -> Found | None:
+    def find(self, path: str) -> WalkedFile | None:
         """Return the file at `path`, which is not the root; None when it is gone."""
         head, _, name = path.rpartition("/")
         try:
             parent = self.open(head)
-            return Found(path, parent, name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+            return WalkedFile(path, parent, name, os.stat(name, dir_fd=parent, follow_symlinks=False))
         except FileNotFoundError:
             return None
 
@@ -69,7 +69,7 @@ class Directories:
         self.close()
 
 
-def walk(directories: Directories) -> Iterator[Found]:
+def walk(directories: Directories) -> Iterator[WalkedFile]:
     """Yield all files but the root, sorted, directories before their files. Files that vanish are left out."""
     todo = directories.names("")[::-1]
     while todo:

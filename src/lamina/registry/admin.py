@@ -21,7 +21,7 @@ from lamina.registry.metadata import inventory, manifests
 from lamina.registry.metadata.garbage import Swept
 from lamina.registry.metadata.inventory import ListedRepository, ListedTag, StoredBlob
 from lamina.registry.registry import Registry
-from lamina.registry.retention import Planned, apply, plan
+from lamina.registry.retention import PlannedDeletion, apply, plan
 from lamina.registry.serve import DATABASE, assemble
 
 T = TypeVar("T")
@@ -94,10 +94,10 @@ def undelete(config: Config, repository: str, digest: Digest) -> list[str]:
     return _with(config, work)
 
 
-def retain(config: Config, *, dry_run: bool = True) -> list[Planned]:
+def retain(config: Config, *, dry_run: bool = True) -> list[PlannedDeletion]:
     """Return what the retention rules delete. Without `dry_run` it is deleted, and can be undeleted for a while."""
 
-    async def work(registry: Registry) -> list[Planned]:
+    async def work(registry: Registry) -> list[PlannedDeletion]:
         return await plan(registry) if dry_run else await apply(registry)
 
     return _with(config, work)

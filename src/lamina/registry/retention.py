@@ -15,7 +15,7 @@ from lamina.registry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedDeletion:
     """One manifest that a rule lets go, with the tags it has."""
 
     repository: str
@@ -23,7 +23,7 @@ class Planned:
     tags: tuple[str, ...]
 
 
-async def plan(registry: Registry) -> list[Planned]:
+async def plan(registry: Registry) -> list[PlannedDeletion]:
     """Return what the rules would delete now. The first rule whose patterns fit a repository counts for it.
 
     What has an immutable tag stays, whatever the rules say.
@@ -35,11 +35,11 @@ async def plan(registry: Registry) -> list[Planned]:
             listed = await registry.database.read(inventory.manifests, repository.name)
             immutable = partial(registry.config.is_immutable, repository.name)
             going = [m for m in doomed(rule, listed, registry.now()) if not any(map(immutable, m.tags))]
-            planned += [Planned(repository.name, m.digest, m.tags) for m in going]
+            planned += [PlannedDeletion(repository.name, m.digest, m.tags) for m in going]
     return planned
 
 
-async def apply(registry: Registry) -> list[Planned]:
+async def apply(registry: Registry) -> list[PlannedDeletion]:
     """Delete what the rules let go, and return what was deleted."""
     done = []
     for planned in await plan(registry):

@@ -23,9 +23,9 @@ from lamina.builder.context.archive import ArchiveTree, DownloadTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress, checkout, is_git
 from lamina.builder.copy.place import Placing
-from lamina.builder.copy.sources import Source
+from lamina.builder.copy.sources import CopySource
 from lamina.builder.download import download
-from lamina.builder.layer_plan import Planned
+from lamina.builder.layer_plan import PlannedFile
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.errors import Cancelled, InvalidInput, LaminaError
@@ -34,7 +34,7 @@ from lamina.layers.decompress import decompressed
 from lamina.layers.entry import EntryType
 from lamina.layers.limits import Limits
 from lamina.layers.tar.header import BLOCK, parse_header
-from lamina.layers.tar.source import Source as TarSource
+from lamina.layers.tar.source import TarSource
 from lamina.layers.tree import Node, walk
 
 UNNAMED = "__unnamed__"
@@ -47,7 +47,7 @@ def remote_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ..
     return tuple(word for word in words if word not in remote), remote
 
 
-def is_archive(source: Source) -> bool:
+def is_archive(source: CopySource) -> bool:
     """Return whether a file, expanded where it is compressed, begins with the header of a tar."""
     if source.node.entry.type is not EntryType.REGULAR:
         return False
@@ -59,7 +59,7 @@ def is_archive(source: Source) -> bool:
         return False
 
 
-def place_archive(source: Source, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
+def place_archive(source: CopySource, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
     """Plan the members of an archive below the destination. Return False when `source` is no archive.
 
     Raise Problem for a broken archive.
@@ -72,9 +72,9 @@ def place_archive(source: Source, placing: Placing, temporary: Path, closing: Ex
     except InvalidInput as error:
         raise Problem(f"failed to copy files: {error.message}", error.advice) from None
     closing.callback(tree.close)
-    draft = placing.draft
-    target = draft.resolve(placing.destination)
-    draft.make_directories(target)
+    plan = placing.plan
+    target = plan.resolve(placing.destination)
+    plan.make_directories(target)
     for node in walk(tree):
         if node.path:
             _put(node, target, tree, placing)
@@ -83,17 +83,17 @@ def place_archive(source: Source, placing: Placing, temporary: Path, closing: Ex
 
 def _put(node: Node, target: str, tree: ArchiveTree, placing: Placing) -> None:
     """Plan one member. dockerd unpacks with the destination as the root, so no link leads above it."""
-    draft = placing.draft
+    plan = placing.plan
     parent, _, name = node.path.rpartition("/")
     if node.implied:
-        draft.make_directories(draft.resolve(node.path, target))
+        plan.make_directories(plan.resolve(node.path, target))
         return
     if node.is_directory:
-        path = draft.landing(node.path, target)
+        path = plan.landing(node.path, target)
     else:
-        parent = draft.resolve(parent, target)
+        parent = plan.resolve(parent, target)
         path = f"{parent}/{name}" if parent else name
-    draft.put_copy(Planned(replace(node.entry, path=path), tree, node))
+    plan.put_copy(PlannedFile(replace(node.entry, path=path), tree, node))
 
 
 class Downloads:
@@ -105,7 +105,7 @@ class Downloads:
         self._console = console
         self._closing = closing
 
-    def clone(self, location: str, keep_git: bool, checksum: str) -> Source:
+    def clone(self, location: str, keep_git: bool, checksum: str) -> CopySource:
         """Return the folder of a git repository. Raise Problem when git fails, or the commit is not `checksum`."""
         root = Path(tempfile.mkdtemp(prefix="git-", dir=self._temporary))
         self._closing.callback(shutil.rmtree, root, ignore_errors=True)
@@ -118,9 +118,9 @@ class Downloads:
         top = tree.lookup("")
         if top is None:
             raise Problem(f"{location} holds no folder")
-        return Source("", top, tree, tuple(walk(tree)))
+        return CopySource("", top, tree, tuple(walk(tree)))
 
-    def fetch(self, url: str, destination: str, checksum: str) -> Source:
+    def fetch(self, url: str, destination: str, checksum: str) -> CopySource:
         """Download the file at `url`. Raise Problem when that fails, or the file has no name or another checksum."""
         tree = DownloadTree(self._temporary)
         self._closing.callback(tree.close)
@@ -145,7 +145,7 @@ class Downloads:
             actual = f"{expected.algorithm}:{hasher.hexdigest()}"
             raise Problem(f"digest mismatch for {url}: {actual}, not {expected}", "Did the file change?")
         node = tree.finish(name or UNNAMED, mtime_ns=modified)
-        return Source(node.path, node, tree, (node,), from_url=True)
+        return CopySource(node.path, node, tree, (node,), from_url=True)
 
 
 def check_checksum(checksum: str, sources: int, remote: int) -> None:

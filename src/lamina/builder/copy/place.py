@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.builder.copy.ownership import Chmod, Owner
-from lamina.builder.copy.sources import Source
-from lamina.builder.layer_plan import Draft, Planned
+from lamina.builder.copy.sources import CopySource
+from lamina.builder.layer_plan import LayerPlan, PlannedFile
 from lamina.dockerfile.ignore import IgnoreMatcher
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
@@ -28,13 +28,13 @@ _CAPABILITY = "security.capability"
 class Placing:
     """How one instruction puts files in place. `owner` None keeps the source's."""
 
-    draft: Draft
+    plan: LayerPlan
     destination: str  # as given, after WORKDIR was put in front of a relative one
     owner: Owner | None
     chmod: Chmod | None = None
     exclude: IgnoreMatcher | None = None
 
-    def place(self, source: Source) -> None:
+    def place(self, source: CopySource) -> None:
         """Plan one source. Raise Problem where the destination does not allow it."""
         if source.node.is_directory:
             self._directory(source)
@@ -43,12 +43,12 @@ class Placing:
 
     def target(self, name: str) -> str:
         """Return the path that a file called `name` gets: below the destination, or the destination itself."""
-        target = self.draft.resolve(self.destination)
-        if self.destination.endswith("/") or self.draft.is_directory(target):
+        target = self.plan.resolve(self.destination)
+        if self.destination.endswith("/") or self.plan.is_directory(target):
             return f"{target}/{posixpath.basename(name)}".lstrip("/")
         return target
 
-    def _file(self, source: Source) -> None:
+    def _file(self, source: CopySource) -> None:
         if source.pivot:
             self._with_parents(source)
             return
@@ -56,10 +56,10 @@ class Placing:
         if self.exclude is None or not self.exclude.ignores(posixpath.basename(source.name)).ignored:
             self._put(source, source.node, path)
 
-    def _put(self, source: Source, node: Node, path: str) -> None:
+    def _put(self, source: CopySource, node: Node, path: str) -> None:
         owner = self.owner or Owner()
-        self.draft.make_directories(posixpath.dirname(path), uid=owner.uid, gid=owner.gid)
-        self.draft.put_copy(Planned(self._entry(node.entry, path), source.tree, node))
+        self.plan.make_directories(posixpath.dirname(path), uid=owner.uid, gid=owner.gid)
+        self.plan.put_copy(PlannedFile(self._entry(node.entry, path), source.tree, node))
 
     def _entry(self, entry: Entry, path: str) -> Entry:
         mode = entry.mode
@@ -88,32 +88,32 @@ class Placing:
             entry.sparse,
         )
 
-    def _directory(self, source: Source) -> None:
+    def _directory(self, source: CopySource) -> None:
         if source.pivot:
             self._with_parents(source)
             return
-        target = self.draft.resolve(self.destination)
-        if self.draft.make_directories(target) and target:
+        target = self.plan.resolve(self.destination)
+        if self.plan.make_directories(target) and target:
             self._dress(target, source.node.entry)
         self._put_below(source, target)
 
-    def _put_below(self, source: Source, target: str) -> None:
+    def _put_below(self, source: CopySource, target: str) -> None:
         """Put what is in a directory below `target`."""
         landed = {source.node.path: target}  # where each directory of the source has gone
         for node in self._below(source):
             parent = landed[node.entry.parent]
             path = f"{parent}/{node.name}" if parent else node.name
             if node.is_directory:
-                landed[node.path] = path = self.draft.landing(path)
-            self.draft.put_copy(Planned(self._entry(node.entry, path), source.tree, node))
+                landed[node.path] = path = self.plan.landing(path)
+            self.plan.put_copy(PlannedFile(self._entry(node.entry, path), source.tree, node))
 
     def _dress(self, path: str, source: Entry) -> None:
         """Give the new destination to the owner, with mode 0755 unless --chmod says otherwise."""
         owner = self.owner or Owner()
         mode = 0o755 if self.chmod is None else self.chmod.apply(source.mode, True)
-        self.draft.put_copy(Planned(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
+        self.plan.put_copy(PlannedFile(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
 
-    def _below(self, source: Source) -> Iterator[Node]:
+    def _below(self, source: CopySource) -> Iterator[Node]:
         """Yield what is below a directory, without what --exclude names. A directory stays when a file in it does."""
         if self.exclude is None:
             yield from source.nodes[1:]
@@ -131,21 +131,21 @@ class Placing:
             waiting = []
             yield node
 
-    def _with_parents(self, source: Source) -> None:
+    def _with_parents(self, source: CopySource) -> None:
         """Make the path behind the pivot again below the destination, directories with their modes (--parents)."""
-        base = self.draft.resolve(self.destination)
-        self.draft.make_directories(base)
+        base = self.plan.resolve(self.destination)
+        self.plan.make_directories(base)
         names = source.pivot.split("/")
         for end in range(1, len(names)):
             path = "/".join(names[:end])
-            if not self.draft.is_directory(f"{base}/{path}".lstrip("/")):
+            if not self.plan.is_directory(f"{base}/{path}".lstrip("/")):
                 original = source.tree.lookup(f"{source.name[: len(source.name) - len(source.pivot)]}{path}")
                 entry = original.entry if original else Entry(path, EntryType.DIRECTORY, 0o755)
-                self.draft.put_copy(Planned(self._entry(entry, f"{base}/{path}".lstrip("/"))))
+                self.plan.put_copy(PlannedFile(self._entry(entry, f"{base}/{path}".lstrip("/"))))
         target = f"{base}/{source.pivot}".lstrip("/")
         if source.node.is_directory:
-            target = self.draft.landing(target)
-        self.draft.put_copy(Planned(self._entry(source.node.entry, target), source.tree, source.node))
+            target = self.plan.landing(target)
+        self.plan.put_copy(PlannedFile(self._entry(source.node.entry, target), source.tree, source.node))
         if source.node.is_directory:
             self._put_below(source, target)
 
@@ -163,7 +163,7 @@ def absolute(workdir: str, destination: str) -> str:
     return f"{joined}/" if destination.endswith("/") and joined != "/" else joined
 
 
-def check_destination(sources: list[Source], extra: int, destination: str, keyword: str) -> None:
+def check_destination(sources: list[CopySource], extra: int, destination: str, keyword: str) -> None:
     """Raise Problem when several sources have no directory to go to."""
     if len(sources) + extra > 1 and not destination.endswith("/"):
         raise Problem(

@@ -24,7 +24,7 @@ from lamina.layers.tree import Node, Tree, find, walk
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CopySource:
     """One source: `name` is its path as it was meant (a symlink's own), `node` the file it leads to.
 
     `nodes` is `node` and everything below it, read once.
@@ -38,7 +38,7 @@ class Source:
     from_url: bool = False
 
 
-def local_sources(tree: Tree, words: tuple[str, ...], *, context: bool, parents: bool = False) -> list[Source]:
+def local_sources(tree: Tree, words: tuple[str, ...], *, context: bool, parents: bool = False) -> list[CopySource]:
     """Return all files that `words` name, in order. `context` tells whether `tree` is the build context, for messages.
 
     With `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands
@@ -51,7 +51,7 @@ def local_sources(tree: Tree, words: tuple[str, ...], *, context: bool, parents:
     return sources
 
 
-def _pivoted(source: Source, word: str) -> Source:
+def _pivoted(source: CopySource, word: str) -> CopySource:
     head, marker, _ = word.rpartition("/./")
     depth = len([part for part in relative(head).split("/") if part]) if marker and head not in ("", ".") else 0
     return replace(source, pivot="/".join(source.name.split("/")[depth:]))
@@ -74,7 +74,7 @@ def relative(word: str) -> str:
     return "" if cleaned == "." else cleaned.lstrip("/")
 
 
-def _sources(tree: Tree, word: str, context: bool) -> Iterator[Source]:
+def _sources(tree: Tree, word: str, context: bool) -> Iterator[CopySource]:
     if has_wildcards(word):
         pattern = _pattern(word)
         for node in walk(tree):
@@ -91,12 +91,12 @@ def _pattern(word: str) -> re.Pattern[str]:
         raise Problem(error.message, error.advice) from None
 
 
-def _source(tree: Tree, path: str, context: bool) -> Source:
+def _source(tree: Tree, path: str, context: bool) -> CopySource:
     node = find(tree, path)
     if node is None:
         where = "file not found in build context or excluded by .dockerignore: " if context else ""
         raise Problem(f"{where}stat {path}: file does not exist", _why_missing(tree, path))
-    return Source(path, node, tree, tuple(walk(tree, node.path)))
+    return CopySource(path, node, tree, tuple(walk(tree, node.path)))
 
 
 def _why_missing(tree: Tree, path: str) -> str | None:
@@ -111,13 +111,13 @@ def _why_missing(tree: Tree, path: str) -> str | None:
     return did_you_mean(posixpath.basename(path), [node.entry.name for node in tree.children(parent.path)])
 
 
-def docker_name(sources: Sequence[Source], sums: Mapping[int, Sums]) -> str:
+def docker_name(sources: Sequence[CopySource], sums: Mapping[int, Sums]) -> str:
     """Return the name that dockerd gives the sources: `file:…`, `dir:…`, or `multi:…` for several."""
     names = [_one(source, sums[id(source.tree)]) for source in sources]
     return names[0] if len(names) == 1 else combined("multi", names)
 
 
-def _one(source: Source, sums: Sums) -> str:
+def _one(source: CopySource, sums: Sums) -> str:
     if not source.node.is_directory:
         prefix = "" if source.from_url else "file:"
         return prefix + sums.of(source.tree, source.node)
@@ -125,7 +125,7 @@ def _one(source: Source, sums: Sums) -> str:
     return combined("dir", sorted(parts))
 
 
-def _inner(source: Source, node: Node, sums: Sums) -> str:
+def _inner(source: CopySource, node: Node, sums: Sums) -> str:
     if node.implied:
         return node.path  # dockerd has no sum for what was not sent
     if node.entry.type is not EntryType.SYMLINK:
@@ -134,7 +134,7 @@ def _inner(source: Source, node: Node, sums: Sums) -> str:
     return node.path if target is None else sums.of(source.tree, target)
 
 
-def fingerprint(sources: Iterable[Source], sums: Mapping[int, Sums]) -> str:
+def fingerprint(sources: Iterable[CopySource], sums: Mapping[int, Sums]) -> str:
     """Return a hash of everything that reaches the image: names, kinds, modes, owners, link texts and contents."""
     hasher = hashlib.sha256()
     first_names: dict[tuple[int, object], str] = {}  # of files with several names, which become hard links
@@ -161,7 +161,7 @@ def _line(entry: Entry, inside: str, linked: str, content: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def contents(sources: Iterable[Source]) -> Iterable[tuple[Source, Node]]:
+def contents(sources: Iterable[CopySource]) -> Iterable[tuple[CopySource, Node]]:
     """Yield all regular files of the sources: the files that have to be read."""
     for source in sources:
         for node in source.nodes:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from lamina.builder.build_run import Work
+from lamina.builder.build_run import BuildRun
 from lamina.builder.cache import COPIES, Step
 from lamina.builder.context.git import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
 from lamina.builder.copy.ownership import Chmod, Owner, parse_owner
 from lamina.builder.copy.place import Placing, absolute, check_destination, whole_seconds
-from lamina.builder.copy.sources import Source, contents, docker_name, fingerprint, local_sources
+from lamina.builder.copy.sources import CopySource, contents, docker_name, fingerprint, local_sources
 from lamina.builder.file_sums import Sums
-from lamina.builder.layer_plan import Draft, write_files
+from lamina.builder.layer_plan import LayerPlan, write_files
 from lamina.builder.stage import StageState
 from lamina.builder.wording import file_nop
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_patterns
@@ -39,7 +39,7 @@ from lamina.layers.tree import MemoryTree, Tree, find
 class _Gathered:
     """The sources of one step, the memories of their trees, and what to close."""
 
-    sources: list[Source] = field(default_factory=list)
+    sources: list[CopySource] = field(default_factory=list)
     sums: dict[int, Sums] = field(default_factory=dict)
     closing: ExitStack = field(default_factory=ExitStack)
 
@@ -50,7 +50,9 @@ class _Gathered:
         return whole_seconds(newest)
 
 
-def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Image | None, from_image: bool) -> None:
+def copy_step(
+    work: BuildRun, state: StageState, instruction: Copy | Add, origin: Image | None, from_image: bool
+) -> None:
     """Do a COPY or ADD whose words are expanded. `origin` is the image of --from, None for scratch or the context.
 
     Raise Problem.
@@ -75,7 +77,12 @@ def copy_step(work: Work, state: StageState, instruction: Copy | Add, origin: Im
 
 
 def _gather(
-    work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, origin: Image | None, from_image: bool
+    work: BuildRun,
+    state: StageState,
+    instruction: Copy | Add,
+    gathered: _Gathered,
+    origin: Image | None,
+    from_image: bool,
 ) -> None:
     words = instruction.sources
     if isinstance(instruction, Add):
@@ -101,10 +108,10 @@ def _gather(
         for name in files:
             node = find(inline, name)
             if node is not None:
-                gathered.sources.append(Source(name, node, inline, (node,)))
+                gathered.sources.append(CopySource(name, node, inline, (node,)))
 
 
-def _tree(work: Work, origin: Image | None, from_image: bool) -> tuple[Tree, Sums]:
+def _tree(work: BuildRun, origin: Image | None, from_image: bool) -> tuple[Tree, Sums]:
     if from_image:
         tree = work.files_of(origin).tree
         return tree, work.sums_of(origin)
@@ -113,7 +120,9 @@ def _tree(work: Work, origin: Image | None, from_image: bool) -> tuple[Tree, Sum
     return work.context.tree, work.context.sums
 
 
-def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, *, keep_owner: bool) -> Step:
+def _perform(
+    work: BuildRun, state: StageState, instruction: Copy | Add, gathered: _Gathered, *, keep_owner: bool
+) -> Step:
     """Do the step, or take it from the cache. Return the step."""
     step: Step | None = None
     if all(gathered.sums[id(source.tree)].known(node) for source, node in contents(gathered.sources)):
@@ -121,10 +130,10 @@ def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _
         if work.hit(state, step):
             return step
     time_ns = state.dated(gathered.newest_ns)
-    draft = _plan(work, state, instruction, gathered, keep_owner)
+    plan = _plan(work, state, instruction, gathered, keep_owner)
     with work.rooms.store.layers.create() as pending:
         ingested = pending.fill(
-            lambda builder: write_files(builder, draft.members(time_ns), gathered.sums), work.cancellation
+            lambda builder: write_files(builder, plan.members(time_ns), gathered.sums), work.cancellation
         )
         if step is None:
             step = _step(work, state, instruction, gathered)
@@ -135,7 +144,7 @@ def _perform(work: Work, state: StageState, instruction: Copy | Add, gathered: _
     return step
 
 
-def _step(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered) -> Step:
+def _step(work: BuildRun, state: StageState, instruction: Copy | Add, gathered: _Gathered) -> Step:
     name = docker_name(gathered.sources, gathered.sums)
     keyword = type(instruction).__name__.upper()
     chown = f"--chown={instruction.chown}" if instruction.chown else ""
@@ -154,26 +163,28 @@ def _flags(instruction: Copy | Add) -> str:
     return "".join(f"{flag} " for flag in flags)
 
 
-def _plan(work: Work, state: StageState, instruction: Copy | Add, gathered: _Gathered, keep_owner: bool) -> Draft:
+def _plan(
+    work: BuildRun, state: StageState, instruction: Copy | Add, gathered: _Gathered, keep_owner: bool
+) -> LayerPlan:
     below = state.files.tree
-    draft = Draft(below)
+    plan = LayerPlan(below)
     owner = parse_owner(instruction.chown, below) if instruction.chown else Owner()
     patterns = parse_patterns(instruction.exclude)
     placing = Placing(
-        draft,
+        plan,
         absolute(state.config.working_dir, instruction.destination),
         None if keep_owner else owner,
         Chmod.parse(instruction.chmod),
         IgnoreMatcher(patterns) if patterns else None,
     )
-    unpack: Callable[[Source], bool] = _unpacks(instruction)
+    unpack: Callable[[CopySource], bool] = _unpacks(instruction)
     for source in gathered.sources:
         if not (unpack(source) and place_archive(source, placing, work.rooms.temporary, gathered.closing)):
             placing.place(source)
-    return draft
+    return plan
 
 
-def _unpacks(instruction: Copy | Add) -> Callable[[Source], bool]:
+def _unpacks(instruction: Copy | Add) -> Callable[[CopySource], bool]:
     """Return a function that tells whether a source is to be unpacked if it is an archive."""
     if not isinstance(instruction, Add) or instruction.unpack is False:
         return lambda source: False
@@ -201,7 +212,7 @@ def _key(state: StageState, instruction: Copy, origin: Image) -> str:
     return str(Digest.of(encode_key(flags)))
 
 
-def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) -> Step | None:
+def remembered(work: BuildRun, state: StageState, instruction: Copy, origin: Image) -> Step | None:
     """Return the step that an earlier build made of this COPY from the same layers; None without such a build."""
     with work.rooms.store.read() as tx:
         raw = tx.get(COPIES, _key(state, instruction, origin))
@@ -211,7 +222,7 @@ def remembered(work: Work, state: StageState, instruction: Copy, origin: Image) 
     return work.step(state, row.created_by, state.config, row.content)
 
 
-def remember(work: Work, state: StageState, instruction: Copy, origin: Image, step: Step) -> None:
+def remember(work: BuildRun, state: StageState, instruction: Copy, origin: Image, step: Step) -> None:
     """Remember the step that a COPY made. `state` is the state before it."""
     raw = msgspec.msgpack.encode(_Known(valid_unicode(step.created_by), step.content))
     with work.rooms.store.transaction() as tx:

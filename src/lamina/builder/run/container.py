@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.api.containers import Config, HostConfig
-from lamina.builder.build_run import RunRequest, Work
+from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.console import short
 from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
@@ -61,7 +61,7 @@ class ContainerRunner:
     def sandboxes(self) -> Sandboxes:
         return Sandboxes(self.rooms, self.defaults)
 
-    def run(self, work: Work, state: StageState, request: RunRequest) -> Layer | None:
+    def run(self, work: BuildRun, state: StageState, request: RunRequest) -> Layer | None:
         """Raise, beyond what CommandRunner says, Problem and InvalidInput for what cannot be had, and Cancelled."""
         with ExitStack() as closing:
             folder = self.folder / f"{_PREFIX}{request.container_id}"
@@ -78,7 +78,7 @@ class ContainerRunner:
             return self._changes(work, state, snapshot)
 
     def _snapshot(
-        self, work: Work, state: StageState, request: RunRequest, mounts: StepMounts, closing: ExitStack
+        self, work: BuildRun, state: StageState, request: RunRequest, mounts: StepMounts, closing: ExitStack
     ) -> Snapshot:
         points = self._mount_points(work, state, mounts)
         layers = (*(state.image.layers if state.image else ()), *((points,) if points else ()))
@@ -87,7 +87,7 @@ class ContainerRunner:
         closing.callback(self.driver.remove, key)
         return snapshot
 
-    def _mount_points(self, work: Work, state: StageState, mounts: StepMounts) -> Layer | None:
+    def _mount_points(self, work: BuildRun, state: StageState, mounts: StepMounts) -> Layer | None:
         below = state.files.tree
         plain = state.image is not None and not mounts.mounts
         for earlier in work.mount_points:
@@ -99,7 +99,7 @@ class ContainerRunner:
         return layer
 
     def _spec(
-        self, work: Work, state: StageState, request: RunRequest, mounts: Sequence[MountPoint], folder: Path
+        self, work: BuildRun, state: StageState, request: RunRequest, mounts: Sequence[MountPoint], folder: Path
     ) -> SandboxSpec:
         """Return the sandbox of a step. The steps of one build share a network namespace."""
         name = short(request.container_id)
@@ -120,7 +120,7 @@ class ContainerRunner:
             network_id="" if network in ("host", "none") else self._network_id(work, network, request.container_id),
         )
 
-    def _host_config(self, work: Work, network: str) -> HostConfig:
+    def _host_config(self, work: BuildRun, network: str) -> HostConfig:
         """Return what `create` would make of the build's limits. Raise InvalidInput for those that cannot be."""
         build = work.request
         host_config = HostConfig(
@@ -138,7 +138,7 @@ class ContainerRunner:
             work.console.line(f" ---> [Warning] {warning}")
         return host
 
-    def _network_id(self, work: Work, network: str, container_id: str) -> str:
+    def _network_id(self, work: BuildRun, network: str, container_id: str) -> str:
         """Return the ID of the namespace in which all steps share a network: joining takes as long as a step."""
         if network not in work.networks:
             networks = self.rooms.networks
@@ -147,7 +147,7 @@ class ContainerRunner:
             work.networks[network] = container_id
         return work.networks[network]
 
-    def _run_task(self, work: Work, spec: SandboxSpec, root: Path) -> None:
+    def _run_task(self, work: BuildRun, spec: SandboxSpec, root: Path) -> None:
         task = self.sandboxes.create_task(spec)
         try:
             with task.attach(stdin=False) as output:
@@ -190,7 +190,7 @@ class ContainerRunner:
                 points.append(MountPoint("bind", f"/{inside}", source=str(aside / inside)))
         return tuple(points)
 
-    def _changes(self, work: Work, state: StageState, snapshot: Snapshot) -> Layer | None:
+    def _changes(self, work: BuildRun, state: StageState, snapshot: Snapshot) -> Layer | None:
         """Return the layer of what the command changed. With SOURCE_DATE_EPOCH no time in it is later."""
         fill = partial(snapshot.write_diff, latest_ns=state.args.epoch_ns)
         return work.rooms.store.layers.write(fill, work.cancellation)

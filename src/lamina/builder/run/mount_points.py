@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamina.builder.layer_plan import Draft, Planned, write_files
+from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
 from lamina.dockerfile.position import Problem
 from lamina.formats.digest import Digest
 from lamina.images.image import Image
@@ -47,21 +47,21 @@ def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], file
 
     Raise Problem where a file of the image is in the way.
     """
-    draft = Draft(image)
-    for entry in init_entries(draft.lookup):
-        draft.put(Planned(entry, content=b"" if entry.type is EntryType.REGULAR else None))
+    plan = LayerPlan(image)
+    for entry in init_entries(plan.lookup):
+        plan.put(PlannedFile(entry, content=b"" if entry.type is EntryType.REGULAR else None))
     for path in directories:
-        draft.make_directories(draft.resolve(path))
+        plan.make_directories(plan.resolve(path))
     for path in files:
-        _make_file(draft, path)
-    return store.layers.write(lambda builder: write_files(builder, draft.members(0)))
+        _make_file(plan, path)
+    return store.layers.write(lambda builder: write_files(builder, plan.members(0)))
 
 
-def _make_file(draft: Draft, path: str) -> None:
-    resolved = draft.resolve(path)
-    entry = draft.lookup(resolved)
+def _make_file(plan: LayerPlan, path: str) -> None:
+    resolved = plan.resolve(path)
+    entry = plan.lookup(resolved)
     if entry is None:
-        draft.make_directories(posixpath.dirname(resolved))
-        draft.put(Planned(Entry(resolved, EntryType.REGULAR, 0o755), content=b""))
+        plan.make_directories(posixpath.dirname(resolved))
+        plan.put(PlannedFile(Entry(resolved, EntryType.REGULAR, 0o755), content=b""))
     elif entry.type is EntryType.DIRECTORY:
         raise Problem(f"/{path} of the image is a directory", "A file has to be mounted there.")

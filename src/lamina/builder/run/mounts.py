@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamina.builder.build_run import Work
-from lamina.builder.layer_plan import Draft, Planned, write_files
+from lamina.builder.build_run import BuildRun
+from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.step import secret_id
 from lamina.builder.stage import StageState
@@ -56,10 +56,10 @@ class StepMounts:
 class MountMaker:
     """Make the mounts of one step ready. `folder` is the step's own, `caches` outlives builds."""
 
-    work: Work
+    work: BuildRun
     state: StageState
     driver: Driver
-    image_for: Callable[[Work, str], Image | None]
+    image_for: Callable[[BuildRun, str], Image | None]
     folder: Path
     caches: Path
     closing: ExitStack
@@ -140,12 +140,12 @@ class MountMaker:
         if tree is None:
             raise Problem("no build context to mount", "Give a folder instead of a Dockerfile alone.")
         top = find(tree, flag.source)
-        draft = Draft(MemoryTree())
+        plan = LayerPlan(MemoryTree())
         for node in walk(tree, top.path) if top is not None else ():
             if node.path:
-                draft.make_directories(posixpath.dirname(node.path))
-                draft.put(Planned(node.entry, tree, node))
-        if not len(draft):
-            draft.put(Planned(Entry(".empty", EntryType.DIRECTORY, 0o755)))
-        layer = self.work.rooms.store.layers.write(lambda builder: write_files(builder, draft.members(0)))
+                plan.make_directories(posixpath.dirname(node.path))
+                plan.put(PlannedFile(node.entry, tree, node))
+        if not len(plan):
+            plan.put(PlannedFile(Entry(".empty", EntryType.DIRECTORY, 0o755)))
+        layer = self.work.rooms.store.layers.write(lambda builder: write_files(builder, plan.members(0)))
         return ((layer,) if layer else ()), tree

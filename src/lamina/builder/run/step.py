@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lamina.builder.build_run import RunRequest, Work
+from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.console import new_id
 from lamina.builder.stage import StageState
 from lamina.dockerfile.expand import Lexer
@@ -50,7 +50,7 @@ def _command_of(config: RunConfig, command: CommandLine) -> _Command:
     return _Command((*shell, path), ((path, script.text.encode("utf-8", "surrogateescape")),))
 
 
-def run_step(work: Work, state: StageState, instruction: Run) -> None:
+def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
     """Run the command, or take its result from the cache. Raise Problem, CommandFailed, Unsupported."""
     command = _command_of(state.config, instruction.command)
     arguments = command.arguments
@@ -99,7 +99,7 @@ def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFai
     return CommandFailed(message, exit_code=code, command=command)
 
 
-def _check(work: Work, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
+def _check(work: BuildRun, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
     if instruction.security != "sandbox":
         raise Unsupported("RUN --security=insecure is not supported yet", advice="Leave the flag out.")
     if instruction.devices:

@@ -14,7 +14,7 @@ from lamina.cli.copying import (
     GO_DIRECTORY,
     GO_IRREGULAR,
     GO_SYMLINK,
-    Source,
+    CopiedFile,
     Target,
     insists_on_directory,
     local_source,
@@ -66,7 +66,7 @@ def _from_container(containers: Containers, name: str, path: str, target: str, k
             sys.stdout.buffer.write(chunk)
         return
 
-    source = Source(_top(requested), bool(stat.mode & GO_DIRECTORY))
+    source = CopiedFile(_top(requested), bool(stat.mode & GO_DIRECTORY))
     unpack(chunks, _top(path), place(source, local_target(target)), keep_owner=keep_owner)
 
 

@@ -84,14 +84,14 @@ def _can_be_parent(child: ImageConfig, parent: ImageConfig) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _LegacyImage:
     image: PlannedImage
     history: tuple[History, ...]
 
 
 def plan_legacy(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
     """Return the images that `repositories` names, and the parents they stand on. Raise InvalidInput, NotFound."""
-    images: dict[str, _Made] = {}
+    images: dict[str, _LegacyImage] = {}
     names: dict[str, list[Reference]] = {}
     for name, tagged in _repositories(intake).items():
         for tag, old_id in tagged.items():
@@ -114,7 +114,7 @@ def _repositories(intake: Intake) -> dict[str, dict[str, str]]:
         raise InvalidInput(f"the archive's repositories file is not as it should be: {error}") from error
 
 
-def _make(intake: Intake, old_id: str, images: dict[str, _Made]) -> None:
+def _make(intake: Intake, old_id: str, images: dict[str, _LegacyImage]) -> None:
     """Make `old_id` and its ancestors, lowest first."""
     line: list[tuple[str, dict[str, Any]]] = []
     current = old_id
@@ -129,7 +129,7 @@ def _make(intake: Intake, old_id: str, images: dict[str, _Made]) -> None:
         images[name] = _one(intake, name, document, below)
 
 
-def _one(intake: Intake, name: str, document: dict[str, Any], below: _Made | None) -> _Made:
+def _one(intake: Intake, name: str, document: dict[str, Any], below: _LegacyImage | None) -> _LegacyImage:
     path = f"{name}/layer.tar"
     paths = (*(below.image.layer_paths if below else ()), path)
     diff_ids = (*(below.image.config.diff_ids if below else ()), intake.layer(path))
@@ -142,7 +142,7 @@ def _one(intake: Intake, name: str, document: dict[str, Any], below: _Made | Non
         )
     )
     parent: Digest | None = below.image.config.digest if below else None
-    return _Made(PlannedImage(config, paths, parent=parent), history)
+    return _LegacyImage(PlannedImage(config, paths, parent=parent), history)
 
 
 def _history(document: Mapping[str, Any]) -> History:

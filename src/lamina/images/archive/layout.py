@@ -22,7 +22,7 @@ REF_NAME = "org.opencontainers.image.ref.name"  # the specification's: often onl
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _ListedManifest:
     """An image manifest in the layout, with the name and platform that lead to it."""
 
     manifest: Manifest
@@ -68,13 +68,13 @@ def _is_here(intake: Intake, digest: Digest) -> bool:
     return digest in intake.compressed or intake.layers.get(blob_path(digest)) == digest
 
 
-def _manifests(intake: Intake) -> Iterator[_Found]:
+def _manifests(intake: Intake) -> Iterator[_ListedManifest]:
     """Return every image manifest that `index.json` leads to, through nested indexes."""
     top = Index.parse(intake.document(INDEX))
     yield from _walk(intake, top, None, depth=0)
 
 
-def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> Iterator[_Found]:
+def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> Iterator[_ListedManifest]:
     if depth > 4:
         raise InvalidInput("the archive's indexes are nested too deeply")
     for entry in index.manifests:
@@ -86,12 +86,12 @@ def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> I
         if isinstance(inner, Index):
             yield from _walk(intake, inner, inner_name, depth + 1)
         elif inner.is_image:
-            yield _Found(inner, entry.platform, inner_name)
+            yield _ListedManifest(inner, entry.platform, inner_name)
 
 
-def _chosen(manifests: list[_Found], platform: Platform | None) -> list[_Found]:
+def _chosen(manifests: list[_ListedManifest], platform: Platform | None) -> list[_ListedManifest]:
     """Return one image for each name; those without a name count as one when each says another platform."""
-    groups: dict[Reference | None, list[_Found]] = {}
+    groups: dict[Reference | None, list[_ListedManifest]] = {}
     for item in manifests:
         groups.setdefault(item.name, []).append(item)
     result = []
@@ -111,7 +111,7 @@ def _chosen(manifests: list[_Found], platform: Platform | None) -> list[_Found]:
     return result
 
 
-def _image(intake: Intake, item: _Found, platform: Platform | None) -> PlannedImage | None:
+def _image(intake: Intake, item: _ListedManifest, platform: Platform | None) -> PlannedImage | None:
     manifest = item.manifest
     config = ImageConfig.parse(intake.document(blob_path(manifest.config.digest)))
     if manifest.config.digest != config.digest:

@@ -20,7 +20,7 @@ from lamina.layers.entry import Entry, EntryType, clean_path
 from lamina.layers.limits import Limits
 from lamina.layers.tar import pax, sparse
 from lamina.layers.tar.header import BLOCK, ZERO_BLOCK, Header, parse_header
-from lamina.layers.tar.source import PieceReader, Readable, Source
+from lamina.layers.tar.source import PieceReader, Readable, TarSource
 
 if TYPE_CHECKING:
     pass
@@ -49,7 +49,7 @@ class Member:
 
     __slots__ = ("_source", "end", "entry")
 
-    def __init__(self, entry: Entry, source: Source, end: int) -> None:
+    def __init__(self, entry: Entry, source: TarSource, end: int) -> None:
         self.entry = entry
         self._source = source
         self.end = end
@@ -70,7 +70,7 @@ class MemberData(PieceReader):
     Reading raises InvalidInput when the archive ends before the member does.
     """
 
-    def __init__(self, source: Source, end: int, path: str) -> None:
+    def __init__(self, source: TarSource, end: int, path: str) -> None:
         self._source = source
         self._end = end
         self._path = path
@@ -96,7 +96,7 @@ def read_tar(stream: Readable, limits: Limits | None = None) -> Iterator[Member]
     Raise InvalidInput for what is no tar or leads outside its root, TooLarge when it passes a limit.
     """
     limits = limits or Limits()
-    source = Source(stream, limits.expanded_size)
+    source = TarSource(stream, limits.expanded_size)
     metadata = 0
     for count, member in enumerate(_members(source, limits), 1):
         if count > limits.entries:
@@ -118,7 +118,7 @@ def _metadata_size(entry: Entry) -> int:
     return size + _PIECE_SIZE * len(entry.sparse) if entry.sparse else size
 
 
-def _members(source: Source, limits: Limits) -> Iterator[Member]:
+def _members(source: TarSource, limits: Limits) -> Iterator[Member]:
     extended = _Extended()
     while (block := _next_block(source)) is not None:
         offset = source.offset - BLOCK
@@ -135,7 +135,7 @@ def _members(source: Source, limits: Limits) -> Iterator[Member]:
         _pass_over(member, source)
 
 
-def _next_block(source: Source) -> bytes | None:
+def _next_block(source: TarSource) -> bytes | None:
     """Return the next header block; None at the end of the archive."""
     block = source.upto(BLOCK)
     if not block:
@@ -150,7 +150,7 @@ def _next_block(source: Source) -> bytes | None:
     return block
 
 
-def _pass_over(member: Member, source: Source) -> None:
+def _pass_over(member: Member, source: TarSource) -> None:
     end = member.end
     if source.skip(end - source.offset if end > source.offset else 0):
         raise _cut_short(member.entry.path, source.offset)
@@ -171,7 +171,7 @@ class _Extended:
         self.name = b""
         self.link = b""
 
-    def read(self, header: Header, source: Source, limits: Limits) -> None:
+    def read(self, header: Header, source: TarSource, limits: Limits) -> None:
         """Take in the extended header whose data comes next in `source`."""
         if not 0 <= header.size <= limits.header_size:
             raise TooLarge(f"an extended header has more than {limits.header_size} bytes", limit=limits.header_size)
@@ -186,7 +186,7 @@ class _Extended:
             self.records = pax.parse_records(data, offset)
 
 
-def _member(header: Header, block: bytes, extended: _Extended, source: Source, limits: Limits) -> Member:
+def _member(header: Header, block: bytes, extended: _Extended, source: TarSource, limits: Limits) -> Member:
     records = extended.records
     name = extended.name or records.get(b"GNU.sparse.name") or records.get(b"path") or header.name
     link = extended.link or records.get(b"linkpath") or header.link
@@ -220,7 +220,7 @@ def _member(header: Header, block: bytes, extended: _Extended, source: Source, l
 
 
 def _extent(
-    header: Header, block: bytes, records: dict[bytes, bytes], source: Source, limits: Limits
+    header: Header, block: bytes, records: dict[bytes, bytes], source: TarSource, limits: Limits
 ) -> tuple[int, int, sparse.Pieces | None]:
     """Return the file's size, the bytes that the archive holds of it from here on, and its pieces if it is sparse."""
     stored = pax.parse_integer(records[b"size"]) if records.get(b"size") else header.size

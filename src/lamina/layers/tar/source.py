@@ -46,7 +46,7 @@ class Prefixed:
         return piece
 
 
-class Source:
+class TarSource:
     """A stream with a buffer, a position, and a bound on how much it may give."""
 
     def __init__(self, stream: Readable, limit: int) -> None:

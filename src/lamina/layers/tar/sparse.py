@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lamina.errors import TooLarge
 from lamina.layers.limits import Limits
 from lamina.layers.tar.header import BLOCK, number
-from lamina.layers.tar.source import Source
+from lamina.layers.tar.source import TarSource
 
 Pieces = tuple[tuple[int, int], ...]
 _HEADER_MAP = 386
@@ -29,7 +29,7 @@ class SparseMap(NamedTuple):
     map_bytes: int
 
 
-def old_gnu(block: bytes, source: Source, limits: Limits) -> SparseMap:
+def old_gnu(block: bytes, source: TarSource, limits: Limits) -> SparseMap:
     """Return the map of a type "S" member: four slots in its header, 21 in each extension block that follows."""
     pieces = list(_slots(block, _HEADER_MAP, _HEADER_SLOTS))
     more = block[482] not in b"\0000"
@@ -49,7 +49,7 @@ def _slots(block: bytes, start: int, count: int) -> Iterator[tuple[int, int]]:
         yield number(block[at : at + 12]), number(block[at + 12 : at + _SLOT])
 
 
-def pax(records: Mapping[bytes, bytes], size: int, source: Source, limits: Limits) -> SparseMap | None:
+def pax(records: Mapping[bytes, bytes], size: int, source: TarSource, limits: Limits) -> SparseMap | None:
     """Return the map that PAX records announce, or None when they announce none. Version 1.0 reads it from the data."""
     version = (records.get(b"GNU.sparse.major"), records.get(b"GNU.sparse.minor"))
     real_size = _decimal(records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size") or b"%d" % size)
@@ -67,7 +67,7 @@ def pax(records: Mapping[bytes, bytes], size: int, source: Source, limits: Limit
     return SparseMap(_pairs(values), real_size, 0)
 
 
-def _read_version_1(source: Source, size: int, limits: Limits) -> tuple[Pieces, int]:
+def _read_version_1(source: TarSource, size: int, limits: Limits) -> tuple[Pieces, int]:
     """Read a map of decimal numbers, one a line, the count first, padded to a whole block; `size` bounds them."""
     read = bytearray()
     lines_needed = 1

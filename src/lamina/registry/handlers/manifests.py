@@ -14,7 +14,7 @@ from lamina.registry import faults
 from lamina.registry.call import Call, parse_digest
 from lamina.registry.handlers.answers import content_headers, empty, not_modified
 from lamina.registry.metadata import manifests, repositories
-from lamina.registry.metadata.manifests import Found
+from lamina.registry.metadata.manifests import StoredManifest
 from lamina.registry.pushed_manifest import describe
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def _stated_digest(call: Call) -> Digest | None:
     return parse_digest(written) if written else None
 
 
-def _note_pull(registry: Registry, call: Call, manifest: Found) -> None:
+def _note_pull(registry: Registry, call: Call, manifest: StoredManifest) -> None:
     """Note a GET as a pull, but not a HEAD, by which clients look for a newer image."""
     registry.pulls.note(call.repository, manifest.digest, registry.now())
     fields = {"repository": call.repository, "digest": manifest.digest, "mediaType": manifest.media_type}
     registry.notify("pull", fields | {"reference": call.target.reference, "user": call.identity.name})
 
 
-def _served(manifest: Found, headers: dict[str, str]) -> web.Response:
+def _served(manifest: StoredManifest, headers: dict[str, str]) -> web.Response:
     if manifest.raw is None:
         return empty(200, headers | {"Content-Length": str(manifest.size)})
     return web.Response(body=bytes(manifest.raw), headers=headers)

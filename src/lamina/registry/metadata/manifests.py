@@ -13,7 +13,7 @@ from lamina.registry.metadata.database import Session
 from lamina.registry.pushed_manifest import NewManifest
 
 
-class Found(NamedTuple):
+class StoredManifest(NamedTuple):
     """A manifest as it is served. `raw` is None where only the head was asked for."""
 
     digest: str
@@ -39,16 +39,16 @@ _QUERIES = {
 }
 
 
-def find_by_digest(session: Session, repository: str, digest: str, with_raw: bool) -> Found | None:
+def find_by_digest(session: Session, repository: str, digest: str, with_raw: bool) -> StoredManifest | None:
     """Return the manifest with this digest."""
     row = session.one(_QUERIES[False, with_raw], repository, digest)
-    return Found(*row) if row else None
+    return StoredManifest(*row) if row else None
 
 
-def find_by_tag(session: Session, repository: str, tag: str, with_raw: bool) -> Found | None:
+def find_by_tag(session: Session, repository: str, tag: str, with_raw: bool) -> StoredManifest | None:
     """Return the manifest with this tag."""
     row = session.one(_QUERIES[True, with_raw], repository, repository, tag)
-    return Found(*row) if row else None
+    return StoredManifest(*row) if row else None
 
 
 def put(
