@@ -79,6 +79,13 @@ def test_an_inspected_image_shows_only_what_it_has(http_: Http, image: str) -> N
         assert member not in shown["1.52"]
 
 
+@pytest.mark.parametrize("version", ["1.41", "1.52"])
+def test_the_container_config_is_whole(http_: Http, image: str, version: str) -> None:
+    shown = at(http_, version, f"/images/{image}/json")["ContainerConfig"]
+
+    assert shown.keys() >= {"Image", "Cmd", "Hostname", "Tty", "Labels"}
+
+
 def test_manifests_of_images(http_: Http, image: str, container: str) -> None:
     (listed,) = at(http_, "1.47", "/images/json?manifests=1")
     inspected = at(http_, "1.48", f"/images/{image}/json?manifests=1")

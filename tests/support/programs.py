@@ -28,3 +28,12 @@ def need(program: str) -> str:
     if os.environ.get("CI") == "true" and program not in _OPTIONAL:
         pytest.fail(f"{program} is not installed; `make peers` should have", pytrace=False)
     pytest.skip(f"{program} is not installed")
+
+
+def need_folder(folder: Path) -> Path:
+    """`folder`, which `make peers` makes. Skips the test that asks where it is not there; fails it with CI=true."""
+    if not folder.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{folder} is not there; `make peers` should have made it", pytrace=False)
+        pytest.skip(f"{folder} is not there")
+    return folder

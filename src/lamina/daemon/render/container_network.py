@@ -9,7 +9,7 @@ import msgspec
 
 from lamina.api.containers import PortHost
 from lamina.containers.inspect import ContainerDetails, ContainerNetwork
-from lamina.containers.record import Record
+from lamina.containers.record import NEVER, Record
 from lamina.network.model import PREDEFINED, Endpoint
 
 Version = tuple[int, int]
@@ -81,9 +81,9 @@ def _network(record: Record, network: ContainerNetwork, version: Version) -> dic
 
 
 def _aliases(record: Record, network: ContainerNetwork, version: Version) -> list[str]:
-    """Return the aliases that were asked for; API versions before 1.45 add the short ID."""
+    """Return the aliases that were asked for; API versions before 1.45 add the short ID, once the container ran."""
     asked = network.asked.aliases if network.asked else ()
-    if version >= (1, 45) or network.name in PREDEFINED:
+    if version >= (1, 45) or network.name in PREDEFINED or record.state.started_at == NEVER:
         return list(asked)
     return list(dict.fromkeys((*asked, record.id[:12])))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lamina.formats.runconfig import RunConfig
 from lamina.formats.times import parse_time
 from lamina.images.image import Image
 from lamina.images.listing import HistoryStep, ListedImage
@@ -48,7 +49,7 @@ def _by_version(image: Image, version: Version) -> dict[str, Any]:
     if version >= (1, 52):
         shown = {name: value for name, value in shown.items() if value}
     # dockerd has left it out since API 1.45. Compose 1.29 asks for the newest version and cannot do without it.
-    shown["ContainerConfig"] = document.get("container_config") or {}
+    shown["ContainerConfig"] = _container_config(document.get("container_config"))
     if version < (1, 44):
         shown["VirtualSize"] = image.size
     if version < (1, 45):
@@ -56,6 +57,13 @@ def _by_version(image: Image, version: Version) -> dict[str, Any]:
     if version >= (1, 48):
         shown["Descriptor"] = _descriptor(image)
     return shown
+
+
+def _container_config(written: object) -> dict[str, Any]:
+    """Return the config of the container that an image was committed from, whole as Go writes it."""
+    config = written if isinstance(written, dict) else {}
+    members = RunConfig().to_docker() | dict.fromkeys(_STREAM_FLAGS, False)
+    return members | {name: value for name, value in config.items() if isinstance(name, str)}
 
 
 _OF_CONTAINERS = ("Hostname", "Domainname", "Image", "NetworkDisabled", "MacAddress", "StopTimeout")
