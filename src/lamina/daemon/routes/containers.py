@@ -57,7 +57,8 @@ class ContainerRoutes:
             Route("POST", "/containers/{id}/rename", self.rename),
             Route("POST", "/containers/{id}/update", self.update),
             Route("POST", "/containers/{id}/resize", self.resize),
-            Route("DELETE", "/containers/{id*}", self.remove),
+            Route("DELETE", "/containers/{id}", self.remove),
+            Route("DELETE", "/containers/{id}/{alias}", self.remove),
             Route("POST", "/commit", self.commit),
         ]
 
@@ -146,8 +147,9 @@ class ContainerRoutes:
         return empty(200)
 
     async def remove(self, call: Call) -> web.StreamResponse:
+        """Remove a container, or with `link` the link that a container has under an alias."""
         flags = {"force": call.flag("force"), "volumes": call.flag("v"), "link": call.flag("link")}
-        await call.run(partial(self._containers.remove, call.places["id"], **flags))
+        await call.run(partial(self._containers.remove, "/".join(call.places.values()), **flags))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:
