@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lamina.errors import InvalidInput
 from lamina.network.bridges import Unsettled
 from lamina.network.default_bridge import bridge_name
 from lamina.network.model import EndpointOptions, PortBinding
@@ -140,3 +141,37 @@ def test_a_bridge_that_was_being_made_goes_and_others_stay(machine: None, store:
     assert "foreign" in _links()
     assert list((exec_root / "bridges").iterdir()) == []
     again.close()
+
+
+def test_a_bridge_of_the_hosts_own_is_taken_with_its_addresses(machine: None, store: Store, exec_root: Path) -> None:
+    subprocess.run(["ip", "link", "add", "own0", "type", "bridge"], check=True)
+    for address in ("10.88.0.1/24", "fd88::1/64"):
+        subprocess.run(["ip", "addr", "add", address, "dev", "own0"], check=True)
+
+    networks = Networks.open(store, exec_root, NetworkSettings(bridge="own0", ipv6=True))
+
+    endpoint = networks.join("one", "bridge")
+    assert (endpoint.gateway, endpoint.ip, endpoint.ipv6_gateway) == ("10.88.0.1", "10.88.0.2", "fd88::1")
+    assert networks.host_gateways("one") == ("10.88.0.1", "fd88::1")
+    networks.leave("one")
+    networks.close()
+    assert "own0" in _links()
+
+
+def test_a_bridge_that_is_not_there_stops_the_start(machine: None, store: Store, exec_root: Path) -> None:
+    with pytest.raises(InvalidInput, match="bridge device with non default name gone0 must be created manually"):
+        Networks.open(store, exec_root, NetworkSettings(bridge="gone0"))
+
+
+def test_there_may_be_no_default_network(machine: None, store: Store, exec_root: Path) -> None:
+    Networks.open(store, exec_root).close()
+
+    networks = Networks.open(store, exec_root, NetworkSettings(bridge="none"))
+
+    assert [network.name for network in networks.list()] == ["host", "none"]
+    assert networks.join("one", "bridge").ip == ""
+    assert networks.joined("one") == []
+    with pytest.raises(InvalidInput, match="unable to derive the IP value for host-gateway"):
+        networks.host_gateways("one")
+    networks.leave("one")
+    networks.close()

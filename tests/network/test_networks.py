@@ -13,6 +13,7 @@ from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
+from lamina.network.settings import NetworkSettings
 from lamina.store.store import Store
 from network.talk import ask, echo_server, in_namespace
 
@@ -298,3 +299,55 @@ def test_an_interface_may_have_a_name_and_settings_of_its_own(networks: Networks
     assert _command(*inside, "sysctl", "-n", "net.ipv4.conf.lan0.log_martians") == "1\n"
     with pytest.raises(InvalidInput, match="failed to set sysctl"):
         networks.join("two", "bridge", EndpointOptions(sysctls=("net.ipv4.conf.IFNAME.no_such=1",)))
+
+
+def test_the_host_is_reached_by_the_gateways_of_the_container_or_those_of_choice(
+    machine: None, store: Store, exec_root: Path
+) -> None:
+    networks = Networks.open(store, exec_root)
+    networks.create("both", NetworkOptions(enable_ipv6=True))
+    networks.create("inner", NetworkOptions(internal=True))
+    both = networks.join("one", "both")
+    networks.join("two", "inner")
+    assert networks.host_gateways("one") == (both.gateway, both.ipv6_gateway)
+    assert networks.host_gateways("two") == (networks.get("bridge").ipam.subnets[0].gateway,)
+    for sandbox in ("one", "two"):
+        networks.leave(sandbox)
+    networks.close()
+
+    networks = Networks.open(store, exec_root, NetworkSettings(host_gateway_ips=("192.0.2.1",)))
+    assert networks.host_gateways("one") == ("192.0.2.1",)
+    networks.close()
+
+
+def test_without_the_proxy_only_the_kernel_publishes(machine: None, store: Store, exec_root: Path) -> None:
+    networks = Networks.open(store, exec_root, NetworkSettings(userland_proxy=False))
+    networks.create("both", NetworkOptions(enable_ipv6=True))
+
+    assert [port.host_ip for port in networks.join("one", "bridge", _port(80)).ports] == ["0.0.0.0"]
+    both = networks.join("two", "both", _port(80))
+    assert [port.host_ip for port in both.ports] == ["0.0.0.0", "::"]
+    with echo_server(networks.sandbox("two"), both.ip, 80):
+        assert ask("127.0.0.1", both.ports[0].host_port) == both.ip
+        with pytest.raises(OSError):
+            ask("::1", both.ports[1].host_port, timeout=0.3)
+    for sandbox in ("one", "two"):
+        networks.leave(sandbox)
+    networks.close()
+
+
+def test_ports_without_an_address_go_where_the_settings_say(machine: None, store: Store, exec_root: Path) -> None:
+    networks = Networks.open(store, exec_root, NetworkSettings(host_ip="127.0.0.1"))
+
+    assert [port.host_ip for port in networks.join("one", "bridge", _port(80)).ports] == ["127.0.0.1"]
+    networks.leave("one")
+    networks.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_sctp_is_published_for_the_family_of_the_container(networks: Networks, host: str) -> None:
+    """No proxy carries it: IPv6 of the host leads to IPv6 of the container, or nowhere."""
+    networks.create("both", NetworkOptions(enable_ipv6=True))
+    network, shown = ("bridge", ["0.0.0.0"]) if host == "127.0.0.1" else ("both", ["0.0.0.0", "::"])
+
+    assert [port.host_ip for port in networks.join("one", network, _port(80, proto="sctp")).ports] == shown

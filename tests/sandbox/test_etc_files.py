@@ -41,9 +41,7 @@ def test_in_a_user_network_ndots_stays_as_it_was_set_and_named_servers_are_asked
 
 
 def test_hosts_hold_the_container_and_what_was_added() -> None:
-    text = hosts(
-        [("172.17.0.2", "web c0ffee")], extra=["db:10.0.0.5", "host.internal:host-gateway"], gateway="172.17.0.1"
-    )
+    text = hosts([("172.17.0.2", "web c0ffee")], extra=[("10.0.0.5", "db"), ("172.17.0.1", "host.internal")])
 
     assert text.startswith("127.0.0.1\tlocalhost\n")
     assert "10.0.0.5\tdb\n" in text

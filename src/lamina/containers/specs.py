@@ -90,7 +90,8 @@ def rewrite_hosts(container: Container, networks: Networks, find: Get) -> None:
     Linked containers that have ended meanwhile are left out.
     """
     lines = hosts_lines(still_linked(container, lambda: networks, find))
-    etc_files.write_hosts(replace(sandbox_of(container), linked=lines), networks.joined(container.id))
+    spec = replace(sandbox_of(container), linked=lines)
+    etc_files.write_hosts(spec, networks.joined(spec.id), lambda: networks.host_gateways(spec.id))
 
 
 def answer_names(container: Container, networks: Networks, defaults: Defaults) -> None:

@@ -76,6 +76,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     fixed_cidr: str = ""
     fixed_cidr_v6: str = ""
     userland_proxy: bool = True
+    host_gateway_ip: str = ""
+    host_gateway_ips: tuple[str, ...] = ()
     default_address_pools: tuple[AddressPool, ...] = ()
     default_network_opts: dict[str, dict[str, str]] = {}
     storage_driver: str = ""

@@ -106,6 +106,7 @@ def engine_settings(options: Options) -> EngineSettings:
             pools=tuple((pool.base, pool.size) for pool in options.default_address_pools),
             host_ip=options.ip,
             userland_proxy=options.userland_proxy,
+            host_gateway_ips=options.host_gateway_ips or tuple(filter(None, [options.host_gateway_ip])),
             default_options=options.default_network_opts,
         ),
         storage_driver=options.storage_driver or None,

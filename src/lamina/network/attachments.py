@@ -13,7 +13,7 @@ import msgspec
 from lamina.errors import Conflict, LaminaError
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.claims import Claims
-from lamina.network.container_links import change_routes, set_up
+from lamina.network.container_links import Interface, Routes, change_routes, set_up
 from lamina.network.driver import Driver
 from lamina.network.endpoints import Endpoints
 from lamina.network.firewall import Firewall
@@ -117,11 +117,13 @@ class Attachments:
         """
         endpoint = self._claims.claim(sandbox_id, network, request)
         try:
-            self._plug(network, endpoint)
-            self._lead_out(sandbox_id, without=endpoint)
+            endpoints = self._endpoints.of_sandbox(sandbox_id)
+            others = ways_out(other for other in endpoints if other.id != endpoint.id)
+            self._plug(network, endpoint, routes(others), routes(ways_out(endpoints)))
+            self._publish(endpoints)
         except BaseException:
             self._undo(endpoint)
-            self._try_to_lead_out(sandbox_id, endpoint)
+            self._lead_out(endpoint)
             raise
         return self._endpoints.get(endpoint.id) or endpoint
 
@@ -134,8 +136,7 @@ class Attachments:
     def leave(self, endpoint: Endpoint) -> None:
         """Take a sandbox that lives on out of one network; another of its networks becomes the way out."""
         self._undo(endpoint)
-        if self._namespaces.exists(endpoint.sandbox_id):
-            self._try_to_lead_out(endpoint.sandbox_id, endpoint)
+        self._lead_out(endpoint)
 
     def end(self, sandbox_id: str) -> None:
         """End a sandbox and its endpoints. A second call does nothing."""
@@ -145,38 +146,33 @@ class Attachments:
 
     # inside
 
-    def _plug(self, network: Network, endpoint: Endpoint) -> None:
+    def _plug(self, network: Network, endpoint: Endpoint, before: Routes, after: Routes) -> None:
+        """Make the endpoint's interface, and change the sandbox's default routes to those with it."""
         namespace = self.sandbox(endpoint.sandbox_id)
         self._drivers[network.driver].attach(network, endpoint, namespace)
         addresses = [address for version in (4, 6) if (address := endpoint.address(version))]
         link_local = [f"{ip}/{64 if ':' in ip else 32}" for ip in endpoint.link_local_ips]
         trust = network.driver != "bridge"  # a network of the world outside has routers of its own
-        set_up(namespace, endpoint.interface, [*addresses, *link_local], endpoint.sysctls, trust_routers=trust)
+        interface = Interface(endpoint.interface, [*addresses, *link_local], endpoint.sysctls, trust)
+        set_up(namespace, interface, before, after)
 
-    def _lead_out(self, sandbox_id: str, *, without: Endpoint) -> None:
-        """Let a sandbox's default routes and published ports follow its way out.
-
-        `without` has just come or gone. Raise Conflict where the container has a default route of its own, or where a
-        host port is taken.
-        """
-        endpoints = self._endpoints.of_sandbox(sandbox_id)
-        others = [endpoint for endpoint in endpoints if endpoint.id != without.id]
-        came = len(others) < len(endpoints)
-        after = ways_out(endpoints)
-        before = ways_out(others if came else [*others, without])
-        if routes(before) != routes(after):
-            change_routes(self._namespaces.path(sandbox_id), routes(before), routes(after))
-        self._publish(endpoints, after)
-
-    def _try_to_lead_out(self, sandbox_id: str, gone: Endpoint) -> None:
-        """Do so for an endpoint that is gone. It stays gone whatever happens; what could not be done is logged."""
+    def _lead_out(self, gone: Endpoint) -> None:
+        """Find the sandbox's way out anew when `gone` has gone, which stays so. What fails is logged."""
+        rest = self._endpoints.of_sandbox(gone.sandbox_id)
+        before, after = routes(ways_out([*rest, gone])), routes(ways_out(rest))
         try:
-            self._lead_out(sandbox_id, without=gone)
+            if before != after and self._namespaces.exists(gone.sandbox_id):
+                change_routes(self._namespaces.path(gone.sandbox_id), before, after)
+            self._publish(rest)
         except LaminaError as error:
-            _LOG.warning("container %s has lost its way out: %s", sandbox_id[:12], error)
+            _LOG.warning("container %s has lost its way out: %s", gone.sandbox_id[:12], error)
 
-    def _publish(self, endpoints: Sequence[Endpoint], ways: Mapping[int, Endpoint]) -> None:
-        """Publish the sandbox's ports at the endpoints that lead outside, and nowhere else."""
+    def _publish(self, endpoints: Sequence[Endpoint]) -> None:
+        """Publish the sandbox's ports at the endpoints that lead outside, and nowhere else.
+
+        Raise Conflict where a host port is taken.
+        """
+        ways = ways_out(endpoints)
         plans = {e.id: port_targets(e, self._catalog.get(e.network_id), ways) for e in endpoints}
         moved = [endpoint for endpoint in endpoints if endpoint.port_targets != plans[endpoint.id]]
         for endpoint in moved:

@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,34 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 Routes = Mapping[int, tuple[str, str]]  # default routes by IP version: gateway ("" for the link itself), interface
 
 
-def set_up(
-    namespace: Path,
-    interface: str,
-    addresses: Sequence[str],
-    sysctls: Sequence[str] = (),
-    *,
-    trust_routers: bool = False,
-) -> None:
-    """Give the interface its addresses (CIDR form), and set it up.
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a container's interface is to have. `addresses` are in CIDR form.
 
     Without `trust_routers` router advertisements are ignored: a neighbour could send them. `sysctls` are
-    `net.ipv4.conf.IFNAME.name=value`; IFNAME stands for the interface. Raise InvalidInput where the kernel does not
-    take one, Internal with its reason for anything else.
+    `net.ipv4.conf.IFNAME.name=value`; IFNAME stands for the interface.
     """
-    with _route_in(namespace, f"setting up {interface}") as route:
-        index = socket.if_nametoindex(interface)
-        _prepare_ipv6(interface, any(":" in address for address in addresses), trust_routers)
-        for address in addresses:
+
+    name: str
+    addresses: Sequence[str]
+    sysctls: Sequence[str] = ()
+    trust_routers: bool = False
+
+
+def set_up(namespace: Path, interface: Interface, before: Routes, after: Routes) -> None:
+    """Give the interface its addresses, set it up, and put the default routes `after` in the place of `before`.
+
+    Raise InvalidInput where the kernel does not take a sysctl, and what `change_routes` raises.
+    """
+    with _route_in(namespace, f"setting up {interface.name}") as route:
+        index = socket.if_nametoindex(interface.name)
+        _prepare_ipv6(interface)
+        for address in interface.addresses:
             add_address(route, index, address)
-        for sysctl in sysctls:
-            _write(sysctl, interface)
+        for sysctl in interface.sysctls:
+            _write(sysctl, interface.name)
         route.link("set", index=index, state="up")
+        _change_routes(route, before, after)
 
 
 def _write(sysctl: str, interface: str) -> None:
@@ -68,9 +75,13 @@ def change_routes(namespace: Path, before: Routes, after: Routes) -> None:
     Raise Conflict where the container has a default route that is not ours, Internal with the kernel's reason.
     """
     with _route_in(namespace, "failed to set gateway") as route:
-        for version in _FAMILIES:
-            if before.get(version) != after.get(version):
-                _change_route(route, version, before.get(version), after.get(version))
+        _change_routes(route, before, after)
+
+
+def _change_routes(route: Any, before: Routes, after: Routes) -> None:
+    for version in _FAMILIES:
+        if before.get(version) != after.get(version):
+            _change_route(route, version, before.get(version), after.get(version))
 
 
 def _change_route(route: Any, version: int, before: tuple[str, str] | None, after: tuple[str, str] | None) -> None:
@@ -92,12 +103,13 @@ def _default(family: int, gateway: str, interface: str) -> dict[str, Any]:
     return {"dst": "default", "family": family, "oif": socket.if_nametoindex(interface), **via}
 
 
-def _prepare_ipv6(interface: str, has_ipv6: bool, trust_routers: bool) -> None:
+def _prepare_ipv6(interface: Interface) -> None:
     """Switch IPv6 on where the interface has such an address, and off elsewhere, as dockerd does for each interface."""
-    settings = {} if trust_routers else {"accept_ra": "0"}
-    for setting, value in (settings | {"disable_ipv6": "0" if has_ipv6 else "1"}).items():
+    disabled = "0" if any(":" in address for address in interface.addresses) else "1"
+    settings = {} if interface.trust_routers else {"accept_ra": "0"}
+    for setting, value in (settings | {"disable_ipv6": disabled}).items():
         with suppress(FileNotFoundError):  # a kernel without IPv6
-            Path(f"/proc/sys/net/ipv6/conf/{interface}/{setting}").write_text(value)
+            Path(f"/proc/sys/net/ipv6/conf/{interface.name}/{setting}").write_text(value)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,10 @@ import msgspec
 from lamina.api.networks import Ipam, NetworkOptions, Subnet
 from lamina.errors import Forbidden, InvalidInput
 from lamina.network.addresses import parse_subnet
+from lamina.network.allocation import Allocation, choosing
+from lamina.network.bridges import Bridges
 from lamina.network.catalog import NetworkCatalog
+from lamina.network.links import Links
 from lamina.network.model import DEFAULT, HOST, NONE, Network
 from lamina.network.new_network import new_network
 from lamina.network.settings import NetworkSettings
@@ -38,6 +42,65 @@ def check_removable(network: Network) -> None:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
 
 
+class DefaultBridge:
+    """Makes the network `bridge` at a start, or changes it to what the settings now say."""
+
+    def __init__(
+        self,
+        catalog: NetworkCatalog,
+        links: Links,
+        bridges: Bridges,
+        allocation: Allocation,
+        settings: NetworkSettings,
+        used: Callable[[Network], bool],
+    ) -> None:
+        self._catalog = catalog
+        self._links = links
+        self._bridges = bridges
+        self._allocation = allocation
+        self._settings = settings
+        self._used = used
+
+    def start(self, bridge: str) -> None:
+        """Put it right, unless containers have it in use. `bridge` is the interface's name.
+
+        Raise Forbidden where its addresses overlap another network, InvalidInput for settings that cannot be.
+        """
+        present = self._catalog.find(DEFAULT)
+        if present is not None and self._used(present):
+            return
+        wanted = None if self._settings.bridge == NONE else self._wanted(bridge)
+        if present is not None:
+            if wanted is not None and self._fits(present, wanted):
+                return
+            self._bridges.remove(present)
+        if wanted is None:
+            if present is not None:
+                self._catalog.delete(present)
+            return
+        if present is not None:
+            wanted = msgspec.structs.replace(wanted, id=present.id, created=present.created)
+        with choosing():
+            chosen = self._allocation.choose(wanted, self._catalog.list())
+            self._bridges.make(chosen)
+            self._catalog.put(chosen)
+
+    def _wanted(self, bridge: str) -> Network:
+        wanted = default_network(bridge, self._settings, self._bridges.mtu)
+        if not self._settings.bridge:
+            return wanted
+        if self._links.index(bridge) is None:
+            raise InvalidInput(
+                f"bridge device with non default name {bridge} must be created manually",
+                advice="Make it, or leave the setting `bridge` out",
+            )
+        settled = wanted.ipam.subnets or subnets_of(self._links.addresses_of(bridge), wanted.versions)
+        return msgspec.structs.replace(wanted, borrowed=True, ipam=Ipam(subnets=settled))
+
+    def _fits(self, present: Network, wanted: Network) -> bool:
+        return agree(present, wanted) and (bool(wanted.ipam.subnets) or not self._allocation.clashes(present))
+
+
 def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network:
     """Return the network `bridge` as the settings ask for it, its open addresses not yet chosen.
 
@@ -63,6 +126,17 @@ def _agree(present: Network, wanted: Subnet) -> bool:
         return False
     same_gateway = not wanted.gateway or wanted.gateway == subnet.gateway
     return (subnet.subnet, subnet.ip_range) == (wanted.subnet, wanted.ip_range) and same_gateway
+
+
+def subnets_of(addresses: Iterable[str], versions: Iterable[int]) -> tuple[Subnet, ...]:
+    """Return the subnets that an interface with these addresses (CIDR form) is the gateway of: one of each version."""
+    subnets: dict[int, Subnet] = {}
+    for address in addresses:
+        network = parse_subnet(address)
+        if not network.is_link_local:
+            gateway = address.partition("/")[0]
+            subnets.setdefault(network.version, Subnet(subnet=str(network), gateway=gateway))
+    return tuple(subnets[version] for version in versions if version in subnets)
 
 
 def _subnets(settings: NetworkSettings) -> tuple[Subnet, ...]:

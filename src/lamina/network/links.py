@@ -172,6 +172,16 @@ class Links:
         links = self._do(f"listing {bridge}", lambda route: list(route.get_links(master=index)))
         return [str(link.get_attr("IFLA_IFNAME")) for link in links or ()]
 
+    def addresses_of(self, name: str) -> list[str]:
+        """Return the addresses of an interface in CIDR form, IPv4 first."""
+        index = self.index(name)
+
+        def read(route: Any) -> list[str]:
+            messages = [*route.get_addr(index=index, family=2), *route.get_addr(index=index, family=10)]
+            return [f"{_ip_of(message)}/{message['prefixlen']}" for message in messages]
+
+        return self._do(f"listing addresses of {name}", read) or []
+
     def routed_networks(self, except_for: frozenset[str]) -> list[IPNetwork]:
         """Return the destinations of the routes, except the default ones and those over the named interfaces."""
         skipped = {self.index(name) for name in except_for}
@@ -201,7 +211,7 @@ def _give_addresses(route: Any, index: int, family: int, addresses: Sequence[str
     """
     missing = set(addresses)
     for message in route.get_addr(index=index, family=family):
-        ip = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        ip = _ip_of(message)
         address = f"{ip}/{message['prefixlen']}"
         if address in missing:
             missing.remove(address)
@@ -210,6 +220,10 @@ def _give_addresses(route: Any, index: int, family: int, addresses: Sequence[str
     for address in addresses:
         if address in missing:
             add_address(route, index, address)
+
+
+def _ip_of(message: Any) -> str:
+    return str(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
 
 
 def add_address(route: Any, index: int, address: str) -> None:

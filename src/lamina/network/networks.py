@@ -19,11 +19,11 @@ from lamina.network.allocation import Allocation, choosing
 from lamina.network.attachments import Attachments
 from lamina.network.bridges import Bridges, Unsettled
 from lamina.network.catalog import NetworkCatalog
-from lamina.network.default_bridge import add_host_and_none, agree, bridge_name, check_removable, default_network
+from lamina.network.default_bridge import DefaultBridge, add_host_and_none, bridge_name, check_removable
 from lamina.network.driver import Driver
 from lamina.network.firewall import Firewall, open_nft
 from lamina.network.links import Links
-from lamina.network.model import DEFAULT, PREDEFINED, Endpoint, EndpointOptions, Network
+from lamina.network.model import DEFAULT, NONE, PREDEFINED, Endpoint, EndpointOptions, Network
 from lamina.network.names.names import Names
 from lamina.network.names.protocol import LONGEST_NAME, MOST_NAMES, Forwarding
 from lamina.network.names.table import Place
@@ -32,6 +32,7 @@ from lamina.network.selection import list_filter, prune_filter
 from lamina.network.settings import NetworkSettings
 from lamina.network.subnets import whole_pools
 from lamina.network.vlans import Vlans
+from lamina.network.ways_out import ways_out
 from lamina.store.store import Store
 from lamina.types import resources
 
@@ -60,7 +61,7 @@ class Networks(resources.Networks):
 
     def __init__(self, store: Store, exec_root: Path, settings: NetworkSettings, events: EventBus) -> None:
         self._settings = settings
-        self._bridge = settings.bridge or bridge_name(exec_root)
+        self._bridge = bridge_name(exec_root) if settings.bridge in ("", NONE) else settings.bridge
         self._events = events
         self._catalog = NetworkCatalog(store)
         self._links = Links()
@@ -80,25 +81,12 @@ class Networks(resources.Networks):
         self._firewall.replace(
             [network for network in self._made_networks() if network.driver == "bridge"], self._attachments.endpoints()
         )
-        self._start_default()
+        parts = (self._catalog, self._links, self._bridges, self._allocation, self._settings)
+        DefaultBridge(*parts, lambda network: bool(self._attachments.of_network(network))).start(self._bridge)
         self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
         for network in self._made_networks():
             self._restore(network)
         self._names.restore(self._attachments.sandboxes())
-
-    def _start_default(self) -> None:
-        """Make the network `bridge`, or change it to what the settings now say, unless containers have it in use."""
-        wanted = default_network(self._bridge, self._settings, self._bridges.mtu)
-        present = self._catalog.find(DEFAULT)
-        if present is not None:
-            if self._attachments.of_network(present):
-                return
-            if agree(present, wanted) and (wanted.ipam.subnets or not self._allocation.clashes(present)):
-                return
-            wanted = msgspec.structs.replace(wanted, id=present.id, created=present.created)
-            self._bridges.remove(present)
-        with choosing():
-            self._catalog.put(self._made(wanted))
 
     def _made(self, network: Network) -> Network:
         """Return the network with its addresses, and with all that it is on the host."""
@@ -173,6 +161,21 @@ class Networks(resources.Networks):
 
     # sandboxes
 
+    def host_gateways(self, sandbox_id: str) -> Sequence[str]:
+        """Return the addresses by which a sandbox reaches the host, IPv4 and then IPv6.
+
+        They are the configured ones, else its own gateways, else those of the default bridge. Raise InvalidInput where
+        there are none.
+        """
+        ways = ways_out(self._attachments.of_sandbox(sandbox_id))
+        own = [gateway for version, endpoint in ways.items() if (gateway := endpoint.gateway_of(version))]
+        default = self._catalog.find(DEFAULT)
+        others = [subnet.gateway for subnet in default.ipam.subnets] if default is not None else []
+        addresses = self._settings.host_gateway_ips or tuple(own or filter(None, others))
+        if not addresses:
+            raise InvalidInput("unable to derive the IP value for host-gateway")
+        return addresses
+
     def sandbox(self, sandbox_id: str) -> Path:
         """Return the file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
         return self._attachments.sandbox(sandbox_id)
@@ -184,10 +187,12 @@ class Networks(resources.Networks):
     def join(self, sandbox_id: str, network: str, options: EndpointOptions | None = None) -> Endpoint:
         """Put a sandbox into a network: interface, address, default route and published ports.
 
-        Joining `host` or `none` records nothing and changes nothing. Raise Conflict for an address or host port in use
+        Joining `host` or `none` records nothing and changes nothing, nor does joining `bridge` where the settings leave
+        it out. Raise Conflict for an address or host port in use
         or a network joined already, InvalidInput for a bad address, NotFound for the network.
         """
-        target = self._catalog.get(network)
+        without_default = network == DEFAULT and self._settings.bridge == NONE
+        target = self._catalog.get(NONE if without_default else network)
         if target.driver not in self._drivers:
             return Endpoint(id="", sandbox_id=sandbox_id, network_id=target.id, network=target.name)
         request = options or EndpointOptions()

@@ -6,8 +6,10 @@ free one where none was named, and carry IPv6 through the proxy.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
+import struct
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +22,8 @@ from lamina.network.proxy.proxy import Proxy
 
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 _TRIES = 16
+_SO_ATTACH_FILTER = 26
+_BPF_RET = 0x06
 _Key = tuple[str, str, int]
 
 
@@ -117,6 +121,8 @@ class Ports:
             self._held[_key(done)] = bound
         if ":" in address and binding.proto != "sctp" and self._proxied:
             self._proxy.serve(bound, (target, binding.container_port))
+        else:
+            _turn_deaf(bound)
         return done
 
     def _bind(self, proto: str, address: str, port: int) -> socket.socket:
@@ -143,6 +149,12 @@ class Ports:
             ours = any(held[0] == proto and held[2] == port for held in self._held)
         reason = "port is already allocated" if ours else "address already in use"
         return Conflict(f"Bind for {place} failed: {reason}", port=port, proto=proto)
+
+
+def _turn_deaf(bound: socket.socket) -> None:
+    """Let nothing reach a socket that only holds its port: a connection that nobody serves must not seem to work."""
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RET, 0, 0, 0))  # struct sock_filter: keep 0 bytes
+    bound.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(drop)))
 
 
 def _choices(binding: PortBinding) -> Sequence[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lamina.linux.files import write_for_containers
@@ -15,8 +15,11 @@ from lamina.sandbox.spec import Defaults, SandboxSpec
 NAMES = ("resolv.conf", "hostname", "hosts")
 
 
-def write_files(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defaults) -> None:
-    """Write the three files into the sandbox's folder. Raise OSError."""
+Gateways = Callable[[], Sequence[str]]  # what `host-gateway` stands for
+
+
+def write_files(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defaults, gateways: Gateways) -> None:
+    """Write the three files into the sandbox's folder. Raise OSError, and what `gateways` raises."""
     write_for_containers(spec.folder / "hostname", f"{spec.config.hostname}\n")
     conf = resolv_conf(spec, defaults)
     if spec.host.network_mode == "host":
@@ -24,7 +27,7 @@ def write_files(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defa
     else:
         resolv = conf.for_user_network() if has_names(endpoints) else conf.for_default_bridge()
     write_for_containers(spec.folder / "resolv.conf", resolv)
-    write_hosts(spec, endpoints)
+    write_hosts(spec, endpoints, gateways)
 
 
 def begin_to_ask(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defaults) -> None:
@@ -48,16 +51,18 @@ def resolv_conf(spec: SandboxSpec, defaults: Defaults) -> ResolvConf:
     )
 
 
-def write_hosts(spec: SandboxSpec, endpoints: Sequence[Endpoint]) -> None:
-    """Write /etc/hosts, in place: the file may be mounted in a running container. Raise OSError."""
+def write_hosts(spec: SandboxSpec, endpoints: Sequence[Endpoint], gateways: Gateways) -> None:
+    """Write /etc/hosts, in place: the file may be mounted in a running container.
+
+    `gateways` is asked where a name is to lead to the host. Raise OSError, and what it raises.
+    """
     if spec.host.network_mode == "host" and not spec.host.extra_hosts:
         text = _read(Path("/etc/hosts"))
     else:
-        gateway = next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), "")
         name, domain = spec.config.hostname, spec.config.domainname
         names = f"{name}.{domain} {name}" if domain else name
         own = [(address, names) for endpoint in endpoints for address in (endpoint.ip, endpoint.ipv6)]
-        text = hosts([*spec.linked, *own], extra=spec.host.extra_hosts, gateway=gateway)
+        text = hosts([*spec.linked, *own], extra=_extra(spec.host.extra_hosts, gateways))
     write_for_containers(spec.folder / "hosts", text)
 
 
@@ -82,11 +87,18 @@ def _read(path: Path) -> str:
         return ""
 
 
-def hosts(entries: Iterable[tuple[str, str]] = (), *, extra: Iterable[str] = (), gateway: str = "") -> str:
+def _extra(items: Iterable[str], gateways: Gateways) -> Iterator[tuple[str, str]]:
+    """Yield the address and the name of each `name:ip`; `host-gateway` may stand for one address of each family."""
+    for item in items:
+        name, _, address = item.replace("=", ":", 1).partition(":")
+        for chosen in gateways() if address == "host-gateway" else (address.strip("[]"),):
+            yield chosen, name
+
+
+def hosts(entries: Iterable[tuple[str, str]] = (), *, extra: Iterable[tuple[str, str]] = ()) -> str:
     """Return an /etc/hosts: the usual local names, then `extra`, then `entries`.
 
-    `extra` are `name:ip`, where `host-gateway` stands for `gateway`. `entries` are the address and the names, separated
-    by spaces.
+    Both are addresses, each with a name or several separated by spaces.
     """
     lines = [
         "127.0.0.1\tlocalhost",
@@ -96,8 +108,5 @@ def hosts(entries: Iterable[tuple[str, str]] = (), *, extra: Iterable[str] = (),
         "ff02::1\tip6-allnodes",
         "ff02::2\tip6-allrouters",
     ]
-    for item in extra:
-        name, _, address = item.replace("=", ":", 1).partition(":")
-        lines.append(f"{gateway if address == 'host-gateway' else address}\t{name}")
-    lines.extend(f"{ip}\t{names}" for ip, names in entries if ip)
+    lines.extend(f"{ip}\t{names}" for ip, names in (*extra, *entries) if ip)
     return "\n".join(lines) + "\n"

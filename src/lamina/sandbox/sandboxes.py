@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -83,7 +84,8 @@ class Sandboxes:
             task.configure(prepared, root)
             endpoints = joining.result()
         if "network" not in spec.donors:
-            etc_files.write_files(spec, endpoints, self.defaults)
+            gateways = partial(self._host_gateways, spec)
+            etc_files.write_files(spec, endpoints, self.defaults, gateways)
         pid = task.start()
         mounts.clear_staged(spec.folder)
         return pid
@@ -113,6 +115,11 @@ class Sandboxes:
         if "network" in spec.donors:
             return f"/proc/{spec.donors['network'].pid}/ns/net"
         return str(self._rooms.networks.sandbox(spec.network_id or spec.id))
+
+    def _host_gateways(self, spec: SandboxSpec) -> Sequence[str]:
+        if spec.host.network_mode == "host":
+            return ("127.0.0.1",)  # the host itself
+        return self._rooms.networks.host_gateways(spec.network_id or spec.id)
 
     def _join(self, spec: SandboxSpec) -> Sequence[Endpoint]:
         """Join the sandbox's networks, and return its places in them."""
