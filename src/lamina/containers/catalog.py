@@ -163,9 +163,9 @@ class Catalog:
         """
         name = reference.removeprefix("/")
         with self._lock:
-            found = self._by_id.get(name) or self._by_id.get(self._names.get(name, ""))
-            if found is not None:
-                return found
+            container = self._by_id.get(name) or self._by_id.get(self._names.get(name, ""))
+            if container is not None:
+                return container
             alike = [c for id, c in self._by_id.items() if id.startswith(name)] if _HEX.fullmatch(name) else []
         if len(alike) > 1:
             raise InvalidInput(f"multiple IDs found with provided prefix: {name}", reference=reference)

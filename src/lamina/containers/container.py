@@ -153,8 +153,8 @@ class Container:
     def publish(self, action: str, **attributes: str) -> None:
         """Tell listeners that `action` happened to the container."""
         record = self.record
-        told = {**record.config.labels, "image": record.config.image, "name": record.name, **attributes}
-        self._events.publish("container", action, record.id, told)
+        event_attributes = {**record.config.labels, "image": record.config.image, "name": record.name, **attributes}
+        self._events.publish("container", action, record.id, event_attributes)
 
     def check(self, verb: states.Verb) -> None:
         """Raise Conflict or NotModified where the container refuses `verb` in the state it is in."""

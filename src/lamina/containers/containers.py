@@ -77,9 +77,9 @@ class Containers(ProcessVerbs):
         recursive_read_only: bool = True,
     ) -> Created:
         """Create a container. Without `recursive_read_only` the mounts below read-only binds stay writable."""
-        wanted = Platform.parse(platform) if platform else None
+        parsed_platform = Platform.parse(platform) if platform else None
         created = self._creator.create(
-            name, config, host_config, networking, wanted, recursive_read_only=recursive_read_only
+            name, config, host_config, networking, parsed_platform, recursive_read_only=recursive_read_only
         )
         self._catalog.get(created.id).publish("create")
         return created

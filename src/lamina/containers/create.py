@@ -190,16 +190,16 @@ class Creator:
         return msgspec.structs.replace(point, source=str(volumes.path(point.name)))
 
     def _warnings(self, host: HostConfig, image: Image, platform: Platform | None) -> tuple[str, ...]:
-        found = []
+        warnings = []
         own = Platform.host()
         if platform is None and image.platform.architecture not in ("", own.architecture):
-            found.append(
+            warnings.append(
                 f"The requested image's platform ({image.platform}) does not match the detected host platform "
                 f"({own}) and no specific platform was requested"
             )
         if host.network_mode == "host" and host.port_bindings:
-            found.append("Published ports are discarded when using host network mode")
-        return tuple(found)
+            warnings.append("Published ports are discarded when using host network mode")
+        return tuple(warnings)
 
 
 def _completed(config: Config, image: Image) -> Config:

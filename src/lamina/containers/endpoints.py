@@ -33,11 +33,11 @@ def networks_of(
 def _first_and_others(
     mode: str, networking: NetworkingConfig, find: Callable[[str], Network]
 ) -> Iterator[tuple[str, EndpointConfig]]:
-    asked = {_name(reference, find): endpoint for reference, endpoint in networking.endpoints_config.items()}
+    requests = {_name(reference, find): endpoint for reference, endpoint in networking.endpoints_config.items()}
     name = _name(mode, find)
-    default = asked.pop("default", EndpointConfig())
-    yield name, asked.pop(name, default)
-    yield from asked.items()
+    default = requests.pop("default", EndpointConfig())
+    yield name, requests.pop(name, default)
+    yield from requests.items()
 
 
 def _name(reference: str, find: Callable[[str], Network]) -> str:

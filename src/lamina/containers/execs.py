@@ -107,10 +107,10 @@ class Execs:
     def get(self, id: str) -> Execution:
         """Raise NotFound."""
         with self._lock:
-            found = self._known.get(id)
-        if found is None:
+            execution = self._known.get(id)
+        if execution is None:
             raise NotFound(f"No such exec instance: {id}", exec=id)
-        return found
+        return execution
 
     def start(
         self, id: str, *, detach: bool = False, tty: bool | None = None, size: tuple[int, int] | None = None

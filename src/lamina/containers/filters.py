@@ -154,21 +154,21 @@ class FilterMaker:
         return lambda c: True
 
     def _ancestors(self, values: Sequence[str]) -> set[str]:
-        found = set()
+        ids = set()
         for value in values:
             image = self._rooms.images.find(value)
             if image is not None:
-                found.add(str(image.id))
-        return found
+                ids.add(str(image.id))
+        return ids
 
     def _line(self, container: Container) -> set[str]:
         """Return the container's image and those it was made from."""
-        found: set[str] = set()
+        ids: set[str] = set()
         current = self._rooms.images.find(container.record.image) if container.record.image else None
-        while current is not None and str(current.id) not in found:
-            found.add(str(current.id))
+        while current is not None and str(current.id) not in ids:
+            ids.add(str(current.id))
             current = self._rooms.images.find(current.parent) if current.parent else None
-        return found or {container.record.image}
+        return ids or {container.record.image}
 
     def _in_network(self, container: Container, value: str) -> bool:
         try:
@@ -178,9 +178,9 @@ class FilterMaker:
         return network.name in container.record.networks or network.id in container.record.networks
 
 
-def _check(key: str, values: Sequence[str], known: Sequence[str]) -> None:
+def _check(key: str, values: Sequence[str], words: Sequence[str]) -> None:
     for value in values:
-        if value not in known:
+        if value not in words:
             raise InvalidInput(f"invalid filter '{key}={value}'", filter=key)
 
 

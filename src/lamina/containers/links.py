@@ -159,13 +159,13 @@ def _ranges(ports: Sequence[tuple[int, str]]) -> Iterator[tuple[tuple[int, str],
 
 def links_shown(container: Container, find: Get) -> tuple[str, ...]:
     """Return the links as `inspect` shows them, with the present names; those to containers that are gone are not."""
-    shown = []
+    texts = []
     for id, alias in _links(container):
         try:
-            shown.append(f"/{find(id).name}:/{container.name}/{alias}")
+            texts.append(f"/{find(id).name}:/{container.name}/{alias}")
         except NotFound:
             continue
-    return tuple(shown)
+    return tuple(texts)
 
 
 def link_names(containers: Iterable[Container]) -> Mapping[str, list[str]]:

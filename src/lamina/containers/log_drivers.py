@@ -89,8 +89,8 @@ def log_spec(container: Container) -> LogSpec | None:
     if log.type in ("json-file", "local", "none"):
         return _file(log, path, attributes(record)) if path else None
     forward = _forward(record)
-    kept = _file(log, path, {}) if path else LogSpec("")
-    return LogSpec(kept.path, kept.max_size, kept.max_files, kept.compress, forward=forward)
+    spec = _file(log, path, {}) if path else LogSpec("")
+    return LogSpec(spec.path, spec.max_size, spec.max_files, spec.compress, forward=forward)
 
 
 def attributes(record: Record) -> dict[str, str]:

@@ -139,24 +139,24 @@ def begin_after(file: BinaryIO, moment: int) -> None:
         low += len(line)
 
 
-def begin_last(file: BinaryIO, wanted: int) -> int:
-    """Seek to where the last `wanted` whole lines of an unbuffered or unread file begin; return how many there are.
+def begin_last(file: BinaryIO, count: int) -> int:
+    """Seek to where the last `count` whole lines of an unbuffered or unread file begin; return how many there are.
 
     A half-written line at the end is not counted, and is read behind the others.
     """
-    start, found = _find(file.fileno(), wanted)
+    start, ends = _find(file.fileno(), count)
     file.seek(start)
-    return found
+    return ends
 
 
-def _find(fd: int, wanted: int) -> tuple[int, int]:
+def _find(fd: int, count: int) -> tuple[int, int]:
     at, seen = os.fstat(fd).st_size, 0
     while at > 0:
         start = max(0, at - _BLOCK)
         block = os.pread(fd, at - start, start)
         ends = block.count(b"\n")
-        if seen + ends > wanted:
-            return start + _behind_end(block, wanted + 1 - seen), wanted
+        if seen + ends > count:
+            return start + _behind_end(block, count + 1 - seen), count
         seen += ends
         at = start
     return 0, seen

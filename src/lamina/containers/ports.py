@@ -33,21 +33,21 @@ def parse_range(text: str) -> Iterator[tuple[int, str]]:
 
 def wanted(config: Config, host: HostConfig) -> tuple[PortBinding, ...]:
     """Return what to publish: the bindings asked for, and with PublishAllPorts every exposed port without one."""
-    found = []
+    bindings = []
     for port, places in host.port_bindings.items():
         number, protocol = parse(port)
         for place in places:
             first, last = _range(place.host_port)
-            found.append(
+            bindings.append(
                 PortBinding(
                     container_port=number, proto=protocol, host_ip=place.host_ip, host_port=first, host_port_end=last
                 )
             )
     if host.publish_all_ports:
-        bound = {(binding.container_port, binding.proto) for binding in found}
+        bound = {(binding.container_port, binding.proto) for binding in bindings}
         exposed = [parse(port) for port in config.exposed_ports]
-        found += [PortBinding(container_port=p, proto=proto) for p, proto in exposed if (p, proto) not in bound]
-    return tuple(found)
+        bindings += [PortBinding(container_port=p, proto=proto) for p, proto in exposed if (p, proto) not in bound]
+    return tuple(bindings)
 
 
 def _range(text: str) -> tuple[int, int]:

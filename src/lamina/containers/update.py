@@ -34,8 +34,8 @@ def update(container: Container, wish: UpdateConfig, able: Abilities) -> tuple[s
         check(changed, record.config)
         changed, discarded = limit_checks.within(changed, able)
         task = container.task
-        given = limits.resources(wish)
-        if task is not None and record.state.running and given != limits.resources(UpdateConfig()):
+        limits_asked = limits.resources(wish)
+        if task is not None and record.state.running and limits_asked != limits.resources(UpdateConfig()):
             task.update(limits.resources(changed))
         container.change(host_config=changed)
     return discarded

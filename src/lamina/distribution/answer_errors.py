@@ -51,13 +51,13 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNK
 
 def failure(method: str, url: str, status: int, headers: Any, body: bytes) -> LaminaError:
     """Return the error for an answer that is no success: what was asked, what the answer was, and what to do."""
-    code, said = registry_says(body)
+    code, sentence = registry_says(body)
     kind = _KINDS.get(status, Unavailable if status >= 500 else InvalidInput)
     facts: dict[str, Any] = {"status": status, "url": without_secrets(url), "method": method, "code": code}
     if kind is RateLimited:
         facts["retry_after"] = retry_after(headers.get("Retry-After"))
-    answer = f"{status} {said}".strip()
-    advice = None if kind is Forbidden and said not in ("", code) else _ADVICE.get(kind)  # it has said why
+    answer = f"{status} {sentence}".strip()
+    advice = None if kind is Forbidden and sentence not in ("", code) else _ADVICE.get(kind)  # it has said why
     return kind(f"{method} {without_secrets(url)} was answered with {answer}", advice=advice, **facts)
 
 

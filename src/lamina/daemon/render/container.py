@@ -146,7 +146,7 @@ def _sizes(item: ContainerDetails | ContainerSummary) -> dict[str, int | None]:
 
 def _state(record: Record) -> dict[str, Any]:
     state = record.state
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "Status": state.status,
         "Running": state.running,
         "Paused": state.status == "paused",
@@ -159,27 +159,27 @@ def _state(record: Record) -> dict[str, Any]:
         "StartedAt": state.started_at,
         "FinishedAt": state.finished_at,
     }
-    return shown | ({} if state.health is None else {"Health": msgspec.to_builtins(state.health)})
+    return document | ({} if state.health is None else {"Health": msgspec.to_builtins(state.health)})
 
 
 def _host_config(record: Record) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(record.host_config)
+    document: dict[str, Any] = msgspec.to_builtins(record.host_config)
     for key in _NULL_WHEN_EMPTY:
-        shown[key] = shown[key] or None
+        document[key] = document[key] or None
     for key in _ABSENT_WHEN_EMPTY:
-        if not shown[key] and shown[key] is not False:
-            del shown[key]
-    return shown
+        if not document[key] and document[key] is not False:
+            del document[key]
+    return document
 
 
 def _mount(point: MountPoint) -> dict[str, Any]:
-    shown: dict[str, Any] = {"Type": point.type}
+    document: dict[str, Any] = {"Type": point.type}
     if point.type in ("volume", "image"):
-        shown["Name"] = point.name
-    shown |= {"Source": point.source, "Destination": point.destination}
+        document["Name"] = point.name
+    document |= {"Source": point.source, "Destination": point.destination}
     if point.type == "volume":
-        shown["Driver"] = point.driver
-    return shown | {"Mode": point.mode, "RW": point.rw, "Propagation": point.propagation}
+        document["Driver"] = point.driver
+    return document | {"Mode": point.mode, "RW": point.rw, "Propagation": point.propagation}
 
 
 def _graph_driver(item: ContainerDetails) -> dict[str, Any]:

@@ -42,12 +42,12 @@ def is_known(item: Event, version: tuple[int, int]) -> bool:
 
 def event(item: Event, version: tuple[int, int]) -> dict[str, Any]:
     """Return an event as Docker tells it. Before 1.52 those of containers and images have an older form as well."""
-    shown: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     if item.type in ("container", "image") and version < (1, 52):
-        shown = {"status": item.action, "id": item.actor_id}
+        document = {"status": item.action, "id": item.actor_id}
         if item.type == "container" and "image" in item.attributes:
-            shown["from"] = item.attributes["image"]
-    return shown | {
+            document["from"] = item.attributes["image"]
+    return document | {
         "Type": item.type,
         "Action": item.action,
         "Actor": {"ID": item.actor_id, "Attributes": dict(item.attributes)},

@@ -17,7 +17,7 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 
 def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
     """`GET /images/{name}/json`; `root` is the engine's data root."""
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "Id": str(image.id),
         "RepoTags": list(image.tags),
         "RepoDigests": list(image.digests),
@@ -31,10 +31,10 @@ def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
         "Metadata": {"LastTagTime": image.tagged or _NO_TIME},
     }
     if image.config.variant:
-        shown["Variant"] = image.config.variant
+        document["Variant"] = image.config.variant
     if image.config.os_version:
-        shown["OsVersion"] = image.config.os_version
-    return shown | _by_version(image, version)
+        document["OsVersion"] = image.config.os_version
+    return document | _by_version(image, version)
 
 
 def _by_version(image: Image, version: Version) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def listed(item: ListedImage, version: Version) -> dict[str, Any]:
     tags, digests = list(item.tags), list(item.digests)
     if version < (1, 43) and not tags and not digests:
         tags, digests = ["<none>:<none>"], ["<none>@<none>"]
-    shown = {
+    document = {
         "Containers": item.containers if version >= (1, 51) or item.shared_size is not None else -1,
         "Created": parse_time(image.created) // 10**9,
         "Id": str(image.id),
@@ -121,8 +121,8 @@ def listed(item: ListedImage, version: Version) -> dict[str, Any]:
         "Size": image.size,
     }
     if version < (1, 44):
-        shown["VirtualSize"] = image.size
-    return shown
+        document["VirtualSize"] = image.size
+    return document
 
 
 def history_step(step: HistoryStep) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def network(
     item: Network, endpoints: Sequence[Endpoint], name_of: Callable[[str], str], version: tuple[int, int]
 ) -> dict[str, Any]:
     """Return a network with its containers; `name_of` gives a container's name for its id."""
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "Name": item.name,
         "Id": item.id,
         "Created": item.created,
@@ -30,8 +30,8 @@ def network(
         "Labels": item.labels,
     }
     if version >= (1, 48):
-        shown["EnableIPv4"] = item.enable_ipv4
-    return shown
+        document["EnableIPv4"] = item.enable_ipv4
+    return document
 
 
 def _ipam(item: Network) -> dict[str, Any]:

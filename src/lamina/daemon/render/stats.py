@@ -13,7 +13,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 def stats(item: ContainerStats) -> dict[str, Any]:
     """Return one reading of `GET /containers/{id}/stats`; all zeros for a container that does not run."""
     before, usage = item.previous, item.usage
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "id": item.id,
         "name": f"/{item.name}",
         "os_type": "linux",
@@ -27,7 +27,7 @@ def stats(item: ContainerStats) -> dict[str, Any]:
         "blkio_stats": _block_io(usage) if usage else {},
         "storage_stats": {},
     }
-    return shown | ({"networks": dict(item.networks)} if item.networks else {})
+    return document | ({"networks": dict(item.networks)} if item.networks else {})
 
 
 def _pids(usage: Stats) -> dict[str, int]:
@@ -37,7 +37,7 @@ def _pids(usage: Stats) -> dict[str, int]:
 def _cpu(item: ContainerStats | None) -> dict[str, Any]:
     """Return CPU time in nanoseconds, with the whole machine's beside it; zeros without a reading."""
     usage = item.usage if item else None
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "cpu_usage": {
             "total_usage": usage.cpu_total if usage else 0,
             "usage_in_kernelmode": usage.cpu_system if usage else 0,
@@ -50,18 +50,18 @@ def _cpu(item: ContainerStats | None) -> dict[str, Any]:
         },
     }
     if item is None or usage is None:
-        return shown
+        return document
     if usage.cpu_per_core:
-        shown["cpu_usage"]["percpu_usage"] = list(usage.cpu_per_core)
-    return shown | {"system_cpu_usage": item.machine_cpu, "online_cpus": item.online_cpus}
+        document["cpu_usage"]["percpu_usage"] = list(usage.cpu_per_core)
+    return document | {"system_cpu_usage": item.machine_cpu, "online_cpus": item.online_cpus}
 
 
 def _memory(item: ContainerStats, usage: Stats) -> dict[str, Any]:
     """Return memory in bytes; no limit shows as the machine's memory."""
-    shown: dict[str, Any] = {"usage": usage.memory_usage, "stats": dict(usage.memory), "limit": item.memory_limit}
+    document: dict[str, Any] = {"usage": usage.memory_usage, "stats": dict(usage.memory), "limit": item.memory_limit}
     if not usage.v2:
-        shown |= {"max_usage": usage.memory_max_usage, "failcnt": usage.memory_failures}
-    return shown
+        document |= {"max_usage": usage.memory_max_usage, "failcnt": usage.memory_failures}
+    return document
 
 
 def _block_io(usage: Stats) -> dict[str, Any]:

@@ -118,16 +118,16 @@ def _storage(info: Info) -> dict[str, Any]:
 
 
 def _limits(info: Info) -> dict[str, Any]:
-    found = info.controllers
+    available = info.controllers
     return {
-        "MemoryLimit": "memory" in found,
-        "SwapLimit": "memory" in found,
-        "CpuCfsPeriod": "cpu" in found,
-        "CpuCfsQuota": "cpu" in found,
-        "CPUShares": "cpu" in found,
-        "CPUSet": "cpuset" in found,
-        "PidsLimit": "pids" in found,
-        "OomKillDisable": "memory" in found and info.machine.cgroup_version == "1",
+        "MemoryLimit": "memory" in available,
+        "SwapLimit": "memory" in available,
+        "CpuCfsPeriod": "cpu" in available,
+        "CpuCfsQuota": "cpu" in available,
+        "CPUShares": "cpu" in available,
+        "CPUSet": "cpuset" in available,
+        "PidsLimit": "pids" in available,
+        "OomKillDisable": "memory" in available and info.machine.cgroup_version == "1",
         "IPv4Forwarding": True,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": info.machine.cgroup_version,

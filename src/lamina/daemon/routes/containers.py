@@ -137,8 +137,8 @@ class ContainerRoutes:
         return empty()
 
     async def update(self, call: Call) -> web.StreamResponse:
-        wanted = convert(await call.json(dict[str, Any]), UpdateConfig)
-        warnings = await call.run(self._containers.update, call.places["id"], wanted)
+        changes = convert(await call.json(dict[str, Any]), UpdateConfig)
+        warnings = await call.run(self._containers.update, call.places["id"], changes)
         return reply({"Warnings": list(warnings) or None})
 
     async def resize(self, call: Call) -> web.StreamResponse:

@@ -47,8 +47,8 @@ class ExecRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         config = convert(await call.json(dict[str, Any]), ExecConfig)
-        made = await call.run(self._containers.exec_create, call.places["id"], config)
-        return reply({"Id": made}, 201)
+        exec_id = await call.run(self._containers.exec_create, call.places["id"], config)
+        return reply({"Id": exec_id}, 201)
 
     async def start(self, call: Call) -> web.StreamResponse:
         body = await call.json(StartBody)

@@ -78,8 +78,8 @@ class ImageRoutes:
         def work() -> dict[str, Any]:
             image = self._images.get(call.places["name"])
             check_platform(image, only)
-            shown = render.inspect(image, self._root, call.version)
-            return shown | (self._manifests(image) if manifests else {})
+            document = render.inspect(image, self._root, call.version)
+            return document | (self._manifests(image) if manifests else {})
 
         return reply(await call.run(work))
 
@@ -187,23 +187,23 @@ class ImageRoutes:
         )
 
     async def save(self, call: Call) -> web.StreamResponse:
-        names, wanted = (call.places["name"],) if "name" in call.places else call.texts("names"), platform(call)
+        names, platform_name = (call.places["name"],) if "name" in call.places else call.texts("names"), platform(call)
 
         def work(sink: Sink, cancellation: Cancellation) -> None:
-            with self._images.archive(names, platform=wanted) as pieces:
+            with self._images.archive(names, platform=platform_name) as pieces:
                 sink.put(pieces)
 
         return await bytes_response(call, work, "application/x-tar")
 
     async def load(self, call: Call) -> web.StreamResponse:
-        wanted, quiet = platform(call), call.flag("quiet")
+        platform_name, quiet = platform(call), call.flag("quiet")
 
         async with receiving(call) as upload:
 
             def work(report: Report, cancellation: Cancellation) -> None:
-                told = _only_output(report) if quiet else report
+                filtered = _only_output(report) if quiet else report
                 archive = cast(IO[bytes], upload)
-                self._images.load(archive, platform=wanted, report=told, cancellation=cancellation)
+                self._images.load(archive, platform=platform_name, report=filtered, cancellation=cancellation)
 
             # docker-py learns from the lines only what went wrong.
             return await progress_response(call, work, always_ok=True)

@@ -37,12 +37,12 @@ class RegistryRoutes:
         return reply({"Descriptor": image.descriptor.to_json(), "Platforms": platforms})
 
     async def login(self, call: Call) -> web.StreamResponse:
-        given = await call.json(AuthConfig)
-        credentials = given.credentials()
+        auth = await call.json(AuthConfig)
+        credentials = auth.credentials()
         if credentials is None:
             raise InvalidInput("a user name and a password are needed to log in")
-        kept = await call.run(self._registries.login, given.serveraddress, credentials)
-        token = kept.identity_token if kept.identity_token != credentials.identity_token else ""
+        login = await call.run(self._registries.login, auth.serveraddress, credentials)
+        token = login.identity_token if login.identity_token != credentials.identity_token else ""
         return reply({"Status": "Login Succeeded", "IdentityToken": token})
 
     async def search(self, call: Call) -> web.StreamResponse:
