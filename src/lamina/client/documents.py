@@ -77,7 +77,7 @@ def time(key: str) -> Field[str]:
 
 
 def text_map(key: str) -> Field[Mapping[str, str]]:
-    """Return a field of texts by name; inspect has it in the container's or image's config."""
+    """Return a field of texts by name, which inspect has in the container's or image's config."""
     return Field(lambda document: dict(document.get(key) or (document.get("Config") or {}).get(key) or {}))
 
 

@@ -48,7 +48,7 @@ class Waiting(run_results.Waiting):
 
 @dataclass(slots=True)
 class Restarting:
-    """How far a container is in its restart policy. `delay`, in seconds, grows while it keeps failing."""
+    """The state of a restart policy. `delay`, in seconds, grows while the container keeps failing."""
 
     delay: float = 0.0
     cancellation: Cancellation = field(default_factory=Cancellation)

@@ -113,7 +113,7 @@ class Repository:
         return answer
 
     def open_blob(self, digest: Digest, first: int = 0) -> Answer:
-        """Return a blob's answer from byte `first` on, not read yet. Status 200 means that it begins at byte 0."""
+        """Return the unread answer with a blob from byte `first` on. Status 200 means that it begins at byte 0."""
         headers = {"Range": f"bytes={first}-"} if first else {}
         url = self.url("blobs", str(digest))
         return self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))

@@ -147,8 +147,8 @@ class Transport:
     def resolve(self, target: str, source: str = "") -> str:
         """Return the URL to which an answer from `source` (the endpoint where empty) points: an upload, a further page.
 
-        Raise InvalidInput for what is no HTTP URL, and for one that leaves TLS. Only where the registry's own host is
-        named without TLS is TLS kept: such a registry does not know that a proxy in front of it speaks it.
+        Raise InvalidInput for other than HTTP URLs, and for leaving TLS. A URL of the registry's own host keeps TLS
+        even where it says "http": the registry may not know that a proxy in front of it speaks TLS.
         """
         try:
             url = urljoin(source or self.endpoint.base + "/", target)

@@ -49,7 +49,7 @@ def encode_json(value: Any, *, order: Literal["sorted"] | None = None) -> bytes:
 
 
 def encode_key(value: Any) -> bytes:
-    """Return bytes that stand for `value`: as `encode_json` where all of it is UTF-8, and never the same for others."""
+    """Return bytes that no other value has: those of `encode_json`, if all texts in `value` are UTF-8."""
     try:
         return msgspec.json.encode(value, order="sorted")
     except UnicodeEncodeError:

@@ -137,8 +137,8 @@ def parse_unix(text: str) -> int | None:
 def parse_moment(text: str) -> int:
     """Return nanoseconds since the epoch of what Docker's filters and flags take. Raise InvalidInput.
 
-    That is a Go duration back from now, Unix seconds, RFC 3339, or the beginning of it. Local time where there is no
-    zone (docker/cli and moby, timetypes.GetTimestamp).
+    That is a Go duration back from now, Unix seconds, RFC 3339, or the beginning of it. A time without a zone is local
+    time (docker/cli and moby, timetypes.GetTimestamp).
     """
     if (unix := parse_unix(text)) is not None:
         return unix

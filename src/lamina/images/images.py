@@ -224,7 +224,7 @@ class Images(images.Images):
 
     @contextmanager
     def held(self, image: Image) -> Iterator[None]:
-        """Keep the image's content while the block runs. Raise NotFound when it went just now."""
+        """Keep the image's content while the block runs. Raise NotFound when it has just been removed."""
         with self.store.lease() as lease:
             self._hold(lease, image)
             yield

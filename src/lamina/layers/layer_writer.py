@@ -39,7 +39,7 @@ class LayerBuilder:
     def add(self, entry: Entry, data: Readable | bytes | None = None) -> None:
         """Put `entry` into the layer; `data` holds its `stored_size` bytes, as TarWriter.add takes them.
 
-        Its `data_offset` does not matter. Raise InvalidInput for data that is too short, NoSpace, OSError.
+        The entry's `data_offset` is ignored. Raise InvalidInput for data that is too short, NoSpace, OSError.
         """
         start = self._writer.add(entry, data)
         self._index.add(entry if start == entry.data_offset else _placed(entry, start))

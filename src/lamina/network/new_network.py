@@ -24,7 +24,7 @@ _ENABLE = "com.docker.network.enable_ipv"
 def with_defaults(options: NetworkOptions, defaults: Mapping[str, Mapping[str, str]]) -> NetworkOptions:
     """Return the request with the driver's default options, and with the IP versions that options ask for.
 
-    What the request says itself wins. Raise InvalidInput for an option that is no truth value.
+    What the request says itself wins. Raise InvalidInput for an option that must be true or false.
     """
     driver = options.driver or "bridge"
     merged = {**defaults.get(driver, {}), **options.options}

@@ -32,10 +32,10 @@ class Dependents:
         """Flush the files that rows refer to, before a `sync` flushes the rows."""
 
     def tidy(self) -> None:
-        """Drop files kept for content that has just gone."""
+        """Drop files that are kept for content which has just been removed."""
 
     def collect(self) -> None:
-        """Drop all that is kept for content that is not there, after a `collect`."""
+        """Drop files that are kept for missing content, after a `collect`."""
 
 
 class Store:

@@ -123,7 +123,7 @@ class Forwarder:
         question.reply(message.with_id(raw, question.query.id))
 
     def failed(self, question: Question) -> None:
-        """Take it that an attempt came to nothing."""
+        """Note that an attempt has failed, and ask the next server."""
         if not question.done:
             self._ask_next(question)
 

@@ -25,7 +25,7 @@ class Gate(Protocol):
         ...
 
     def allows(self, identity: Identity, repository: str, action: str) -> bool:
-        """Return whether they may `pull`, `push` or `delete` there."""
+        """Return whether the identity may `pull` from, `push` to or `delete` from the repository."""
         ...
 
     def challenge(self, scope: str | None, base: str, problem: str = "") -> str | None:

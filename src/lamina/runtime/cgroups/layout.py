@@ -18,7 +18,7 @@ Mode = Literal["v1", "v2", "hybrid", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`mode` is "hybrid" where a v2 hierarchy stands beside v1 ones; `unified` is its mount point (v2's, too).
+    """The hierarchies of this machine. `mode` "hybrid" is v2 beside v1; `unified` is the mount point of v2.
 
     `controllers` maps each v1 controller to the mount point of its hierarchy.
     """

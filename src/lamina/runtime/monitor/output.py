@@ -16,7 +16,7 @@ DRAIN_LIMIT = 2 << 20  # bytes: more than a pipe holds (fcntl(2), F_SETPIPE_SZ),
 
 
 class Log:
-    """Hands complete messages to the log's file and to who else gets them; `close` writes what is left of them."""
+    """Writes complete messages to the log's file and to other readers. `close` writes incomplete ones, too."""
 
     def __init__(self, file: LogFile | None = None, forwarder: Forwarder | None = None) -> None:
         self.forwarder = forwarder
