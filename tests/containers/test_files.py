@@ -50,6 +50,8 @@ def test_reading(rooms: Rooms, container: str) -> None:
     assert fetched(rooms, container, "/link") == {"link": None}
     assert list(fetched(rooms, container, "/d/.")) == [".", "./e", "./f"]
     assert "/bin/busybox" in fetched(rooms, container, "/")
+    for path in ("/./", "./", "/.", "."):
+        assert list(fetched(rooms, container, path))[:2] == [".", "./.dockerenv"]
     with pytest.raises(NotFound, match=f"Could not find the file /nothing in container {container}"):
         fetched(rooms, container, "/nothing")
     for path in ("/d/f/x", "/d/f/"):

@@ -218,7 +218,7 @@ def test_a_restart_keeps_a_container_that_removes_itself_until_its_next_end(room
     before = rooms.containers.get(id).state.pid
     rooms.containers.restart(id, timeout=0)
     assert rooms.containers.get(id).state.pid != before
-    with pytest.raises(InvalidInput, match="Restart policy cannot be updated because AutoRemove is enabled"):
+    with pytest.raises(Conflict, match="Restart policy cannot be updated because AutoRemove is enabled"):
         rooms.containers.update(id, UpdateConfig(restart_policy=RestartPolicy("always")))
     gone = rooms.containers.waiting(id, "removed")
     rooms.containers.kill(id)

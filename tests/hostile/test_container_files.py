@@ -168,7 +168,7 @@ def test_an_exec_as_nobody_in_particular_is_refused_before_it_runs(either: Targe
         for name, words in (
             ("ghost", f"unable to find user ghost: {user}"),
             ("ghost:0", f"unable to find user ghost: {user}"),
-            ("0:ghost", f"Unable to find group ghost: {group}"),
+            ("0:ghost", f"unable to find group ghost: {group}"),
         ):
             answer = _exec_as(either, id, name)
             assert (answer.status, answer.message) == (400, words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -204,3 +205,19 @@ def test_what_is_removed_while_it_is_listed_takes_nothing(volumes: Volumes) -> N
     path = volumes.mountpoint(volume)
     volumes.remove("data")
     assert (volumes.usage(volume), volumes.mountpoint(volume)) == (0, path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"foo": "x"}, 'create odd: invalid option: "foo"'),
+        ({"type": "tmpfs"}, 'create odd: missing required option: "device"'),
+        ({"device": "/x"}, 'create odd: missing required option: "type"'),
+    ],
+)
+def test_options_that_cannot_be_mounted_are_named(volumes: Volumes, options: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        volumes.create("odd", driver_opts=options)
+    with pytest.raises(InvalidInput, match="volume name is too short"):
+        volumes.create("x")
+    assert volumes.create("plain", driver_opts={"type": "", "device": "", "o": ""}).name == "plain"

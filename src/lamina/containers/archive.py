@@ -164,7 +164,7 @@ def export(container: Container, rooms: Rooms, sink: IO[bytes], cancellation: Ca
 
 def _base(path: str) -> str:
     """Return the name of the archive's top, as Go's filepath.Base has it: "." for "dir/.", "/" for the root."""
-    if path == "." or path.endswith("/."):
+    if path.rstrip("/") == "." or path.rstrip("/").endswith("/."):
         return "."
     return posixpath.basename(posixpath.normpath(posixpath.join("/", path))) or "/"
 

@@ -15,8 +15,9 @@ from lamina.api.containers import ExecConfig, HostConfig
 from lamina.containers import ports
 from lamina.containers.container import Container
 from lamina.containers.links import Get, hosts_lines, linked, still_linked, variables
-from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError, NotFound
 from lamina.network.networks import Networks
+from lamina.runtime.failure import UNKNOWN
 from lamina.runtime.spec import ProcessSpec
 from lamina.sandbox import etc_files
 from lamina.sandbox.runtime_spec import exec_process, resolve_user
@@ -127,7 +128,7 @@ def with_donors_by_id(host: HostConfig, find: Get) -> HostConfig:
 def _running_donor(kind: str, mode: str, find: Get) -> Container:
     """Return the running container whose namespace of a `kind` ("PID", "IPC", "network") is joined.
 
-    Raise InvalidInput, NotFound or Conflict, which name the namespace and the container.
+    Raise InvalidInput, NotFound, Conflict or CommandFailed, which name the namespace and the container.
     """
     reference = donor_of(mode)
     try:
@@ -135,7 +136,8 @@ def _running_donor(kind: str, mode: str, find: Get) -> Container:
         if not donor.state.pid or donor.state.status == "restarting":
             wait = ", wait until the container is running" if donor.state.status == "restarting" else ""
             word = "restarting" if wait else "not running"
-            raise Conflict(f"container {reference} is {word}{wait}", container=donor.id)
+            problem = Conflict if kind == "network" else CommandFailed  # moby daemon/container_operations_unix.go
+            raise problem(f"container {reference} is {word}{wait}", container=donor.id, exit_code=UNKNOWN)
         if kind == "IPC" and donor.record.host_config.ipc_mode != "shareable":
             raise InvalidInput(
                 f"container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",

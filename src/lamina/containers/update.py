@@ -30,7 +30,8 @@ def update(container: Container, wish: UpdateConfig, able: Abilities) -> tuple[s
         container.check("update")
         changed = _changed(record.host_config, wish)
         if changed.auto_remove and changed.restart_policy.name not in ("", "no"):
-            raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
+            reason = "Restart policy cannot be updated because AutoRemove is enabled for the container"
+            raise Conflict(f"Cannot update container {container.id}: {reason}", container=container.id)
         check(changed, record.config)
         changed, discarded = limit_checks.within(changed, able)
         task = container.task

@@ -33,7 +33,7 @@ class SecurityOptions:
 def parse(options: Sequence[str]) -> SecurityOptions:
     """Return what the options ask for; the last of a kind wins, and labels add up.
 
-    Raise InvalidInput for an unknown option or a value that cannot be read.
+    Raise InvalidInput for an unknown option or a value that cannot be read; moby numbers the two kinds of mistake.
     """
     result = SecurityOptions()
     for option in options:
@@ -49,7 +49,7 @@ def _with(result: SecurityOptions, option: str) -> SecurityOptions:
         option = "label=disable"
     key, sign, value = option.partition("=" if "=" in option else ":")
     if not sign:
-        raise InvalidInput(f"invalid --security-opt: {option!r}", option=option)
+        raise InvalidInput(f'invalid --security-opt 1: "{option}"', option=option)
     match key:
         case "no-new-privileges":
             return replace(result, no_new_privileges=_boolean(option, value))
@@ -61,14 +61,14 @@ def _with(result: SecurityOptions, option: str) -> SecurityOptions:
             return replace(result, apparmor=value)
         case "label":
             return replace(result, labels=(*result.labels, value))
-    raise InvalidInput(f"invalid --security-opt: {option!r}", option=option)
+    raise InvalidInput(f'invalid --security-opt 2: "{option}"', option=option)
 
 
 def _boolean(option: str, value: str) -> bool:
     try:
         return parse_bool(value)
     except InvalidInput:
-        raise InvalidInput(f"invalid --security-opt: {option!r}", option=option) from None
+        raise InvalidInput(f'invalid --security-opt 2: "{option}"', option=option) from None
 
 
 def _seccomp(value: str) -> str | Mapping[str, Any]:

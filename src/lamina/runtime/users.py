@@ -103,7 +103,7 @@ def _group(name: str, group: bytes) -> int:
         if name in (row[0], row[2]) and _is_number(row[2]):
             return _in_range(row[2])
     if not _is_number(name):
-        raise InvalidInput(f"Unable to find group {name}: no matching entries in group file", group=name)
+        raise InvalidInput(f"unable to find group {name}: no matching entries in group file", group=name)
     return _in_range(name)
 
 

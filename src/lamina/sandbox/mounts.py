@@ -183,7 +183,8 @@ def _refused(point: MountPoint, error: OSError | ValueError) -> InvalidInput:
     if isinstance(error, OSError) and error.errno == errno.EXDEV:
         reason = "path concatenation escapes the base directory"
     return InvalidInput(
-        f"cannot mount {point.subpath!r} of {'image' if point.image else 'volume'} {point.name}: {reason}",
+        f"cannot mount {point.subpath!r} of {'image' if point.image else 'volume'} {point.name}: "
+        f"cannot access path {point.subpath}: {reason}",
         advice="A subpath names a folder or file inside, and no symlink on the way leads out",
         subpath=point.subpath,
     )

@@ -68,17 +68,17 @@ def volume_mount(options: Mapping[str, str]) -> VolumeMount | None:
     """Return the mount that the options ask for; None without any. Raise InvalidInput for an unknown option."""
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
-        raise InvalidInput(f"create: invalid option: {unknown[0]!r}", advice="The options are type, device and o")
+        raise InvalidInput(f'invalid option: "{unknown[0]}"', advice="The options are type, device and o")
     if "size" in options:
         raise InvalidInput("quota size requested but no quota support", advice="Give o=size=… with type=tmpfs")
-    if not options:
+    if not any(options.values()):
         return None
     flags, data = _words(options.get("o", ""))
     device = options.get("device", "")
     if not device:
-        raise InvalidInput("create: missing device in volume options")
+        raise InvalidInput('missing required option: "device"')
     if not options.get("type") and not flags & _FLAGS["bind"]:
-        raise InvalidInput("create: missing type in volume options")
+        raise InvalidInput('missing required option: "type"')
     return VolumeMount(options.get("type", "none"), device, flags, ",".join(data))
 
 

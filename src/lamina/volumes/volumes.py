@@ -16,35 +16,21 @@ import msgspec
 
 from lamina.api.results import Pruned
 from lamina.cancellation import NEVER, Cancellation
-from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
+from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.events import EventBus
 from lamina.formats.matching import Filters, any_fits, check_names, flag, labels_match
 from lamina.formats.times import format_time
 from lamina.linux.files import private_directory, usual_directory
-from lamina.linux.mounts import (
-    MNT_DETACH,
-    MS_BIND,
-    MS_NODEV,
-    MS_NOEXEC,
-    MS_NOSUID,
-    MS_PRIVATE,
-    MS_RDONLY,
-    MS_REC,
-    MS_REMOUNT,
-    mount,
-    umount2,
-)
-from lamina.linux.syscalls import libc
 from lamina.store.store import Store
 from lamina.types import resources
-from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, VolumeMount, volume_mount
+from lamina.volumes.local_mounts import is_mounted, mount_local, unmount_local
+from lamina.volumes.volume import ANONYMOUS_LABEL, Volume, volume_mount
 
 _BUCKET = "volumes"
 _LISTED = frozenset({"dangling", "driver", "label", "name"})
 _PRUNED = frozenset({"all", "label", "label!"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAME_LIMIT = 255  # a volume is a folder: NAME_MAX
-_BIND_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 Users = Callable[[str], Sequence[str]]
 
@@ -101,13 +87,20 @@ class Volumes(resources.Volumes):
             labels.setdefault(ANONYMOUS_LABEL, "")
         if len(name) > _NAME_LIMIT:
             raise InvalidInput(f"a volume's name has at most {_NAME_LIMIT} characters, this one has {len(name)}")
+        if len(name) == 1:
+            raise InvalidInput(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )
         if not _NAME.fullmatch(name):
             advice = "Names match [a-zA-Z0-9][a-zA-Z0-9_.-]+; give an absolute path for a host directory"
             raise InvalidInput(
                 f"create {name}: {name!r} includes invalid characters for a local volume name", advice=advice
             )
         options = dict(driver_opts)
-        volume_mount(options)
+        try:
+            volume_mount(options)
+        except InvalidInput as error:
+            raise InvalidInput(f"create {name}: {error.message}", **error.facts) from None
         with self._lock:
             present = self._volumes.get(name)
             if present is None:
@@ -179,8 +172,8 @@ class Volumes(resources.Volumes):
         path = self.path(name)
         with self._lock:
             users = self._mounted.setdefault(name, set())
-            if mount_call is not None and not users and not _mounted(path):
-                _mount(mount_call, path)
+            if mount_call is not None and not users and not is_mounted(path):
+                mount_local(mount_call, path)
             users.add(user)
         return path
 
@@ -190,7 +183,7 @@ class Volumes(resources.Volumes):
             users = self._mounted.get(name, set())
             users.discard(user)
             if not users:
-                _unmount(self._root / name / "_data")
+                unmount_local(self._root / name / "_data")
                 self._mounted.pop(name, None)
 
     def usage(self, volume: Volume) -> int:
@@ -210,7 +203,7 @@ class Volumes(resources.Volumes):
             with self._store.transaction() as change:
                 change.delete(_BUCKET, name)
             del self._volumes[name]
-            _unmount(self._root / name / "_data")
+            unmount_local(self._root / name / "_data")
             renamed = self._root / f".gone-{secrets.token_hex(8)}"  # so that a new one of this name may come at once
             (self._root / name).rename(renamed)
         shutil.rmtree(renamed)
@@ -247,7 +240,7 @@ class Volumes(resources.Volumes):
         return msgspec.structs.replace(volume, path=str(self._root / volume.name / "_data"))
 
     def _delete(self, name: str) -> None:
-        _unmount(self._root / name / "_data")
+        unmount_local(self._root / name / "_data")
         shutil.rmtree(self._root / name)
 
     def _sweep(self) -> None:
@@ -260,43 +253,6 @@ def _same(present: Volume, options: dict[str, str]) -> Volume:
     if options and options != present.options:
         raise Conflict(f"create {present.name}: volume exists with other options")
     return present
-
-
-def _mount(mount_call: VolumeMount, path: Path) -> None:
-    source, kind, data = (os.fsencode(text) for text in (mount_call.device, mount_call.type, mount_call.data))
-    try:
-        libc("mount", source, os.fsencode(path), kind, mount_call.flags, data or None, filename=path)
-        if mount_call.flags & MS_BIND and mount_call.flags & _BIND_FLAGS:
-            _set_bind_flags(path, mount_call.flags & _BIND_FLAGS)
-    except OSError as error:
-        _unmount(path)  # a bind without its flags must not be taken for a mounted volume
-        raise Unavailable(f"failed to mount local volume: mount {mount_call.device}: {error.strerror}") from error
-
-
-def _set_bind_flags(path: Path, flags: int) -> None:
-    """Add `flags` to the bind mount at `path`: a new bind has the flags of its source whatever is asked for (mount(2)).
-
-    The source's flags are named again, because a remount drops those left out.
-    """
-    source_flags = os.statvfs(path).f_flag & _BIND_FLAGS  # ST_RDONLY and so on are the numbers of MS_RDONLY and so on
-    mount("none", path, flags=MS_REMOUNT | MS_BIND | source_flags | flags)
-
-
-def _mounted(path: Path) -> bool:
-    # os.path.ismount does not see a bind mount within one file system; the kernel's list does.
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return any(line.split(" ", 5)[4] == str(path) for line in lines)
-
-
-def _unmount(path: Path) -> None:
-    """Unmount all at `path`. None may be missed: what follows may delete everything below it.
-
-    Mounts below leave their peer groups first, or they would be unmounted where they were bound from, too.
-    """
-    with suppress(FileNotFoundError):
-        while _mounted(path):
-            mount("none", path, flags=MS_REC | MS_PRIVATE)
-            umount2(path, MNT_DETACH)
 
 
 def _tree_size(folder: str) -> int:

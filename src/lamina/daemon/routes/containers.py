@@ -138,6 +138,8 @@ class ContainerRoutes:
 
     async def update(self, call: Call) -> web.StreamResponse:
         changes = convert(await call.json(dict[str, Any]), UpdateConfig)
+        if call.version < (1, 40):
+            changes = msgspec.structs.replace(changes, pids_limit=None)
         warnings = await call.run(self._containers.update, call.places["id"], changes)
         return reply({"Warnings": list(warnings) or None})
 
