@@ -15,7 +15,8 @@ from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
 from lamina.builder.cache import BUCKET
 from lamina.engine import Engine
-from lamina.errors import Conflict, NotFound, Unavailable
+from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
+from lamina.progress import Message
 
 
 @pytest.fixture
@@ -116,8 +117,14 @@ def test_an_import_from_an_address(engine: Engine, tmp_path: Path) -> None:
             address = f"http://127.0.0.1:{server.server_address[1]}"
             image = engine.registries.import_url(f"{address}/root.tar.gz", "fetched:1")
             assert image.comment == f"Imported from {address}/root.tar.gz"
+            host = address.removeprefix("http://")
+            assert engine.registries.import_url(f"{host}/root.tar.gz").comment == image.comment
+            lines: list[Message] = []
             with pytest.raises(NotFound, match=rf"cannot fetch {address}/none: status 404"):
-                engine.registries.import_url(f"{address}/none")
+                engine.registries.import_url(f"{host}/none", report=lines.append)
+            assert lines == []  # or the daemon had to tell the error in the stream
+            with pytest.raises(InvalidInput):
+                engine.registries.import_url("%2Fdata%2Ffile.tar")
         finally:
             server.shutdown()
 

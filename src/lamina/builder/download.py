@@ -79,7 +79,9 @@ _SCHEMES = frozenset({"http", "https"})
 def is_address(url: str) -> bool:
     """Return whether `url` has a host, and a port that is a number where it has one."""
     try:
-        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+        host = urlsplit(url).hostname or ""
+        named = "%" not in host or ":" in host  # percent-encoding belongs to the zones of IPv6 addresses only
+        return bool(host) and named and urlsplit(url).port != 0
     except ValueError:
         return False
 

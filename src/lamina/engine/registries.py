@@ -130,9 +130,10 @@ class Registries(registries.Registries):
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> Image:
-        report(Status(f"Downloading from {url}"))
+        url = url if "://" in url else f"http://{url}"
         try:
             with download(url, cancellation) as answer:
+                report(Status(f"Downloading from {without_secrets(url)}"))  # what fails before is an error of its own
                 return self._images.import_tar(
                     cast(IO[bytes], answer),
                     reference,
