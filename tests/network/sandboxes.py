@@ -18,12 +18,11 @@ NOWHERE = Forwarding()
 def join(
     networks: Networks, id: str, *places: str, forwarding: Forwarding = NOWHERE, names: tuple[str, ...] = ()
 ) -> Path:
-    """A sandbox in networks, and its namespace."""
-    namespace = networks.sandbox(id)
+    """Put a sandbox, new or not, into networks under names, as containers are; its namespace."""
     for network in places:
         networks.join(id, network, EndpointOptions(names=(id, *names)))
     networks.answer_names(id, forwarding)
-    return namespace
+    return networks.sandbox(id)
 
 
 def ask(

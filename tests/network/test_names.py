@@ -15,7 +15,7 @@ from lamina.network.names.protocol import Forwarding
 from lamina.network.namespaces import inside
 from lamina.network.networks import Networks
 from lamina.store.store import Store
-from network.sandboxes import NOWHERE, addresses, answered_again, ask, join, keepers
+from network.sandboxes import addresses, answered_again, ask, join, keepers
 from network.upstream import answer_with, upstream
 from support import dns
 from support.waiting import eventually
@@ -66,6 +66,14 @@ def test_a_sandbox_may_listen_on_port_53_itself(net: Networks) -> None:
             assert udp.recv(100) == b"for the sandbox's own server"
 
 
+def test_no_connections_are_tracked_for_it(net: Networks) -> None:
+    asker = join(net, "asker", "front")
+    for tcp in (False, True):
+        ask(asker, "asker", tcp=tcp)
+    with inside(asker):
+        assert Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text() == "0\n"
+
+
 def test_many_addresses_are_cut_by_udp_and_whole_by_tcp(net: Networks) -> None:
     asker = join(net, "asker", "front")
     for number in range(40):
@@ -89,9 +97,9 @@ def test_names_come_and_go_while_sandboxes_run(net: Networks) -> None:
     net.rename(net.joined("late")[0], ("later", "alias"))
     assert ask(asker, "late").code == dns.SERVFAIL
     assert ask(asker, "later").data == ask(asker, "alias").data == addresses(net, "late")
-    net.join("late", "back", EndpointOptions(names=("later",)))
+    join(net, "late", "back", names=("later",))
     assert ask(asker, "later.back").code == dns.SERVFAIL
-    net.join("asker", "back", EndpointOptions(names=("asker",)))
+    join(net, "asker", "back")
     assert ask(asker, "later.back").code == dns.NOERROR
     net.leave("late", "front")
     assert ask(asker, "later.front").code == dns.SERVFAIL
@@ -105,8 +113,7 @@ def test_the_default_bridge_pays_nothing(net: Networks, exec_root: Path) -> None
     assert not list((exec_root / "names").iterdir())
     with inside(namespace), socket.socket() as client:
         assert client.connect_ex((dns.SERVER, 53)) != 0
-    net.join("plain", "front", EndpointOptions(names=("plain",)))
-    net.answer_names("plain", NOWHERE)
+    join(net, "plain", "front")
     assert ask(namespace, "plain").data == [endpoint.ip for endpoint in net.endpoints("front")]
     assert ask(namespace, "plain.bridge").code == dns.SERVFAIL
 

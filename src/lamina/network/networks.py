@@ -206,7 +206,7 @@ class Networks(resources.Networks):
     def answer_names(self, sandbox_id: str, forwarding: Forwarding) -> None:
         """Answer the sandbox at 127.0.0.11 where it is in a user network; `forwarding` is for what we do not know.
 
-        A second call does nothing. Raise OSError, and Internal with the words of nftables.
+        When it returns, the names of the networks that the sandbox has joined are answered. Raise OSError.
         """
         endpoints = self.joined(sandbox_id)
         if has_names(endpoints):
@@ -217,6 +217,7 @@ class Networks(resources.Networks):
         """Have other names lead to an endpoint from now on."""
         renamed = self._attachments.name(endpoint, names)
         self._names.put(_place(self._catalog.get(endpoint.network_id), renamed))
+        self._names.settle()
 
     def leave(self, sandbox_id: str, network: str | None = None) -> None:
         """Take a sandbox out of a network; without `network` out of all, and end the sandbox. Twice is fine."""

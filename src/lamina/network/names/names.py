@@ -18,7 +18,6 @@ from pathlib import Path
 import msgspec
 
 import lamina
-from lamina.errors import LaminaError
 from lamina.network.names.protocol import Forwarding, Message, Sandbox, dump_place, receive, send
 from lamina.network.names.redirection import open_sockets
 from lamina.network.names.table import Place
@@ -76,13 +75,18 @@ class Names:
                 self._start()
 
     def put(self, place: Place) -> None:
-        """Have a place's names answered, or bring them up to date; who asks from now on gets them.
+        """Have a place's names answered, or bring them up to date. Who asks after `settle` gets them.
 
         A place without names matters only to a sandbox that is served.
         """
         with self._lock:
             if self._matters(place):
-                self._request({"op": "put", "id": place.id, "place": dump_place(place)})
+                self._request({"op": "put", "id": place.id, "place": dump_place(place)}, owing=_OWED)
+
+    def settle(self) -> None:
+        """Wait until the keeper has taken what it was told."""
+        with self._lock:
+            self._collect(0)
 
     def drop(self, id: str) -> None:
         """Forget a place. An unknown one is ignored."""
@@ -90,12 +94,10 @@ class Names:
             self._request({"op": "drop", "id": id})
 
     def serve(self, id: str, forwarding: Forwarding, places: Iterable[Place]) -> None:
-        """Answer the sandbox `id`, which has `places`, at 127.0.0.11, unless it is answered already.
-
-        Raise OSError, and Internal with the words of nftables.
-        """
+        """Answer the sandbox `id`, which has `places`, at 127.0.0.11, unless it is answered already. Raise OSError."""
         with self._lock:
             if id in self._sandboxes:
+                self._collect(0)
                 return
             sandbox = self._sandboxes[id] = Sandbox(id, forwarding)
             self._record(id).parent.mkdir(exist_ok=True, mode=0o700)
@@ -105,7 +107,8 @@ class Names:
                 return
             try:
                 for place in places:
-                    self.put(place)
+                    if not place.names:  # the others are known
+                        self.put(place)
                 self._hand_over(sandbox)
             except BaseException:
                 self.unserve(id)
@@ -212,7 +215,7 @@ class Names:
             if self._starting or not self._request({"op": "has", "id": sandbox.id}).get("has"):
                 try:
                     self._hand_over(sandbox)
-                except (OSError, LaminaError) as error:  # its namespace is gone, say; the others go on
+                except OSError as error:  # its namespace is gone, say; the others go on
                     _LOG.warning("container %s is not answered names: %s", sandbox.id[:12], error)
         self._request({"op": "settle"})
         self._starting = False
@@ -227,28 +230,38 @@ class Names:
                 closing.callback(os.close, descriptors[-1])
             self._request({"op": "serve", "id": sandbox.id, "sandbox": asdict(sandbox)}, descriptors)
 
-    def _request(self, request: Message, descriptors: Sequence[int] = ()) -> Message:
+    def _request(self, request: Message, descriptors: Sequence[int] = (), *, owing: int = 0) -> Message:
         """Send a request and return the answer; nothing happens without a keeper.
 
-        While the keeper is starting a few answers are left for later. One that hangs or was killed is given up:
-        `_watch` starts another one, which is told everything.
+        As many answers as `owing` are left for later, and a few while the keeper is starting.
         """
         if self._keeper is None:
             return {}
-        answer: Message = {}
         try:
             send(self._keeper, request, descriptors)
             self._owed += 1
-            while self._owed > (_OWED if self._starting else 0):
+        except OSError as error:
+            self._give_up(error)
+        return self._collect(_OWED if self._starting else owing)
+
+    def _collect(self, owing: int) -> Message:
+        """Take the keeper's answers, but for as many as `owing`, and return the last one."""
+        answer: Message = {}
+        try:
+            while self._keeper is not None and self._owed > owing:
                 received = receive(self._keeper)
                 if received is None:
                     raise ConnectionResetError("the keeper ended")
                 answer, _ = received
                 self._owed -= 1
         except OSError as error:
-            _LOG.warning("the keeper of names does not answer: %s", error)
-            self._drop()
+            self._give_up(error)
         return answer
+
+    def _give_up(self, error: OSError) -> None:
+        """Leave a keeper that hangs or was killed: `_watch` starts another one, which is told everything."""
+        _LOG.warning("the keeper of names does not answer: %s", error)
+        self._drop()
 
     def _drop(self) -> None:
         if self._keeper is not None:
