@@ -18,7 +18,7 @@ PATIENCE = 20.0  # seconds a daemon may take until it listens
 
 
 def ensure_running(path: str) -> None:
-    """Return when a daemon listens at the socket `path`. Start one in the background if none does.
+    """Make sure that a daemon listens at the socket `path`. Start one in the background if none does.
 
     If several commands run at once, one starts the daemon and the others wait. Raise Unavailable, naming the daemon's
     log file, if it does not come up.

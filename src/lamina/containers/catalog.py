@@ -118,7 +118,7 @@ class Catalog:
         return name
 
     def release(self, name: str) -> None:
-        """Return back a name."""
+        """Give back a reserved name."""
         with self._lock:
             self._names.pop(name, None)
 
@@ -146,7 +146,7 @@ class Catalog:
             self._names.pop(container.name, None)
 
     def rename(self, container: Container, name: str) -> None:
-        """Return a container another name. Raise Conflict when it is taken."""
+        """Give a container another name. Raise Conflict when it is taken."""
         old = container.name
         self.reserve(name, container.id)
         try:

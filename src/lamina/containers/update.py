@@ -43,7 +43,7 @@ def update(container: Container, wish: UpdateConfig, able: Abilities) -> tuple[s
 
 
 def _changed(host: HostConfig, wish: UpdateConfig) -> HostConfig:
-    """`host` with every limit that `wish` sets in place of its own."""
+    """Return `host` with every limit that `wish` sets in place of its own."""
     fields = {
         field.name: getattr(wish, field.name)
         for field in msgspec.structs.fields(UpdateConfig)

@@ -93,7 +93,7 @@ class _Session:
         self.offset = 0
 
     def run(self) -> Digest:
-        """Carry on from where the session stands to its end."""
+        """Upload from where the session stands to the end."""
         if self._location is None:
             self._open()
         while (size := self._source.wait(self.offset)) > self.offset:
@@ -204,7 +204,7 @@ class _Session:
         return answer
 
     def _follow(self, answer: Answer) -> None:
-        """Go on at the URL that an answer names, where it names one."""
+        """Use the URL that an answer names, if any, for the next request."""
         if location := answer.headers.get("Location"):
             self._location = self._repository.transport.resolve(location)
 

@@ -44,7 +44,7 @@ class ImageCatalog:
         return image
 
     def all(self, tx: ReadTransaction) -> Iterator[Image]:
-        """Return every image, intermediate ones too, ordered by ID."""
+        """Yield every image, intermediate ones too, ordered by ID."""
         for key, raw in tx.items(IMAGES):
             if (image := self._value(Digest.parse(key), decode(raw))) is not None:
                 yield image

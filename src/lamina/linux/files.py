@@ -1,8 +1,8 @@
 """Files on the host: closed to other users, copied within the kernel, flushed, and on what kind of file system.
 
-Programs of lamina's own (the daemon, its monitors, the registry) run under a umask of 077, so that whatever they make
-is private without a word. What users and containers see is made with the functions here that say its mode. A program
-that opens an `Engine` by itself keeps its umask: the roots are private by their own mode.
+Programs of lamina's own (the daemon, its monitors, the registry) run under a umask of 077, so that their files are
+private by default. Files for users and containers are made with the functions here, which set the mode. A program that
+opens an `Engine` by itself keeps its umask: the roots are private by their own mode.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class MountPoint:
 
 
 def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
-    """Return every mount of the mount namespace that `pid` is in, in the kernel's order (a mount comes after its
+    """Yield every mount of the mount namespace that `pid` is in, in the kernel's order (a mount comes after its
     parent)."""
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         text = lines.read()

@@ -223,7 +223,7 @@ _OWN_DEV = ("/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev
 
 
 def host_devices(root: str = "/dev") -> Iterator[Device]:
-    """Return every device node of the host, for privileged containers; not what a container has of its own."""
+    """Yield every device node of the host, for privileged containers, but those that a container has of its own."""
     for entry in os.scandir(root):
         if entry.path in _OWN_DEV or entry.name == "console" or entry.is_symlink():
             continue
@@ -236,7 +236,7 @@ def host_devices(root: str = "/dev") -> Iterator[Device]:
 
 
 def _set_at_start(limits: Resources) -> Resources:
-    """Return the limits without ends of limits, which a new cgroup has not and crun cannot write."""
+    """Return the limits but those of -1: a new cgroup has no limit to end, and crun cannot write -1."""
     return replace(
         limits,
         cpu_quota=None if limits.cpu_quota == -1 else limits.cpu_quota,

@@ -40,7 +40,7 @@ class Placement:
     runtime_devices: list[Device] = field(default_factory=list)
 
     def left(self, spec: ContainerSpec) -> ContainerSpec:
-        """Return `spec` as the runtime program gets it: it still allows the devices that it does not make."""
+        """Return `spec` as the runtime program gets it, which still allows the devices that the monitor makes."""
         rules = (DeviceRule(node.type, node.major, node.minor, node.access) for node in self.nodes)
         return replace(
             spec,

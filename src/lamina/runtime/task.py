@@ -169,7 +169,7 @@ class Task(Process):
         self._remove_directory()
 
     def find_ended(self) -> None:
-        """Settle a task that has no monitor any more."""
+        """Note the end of a task whose monitor is gone."""
         with suppress(OSError, ValueError):  # it never ran
             self._pid = int((self._directory / protocol.PID_FILE).read_text())
             self._started = True

@@ -167,7 +167,7 @@ class TaskHost:
 
     @property
     def filters(self) -> FilterCache:
-        """Compiled seccomp filters for the program in use."""
+        """Return the compiled seccomp filters for the program in use."""
         if self._filters is None:
             self._filters = FilterCache(self.exec_root / "seccomp", self.program.path, self.exec_root / "state")
         return self._filters

@@ -141,7 +141,7 @@ class Driver(Protocol):
         ...
 
     def sync(self) -> None:
-        """Return when the durable snapshots that were made so far are whole after a power cut."""
+        """Wait until the durable snapshots that were made so far survive a power cut."""
         ...
 
     def collect(self) -> int:

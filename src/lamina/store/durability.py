@@ -41,7 +41,7 @@ class Syncer:
         self._thread.start()
 
     def sync(self) -> None:
-        """Return when all that was committed before the call survives a power cut. Raise NoSpace."""
+        """Wait until all that was committed before the call survives a power cut. Raise NoSpace."""
         with self._pass, disk_errors():
             self._flush_others()
             with self._content.database.write() as connection:

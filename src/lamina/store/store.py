@@ -157,7 +157,7 @@ class Store:
         return Collected.of(dict.fromkeys(doomed))
 
     def sync(self) -> None:
-        """Return when everything committed so far survives a power cut. Raise NoSpace."""
+        """Wait until everything committed so far survives a power cut. Raise NoSpace."""
         self._syncer.sync()
 
     def verify(self) -> Iterator[Corrupt]:

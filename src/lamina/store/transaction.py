@@ -131,7 +131,7 @@ def _held_chain(connection: sqlite3.Connection, owner: str) -> str | None:
 
 
 def _stack_layers(connection: sqlite3.Connection, chain: str | None) -> Iterator[str]:
-    """Return the layers of a stack, the top one first."""
+    """Yield the layers of a stack, the top layer first."""
     query = "SELECT layer, below FROM stack WHERE chain = ?"
     while chain is not None and (row := connection.execute(query, (chain,)).fetchone()) is not None:
         yield row[0]

@@ -72,7 +72,7 @@ class GitAddress:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Configuration of git that tells user and password to the repository's server, and to no other.
+        """Return git's configuration that gives user and password to the repository's server, and to no other.
 
         Everybody may read the arguments of a process, and its owner alone the environment.
         """

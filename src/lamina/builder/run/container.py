@@ -62,7 +62,7 @@ class ContainerRunner:
         return Sandboxes(self.rooms, self.defaults)
 
     def run(self, work: BuildRun, state: StageState, request: RunRequest) -> Layer | None:
-        """Raise, beyond what CommandRunner says, Problem and InvalidInput for what cannot be had, and Cancelled."""
+        """Run a step. Beyond what CommandRunner says, raise Problem, InvalidInput for a bad request, and Cancelled."""
         with ExitStack() as closing:
             folder = self.folder / f"{_PREFIX}{request.container_id}"
             folder.mkdir(parents=True, mode=0o700)

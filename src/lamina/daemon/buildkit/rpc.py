@@ -140,7 +140,7 @@ class Outgoing(Call):
         self._loop = asyncio.get_running_loop()
 
     def finish(self) -> None:
-        """Say that no more messages come from us."""
+        """Tell the other side that no further messages follow."""
         self.stream.finish()
 
     async def check(self) -> None:

@@ -1,4 +1,4 @@
-"""`/images`: list, inspect, history, tag, remove, prune, pull, push, import, save, load."""
+"""The endpoints of `/images`: list, inspect, history, tag, remove, prune, pull, push, import, save, load."""
 
 from __future__ import annotations
 

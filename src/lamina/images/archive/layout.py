@@ -69,7 +69,7 @@ def _is_here(intake: Intake, digest: Digest) -> bool:
 
 
 def _manifests(intake: Intake) -> Iterator[_ListedManifest]:
-    """Return every image manifest that `index.json` leads to, through nested indexes."""
+    """Yield every image manifest that `index.json` leads to, through nested indexes."""
     top = Index.parse(intake.document(INDEX))
     yield from _walk(intake, top, None, depth=0)
 

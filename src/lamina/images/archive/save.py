@@ -32,7 +32,7 @@ class FileRange:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        """Return the bytes in pieces. Raise Corrupt where the file is shorter."""
+        """Yield the bytes in pieces. Raise Corrupt where the file is shorter."""
         left = self.size
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset)

@@ -146,7 +146,7 @@ class Server:
         self._complaints.add(f"the name server failed at {place}: {type(error).__name__}", self.loop.now)
 
     def _reachable(self, served: Served) -> Forwarding:
-        """Return the servers that may be asked: from an internal network none is, but by its own way (as moby)."""
+        """Return the servers to forward to. A sandbox without a way out has only those inside its network (as moby)."""
         forwarding = served.sandbox.forwarding
         if forwarding.inside or self._state.table.reaches_outside(served.sandbox.id):
             return forwarding

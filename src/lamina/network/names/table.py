@@ -18,7 +18,7 @@ _V4_SUFFIX, _V6_SUFFIX = ".in-addr.arpa", ".ip6.arpa"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A sandbox's place in a network. The first of `names` is told to who asks for the name of an address.
+    """A sandbox's place in a network. The first of `names` is the name of its addresses in reverse lookups.
 
     `links` are names (in lower case) that only this sandbox uses, each with the name in the network that it stands for.
     """

@@ -53,12 +53,12 @@ def reserve(session: Session, repository: str, upload: str, least: int, most: in
 
 
 def release(session: Session, upload: str, count: int) -> None:
-    """Return bytes that an upload reserved and did not use."""
+    """Give back bytes that an upload reserved and did not use."""
     session.run("UPDATE reservations SET bytes = bytes - ? WHERE upload = ?", count, upload)
 
 
 def forget(session: Session, upload: str) -> None:
-    """Return all that an upload reserved: it became a blob, or is gone."""
+    """Give back all bytes that an upload reserved, because it became a blob or is gone."""
     session.run("DELETE FROM reservations WHERE upload = ?", upload)
 
 

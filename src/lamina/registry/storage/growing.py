@@ -36,7 +36,7 @@ class Growing:
         self._working: asyncio.Future[list[None]] | None = None
 
     async def add(self, piece: bytes) -> None:
-        """Take the next bytes; waits while the block before is being written."""
+        """Take the next bytes. Wait while the block before them is being written."""
         if self._first is not None:
             self._first.append(piece)
             self._waiting += len(piece)

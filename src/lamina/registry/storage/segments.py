@@ -70,7 +70,7 @@ class SegmentWriter:
         self.size = 0
 
     async def write(self, piece: bytes) -> None:
-        """Take the next bytes; waits while enough parts are under way."""
+        """Take the next bytes. Wait while enough parts are under way."""
         self.size += len(piece)
         self._buffered += len(piece)
         self._waiting.append(piece)

@@ -139,7 +139,7 @@ class Monitor:
         return True
 
     def warm(self) -> None:
-        """Expect that another process is moved into a cgroup soon: see `cgroup`."""
+        """Prepare for another process to be moved into a cgroup soon; see `cgroup`."""
         self._warmth.begin()
 
     def quit(self) -> None:
