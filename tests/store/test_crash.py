@@ -69,8 +69,11 @@ class Worker:
         self._say("removed", name)
 
 
-def run_until_killed(root: Path, seed: int, seconds: float, add_layer: AddLayer) -> list[list[str]]:
-    """The lines that a worker said before it was killed."""
+def run_until_killed(root: Path, seed: int, count: int, seconds: float, add_layer: AddLayer) -> list[list[str]]:
+    """The lines that a worker said before it was killed: `seconds` after it said `count` of them.
+
+    So a slow machine has it do no less.
+    """
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -81,6 +84,8 @@ def run_until_killed(root: Path, seed: int, seconds: float, add_layer: AddLayer)
             os._exit(1)
     os.close(write)
     said = b""
+    while said.count(b"\n") < count and (piece := os.read(read, 65536)):
+        said += piece
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and select.select([read], [], [], left)[0]:
         if not (piece := os.read(read, 65536)):
@@ -131,6 +136,7 @@ def test_a_store_that_is_killed_loses_nothing_it_reported(
     expected: dict[str, bool | None] = {}
     moments = random.Random(2024)
     for seed in range(ROUNDS):
-        settle(expected, run_until_killed(data_root, seed, moments.uniform(0.001, 0.12), add_layer))
+        count, seconds = moments.randrange(8), moments.uniform(0.001, 0.02)
+        settle(expected, run_until_killed(data_root, seed, count, seconds, add_layer))
         check(data_root, expected, files_below)
     assert sum(state is True for state in expected.values()) > 10, "the worker did too little to prove anything"
