@@ -2,8 +2,7 @@
 
 Rule: Dockerfile reference, "ARG": declared per stage, defaults in the Dockerfile, values from the command line first;
 ARGs before the first FROM count for FROM lines, and for an ARG without default in a stage; a stage that begins with
-another one has its ARGs. Proxy names need no ARG and
-stay out of history and cache unless they are declared.
+another one has its ARGs. Proxy names need no ARG and stay out of history and cache unless they are declared.
 """
 
 from __future__ import annotations

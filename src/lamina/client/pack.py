@@ -43,7 +43,7 @@ class Packed(NamedTuple):
 def pack(entries: Iterable[Packed]) -> Iterator[bytes]:
     """Yield the tar in chunks, small ones gathered. Sockets are left out.
 
-    Raise OSError for a file that cannot be read, Conflict for one that changes its size while it is.
+    Raise OSError for a file that cannot be read, Conflict for a file that changes its size meanwhile.
     """
     waiting: list[bytes] = []
     size = 0

@@ -1,4 +1,4 @@
-"""Waiting for a container: the daemon has noted it when this begins, and answers when the time has come."""
+"""Waiting for a container: the daemon answers a request when the condition holds."""
 
 from __future__ import annotations
 

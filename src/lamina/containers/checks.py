@@ -68,7 +68,7 @@ def check_request(host: HostConfig, config: Config, networking: NetworkingConfig
 
 
 def check(host: HostConfig, config: Config) -> None:
-    """Raise InvalidInput for limits and modes that cannot be."""
+    """Raise InvalidInput for impossible limits and modes."""
     limit_checks.check(host)
     if host.shm_size < 0:
         raise InvalidInput("SHM size can not be less than 0")

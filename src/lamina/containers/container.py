@@ -115,7 +115,7 @@ class Container:
     def still_there(self, reference: str) -> Iterator[None]:
         """Raise "No such container" where a file or snapshot is not found because the container was just removed.
 
-        `reference` is what the container was asked for by.
+        The error names the container by the caller's `reference`.
         """
         try:
             yield

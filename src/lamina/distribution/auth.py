@@ -36,7 +36,7 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """What came back."""
+    """The answer to a TokenRequest."""
 
     status: int
     body: bytes = field(default=b"", repr=False)

@@ -35,7 +35,7 @@ def download(
     """Fetch what `into` does not have yet of `blob`. Go on after broken connections as long as bytes keep coming.
 
     The caller checks the digest. Raise Unavailable when `Retry.attempts` connections in a row brought nothing,
-    Corrupt where the registry sends more than there should be, Cancelled, and the kinds of `answers`.
+    Corrupt where the registry sends more than there should be, Cancelled, and the kinds of `answer_errors`.
     """
     fruitless = 0
     if into.size > blob.size:

@@ -39,7 +39,7 @@ class Inspected:
 
 
 def inspect(client: RegistryClient, reference: Reference) -> Inspected:
-    """Ask mirrors, then the registry itself. Raise NotFound and the kinds of `answers`."""
+    """Ask mirrors, then the registry itself. Raise NotFound and the kinds of `answer_errors`."""
     reference = reference.with_default_tag()
     name = reference.digest or reference.tag or ""
     repository, document = client.first(reference, lambda repository: repository.manifest(name))

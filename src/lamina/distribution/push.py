@@ -47,7 +47,7 @@ def push(
 
     `manifest` is the one the image came with: it is pushed byte for byte as long as its very blobs can be had, so
     digests do not change on the way. Else a manifest of `media_type` is made, with gzip layers. Blobs that the registry
-    has are not sent, those it has elsewhere are mounted. Raise Unauthorized, Forbidden, RateLimited, Unavailable, …
+    has are not sent, those it has elsewhere are mounted. Raise the kinds of `answer_errors`, and Cancelled.
     """
     repository = client.repository(reference)
     report(Status(f"The push refers to repository [{reference.name}]"))

@@ -32,7 +32,7 @@ class SearchResult:
 def search(client: RegistryClient, term: str, limit: int = 25) -> list[SearchResult]:
     """Return repositories that match `term`, which may begin with a registry: `registry.example/term`.
 
-    Raise InvalidInput for a limit beyond 1..100, and the kinds of `answers`.
+    Raise InvalidInput for a limit beyond 1..100, and the kinds of `answer_errors`.
     """
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidInput(f"Limit {limit} is outside the range of [1, {MAX_RESULTS}]")

@@ -46,7 +46,7 @@ def mount(repository: Repository, digest: Digest, source: str) -> bool:
 def upload(repository: Repository, source: UploadSource, progress: Progress, cancellation: Cancellation) -> Digest:
     """Send `source`, and return its digest. Go on after broken connections; start over where the session is lost.
 
-    Raise Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answers`.
+    Raise Unavailable when `Retry.attempts` in a row brought nothing, Cancelled, and the kinds of `answer_errors`.
     """
     session = _Session(repository, source, progress, cancellation)
     fruitless = 0

@@ -1,4 +1,4 @@
-"""Finding images and putting them down: the one path between Image values and the store's records."""
+"""Finding images: the one path from the store's records to Image values."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class ImageFilters:
 
     @classmethod
     def parse(cls, filters: Filters, accepted: frozenset[str]) -> ImageFilters:
-        """Raise InvalidInput for a filter that is not accepted here, or a value that cannot be."""
+        """Read Docker's filters. Raise InvalidInput for a filter that is not accepted here, or an impossible value."""
         for name in filters:
             if name not in accepted:
                 raise InvalidInput(f"invalid filter '{name}'", advice=f"Known are {', '.join(sorted(accepted))}.")

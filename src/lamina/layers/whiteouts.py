@@ -15,7 +15,7 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Whiteouts(Protocol):
-    """Directories come as descriptors, O_PATH is enough; names are single parts of a path."""
+    """What unpacking does with whiteouts. Directories are descriptors (O_PATH is enough), names are parts of a path."""
 
     marks: bool
     """Whether `.wh.` names mean anything."""

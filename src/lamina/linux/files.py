@@ -60,7 +60,7 @@ def private_directory(path: Path, mode: int = 0o700) -> None:
 
 
 def private_database(path: Path) -> None:
-    """Make an SQLite file that only its owner may read, or close one that is there with its log and its index.
+    """Make an SQLite file that only its owner may read, or make an existing one private with its log and index.
 
     SQLite gives its log and index the mode of the file. Raise OSError.
     """

@@ -28,7 +28,7 @@ _BRIDGE_LINK_LOCAL = "fe80::1/64"  # as dockerd has it
 
 
 class Links:
-    """The interfaces of the network namespace this object was made in. Thread-safe. `close` twice is fine.
+    """The interfaces of the network namespace this object was made in. Thread-safe. `close` may be called twice.
 
     One thread of its own does the talking: pyroute2 keeps a socket and an event loop for each thread that uses it.
     """

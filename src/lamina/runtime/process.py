@@ -58,7 +58,7 @@ def _status(message: dict[str, Any]) -> ExitStatus:
 
 
 class Process:
-    """What tasks and execs share. Made by Runtime; thread-safe.
+    """What a container's first process and execs have in common. Made by Runtime; thread-safe.
 
     `on_exit` is called once, in a thread of its own, when a process that had started ends; not when it was found
     ended by `Runtime.recover`.

@@ -65,8 +65,7 @@ class Task(Process):
         self._configured = spec, rootfs
 
     def start(self) -> int:
-        """Keep the filter that the runtime compiled for the next start. Raise what `check_account_files` does,
-        too."""
+        """Start the process, and keep the filter that the runtime compiled for it. Raise what `Exec.start` raises."""
         if self._configured is not None and self._host.program.opens_accounts:
             spec, rootfs = self._configured
             check_account_files(rootfs, spec.mounts)
@@ -221,7 +220,7 @@ class Exec(Process):
         self._spec = spec
 
     def start(self) -> int:
-        """Raise what `check_account_files` does."""
+        """Start the process. Raise what `Process.start` and `check_account_files` raise."""
         if self._host.program.opens_accounts:
             check_account_files(Path(f"/proc/{self._task.pid}/root"), ())
         return super().start()

@@ -70,7 +70,7 @@ class InitLayers:
 
 
 def lacking(tree: UnionTree) -> list[Entry]:
-    """Return the init layer's entries for an image's tree, with the directories that it has on the way as they are."""
+    """Return the init layer's entries for an image's tree, with the parent directories as the image has them."""
     entries = init_entries(lambda path: _entry(tree, path))
     new = {entry.path for entry in entries}
     parents = {parent for path in new if (parent := posixpath.dirname(path)) and parent not in new}

@@ -25,7 +25,7 @@ def with_swap(limits: R) -> R:
 
 
 def check(limits: Resources) -> None:
-    """Raise InvalidInput for limits that cannot be."""
+    """Raise InvalidInput for impossible limits."""
     _check_memory(limits)
     _check_cpu(limits)
 

@@ -132,11 +132,11 @@ class Driver(Protocol):
         ...
 
     def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
-        """Put things in order at a start: to be called once, before anything else, by who knows what shall live.
+        """Clean up after an earlier process. Call this once, before anything else.
 
-        Snapshots whose key is not in `live_keys` are removed, with half-made ones and mounts nobody needs. Live ones
-        that are still mounted stay so when they are in `running` (all of them where that is None), and count as mounted
-        once. What a machine that lost power may have left half-written is made anew.
+        Remove snapshots whose key is not in `live_keys`, half-made ones, and mounts that nobody needs. Snapshots in
+        `running` (None: all of them) that are mounted stay so, and count as mounted once. Make anew what a power cut
+        may have left half-written.
         """
         ...
 

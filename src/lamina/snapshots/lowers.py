@@ -81,7 +81,7 @@ class Lowers(Protocol):
         ...
 
     def sweep(self, users: Iterable[tuple[str, Sequence[Group]]]) -> None:
-        """Put things in order at a start: only `users` are there, and hold what is still real of their groups."""
+        """Clean up after an earlier process: only `users` are left, and hold their groups that are still mounted."""
         ...
 
     def collect(self, used: Callable[[], set[str]]) -> int:

@@ -59,7 +59,7 @@ class LayerStore:
         return layer
 
     def sizes(self, diff_ids: Sequence[Digest]) -> list[LayerSizes]:
-        """Return the sizes of many layers, in one look. Raise NotFound for the first that is not here."""
+        """Return the sizes of many layers, with one query. Raise NotFound for the first that is not here."""
         query = """SELECT digest, size, extra, files FROM json_each(?)
                    JOIN content ON content.digest = json_each.value AND kind = 'layer'"""
         digests = json.dumps([str(diff_id) for diff_id in diff_ids])

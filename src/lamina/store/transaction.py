@@ -68,8 +68,8 @@ class Transaction(ReadTransaction):
     def link(self, owner: str, digests: Iterable[Digest], stack: Sequence[Digest] = ()) -> None:
         """Let `owner` hold exactly these digests from now on, and the layers of `stack`, bottom first.
 
-        Deep stacks that have much in common are cheap as a `stack`, and dear as single digests. Raise NotFound, naming
-        the digest that is not there.
+        Deep stacks that share many layers are cheap as a `stack`, and costly as single digests. Raise NotFound, naming
+        the missing digest.
         """
         texts = {str(digest) for digest in digests}
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,)).fetchall()

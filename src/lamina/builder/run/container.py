@@ -121,7 +121,7 @@ class ContainerRunner:
         )
 
     def _host_config(self, work: BuildRun, network: str) -> HostConfig:
-        """Return what `create` would make of the build's limits. Raise InvalidInput for those that cannot be."""
+        """Return what `create` would make of the build's limits. Raise InvalidInput for impossible limits."""
         build = work.request
         host_config = HostConfig(
             **msgspec.structs.asdict(build.limits),

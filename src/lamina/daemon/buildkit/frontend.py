@@ -183,7 +183,7 @@ class Client:
 
 
 class Secrets(Mapping[str, bytes]):
-    """The secrets of a client, each asked for when a step needs it. It cannot tell which there are."""
+    """The secrets of a client, each requested when a step needs it. There is no list of them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

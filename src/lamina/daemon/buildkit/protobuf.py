@@ -37,7 +37,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
-        """Read a message. Raise InvalidInput for bytes that are none, or hold too many values."""
+        """Read a message. Raise InvalidInput for malformed bytes, or too many values."""
         return _Reader().message(cls, raw, 0)
 
 

@@ -212,7 +212,7 @@ Method = Callable[[Call], Awaitable[None]]
 
 
 def unary(kind: type[M], answer: Callable[[M, Call], Awaitable[R]]) -> Method:
-    """Return the method that takes one message and gives one."""
+    """Return a method that takes one message and returns one."""
 
     async def method(call: Call) -> None:
         request = await call.receive(kind)

@@ -121,7 +121,7 @@ class VertexConsole(Console):
         self._current: Step | None = None
 
     def report(self, message: Message) -> None:
-        """Take what the work of a step tells, such as a pull."""
+        """Take a report from the work of a step, such as a pull."""
         if self._current is not None:
             self._vertices.hear(self._current, message)
 

@@ -1,4 +1,4 @@
-"""An archive before it is written: bytes, and ranges of files that the kernel can send without our touching them."""
+"""An archive before it is written: bytes, and ranges of files, which the kernel can send by itself."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from lamina.network.namespaces import inside
 
 
 class Untrustworthy(Exception):
-    """The server does not speak the protocol: it hangs, is gone, or is not what it was any more."""
+    """The server hangs, is gone, or no longer speaks the protocol."""
 
 
 def answer_request(state: State, server: socket.socket) -> None:
