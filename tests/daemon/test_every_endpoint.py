@@ -43,6 +43,7 @@ ENDPOINTS: tuple[Row, ...] = (
     (204, "POST", "/containers/{c}/pause", None),
     (204, "POST", "/containers/{c}/unpause", None),
     (404, "POST", "/containers/nosuch/attach?stream=1&stdout=1&stderr=1&stdin=1&logs=1&detachKeys=a", None),
+    (400, "POST", "/containers/{c}/attach?detachKeys=ctrl-A,a", None),
     (400, "GET", "/containers/{c}/attach/ws?stream=1", None),
     (200, "POST", "/containers/{x}/wait?condition=not-running", None),
     (409, "DELETE", "/containers/{c}?v=1", None),

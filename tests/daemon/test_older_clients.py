@@ -84,6 +84,11 @@ def _create(http_: Http, version: str, **body: Any) -> tuple[int, str]:
             },
             "VolumeOptions.Subpath needs API v1.45 or newer",
         ),
+        (
+            "1.47",
+            {"HostConfig": {"Mounts": [{"Type": "image", "Source": "older:1", "Target": "/i"}]}},
+            'Mount type "Image" needs API v1.48 or newer',
+        ),
     ],
 )
 def test_what_came_later_is_refused_where_ignoring_it_would_harm(
@@ -115,3 +120,49 @@ def test_an_annotation_has_a_key(http_: Http, image: str) -> None:
         400,
         "invalid Annotations: the empty string is not permitted as an annotation key",
     )
+
+
+def made(http_: Http, version: str, **body: Any) -> dict[str, Any]:
+    """The answer to a create, and with it what inspect shows of the container."""
+    answer = http_("POST", f"/v{version}/containers/create", {"Image": "older:1", "Cmd": ["true"], **body})
+    assert answer.status == 201, answer.body
+    shown = http_("GET", f"/v1.51/containers/{answer.json['Id']}/json").json
+    assert http_("DELETE", f"/containers/{answer.json['Id']}?v=1").status == 204
+    return {"warnings": answer.json["Warnings"], **shown}
+
+
+def test_an_address_of_the_whole_container_goes_with_1_52(http_: Http, image: str) -> None:
+    address = "02:42:ac:11:00:99"
+    assert made(http_, "1.43", MacAddress=address)["warnings"] == []
+    (warning,) = made(http_, "1.51", MacAddress=address)["warnings"]
+    assert warning.startswith("The container-wide MacAddress field is now deprecated.")
+    status, message = _create(http_, "1.52", MacAddress=address)
+    assert (status, message.partition(";")[0]) == (400, "container-wide MAC address no longer supported")
+
+
+def test_a_port_without_a_place_is_published_somewhere(http_: Http, image: str) -> None:
+    ports = {"80/tcp": [], "81/tcp": None, "82/tcp": [{"HostPort": "8082"}]}
+    for version, warnings in (("1.51", 0), ("1.52", 1)):
+        shown = made(http_, version, HostConfig={"PortBindings": ports})
+        assert shown["HostConfig"]["PortBindings"]["80/tcp"] == [{"HostIp": "", "HostPort": ""}]
+        assert shown["HostConfig"]["PortBindings"]["81/tcp"] == [{"HostIp": "", "HostPort": ""}]
+        assert shown["HostConfig"]["PortBindings"]["82/tcp"] == [{"HostIp": "", "HostPort": "8082"}]
+        assert len([text for text in shown["warnings"] if "80/tcp, 81/tcp" in text]) == warnings
+
+
+def test_a_driver_that_no_mount_heeds_is_told(http_: Http, image: str) -> None:
+    host = {"VolumeDriver": "local", "Mounts": [{"Type": "volume", "Target": "/data"}]}
+    assert made(http_, "1.47", HostConfig=host)["warnings"] == []
+    (warning,) = made(http_, "1.48", HostConfig=host)["warnings"]
+    assert "volume-driver configuration is ignored" in warning
+
+
+def test_endpoints_are_without_what_came_later(http_: Http, image: str) -> None:
+    networking = {"EndpointsConfig": {"bridge": {"MacAddress": "02:42:ac:11:00:98", "GwPriority": 7}}}
+    for version, address, priority in (
+        ("1.43", "", 0),
+        ("1.47", "02:42:ac:11:00:98", 0),
+        ("1.48", "02:42:ac:11:00:98", 7),
+    ):
+        endpoint = made(http_, version, NetworkingConfig=networking)["NetworkSettings"]["Networks"]["bridge"]
+        assert (endpoint["MacAddress"], endpoint["GwPriority"]) == (address, priority)

@@ -187,7 +187,7 @@ class Execs:
         execution = self.get(id)
         execution.begun.wait(BEGIN_SECONDS)
         if execution.process is None or not execution.running:
-            raise Conflict(f"cannot resize a stopped exec: {id}", exec=id)
+            raise Conflict(f"cannot resize exec {id}: it is not running", exec=id)
         execution.process.resize(height, width)
 
     def of(self, container: Container) -> list[str]:

@@ -196,8 +196,10 @@ def _graph_driver(item: ContainerDetails) -> dict[str, Any]:
 
 def _config(item: ContainerDetails, version: Version) -> dict[str, Any]:
     config = item.config.to_docker()
-    if version >= (1, 52) and not config["OnBuild"]:
-        del config["OnBuild"]
+    if version >= (1, 52):
+        config.pop("MacAddress", None)
+        if not config["OnBuild"]:
+            del config["OnBuild"]
     return config
 
 

@@ -9,29 +9,16 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lamina.api.containers import Config, HostConfig, MountSpec, NetworkingConfig, UpdateConfig
+from lamina.api.containers import UpdateConfig
 from lamina.api.containers import decode as convert
 from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render import container as render
+from lamina.daemon.routes.create_request import CreateRequest
 from lamina.daemon.routes.images import named, platform
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import RunConfig
-
-Version = tuple[int, int]
-
-READ_ONLY_IS_RECURSIVE: Version = (1, 44)  # since when `ro` covers the mounts below a bind
-
-
-class CreateBody(msgspec.Struct, rename="pascal"):
-    """What the body of create holds beside the Config's own members."""
-
-    host_config: dict[str, Any] | None = None
-    networking_config: dict[str, Any] | None = None
-
-
-_CONFIG_MEMBERS = {field.encode_name.lower() for field in msgspec.structs.fields(Config)}
 
 
 class ContainerRoutes:
@@ -63,21 +50,17 @@ class ContainerRoutes:
         ]
 
     async def create(self, call: Call) -> web.StreamResponse:
-        document = await call.json(dict[str, Any])
-        if not {name.lower() for name in document} & _CONFIG_MEMBERS:
-            raise InvalidInput("config cannot be empty in order to create a container")
-        body = convert(document, CreateBody)
-        networking = convert(body.networking_config or {}, NetworkingConfig)
+        request = CreateRequest.read(call.version, await call.json(dict[str, Any]))
         created = await call.run(
             self._containers.create_as,
             call.text("name") or None,
-            convert(document, Config),
-            as_meant(call.version, convert(body.host_config or {}, HostConfig), networking),
-            networking,
-            platform(call),
-            recursive_read_only=call.version >= READ_ONLY_IS_RECURSIVE,
+            request.config,
+            request.host,
+            request.networking,
+            platform(call) if call.version >= (1, 41) else "",
+            recursive_read_only=request.recursive_read_only,
         )
-        return reply({"Id": created.id, "Warnings": list(created.warnings)}, 201)
+        return reply({"Id": created.id, "Warnings": [*created.warnings, *request.warnings]}, 201)
 
     async def list(self, call: Call) -> web.StreamResponse:
         filters = call.filters()
@@ -185,37 +168,3 @@ def _size(name: str, text: str) -> int:
     if len(text) > 10 or not 0 <= int(text) < 1 << 32:
         raise InvalidInput(f'invalid resize {name} "{text}": value out of range', value=text)
     return int(text)
-
-
-def as_meant(version: Version, host: HostConfig, networking: NetworkingConfig) -> HostConfig:
-    """Return `host` without what came later than `version`, and with the defaults of its time.
-
-    Raise InvalidInput for what must not be ignored.
-    """
-    changes: dict[str, Any] = {}
-    if version < (1, 40) and not host.ipc_mode:
-        changes["ipc_mode"] = "shareable"
-    if version < (1, 43):
-        changes["annotations"] = {}
-    if version < (1, 44) and len(networking.endpoints_config) > 1:
-        names = ", ".join(networking.endpoints_config)
-        raise InvalidInput(f"Container cannot be created with multiple network endpoints: {names}")
-    changes["mounts"] = tuple(_mount(version, mount) for mount in host.mounts)
-    return msgspec.structs.replace(host, **changes)
-
-
-def _mount(version: Version, mount: MountSpec) -> MountSpec:
-    bind, volume = mount.bind_options, mount.volume_options
-    if version < (1, 44) and mount.type == "bind" and bind and bind.read_only_force_recursive:
-        raise InvalidInput("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")
-    if version < (1, 45) and volume and volume.subpath:
-        raise InvalidInput("VolumeOptions.Subpath needs API v1.45 or newer")
-    if version < (1, 42):
-        volume = volume if mount.type == "volume" else None
-        mount = msgspec.structs.replace(
-            mount, volume_options=volume, tmpfs_options=mount.tmpfs_options if mount.type == "tmpfs" else None
-        )
-        bind = bind and msgspec.structs.replace(bind, create_mountpoint=False)
-    if version < (1, 40):
-        bind = bind and msgspec.structs.replace(bind, non_recursive=False)
-    return msgspec.structs.replace(mount, bind_options=bind)

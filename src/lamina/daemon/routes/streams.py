@@ -17,6 +17,7 @@ from aiohttp import web
 
 from lamina.cancellation import Cancellation
 from lamina.containers.archive import PathStat
+from lamina.containers.attach import parse_keys
 from lamina.containers.container import Container
 from lamina.containers.containers import Containers
 from lamina.daemon.http.admission import Kind
@@ -85,6 +86,7 @@ class StreamRoutes:
         Without `stream` the connection ends at once.
         """
         tty, past = container.record.config.tty, None
+        parse_keys(call.text("detachKeys"))  # what is wrong is told before the connection changes hands
         if call.flag("logs"):
             now = format_time(time.time_ns())  # what comes from now on, the stream has
             records = self._containers.logs(container.id, stdout=stdout, stderr=stderr, until=now)
