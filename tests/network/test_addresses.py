@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lamina.api.networks import Subnet
 from lamina.errors import Forbidden, InvalidInput, Unavailable
-from lamina.network.addresses import IPNetwork, choose_address, mac_of, parse_subnet
+from lamina.network.addresses import IPNetwork, choose_address, mac_of, parse_subnet, usage
 from lamina.network.subnets import check_subnets, complete, free_subnet, local_pool, whole_pools
 
 POOLS = (("10.0.0.0/16", 20), ("10.1.0.0/20", 24), ("fd00:1::/60", 64))
@@ -82,7 +82,7 @@ def test_an_address_that_was_asked_for_is_found_in_any_spelling() -> None:
     assert choose_address(network, set(), requested="FD00:0:0::00a") == "fd00::a"
     with pytest.raises(Forbidden, match="already in use"):
         choose_address(network, {"fd00::a"}, requested="fd00:0::a")
-    with pytest.raises(InvalidInput, match="does not belong"):
+    with pytest.raises(InvalidInput, match="no configured subnet contains IP address fd01::a"):
         choose_address(network, set(), requested="fd01::a")
 
 
@@ -137,3 +137,17 @@ def test_what_is_said_about_ipv6_counts_only_where_there_is_ipv6() -> None:
 def test_the_mac_follows_the_address() -> None:
     assert mac_of("172.17.0.2") == "02:42:ac:11:00:02"
     assert mac_of("fd00::2") == mac_of("fd00:0::2") != mac_of("fd00::3")
+
+
+@pytest.mark.parametrize(
+    ("subnet", "used", "numbers"),
+    [
+        (Subnet(subnet="10.0.0.0/24", gateway="10.0.0.1"), ["10.0.0.2"], (4, 252)),
+        (Subnet(subnet="10.0.0.0/24", gateway="10.0.0.1", ip_range="10.0.0.128/25"), ["10.0.0.200"], (4, 126)),
+        (Subnet(subnet="10.0.0.0/31", gateway="10.0.0.0"), ["10.0.0.1"], (2, 0)),
+        (Subnet(subnet="fd00::/64", gateway="fd00::1", reserved={"r": "fd00::9"}), ["fd00::2"], (4, (1 << 64) - 4)),
+        (Subnet(subnet="fd00::/48", gateway="fd00::1"), [], (2, (1 << 64) - 1)),
+    ],
+)
+def test_the_use_of_a_subnet_is_counted(subnet: Subnet, used: list[str], numbers: tuple[int, int]) -> None:
+    assert usage(subnet, used) == numbers

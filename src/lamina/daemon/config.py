@@ -76,6 +76,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     fixed_cidr: str = ""
     fixed_cidr_v6: str = ""
     userland_proxy: bool = True
+    ip_forward: bool = True
+    ip_forward_no_drop: bool = False
     host_gateway_ip: str = ""
     host_gateway_ips: tuple[str, ...] = ()
     default_address_pools: tuple[AddressPool, ...] = ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from itertools import chain
 
 from lamina.api.networks import Subnet
 from lamina.errors import Forbidden, InvalidInput, Unavailable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_LARGEST = (1 << 64) - 1
+
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -50,7 +52,7 @@ def choose_address(subnet: Subnet, used: Container[str], last: str = "", request
     if requested:
         address = parse_address(requested)
         if address not in network:
-            raise InvalidInput(f"invalid address {requested}: It does not belong to any of this network's subnets")
+            raise InvalidInput(f"invalid endpoint settings:\nno configured subnet contains IP address {requested}")
         if str(address) in reserved or str(address) in used:
             raise Forbidden("Address already in use", address=requested)
         return str(address)
@@ -63,6 +65,20 @@ def choose_address(subnet: Subnet, used: Container[str], last: str = "", request
         if number not in _edges(network) and text not in reserved and text not in used:
             return text
     raise Unavailable(f"no available IPv{network.version} addresses on this network's address pools: {network}")
+
+
+def usage(subnet: Subnet, used: Iterable[str]) -> tuple[int, int]:
+    """Return how many addresses of a subnet are taken, and how many of its range are left to be given out.
+
+    Those that mean the network or all of its hosts count as taken. Numbers beyond 64 bits are cut down to them, as in
+    the Engine API.
+    """
+    network = parse_subnet(subnet.subnet)
+    span = _range(subnet, network)
+    texts = (subnet.gateway, *subnet.reserved.values(), *used)
+    taken = _edges(network) | {int(address) for text in texts if text and (address := parse_address(text)) in network}
+    in_span = sum(int(span[0]) <= number <= int(span[-1]) for number in taken)
+    return min(len(taken), _LARGEST), min(span.num_addresses - in_span, _LARGEST)
 
 
 def _range(subnet: Subnet, network: IPNetwork) -> IPNetwork:

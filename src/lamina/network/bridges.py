@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from lamina.network.addresses import mac_of, parse_subnet
 from lamina.network.driver_options import BRIDGE, MTU
 from lamina.network.firewall import Firewall
-from lamina.network.forwarding import allow_forwarding
+from lamina.network.forwarding import PacketForwarding
 from lamina.network.links import Links
 from lamina.network.model import Endpoint, Network
 
@@ -20,9 +20,10 @@ _NOTE = "bridge-"
 class Bridges:
     """The driver of bridge networks: a bridge for each, and a pair of veth interfaces for each container."""
 
-    def __init__(self, links: Links, firewall: Firewall) -> None:
+    def __init__(self, links: Links, firewall: Firewall, forwarding: PacketForwarding) -> None:
         self._links = links
         self._firewall = firewall
+        self._forwarding = forwarding
         self.mtu = links.default_mtu()
 
     def make(self, network: Network) -> None:
@@ -45,7 +46,7 @@ class Bridges:
         mac = mac_of(first_gateway) if first_gateway else ""
         self._links.ensure_bridge(network.bridge, addresses, mac, self.mtu_of(network))
         for version in network.versions:
-            allow_forwarding(version)
+            self._forwarding.allow(version)
         if network.enable_ipv4:
             # Connections from the host's own 127.0.0.1 are translated to go out here; see the table's `raw` chain.
             Path(f"/proc/sys/net/ipv4/conf/{network.bridge}/route_localnet").write_text("1")

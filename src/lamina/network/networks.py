@@ -21,13 +21,15 @@ from lamina.network.bridges import Bridges, Unsettled
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.default_bridge import DefaultBridge, add_host_and_none, bridge_name, check_removable
 from lamina.network.driver import Driver
-from lamina.network.firewall import Firewall, open_nft
+from lamina.network.firewall import Firewall
+from lamina.network.forwarding import PacketForwarding
 from lamina.network.links import Links
 from lamina.network.model import DEFAULT, NONE, PREDEFINED, Endpoint, EndpointOptions, Network
 from lamina.network.names.names import Names
 from lamina.network.names.protocol import LONGEST_NAME, MOST_NAMES, Forwarding
 from lamina.network.names.table import Place
 from lamina.network.new_network import new_network, with_defaults
+from lamina.network.nft import open_nft
 from lamina.network.selection import list_filter, prune_filter
 from lamina.network.settings import NetworkSettings
 from lamina.network.subnets import whole_pools
@@ -65,8 +67,10 @@ class Networks(resources.Networks):
         self._events = events
         self._catalog = NetworkCatalog(store)
         self._links = Links()
-        self._firewall = Firewall(open_nft(), f"lamina-{self._bridge}")
-        self._bridges = Bridges(self._links, self._firewall)
+        nft = open_nft()
+        self._firewall = Firewall(nft, f"lamina-{self._bridge}")
+        self._forwarding = PacketForwarding(nft, allowed=settings.ip_forward, guarded=not settings.ip_forward_no_drop)
+        self._bridges = Bridges(self._links, self._firewall, self._forwarding)
         vlans = Vlans(self._links)
         self._drivers: dict[str, Driver] = {"bridge": self._bridges, "macvlan": vlans, "ipvlan": vlans}
         self._allocation = Allocation(self._links, whole_pools(settings.pools, settings.identity or str(exec_root)))
@@ -86,6 +90,7 @@ class Networks(resources.Networks):
         self._unsettled.sweep({network.bridge for network in self._catalog.list()}, self._links.remove)
         for network in self._made_networks():
             self._restore(network)
+        self._forwarding.tell_of_others()
         self._names.restore(self._attachments.sandboxes())
 
     def _made(self, network: Network) -> Network:
@@ -153,6 +158,7 @@ class Networks(resources.Networks):
                 with suppress(NotFound, Forbidden):
                     self.remove(network.id)
                     removed.append(network.name)
+        self._events.publish("network", "prune", "", {"reclaimed": "0"})
         return Pruned(tuple(removed))
 
     def endpoints(self, reference: str) -> Sequence[Endpoint]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lamina.errors import InvalidInput
 from lamina.formats.matching import Filters, any_fits, check_names, flag, labels_match, until
 from lamina.formats.times import parse_time
 from lamina.network.model import Network
@@ -19,6 +20,9 @@ def list_filter(filters: Filters, used: Callable[[Network], bool]) -> Callable[[
     """
     check_names(filters, _LISTED)
     dangling = flag(filters, "dangling", False)
+    for kind in filters.get("type", ()):
+        if kind not in ("builtin", "custom"):
+            raise InvalidInput(f"invalid filter: 'type'='{kind}'")
 
     def passes(network: Network) -> bool:
         kind = "builtin" if network.predefined else "custom"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lamina.network.addresses import usage
 from lamina.network.model import Endpoint, Network
 
 
@@ -34,6 +35,16 @@ def network(
     return document
 
 
+def status(item: Network, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return how full a network's subnets are, as inspect shows it since API 1.52."""
+    subnets: dict[str, dict[str, int]] = {}
+    for subnet in item.ipam.subnets:
+        addresses = [e.ipv6 if ":" in subnet.subnet else e.ip for e in endpoints]
+        in_use, available = usage(subnet, filter(None, addresses))
+        subnets[subnet.subnet] = {"IPsInUse": in_use, "DynamicIPsAvailable": available}
+    return {"IPAM": {"Subnets": subnets} if subnets else {}}
+
+
 def _ipam(item: Network) -> dict[str, Any]:
     config = []
     for subnet in item.ipam.subnets:
@@ -45,7 +56,11 @@ def _ipam(item: Network) -> dict[str, Any]:
         if subnet.reserved:
             entry["AuxiliaryAddresses"] = subnet.reserved
         config.append(entry)
-    return {"Driver": item.ipam.driver, "Options": item.ipam.options or None, "Config": config}
+    return {
+        "Driver": item.ipam.driver,
+        "Options": item.ipam.options or (None if item.predefined else {}),
+        "Config": config,
+    }
 
 
 def _endpoint(endpoint: Endpoint, name: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from lamina.containers.containers import Containers
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render.network import network as render
+from lamina.daemon.render.network import status
 from lamina.errors import NotFound
 from lamina.network.model import Network
 from lamina.network.networks import Networks
@@ -57,7 +58,11 @@ class NetworkRoutes:
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
-            return self._shown(self._networks().get(call.places["id"]), call, containers=True)
+            item = self._networks().get(call.places["id"])
+            shown = self._shown(item, call, containers=True)
+            if call.version >= (1, 52):
+                shown["Status"] = status(item, self._networks().endpoints(item.id))
+            return shown
 
         return reply(await call.run(work))
 
