@@ -21,7 +21,7 @@ def test_ping_tells_what_clients_negotiate_with(http_: Http) -> None:
 
     assert (answer.status, answer.body) == (200, b"OK")
     assert answer.headers["api-version"] == "1.52"
-    assert answer.headers["builder-version"] == "1"
+    assert answer.headers["builder-version"] == "2"
     assert answer.headers["ostype"] == "linux"
 
 

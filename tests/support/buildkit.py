@@ -7,12 +7,21 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lamina.daemon.buildkit.http2 import Http2
-from lamina.daemon.buildkit.messages.session import PACKET_DATA, PACKET_END, PACKET_REQUEST, PACKET_STAT, Packet, Stat
-from lamina.daemon.buildkit.rpc import Call, Method, Server
+from lamina.daemon.buildkit.messages.session import (
+    PACKET_DATA,
+    PACKET_END,
+    PACKET_REQUEST,
+    PACKET_STAT,
+    Packet,
+    Piece,
+    Stat,
+)
+from lamina.daemon.buildkit.rpc import Call, Caller, Method, Outgoing, Server
 from support.daemons import Daemon
 from support.programs import CLIENT_20, need
 
@@ -39,7 +48,8 @@ def build_with_docker(
 class _Connection(asyncio.Protocol):
     """A connection that becomes HTTP/2 once the daemon has agreed."""
 
-    def __init__(self, head: bytes, methods: Mapping[str, Method]) -> None:
+    def __init__(self, head: bytes, methods: Mapping[str, Method] | None) -> None:
+        """With `methods` the daemon is the one that calls, without them it is called."""
         self._head = head
         self._methods = methods
         self._answer = b""
@@ -58,13 +68,70 @@ class _Connection(asyncio.Protocol):
             if not end:
                 return
             assert b" 101 " in head, head
-            self.session = Http2(self.transport, Server(self._methods).accept)
+            self.session = Http2(self.transport, None if self._methods is None else Server(self._methods).accept)
             self.agreed.set()
         self.session.feed(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.session is not None:
             self.session.lost()
+
+
+@asynccontextmanager
+async def grpc(socket: Path) -> AsyncIterator[Caller]:
+    """A client of the daemon's services."""
+    head = b"POST /grpc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_unix_connection(lambda: _Connection(head, None), str(socket))
+    await asyncio.wait_for(protocol.agreed.wait(), 30)
+    assert protocol.session is not None
+    try:
+        yield Caller(protocol.session)
+    finally:
+        transport.abort()
+
+
+class _Pipe:
+    """Sends what a tunnelled session writes as messages of its call."""
+
+    def __init__(self, call: Outgoing) -> None:
+        self._call = call
+        self.pieces: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def write(self, data: bytes) -> None:
+        self.pieces.put_nowait(data)
+
+    def close(self) -> None:
+        self._call.cancel()
+
+    def is_closing(self) -> bool:
+        return False
+
+    async def send(self) -> None:
+        while True:
+            await self._call.send(Piece(await self.pieces.get()))
+
+
+@asynccontextmanager
+async def tunnelled(caller: Caller, id: str, methods: Mapping[str, Method]) -> AsyncIterator[None]:
+    """A session with this ID inside a call, as clients without a door of its own have it."""
+    exposed = [("x-docker-expose-session-grpc-method", path) for path in methods]
+    call = caller.open("/moby.buildkit.v1.Control/Session", [("x-docker-expose-session-uuid", id), *exposed])
+    pipe = _Pipe(call)
+    session = Http2(pipe, Server(methods).accept)
+
+    async def receive() -> None:
+        while batch := await call.receive_batch():
+            for raw in batch:
+                session.feed(Piece.decode(raw).data)
+
+    tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(pipe.send())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        call.cancel()
 
 
 async def build(

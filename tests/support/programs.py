@@ -10,11 +10,12 @@ import pytest
 
 CLIENT_20 = "/usr/bin/docker"
 CLIENT_28 = "/usr/local/bin/docker"
+BUILDX = os.environ.get("BUILDX", "/usr/libexec/docker/cli-plugins/docker-buildx")
 
 _PATH = ":".join(
     [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))]
 )
-_OPTIONAL = {CLIENT_28}  # no package of Debian 12 holds it
+_OPTIONAL = {CLIENT_28, BUILDX}  # no package of Debian 12 holds them
 
 
 def need(program: str) -> str:

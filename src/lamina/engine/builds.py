@@ -35,6 +35,15 @@ from lamina.sandbox.spec import Defaults
 from lamina.types import builds
 
 AskCredentials = Callable[[Reference], Credentials | None]
+FindContext = Callable[[str], Image | str | None]
+
+
+def no_credentials(reference: Reference) -> None:
+    """Know no user of any registry: an AskCredentials."""
+
+
+def no_context(name: str) -> None:
+    """Know no names but those of images: a FindContext for builds without named contexts."""
 
 
 class Builds(builds.Builds):
@@ -76,17 +85,22 @@ class Builds(builds.Builds):
         credentials: Mapping[str, Credentials] | AskCredentials | None = None,
         report: Report = ignore,
         console: Console | None = None,
+        contexts: FindContext = no_context,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         """Build a context that is open already. `secrets` are those of RUN --mount, by ID.
 
         `credentials` may be a function that is asked for a registry when it is needed. A `console` hears of the steps
-        instead of `report`.
+        instead of `report`. `contexts` is asked for each name in FROM and --from that is no stage: for an image, or
+        for the name to use in its place.
         """
         ask = credentials if callable(credentials) else partial(credentials_for, credentials=credentials or {})
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            return self._base(name, platform, pull, ask, report, cancellation)
+            context = contexts(name)
+            if isinstance(context, Image):
+                return context
+            return self._base(context or name, platform, pull, ask, report, cancellation)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
         return build(context, request, rooms, report, cancellation, secrets=secrets, console=console)
@@ -96,6 +110,19 @@ class Builds(builds.Builds):
     ) -> BuildContext:
         """Return the context in a stream: a tar, or a Dockerfile alone. The caller closes it. Raise InvalidInput."""
         return from_stream(CheckedReader(stream, cancellation), self._temporary, dockerfile)
+
+    def base_image(
+        self,
+        name: str,
+        platform: Platform | None = None,
+        *,
+        pull: bool = False,
+        credentials: AskCredentials = no_credentials,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Return the image that FROM would begin with. Raise NotFound, Unauthorized, Unavailable, Cancelled."""
+        return self._base(name, platform, pull, credentials, report, cancellation)
 
     @property
     def temporary(self) -> Path:

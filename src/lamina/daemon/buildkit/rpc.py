@@ -10,69 +10,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from enum import IntEnum
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
 from lamina.daemon.buildkit.http2 import Headers, Http2, Stream
 from lamina.daemon.buildkit.protobuf import Message
-from lamina.daemon.http.answers import message_of
-from lamina.errors import (
-    Cancelled,
-    CommandFailed,
-    Conflict,
-    Forbidden,
-    InvalidInput,
-    LaminaError,
-    NotFound,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-    Unsupported,
-)
+from lamina.errors import InvalidInput, TooLarge, Unavailable
 
 _LOG = logging.getLogger("lamina.daemon")
 _LARGEST = 16 << 20  # bytes of one message, as BuildKit allows them
 _HEAD = 5
 M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
-
-
-class Code(IntEnum):
-    """The status codes of gRPC (doc/statuscodes.md) that are sent or understood here."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    UNAUTHENTICATED = 16
-
-
-_CODES: Mapping[type[LaminaError], Code] = {
-    InvalidInput: Code.INVALID_ARGUMENT,
-    Unauthorized: Code.UNAUTHENTICATED,
-    Forbidden: Code.PERMISSION_DENIED,
-    NotFound: Code.NOT_FOUND,
-    Conflict: Code.ALREADY_EXISTS,
-    TooLarge: Code.RESOURCE_EXHAUSTED,
-    Unsupported: Code.UNIMPLEMENTED,
-    Unavailable: Code.UNAVAILABLE,
-    Cancelled: Code.CANCELLED,
-    CommandFailed: Code.UNKNOWN,
-}
-_KINDS = {str(code.value): kind for kind, code in _CODES.items() if kind is not CommandFailed}
-
-
-def code_of(error: BaseException) -> Code:
-    """Return the status code of an error."""
-    return _CODES.get(type(error), Code.UNKNOWN) if isinstance(error, LaminaError) else Code.INTERNAL
 
 
 class Call:
@@ -173,8 +123,7 @@ def _raise_status(stream: Stream) -> None:
     if code == "0":
         return
     message = unquote(answer.get("grpc-message", "")) or f"the call failed with status {code}"
-    kind = _KINDS.get(code, Unavailable)
-    raise kind(message)
+    raise error_with(int(code) if code.isdecimal() else Code.UNKNOWN, message)
 
 
 class Caller:
@@ -239,7 +188,7 @@ class Server:
             await method(Call(stream))
         except Exception as error:  # it becomes the status of the call
             _LOG.debug("%s: %s", stream.headers.get(":path"), error)
-            stream.finish(_status(code_of(error), message_of(error)))
+            stream.finish(_status(code_of(error), failure_of(error)))
         else:
             stream.finish(_status(Code.OK))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lamina.api.build import BuildRequest
 from lamina.builder.context.source import BuildContext
 from lamina.daemon.buildkit.frontend import Client, Secrets, Source
+from lamina.daemon.buildkit.named_contexts import NamedContexts
 from lamina.daemon.buildkit.outputs import Output, Outputs
 from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
+from lamina.formats.platform import Platform
 from lamina.images.image import Image
 
 
@@ -18,15 +20,24 @@ class Solver:
 
     def __init__(self, engine: Engine) -> None:
         self.builds = engine.builds
+        self._images = engine.images
         self._outputs = Outputs(engine.images, engine.registries)
 
     def build(
-        self, client: Client, request: BuildRequest, source: Source, *, context: BuildContext | None = None
+        self,
+        client: Client,
+        request: BuildRequest,
+        source: Source,
+        *,
+        context: BuildContext | None = None,
+        contexts: Mapping[str, str] | None = None,
     ) -> Image:
         """Build the request. Without a `context` the client is asked for what `source` names.
 
-        Raise what `Builds.build_context` and `receive_files` raise.
+        `contexts` are addresses by the names under which FROM and --from use them. Raise what `Builds.build_context`
+        and `receive_files` raise.
         """
+        named = NamedContexts(self.builds, self._images, client, contexts or {})
         with context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
             result = self.builds.build_context(
@@ -36,9 +47,16 @@ class Solver:
                 credentials=client.credentials,
                 report=console.report,
                 console=console,
+                contexts=named.find,
                 cancellation=client.cancellation,
             )
         return result.image
+
+    def resolve(self, client: Client, name: str, platform: Platform | None, pull: bool) -> Image:
+        """Return an image by its name, pulling it with the client's credentials where it is not here."""
+        return self.builds.base_image(
+            name, platform, pull=pull, credentials=client.credentials, cancellation=client.cancellation
+        )
 
     def write(self, image: Image, outputs: Sequence[Output], client: Client) -> dict[str, str]:
         """Hand the image over to each output in order, and return what the client is told of it."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lamina.builder.console import Console
+from lamina.daemon.buildkit.failures import failure_of
 from lamina.daemon.buildkit.messages.status import (
     StatusResponse,
     Timestamp,
@@ -20,8 +21,7 @@ from lamina.daemon.buildkit.messages.status import (
     VertexStatus,
     VertexWarning,
 )
-from lamina.daemon.http.answers import message_of
-from lamina.errors import CommandFailed, LaminaError
+from lamina.errors import LaminaError
 from lamina.formats.text import printable
 from lamina.progress import Message, Output, Status, ignore
 
@@ -44,7 +44,7 @@ class Vertices:
     def __init__(self, ref: str, send: Send) -> None:
         """`ref` is the build's ID: vertices of two builds are never the same."""
         self._ref = ref
-        self._send = send
+        self.send = send
         self._count = 0
         self._previous = ""
         self._lock = threading.Lock()
@@ -57,19 +57,19 @@ class Vertices:
             inputs = (self._previous,) if self._previous else ()
             self._previous = digest
             opened = Step(digest, printable(name, " "), Timestamp.now())
-        self._send(StatusResponse((Vertex(digest, inputs, opened.name, started=opened.started),)))
+        self.send(StatusResponse((Vertex(digest, inputs, opened.name, started=opened.started),)))
         return opened
 
     def end(self, vertex: Step, error: str = "") -> None:
         """End a vertex, badly with an error."""
         done = Vertex(vertex.digest, (), vertex.name, vertex.cached, vertex.started, Timestamp.now(), error)
-        self._send(StatusResponse((done,)))
+        self.send(StatusResponse((done,)))
 
     def log(self, vertex: Step, text: str, error: bool = False) -> None:
         """Tell output of a vertex."""
         raw = text.encode("utf-8", "surrogateescape")
         log = VertexLog(vertex.digest, Timestamp.now(), 2 if error else 1, raw)
-        self._send(StatusResponse(logs=(log,)))
+        self.send(StatusResponse(logs=(log,)))
 
     def status(self, vertex: Step, status: Status) -> None:
         """Tell how far a part of a vertex is, such as a layer that is pulled."""
@@ -78,7 +78,7 @@ class Vertices:
         part = VertexStatus(
             name, vertex.digest, name, status.current or 0, status.total or 0, timestamp=now, started=vertex.started
         )
-        self._send(StatusResponse(statuses=(part,)))
+        self.send(StatusResponse(statuses=(part,)))
 
     def hear(self, vertex: Step, message: Message) -> None:
         """Tell what work reports as a part of a vertex."""
@@ -90,7 +90,7 @@ class Vertices:
     def warn(self, vertex: Step, text: str) -> None:
         """Tell a warning about a vertex."""
         warning = VertexWarning(vertex.digest, 1, text.encode("utf-8", "surrogateescape"))
-        self._send(StatusResponse(warnings=(warning,)))
+        self.send(StatusResponse(warnings=(warning,)))
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -102,14 +102,6 @@ class Vertices:
             self.end(vertex, failure_of(error))
             raise
         self.end(vertex)
-
-
-def failure_of(error: BaseException) -> str:
-    """Return what BuildKit's clients are told of an error; of a failed command in BuildKit's own words."""
-    if isinstance(error, CommandFailed) and "exit_code" in error.facts and "command" in error.facts:
-        code = error.facts["exit_code"]
-        return f'process "{error.facts["command"]}" did not complete successfully: exit code: {code}'
-    return error.message if isinstance(error, LaminaError) else message_of(error)
 
 
 class VertexConsole(Console):

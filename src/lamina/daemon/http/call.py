@@ -27,6 +27,7 @@ from lamina.formats import go_json
 from lamina.formats.document import encode_json
 from lamina.formats.text import valid_unicode
 from lamina.linux.processes import Caller
+from lamina.progress import ignore
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -77,20 +78,8 @@ class Call:
         The request keeps its place until the work ends. The future raises the work's error. A stopping daemon does not
         wait for the thread.
         """
-        ended: ConcurrentFuture[T] = ConcurrentFuture()
-        ended.set_running_or_notify_cancel()
         self._slot.hold()
-
-        def run() -> None:
-            try:
-                ended.set_result(work())
-            except BaseException as error:  # the future raises it
-                ended.set_exception(error)
-            finally:
-                self._slot.release()
-
-        threading.Thread(target=run, name="lamina-stream", daemon=True).start()
-        return asyncio.wrap_future(ended)
+        return in_thread(work, self._slot.release)
 
     @cached_property
     def _sent(self) -> dict[str, list[str]]:
@@ -163,6 +152,23 @@ class Call:
         if uid < 0:
             raise Forbidden("the caller's user id is not known in this namespace")
         return Caller(uid, gid, _groups(uid, gid))
+
+
+def in_thread(work: Callable[[], T], after: Callable[[], object] = ignore) -> asyncio.Future[T]:
+    """Run `work` and then `after` in a thread of their own. The future raises the work's error."""
+    ended: ConcurrentFuture[T] = ConcurrentFuture()
+    ended.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            ended.set_result(work())
+        except BaseException as error:  # the future raises it
+            ended.set_exception(error)
+        finally:
+            after()
+
+    threading.Thread(target=run, name="lamina-stream", daemon=True).start()
+    return asyncio.wrap_future(ended)
 
 
 def _groups(uid: int, gid: int) -> tuple[int, ...]:

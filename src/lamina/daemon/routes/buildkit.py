@@ -25,6 +25,7 @@ from lamina.layers.tar.source import Readable
 if TYPE_CHECKING:
     from lamina.daemon.buildkit.jobs import Jobs
     from lamina.daemon.buildkit.messages.status import StatusResponse
+    from lamina.daemon.buildkit.rpc import Server
     from lamina.daemon.buildkit.sessions import Session, Sessions
 
 _CLIENT_SESSION = "client-session"
@@ -39,6 +40,7 @@ class BuildKitRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/session", self.session, Kind.STREAM),
+            Route("POST", "/grpc", self.grpc, Kind.STREAM),
             Route("POST", "/build/cancel", self.cancel),
         ]
 
@@ -79,6 +81,19 @@ class BuildKitRoutes:
             return await until_closed(connection)
         finally:
             self._sessions.remove(session)
+
+    @cached_property
+    def _server(self) -> Server:
+        """Return what answers the calls of clients. Its builds outlive the connection that asked for them."""
+        from lamina.daemon.buildkit.services import server
+
+        return server(self._engine, self._sessions)
+
+    async def grpc(self, call: Call) -> web.StreamResponse:
+        """Take the connection over, and serve gRPC on it."""
+        from lamina.daemon.buildkit.connection import until_closed, upgrade
+
+        return await until_closed(upgrade(call, self._server.accept))
 
     async def build(self, call: Call, request: BuildRequest) -> web.StreamResponse:
         """Build with the client's session. Progress comes as BuildKit's own messages, in base64."""

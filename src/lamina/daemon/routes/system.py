@@ -26,7 +26,7 @@ from lamina.formats.times import parse_moment
 
 _PING_HEADERS = {
     "Api-Version": dotted(NEWEST),
-    "Builder-Version": "1",
+    "Builder-Version": "2",
     "Docker-Experimental": "true",
     "Ostype": "linux",
     "Swarm": "inactive",

@@ -1,0 +1,220 @@
+"""The gateway: a client that drives its build asks for parts of it, looks at their files, and returns the result.
+
+Rule: moby/buildkit, frontend/gateway. `docker buildx build` drives every build this way, with one part.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+
+from lamina.daemon.buildkit.builds import Build, Builds
+from lamina.daemon.buildkit.control import Control
+from lamina.daemon.buildkit.filesync import stat_of
+from lamina.daemon.buildkit.frontend import NAME, Source, request_of
+from lamina.daemon.buildkit.graph import address_of, definition_of
+from lamina.daemon.buildkit.messages.control import Definition
+from lamina.daemon.buildkit.messages.gateway import (
+    Capability,
+    InputsResponse,
+    Pong,
+    ReadDirRequest,
+    ReadDirResponse,
+    ReadFileRequest,
+    ReadFileResponse,
+    Ref,
+    ResolveRequest,
+    ResolveResponse,
+    Result,
+    ReturnRequest,
+    SolveRequest,
+    SolveResponse,
+    StatFileRequest,
+    StatFileResponse,
+    WarnRequest,
+)
+from lamina.daemon.buildkit.messages.session import Empty, Stat
+from lamina.daemon.buildkit.messages.status import StatusResponse, VertexWarning
+from lamina.daemon.buildkit.outputs import files_of
+from lamina.daemon.buildkit.rpc import Call, Method, unary
+from lamina.daemon.buildkit.solver import Solver
+from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.layers.tree import Node, Tree, find, read_all
+
+_SERVICE = "/moby.buildkit.v1.frontend.LLBBridge/"
+_BUILD_ID = "buildkit-controlapi-buildid"
+_LARGEST = 16 << 20  # bytes of a file that a client reads at once
+_CAN = (
+    "solve.base",
+    "resolveimage",
+    "resolveimage.resolvemode",
+    "readfile",
+    "return",
+    "returnmap",
+    "readdir",
+    "statfile",
+    "proto.refarray",
+    "reference.output",
+    "frontend.inputs",
+    "gateway.solve.metadata",
+    "gateway.evaluate",
+    "gateway.solve.evaluate",
+    "gateway.warnings",
+)
+_GRAPH = ("source.image", "source.local", "source.git", "source.http", "constraints", "platform", "meta.description")
+
+
+class Bridge:
+    """Answers the gateway's calls. Each names its build in its headers. It belongs to the event loop."""
+
+    def __init__(self, solver: Solver, builds: Builds, control: Control) -> None:
+        self._solver = solver
+        self._builds = builds
+        self._control = control
+
+    def methods(self) -> dict[str, Method]:
+        """Return the methods by their paths."""
+        methods = {
+            "Ping": unary(Empty, self.ping),
+            "Solve": unary(SolveRequest, self.solve),
+            "Return": unary(ReturnRequest, self.give_back),
+            "Inputs": unary(Empty, self.inputs),
+            "ResolveImageConfig": unary(ResolveRequest, self.resolve),
+            "ReadFile": unary(ReadFileRequest, self.read_file),
+            "ReadDir": unary(ReadDirRequest, self.read_dir),
+            "StatFile": unary(StatFileRequest, self.stat_file),
+            "Evaluate": unary(StatFileRequest, self.evaluate),
+            "Warn": unary(WarnRequest, self.warn),
+        }
+        return {_SERVICE + name: method for name, method in methods.items()}
+
+    async def _build(self, call: Call) -> Build:
+        ids = call.metadata(_BUILD_ID)
+        if not ids:
+            raise InvalidInput("the call names no build")
+        return await self._builds.get(ids[0])
+
+    async def ping(self, request: Empty, call: Call) -> Pong:
+        """Tell what clients may ask for."""
+        await self._build(call)
+        able = [tuple(Capability(id, True) for id in ids) for ids in (_CAN, _GRAPH)]
+        return Pong(able[0], able[1], (self._control.worker(),))
+
+    async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
+        """Build a part, and return its result by an ID. Raise Unsupported for all but a Dockerfile."""
+        build = await self._build(call)
+        if request.frontend != NAME:
+            if request.definition is None or not request.definition.operations:
+                return SolveResponse(result=Result(ref=Ref()))
+            raise Unsupported("this daemon does not solve build graphs, only Dockerfiles")
+        if "requestid" in request.attributes:
+            raise Unsupported(f"the request {request.attributes['requestid']} is not supported by this daemon")
+        asked, source = request_of(request.attributes), Source.of(request.attributes)
+        contexts = named_contexts(request.attributes, request.inputs or build.request.inputs)
+        image = await self._control.work(
+            build, lambda: self._solver.build(build.client, asked, source, contexts=contexts)
+        )
+        id = uuid.uuid4().hex
+        build.results[id] = image
+        metadata = {"containerimage.config": image.config.raw}
+        return SolveResponse(result=Result(ref=Ref(id, definition_of(image)), metadata=metadata))
+
+    async def give_back(self, request: ReturnRequest, call: Call) -> Empty:
+        """End the build with what the client makes of its parts."""
+        build = await self._build(call)
+        if not build.returned.done():
+            build.returned.set_result(request)
+        return Empty()
+
+    async def inputs(self, request: Empty, call: Call) -> InputsResponse:
+        """Return the graphs that the client brought."""
+        build = await self._build(call)
+        return InputsResponse(build.request.inputs)
+
+    async def resolve(self, request: ResolveRequest, call: Call) -> ResolveResponse:
+        """Return the config of an image, pulling it where it is not here."""
+        build = await self._build(call)
+        reference = Reference.parse(request.ref).with_default_tag()
+        wanted = request.platform
+        platform = Platform(wanted.os, wanted.architecture, wanted.variant) if wanted and wanted.os else None
+        pull = request.mode == "pull"
+        image = await self._control.work(
+            build, lambda: self._solver.resolve(build.client, str(reference), platform, pull)
+        )
+        return ResolveResponse(str(image.id), image.config.raw, str(reference))
+
+    async def read_file(self, request: ReadFileRequest, call: Call) -> ReadFileResponse:
+        """Return a file of a result, or a part of it. Raise NotFound, InvalidInput for more than fits a message."""
+        build = await self._build(call)
+        tree = files_of(build.result(request.ref))
+
+        def read() -> bytes:
+            data = read_all(tree, _file(tree, request.path), _LARGEST)
+            part = request.range
+            return data if part is None else data[part.offset :][: part.length or len(data)]
+
+        return ReadFileResponse(await self._control.work(build, read))
+
+    async def read_dir(self, request: ReadDirRequest, call: Call) -> ReadDirResponse:
+        """Return what is in a folder of a result, as far as a pattern matches the names."""
+        build = await self._build(call)
+        tree = files_of(build.result(request.ref))
+
+        def read() -> list[Node]:
+            return list(tree.children(_file(tree, request.path).path))
+
+        nodes = await self._control.work(build, read)
+        named = [node for node in nodes if not request.pattern or fnmatch.fnmatchcase(node.name, request.pattern)]
+        return ReadDirResponse(tuple(_named(node) for node in named))
+
+    async def stat_file(self, request: StatFileRequest, call: Call) -> StatFileResponse:
+        """Return what a file of a result is."""
+        build = await self._build(call)
+        tree = files_of(build.result(request.ref))
+        node = await self._control.work(build, lambda: _file(tree, request.path))
+        return StatFileResponse(_named(node))
+
+    async def evaluate(self, request: StatFileRequest, call: Call) -> Empty:
+        """Do nothing: every result has been built."""
+        (await self._build(call)).result(request.ref)
+        return Empty()
+
+    async def warn(self, request: WarnRequest, call: Call) -> Empty:
+        """Pass a warning of the client on to those who watch the build."""
+        build = await self._build(call)
+        warning = VertexWarning(request.digest, request.level, request.short)
+        build.client.vertices.send(StatusResponse(warnings=(warning,)))
+        return Empty()
+
+
+def named_contexts(attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> dict[str, str]:
+    """Return the addresses of contexts by their names; of a graph that the client brought, its image.
+
+    Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
+    """
+    contexts = {}
+    for name, address in attributes.items():
+        if name.startswith("context:"):
+            kind, _, rest = address.partition(":")
+            if kind == "input":
+                if rest not in inputs:
+                    raise InvalidInput(f"the client names an input {rest} that it did not bring")
+                address = address_of(inputs[rest])
+            contexts[name.removeprefix("context:").partition("::")[0]] = address
+    return contexts
+
+
+def _file(tree: Tree, path: str) -> Node:
+    node = find(tree, path)
+    if node is None:
+        raise NotFound(f"open {path}: no such file or directory", path=path)
+    return node
+
+
+def _named(node: Node) -> Stat:
+    return msgspec.structs.replace(stat_of(node), path=node.name)

@@ -1,0 +1,130 @@
+"""The builds that BuildKit's clients asked for: their news for everybody who listens, and their results by ID."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from lamina.cancellation import Cancellation
+from lamina.daemon.buildkit.frontend import Client
+from lamina.daemon.buildkit.messages.control import HistoryRecord, SolveRequest, Status
+from lamina.daemon.buildkit.messages.gateway import ReturnRequest
+from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
+from lamina.daemon.buildkit.sessions import Session
+from lamina.daemon.buildkit.vertices import Vertices
+from lamina.errors import Conflict, NotFound, Unavailable
+from lamina.images.image import Image
+
+_PATIENCE = 5.0  # seconds that a question waits for its build to begin
+_MOST_BUILDS = 256  # under way at once: each has a thread
+_KEPT = 100  # builds that have ended and are still told of
+_MOST_NEWS = 100_000  # messages kept of one build, for those who listen late
+
+
+@dataclass(slots=True)
+class Build:
+    """One build. The event loop owns it; `client` and `hear` may be used in threads."""
+
+    request: SolveRequest
+    client: Client
+    news: list[StatusResponse] = field(default_factory=list)
+    results: dict[str, Image] = field(default_factory=dict)
+    returned: asyncio.Future[ReturnRequest] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    ended: bool = False
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+    record: HistoryRecord = field(default_factory=HistoryRecord)
+
+    def result(self, id: str) -> Image:
+        """Return a result by its ID. Raise NotFound."""
+        image = self.results.get(id)
+        if image is None:
+            raise NotFound(f"the build has no result {id}")
+        return image
+
+
+class Builds:
+    """The builds by their refs. It belongs to the event loop."""
+
+    def __init__(self, temporary: Path) -> None:
+        self._temporary = temporary
+        self._active: dict[str, Build] = {}
+        self._past: dict[str, Build] = {}
+        self._changed = asyncio.Condition()
+
+    async def begin(self, request: SolveRequest, session: Session) -> Build:
+        """Make a build known. Raise Conflict for a ref that is taken, Unavailable when too many are under way."""
+        ref = request.ref
+        if ref in self._active or ref in self._past:
+            raise Conflict(f"there is a build {ref} already")
+        if len(self._active) >= _MOST_BUILDS:
+            raise Unavailable(
+                f"more than {_MOST_BUILDS} builds are under way", advice="Try again when some have ended."
+            )
+        loop = asyncio.get_running_loop()
+
+        def hear(status: StatusResponse) -> None:
+            loop.call_soon_threadsafe(self._note, build, status)
+
+        client = Client(session, self._temporary, Vertices(ref, hear), Cancellation())
+        build = Build(request, client)
+        build.record = HistoryRecord(ref, request.frontend, dict(request.attributes), created=Timestamp.now())
+        async with self._changed:
+            self._active[ref] = build
+            self._changed.notify_all()
+        return build
+
+    def _note(self, build: Build, status: StatusResponse) -> None:
+        if len(build.news) < _MOST_NEWS:
+            build.news.append(status)
+        build.more.set()
+
+    async def end(self, build: Build, error: Status | None = None, response: Mapping[str, str] | None = None) -> None:
+        """Note that a build has ended."""
+        await asyncio.sleep(0)  # what its thread told last comes first
+        build.ended = True
+        build.record = msgspec.structs.replace(
+            build.record, error=error, completed=Timestamp.now(), response=dict(response or {})
+        )
+        build.more.set()
+        ref = build.request.ref
+        self._active.pop(ref, None)
+        self._past[ref] = build
+        while len(self._past) > _KEPT:
+            del self._past[next(iter(self._past))]
+
+    async def get(self, ref: str) -> Build:
+        """Return a build, one that has ended too; wait a little for one that is to begin. Raise NotFound."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(
+                    self._changed.wait_for(lambda: ref in self._active or ref in self._past), _PATIENCE
+                )
+            except TimeoutError:
+                raise NotFound(f"no such job {ref}") from None
+            return self._active.get(ref) or self._past[ref]
+
+    def records(self, ref: str = "", *, active: bool = False) -> list[HistoryRecord]:
+        """Return the builds of this daemon's life, or only the one with this ref."""
+        builds = [*([] if active else self._past.values()), *self._active.values()]
+        return [build.record for build in builds if ref in ("", build.request.ref) and not build.request.internal]
+
+    def forget(self, ref: str) -> None:
+        """Forget a build that has ended. Raise NotFound."""
+        if self._past.pop(ref, None) is None:
+            raise NotFound(f"no such build {ref}")
+
+    async def news(self, build: Build) -> AsyncIterator[StatusResponse]:
+        """Yield all news of a build, from its beginning to its end."""
+        position = 0
+        while True:
+            build.more.clear()
+            while position < len(build.news):
+                yield build.news[position]
+                position += 1
+            if build.ended:
+                return
+            await build.more.wait()

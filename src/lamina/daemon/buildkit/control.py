@@ -1,0 +1,183 @@
+"""BuildKit's control service: builds for clients, their progress, workers, the cache, and the history.
+
+Rule: moby/buildkit, control/control.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from lamina import __version__
+from lamina.cancellation import Cancellation
+from lamina.daemon.buildkit.builds import Build, Builds
+from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
+from lamina.daemon.buildkit.frontend import NAME, Source, request_of
+from lamina.daemon.buildkit.messages.control import (
+    DiskUsageResponse,
+    HistoryEvent,
+    HistoryRequest,
+    HistoryUpdate,
+    InfoResponse,
+    ListWorkersRequest,
+    ListWorkersResponse,
+    Platform,
+    PruneRequest,
+    SolveRequest,
+    SolveResponse,
+    Status,
+    StatusRequest,
+    UsageRecord,
+    Version,
+    Worker,
+)
+from lamina.daemon.buildkit.messages.gateway import Result
+from lamina.daemon.buildkit.messages.session import Empty
+from lamina.daemon.buildkit.outputs import Output
+from lamina.daemon.buildkit.rpc import Call, Method, unary
+from lamina.daemon.buildkit.sessions import Sessions
+from lamina.daemon.buildkit.solver import Solver
+from lamina.daemon.http.call import in_thread
+from lamina.errors import CommandFailed, Unsupported
+from lamina.formats.platform import Platform as HostPlatform
+from lamina.images.image import Image
+
+T = TypeVar("T")
+_VERSION = Version("lamina", f"v{__version__}")
+_SERVICE = "/moby.buildkit.v1.Control/"
+
+
+class Control:
+    """Answers the service's calls. It belongs to the event loop; builds run in threads of their own."""
+
+    def __init__(self, solver: Solver, sessions: Sessions, builds: Builds, worker_id: str) -> None:
+        self._solver = solver
+        self._sessions = sessions
+        self._builds = builds
+        self._worker_id = worker_id
+
+    def methods(self) -> dict[str, Method]:
+        """Return the methods by their paths."""
+        methods = {
+            "Solve": unary(SolveRequest, self.solve),
+            "Status": self.status,
+            "ListWorkers": unary(ListWorkersRequest, self.workers),
+            "Info": unary(Empty, self.info),
+            "DiskUsage": unary(Empty, self.disk_usage),
+            "Prune": self.prune,
+            "ListenBuildHistory": self.history,
+            "UpdateBuildHistory": unary(HistoryUpdate, self.update_history),
+        }
+        return {_SERVICE + name: method for name, method in methods.items()}
+
+    async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
+        """Build, and hand the result to the outputs. The build ends with the call."""
+        if request.definition is not None and request.definition.operations:
+            raise Unsupported("this daemon does not solve build graphs, only Dockerfiles")
+        if request.frontend not in ("", NAME):
+            raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
+        build = await self._builds.begin(request, await self._sessions.get(request.session))
+        error, response = Status(Code.CANCELLED, "the client went away"), dict[str, str]()
+        try:
+            image = await self._image(build)
+            response = await self.work(build, lambda: self._write(build, image)) if image else {}
+            error = Status()
+        except Exception as failure:
+            error = Status(code_of(failure), failure_of(failure))
+            raise
+        finally:
+            build.client.cancellation.cancel("the build has ended")
+            await self._builds.end(build, error if error.code else None, response)
+        return SolveResponse(response)
+
+    async def _image(self, build: Build) -> Image | None:
+        """Return the image that the build's outputs get: that of its frontend, or the one that the client returns."""
+        attributes = build.request.attributes
+        if build.request.frontend:
+            request, source = request_of(attributes), Source.of(attributes)
+            return await self.work(build, lambda: self._solver.build(build.client, request, source))
+        returned = await build.returned
+        if returned.error is not None and returned.error.code:
+            raise error_with(returned.error.code, returned.error.message, otherwise=CommandFailed)
+        return result_of(build, returned.result)
+
+    def _write(self, build: Build, image: Image) -> dict[str, str]:
+        request = build.request
+        outputs = [Output(exporter.type, exporter.attributes) for exporter in request.exporters]
+        if not outputs and request.exporter:
+            outputs = [Output(request.exporter, request.exporter_attributes)]
+        return self._solver.write(image, outputs, build.client)
+
+    async def work(self, build: Build, work: Callable[[], T]) -> T:
+        """Run blocking work of a build in a thread. When the call is cut, cancel the build."""
+        return await cancelling(build.client.cancellation, work)
+
+    async def status(self, call: Call) -> None:
+        """Send all news of a build until it ends."""
+        request = await call.receive(StatusRequest) or StatusRequest()
+        build = await self._builds.get(request.ref)
+        async for status in self._builds.news(build):
+            await call.send(status)
+
+    async def workers(self, request: ListWorkersRequest, call: Call) -> ListWorkersResponse:
+        """Return the one worker: this engine."""
+        return ListWorkersResponse((self.worker(),))
+
+    def worker(self) -> Worker:
+        """Return this engine as a worker."""
+        host = HostPlatform.host()
+        platform = Platform(host.architecture, host.os, host.variant)
+        labels = {"org.mobyproject.buildkit.worker.executor": "lamina"}
+        return Worker(self._worker_id, labels, (platform,), _VERSION)
+
+    async def info(self, request: Empty, call: Call) -> InfoResponse:
+        """Return the daemon's version."""
+        return InfoResponse(_VERSION)
+
+    async def disk_usage(self, request: Empty, call: Call) -> DiskUsageResponse:
+        """Return nothing: the images are the cache, and `system df` counts them."""
+        return DiskUsageResponse()
+
+    async def prune(self, call: Call) -> None:
+        """Drop what only saves work, and tell what it was."""
+        request = await call.receive(PruneRequest) or PruneRequest()
+        cancellation = Cancellation()
+        builds = self._solver.builds
+        pruned = await cancelling(cancellation, lambda: builds.prune(all=request.all, cancellation=cancellation))
+        for number, id in enumerate(pruned.removed):
+            await call.send(UsageRecord(id, size=0 if number else pruned.reclaimed, type="regular"))
+
+    async def history(self, call: Call) -> None:
+        """Send the builds of this daemon's life. Later ones are not waited for."""
+        request = await call.receive(HistoryRequest) or HistoryRequest()
+        for record in self._builds.records(request.ref, active=request.active_only):
+            await call.send(HistoryEvent(1 if record.completed else 0, record))
+
+    async def update_history(self, request: HistoryUpdate, call: Call) -> Empty:
+        """Forget a build. Pinning and finalizing change nothing: records do not outlive the daemon."""
+        if request.delete:
+            self._builds.forget(request.ref)
+        return Empty()
+
+
+async def cancelling(cancellation: Cancellation, work: Callable[[], T]) -> T:
+    """Run blocking work in a thread, and cancel it when the task that waits is cancelled."""
+    working = in_thread(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        cancellation.cancel("the client went away")
+        working.add_done_callback(lambda future: future.cancelled() or future.exception())
+        raise
+
+
+def result_of(build: Build, result: Result | None) -> Image | None:
+    """Return the image that a client returned, None for nothing. Raise Unsupported for several, NotFound."""
+    if result is None:
+        return None
+    refs = list(result.refs.refs.values()) if result.refs is not None else []
+    if len(refs) > 1:
+        raise Unsupported("this daemon does not give out the images of several platforms at once")
+    id = refs[0].id if refs else result.ref.id if result.ref is not None else result.plain
+    return build.result(id) if id else None

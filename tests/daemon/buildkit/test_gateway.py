@@ -1,0 +1,222 @@
+"""A client that drives a build over the gateway, looks at its result, and hands it out."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from lamina.daemon.buildkit.messages import control, gateway
+from lamina.daemon.buildkit.messages.session import Empty, Stat
+from lamina.daemon.buildkit.messages.status import StatusResponse
+from lamina.daemon.buildkit.protobuf import Message
+from lamina.daemon.buildkit.rpc import Caller
+from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
+from support.buildkit import grpc, sharing, tunnelled
+from support.daemons import Daemon, lamina_daemon
+
+M = TypeVar("M", bound=Message)
+CONTROL = "/moby.buildkit.v1.Control/"
+GATEWAY = "/moby.buildkit.v1.frontend.LLBBridge/"
+FOLDER = 1 << 31
+LISTING = [Stat("d", FOLDER | 0o755), Stat("d/f", 0o640, size=6), Stat("g", 0o644, size=1)]
+CONTENTS = {"d/f": b"inside", "g": b"x"}
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with lamina_daemon() as daemon:
+        yield daemon
+
+
+class Driver:
+    """One build that the client drives."""
+
+    def __init__(self, caller: Caller, session: str) -> None:
+        self.caller = caller
+        self.session = session
+        self.ref = uuid.uuid4().hex
+
+    def begin(self, *exporters: control.Exporter, frontend: str = "") -> asyncio.Task[control.SolveResponse]:
+        request = control.SolveRequest(self.ref, session=self.session, frontend=frontend, exporters=exporters)
+        return asyncio.ensure_future(self.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse))
+
+    async def ask(self, method: str, request: Message, kind: type[M]) -> M:
+        call = self.caller.open(GATEWAY + method, [("buildkit-controlapi-buildid", self.ref)])
+        await call.send(request)
+        call.finish()
+        return await call.one(kind)
+
+    async def solve(self, **attributes: str) -> str:
+        request = gateway.SolveRequest(frontend="dockerfile.v0", attributes=attributes)
+        answer = await self.ask("Solve", request, gateway.SolveResponse)
+        assert answer.result is not None
+        assert answer.result.ref is not None
+        return answer.result.ref.id
+
+    async def history(self) -> dict[str, control.HistoryRecord]:
+        """What the daemon remembers of builds, by their refs."""
+        call = self.caller.open(f"{CONTROL}ListenBuildHistory")
+        await call.send(control.HistoryRequest(early_exit=True))
+        call.finish()
+        records = []
+        while batch := await call.receive_batch():
+            records += [control.HistoryEvent.decode(raw).record for raw in batch]
+        return {record.ref: record for record in records if record is not None}
+
+    async def give_back(self, id: str = "", error: control.Status | None = None) -> None:
+        result = gateway.Result(ref=gateway.Ref(id)) if id else None
+        await self.ask("Return", gateway.ReturnRequest(result, error), Empty)
+
+
+def drive(daemon: Daemon, use: Callable[[Driver], Awaitable[None]]) -> None:
+    """Run `use` with a build that may begin. Its session goes through the same connection."""
+
+    async def main() -> None:
+        async with grpc(daemon.socket) as caller:
+            id = uuid.uuid4().hex
+            async with tunnelled(caller, id, sharing(LISTING, CONTENTS)):
+                await use(Driver(caller, id))
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_result_is_looked_at_and_named(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin(control.Exporter("moby", {"name": "docker.io/library/driven:latest"}))
+        pong = await build.ask("Ping", Empty(), gateway.Pong)
+        assert {"solve.base", "readfile"} <= {able.id for able in pong.frontend if able.enabled}
+        id = await build.solve()
+        whole = await build.ask("ReadFile", gateway.ReadFileRequest(id, "/d/f"), gateway.ReadFileResponse)
+        part = gateway.ReadFileRequest(id, "d/f", gateway.Range(2, 3))
+        assert whole.data == b"inside"
+        assert (await build.ask("ReadFile", part, gateway.ReadFileResponse)).data == b"sid"
+        listed = await build.ask("ReadDir", gateway.ReadDirRequest(id, "/", "[dg]"), gateway.ReadDirResponse)
+        assert [entry.path for entry in listed.entries] == ["d", "g"]
+        told = await build.ask("StatFile", gateway.StatFileRequest(id, "/d/f"), gateway.StatFileResponse)
+        assert told.stat is not None
+        assert (told.stat.path, stat.S_IMODE(told.stat.mode), told.stat.size) == ("f", 0o640, 6)
+        await build.give_back(id)
+        image = (await solved).response["containerimage.digest"]
+        assert daemon.text("images", "-q", "--no-trunc", "driven") == image
+
+    drive(daemon, use)
+
+
+def test_news_are_told_from_the_beginning_to_who_comes_late(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        await build.give_back(await build.solve())
+        await solved
+        call = build.caller.open(f"{CONTROL}Status")
+        await call.send(control.StatusRequest(build.ref))
+        call.finish()
+        names = []
+        while batch := await call.receive_batch():
+            names += [vertex.name for raw in batch for vertex in StatusResponse.decode(raw).vertexes]
+        assert names[0].endswith("load build definition from Dockerfile")
+        assert "[2/2] COPY . /" in names
+
+    drive(daemon, use)
+
+
+def test_an_error_of_the_client_ends_the_build(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        await build.give_back(error=control.Status(2, "I changed my mind"))
+        with pytest.raises(LaminaError, match="I changed my mind"):
+            await solved
+
+    drive(daemon, use)
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "kind"),
+    [
+        ("ReadFile", gateway.ReadFileRequest("nothing", "/x"), NotFound),
+        ("Solve", gateway.SolveRequest(frontend="gateway.v0"), None),
+        ("Solve", gateway.SolveRequest(definition=control.Definition((b"\x0a\x00",))), Unsupported),
+        (
+            "Solve",
+            gateway.SolveRequest(frontend="dockerfile.v0", attributes={"requestid": "frontend.lint"}),
+            Unsupported,
+        ),
+        (
+            "Solve",
+            gateway.SolveRequest(frontend="dockerfile.v0", attributes={"context:x": "input:x"}),
+            InvalidInput,
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    daemon: Daemon, method: str, request_: Message, kind: type[LaminaError] | None
+) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        if kind is None:
+            await build.ask(method, request_, gateway.SolveResponse)
+        else:
+            with pytest.raises(kind):
+                await build.ask(method, request_, gateway.SolveResponse)
+        await build.give_back()
+        assert (await solved).response == {}
+
+    drive(daemon, use)
+
+
+def test_a_call_about_no_build_is_refused(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        with pytest.raises(InvalidInput, match="names no build"):
+            await build.caller.unary(f"{GATEWAY}Ping", Empty(), gateway.Pong)
+        with pytest.raises(Unsupported, match="frontend"):
+            await build.begin(frontend="gateway.v0")
+
+    drive(daemon, use)
+
+
+def test_a_build_is_remembered_until_it_is_forgotten(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        await build.give_back()
+        await solved
+
+        assert build.ref in await build.history()
+        forget = control.HistoryUpdate(build.ref, delete=True)
+        await build.caller.unary(f"{CONTROL}UpdateBuildHistory", forget, Empty)
+        assert build.ref not in await build.history()
+
+    drive(daemon, use)
+
+
+def test_a_build_ends_with_its_call(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        call = build.caller.open(f"{CONTROL}Solve")
+        await call.send(control.SolveRequest(build.ref, session=build.session))
+        call.finish()
+        await build.solve()
+        call.cancel()
+        while (record := (await build.history())[build.ref]).completed is None:
+            await asyncio.sleep(0)
+        assert record.error is not None
+        assert record.error.code == 1  # cancelled
+
+    drive(daemon, use)
+
+
+def test_the_daemon_says_who_it_is(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        workers = await build.caller.unary(
+            f"{CONTROL}ListWorkers", control.ListWorkersRequest(), control.ListWorkersResponse
+        )
+        assert [platform.os for platform in workers.records[0].platforms] == ["linux"]
+        info = await build.caller.unary(f"{CONTROL}Info", Empty(), control.InfoResponse)
+        assert info.version is not None
+        assert info.version.package == "lamina"
+        trace = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+        assert await build.caller.unary(trace, Empty(), Empty) == Empty()
+
+    drive(daemon, use)

@@ -1,0 +1,137 @@
+"""Compose 5 and buildx, which drive builds over the gateway, work unmodified."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from support.daemons import Daemon, lamina_daemon
+from support.engines import LAMINA
+from support.programs import BUILDX, need
+
+pytestmark = [pytest.mark.root, pytest.mark.peer]
+
+COMPOSE = str(Path(sys.executable).with_name("docker-compose"))
+PROJECT = """
+services:
+  one:
+    image: compose-one
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM busybox
+        ARG WHO
+        COPY --from=extra word /word
+        COPY here /here
+        RUN --mount=type=secret,id=token test $(cat /run/secrets/token) = s3cr3t && echo $$WHO > /who
+      args: {WHO: ada}
+      additional_contexts: {extra: ../extra}
+      secrets: [token]
+  two:
+    image: compose-two
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM one
+        RUN cat /who /word /here > /all
+      additional_contexts: {one: "service:one"}
+secrets:
+  token: {file: ../token}
+"""
+BAKE = """
+group "default" { targets = ["base", "top"] }
+target "base" {
+  context = "."
+  dockerfile-inline = "FROM busybox\\nRUN echo low > /low\\n"
+  tags = ["bake-base"]
+}
+target "top" {
+  context = "."
+  dockerfile-inline = "FROM low\\nCOPY here /here\\nRUN cat /low /here > /all\\n"
+  contexts = { low = "target:base" }
+  tags = ["bake-top"]
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon(busybox_tar: Path) -> Iterator[Daemon]:
+    with lamina_daemon() as daemon:
+        (daemon.folder / "cli-plugins").mkdir()
+        (daemon.folder / "cli-plugins/docker-buildx").symlink_to(need(BUILDX))  # Compose builds with it
+        command = [*LAMINA, "--host", daemon.host, "import", "-c", 'CMD ["sh"]', str(busybox_tar), "busybox"]
+        subprocess.run(command, check=True, capture_output=True)
+        yield daemon
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "token").write_text("s3cr3t")
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra/word").write_text("word\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "here").write_text("here\n")
+    (folder / "compose.yaml").write_text(PROJECT)
+    (folder / "docker-bake.hcl").write_text(BAKE)
+    (folder / "Dockerfile").write_text("FROM busybox\nCOPY here /here\nRUN echo made > /made\n")
+    return folder
+
+
+def run(
+    daemon: Daemon, folder: Path, *command: str, check: bool = True, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DOCKER_HOST": daemon.host, "DOCKER_CONFIG": str(daemon.folder), **(variables or {})}
+    done = subprocess.run(
+        [need(command[0]), *command[1:]],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert not check or done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done
+
+
+def read(daemon: Daemon, image: str, path: str) -> str:
+    return daemon.text("run", "--rm", "--network", "none", image, "cat", path)
+
+
+def test_compose_builds_with_secrets_and_additional_contexts(daemon: Daemon, project: Path) -> None:
+    run(daemon, project, COMPOSE, "--progress", "plain", "build")
+    assert read(daemon, "compose-two", "/all") == "ada\nword\nhere"
+
+    again = run(daemon, project, COMPOSE, "--progress", "plain", "build")
+    assert "CACHED" in again.stdout + again.stderr
+
+
+def test_compose_names_the_step_that_failed(daemon: Daemon, project: Path) -> None:
+    (project / "compose.yaml").write_text("services: {bad: {build: {context: ., dockerfile: Bad}}}\n")
+    (project / "Bad").write_text("FROM busybox\nRUN exit 9\n")
+    done = run(daemon, project, COMPOSE, "--progress", "plain", "build", check=False)
+
+    assert done.returncode != 0
+    assert 'process "/bin/sh -c exit 9" did not complete successfully: exit code: 9' in done.stdout + done.stderr
+
+
+def test_buildx_builds_loads_and_gives_out(daemon: Daemon, project: Path, tmp_path: Path) -> None:
+    meta = tmp_path / "meta"
+    run(daemon, project, BUILDX, "build", "--load", "-t", "by-buildx", "--metadata-file", str(meta), ".")
+    assert read(daemon, "by-buildx", "/made") == "made"
+    assert daemon.text("images", "-q", "--no-trunc", "by-buildx") in meta.read_text()
+
+    run(daemon, project, BUILDX, "build", "-o", str(tmp_path / "out"), ".")
+    assert (tmp_path / "out/here").read_text() == "here\n"
+    assert "Completed" in run(daemon, project, BUILDX, "history", "ls").stdout
+
+
+def test_buildx_bakes_targets_that_are_linked(daemon: Daemon, project: Path) -> None:
+    run(daemon, project, BUILDX, "bake")
+    assert read(daemon, "bake-top", "/all") == "low\nhere"
