@@ -209,7 +209,7 @@ class Attachments:
         self._endpoints.delete(current)
 
     def _detach(self, endpoint: Endpoint) -> None:
-        """Remove the endpoint's interface. That of a sandbox which has ended went with its namespace, or is a veth."""
+        """Remove the endpoint's interface, unless it has gone with the namespace of an ended sandbox."""
         driver = self._catalog.get(endpoint.network_id).driver
         if endpoint.sandbox_id or endpoint.host_interface:
             self._drivers[driver].detach(endpoint, self._namespaces.path(endpoint.sandbox_id))

@@ -98,7 +98,7 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `sysctls` are `net.ipv4.IFNAME.name=value`, with IFNAME for the interface. The endpoint with the highest
     `gw_priority` becomes the way out. `ports` are the sandbox's: they are published where its way out is. `names` lead
-    to it in its network; the first one is told to who asks for the name of its address. `links` are names that only its
+    to it in its network; the first of them is the answer to reverse lookups. `links` are names that only its
     own sandbox knows, each with the name that it stands for.
     """
 

@@ -194,8 +194,8 @@ class Networks(resources.Networks):
         """Put a sandbox into a network: interface, address, default route and published ports.
 
         Joining `host` or `none` records nothing and changes nothing, nor does joining `bridge` where the settings leave
-        it out. Raise Conflict for an address or host port in use
-        or a network joined already, InvalidInput for a bad address, NotFound for the network.
+        it out. Raise Conflict for an address or host port in use or a network joined already, InvalidInput for a bad
+        address, NotFound for the network.
         """
         without_default = network == DEFAULT and self._settings.bridge == NONE
         target = self._catalog.get(NONE if without_default else network)

@@ -26,7 +26,7 @@ class PlannedDeletion:
 async def plan(registry: Registry) -> list[PlannedDeletion]:
     """Return what the rules would delete now. The first rule whose patterns fit a repository counts for it.
 
-    What has an immutable tag stays, whatever the rules say.
+    Manifests with an immutable tag stay, whatever the rules say.
     """
     planned = []
     for repository in await registry.database.read(inventory.repositories):

@@ -172,8 +172,8 @@ class ContainerDetails(Protocol):
 class ContainerStats(Protocol):
     """What a container uses at one moment: nanoseconds of CPU time since it was started, bytes of memory.
 
-    `read` is when, in the year 1 when the container does not run. `cpu_percent` is the use since the reading before:
-    100.0 is one CPU, and 0.0 stands for no such reading. `memory_usage` includes file caches; `memory_limit` is the
+    `read` is the time, in the year 1 if the container does not run. `cpu_percent` is the use since the last reading:
+    100.0 is one CPU, and 0.0 stands for no earlier reading. `memory_usage` includes file caches; `memory_limit` is the
     machine's without a limit, 0 when the container does not run. `pids` counts processes and threads. `networks` has
     the counters of each interface.
     """

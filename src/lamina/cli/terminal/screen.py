@@ -42,7 +42,7 @@ def quoted(message: str) -> str:
 def guard_terminals() -> None:
     """Put a Screen in the place of standard output and standard error, where they are terminals.
 
-    Names of files that are no text pass elsewhere, byte by byte.
+    Names of files that are not text are written elsewhere, byte by byte.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

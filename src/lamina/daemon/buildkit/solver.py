@@ -1,4 +1,4 @@
-"""One build for a BuildKit client: from a request to an image and its outputs, told as vertices."""
+"""One build for a BuildKit client: from a request to an image and its outputs, reported as vertices."""
 
 from __future__ import annotations
 

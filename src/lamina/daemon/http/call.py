@@ -179,7 +179,7 @@ def _groups(uid: int, gid: int) -> tuple[int, ...]:
 
 
 def _check_type(header: str, *, empty: bool) -> None:
-    """Refuse a body that does not call itself JSON: web pages may send all other types without being asked for leave.
+    """Refuse a body that does not call itself JSON: web pages may send other types without a preflight request.
 
     Rule: moby, api/server/httputils, CheckForJSON.
     """

@@ -1,7 +1,7 @@
 """Large answers, written to the client's socket by the thread that makes them, past the event loop.
 
-Through the loop a byte is copied several times and handed from thread to thread; a `docker save` runs ten times as
-fast this way; ranges of files the kernel sends. Over TLS the loop has to do it.
+Through the loop a byte is copied several times and handed from thread to thread. A `docker save` runs ten times as fast
+this way, because the kernel sends ranges of files by itself. Over TLS the loop has to do it.
 """
 
 from __future__ import annotations

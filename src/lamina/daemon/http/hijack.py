@@ -1,7 +1,7 @@
 """Connections taken over: after the answer's head both sides speak raw bytes (Docker's attach and exec).
 
-A client that sends `Upgrade: tcp` gets 101, older ones get 200; then bytes flow both ways, each direction ends on its
-own: a client that has said everything still hears the rest. Clients speak after they have seen the head, as all do.
+A client that sends `Upgrade: tcp` gets 101, older ones get 200. Then bytes flow both ways, and each direction ends on
+its own: a client that has sent everything still gets the rest. Clients must send nothing before they have the head.
 """
 
 from __future__ import annotations
