@@ -85,7 +85,7 @@ def _number(text: str) -> int:
 
 
 def _with_flags(name: str, endpoint: EndpointConfig, flags: Flags) -> EndpointConfig:
-    """Return the endpoint with the older flags, which speak of the first network."""
+    """Return the endpoint with the older flags, which are about the first network."""
     members = {"aliases": flags["network_alias"], "mac_address": flags["mac_address"]}
     if _user_defined(name):
         members["links"] = flags["link"]

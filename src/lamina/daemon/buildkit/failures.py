@@ -69,7 +69,7 @@ def error_with(code: int, message: str, *, otherwise: type[LaminaError] = Unavai
 
 
 def failure_of(error: BaseException) -> str:
-    """Return what BuildKit's clients are told of an error; of a failed command in BuildKit's own words."""
+    """Return an error as BuildKit's clients get it. A failed command is described in BuildKit's own words."""
     if isinstance(error, CommandFailed) and "exit_code" in error.facts and "command" in error.facts:
         code = error.facts["exit_code"]
         return f'process "{error.facts["command"]}" did not complete successfully: exit code: {code}'

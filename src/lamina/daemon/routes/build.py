@@ -1,4 +1,4 @@
-"""`/build`: the classic builder and its cache. BuildKit's clients are handed on."""
+"""`/build`: the classic builder and its cache. Builds of BuildKit's clients go to `daemon/buildkit`."""
 
 from __future__ import annotations
 

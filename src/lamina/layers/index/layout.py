@@ -87,7 +87,7 @@ class Layout:
                 raise InvalidInput(f"the symlink {entry.path!r} has a target of {inode.size} bytes", path=entry.path)
 
     def _place(self) -> int:
-        """Number the inodes. One never crosses a block, nor do contents that stand behind it."""
+        """Number the inodes. Neither an inode nor the contents that stand behind it may cross a block."""
         position = SLOT  # none has number 0: programs pass over such names, and ".." below the root would be one
         for inode in self.order:
             length = INODE_SIZE + len(inode.body)

@@ -101,7 +101,7 @@ class LogFile:
             yield f"{prefix}.{text}Z" if text else f"{prefix}Z"
 
     def _put(self, piece: bytes) -> None:
-        """Append whole lines. Of one that the disk has no room for nothing stays: the next would be joined to it."""
+        """Append whole lines. Remove a line that a full disk cut, or the next would be joined to it."""
         done = os.write(self._fd, piece)
         if done < len(piece):
             complete = piece.rfind(b"\n", 0, done) + 1
