@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,14 @@ def test_a_link_of_the_default_bridge(client: Client) -> None:
     client("rm", "--link", "/app/store")
     assert "store" not in client.text("exec", "app", "cat", "/etc/hosts")
     assert client.text("inspect", "-f", "{{.HostConfig.Links}}", "app") == "[]"
+
+
+def test_a_build_in_a_user_network_knows_its_names(client: Client, tmp_path: Path) -> None:
+    client("network", "create", "builds")
+    client("run", "-d", "--name", "db", "--network", "builds", "busybox", "sleep", "1000")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN nslookup -type=a db > /found\nRUN ping -c1 db.builds\n")
+    client("build", "--network", "builds", "-t", "built", str(tmp_path))
+    found = client.text("run", "--rm", "--network", "none", "built", "cat", "/found")
+    assert found.split()[-1] == address_of(client, "db", "builds")
+    client("rm", "-f", "db")
+    client("network", "rm", "builds")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
 
 import pytest
 
+import lamina
+from lamina.api.networks import NetworkOptions
 from lamina.errors import InvalidInput
 from lamina.network.model import EndpointOptions
 from lamina.network.names.protocol import Forwarding
@@ -189,3 +192,46 @@ def test_names_without_end_are_refused_and_too_long_ones_are_left_out(net: Netwo
     assert ask(asker, "asker").data == addresses(net, "asker")
     long = join(net, "long", "front", names=("y" * 60_000_000,))
     assert ask(long, "long").data == addresses(net, "long")
+
+
+def test_names_with_addresses_of_ipv6(net: Networks) -> None:
+    net.create("six", NetworkOptions(enable_ipv6=True))
+    asker = join(net, "asker", "six")
+    join(net, "db", "six")
+    (endpoint,) = net.joined("db")
+    assert ask(asker, "db", dns.AAAA).data == [endpoint.ipv6]
+    assert ask(asker, "db").data == [endpoint.ip]
+    assert sorted(map(str, ask(asker, "db.six", dns.ANY).data)) == sorted([endpoint.ip, endpoint.ipv6])
+    for address in (endpoint.ip, endpoint.ipv6):
+        assert ask(asker, dns.reverse(address), dns.PTR).data == ["db.six"]
+
+
+def test_a_keeper_of_another_version_is_replaced(
+    net: Networks, store: Store, exec_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker = join(net, "asker", "front")
+    assert ask(asker, "asker").code == dns.NOERROR
+    older = keepers(exec_root)["lamina-keeper"]
+    net.close()
+    monkeypatch.setattr(lamina, "__version__", "newer")
+    again = Networks.open(store, exec_root)
+    try:
+        assert eventually(lambda: answered_again(asker, "asker")) == addresses(again, "asker")
+        assert keepers(exec_root)["lamina-keeper"] != older
+        again.leave("asker")
+    finally:
+        again.close()
+    assert eventually(lambda: not keepers(exec_root))
+
+
+def test_a_keeper_without_room_refuses_and_goes_on(net: Networks, exec_root: Path) -> None:
+    asker = join(net, "asker", "front")
+    assert ask(asker, "asker").code == dns.NOERROR
+    keeper = keepers(exec_root)["lamina-keeper"]
+    used = set(map(int, os.listdir(f"/proc/{keeper}/fd")))
+    free = next(number for number in range(len(used) + 1) if number not in used)
+    resource.prlimit(keeper, resource.RLIMIT_NOFILE, (free + 1, free + 1))  # room for one; two would be needed
+    with pytest.raises(OSError, match="does not take the sandbox"):
+        join(net, "late", "front")
+    assert ask(asker, "late").data == addresses(net, "late"), "it has a name, and asks in vain"
+    assert keepers(exec_root)["lamina-keeper"] == keeper

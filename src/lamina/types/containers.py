@@ -106,7 +106,7 @@ class Containers(Protocol):
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         """Remove a container. `force` kills it first, `volumes` takes its anonymous volumes along.
 
-        `link` removes an alias that another engine's legacy link made, not the container. Raise Conflict for a
+        `link` removes the link that a `reference` PARENT/ALIAS names, not the container. Raise Conflict for a
         container that runs.
         """
 

@@ -72,7 +72,7 @@ class Keeper:
         try:
             received = receive(engine)
             if received is not None:
-                send(engine, self._obey(*received))
+                send(engine, self._answer(*received))
                 return
         except OSError:  # it was killed
             pass
@@ -80,6 +80,12 @@ class Keeper:
         self._engines.discard(engine)
         engine.close()
         self._loop.ended = not self._engines and not self._state.served
+
+    def _answer(self, request: Message, descriptors: list[int]) -> Message:
+        try:
+            return self._obey(request, descriptors)
+        except (OSError, ValueError) as error:  # descriptors are used up, say: the engine must not wait for an answer
+            return {"error": str(error)}
 
     def _obey(self, request: Message, descriptors: list[int]) -> Message:
         sandboxes, places = self._outdated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -228,7 +229,9 @@ class Names:
             if sandbox.forwarding.inside:
                 descriptors.append(os.open(namespace, os.O_RDONLY | os.O_CLOEXEC))
                 closing.callback(os.close, descriptors[-1])
-            self._request({"op": "serve", "id": sandbox.id, "sandbox": asdict(sandbox)}, descriptors)
+            answer = self._request({"op": "serve", "id": sandbox.id, "sandbox": asdict(sandbox)}, descriptors)
+            if "error" in answer:
+                raise OSError(errno.EMFILE, f"the keeper of names does not take the sandbox: {answer['error']}")
 
     def _request(self, request: Message, descriptors: Sequence[int] = (), *, owing: int = 0) -> Message:
         """Send a request and return the answer; nothing happens without a keeper.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from lamina.network.names.protocol import Message, Sandbox, load_place, load_sandbox
 from lamina.network.names.table import NameTable
 
+_SOCKETS = 2
+
 
 @dataclass(slots=True)
 class Served:
@@ -42,7 +44,10 @@ class State:
         self.served: dict[str, Served] = {}
 
     def apply(self, message: Message, descriptors: Sequence[int]) -> None:
-        """Do what one message says. Descriptors belong to the state from now on."""
+        """Do what one message says. Descriptors belong to the state from now on.
+
+        Raise ValueError where a sandbox comes without its sockets: the kernel leaves out what there is no room for.
+        """
         match message["op"]:
             case "put":
                 self.table.put(load_place(message["place"]))
@@ -51,6 +56,10 @@ class State:
             case "serve":
                 sandbox = load_sandbox(message["sandbox"])
                 self._close(sandbox.id)
+                if len(descriptors) < _SOCKETS:
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+                    raise ValueError("there is no room for more descriptors")
                 udp, tcp, *namespace = descriptors
                 sockets = socket.socket(fileno=udp), socket.socket(fileno=tcp)
                 self.served[sandbox.id] = Served(sandbox, *sockets, *namespace)
