@@ -59,7 +59,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.write(self._head)
+        if self._head:
+            transport.write(self._head)
+        else:
+            self._begin()
 
     def data_received(self, data: bytes) -> None:
         if self.session is None:
@@ -68,9 +71,13 @@ class _Connection(asyncio.Protocol):
             if not end:
                 return
             assert b" 101 " in head, head
-            self.session = Http2(self.transport, None if self._methods is None else Server(self._methods).accept)
-            self.agreed.set()
+            self._begin()
+        assert self.session is not None
         self.session.feed(data)
+
+    def _begin(self) -> None:
+        self.session = Http2(self.transport, None if self._methods is None else Server(self._methods).accept)
+        self.agreed.set()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.session is not None:
@@ -78,11 +85,13 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def grpc(socket: Path) -> AsyncIterator[Caller]:
-    """A client of the daemon's services."""
+async def grpc(socket: Path, *, upgrade: bool = True) -> AsyncIterator[Caller]:
+    """A client of the daemon's services. Without `upgrade` the connection speaks HTTP/2 from its beginning."""
     head = b"POST /grpc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_unix_connection(lambda: _Connection(head, None), str(socket))
+    transport, protocol = await loop.create_unix_connection(
+        lambda: _Connection(head if upgrade else b"", None), str(socket)
+    )
     await asyncio.wait_for(protocol.agreed.wait(), 30)
     assert protocol.session is not None
     try:

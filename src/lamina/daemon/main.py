@@ -20,6 +20,7 @@ from lamina.daemon.http.app import Api
 from lamina.daemon.http.connection import Connection, Handler
 from lamina.daemon.listen import BACKLOG, Listener, listen, listener_names
 from lamina.daemon.routes.all import all_routes
+from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
@@ -64,13 +65,15 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     gates = Gates(descriptor_limit())
-    api = Api(all_routes(engine, options), gates, browser_guard(options))
+    buildkit = BuildKitRoutes(engine)
+    api = Api(all_routes(engine, options, buildkit), gates, browser_guard(options))
     runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     server = cast(web.Server, runner.server)
 
     def connection() -> Connection:
-        return Connection(Handler(server, loop, read_buffer=_READ_BUFFER, head=_HEAD_LIMIT), loop, gates.connections)
+        handler = Handler(server, loop, read_buffer=_READ_BUFFER, head=_HEAD_LIMIT)
+        return Connection(handler, loop, gates.connections, buildkit.http2)
 
     doors: list[asyncio.Server] = []
     try:

@@ -73,11 +73,11 @@ class Driver:
         await self.ask("Return", gateway.ReturnRequest(result, error), Empty)
 
 
-def drive(daemon: Daemon, use: Callable[[Driver], Awaitable[None]]) -> None:
+def drive(daemon: Daemon, use: Callable[[Driver], Awaitable[None]], *, upgrade: bool = True) -> None:
     """Run `use` with a build that may begin. Its session goes through the same connection."""
 
     async def main() -> None:
-        async with grpc(daemon.socket) as caller:
+        async with grpc(daemon.socket, upgrade=upgrade) as caller:
             id = uuid.uuid4().hex
             async with tunnelled(caller, id, sharing(LISTING, CONTENTS)):
                 await use(Driver(caller, id))
@@ -85,7 +85,8 @@ def drive(daemon: Daemon, use: Callable[[Driver], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_a_result_is_looked_at_and_named(daemon: Daemon) -> None:
+@pytest.mark.parametrize("upgrade", [True, False], ids=["upgrade", "prior-knowledge"])
+def test_a_result_is_looked_at_and_named(daemon: Daemon, upgrade: bool) -> None:
     async def use(build: Driver) -> None:
         solved = build.begin(control.Exporter("moby", {"name": "docker.io/library/driven:latest"}))
         pong = await build.ask("Ping", Empty(), gateway.Pong)
@@ -104,7 +105,7 @@ def test_a_result_is_looked_at_and_named(daemon: Daemon) -> None:
         image = (await solved).response["containerimage.digest"]
         assert daemon.text("images", "-q", "--no-trunc", "driven") == image
 
-    drive(daemon, use)
+    drive(daemon, use, upgrade=upgrade)
 
 
 def test_news_are_told_from_the_beginning_to_who_comes_late(daemon: Daemon) -> None:

@@ -7,7 +7,8 @@ import logging
 import re
 import select
 import socket
-from typing import cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -19,6 +20,7 @@ from lamina.daemon.http.answers import error_response, raw_refusal
 from lamina.errors import InvalidInput, Unavailable
 
 GLANCE = 0.5  # seconds between looks whether a client that has said everything is still there
+_PREFACE = b"PRI "  # the method of HTTP/2's preface, which is none of HTTP/1.1's
 _GONE = select.POLLHUP | select.POLLERR
 _KEEPALIVE = 15  # seconds between probes of a silent TCP client, as Go's servers have it
 _RAW = re.compile(r""":?\s*\bb["'].*""", re.DOTALL)
@@ -111,6 +113,18 @@ class Handler(web.RequestHandler):
         return True
 
 
+class Speaker(Protocol):
+    """What understands a connection that does not speak HTTP/1.1."""
+
+    def feed(self, data: bytes, /) -> None:
+        """Take bytes of the client."""
+        ...
+
+    def lost(self) -> None:
+        """Note that the connection has ended."""
+        ...
+
+
 class Connection(asyncio.Protocol):
     """A connection whose client may stop sending and still read, as `printf 'GET …' | socat - UNIX:…` does.
 
@@ -118,12 +132,24 @@ class Connection(asyncio.Protocol):
 
     After the client's end of sending, the event loop reads no more and cannot see it leave, so we poll the socket. TCP
     does not show the difference between both ends; there, as in dockerd, the end of sending ends endless answers.
+
+    A client that begins with HTTP/2's preface is handed to what `http2` makes. Go's servers call that prior knowledge
+    (RFC 9113, section 3.3). No web page can speak this way: browsers have HTTP/2 over TLS only, by agreement.
     """
 
-    def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        loop: asyncio.AbstractEventLoop,
+        gate: Gate,
+        http2: Callable[[asyncio.Transport], Speaker],
+    ) -> None:
         self._handler = handler
         self._loop = loop
         self._gate = gate
+        self._http2 = http2
+        self._speaker: Speaker | None = None
+        self._has_begun = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,6 +167,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
             self._transport = None
+            if self._speaker is not None:
+                self._speaker.lost()
             self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -152,12 +180,21 @@ class Connection(asyncio.Protocol):
             self._handler.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if not self._has_begun and data.startswith(_PREFACE):
+            self._speaker = self._http2(self._transport)
+        self._has_begun = True
+        if self._speaker is not None:
+            self._speaker.feed(data)
+        else:
             self._handler.data_received(data)
 
     def eof_received(self) -> bool:
         """Return True to keep the connection for answers that are due. TLS cannot be half closed."""
-        if self._transport is None or self._transport.get_extra_info("sslcontext") or not self._handler.finish():
+        if self._speaker is not None or self._transport is None:
+            return False
+        if self._transport.get_extra_info("sslcontext") or not self._handler.finish():
             return False
         self._look()
         return True

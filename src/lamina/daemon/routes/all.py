@@ -19,10 +19,9 @@ from lamina.daemon.routes.volumes import VolumeRoutes
 from lamina.engine import Engine
 
 
-def all_routes(engine: Engine, options: Options) -> list[Route]:
+def all_routes(engine: Engine, options: Options, buildkit: BuildKitRoutes) -> list[Route]:
     """Return the whole API."""
     containers, registries = engine.containers, engine.registries
-    buildkit = BuildKitRoutes(engine)
     return [
         *SystemRoutes(engine, debug=options.debug).routes(),
         *ImageRoutes(engine.images, registries, engine.root).routes(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import uuid
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from lamina.errors import InvalidInput
 from lamina.layers.tar.source import Readable
 
 if TYPE_CHECKING:
+    from lamina.daemon.buildkit.http2 import Http2
     from lamina.daemon.buildkit.jobs import Jobs
     from lamina.daemon.buildkit.messages.status import StatusResponse
     from lamina.daemon.buildkit.rpc import Server
@@ -88,6 +90,12 @@ class BuildKitRoutes:
         from lamina.daemon.buildkit.services import server
 
         return server(self._engine, self._sessions)
+
+    def http2(self, transport: asyncio.Transport) -> Http2:
+        """Serve gRPC on a connection that speaks HTTP/2 from its beginning."""
+        from lamina.daemon.buildkit.http2 import Http2
+
+        return Http2(transport, self._server.accept)
 
     async def grpc(self, call: Call) -> web.StreamResponse:
         """Take the connection over, and serve gRPC on it."""
