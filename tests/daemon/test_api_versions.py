@@ -200,3 +200,9 @@ def test_a_span_of_events_that_ends_before_it_begins_is_refused(http_: Http) -> 
     answer = http_("GET", "/events?since=yesterday")
     assert answer.status == 400
     assert answer.message.startswith("invalid value for 'since': ")
+
+
+def test_bad_keys_are_refused_before_the_connection_is_taken_over(http_: Http, container: str) -> None:
+    """moby integration/container/attach_test.go, TestAttachRejectsInvalidDetachKeys."""
+    answer = http_("POST", f"/containers/{container}/attach?detachKeys=ctrl-A,a", headers={"Upgrade": "tcp"})
+    assert (answer.status, answer.message) == (400, "Invalid detach keys (ctrl-A,a) provided")

@@ -91,6 +91,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     default_shm_size: str = ""
     default_ipc_mode: str = "private"
     default_cgroupns_mode: str = ""
+    cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     cgroup_parent: str = ""
     log_driver: str = "json-file"
     log_opts: dict[str, str] = {}

@@ -135,6 +135,7 @@ def engine_settings(options: Options) -> EngineSettings:
             init_path=options.init_path,
             ipc_mode=options.default_ipc_mode,
             cgroupns_mode=options.default_cgroupns_mode,
+            cdi_folders=options.cdi_spec_dirs,
             shm_size=parse_size(options.default_shm_size or "0", "default-shm-size") or DEFAULT_SHM,
             cgroup_parent=options.cgroup_parent or DEFAULT_CGROUP,
             runtimes=(options.default_runtime,) if options.default_runtime else (),

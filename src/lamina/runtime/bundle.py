@@ -43,6 +43,8 @@ def render(spec: ContainerSpec, rootfs: Path, cgroups_path: str, *, cgroup_v2: b
         document["hostname"] = spec.hostname
     if spec.annotations:
         document["annotations"] = dict(spec.annotations)
+    for kind, hook in spec.hooks:
+        document.setdefault("hooks", {}).setdefault(kind, []).append(dict(hook))
     return document
 
 

@@ -162,6 +162,7 @@ def _mount(mount: AnyMount) -> dict[str, Any]:
         "read_only": mount.read_only,
         "read_only_below": mount.read_only_below,
         "recursive": mount.recursive,
+        "options": mount.options,
     }
 
 

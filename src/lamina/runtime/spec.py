@@ -161,6 +161,8 @@ class Resources:
 class ContainerSpec:
     """A whole container. None for masked or read-only paths means Docker's lists.
 
+    `hooks` are config.json's, each with its kind, such as "createContainer".
+
     `seccomp` is "default" (Docker's profile, which privilege drops), "builtin" (the same, kept by the privileged),
     "unconfined", or a profile in Docker's JSON shape. `writable_cgroups` None follows `privileged`. `cgroup_parent` is
     a path below each hierarchy's root. `shm_size` is in bytes, 0 for no /dev/shm. `default_sysctls` sets Docker's in a
@@ -186,3 +188,4 @@ class ContainerSpec:
     cgroup_parent: str = "/lamina"
     shm_size: int = 64 << 20
     annotations: Mapping[str, str] = field(default_factory=dict)
+    hooks: tuple[tuple[str, Mapping[str, Any]], ...] = ()

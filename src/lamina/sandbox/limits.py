@@ -9,6 +9,7 @@ from lamina.errors import InvalidInput, NotFound
 from lamina.runtime import bundle
 from lamina.runtime.spec import Device, DeviceRule, Rlimit, ThrottleDevice
 from lamina.runtime.spec import Resources as Limits
+from lamina.sandbox import cdi
 
 _CPU_PERIOD = 100_000  # microseconds, Docker's for --cpus
 
@@ -60,12 +61,19 @@ def rlimits(asked: tuple[Ulimit, ...], defaults: tuple[Ulimit, ...]) -> tuple[Rl
 def devices(asked: Resources) -> tuple[Device, ...]:
     """Return the device nodes of `--device`; a directory stands for all nodes in it.
 
-    Raise NotFound, and InvalidInput for devices that a driver is to pick (`--gpus`): there are no such drivers.
+    Raise NotFound, and InvalidInput for devices that a driver is to pick (`--gpus`): there is none but CDI.
     """
     for request in asked.device_requests:
+        if request.driver == cdi.DRIVER:
+            continue
         words = "[" + " ".join(f"[{' '.join(group)}]" for group in request.capabilities) + "]"  # as Go prints lists
         raise InvalidInput(f'could not select device driver "{request.driver}" with capabilities: {words}')
     return tuple(node for mapping in asked.devices for node in _mapped(mapping))
+
+
+def cdi_devices(asked: Resources) -> tuple[str, ...]:
+    """Return the names of the devices that are asked for by the Container Device Interface."""
+    return tuple(id for request in asked.device_requests if request.driver == cdi.DRIVER for id in request.device_ids)
 
 
 def _mapped(mapping: DeviceMapping) -> list[Device]:

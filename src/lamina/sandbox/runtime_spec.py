@@ -10,7 +10,7 @@ from lamina.errors import Unavailable
 from lamina.runtime import defaults, security, users
 from lamina.runtime.defaults import granted_capabilities
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Namespaces, ProcessSpec
-from lamina.sandbox import limits, mounts
+from lamina.sandbox import cdi, limits, mounts
 from lamina.sandbox.etc_files import file_mounts
 from lamina.sandbox.spec import Defaults, SandboxSpec
 from lamina.volumes.volumes import Volumes
@@ -27,7 +27,7 @@ def container_spec(spec: SandboxSpec, root: Path, network: str, volumes: Volumes
     """
     host, config = spec.host, spec.config
     options = security.parse(host.security_opt)
-    return ContainerSpec(
+    whole = ContainerSpec(
         process=_first_process(spec, root, settings),
         hostname=config.hostname,
         domainname=config.domainname,
@@ -59,6 +59,7 @@ def container_spec(spec: SandboxSpec, root: Path, network: str, volumes: Volumes
         default_sysctls="network" not in spec.donors,  # the namespace keeps what its own container set
         annotations=host.annotations,
     )
+    return cdi.with_devices(whole, limits.cdi_devices(host), settings.cdi_folders)
 
 
 def outline(spec: SandboxSpec, settings: Defaults) -> ContainerSpec:

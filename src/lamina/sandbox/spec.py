@@ -69,6 +69,7 @@ class Defaults:
     init_path: str = ""
     ipc_mode: str = "private"
     cgroupns_mode: str = ""
+    cdi_folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     runtimes: tuple[str, ...] = ()
     host_resolv_conf: Path = Path("/etc/resolv.conf")
 

@@ -58,6 +58,7 @@ _LISTS = {
     "insecure-registry": ("insecure-registries", "Registry that may be spoken to without TLS"),
     "allowed-host": ("allowed-hosts", "Name by which clients may call a TCP address without TLS"),
     "allowed-origin": ("allowed-origins", "Web page that may use the API, such as https://ui.example"),
+    "cdi-spec-dir": ("cdi-spec-dirs", "Folder of specs of the Container Device Interface"),
     "label": ("labels", "Label of the daemon"),
     "host-gateway-ip": ("host-gateway-ips", "Address that host-gateway in --add-host stands for"),
     "dns": ("dns", "DNS server for containers"),

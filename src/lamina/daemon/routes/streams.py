@@ -83,8 +83,10 @@ class StreamRoutes:
     ) -> tuple[AsyncIterator[bytes] | None, socket.socket]:
         """Return the log so far, if `logs` asks for it, and the connection of the live stream, if `stream` does.
 
-        Without `stream` the connection ends at once.
+        Without `stream` the connection ends at once. Keys are looked at in any case.
         """
+        keys = call.text("detachKeys")
+        parse_keys(keys)
         tty, past = container.record.config.tty, None
         parse_keys(call.text("detachKeys"))  # what is wrong is told before the connection changes hands
         if call.flag("logs"):
@@ -93,7 +95,7 @@ class StreamRoutes:
             past = _past(call, (_line(record, tty, False) for record in records))
         if call.flag("stream"):
             attach = partial(self._containers.attach, container.id, stdout=stdout, stderr=stderr)
-            stream = await call.run(attach, stdin=stdin, detach_keys=call.text("detachKeys"))
+            stream = await call.run(attach, stdin=stdin, detach_keys=keys)
             return past, stream.detach()
         inner, other = socket.socketpair()
         other.close()

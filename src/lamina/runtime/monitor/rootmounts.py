@@ -19,6 +19,9 @@ from lamina.errors import InvalidInput
 from lamina.linux.mounts import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MS_NODEV,
     MS_NOEXEC,
@@ -38,6 +41,7 @@ from lamina.runtime.mount_places import directories_below, open_place
 _PLACES = ("dev", "proc", "sys")  # where the runtime program mounts by path
 _NODES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _SET = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
+_ATTRIBUTES = {"nosuid": MOUNT_ATTR_NOSUID, "nodev": MOUNT_ATTR_NODEV, "noexec": MOUNT_ATTR_NOEXEC}
 _CLEAR = {"rw": MS_RDONLY, "suid": MS_NOSUID, "dev": MS_NODEV, "exec": MS_NOEXEC, "defaults": 0}
 
 
@@ -141,6 +145,8 @@ def _opened(entry: Mapping[str, Any]) -> int:
     try:
         tree = open_tree(entry["source"], OPEN_TREE_CLONE | recursive)
         attributes = MOUNT_ATTR_RDONLY if entry["read_only"] else 0
+        for option in entry["options"]:
+            attributes |= _ATTRIBUTES.get(option, 0)
         below = AT_RECURSIVE if entry["read_only_below"] else 0
         mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | below, attributes=attributes)
         mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | recursive, propagation=MS_PRIVATE)
