@@ -44,6 +44,18 @@ def test_networked_containers_keep_their_place(reopen: Callable[[], Rooms]) -> N
     assert rooms.containers.get(id).networks["bridge"].ip_address == before != ""
 
 
+def test_names_that_the_engine_before_did_not_keep_are_kept_by_the_next(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    rooms.networks.create("named")
+    id = rooms.run("sleep 100", name="present", host=HostConfig(network_mode="named"))
+    (endpoint,) = rooms.networks.joined(id)
+    rooms.networks.rename(endpoint, ("past",))  # where it stands when an engine dies in a rename
+    rooms = reopen()
+    assert [endpoint.names for endpoint in rooms.networks.joined(id)] == [("present", id[:12])]
+    rooms.containers.remove(id, force=True)
+    rooms.networks.remove("named")
+
+
 def test_ends_that_nobody_saw(reopen: Callable[[], Rooms]) -> None:
     rooms = reopen()
     kept = rooms.run("read x; exit 6", open_stdin=True)

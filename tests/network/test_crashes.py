@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -178,3 +179,23 @@ def test_there_may_be_no_default_network(machine: None, store: Store, exec_root:
         networks.host_gateways("one")
     networks.leave("one")
     networks.close()
+
+
+def test_endpoints_of_an_engine_without_ipv6_keep_their_ports(machine: None, store: Store, exec_root: Path) -> None:
+    """It wrote neither where ports lead nor what was asked for."""
+    networks = Networks.open(store, exec_root)
+    endpoint = networks.join("one", "bridge", EndpointOptions(ports=(PortBinding(container_port=80),)))
+    _die(networks)
+    path = exec_root / "endpoints" / endpoint.id
+    kept = json.loads(path.read_bytes())
+    fields = "id sandbox_id network_id network interface host_interface ip prefix gateway mac aliases requested_ip"
+    port = {"container_port": 80, "proto": "tcp", "host_ip": "", "host_port": endpoint.ports[0].host_port}
+    old = {name: kept[name] for name in fields.split() if name in kept}
+    path.write_text(json.dumps({**old, "ports": [{**port, "host_port_end": 0}]}))
+
+    again = Networks.open(store, exec_root)
+    with echo_server(again.sandbox("one"), endpoint.ip, 80):
+        assert ask("127.0.0.1", endpoint.ports[0].host_port) == endpoint.ip
+        assert ask("::1", endpoint.ports[0].host_port) == endpoint.ip
+    again.leave("one")
+    again.close()

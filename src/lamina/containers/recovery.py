@@ -12,6 +12,7 @@ from lamina.containers.container import Container
 from lamina.containers.image_mounts import image_keys
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.rooms import Rooms
+from lamina.containers.update import rename_places
 from lamina.errors import LaminaError, NotFound
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.task import Task
@@ -85,6 +86,9 @@ def _adopt(container: Container, task: Task | None, lifecycle: Lifecycle, rooms:
         if point.type == "volume":
             with suppress(LaminaError):  # it runs already; a volume that vanished is its loss alone
                 rooms.volumes.mount(point.name, container.id)
+    if container.record.networks and container.record.host_config.network_mode != "host":
+        with suppress(LaminaError):  # names alone: the engine died in a rename, or is older than they are
+            rename_places(container, rooms.networks)
     if task is not None and task.status is not None:  # it ended while we looked
         lifecycle.ended(container, task.status)
     elif container.state.running:

@@ -91,7 +91,9 @@ def rename_places(container: Container, networks: Networks) -> None:
     """Have the present name of a running container lead to it in its networks, instead of the one before."""
     spec, places = sandbox_of(container), container.record.networks
     for endpoint in networks.joined(container.id):
-        networks.rename(endpoint, spec.endpoint(places.get(endpoint.network, EndpointConfig())).names)
+        names = spec.endpoint(places.get(endpoint.network, EndpointConfig())).names
+        if names != endpoint.names:
+            networks.rename(endpoint, names)
 
 
 def _check_joinable(mode: str, network: Network) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.network.model import Endpoint
+from lamina.network.model import Endpoint, PortTargets
 
 
 class Endpoints:
@@ -27,7 +27,7 @@ class Endpoints:
         for path in directory.iterdir():
             with suppress(msgspec.DecodeError):
                 endpoint = msgspec.json.decode(path.read_bytes(), type=Endpoint)
-                self._known[endpoint.id] = endpoint
+                self._known[endpoint.id] = _completed(endpoint)
             if path.name not in self._known:
                 path.unlink(missing_ok=True)  # half written when the daemon died
 
@@ -63,3 +63,15 @@ class Endpoints:
     def of_network(self, network_id: str) -> list[Endpoint]:
         """Return the endpoints in one network."""
         return [endpoint for endpoint in self.all() if endpoint.network_id == network_id]
+
+
+def _completed(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint of an engine that knew no IPv6 as this one would have kept it: its ports lead to its address.
+
+    Without an address a port cannot be in the table of rules, and the engine could not start.
+    """
+    if not endpoint.ports or endpoint.ports[0].container_ip:
+        return endpoint
+    ports = tuple(msgspec.structs.replace(port, container_ip=endpoint.ip) for port in endpoint.ports)
+    targets = PortTargets(ipv4=endpoint.ip, ipv6=endpoint.ip)
+    return msgspec.structs.replace(endpoint, ports=ports, requested_ports=endpoint.ports, port_targets=targets)
