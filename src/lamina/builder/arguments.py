@@ -53,7 +53,7 @@ class BuildArgs:
     def stage(self) -> BuildArgs:
         """Return the arguments of a stage that is built on this one, or on an image where this is the whole build's.
 
-        It sees what is declared here. Use counts for the whole build.
+        It sees what is declared here. An argument that any stage uses counts as used in the whole build.
         """
         return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used)
 

@@ -91,7 +91,7 @@ def tree_changes(root: int, lower: Tree) -> Iterator[Change]:
 
     Files are the same when type, mode, owner, device, link text and attributes are, and for files that are no
     directories size and time: contents are not read. A directory in which something changed is changed too. Of a
-    directory that is gone, what was in it is not told. Sockets count, although no layer holds them.
+    directory that is gone, only its own name is told. Sockets count, although no layer holds them.
     """
     with Directories(root) as directories:
         yield from _with_parents(_Comparison(directories, lower, overlay=False).run())

@@ -164,7 +164,7 @@ class Volumes(resources.Volumes):
         return self._root / volume.name / "_data"
 
     def mount(self, name: str, user: str) -> Path:
-        """Make the volume's data reachable for `user` (a container's id) and return its path; again is fine.
+        """Make the volume's data reachable for `user` (a container's id) and return its path. May be called twice.
 
         Raise NotFound, and Unavailable where the mount that the volume's options ask for fails.
         """

@@ -1,6 +1,6 @@
 """The gateway: a client that drives its build asks for parts of it, looks at their files, and returns the result.
 
-Rule: moby/buildkit, frontend/gateway. `docker buildx build` drives every build this way, with one part.
+Rule: moby/buildkit, frontend/gateway. `docker buildx build` builds this way, and asks for the whole as one part.
 """
 
 from __future__ import annotations
@@ -193,9 +193,10 @@ class Bridge:
 
 
 def named_contexts(attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> dict[str, str]:
-    """Return the addresses of contexts by their names; of a graph that the client brought, its image.
+    """Return the addresses of contexts by their names; a graph that the client brought stands for its one image.
+    ---
 
-    Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
+        Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
     """
     contexts = {}
     for name, address in attributes.items():
