@@ -53,10 +53,12 @@ class Restarting:
     delay: float = 0.0
     cancellation: Cancellation = field(default_factory=Cancellation)
 
-    def again(self, record: Record, seconds: float) -> bool:
-        """Return whether the policy starts the container, which ran for `seconds`, again; then set how long to wait
-        before."""
-        policy, code = record.host_config.restart_policy, record.state.exit_code
+    def again(self, record: Record, code: int, seconds: float) -> bool:
+        """Return whether the policy starts the container again, which ended with `code` after `seconds`.
+
+        Then set how long to wait before.
+        """
+        policy = record.host_config.restart_policy
         limit = policy.maximum_retry_count
         failed = policy.name == "on-failure" and code != 0 and (limit == 0 or record.restart_count < limit)
         if self.cancellation.cancelled or not (failed or policy.name in ("always", "unless-stopped")):

@@ -160,32 +160,33 @@ class Lifecycle:
         with container.lock:
             if not container.state.running or self._closed:
                 return
-            seconds = self._settle(container, status)
-            if not container.state.stopped_by_user and container.restarting.again(container.record, seconds):
+            seconds = max(0.0, (status.finished_at - parse_time(container.state.started_at)) / 1e9)
+            policy = container.restarting
+            again = not container.state.stopped_by_user and policy.again(container.record, status.code, seconds)
+            if again:
                 container.change(restart_count=container.record.restart_count + 1)
-                container.set_state(status="restarting")
+            else:
+                container.restarting = Restarting()
+            self._settle(container, status, seconds, "restarting" if again or container.between_runs else "exited")
+            if again or container.between_runs or not container.record.host_config.auto_remove:
                 container.tell_ended()
-                self._restart_later(container, container.restarting)
-                return
-            container.restarting = Restarting()
-            if container.between_runs:
-                container.set_state(status="restarting")
-                container.tell_ended()
-                return
-            if not container.record.host_config.auto_remove:
-                container.tell_ended()
+                if again:
+                    self._restart_later(container, policy)
                 return
         self.remove_itself(container)
 
-    def _settle(self, container: Container, status: ExitStatus) -> float:
-        """Record the end, and give everything back. Return how long the process ran, in seconds."""
+    def _settle(self, container: Container, status: ExitStatus, seconds: float, word: str) -> None:
+        """Record the end of a process that ran for `seconds`, and give everything back.
+
+        `word` is the container's status from now on. Nobody sees another one in between: those who follow a container
+        leave it once it has exited.
+        """
         container.checking.cancel()
-        seconds = max(0.0, (status.finished_at - parse_time(container.state.started_at)) / 1e9)
         self._release(container)
         health = container.state.health
         container.set_state(
             health=replace(health, status="unhealthy") if health else None,  # as dockerd calls what is not checked
-            status="exited",
+            status=word,
             pid=0,
             exit_code=status.code,
             oom_killed=status.oom_killed,
@@ -193,7 +194,6 @@ class Lifecycle:
             error="the container's monitor was killed" if status.lost else "",
         )
         container.publish("die", exitCode=str(status.code), execDuration=str(int(seconds)))
-        return seconds
 
     def _restart_later(self, container: Container, progress: Restarting) -> None:
         def restart() -> None:
