@@ -15,7 +15,7 @@ import pytest
 from lamina.api.containers import HostConfig, LogConfig
 from lamina.containers.log_drivers import check_log
 from lamina.containers.logs import LogOptions, read
-from lamina.errors import InvalidInput, Unavailable
+from lamina.errors import InvalidInput, Unavailable, Unsupported
 from lamina.formats.times import parse_time
 from lamina.runtime.monitor.log_file import LogFile, last_time
 from lamina.runtime.monitor.output import Log
@@ -218,7 +218,7 @@ def test_without_the_file_beside_it_a_log_that_is_sent_on_is_not_read(rooms: Roo
     host = logging("syslog", syslog_address=receiver.address, cache_disabled="true")
     id = rooms.run("echo out", host=host)
     rooms.containers.wait(id, timeout=10)
-    with pytest.raises(InvalidInput, match="configured logging driver does not support reading"):
+    with pytest.raises(Unsupported, match="configured logging driver does not support reading"):
         rooms.containers.logs(id)
     assert not (rooms.containers.live(id).directory / "local-logs").exists()
     receiver.socket.close()

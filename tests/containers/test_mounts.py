@@ -256,3 +256,19 @@ def test_devices_that_a_driver_picks_are_refused_at_the_start(rooms: Rooms) -> N
     with pytest.raises(InvalidInput, match=r'could not select device driver "" with capabilities: \[\[gpu\]\]'):
         rooms.containers.start(id)
     assert rooms.containers.get(id).state.status == "created"
+
+
+@pytest.mark.root
+def test_an_empty_part_of_a_volume_is_filled_like_a_volume(rooms: Rooms) -> None:
+    """moby integration/volume/mount_test.go, "subdir with copy data"."""
+    first = HostConfig(network_mode="none", binds=("parts:/v",))
+    rooms.output(rooms.run("mkdir /v/bin /v/full; echo x > /v/full/own; echo y > /v/file", host=first))
+
+    def seen(part: str, script: str) -> str:
+        options = VolumeOptions(subpath=part)
+        mount = MountSpec("volume", "parts", "/etc", volume_options=options)
+        return rooms.output(rooms.run(script, host=HostConfig(network_mode="none", mounts=(mount,))))
+
+    assert seen("bin", "head -c 5 /etc/passwd") == "root:"
+    assert seen("full", "cat /etc/own; ls /etc/passwd 2>/dev/null").startswith("x\n")
+    assert "passwd" not in os.listdir(rooms.volumes.path("parts") / "full")

@@ -16,7 +16,7 @@ from lamina.api.containers import Config, ExecConfig, HostConfig, LogConfig, Upd
 from lamina.containers.inspect import command_text
 from lamina.containers.logs import LogOptions, read
 from lamina.containers.stop import parse_signal
-from lamina.errors import Conflict, InvalidInput, NotFound
+from lamina.errors import Conflict, InvalidInput, NotFound, Unsupported
 from lamina.formats.times import parse_time
 from lamina.runtime.monitor.log_file import LogFile
 from lamina.runtime.monitor.output import Log
@@ -232,7 +232,7 @@ def test_no_log(rooms: Rooms) -> None:
     host = HostConfig(network_mode="none", log_config=LogConfig("none"))
     id = rooms.run("echo x", host=host)
     rooms.containers.wait(id, timeout=10)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(Unsupported):
         rooms.containers.logs(id)
     with pytest.raises(InvalidInput):
         rooms.create("true", host=HostConfig(log_config=LogConfig("fluentd")))

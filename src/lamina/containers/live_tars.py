@@ -6,11 +6,14 @@ import os
 import stat
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from lamina.containers.rooms import Rooms
-from lamina.errors import NotFound
+from lamina.errors import InvalidInput, NotFound
 from lamina.layers.capture import Capture, EntrySink
 from lamina.layers.disk_walk import Directories, WalkedFile, walk
 from lamina.layers.entry import Entry, EntryType
@@ -18,6 +21,7 @@ from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.paths import openat2
+from lamina.sandbox import mounts
 from lamina.sandbox.spec import MountPoint
 
 
@@ -69,20 +73,42 @@ class _Renamed:
 
 
 def copy_up(rooms: Rooms, key: str, points: Sequence[MountPoint]) -> None:
-    """Fill the empty volumes among `points` from the snapshot `key`, owner and mode of the directory included."""
-    empty = [point for point in points if point.type == "volume" and point.copy and not os.listdir(point.source)]
-    if not empty:
-        return
-    snapshot = rooms.snapshots.get(key)
-    root = snapshot.mount()
+    """Fill the empty volumes among `points` from the snapshot `key`, owner and mode of the directory included.
+
+    Of a volume that is not empty, the part that is mounted is filled where it is an empty directory.
+    """
+    with ExitStack() as closing:
+        empty = [(point, fd) for point in points if (fd := _empty_directory(point, closing)) is not None]
+        if not empty:
+            return
+        snapshot = rooms.snapshots.get(key)
+        root = snapshot.mount()
+        closing.callback(snapshot.unmount)
+        for point, target in empty:
+            _fill(target, root, point.destination, Path(point.source).parent)
+
+
+def _empty_directory(point: MountPoint, closing: ExitStack) -> int | None:
+    """Return a descriptor of the directory that is to be filled; None where nothing is."""
+    if point.type != "volume" or not point.copy:
+        return None
+    part = point if point.subpath and os.listdir(point.source) else msgspec.structs.replace(point, subpath="")
     try:
-        for point in empty:
-            _fill(Path(point.source), root, point.destination)
+        opened = mounts.open_part(part, point.source)
+    except InvalidInput:
+        return None  # it is not there, which the start will say
+    try:
+        directory = os.open(f"/proc/self/fd/{opened}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except NotADirectoryError:
+        return None
     finally:
-        snapshot.unmount()
+        os.close(opened)
+    closing.callback(os.close, directory)
+    return None if os.listdir(directory) else directory
 
 
-def _fill(volume: Path, root: Path, path: str) -> None:
+def _fill(target: int, root: Path, path: str, folder: Path) -> None:
+    """Fill the directory `target` with what is at `path` in `root`; `folder` takes the copy on its way."""
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         source = openat2(root_fd, path, os.O_RDONLY | os.O_DIRECTORY)
@@ -93,21 +119,17 @@ def _fill(volume: Path, root: Path, path: str) -> None:
     try:
         status = os.fstat(source)
         if os.listdir(source):
-            _copy(source, volume)
-        os.chown(volume, status.st_uid, status.st_gid)
-        os.chmod(volume, stat.S_IMODE(status.st_mode))
+            _copy(source, target, folder)
+        os.fchown(target, status.st_uid, status.st_gid)
+        os.fchmod(target, stat.S_IMODE(status.st_mode))
     finally:
         os.close(source)
 
 
-def _copy(source: int, volume: Path) -> None:
-    with tempfile.TemporaryFile(dir=volume.parent) as spool:
+def _copy(source: int, target: int, folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as spool:
         writer = TarWriter(spool)
         write_directory(source, "", writer)
         writer.close()
         spool.seek(0)
-        target = os.open(volume, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            unpack(spool, target, Style.PLAIN)
-        finally:
-            os.close(target)
+        unpack(spool, target, Style.PLAIN)

@@ -18,7 +18,7 @@ from lamina.containers.logs import LogOptions
 from lamina.containers.rooms import Rooms
 from lamina.containers.statistics import ContainerStats, readings, statistics
 from lamina.containers.top import Processes
-from lamina.errors import Internal, InvalidInput
+from lamina.errors import Internal, InvalidInput, Unsupported
 from lamina.formats.times import parse_moment, parse_time
 from lamina.types.run_results import LogRecord
 
@@ -87,7 +87,7 @@ class ProcessVerbs(FileVerbs):
         container = self.live(reference)
         path = log_path(container)
         if path is None:
-            raise InvalidInput("configured logging driver does not support reading")
+            raise Unsupported("configured logging driver does not support reading")
 
         def running() -> bool:
             return container.state.running and not container.removed

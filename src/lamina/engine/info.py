@@ -64,6 +64,7 @@ class Info:
     images: int = 0
     live_restore: bool = True
     log_driver: str = "json-file"
+    cdi_folders: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -98,6 +99,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
         images=len(rooms.images.list(all=True)),
         live_restore=settings.live_restore,
         log_driver=settings.containers.log.type,
+        cdi_folders=settings.containers.cdi_folders,
         mirrors=settings.registry_mirrors,
         insecure_registries=settings.insecure_registries,
         labels=settings.labels,

@@ -146,7 +146,7 @@ class Containers(Protocol):
 
         `since` and `until` are RFC 3339, Unix seconds or a span back from now ("10m"); `tail` counts from the end.
         `offset` is the `time` of a record: the ones behind it come, so that a reader goes on where it was.
-        `cancellation` ends following. Raise InvalidInput for a container that keeps no log.
+        `cancellation` ends following. Raise Unsupported for a container that keeps no log.
         """
 
     def attach(

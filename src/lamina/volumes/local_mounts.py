@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +36,9 @@ def mount_local(mount_call: VolumeMount, path: Path) -> None:
             _set_bind_flags(path, mount_call.flags & _BIND_FLAGS)
     except OSError as error:
         unmount_local(path)  # a bind without its flags must not be taken for a mounted volume
-        raise Unavailable(f"failed to mount local volume: mount {mount_call.device}: {error.strerror}") from error
+        reason = f"failed to mount local volume: mount {mount_call.device}: {error.strerror}"
+        advice = f"This kernel knows no file system {mount_call.type!r}" if error.errno == errno.ENODEV else None
+        raise Unavailable(reason, advice=advice) from error
 
 
 def _set_bind_flags(path: Path, flags: int) -> None:

@@ -67,7 +67,7 @@ def info(info: Info, listeners: int, debug: bool, version: Version) -> dict[str,
         "Swarm": _NO_SWARM,
         "Warnings": list(info.warnings) or None,
         "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in info.pools],
-        "CDISpecDirs": [],
+        "CDISpecDirs": list(info.cdi_folders),
     }
 
 
