@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,19 +44,21 @@ def _container(target: Target, script: str, *options: str) -> Iterator[tuple[str
         target.remove(id)
 
 
-def _address(target: Target, id: str, network: str) -> str:
+def _place(target: Target, id: str, network: str) -> dict[str, Any]:
     networks = target.ask("GET", f"/containers/{id}/json").json["NetworkSettings"]["Networks"]
-    return str(networks[network]["IPAddress"])
+    place: dict[str, Any] = networks[network]
+    return place
 
 
-def test_restarts_and_kills_never_open_networks_to_each_other(lone: Target) -> None:
+@pytest.mark.parametrize("field", ["IPAddress", "GlobalIPv6Address"])
+def test_restarts_and_kills_never_open_networks_to_each_other(lone: Target, field: str) -> None:
     for name in ("mine", "yours"):
-        lone.cli("network", "create", name)
+        lone.cli("network", "create", "--ipv6", name)
     with (
         _container(lone, "exec httpd -f -p 80", "--network", "mine") as (victim, place),
         _container(lone, "exec sleep 600", "--network", "yours") as (_, enemy),
     ):
-        address = _address(lone, victim, "mine")
+        address = str(_place(lone, victim, "mine")[field])
         eventually(lambda: in_namespace(place, lambda: _answers(address)))
         with intruder(str(enemy), address, 80) as attempts:
             for turn in range(4):
@@ -67,7 +70,7 @@ def test_restarts_and_kills_never_open_networks_to_each_other(lone: Target) -> N
 
 
 def _answers(address: str) -> bool:
-    with socket.socket() as client:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as client:
         client.settimeout(1)
         return client.connect_ex((address, 80)) == 0
 
@@ -88,6 +91,30 @@ def test_a_router_advertisement_of_a_container_changes_nothing_on_the_host(eithe
         liar.send(udp_frame(sender, target, b"later", to=gateway, mac=endpoint["MacAddress"]))
         assert server.recv(100) == b"later"  # what was sent before has been seen too
         assert (command("ip", "-6", "route"), command("ip", "-6", "addr")) == before
+
+
+def test_a_router_advertisement_in_a_network_with_ipv6_is_believed_by_nobody(either: Target) -> None:
+    """Neither by the host, whose bridge has IPv6 then, nor by another container."""
+    either.cli("network", "create", "--ipv6", "six")
+    try:
+        with (
+            _container(either, "exec sleep 600", "--network", "six") as (id, place),
+            _container(either, "exec httpd -f -p 80", "--network", "six") as (victim, other),
+        ):
+            routes = command("ip", "-6", "route")
+            mac = str(_place(either, id, "six")["MacAddress"])
+            address = str(_place(either, victim, "six")["GlobalIPv6Address"])
+            eventually(lambda: _answers(address))
+            Wire(place).send(router_advertisement(mac, "2001:db8:bad::"))
+            assert in_namespace(place, lambda: _answers(address))  # it has been seen by now
+            assert _answers(address)
+            assert "2001:db8:bad" not in command("ip", "-6", "addr")
+            assert command("ip", "-6", "route") == routes
+            inside = command("nsenter", f"--net={other}", "ip", "-6", "addr")
+            assert "2001:db8:bad" not in inside
+            assert "fe80::bad" not in command("nsenter", f"--net={other}", "ip", "-6", "route")
+    finally:
+        either.cli("network", "rm", "six")
 
 
 @pytest.fixture
