@@ -100,6 +100,17 @@ def test_manifests_of_images(http_: Http, image: str, container: str) -> None:
     assert "Manifests" not in at(http_, "1.46", "/images/json?manifests=1")[0]
 
 
+def test_containers_tell_the_manifest_of_their_image_since_1_48(http_: Http, image: str, container: str) -> None:
+    (manifest,) = at(http_, "1.48", f"/images/{image}/json?manifests=1")["Manifests"]
+
+    for version in ("1.47", "1.48"):
+        (listed,) = at(http_, version, "/containers/json?all=1")
+        inspected = at(http_, version, f"/containers/{container}/json")
+        told = listed.get("ImageManifestDescriptor"), inspected.get("ImageManifestDescriptor")
+        assert told == ((manifest["Descriptor"],) * 2 if version == "1.48" else (None, None))
+    assert "ImageManifestDescriptor" not in at(http_, "1.51", "/system/df")["Containers"][0]
+
+
 def test_an_image_for_another_platform_is_not_found(http_: Http, image: str) -> None:
     mine, other = (quote(json.dumps({"os": "linux", "architecture": arch})) for arch in (_architecture(http_), "s390x"))
     for target in (f"/images/{image}/json", f"/images/{image}/history"):

@@ -12,7 +12,8 @@ from lamina.api.containers import Config, EndpointConfig, HostConfig, PortHost
 from lamina.containers.container import Container
 from lamina.containers.record import Record, State
 from lamina.containers.rooms import Rooms
-from lamina.errors import NotFound, Unsupported
+from lamina.errors import Corrupt, NotFound, Unsupported
+from lamina.formats.descriptor import Descriptor
 from lamina.formats.times import human_duration, parse_time, whole_seconds
 from lamina.network.model import PREDEFINED, Endpoint
 from lamina.runtime import security
@@ -69,6 +70,7 @@ class _Inspected:
     ports: Mapping[str, tuple[PortHost, ...] | None] = field(default_factory=dict)
     size_rw: int | None = None
     size_root_fs: int | None = None
+    manifest: Descriptor | None = None  # of its image
 
     @property
     def id(self) -> str:
@@ -190,6 +192,7 @@ def details(
         ports=shown_ports(record, endpoints),
         size_rw=own,
         size_root_fs=total,
+        manifest=_manifest(record, rooms),
     )
 
 
@@ -209,6 +212,7 @@ def summary(
         ports=shown_ports(record, endpoints),
         size_rw=own,
         size_root_fs=total,
+        manifest=_manifest(record, rooms),
     )
 
 
@@ -249,6 +253,14 @@ def status_text(state: State) -> str:
 def _age(moment: str) -> str:
     """Return how long ago a time was, in words (docker/go-units duration.go)."""
     return human_duration(time.time() - parse_time(moment) / 1e9)
+
+
+def _manifest(record: Record, rooms: Rooms) -> Descriptor | None:
+    """Return the descriptor of the manifest of the container's image; None where that is gone or damaged."""
+    try:
+        return rooms.images.catalog.descriptor(rooms.images.get(record.image))
+    except (NotFound, Corrupt):
+        return None
 
 
 def _image_name(record: Record, rooms: Rooms) -> str:

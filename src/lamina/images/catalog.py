@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
@@ -26,6 +28,7 @@ class ImageCatalog:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._configs: LruCache[Digest, ImageConfig] = LruCache(_CONFIGS_KEPT)
+        self._descriptors: LruCache[tuple[Digest, Digest | None], Descriptor] = LruCache(_CONFIGS_KEPT)
 
     def find(self, name: str) -> Digest:
         """Return the ID behind a tag, `name@digest`, full ID or unique prefix of one.
@@ -95,6 +98,14 @@ class ImageCatalog:
         if image.manifest_digest is None:
             return plain_manifest(image)
         return Manifest.parse(self.store.blobs.read(image.manifest_digest))
+
+    def descriptor(self, image: Image) -> Descriptor:
+        """Return the descriptor of `manifest`, with the image's platform. Raise Corrupt."""
+        key = image.id, image.manifest_digest
+        if (descriptor := self._descriptors.get(key)) is None:
+            descriptor = replace(self.manifest(image).descriptor, platform=image.platform)
+            self._descriptors.put(key, descriptor)
+        return descriptor
 
 
 def find(tx: ReadTransaction, name: str) -> Digest:

@@ -66,6 +66,7 @@ def inspect(item: ContainerDetails, version: Version) -> dict[str, Any]:
         "Config": _config(item, version),
         "NetworkSettings": network_settings(item, version),
         **_sizes(item),
+        **_manifest(item, version),
     }
 
 
@@ -75,6 +76,7 @@ def listed(item: ContainerSummary, version: Version) -> dict[str, Any]:
     annotations = {"Annotations": host.annotations} if version >= (1, 46) and host.annotations else {}
     return {
         **({"Health": _health_summary(item.record)} if version >= (1, 52) else {}),
+        **_manifest(item, version),
         "Id": item.id,
         "Names": [f"/{item.name}", *item.link_names],
         "Image": item.image,
@@ -201,6 +203,12 @@ def _config(item: ContainerDetails, version: Version) -> dict[str, Any]:
         if not config["OnBuild"]:
             del config["OnBuild"]
     return config
+
+
+def _manifest(item: ContainerDetails | ContainerSummary, version: Version) -> dict[str, Any]:
+    if version < (1, 48) or item.manifest is None:
+        return {}
+    return {"ImageManifestDescriptor": item.manifest.to_json()}
 
 
 def _health_summary(record: Record) -> dict[str, Any]:

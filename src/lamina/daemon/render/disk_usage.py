@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from lamina.containers.inspect import ContainerSummary
@@ -46,7 +47,7 @@ def containers(summaries: Sequence[ContainerSummary], version: Version) -> Total
     sizes = {item.id: item.size_rw or 0 for item in summaries}
     active = [item for item in summaries if item.record.state.running]
     reclaimable = sum(sizes.values()) - sum(sizes[item.id] for item in active)
-    items = [container(item, version) for item in summaries]
+    items = [container(replace(item, manifest=None), version) for item in summaries]
     return Totals(items, len(active), sum(sizes.values()), reclaimable)
 
 

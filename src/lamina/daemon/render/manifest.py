@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from lamina.formats.manifest import Manifest
@@ -16,15 +17,10 @@ def summaries(image: Image, manifest: Manifest, containers: Sequence[str]) -> li
     return [
         {
             "ID": str(manifest.digest),
-            "Descriptor": descriptor(image, manifest),
+            "Descriptor": replace(manifest.descriptor, platform=image.platform).to_json(),
             "Available": True,
             "Kind": "image",
             "Size": {"Content": content, "Total": content + image.size},
             "ImageData": {"Platform": platform, "Size": {"Unpacked": image.size}, "Containers": list(containers)},
         }
     ]
-
-
-def descriptor(image: Image, manifest: Manifest) -> dict[str, Any]:
-    """Return the descriptor of the image's manifest, with the platform that it is for."""
-    return {**manifest.descriptor.to_json(), "platform": image.platform.to_json()}
