@@ -290,5 +290,5 @@ def _place(network: Network, endpoint: Endpoint) -> Place:
         ipv6=endpoint.ipv6,
         names=() if network.name == DEFAULT else names,
         links=links,
-        internal=network.internal,
+        internal=network.internal or not any(map(endpoint.leads_out, (4, 6))),
     )
