@@ -141,3 +141,17 @@ def test_what_was_removed_does_not_come_back(reopen: Callable[[], Rooms]) -> Non
     container.set_state(error="a late check")
     rooms = reopen()
     assert rooms.containers.list(all=True) == []
+
+
+def test_a_volume_that_a_killed_engine_had_mounted_for_a_copy_is_unmounted(reopen: Callable[[], Rooms]) -> None:
+    rooms = reopen()
+    options = {"type": "tmpfs", "device": "tmpfs"}
+    places = {rooms.volumes.path(rooms.volumes.create(name, driver_opts=options).name) for name in ("used", "copied")}
+    used = rooms.volumes.path("used")
+    id = rooms.run("sleep 100", host=HostConfig(**NONE, binds=("used:/v",)))
+    rooms.volumes.mount("copied", "view:of-a-copy")
+    assert {place for place in places if os.path.ismount(place)} == places
+    rooms = reopen()
+    assert {place for place in places if os.path.ismount(place)} == {used}
+    rooms.containers.remove(id, force=True)
+    assert not os.path.ismount(used)

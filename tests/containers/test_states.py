@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lamina.api.containers import Config, HostConfig, RestartPolicy
+from lamina.containers.container import Restarting
+from lamina.containers.record import Record
 from lamina.containers.states import REFUSALS, RUNNING, STATUSES, Verb, check
 from lamina.errors import Conflict, NotModified
 
@@ -36,3 +39,30 @@ def test_a_refusal_names_the_container_and_its_state() -> None:
     with pytest.raises(Conflict, match=r'^cannot remove container "/web": container is restarting: stop') as caught:
         check("remove", "restarting", id="c0ffee", name="web")
     assert caught.value.facts["container"] == "c0ffee"
+
+
+def test_a_restart_policy_waits_twice_as_long_each_time_until_the_container_ran_well() -> None:
+    """moby daemon/internal/restartmanager: 100 ms, doubled up to a minute, and anew after ten seconds."""
+    record = Record(
+        id="i",
+        name="n",
+        created="",
+        image="",
+        platform="",
+        config=Config(),
+        host_config=HostConfig(restart_policy=RestartPolicy("always")),
+        networks={},
+        mounts=(),
+        driver="",
+    )
+    restarting = Restarting()
+    delays = []
+    for seconds in (0.1, 9.9, 0.0, 0.0, 10.0, 0.0):
+        assert restarting.again(record, 1, seconds)
+        delays.append(restarting.delay)
+    assert delays == [0.1, 0.2, 0.4, 0.8, 0.1, 0.2]
+    for _ in range(20):
+        restarting.again(record, 1, 0.0)
+    assert restarting.delay == 60.0
+    restarting.cancellation.cancel()
+    assert not restarting.again(record, 1, 0.0)

@@ -41,6 +41,7 @@ def recover(lifecycle: Lifecycle, catalog: Catalog, rooms: Rooms) -> None:
             _take_end(container, tasks[container.id], lifecycle)
         else:
             _apply_policy(container, lifecycle)
+    rooms.volumes.unmount_unused()
 
 
 def _task(container: Container, lifecycle: Lifecycle, rooms: Rooms) -> Task | None:

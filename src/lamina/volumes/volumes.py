@@ -186,6 +186,13 @@ class Volumes(resources.Volumes):
                 unmount_local(self._root / name / "_data")
                 self._mounted.pop(name, None)
 
+    def unmount_unused(self) -> None:
+        """Unmount what an engine that was killed had mounted, and nobody uses by now."""
+        with self._lock:
+            for name, volume in self._volumes.items():
+                if volume.options and not self._mounted.get(name):
+                    unmount_local(self._root / name / "_data")
+
     def usage(self, volume: Volume) -> int:
         """Return bytes of the files in the volume; one that is removed meanwhile counts as far as it went."""
         return _tree_size(str(self.mountpoint(volume)))
