@@ -144,15 +144,22 @@ async def tunnelled(caller: Caller, id: str, methods: Mapping[str, Method]) -> A
 
 
 async def build(
-    socket: Path, methods: Mapping[str, Method], query: str = "", *, vanish: asyncio.Event | None = None
+    socket: Path,
+    methods: Mapping[str, Method],
+    query: str = "",
+    *,
+    vanish: asyncio.Event | None = None,
+    shared_key: str = "",
 ) -> list[Mapping[str, object]]:
     """Build over a session that answers with `methods`, and return the lines of the answer.
 
-    When `vanish` is set both connections are cut, and there are no lines.
+    When `vanish` is set both connections are cut, and there are no lines. Sessions with the same `shared_key` offer
+    the same folder.
     """
     id = uuid.uuid4().hex
     exposed = "".join(f"X-Docker-Expose-Session-Grpc-Method: {path}\r\n" for path in methods)
     head = f"POST /session HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n{exposed}"
+    head += f"X-Docker-Expose-Session-Sharedkey: {shared_key}\r\n" if shared_key else ""
     head += f"X-Docker-Expose-Session-Uuid: {id}\r\nContent-Length: 0\r\n\r\n"
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_unix_connection(lambda: _Connection(head.encode(), methods), str(socket))
@@ -199,9 +206,9 @@ async def send(call: Call, listing: Sequence[Stat], contents: Mapping[str, bytes
     while batch := await call.receive_batch():
         for packet in map(Packet.decode, batch):
             if packet.type == PACKET_REQUEST:
-                data = contents.get(listing[packet.id].path, b"")
-                if data:
-                    await call.send(Packet(PACKET_DATA, id=packet.id, data=data))
+                path = listing[packet.id].path
+                if path in contents:
+                    await call.send(Packet(PACKET_DATA, id=packet.id, data=contents[path]))
                 await call.send(Packet(PACKET_DATA, id=packet.id))
             elif packet.type == PACKET_END:
                 await call.send(Packet(PACKET_END))

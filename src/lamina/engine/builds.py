@@ -15,6 +15,7 @@ from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache import forget_lost
 from lamina.builder.console import Console
+from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.run.cache_mounts import CacheMounts
@@ -59,6 +60,7 @@ class Builds(builds.Builds):
         self._defaults = defaults
         self._temporary = temporary
         self._mounts = mounts
+        self.saved_contexts = SavedContexts(temporary.with_name("build-contexts"))
         private_directory(temporary)
 
     def build(
@@ -167,8 +169,9 @@ class Builds(builds.Builds):
         caches = CacheMounts(self._mounts).prune(reserved)
         if all and not reserved:
             forget_sums(self._rooms.store)
+        contexts = self.saved_contexts.prune() if all and not reserved else 0
         dropped = tuple(str(digest) for digest in (*content.digests, *caches.digests))
-        return Pruned(dropped, content.bytes + caches.bytes)
+        return Pruned(dropped, content.bytes + caches.bytes + contexts)
 
     def forget_lost(self) -> None:
         """Forget steps whose image is gone."""

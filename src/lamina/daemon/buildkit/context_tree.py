@@ -1,4 +1,4 @@
-"""The files that a client sent over its session: a tree whose bytes lie in one nameless file.
+"""The files that a client sent over its session: a tree whose bytes lie in one file.
 
 No path of the client is ever opened here. A listing that leaves its folder, repeats a name, or goes through something
 that is no directory is refused.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamina.builder.context.archive import SpooledContent, SpoolTree
+from lamina.builder.context.saved_files import Row, Saved
 from lamina.builder.file_sums import sum_header
 from lamina.daemon.buildkit.messages.session import Stat
 from lamina.errors import InvalidInput, TooLarge
@@ -68,16 +69,24 @@ class Incoming:
 class ContextTree(SpoolTree):
     """The files. Owners read as 0:0. `sums` has the Docker sum of each regular file by path. Close it after use."""
 
-    def __init__(self, temporary: Path, limits: Limits | None = None) -> None:
-        """Make an empty tree that spools into a nameless file in `temporary`."""
-        super().__init__(temporary)
+    def __init__(self, temporary: Path, saved: Saved | None = None, limits: Limits | None = None) -> None:
+        """Make an empty tree that spools into a nameless file in `temporary`, or behind what is `saved`.
+
+        The tree closes the file. Files that are as they were saved need not be sent.
+        """
+        if saved is None:
+            super().__init__(temporary)
+        else:
+            self._fd = saved.fd
+        self._saved = {} if saved is None else saved.rows
+        self.rows: dict[bytes, Row] = {}
         self.sums: dict[str, str] = {}
         self._limits = limits or Limits()
         self._nodes = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
         self._names: dict[str, list[str]] = {"": []}
         self._links: dict[str, str] = {}
         self._metadata = 0
-        self._end = 0
+        self._end = 0 if saved is None else saved.end
 
     def add(self, stat: Stat) -> bool:
         """Take one file of the listing. Return whether its bytes are to be asked for.
@@ -100,8 +109,15 @@ class ContextTree(SpoolTree):
             major=stat.major if kind.is_device else 0,
             minor=stat.minor if kind.is_device else 0,
         )
+        is_file = kind is EntryType.REGULAR
+        row = self._saved.get(os.fsencode(path)) if is_file else None
+        if row is not None and (row.size, row.mtime_ns, row.mode) == (stat.size, stat.mtime_ns, stat.mode):
+            entry = replace(entry, size=row.size, data_offset=row.offset)
+            self.sums[path] = row.sum
+            self.rows[os.fsencode(path)] = row
+            is_file = False
         self._put(Node(entry, len(self._nodes)))
-        return kind is EntryType.REGULAR
+        return is_file
 
     def _check(self, path: str, stat: Stat) -> None:
         limits = self._limits
@@ -164,13 +180,14 @@ class ContextTree(SpoolTree):
         incoming.hasher.update(data)
         incoming.size = size
 
-    def end(self, incoming: Incoming, listed_size: int) -> None:
+    def end(self, incoming: Incoming, stat: Stat) -> None:
         """Note that a file is whole."""
         node = self._nodes[incoming.path]
         entry = replace(node.entry, size=incoming.size, data_offset=incoming.offset)
         self._nodes[incoming.path] = replace(node, entry=entry)
-        if incoming.size == listed_size:
-            self.sums[incoming.path] = incoming.hasher.hexdigest()
+        if incoming.size == stat.size:
+            sum_ = self.sums[incoming.path] = incoming.hasher.hexdigest()
+            self.rows[os.fsencode(stat.path)] = Row(stat.size, stat.mtime_ns, stat.mode, incoming.offset, sum_)
 
     def seal(self) -> None:
         """Note that all files are here: further names of a file now lead to its bytes."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_plus
 
+from lamina.builder.context.saved_files import SavedContexts
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.context_tree import ContextTree, Incoming, go_mode
 from lamina.daemon.buildkit.http2 import Headers
@@ -60,13 +61,30 @@ class Selection:
         return headers
 
 
-def receive_files(session: Session, selection: Selection, temporary: Path, cancellation: Cancellation) -> ContextTree:
+def receive_files(
+    session: Session,
+    selection: Selection,
+    temporary: Path,
+    cancellation: Cancellation,
+    saved_contexts: SavedContexts | None = None,
+) -> ContextTree:
     """Return the files of a client's folder. The caller closes the tree.
 
-    Raise InvalidInput or TooLarge for a listing that cannot be, NotFound for a folder that the client does not offer,
-    Unavailable when it goes away, Cancelled.
+    With `saved_contexts`, files that are there from an earlier transfer are not sent again, if they have the same
+    size, time and mode. Raise InvalidInput or TooLarge for a listing that cannot be, NotFound for a folder that the
+    client does not offer, Unavailable when it goes away, Cancelled.
     """
-    tree = ContextTree(temporary)
+    if saved_contexts is None or not session.shared_key:
+        return _receive(session, selection, ContextTree(temporary), cancellation)
+    name = f"{session.shared_key}\0{selection.folder}"
+    with saved_contexts.use(name) as saved:
+        tree = _receive(session, selection, ContextTree(temporary, saved), cancellation)
+        if saved is not None:
+            saved_contexts.save(name, saved, tree.rows)
+        return tree
+
+
+def _receive(session: Session, selection: Selection, tree: ContextTree, cancellation: Cancellation) -> ContextTree:
     try:
         with session.call(RECEIVE, cancellation, selection.metadata()) as call:
             _Receiver(call, tree).run()
@@ -130,7 +148,7 @@ class _Receiver:
         if packet.data:
             self._tree.write(incoming, packet.data)
         else:
-            self._tree.end(incoming, stat.size)
+            self._tree.end(incoming, stat)
             del self._incoming[packet.id]
 
     def _ask(self) -> None:

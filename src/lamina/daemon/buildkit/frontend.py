@@ -124,7 +124,7 @@ class Client:
             patterns = self._ignored(source.context_folder)
         with self.vertices.step("[internal] load build context"):
             selection = Selection(source.context_folder, exclude=patterns)
-            tree = receive_files(self.session, selection, self.temporary, self.cancellation)
+            tree = receive_files(self.session, selection, self.temporary, self.cancellation, builds.saved_contexts)
         try:
             return BuildContext(_text(raw, name), tree, Sums(tree.sums), close=tree.close)
         except BaseException:
