@@ -10,7 +10,7 @@ import pytest
 
 from lamina.errors import InvalidInput
 from lamina.runtime import users
-from support.hostile import OFF, Answer, Target, archive, special
+from support.hostile import OFF, Answer, Target, archive, folder, link, special
 from support.processes import processes_naming
 
 pytestmark = pytest.mark.root
@@ -222,3 +222,34 @@ def test_no_process_of_the_host_runs_code_of_a_container(target: Target, swappin
         mapped = [line.split(None, 5) for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
         run = {fields[5] for fields in mapped if "x" in fields[1] and len(fields) == 6}
         assert not [path for path in run if path.startswith(str(target.daemon.folder))]
+
+
+@pytest.mark.parametrize("way", ["{host}", "/../../..{host}", "/proc/1/root{host}"])
+def test_a_copy_mounts_volumes_inside_wherever_a_container_has_led_their_place(
+    target: Target, volume: str, secret: Path, way: str
+) -> None:
+    """What is mounted for a copy lies below the root, and a missing place is made there."""
+    (secret / "vol").mkdir()
+    before = sorted(secret.rglob("*"))
+    led = f"mv /a /away; ln -s {way.format(host=secret)} /a; touch /ready; exec sleep 300"
+    with target.running(led, "-v", f"{volume}:/a/vol") as id:
+        target.cli("exec", id, *UNTIL_READY)
+        for path in ("/a/", "/a/vol", "/", "/away"):
+            answer = target.ask("GET", f"/containers/{id}/archive?path={path}")
+            assert answer.status in (200, 400, 404)
+            assert b"of the host" not in answer.body
+        put = target.ask("PUT", f"/containers/{id}/archive?path=/a/vol", archive({"put": b"x"}), "application/x-tar")
+        assert put.status in (200, 400, 404)
+    assert sorted(secret.rglob("*")) == before
+    assert str(secret) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize("subpath", ["out", "out/etc", "sub/up", "loop"])
+def test_a_part_of_a_mounted_image_never_leaves_it(target: Target, subpath: str) -> None:
+    members = [folder("sub"), link("out", "/"), link("sub/up", "../.."), link("loop", "loop")]
+    target.image("parted", members=members)
+    mount = {"Type": "image", "Source": "parted", "Target": "/m", "ImageOptions": {"Subpath": subpath}}
+    id = target.create("ls", "/m", host={"Mounts": [mount]})
+    answer = target.start(id)
+    target.remove(id)
+    assert (answer.status, "cannot mount" in answer.message) == (400, True)
