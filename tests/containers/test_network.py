@@ -28,6 +28,8 @@ def test_ports_in_dockers_words() -> None:
         (80, "", 9000, 9005),
         (81, "", 0, 0),
     ]
+    (any_port,) = wanted(Config(), HostConfig(port_bindings={"80/tcp": ()}))
+    assert (any_port.host_ip, any_port.host_port) == ("", 0)
     for bad in ("x", "0", "70000", "1/what"):
         with pytest.raises(InvalidInput):
             parse(bad)

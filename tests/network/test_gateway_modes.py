@@ -172,3 +172,19 @@ def test_options_of_the_engine_are_those_of_new_networks(machine: None, store: S
     assert made.options["com.docker.network.driver.mtu"] == "1400"
     assert "mtu 1400" in command("ip", "link", "show", "dev", made.bridge)
     networks.close()
+
+
+def test_ports_of_a_routed_network_are_open_wherever_the_way_out_is(networks: Networks, family: Family) -> None:
+    networks.create("routed", _mode("routed"))
+    networks.join("one", "routed", _PUBLISHED)
+    networks.join("one", "bridge", EndpointOptions(ports=_PUBLISHED.ports, gw_priority=1))
+    networks.join("two", "routed")
+    routed, way_out = networks.joined("one")
+
+    assert {port.host_port for port in routed.ports} == {0}
+    assert all(port.host_port for port in way_out.ports)
+    with echo_server(networks.sandbox("one"), family.of(routed), 80):
+        neighbour_of(networks)
+        back = ("nsenter", f"--net={networks.sandbox('one')}", "ip", f"-{family.version}", "route", "add")
+        command(*back, family.neighbour, "via", networks.joined("two")[0].gateway_of(family.version))
+        assert _from(networks, "neighbour", family.of(routed), 80)

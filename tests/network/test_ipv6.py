@@ -219,3 +219,27 @@ def test_a_firewall_that_drops_by_default_lets_our_bridges_pass(machine: None, s
     networks.leave("neighbour")
     networks.close()
     assert "lam" not in command("ip6tables", "-S")
+
+
+def test_a_container_reaches_its_own_published_port_through_the_host(networks: Networks) -> None:
+    neighbour_of(networks)
+    networks.create("mine", _BOTH)
+    networks.create("apart", _BOTH)
+    endpoint = networks.join("one", "mine", _published())
+    for sandbox, network in (("two", "mine"), ("three", "apart")):
+        networks.join(sandbox, network)
+
+    with echo_server(networks.sandbox("one"), endpoint.ipv6, 80):
+        port = endpoint.ports[-1].host_port
+        for sandbox in ("one", "two", "three"):
+            assert in_namespace(networks.sandbox(sandbox), lambda: ask(V6.host, port)) == endpoint.ipv6
+
+
+def test_the_default_bridge_may_have_an_address_of_choice(machine: None, store: Store, exec_root: Path) -> None:
+    settings = NetworkSettings(ipv6=True, bip6="fd77::fe/64", fixed_cidr_v6="fd77::ff00/120")
+    networks = Networks.open(store, exec_root, settings)
+
+    endpoint = networks.join("one", "bridge")
+    assert (endpoint.ipv6, endpoint.ipv6_gateway) == ("fd77::ff00", "fd77::fe")
+    networks.leave("one")
+    networks.close()

@@ -351,3 +351,19 @@ def test_sctp_is_published_for_the_family_of_the_container(networks: Networks, h
     network, shown = ("bridge", ["0.0.0.0"]) if host == "127.0.0.1" else ("both", ["0.0.0.0", "::"])
 
     assert [port.host_ip for port in networks.join("one", network, _port(80, proto="sctp")).ports] == shown
+
+
+def test_addresses_of_one_port_get_the_same_port_of_the_host(networks: Networks) -> None:
+    ports = tuple(PortBinding(container_port=80, host_ip=ip) for ip in ("127.0.0.1", "::1", "127.0.0.2"))
+
+    published = networks.join("one", "bridge", EndpointOptions(ports=ports)).ports
+
+    assert sorted(port.host_ip for port in published) == ["127.0.0.1", "127.0.0.2", "::1"]
+    assert len({port.host_port for port in published}) == 1
+
+
+def test_an_id_is_more_than_a_name(networks: Networks) -> None:
+    first = networks.create("first")
+    networks.create(first.id)
+
+    assert networks.get(first.id).name == "first"

@@ -156,3 +156,10 @@ def test_a_bridge_of_the_hosts_own_outlives_the_network(networks: Networks) -> N
     networks.remove("mine")
 
     assert "own" in command("ip", "link")
+
+
+def test_a_parent_that_is_down_does_not_keep_a_container_from_it(networks: Networks) -> None:
+    command("ip", "link", "add", "wire", "type", "bridge")
+    networks.create("lan", _options())
+
+    assert networks.join("one", "lan").ip == "10.9.0.128"

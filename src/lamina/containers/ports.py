@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lamina.api.containers import Config, HostConfig
+from lamina.api.containers import Config, HostConfig, PortHost
 from lamina.errors import InvalidInput
 from lamina.network.model import PortBinding
 
@@ -36,7 +36,7 @@ def wanted(config: Config, host: HostConfig) -> tuple[PortBinding, ...]:
     bindings = []
     for port, places in host.port_bindings.items():
         number, protocol = parse(port)
-        for place in places:
+        for place in places or (PortHost(),):  # an empty list means any port, as dockerd has it
             first, last = _range(place.host_port)
             bindings.append(
                 PortBinding(

@@ -69,6 +69,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     pidfile: str = ""
     group: str = "docker"
     bip: str = ""
+    bip6: str = ""
     bridge: str = ""
     ip: str = ""
     ipv6: bool = False

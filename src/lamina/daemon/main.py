@@ -102,6 +102,7 @@ def engine_settings(options: Options) -> EngineSettings:
     return EngineSettings(
         networks=NetworkSettings(
             bip=options.bip,
+            bip6=options.bip6,
             bridge=options.bridge,
             ipv6=options.ipv6,
             fixed_cidr=options.fixed_cidr,

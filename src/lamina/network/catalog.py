@@ -27,9 +27,9 @@ class NetworkCatalog:
         """Return a network by id, name or a unique prefix of its id. Raise NotFound or InvalidInput."""
         with self._lock:
             networks = list(self._networks.values())
-        for network in networks:
-            if reference in (network.id, network.name):
-                return network
+        exact = [network for network in networks if reference in (network.id, network.name)]
+        if exact:
+            return next((network for network in exact if network.id == reference), exact[0])
         fitting = [network for network in networks if reference and network.id.startswith(reference)]
         if len(fitting) > 1:
             raise InvalidInput(f"network {reference} is ambiguous ({len(fitting)} matches found on ID prefix)")

@@ -140,22 +140,27 @@ def subnets_of(addresses: Iterable[str], versions: Iterable[int]) -> tuple[Subne
 
 
 def _subnets(settings: NetworkSettings) -> tuple[Subnet, ...]:
-    """Return the subnets that are settled: `bip` or else `fixed_cidr` for IPv4, `fixed_cidr_v6` for IPv6."""
+    """Return the subnets that are settled: `bip` or else `fixed_cidr`, and the same for IPv6."""
     subnets = []
     if settings.bip:
-        address, slash, _ = settings.bip.partition("/")
-        if not slash or ":" in address:
-            advice = "Give an address and a prefix length, such as 172.17.0.1/16"
-            raise InvalidInput(f"invalid bip {settings.bip!r}", advice=advice)
-        subnet = str(parse_subnet(settings.bip))
-        subnets.append(Subnet(subnet=subnet, gateway=address, ip_range=settings.fixed_cidr))
+        subnets.append(_settled("bip", settings.bip, 4, settings.fixed_cidr))
     elif settings.fixed_cidr:
         subnets.append(Subnet(subnet=settings.fixed_cidr))
-    if settings.ipv6 and settings.fixed_cidr_v6:
+    if settings.ipv6 and settings.bip6:
+        subnets.append(_settled("bip6", settings.bip6, 6, settings.fixed_cidr_v6))
+    elif settings.ipv6 and settings.fixed_cidr_v6:
         if parse_subnet(settings.fixed_cidr_v6).version != 6:
             raise InvalidInput(f"invalid fixed-cidr-v6: '{settings.fixed_cidr_v6}' is not a valid IPv6 subnet")
         subnets.append(Subnet(subnet=settings.fixed_cidr_v6))
     return tuple(subnets)
+
+
+def _settled(key: str, text: str, version: int, ip_range: str) -> Subnet:
+    address, slash, _ = text.partition("/")
+    if not slash or parse_subnet(text).version != version:
+        advice = "Give an address and a prefix length, such as 172.17.0.1/16"
+        raise InvalidInput(f"invalid {key} {text!r}", advice=advice)
+    return Subnet(subnet=str(parse_subnet(text)), gateway=address, ip_range=ip_range)
 
 
 def _default_options(bridge: str, settings: NetworkSettings, mtu: int) -> NetworkOptions:

@@ -43,14 +43,16 @@ class Ports:
     def reserve(self, bindings: Sequence[PortBinding], targets: PortTargets) -> tuple[PortBinding, ...]:
         """Reserve all of `bindings`, or none. Return what was published.
 
-        A binding without host address becomes one for each family. Raise Conflict naming the port that is taken,
+        A binding without host address becomes one for each family. Bindings that differ in their host address alone get
+        the same host port, as with dockerd. Raise Conflict naming the port that is taken,
         InvalidInput for an address that is not the host's.
         """
         published: list[PortBinding] = []
         try:
-            for binding in bindings:
-                published.extend(self._reserve(binding, self._ways(binding, targets)))
-                published.extend(self._routed(binding, targets))
+            for group in _grouped(bindings):
+                ways = [way for binding in group for way in self._ways(binding, targets)]
+                published.extend(self._reserve(group[0], list(dict.fromkeys(ways))))
+                published.extend(dict.fromkeys(way for binding in group for way in self._routed(binding, targets)))
         except BaseException:
             self.release(published)
             raise
@@ -149,6 +151,14 @@ class Ports:
             ours = any(held[0] == proto and held[2] == port for held in self._held)
         reason = "port is already allocated" if ours else "address already in use"
         return Conflict(f"Bind for {place} failed: {reason}", port=port, proto=proto)
+
+
+def _grouped(bindings: Sequence[PortBinding]) -> list[list[PortBinding]]:
+    """Return the bindings that differ in their host address alone together, in their order."""
+    groups: dict[PortBinding, list[PortBinding]] = {}
+    for binding in bindings:
+        groups.setdefault(msgspec.structs.replace(binding, host_ip="", container_ip=""), []).append(binding)
+    return list(groups.values())
 
 
 def _turn_deaf(bound: socket.socket) -> None:

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 class NetworkSettings:
     """The default bridge, and what new networks start from; "" and empty mean: choose.
 
-    `bip` is the default bridge's address in CIDR form, `bridge` its interface's name (default: one that belongs to
-    the exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses from. `pools` are
-    daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its IPv6 addresses
-    follow from it. `host_ip` is where the default bridge publishes ports that name no address. Without
-    `userland_proxy` no process carries what the kernel cannot translate. With `ip_forward` the engine lets the host
-    forward packets; where it did not before, only those of container networks, unless `ip_forward_no_drop`.
-    `host_gateway_ips` are what `host-gateway` stands for. `default_options` are those of new networks, by driver.
+    `bip` and `bip6` are the default bridge's addresses in CIDR form, `bridge` its interface's name (default: one
+    that belongs to the exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses
+    from. `pools` are daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its
+    IPv6 addresses follow from it. `host_ip` is where the default bridge publishes ports that name no address.
+    Without `userland_proxy` no process carries what the kernel cannot translate. With `ip_forward` the engine lets
+    the host forward packets; where it did not before, only those of container networks, unless
+    `ip_forward_no_drop`. `host_gateway_ips` are what `host-gateway` stands for. `default_options` are those of new
+    networks, by driver.
     """
 
     bip: str = ""
+    bip6: str = ""
     bridge: str = ""
     ipv6: bool = False
     fixed_cidr: str = ""

@@ -27,16 +27,17 @@ def routes(ways: Mapping[int, Endpoint]) -> dict[int, tuple[str, str]]:
 def port_targets(endpoint: Endpoint, network: Network, ways: Mapping[int, Endpoint]) -> PortTargets:
     """Return where ports published at `endpoint`, in `network`, lead.
 
-    Where a container's way out is IPv4 only, IPv6 of the host leads there too.
+    Where a container's way out is IPv4 only, IPv6 of the host leads there too. Ports of a routed network are open
+    wherever the way out is.
     """
+    routed = tuple(version for version in _VERSIONS if network.gateway_mode(version) == "routed")
     by_ipv4, by_ipv6 = (version in ways and ways[version].id == endpoint.id for version in _VERSIONS)
-    if not (by_ipv4 or by_ipv6):
-        return PortTargets()
     target = endpoint.ip if by_ipv4 else ""
+    from_ipv6 = endpoint.ipv6 if by_ipv6 else "" if 6 in ways else target
     return PortTargets(
-        ipv4=target,
-        ipv6=endpoint.ipv6 if by_ipv6 else "" if 6 in ways else target,
-        routed=tuple(version for version in _VERSIONS if network.gateway_mode(version) == "routed"),
+        ipv4=target or (endpoint.ip if 4 in routed else ""),
+        ipv6=from_ipv6 or (endpoint.ipv6 if 6 in routed else ""),
+        routed=routed,
         host_ip=network.options.get("com.docker.network.bridge.host_binding_ipv4", ""),
     )
 

@@ -20,6 +20,7 @@ _TEXTS = {
     "exec-root": "Root directory of what does not outlive a reboot (default /run/lamina)",
     "group": "Group for the unix socket",
     "bip": "IP address of the default bridge, in CIDR form",
+    "bip6": "IPv6 address of the default bridge, in CIDR form",
     "bridge": "Bridge of the host for the default network, or none for no such network",
     "fixed-cidr": "IPv4 range for addresses of the default bridge",
     "fixed-cidr-v6": "IPv6 subnet of the default bridge",

@@ -59,6 +59,8 @@ class NetworkRoutes:
     async def inspect(self, call: Call) -> web.StreamResponse:
         def work() -> dict[str, Any]:
             item = self._networks().get(call.places["id"])
+            if call.text("scope") not in ("", "local"):
+                raise NotFound(f"network {call.places['id']} not found")
             shown = self._shown(item, call, containers=True)
             if call.version >= (1, 52):
                 shown["Status"] = status(item, self._networks().endpoints(item.id))
