@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.network.names.broker import Untrustworthy, answer_request
-from lamina.network.names.protocol import Forwarding, Sandbox, receive
+from lamina.network.names.protocol import Forwarding, Sandbox, dump_place, receive, send
 from lamina.network.names.redirection import open_sockets
 from lamina.network.names.state import Served, State
+from lamina.network.names.table import Place
 from lamina.network.namespaces import inside
 from lamina.network.networks import Networks
+from network.sandboxes import ask
 
 NAMED = "127.0.0.54"
 JSON = st.recursive(
@@ -99,3 +105,40 @@ def test_descriptors_that_the_server_sends_are_closed() -> None:
             socket.send_fds(server, [json.dumps(asking()).encode()], [0, 0, 0, 0])
             answer_request(State(), keeper)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+PROGRAM = """import socket, sys
+from lamina.network.names.keeper import Keeper
+from lamina.network.names.limits import NameLimits
+listening, engine = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+Keeper(listening, "", NameLimits(deserted=0.2)).run(engine)
+"""
+
+
+@pytest.mark.root
+def test_without_an_engine_it_ends_with_the_last_process_of_the_sandboxes(net: Networks, tmp_path: Path) -> None:
+    namespace = net.sandbox("asker")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening, theirs:
+        listening.bind(str(tmp_path / "keeper"))
+        listening.listen()
+        passed = [listening.fileno(), theirs.fileno()]
+        keeper = subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, passed)], pass_fds=passed)
+    with subprocess.Popen(["nsenter", f"--net={namespace}", "sleep", "1000"]) as inhabitant, keeper:
+        with ours:
+            udp, tcp = open_sockets(namespace)
+            place = Place("asker", "asker", "net", "net", "10.9.8.7", names=("asker",))
+            for request, sockets in (
+                ({"op": "put", "id": "asker", "place": dump_place(place)}, []),
+                ({"op": "serve", "id": "asker", "sandbox": asdict(Sandbox("asker", Forwarding()))}, [udp, tcp]),
+            ):
+                send(ours, request, [made.fileno() for made in sockets])
+                assert receive(ours) == ({}, [])
+            udp.close()
+            tcp.close()
+        for _ in range(5):
+            assert ask(namespace, "asker").data == ["10.9.8.7"]
+            with pytest.raises(subprocess.TimeoutExpired):
+                keeper.wait(0.3)
+        inhabitant.kill()
+        assert keeper.wait(20) == 0

@@ -21,7 +21,7 @@ from lamina.network.names.limits import NameLimits
 from lamina.network.names.loop import Loop
 from lamina.network.names.protocol import Message, receive, send
 from lamina.network.names.server import serve
-from lamina.network.names.state import State
+from lamina.network.names.state import State, used_namespaces
 
 _LOG = logging.getLogger("lamina.network.names")
 _PATIENCE = 5.0  # seconds within which the server takes a message
@@ -32,6 +32,7 @@ def main(listening: int, engine: int, version: str) -> None:
     """Serve engines that connect to the socket `listening`; `engine` is the connection to the first of them."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     name_process("lamina-keeper")
+    os.chdir("/")
     limits = NameLimits().within(raise_limit())
     Keeper(socket.socket(fileno=listening), version, limits).run(socket.socket(fileno=engine))
 
@@ -49,17 +50,33 @@ class Keeper:
         self._outdated: tuple[set[str], set[str]] = (set(), set())  # sandboxes and places
         self._server: socket.socket | None = None
         self._process = self._watched = -1
-        self._fork_at = 0.0
+        self._fork_at = self._looked_at = 0.0
 
     def run(self, engine: socket.socket) -> None:
         """Serve until an engine says that this is the end, or nobody is left to serve."""
         self._loop.add(self._listening, self._accept)
         self._add_engine(engine)
         while not self._loop.ended:
-            self._loop.run_once(max(0.0, self._fork_at - time.monotonic()) if self._fork_at else None)
+            self._loop.run_once(self._patience())
             if self._fork_at and self._loop.now >= self._fork_at:
                 self._fork()
+            if not self._engines and self._loop.now - self._looked_at >= self._limits.deserted:
+                self._forget_deserted()
         self._end_server()
+
+    def _patience(self) -> float | None:
+        """Return how many seconds nothing is to be done if nobody asks; None for ever."""
+        if self._fork_at:
+            return max(0.0, self._fork_at - time.monotonic())
+        return None if self._engines else self._limits.deserted
+
+    def _forget_deserted(self) -> None:
+        """Forget sandboxes whose last process has ended, as nobody else will tell; without any the keeper ends."""
+        self._looked_at = self._loop.now
+        used = used_namespaces()
+        for id in [id for id, served in self._state.served.items() if served.namespace_id() not in used]:
+            self._change({"op": "unserve", "id": id}, [])
+        self._loop.ended = self._loop.ended or not self._state.served
 
     def _accept(self) -> None:
         self._add_engine(self._listening.accept()[0])
@@ -79,6 +96,7 @@ class Keeper:
         self._loop.remove(engine)
         self._engines.discard(engine)
         engine.close()
+        self._looked_at = self._loop.now
         self._loop.ended = not self._engines and not self._state.served
 
     def _answer(self, request: Message, descriptors: list[int]) -> Message:

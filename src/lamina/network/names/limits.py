@@ -24,6 +24,7 @@ class NameLimits:
     answer: float = 8.0  # before the question is given up
     silent_server: float = 30.0  # for so long, a server that did not answer is asked last
     idle_connection: float = 10.0
+    deserted: float = 60.0  # between two looks for sandboxes without processes, while there is no engine
     quiet: float = 60.0  # between two lines of the log about the same thing
 
     def within(self, descriptors: int) -> NameLimits:

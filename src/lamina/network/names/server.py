@@ -156,9 +156,12 @@ class Server:
         """Take the keeper's messages."""
         while not self.loop.ended:
             try:
-                received = receive(self._control)
+                self._control.recv(
+                    1, socket.MSG_PEEK
+                )  # each packet asks for this, and a whole message's buffer is dear
             except BlockingIOError:
                 return
+            received = receive(self._control)
             if received is None:
                 self.loop.ended = True
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from lamina.network.names.protocol import Message, Sandbox, load_place, load_san
 from lamina.network.names.table import NameTable
 
 _SOCKETS = 2
+_SIOCGSKNS = 0x894C  # include/uapi/linux/sockios.h: a descriptor of a socket's network namespace
 
 
 @dataclass(slots=True)
@@ -28,6 +30,14 @@ class Served:
         self.udp.close()
         self.tcp.close()
         self.forget_namespace()
+
+    def namespace_id(self) -> int:
+        """Return the inode number of the sandbox's network namespace. Raise OSError."""
+        descriptor = fcntl.ioctl(self.udp, _SIOCGSKNS)
+        try:
+            return os.fstat(descriptor).st_ino
+        finally:
+            os.close(descriptor)
 
     def forget_namespace(self) -> None:
         """Close the namespace, for a process that may not enter it anyway; a second call does nothing."""
@@ -69,3 +79,12 @@ class State:
     def _close(self, sandbox: str) -> None:
         with suppress(KeyError):
             self.served.pop(sandbox).close()
+
+
+def used_namespaces() -> set[int]:
+    """Return the inode numbers of the network namespaces that have a process."""
+    numbers = set()
+    for process in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):  # it has just ended
+            numbers.add(os.stat(f"/proc/{process}/ns/net").st_ino)
+    return numbers
