@@ -22,10 +22,12 @@ from lamina.types import (
     ExecConfig,
     HostConfig,
     InvalidInput,
+    Ipam,
     Library,
     MemoryContext,
     NetworkOptions,
     NotFound,
+    Subnet,
     UpdateConfig,
 )
 from support.engines import engine_with_base
@@ -211,10 +213,14 @@ def test_execs_and_files(library: Library) -> None:
 def test_networks_and_volumes(libraries: dict[str, Library]) -> None:
     seen = []
     for library in libraries.values():
-        network = library.networks.create("back", NetworkOptions(internal=True, labels={"a": "b"}))
+        subnets = (Subnet(subnet="10.213.9.0/24"), Subnet(subnet="fd09::/64"))
+        asked = NetworkOptions(internal=True, enable_ipv6=True, labels={"a": "b"}, ipam=Ipam(subnets=subnets))
+        network = library.networks.create("back", asked)
         (listed,) = library.networks.list({"name": ["back"]})
         assert listed == library.networks.get(network.id)
         seen.append((network.name, network.driver, network.internal, dict(network.labels), dict(network.options)))
+        gateways = [subnet.gateway for subnet in network.ipam.subnets]
+        assert (network.enable_ipv4, network.enable_ipv6, gateways) == (True, True, ["10.213.9.1", "fd09::1"])
         assert library.networks.prune({"label": ["a"]}).removed == ("back",)
         volume = library.volumes.create("data", labels={"a": "b"})
         assert (volume.path.endswith("/data/_data"), volume.driver) == (True, "local")

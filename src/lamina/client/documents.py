@@ -89,8 +89,14 @@ class Network(Document):
     driver = text("Driver")
     created = text("Created")
     internal = truth("Internal")
+    enable_ipv6 = truth("EnableIPv6")
     labels = text_map("Labels")
     options = text_map("Options")
+
+    @property
+    def enable_ipv4(self) -> bool:
+        """Return whether its containers have IPv4 addresses; daemons before API 1.48 know no others."""
+        return bool(self.get("EnableIPv4", True))
 
     @property
     def ipam(self) -> Ipam:

@@ -22,9 +22,10 @@ class Pruned(Protocol):
 
 
 class Network(Protocol):
-    """A network. `driver` is bridge, host or null, and `options` are what was asked of it.
+    """A network. `driver` is bridge, macvlan, ipvlan, host or null, and `options` are what was asked of it.
 
-    An `internal` network has no way to the outside. `ipam` says how its addresses are chosen.
+    An `internal` network has no way to the outside. `ipam` says how its addresses are chosen, for the IP versions that
+    are enabled.
     """
 
     @property
@@ -37,6 +38,10 @@ class Network(Protocol):
     def created(self) -> str: ...
     @property
     def internal(self) -> bool: ...
+    @property
+    def enable_ipv4(self) -> bool: ...
+    @property
+    def enable_ipv6(self) -> bool: ...
     @property
     def labels(self) -> Mapping[str, str]: ...
     @property
