@@ -14,6 +14,7 @@ import pytest
 
 from lamina.api.containers import HostConfig, LogConfig
 from lamina.containers.log_drivers import check_log
+from lamina.containers.log_files import moment
 from lamina.containers.logs import LogOptions, read
 from lamina.errors import InvalidInput, Unavailable, Unsupported
 from lamina.formats.times import parse_time
@@ -222,3 +223,17 @@ def test_without_the_file_beside_it_a_log_that_is_sent_on_is_not_read(rooms: Roo
         rooms.containers.logs(id)
     assert not (rooms.containers.live(id).directory / "local-logs").exists()
     receiver.socket.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-27T11:00:00.123456789Z", "2026-11-27T11:00:00.1Z", "2026-11-27T11:00:00Z", "2026-11-27T12:00:00.5+01:00"],
+)
+def test_times_of_lines_are_read_as_elsewhere(text: str) -> None:
+    assert moment(text) == parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["", "Z", "2026-11-27T11:00:00.x1Z", "2026-13-27T11:00:00.1Z", "x" * 19 + ".1Z"])
+def test_what_is_no_time_of_a_line_is_told(text: str) -> None:
+    with pytest.raises(ValueError):
+        moment(text)

@@ -16,12 +16,12 @@ from lamina.api.containers import Config, HostConfig, LogConfig
 from lamina.errors import LaminaError
 from support.daemons import Daemon, lamina_daemon
 
-pytestmark = pytest.mark.root
-
 LINES = int(os.environ.get("LAMINA_TEST_LINES", "60000"))
 RESTARTS = 5
 # A line takes about 80 bytes. They are rotated and compressed, and never so much that the oldest is dropped
 FILES = {"max-size": str(max(1 << 20, LINES * 150 // 40)), "max-file": "100", "compress": "true"}
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300 + LINES // 5000)]
 
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])

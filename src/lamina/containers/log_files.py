@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,9 +48,24 @@ def time_of(raw: bytes) -> int:
     """Return a line's time in nanoseconds since the epoch, 0 for one that cannot be read."""
     line = decode(raw)
     try:
-        return parse_time(line.time) if line is not None else 0
+        return moment(line.time) if line is not None else 0
     except ValueError:
         return 0
+
+
+def moment(text: str) -> int:
+    """Return a line's time in nanoseconds since the epoch. Raise ValueError.
+
+    Many lines are of one second, which is read once.
+    """
+    if text[19:20] == "." and text[-1:] == "Z" and 0 < len(text) - 21 < 10:
+        return _second(text[:19]) + int(text[20:-1].ljust(9, "0"))
+    return parse_time(text)
+
+
+@lru_cache(16)
+def _second(text: str) -> int:
+    return parse_time(f"{text}Z")
 
 
 def open_log(path: Path) -> BinaryIO | None:
@@ -118,8 +134,8 @@ def whole_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
         yield line
 
 
-def begin_after(file: BinaryIO, moment: int) -> None:
-    """Seek to the first line that is later than `moment`, in nanoseconds since the epoch."""
+def begin_after(file: BinaryIO, time: int) -> None:
+    """Seek to the first line that is later than `time`, in nanoseconds since the epoch."""
     low, high = 0, os.fstat(file.fileno()).st_size  # no line before `low` is later; all that begin from `high` on are
     while high - low > _BLOCK:
         middle = (low + high) // 2
@@ -127,13 +143,13 @@ def begin_after(file: BinaryIO, moment: int) -> None:
         file.readline()
         start = file.tell()
         line = file.readline() if start < high else b""
-        if not line.endswith(b"\n") or time_of(line) > moment:
+        if not line.endswith(b"\n") or time_of(line) > time:
             high = middle
         else:
             low = file.tell()
     file.seek(low)
     for line in whole_lines(file):
-        if time_of(line) > moment:
+        if time_of(line) > time:
             file.seek(low)
             return
         low += len(line)

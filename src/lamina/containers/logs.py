@@ -17,11 +17,11 @@ from lamina.containers.log_files import (
     begin_last,
     decode,
     first_time,
+    moment,
     open_log,
     rotated,
     whole_lines,
 )
-from lamina.formats.times import parse_time
 from lamina.linux.inotify import Watch
 from lamina.types.run_results import LogRecord
 
@@ -124,12 +124,16 @@ def _selected(lines: Iterator[bytes], options: LogOptions) -> Iterator[LogRecord
         if line is None:
             continue
         try:
-            moment = parse_time(line.time) if after or options.until else 0
+            logged = moment(line.time) if after or options.until else 0
         except ValueError:
             continue
-        if options.until and moment > options.until:
+        if options.until and logged > options.until:
             return
-        if line.stream in streams and (not after or moment > after):
+        if after and logged <= after:
+            continue
+        if not options.since:
+            after = 0  # later ones are later
+        if line.stream in streams:
             yield LogRecord(line.stream, line.time, line.log.encode(), line.attrs)
 
 
