@@ -15,7 +15,7 @@ from lamina.builder.builder import build as run_build
 from lamina.builder.context.source import from_dockerfile
 from lamina.builder.run.container import ContainerRunner
 from lamina.cancellation import Cancellation
-from lamina.errors import Cancelled, CommandFailed, InvalidInput, Unsupported
+from lamina.errors import Cancelled, CommandFailed, InvalidInput
 from lamina.events import EventBus
 from lamina.images.image import Image
 from lamina.images.images import Images
@@ -136,8 +136,9 @@ def test_mounts(shop: Workshop) -> None:
     assert "kept\n" in shop.said
     with pytest.raises(InvalidInput, match="secret none: not found"):
         build(shop, "RUN --mount=type=secret,id=none,required true")
-    with pytest.raises(Unsupported, match="not supported yet"):
-        build(shop, "RUN --mount=type=ssh true")
+    with pytest.raises(InvalidInput, match="ssh agent default: not found"):
+        build(shop, "RUN --mount=type=ssh,required true")
+    build(shop, 'RUN --mount=type=ssh test -z "$SSH_AUTH_SOCK"')
 
 
 def test_a_secret_is_nowhere_once_the_build_has_ended(shop: Workshop, data_root: Path) -> None:

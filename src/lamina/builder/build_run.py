@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -41,6 +42,18 @@ class CommandRunner(Protocol):
     """
 
     def run(self, work: BuildRun, state: StageState, request: RunRequest) -> Layer | None: ...
+
+
+class SshAgents(Protocol):
+    """The ssh agents of the user, by ID, for RUN --mount=type=ssh."""
+
+    def offers(self, id: str) -> bool:
+        """Return whether there is an agent of this ID."""
+        ...
+
+    def serve(self, id: str, listener: socket.socket) -> Callable[[], None]:
+        """Forward the connections of `listener` to an agent. Return what stops that and closes the listener."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class BuildRun:
     requested_platform: Platform | None
     secrets: Mapping[str, bytes]  # by ID
     cancellation: Cancellation
+    agents: SshAgents | None = None
     done: list[StageState] = field(default_factory=list)
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)

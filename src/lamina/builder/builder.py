@@ -13,7 +13,7 @@ import msgspec
 
 from lamina.api.build import BuildRequest
 from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
-from lamina.builder.build_run import BuildRooms, BuildRun
+from lamina.builder.build_run import BuildRooms, BuildRun, SshAgents
 from lamina.builder.cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
@@ -54,19 +54,21 @@ def build(
     cancellation: Cancellation = NEVER,
     *,
     secrets: Mapping[str, bytes] | None = None,
+    agents: SshAgents | None = None,
     console: Console | None = None,
 ) -> BuildResult:
     """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
 
-    A `console` hears of the steps instead. The caller closes `context`. `secrets` are those of RUN --mount, by ID. The
-    images of finished steps stay for the cache when a later step fails. Raise InvalidInput, NotFound, Unsupported with
-    the Dockerfile's line in `facts`, CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
+    A `console` hears of the steps instead. The caller closes `context`. `secrets` and `agents` are those of RUN
+    --mount. The images of finished steps stay for the cache when a later step fails. Raise InvalidInput, NotFound,
+    Unsupported with the Dockerfile's line in `facts`, CommandFailed when a RUN fails, Cancelled, and what
+    `resolve_base` raises.
     """
     console = console or Console(report, quiet=request.quiet)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
             work = _prepare(context, request, rooms, console, {} if secrets is None else secrets, cancellation)
-            work.lease = lease
+            work.lease, work.agents = lease, agents
             with work.closing:
                 return _Build(work).run()
     except Cancelled:

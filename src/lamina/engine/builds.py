@@ -11,7 +11,7 @@ from pathlib import Path
 from lamina.api.build import BuildRequest
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
-from lamina.builder.build_run import BuildRooms
+from lamina.builder.build_run import BuildRooms, SshAgents
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache import forget_lost
 from lamina.builder.console import Console
@@ -84,13 +84,14 @@ class Builds(builds.Builds):
         request: BuildRequest,
         *,
         secrets: Mapping[str, bytes] | None = None,
+        agents: SshAgents | None = None,
         credentials: Mapping[str, Credentials] | AskCredentials | None = None,
         report: Report = ignore,
         console: Console | None = None,
         contexts: FindContext = no_context,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Build a context that is open already. `secrets` are those of RUN --mount, by ID.
+        """Build a context that is open already. `secrets` and `agents` are those of RUN --mount.
 
         `credentials` may be a function that is asked for a registry when it is needed. A `console` hears of the steps
         instead of `report`. `contexts` is asked for each name in FROM and --from that is no stage: for an image, or
@@ -105,7 +106,7 @@ class Builds(builds.Builds):
             return self._base(context or name, platform, pull, ask, report, cancellation)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        return build(context, request, rooms, report, cancellation, secrets=secrets, console=console)
+        return build(context, request, rooms, report, cancellation, secrets=secrets, agents=agents, console=console)
 
     def stream_context(
         self, stream: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from pathlib import Path
 from lamina.builder.build_run import BuildRun
 from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
 from lamina.builder.run.cache_mounts import CacheMounts
-from lamina.builder.run.step import secret_id
+from lamina.builder.run.step import agent_id, secret_id
 from lamina.builder.stage import StageState
 from lamina.dockerfile.mounts import MountFlag
 from lamina.dockerfile.position import Problem
@@ -30,6 +31,7 @@ from lamina.snapshots.driver import Driver
 
 _SECRET_MODE = 0o400
 _CACHE_MODE = 0o755
+_AGENT_MODE = 0o600
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class MountMaker:
         """Return all mounts of a step. Raise Problem for what cannot be had."""
         mounts = StepMounts()
         for number, flag in enumerate(flags):
-            target = self._target(flag)
+            target = self._target(flag, number)
             match flag.type:
                 case "tmpfs":
                     size = (f"size={flag.size}",) if flag.size else ()
@@ -77,16 +79,20 @@ class MountMaker:
                     mounts.bind(self._cache(flag, target), target, read_only=flag.readonly)
                 case "secret":
                     self._secret(flag, mounts, number)
+                case "ssh":
+                    self._ssh(flag, target, mounts, number)
                 case _:
                     self._bind(flag, target, mounts, number)
         for number, (path, content) in enumerate(files):
             mounts.bind(self._file(f"script-{number}", content, 0o755, 0, 0), path, read_only=True, is_file=True)
         return mounts
 
-    def _target(self, flag: MountFlag) -> str:
+    def _target(self, flag: MountFlag, number: int) -> str:
         if not flag.target:
             if flag.type == "secret":
                 return f"/run/secrets/{secret_id(flag)}"
+            if flag.type == "ssh":
+                return f"/run/buildkit/ssh_agent.{number}"
             raise Problem(f"RUN --mount=type={flag.type} needs a target", "Write target=/path.")
         return posixpath.normpath(posixpath.join("/", self.state.config.working_dir, flag.target))
 
@@ -107,7 +113,20 @@ class MountMaker:
         if flag.env is None or flag.target:
             mode = _SECRET_MODE if flag.mode is None else flag.mode
             path = self._file(f"secret-{number}", content, mode, flag.uid or 0, flag.gid or 0)
-            mounts.bind(path, self._target(flag), read_only=True, is_file=True)
+            mounts.bind(path, self._target(flag, number), read_only=True, is_file=True)
+
+    def _ssh(self, flag: MountFlag, target: str, mounts: StepMounts, number: int) -> None:
+        """Forward a socket to the user's ssh agent. Rule: Dockerfile reference, "RUN --mount=type=ssh"."""
+        agents = self.work.agents
+        if agents is None or not agents.offers(agent_id(flag)):
+            return
+        path = self.folder / f"ssh-{number}"
+        listener = _listen(path)
+        self.closing.callback(agents.serve(agent_id(flag), listener))
+        os.chown(path, flag.uid or 0, flag.gid or 0)
+        path.chmod(_AGENT_MODE if flag.mode is None else flag.mode)
+        mounts.bind(path, target, is_file=True)
+        mounts.environment.append(f"SSH_AUTH_SOCK={target}")
 
     def _cache(self, flag: MountFlag, target: str) -> Path:
         """Return a directory that later builds see again; a fresh one where a `private` one is in use."""
@@ -149,3 +168,15 @@ class MountMaker:
             plan.put(PlannedFile(Entry(".empty", EntryType.DIRECTORY, 0o755)))
         layer = self.work.rooms.store.layers.write(lambda builder: write_files(builder, plan.members(0)))
         return ((layer,) if layer else ()), tree
+
+
+def _listen(path: Path) -> socket.socket:
+    """Return a socket that listens at `path`, which may be longer than the 107 bytes that unix(7) takes."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"/proc/self/fd/{folder}/{path.name}")
+        listener.listen()
+        return listener
+    finally:
+        os.close(folder)

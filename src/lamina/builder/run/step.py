@@ -105,16 +105,21 @@ def _check(work: BuildRun, instruction: Run, mounts: tuple[MountFlag, ...]) -> N
     if instruction.devices:
         raise Unsupported("RUN --device is not supported yet", advice="Leave the flag out.")
     for mount in mounts:
-        if mount.type == "ssh":
-            raise Unsupported("RUN --mount=type=ssh is not supported yet", advice="Use a secret.")
+        if mount.type == "ssh" and mount.required and not (work.agents and work.agents.offers(agent_id(mount))):
+            raise Problem(f"ssh agent {agent_id(mount)}: not found", "Build with --ssh, by a client of BuildKit's.")
         if mount.type == "secret" and mount.required and secret_id(mount) not in work.secrets:
-            advice = "Secrets come from programs that use lamina.Engine as yet; without required=true it is left out."
+            advice = "Give it with --secret, by a client of BuildKit's; without required=true it is left out."
             raise Problem(f"secret {secret_id(mount)}: not found", advice)
 
 
 def secret_id(mount: MountFlag) -> str:
     """Return the name of a secret: its id, else its source, else the last part of where it goes."""
     return mount.id or mount.source or mount.target.rpartition("/")[2]
+
+
+def agent_id(mount: MountFlag) -> str:
+    """Return the name of an ssh agent."""
+    return mount.id or "default"
 
 
 def _flags(instruction: Run) -> str:

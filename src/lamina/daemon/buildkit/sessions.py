@@ -33,8 +33,8 @@ class Session:
         self.shared_key = shared_key
         self.methods = frozenset(method.lower() for method in methods)
         self.connection = connection
-        self._loop = asyncio.get_running_loop()
-        self._caller = Caller(connection)
+        self.loop = asyncio.get_running_loop()
+        self.caller = Caller(connection)
 
     def offers(self, path: str) -> bool:
         """Return whether the client answers calls of this path."""
@@ -46,26 +46,30 @@ class Session:
         Raise Unsupported for what the client does not offer, Cancelled, Unavailable, or the kind of its error.
         """
         self._require(path)
-        return self._wait(lambda: self._caller.unary(path, request, kind), cancellation)
+        return self.wait(lambda: self.caller.unary(path, request, kind), cancellation)
 
     def call(self, path: str, cancellation: Cancellation, metadata: Headers = ()) -> SessionCall:
         """Begin a call of streams from a thread. Raise as `ask` does."""
         self._require(path)
 
         async def begin() -> Outgoing:
-            return self._caller.open(path, metadata)
+            return self.caller.open(path, metadata)
 
-        outgoing = self._wait(begin, cancellation)
-        return SessionCall(outgoing, lambda work: self._wait(work, cancellation))
+        outgoing = self.wait(begin, cancellation)
+        return SessionCall(outgoing, lambda work: self.wait(work, cancellation))
 
     def _require(self, path: str) -> None:
         if not self.offers(path):
             raise Unsupported(f"method {path} not supported by the client")
 
-    def _wait(self, work: Callable[[], Coroutine[Any, Any, T]], cancellation: Cancellation) -> T:
+    def wait(self, work: Callable[[], Coroutine[Any, Any, T]], cancellation: Cancellation) -> T:
+        """Run `work` in the event loop, and wait for it in a thread.
+
+        Raise Cancelled, Unavailable, and what `work` raises.
+        """
         cancellation.check()
         try:
-            future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+            future = asyncio.run_coroutine_threadsafe(work(), self.loop)
         except RuntimeError as error:
             raise Cancelled("the daemon is stopping") from error
         with cancellation.on_cancel(future.cancel):

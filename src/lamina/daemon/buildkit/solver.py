@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lamina.api.build import BuildRequest
 from lamina.builder.context.source import BuildContext
+from lamina.daemon.buildkit.agents import ForwardedAgents
 from lamina.daemon.buildkit.frontend import Client, Secrets, Source
 from lamina.daemon.buildkit.named_contexts import NamedContexts
 from lamina.daemon.buildkit.outputs import Output, Outputs
@@ -44,6 +45,7 @@ class Solver:
                 opened,
                 request,
                 secrets=Secrets(client),
+                agents=ForwardedAgents(client),
                 credentials=client.credentials,
                 report=console.report,
                 console=console,
