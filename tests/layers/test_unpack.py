@@ -225,6 +225,18 @@ def test_the_overlay_style_and_the_index_show_the_same_layer(
 
 
 @pytest.mark.root
+def test_a_directory_gets_its_mode_and_time_though_the_symlink_to_it_is_replaced(tmp_path: Path) -> None:
+    found = put(tmp_path / "r", folder("a"), link("b", "a"), folder("b/sub", 0o555), file("b"))
+    assert (found["a/sub"].mode, found["a/sub"].mtime_ns) == (0o555, TIME)
+
+
+@pytest.mark.root
+def test_the_last_member_describes_a_directory_whatever_path_leads_to_it(tmp_path: Path) -> None:
+    members = [folder("one"), link("one/up", ".."), folder("one/sub", 0o700), folder("one/up/one/sub", 0o511)]
+    assert put(tmp_path / "r", *members)["one/sub"].mode == 0o511
+
+
+@pytest.mark.root
 def test_later_members_replace_earlier_ones(tmp_path: Path) -> None:
     found = put(
         tmp_path / "r",

@@ -224,22 +224,31 @@ class _Unpacking:
         self._dress(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root), entry)
 
     def _dress(self, directory: int, entry: Entry) -> None:
-        """Keep the directory's descriptor, which `finish` gives its mode and time after everything is put into it."""
+        """Describe a directory, and close it. Its mode and time come with `finish`, when nothing is put into it."""
         try:
             xattrs = self._whiteouts.xattrs(entry.xattrs)
             spared = self._whiteouts.spared(xattrs)
             if spared is not None:
                 clear_xattrs(directory, spared)
             self._placer.dress(directory, entry, xattrs, entry.mode | 0o700)
-            self._directories[entry.path] = (os.fstat(directory).st_ino, entry)
+            self._directories[self._place_of(directory, entry)] = (os.fstat(directory).st_ino, entry)
         finally:
             os.close(directory)
+
+    def _place_of(self, directory: int, entry: Entry) -> str:
+        """Return the directory's path without symlinks: a later member may replace a symlink that led to it."""
+        try:
+            root, place = (os.readlink(f"/proc/self/fd/{descriptor}") for descriptor in (self._root, directory))
+        except OSError:  # a path too long for proc(5), or no /proc
+            return entry.path
+        root = root.rstrip("/")
+        return place[len(root) + 1 :] if place.startswith(root + "/") or place == root else entry.path
 
     def finish(self) -> None:
         """Give the directories their modes and times, the deepest first."""
         for path in sorted(self._directories, key=lambda path: path.count("/"), reverse=True):
             number, entry = self._directories[path]
-            with placing(path):
+            with placing(entry.path):
                 self._finish_directory(path, number, entry)
 
     def _finish_directory(self, path: str, number: int, entry: Entry) -> None:

@@ -194,9 +194,8 @@ class Bridge:
 
 def named_contexts(attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> dict[str, str]:
     """Return the addresses of contexts by their names; a graph that the client brought stands for its one image.
-    ---
 
-        Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
+    Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
     """
     contexts = {}
     for name, address in attributes.items():

@@ -33,8 +33,7 @@ class Blob(NamedTuple):
 
 
 def exists(session: Session, repository: str) -> bool:
-    """Return whether anything was ever pushed to the repository.
-    ---"""
+    """Return whether anything was ever pushed to the repository."""
     return session.one("SELECT 1 FROM repositories WHERE name = ?", repository) is not None
 
 
