@@ -206,9 +206,9 @@ def test_what_goes_wrong_in_a_load_is_told_in_the_stream(http_: Http) -> None:
     assert "in the middle of a header" in line["error"]
 
 
-def test_prunes_that_remove_nothing_answer_with_empty_lists(http_: Http) -> None:
+def test_prunes_that_remove_nothing_answer_as_dockerd(http_: Http) -> None:
     assert http_("POST", "/volumes/prune").json == {"VolumesDeleted": [], "SpaceReclaimed": 0}
-    assert http_("POST", "/build/prune").json == {"CachesDeleted": [], "SpaceReclaimed": 0}
+    assert http_("POST", "/build/prune").json == {"CachesDeleted": None, "SpaceReclaimed": 0}
     assert http_("POST", "/v1.47/build/prune?all=1&keep-storage=1000000").json["SpaceReclaimed"] == 0
     assert http_("POST", "/build/prune?reserved-space=much").status == 400
 

@@ -93,7 +93,7 @@ class BuildRoutes:
         names = ("keep-storage", "reserved-space", "max-used-space") if call.version >= (1, 48) else ("keep-storage",)
         reserved = max(call.number(name) or 0 for name in names)
         pruned = await call.run_cancellable(self._builds.prune, all=call.flag("all"), reserved=max(0, reserved))
-        return reply({"CachesDeleted": list(pruned.removed), "SpaceReclaimed": pruned.reclaimed})
+        return reply({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
 def _check_supported(request: BuildRequest) -> None:
