@@ -129,6 +129,15 @@ def test_members_that_are_null_are_left_out_and_spelled_in_any_case(http_: Http)
     assert http_("DELETE", "/networks/with%20nulls").status == 204
 
 
+@pytest.mark.parametrize("options", [None, {}, {"a": "b"}])
+def test_the_options_of_addresses_stay_as_they_were_sent(http_: Http, options: dict[str, str] | None) -> None:
+    """docker sends an empty object, docker-py null; each looks for its own."""
+    assert http_("POST", "/networks/create", {"Name": "sent", "IPAM": {"Options": options}}).status == 201
+
+    assert http_("GET", "/networks/sent").json["IPAM"]["Options"] == options
+    assert http_("DELETE", "/networks/sent").status == 204
+
+
 def test_another_content_type_is_refused(http_: Http) -> None:
     answer = http_("POST", "/volumes/create", b"{}", {"Content-Type": "text/html"})
 

@@ -30,8 +30,6 @@ EXCEPTIONS = {
     "api_image_test.py::CommitTest::test_commit": "an image does not keep its container's config",
     "api_build_test.py::BuildTest::test_build_in_context_abs_dockerfile": _EARLY,
     "api_build_test.py::BuildTest::test_build_in_context_nested_dockerfile": _EARLY,
-    "api_network_test.py::TestNetworks::test_connect_with_ipv6_address": "addresses of IPv6 need a network with IPv6",
-    "api_network_test.py::TestNetworks::test_create_with_ipv6_address": "addresses of IPv6 need a network with IPv6",
     "models_containers_test.py::ContainerTest::test_exec_run_failed": "since 28.0 dockerd says 127, too, not 126",
 }
 """Tests that pass on dockerd 20.10 and not here, with the reason."""

@@ -22,7 +22,7 @@ class Ipam(msgspec.Struct, frozen=True, kw_only=True):
     """How a network's addresses are chosen."""
 
     driver: str = "default"
-    options: dict[str, str] = {}
+    options: dict[str, str] | None = None
     subnets: tuple[Subnet, ...] = ()
 
 
@@ -52,7 +52,7 @@ class _Subnet(msgspec.Struct, rename="pascal", omit_defaults=True):
 
 class _Ipam(msgspec.Struct, rename="pascal"):
     driver: str = "default"
-    options: dict[str, str] = {}
+    options: dict[str, str] | None = None
     config: tuple[_Subnet, ...] = ()
 
 

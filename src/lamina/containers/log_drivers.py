@@ -50,8 +50,7 @@ _TAGS = ("ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonN
 def check_log(log: LogConfig) -> None:
     """Raise InvalidInput for a driver that is not here, and for options that it does not have or cannot read."""
     if log.type not in DRIVERS:
-        advice = f"The drivers are {', '.join(DRIVERS)}"
-        raise InvalidInput(f"logger: no log driver named '{log.type}' is registered", advice=advice, known=DRIVERS)
+        raise InvalidInput(f"logger: no log driver named '{log.type}' is registered", known=DRIVERS)
     if log.type == "none":
         return  # whatever its options are (moby daemon/logger/factory.go)
     unknown = sorted(set(log.config) - _OPTIONS[log.type])

@@ -56,11 +56,7 @@ def _ipam(item: Network) -> dict[str, Any]:
         if subnet.reserved:
             entry["AuxiliaryAddresses"] = subnet.reserved
         config.append(entry)
-    return {
-        "Driver": item.ipam.driver,
-        "Options": item.ipam.options or (None if item.predefined else {}),
-        "Config": config,
-    }
+    return {"Driver": item.ipam.driver, "Options": item.ipam.options, "Config": config}
 
 
 def _endpoint(endpoint: Endpoint, name: str) -> dict[str, str]:
