@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,22 @@ def test_no_connections_are_tracked_for_it(net: Networks) -> None:
         ask(asker, "asker", tcp=tcp)
     with inside(asker):
         assert Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text() == "0\n"
+
+
+@pytest.mark.parametrize("option", ["", "edns0", "use-vc", "single-request", "trust-ad"])
+def test_the_resolver_of_libc_gets_its_answers(net: Networks, tmp_path: Path, option: str) -> None:
+    with upstream(HOSTS, answer_with("198.51.100.1")):
+        asker = join(net, "asker", "front", forwarding=TO_HOSTS)
+        for number in range(40):
+            join(net, f"replica{number}", "front", names=("db",))
+        (tmp_path / "resolv.conf").write_text(f"nameserver 127.0.0.11\noptions ndots:0 timeout:10 {option}\n")
+        script = f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf; getent ahostsv4 db asker.front www.example"
+        line = ["nsenter", f"--net={asker}", "unshare", "--mount", "sh", "-c", script]
+        shown = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    found = {line.split()[0] for line in shown.splitlines()}
+    replicas = {endpoint.ip for endpoint in net.endpoints("front") if "db" in endpoint.names}
+    assert found == {*replicas, *addresses(net, "asker"), "198.51.100.1"}
+    assert len(replicas) == 40, "more than a datagram holds: the library asks again by TCP"
 
 
 def test_many_addresses_are_cut_by_udp_and_whole_by_tcp(net: Networks) -> None:

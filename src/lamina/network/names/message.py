@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-A, NS, PTR, MX, AAAA, SRV, OPT, ANY = 1, 2, 12, 15, 28, 33, 41, 255
+A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255  # types of records
 INTERNET = 1  # the class of all names that matter here
-NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NAME_ERROR, NOT_IMPLEMENTED, REFUSED = range(6)
+FORMAT_ERROR, SERVER_FAILURE, NOT_IMPLEMENTED, REFUSED = 1, 2, 4, 5  # codes of failures
 LONGEST_QUERY = 4096  # bytes; a question with all of EDNS's options is far shorter
 LONGEST = 65535  # bytes of any message
 PLAIN_SIZE = 512  # bytes of an answer by UDP to those who do not speak EDNS
@@ -26,7 +26,6 @@ _LONGEST_NAME = 255  # bytes with all lengths and the root
 _LONGEST_LABEL = 63
 _POINTER = 0xC000
 _TO_QUESTION = _POINTER | _HEAD.size  # a name that is the question's
-_DNSSEC_OK = 0x8000
 
 
 class Malformed(ValueError):
@@ -154,12 +153,6 @@ def write_name(name: str) -> bytes:
     if len(wire) > _LONGEST_NAME:
         raise ValueError(f"{name!r} is too long for a name")
     return wire
-
-
-def write_query(id: int, name: str, type: int, *, size: int = 0) -> bytes:
-    """Return a question for recursion; with a `size` it speaks EDNS. Raise ValueError for what is no name."""
-    head = _HEAD.pack(id, _RECURSION, 1, 0, 0, 1 if size else 0)
-    return head + write_name(name) + struct.pack("!HH", type, INTERNET) + (_opt(size) if size else b"")
 
 
 def write_answer(query: Query, records: Iterable[Record], limit: int) -> bytes:

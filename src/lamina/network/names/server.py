@@ -153,12 +153,10 @@ class Server:
         return Forwarding()
 
     def _follow(self) -> None:
-        """Take the keeper's messages."""
+        """Take the keeper's messages. Each packet asks for this, so no buffer for one is made before one is there."""
         while not self.loop.ended:
             try:
-                self._control.recv(
-                    1, socket.MSG_PEEK
-                )  # each packet asks for this, and a whole message's buffer is dear
+                self._control.recv(1, socket.MSG_PEEK)
             except BlockingIOError:
                 return
             received = receive(self._control)
