@@ -154,3 +154,22 @@ def test_a_container_may_have_no_network_at_all(rooms: Rooms) -> None:
     id = rooms.run("ip link | grep -c mtu", host=HostConfig(network_mode="bridge"), network_disabled=True)
 
     assert rooms.output(id) == "1\n"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("way", ["sandbox", "interface"])
+def test_a_container_that_switches_ipv6_off_has_none(rooms: Rooms, way: str) -> None:
+    rooms.networks.create("user", NetworkOptions(enable_ipv6=True))
+    sysctls = {"net.ipv6.conf.all.disable_ipv6": "1"} if way == "sandbox" else {}
+    endpoint = EndpointConfig(driver_opts={} if sysctls else {_SYSCTLS: "net.ipv6.conf.IFNAME.disable_ipv6=1"})
+    host = HostConfig(network_mode="user", sysctls=sysctls)
+    script = "ip -6 addr show dev eth0; cat /etc/hosts; sleep 100"
+    id = rooms.run(script, host=host, networking=NetworkingConfig({"user": endpoint}))
+
+    place = rooms.containers.get(id).networks["user"]
+    assert (place.ipv6_address, place.ipv6_gateway) == ("", "")
+    assert eventually(lambda: place.ip_address in _logged(rooms, id))
+    assert ("::1\tlocalhost" in _logged(rooms, id)) == (way == "interface")
+    assert "inet6" not in _logged(rooms, id)
+    rooms.containers.remove(id, force=True)
+    rooms.networks.remove("user")

@@ -10,6 +10,7 @@ import pytest
 from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
 from lamina.network.settings import NetworkSettings
+from lamina.store.store import Store
 from network.attacks import route_loopback_through
 from network.families import V4, V6, Family
 from network.hosts import neighbour_of
@@ -58,3 +59,21 @@ def test_a_neighbour_does_not_reach_addresses_of_our_networks(networks: Networks
         for address, port in ((own, 80), (gateway, 8080)):
             with pytest.raises(TimeoutError):
                 in_namespace(neighbour, partial(ask, address, port, timeout=_SILENCE))
+
+
+@_EITHER
+def test_direct_routing_opens_published_ports_alone(
+    machine: None, store: Store, exec_root: Path, family: Family
+) -> None:
+    networks = Networks.open(store, exec_root, NetworkSettings(ipv6=True, allow_direct_routing=True))
+    endpoint = networks.join("one", "bridge", _published())
+    neighbour = neighbour_of(networks)
+    own = family.of(endpoint)
+
+    with echo_server(networks.sandbox("one"), own, 80), echo_server(networks.sandbox("one"), own, 81):
+        assert in_namespace(neighbour, lambda: ask(own, 80)) == own
+        with pytest.raises(TimeoutError):
+            in_namespace(neighbour, lambda: ask(own, 81, timeout=_SILENCE))
+    for sandbox in ("one", "neighbour"):
+        networks.leave(sandbox)
+    networks.close()

@@ -77,6 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     fixed_cidr: str = ""
     fixed_cidr_v6: str = ""
     userland_proxy: bool = True
+    allow_direct_routing: bool = False
     ip_forward: bool = True
     ip_forward_no_drop: bool = False
     host_gateway_ip: str = ""

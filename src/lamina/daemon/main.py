@@ -110,6 +110,7 @@ def engine_settings(options: Options) -> EngineSettings:
             pools=tuple((pool.base, pool.size) for pool in options.default_address_pools),
             host_ip=options.ip,
             userland_proxy=options.userland_proxy,
+            allow_direct_routing=options.allow_direct_routing,
             ip_forward=options.ip_forward,
             ip_forward_no_drop=options.ip_forward_no_drop,
             host_gateway_ips=options.host_gateway_ips or tuple(filter(None, [options.host_gateway_ip])),

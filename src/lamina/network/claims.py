@@ -87,7 +87,7 @@ class Claims:
         """Choose a free address of each family the network has, or take those that were asked for."""
         chosen: dict[str, Any] = {}
         for version, asked in ((4, request.ip), (6, request.ipv6)):
-            subnet = network.subnet(version)
+            subnet = None if version == 6 and request.without_ipv6 else network.subnet(version)
             if subnet is None:
                 if asked and not _is_listed(asked, network):  # of a family that is switched off it is kept, not given
                     raise InvalidInput(f"invalid endpoint settings:\nno configured subnet contains IP address {asked}")

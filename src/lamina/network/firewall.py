@@ -56,17 +56,20 @@ def _listed(nft: Nft, family: str, chain: str) -> str:
 
 
 class Firewall:
-    """The table named `table`, which holds what `replace` and the changes since then said. Thread-safe."""
+    """The table named `table`, which holds what `replace` and the changes since then said. Thread-safe.
 
-    def __init__(self, nft: Nft, table: str) -> None:
+    `direct` is what `Ruleset` says of it.
+    """
+
+    def __init__(self, nft: Nft, table: str, *, direct: bool = False) -> None:
         self._nft = nft
         self._lock = threading.Lock()
-        self._rules = Ruleset(table)
+        self._rules = self._none = Ruleset(table, direct)
 
     def replace(self, networks: Iterable[Network], endpoints: Iterable[Endpoint]) -> None:
         """Put a table for these networks and endpoints in the place of an earlier engine's, in one transaction."""
         with self._lock:
-            rules = Ruleset(self._rules.table)
+            rules = self._none
             for network in networks:
                 rules = rules.with_network(network)
             for endpoint in endpoints:
@@ -78,7 +81,7 @@ class Firewall:
         """Remove the table; one that is gone already is ignored."""
         with self._lock:
             self._nft.run(removal(self._rules.table))
-            self._rules = Ruleset(self._rules.table)
+            self._rules = self._none
 
     def close(self) -> None:
         """Free the connection to the kernel; the table stays."""

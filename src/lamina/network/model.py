@@ -105,6 +105,7 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     ip: str = ""
     ipv6: str = ""
     link_local_ips: tuple[str, ...] = ()
+    without_ipv6: bool = False
     mac: str = ""
     interface: str = ""
     sysctls: tuple[str, ...] = ()

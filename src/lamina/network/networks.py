@@ -68,7 +68,7 @@ class Networks(resources.Networks):
         self._catalog = NetworkCatalog(store)
         self._links = Links()
         nft = open_nft()
-        self._firewall = Firewall(nft, f"lamina-{self._bridge}")
+        self._firewall = Firewall(nft, f"lamina-{self._bridge}", direct=settings.allow_direct_routing)
         self._forwarding = PacketForwarding(nft, allowed=settings.ip_forward, guarded=not settings.ip_forward_no_drop)
         self._bridges = Bridges(self._links, self._firewall, self._forwarding)
         vlans = Vlans(self._links)

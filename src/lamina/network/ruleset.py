@@ -18,9 +18,13 @@ _ANY = ("", "0.0.0.0", "::")
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """All that the table named `table` stands for: networks by bridge, and published ports by what identifies them."""
+    """All that the table named `table` stands for: networks by bridge, and published ports by what identifies them.
+
+    With `direct`, published ports are reached at the containers' addresses too, by whoever routes packets to them.
+    """
 
     table: str
+    direct: bool = False
     networks: Mapping[str, Network] = field(default_factory=dict)
     ports: Mapping[tuple[str, str], PortBinding] = field(default_factory=dict)
 
@@ -49,7 +53,7 @@ class Ruleset:
         """Return what is in each set and map."""
         elements: Elements = {name: {} for name in SET_NAMES}
         for network in self.networks.values():
-            for name, element in _network_elements(network):
+            for name, element in _network_elements(network, direct=self.direct):
                 elements[name][element] = ""
             for version in network.versions:
                 source, subnet = network.options.get(f"com.docker.network.host_ipv{version}"), network.subnet(version)
@@ -62,6 +66,8 @@ class Ruleset:
             else:
                 elements[name][key] = f" : {port.container_ip} . {port.container_port}"
                 elements[f"targets{port.version}"][target] = ""
+                if self.direct:
+                    elements[f"opened{port.version}"][target] = ""
         return elements
 
     def replacement(self) -> str:
@@ -81,7 +87,7 @@ class Ruleset:
         return "".join(commands)
 
 
-def _network_elements(network: Network) -> Iterator[tuple[str, str]]:
+def _network_elements(network: Network, *, direct: bool) -> Iterator[tuple[str, str]]:
     name = f'"{network.bridge}"'
     yield "bridges", name
     if network.flag("com.docker.network.bridge.enable_icc", True):
@@ -102,7 +108,7 @@ def _network_elements(network: Network) -> Iterator[tuple[str, str]]:
             yield f"isolated{version}", f"{name} . {subnet.subnet}"
             if version == 6:
                 yield "isolated6", f"{name} . fe80::/10"
-        if mode not in ("routed", "nat-unprotected"):
+        if mode not in ("routed", "nat-unprotected") and not direct:
             yield f"closed{version}", subnet.subnet
         masquerade = network.flag("com.docker.network.bridge.enable_ip_masquerade", True)
         if masquerade and mode != "routed" and not network.internal:

@@ -14,10 +14,10 @@ class NetworkSettings:
     that belongs to the exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses
     from. `pools` are daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its
     IPv6 addresses follow from it. `host_ip` is where the default bridge publishes ports that name no address.
-    Without `userland_proxy` no process carries what the kernel cannot translate. With `ip_forward` the engine lets
-    the host forward packets; where it did not before, only those of container networks, unless
-    `ip_forward_no_drop`. `host_gateway_ips` are what `host-gateway` stands for. `default_options` are those of new
-    networks, by driver.
+    Without `userland_proxy` no process carries what the kernel cannot translate. With `allow_direct_routing` others
+    reach published ports at the containers' own addresses too. With `ip_forward` the engine lets the host forward
+    packets; where it did not before, only those of container networks, unless `ip_forward_no_drop`.
+    `host_gateway_ips` are what `host-gateway` stands for. `default_options` are those of new networks, by driver.
     """
 
     bip: str = ""
@@ -30,6 +30,7 @@ class NetworkSettings:
     identity: str = ""
     host_ip: str = ""
     userland_proxy: bool = True
+    allow_direct_routing: bool = False
     ip_forward: bool = True
     ip_forward_no_drop: bool = False
     host_gateway_ips: tuple[str, ...] = ()

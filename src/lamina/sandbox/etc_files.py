@@ -63,6 +63,8 @@ def write_hosts(spec: SandboxSpec, endpoints: Sequence[Endpoint], gateways: Gate
         names = f"{name}.{domain} {name}" if domain else name
         own = [(address, names) for endpoint in endpoints for address in (endpoint.ip, endpoint.ipv6)]
         text = hosts([*spec.linked, *own], extra=_extra(spec.host.extra_hosts, gateways))
+        if spec.without_ipv6:
+            text = _ipv4_only(text)
     write_for_containers(spec.folder / "hosts", text)
 
 
@@ -85,6 +87,11 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def _ipv4_only(text: str) -> str:
+    """Return an /etc/hosts without IPv6 addresses, which a container without IPv6 cannot reach, nor its loopback."""
+    return "".join(line for line in text.splitlines(keepends=True) if ":" not in line.split()[0])
 
 
 def _extra(items: Iterable[str], gateways: Gateways) -> Iterator[tuple[str, str]]:

@@ -117,6 +117,14 @@ class SandboxSpec:
         mode = self.host.network_mode
         return not (mode in ("host", "none") or mode.startswith("container:") or self.config.network_disabled)
 
+    @property
+    def without_ipv6(self) -> bool:
+        """Return whether its sysctls switch IPv6 off, on the loopback too."""
+        return any(
+            name.replace("/", ".") == "net.ipv6.conf.all.disable_ipv6" and value.strip() == "1"
+            for name, value in self.host.sysctls.items()
+        )
+
     def endpoint(self, asked: EndpointConfig, *, first: bool = False) -> EndpointOptions:
         """Return what the sandbox asks of its place in a network; the `first` may have the config's MAC address."""
         return EndpointOptions(
@@ -126,6 +134,7 @@ class SandboxSpec:
             mac=plain_mac(asked.mac_address or (self.config.mac_address if first else "")),
             interface=asked.driver_opts.get(IFNAME, ""),
             sysctls=interface_sysctls(asked),
+            without_ipv6=self.without_ipv6 or "net.ipv6.conf.IFNAME.disable_ipv6=1" in interface_sysctls(asked),
             gw_priority=asked.gw_priority,
             aliases=(*asked.aliases, self.id[:12]),
             names=self._names(asked),

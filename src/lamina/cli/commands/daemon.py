@@ -48,6 +48,7 @@ _SWITCHES = {
     "init": "Run an init in each container, which forwards signals and reaps processes",
     "ipv6": "Give containers of the default bridge IPv6 addresses",
     "ip6tables": "Accepted for Docker's sake; IPv6 networks always have their rules",
+    "allow-direct-routing": "Let others reach published ports at the containers' addresses",
     "ip-forward": "Let the host forward packets (default true)",
     "ip-forward-no-drop": "Let it forward those of others too, where the engine switches forwarding on",
     "userland-proxy": "Carry connections that the kernel cannot translate (default true)",
