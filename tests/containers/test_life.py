@@ -11,6 +11,7 @@ import pytest
 
 from lamina.api.containers import Config, HostConfig, RestartPolicy, UpdateConfig, decode
 from lamina.containers.attach import parse_keys
+from lamina.containers.stop import send
 from lamina.errors import Conflict, InvalidInput, NotFound
 from support.waiting import eventually
 
@@ -294,3 +295,16 @@ def test_a_container_that_goes_is_no_container_to_those_who_ask(rooms: Rooms) ->
             rooms.containers.remove(id)
 
     assert told == {"No such container: ID"}
+
+
+def test_a_signal_for_a_container_that_has_just_ended_is_refused_with_its_name(rooms: Rooms) -> None:
+    """Its process is gone; its record says that it runs until the end is settled, which waits for the lock."""
+    id = rooms.run("read x", open_stdin=True)
+    container = rooms.containers.live(id)
+    with container.lock:
+        assert container.task is not None
+        container.task.kill(9)
+        container.task.wait(10)
+        assert container.state.status == "running"
+        with pytest.raises(Conflict, match=f"cannot kill container: {id}: container {id} is not running"):
+            send(container, 15)

@@ -64,7 +64,11 @@ def send(container: Container, number: int) -> None:
         _mark(container)
     if number == signal.SIGKILL and container.state.status == "paused":
         task.resume()  # a frozen process does not die on cgroup v1
-    task.kill(number)
+    try:
+        task.kill(number)
+    except Conflict:  # it has just ended, which its record does not tell yet
+        reason = f"container {container.id} is not running"
+        raise Conflict(f"cannot kill container: {container.id}: {reason}", container=container.id) from None
     container.publish("kill", signal=str(number))
 
 
