@@ -232,7 +232,7 @@ def test_a_directory_gets_its_mode_and_time_though_the_symlink_to_it_is_replaced
 
 @pytest.mark.root
 def test_the_last_member_describes_a_directory_whatever_path_leads_to_it(tmp_path: Path) -> None:
-    members = [folder("one"), link("one/up", ".."), folder("one/sub", 0o700), folder("one/up/one/sub", 0o511)]
+    members = [folder("one"), link("one/up", ".."), folder("one/sub", 0o500), folder("one/up/one/sub", 0o511)]
     assert put(tmp_path / "r", *members)["one/sub"].mode == 0o511
 
 
