@@ -111,18 +111,6 @@ def test_fixed_addresses_are_kept(networks: Networks) -> None:
     assert networks.joined("three") == []
 
 
-def test_an_address_of_a_family_that_is_switched_off_is_accepted_and_not_given(networks: Networks) -> None:
-    """docker-py's tests ask for one, and dockerd 20.10 and 28 start the container without it."""
-    networks.create("four", NetworkOptions(ipam=Ipam(subnets=(Subnet(subnet="fd45::/64"),))))
-
-    endpoint = networks.join("one", "four", EndpointOptions(ipv6="fd45::5"))
-
-    assert endpoint.ip
-    assert endpoint.ipv6 == ""
-    with pytest.raises(InvalidInput, match="no configured subnet contains IP address fd46::5"):
-        networks.join("two", "four", EndpointOptions(ipv6="fd46::5"))
-
-
 def test_the_way_out_of_each_family_is_found_anew(networks: Networks) -> None:
     networks.create("six", _ALONE)
     networks.create("both", _BOTH)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from lamina.errors import Conflict, Forbidden, InvalidInput
-from lamina.network.addresses import choose_address, mac_of, parse_address, parse_subnet
+from lamina.network.addresses import choose_address, mac_of, parse_subnet
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.endpoints import Endpoints
 from lamina.network.model import Endpoint, EndpointOptions, Network
@@ -89,7 +89,7 @@ class Claims:
         for version, asked in ((4, request.ip), (6, request.ipv6)):
             subnet = None if version == 6 and request.without_ipv6 else network.subnet(version)
             if subnet is None:
-                if asked and not _is_listed(asked, network):  # of a family that is switched off it is kept, not given
+                if asked:
                     raise InvalidInput(f"invalid endpoint settings:\nno configured subnet contains IP address {asked}")
                 continue
             last = self._last.get((network.id, version), "")
@@ -101,10 +101,6 @@ class Claims:
             values = (address, parse_subnet(subnet.subnet).prefixlen, gateway, asked)
             chosen |= dict(zip(_FIELDS[version], values, strict=True))
         return chosen
-
-
-def _is_listed(address: str, network: Network) -> bool:
-    return any(parse_address(address) in parse_subnet(subnet.subnet) for subnet in network.ipam.subnets)
 
 
 def _bare(address: str) -> str:
