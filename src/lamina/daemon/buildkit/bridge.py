@@ -13,7 +13,7 @@ import msgspec
 
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control
-from lamina.daemon.buildkit.filesync import stat_of
+from lamina.daemon.buildkit.filesend import stat_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
 from lamina.daemon.buildkit.graph import address_of, definition_of
 from lamina.daemon.buildkit.messages.control import Definition

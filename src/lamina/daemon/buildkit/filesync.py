@@ -1,4 +1,4 @@
-"""Files over a session: a client's folder into a tree, and a tree into a client's folder.
+"""Files over a session: a client's folder into a tree.
 
 Rule: tonistiigi/fsutil, send.go and receive.go. The sender lists its files, and an empty entry ends the list. The
 receiver asks for files by their place in it; pieces of several files come mixed, and an empty one ends a file.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_plus
 
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.cancellation import Cancellation
-from lamina.daemon.buildkit.context_tree import ContextTree, Incoming, go_mode
-from lamina.daemon.buildkit.http2 import Headers
+from lamina.daemon.buildkit.context_tree import ContextTree, Incoming
 from lamina.daemon.buildkit.messages.session import (
     PACKET_DATA,
     PACKET_END,
@@ -25,19 +22,14 @@ from lamina.daemon.buildkit.messages.session import (
     PACKET_REQUEST,
     PACKET_STAT,
     Packet,
-    Piece,
     Stat,
 )
 from lamina.daemon.buildkit.sessions import Session, SessionCall
-from lamina.errors import InvalidInput, NotFound, Unavailable
-from lamina.layers.tree import Node, Tree, walk
+from lamina.daemon.buildkit.streams import Headers
+from lamina.errors import InvalidInput, Unavailable
 
-RECEIVE = "/moby.filesync.v1.FileSync/DiffCopy"
-SEND = "/moby.filesync.v1.FileSend/DiffCopy"
+_RECEIVE = "/moby.filesync.v1.FileSync/DiffCopy"
 _ASKED = 100  # files asked for at once: the client keeps 128 waiting, and then neither reads nor writes
-_PIECE = 32 << 10  # bytes of a file in one packet, as fsutil sends them
-_BATCH = 64  # packets sent at once
-_MESSAGE = 1 << 20  # bytes of a stream in one message: gRPC's clients take no more than four times as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +78,7 @@ def receive_files(
 
 def _receive(session: Session, selection: Selection, tree: ContextTree, cancellation: Cancellation) -> ContextTree:
     try:
-        with session.call(RECEIVE, cancellation, selection.metadata()) as call:
+        with session.call(_RECEIVE, cancellation, selection.metadata()) as call:
             _Receiver(call, tree).run()
         return tree
     except BaseException:
@@ -163,132 +155,3 @@ class _Receiver:
             self._listed = False  # say it once
         if requests:
             self._call.send(*requests)
-
-
-def send_files(session: Session, tree: Tree, number: int, cancellation: Cancellation) -> None:
-    """Write the files of `tree` into the folder of the client's output `number`. Raise as `receive_files` does."""
-    metadata = [("buildkit-attachable-exporter-id", str(number))]
-    with session.call(SEND, cancellation, metadata) as call:
-        _Sender(call, tree).run()
-
-
-class _Sender:
-    """One transfer to the client."""
-
-    def __init__(self, call: SessionCall, tree: Tree) -> None:
-        self._call = call
-        self._tree = tree
-        self._files: dict[int, Node] = {}
-
-    def run(self) -> None:
-        """List the files and send the ones that the client asks for, until it has all."""
-        for packets in _batches(self._listing()):
-            self._call.send(*packets)
-        while batch := self._call.receive():
-            for raw in batch:
-                packet = Packet.decode(raw)
-                if packet.type == PACKET_END:
-                    self._call.send(Packet(PACKET_END))
-                    self._call.finish()
-                    return
-                self._answer(packet)
-        self._call.finish()
-
-    def _listing(self) -> Iterator[Packet]:
-        names: dict[tuple[int, int], str] = {}
-        for count, node in enumerate(sorted_walk(self._tree)):
-            first = names.setdefault(node.shared, node.path) if node.shared is not None else node.path
-            if first == node.path and node.entry.type.value == "regular":
-                self._files[count] = node
-            yield Packet(PACKET_STAT, stat=stat_of(node, "" if first == node.path else first))
-        yield Packet(PACKET_STAT)
-
-    def _answer(self, packet: Packet) -> None:
-        if packet.type == PACKET_ERROR:
-            raise InvalidInput(f"the client cannot write the files: {packet.data.decode(errors='replace')}")
-        node = self._files.pop(packet.id, None)
-        if packet.type != PACKET_REQUEST or node is None:
-            raise NotFound(f"the client asks for file {packet.id}, which it was not told of")
-        for packets in _batches(self._content(packet.id, node)):
-            self._call.send(*packets)
-
-    def _content(self, number: int, node: Node) -> Iterator[Packet]:
-        with self._tree.read(node) as content:
-            while piece := content.read(_PIECE):
-                yield Packet(PACKET_DATA, id=number, data=piece)
-        yield Packet(PACKET_DATA, id=number)
-
-
-def stat_of(node: Node, link: str = "") -> Stat:
-    """Return what is told of a file. `link` is the earlier name of the same file, if it has one."""
-    entry = node.entry
-    return Stat(
-        entry.path,
-        go_mode(entry),
-        entry.uid,
-        entry.gid,
-        entry.size,
-        entry.mtime_ns,
-        link or entry.target,
-        entry.major,
-        entry.minor,
-        dict(entry.xattrs),
-    )
-
-
-def sorted_walk(tree: Tree) -> Iterator[Node]:
-    """Yield all files but the root, in fsutil's order: by the parts of their paths."""
-    return (node for node in walk(tree) if node.path)
-
-
-def _batches(packets: Iterable[Packet]) -> Iterator[list[Packet]]:
-    batch: list[Packet] = []
-    for packet in packets:
-        batch.append(packet)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-class StreamWriter:
-    """Writes bytes into a file that the client made for one of its outputs. Gather small writes, or large ones cost."""
-
-    def __init__(self, call: SessionCall) -> None:
-        self._call = call
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes, /) -> int:
-        """Send `data`, or keep it for the next message. Raise Cancelled, Unavailable."""
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size >= _MESSAGE:
-            self.flush()
-        return len(data)
-
-    def flush(self) -> None:
-        """Send what is kept."""
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        self._size = 0
-        for start in range(0, len(data), _MESSAGE):
-            self._call.send(Piece(data[start : start + _MESSAGE]))
-
-
-@contextmanager
-def stream_to(
-    session: Session, number: int, cancellation: Cancellation, metadata: Headers = ()
-) -> Iterator[StreamWriter]:
-    """Provide what writes the file of the client's output `number`. `metadata` describes the image in it.
-
-    On leaving, the client has the whole file, or its error is raised.
-    """
-    headers = [("buildkit-attachable-exporter-id", str(number))]
-    headers += [(f"exporter-md-{name}", value) for name, value in metadata]
-    with session.call(SEND, cancellation, headers) as call:
-        writer = StreamWriter(call)
-        yield writer
-        writer.flush()
-        call.finish()

@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from lamina.daemon.buildkit.filesync import send_files, stream_to
+from lamina.daemon.buildkit.filesend import send_files, stream_to
 from lamina.daemon.buildkit.frontend import Client
 from lamina.engine.registries import Registries
 from lamina.errors import Unsupported

@@ -14,8 +14,9 @@ from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
-from lamina.daemon.buildkit.http2 import Headers, Http2, Stream
+from lamina.daemon.buildkit.http2 import Http2
 from lamina.daemon.buildkit.protobuf import Message
+from lamina.daemon.buildkit.streams import Headers, Stream
 from lamina.errors import InvalidInput, TooLarge, Unavailable
 
 _LOG = logging.getLogger("lamina.daemon")

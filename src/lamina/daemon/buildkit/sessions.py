@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lamina.cancellation import Cancellation
-from lamina.daemon.buildkit.http2 import Headers, Http2
+from lamina.daemon.buildkit.http2 import Http2
 from lamina.daemon.buildkit.protobuf import Message
 from lamina.daemon.buildkit.rpc import Caller, Outgoing
+from lamina.daemon.buildkit.streams import Headers
 from lamina.errors import Cancelled, NotFound, Unavailable, Unsupported
 
 T = TypeVar("T")
