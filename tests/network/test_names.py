@@ -165,6 +165,16 @@ def test_a_keeper_that_is_killed_is_replaced(net: Networks, exec_root: Path) -> 
     assert eventually(lambda: answered_again(asker, "asker")) == addresses(net, "asker")
 
 
+def test_a_keeper_ends_with_an_engine_that_has_no_use_for_it(net: Networks, exec_root: Path) -> None:
+    asker = join(net, "asker", "front")
+    assert ask(asker, "asker").code == dns.NOERROR
+    started = keepers(exec_root).values()
+    net.leave("asker")
+    net.close()
+    assert not [process for process in started if Path(f"/proc/{process}").exists()], "not even as a zombie"
+    assert not list((exec_root / "names").iterdir())
+
+
 def test_names_outlive_the_engine_and_the_next_one_takes_them_up(net: Networks, store: Store, exec_root: Path) -> None:
     asker = join(net, "asker", "front")
     join(net, "leaver", "front")

@@ -39,7 +39,13 @@ class KeeperLink:
         self._lost = lost
         self._socket: socket.socket | None = None
         self._owed = 0  # answers that the keeper has yet to give
+        self._watcher: threading.Thread | None = None
         self._closed = threading.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Return whether it was closed for good."""
+        return self._closed.is_set()
 
     @property
     def connected(self) -> bool:
@@ -57,7 +63,7 @@ class KeeperLink:
             return
         self._take(keeper, None)
         if self.request({"op": "begin"}).get("version") != lamina.__version__:
-            self.request({"op": "end"})
+            self._end()
             self.drop()
 
     def start(self) -> None:
@@ -110,13 +116,26 @@ class KeeperLink:
             self._socket = None
 
     def close(self, *, end: bool) -> None:
-        """Close the connection for good. With `end` the keeper ends, too; else it goes on to answer."""
+        """Close the connection for good. With `end` the keeper has ended, too; else it goes on to answer.
+
+        A second call does nothing.
+        """
         self._closed.set()
         if end:
-            self.request({"op": "end"})
-        self.drop()
-        if end:
+            self._end()
             (self._directory / "keeper").unlink(missing_ok=True)
+        self.drop()
+
+    def _end(self) -> None:
+        """End the keeper, and wait until it has ended: it closes its connections then."""
+        self.request({"op": "end"})
+        if self._socket is not None and not _hung_up(self._socket, int(_PATIENCE * 1000)):
+            _LOG.warning("the keeper of names does not end")
+
+    def wait(self) -> None:
+        """Wait until nothing is left of a keeper that was ended. The caller must not keep `lost` from returning."""
+        if self._watcher is not None:
+            self._watcher.join(_PATIENCE)
 
     @contextmanager
     def _address(self) -> Iterator[str]:
@@ -132,19 +151,20 @@ class KeeperLink:
         self._socket = keeper
         self._owed = 0
         watched = socket.socket(fileno=os.dup(keeper.fileno()))
-        threading.Thread(target=self._watch, args=(watched, process), name="lamina-names", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(watched, process), name="lamina-names", daemon=True)
+        self._watcher.start()
 
     def _watch(self, watched: socket.socket, process: int | None) -> None:
-        """Wait for the end of a connection. A keeper that we started is ended then, if it only hangs."""
+        """Wait for the end of a connection, and of the keeper where we started it. One that only hangs is killed."""
         pause_until = time.monotonic() + _PAUSE
         with watched:
             _hung_up(watched, None)
-        if self._closed.wait(max(0.0, pause_until - time.monotonic())):
-            return
         if process is not None:
-            os.kill(process, signal.SIGKILL)
+            if not self._closed.is_set():
+                os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-        self._lost()
+        if not self._closed.wait(max(0.0, pause_until - time.monotonic())):
+            self._lost()
 
     def _give_up(self, error: OSError) -> None:
         _LOG.warning("the keeper of names does not answer: %s", error)

@@ -112,14 +112,17 @@ class Names:
     def close(self) -> None:
         """Leave the keeper to those it serves; without any it ends."""
         with self._lock:
-            self._keeper.close(end=not self._sandboxes)
+            ending = not self._sandboxes
+            self._keeper.close(end=ending)
             with suppress(OSError):  # in use, or never made
                 self._records.rmdir()
+        if ending:
+            self._keeper.wait()
 
     def _lost(self) -> None:
         """Replace a keeper that is gone, where it is needed."""
         with self._lock:
-            if self._sandboxes and not self._keeper.connected:
+            if self._sandboxes and not self._keeper.connected and not self._keeper.closed:
                 _LOG.warning("the keeper of names ended and is started again")
                 self._keeper.start()
                 self._tell_all()
