@@ -33,7 +33,7 @@ def _options(driver: str = "macvlan", parent: str = "wire", **options: str) -> N
 
 def _reached(networks: Networks, sandbox: str, address: str) -> bool:
     try:
-        return in_namespace(networks.sandbox(sandbox), lambda: ask(address, 80, timeout=1)) == address
+        return in_namespace(networks.sandbox(sandbox), lambda: ask(address, 80, timeout=5)) == address
     except OSError:
         return False
 

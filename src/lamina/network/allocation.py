@@ -25,7 +25,7 @@ class Allocation:
         self._pools = tuple(pools)
 
     def choose(self, network: Network, others: Sequence[Network]) -> Network:
-        """Return `network` with a subnet and a gateway for each of its IP versions.
+        """Return `network` with a subnet and a gateway for each of its IP versions, others as they were asked for.
 
         Raise Forbidden where its addresses overlap those of `others`, InvalidInput where the pools have nothing left.
         """
@@ -38,7 +38,9 @@ class Allocation:
             for subnet in named or [Subnet()]:
                 chosen.append(self._completed(subnet, version, network, taken))
                 taken.append(parse_subnet(chosen[-1].subnet))
-        return msgspec.structs.replace(network, ipam=msgspec.structs.replace(network.ipam, subnets=tuple(chosen)))
+        unused = [subnet for subnet in network.ipam.subnets if _version(subnet) not in (0, *network.versions)]
+        ipam = msgspec.structs.replace(network.ipam, subnets=(*chosen, *unused))
+        return msgspec.structs.replace(network, ipam=ipam)
 
     def clashes(self, network: Network) -> bool:
         """Return whether the host has come to route a part of the network's addresses elsewhere."""

@@ -39,6 +39,8 @@ def status(item: Network, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return how full a network's subnets are, as inspect shows it since API 1.52."""
     subnets: dict[str, dict[str, int]] = {}
     for subnet in item.ipam.subnets:
+        if (6 if ":" in subnet.subnet else 4) not in item.versions:
+            continue
         addresses = [e.ipv6 if ":" in subnet.subnet else e.ip for e in endpoints]
         in_use, available = usage(subnet, filter(None, addresses))
         subnets[subnet.subnet] = {"IPsInUse": in_use, "DynamicIPsAvailable": available}
