@@ -18,7 +18,15 @@ from pathlib import Path
 from lamina.containers.container import Container
 from lamina.containers.image_mounts import as_binds, mount_images, unmount_images
 from lamina.containers.rooms import Rooms
-from lamina.linux.mounts import AT_RECURSIVE, MS_REC, MS_SLAVE, OPEN_TREE_CLONE, mount, move_mount_onto, open_tree
+from lamina.linux.mounts import (
+    AT_RECURSIVE,
+    MS_PRIVATE,
+    OPEN_TREE_CLONE,
+    mount,
+    mount_of,
+    move_mount_onto,
+    open_tree,
+)
 from lamina.linux.syscalls import CLONE_NEWNS, unshare
 from lamina.runtime.mount_places import open_place
 from lamina.sandbox.etc_files import NAMES
@@ -82,9 +90,9 @@ def _sources(container: Container, rooms: Rooms, closing: ExitStack) -> Sequence
 def _assembled(root: Path, sources: Sequence[Source]) -> int:
     """Mount all in `root`, as far as this thread sees it, and return a copy of the tree."""
     unshare(CLONE_NEWNS)
-    mount("none", "/", flags=MS_REC | MS_SLAVE)  # nothing of it shows on the host
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        mount("none", mount_of(root_fd, "thread-self").target, flags=MS_PRIVATE)  # nothing of it shows on the host
         for destination, tree in sources:
             place = open_place(root_fd, destination, stat.S_ISDIR(os.fstat(tree).st_mode))
             try:

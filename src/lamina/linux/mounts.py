@@ -182,10 +182,10 @@ def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
         )
 
 
-def mount_of(fd: int) -> MountPoint:
-    """Return the mount that the file behind `fd` is on."""
+def mount_of(fd: int, pid: int | str = "self") -> MountPoint:
+    """Return the mount that the file behind `fd` is on, which is in the mount namespace of `pid`."""
     number = mount_id(fd)
-    return next(mount for mount in mountinfo() if mount.id == number)
+    return next(mount for mount in mountinfo(pid) if mount.id == number)
 
 
 def mount_id(fd: int) -> int:
