@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,12 +84,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(
-    daemon: Daemon, folder: Path, *command: str, check: bool = True, variables: Mapping[str, str] | None = None
+    daemon: Daemon, folder: Path, *command: str, check: bool = True, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DOCKER_HOST": daemon.host, "DOCKER_CONFIG": str(daemon.folder), **(variables or {})}
+    environment = {**os.environ, "DOCKER_HOST": daemon.host, "DOCKER_CONFIG": str(daemon.folder)}
     done = subprocess.run(
         [need(command[0]), *command[1:]],
         env=environment,
+        input=stdin,
         cwd=folder,
         capture_output=True,
         text=True,
@@ -135,3 +136,18 @@ def test_buildx_builds_loads_and_gives_out(daemon: Daemon, project: Path, tmp_pa
 def test_buildx_bakes_targets_that_are_linked(daemon: Daemon, project: Path) -> None:
     run(daemon, project, BUILDX, "bake")
     assert read(daemon, "bake-top", "/all") == "low\nhere"
+
+
+def test_buildx_takes_a_context_from_standard_input(daemon: Daemon, project: Path) -> None:
+    run(
+        daemon,
+        project,
+        BUILDX,
+        "build",
+        "--load",
+        "-t",
+        "streamed",
+        "-",
+        stdin="FROM busybox\nRUN echo streamed > /s\n",
+    )
+    assert read(daemon, "streamed", "/s") == "streamed"

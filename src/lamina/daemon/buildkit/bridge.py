@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import uuid
-from collections.abc import Mapping
 
 import msgspec
 
@@ -15,8 +14,7 @@ from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control
 from lamina.daemon.buildkit.filesend import stat_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
-from lamina.daemon.buildkit.graph import address_of, definition_of
-from lamina.daemon.buildkit.messages.control import Definition
+from lamina.daemon.buildkit.graph import definition_of
 from lamina.daemon.buildkit.messages.gateway import (
     Capability,
     InputsResponse,
@@ -38,6 +36,7 @@ from lamina.daemon.buildkit.messages.gateway import (
 )
 from lamina.daemon.buildkit.messages.session import Empty, Stat
 from lamina.daemon.buildkit.messages.status import StatusResponse, VertexWarning
+from lamina.daemon.buildkit.named_contexts import addresses_of
 from lamina.daemon.buildkit.outputs import files_of
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
@@ -115,7 +114,7 @@ class Bridge:
         if "requestid" in request.attributes:
             raise Unsupported(f"the request {request.attributes['requestid']} is not supported by this daemon")
         asked, source = request_of(request.attributes), Source.of(request.attributes)
-        contexts = named_contexts(request.attributes, request.inputs or build.request.inputs)
+        contexts = addresses_of(request.attributes, request.inputs or build.request.inputs)
         image = await self._control.work(
             build, lambda: self._solver.build(build.client, asked, source, contexts=contexts)
         )
@@ -190,23 +189,6 @@ class Bridge:
         warning = VertexWarning(request.digest, request.level, request.short)
         build.client.vertices.send(StatusResponse(warnings=(warning,)))
         return Empty()
-
-
-def named_contexts(attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> dict[str, str]:
-    """Return the addresses of contexts by their names; a graph that the client brought stands for its one image.
-
-    Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
-    """
-    contexts = {}
-    for name, address in attributes.items():
-        if name.startswith("context:"):
-            kind, _, rest = address.partition(":")
-            if kind == "input":
-                if rest not in inputs:
-                    raise InvalidInput(f"the client names an input {rest} that it did not bring")
-                address = address_of(inputs[rest])
-            contexts[name.removeprefix("context:").partition("::")[0]] = address
-    return contexts
 
 
 def _file(tree: Tree, path: str) -> Node:

@@ -34,6 +34,7 @@ from lamina.daemon.buildkit.messages.control import (
 )
 from lamina.daemon.buildkit.messages.gateway import Result
 from lamina.daemon.buildkit.messages.session import Empty
+from lamina.daemon.buildkit.named_contexts import addresses_of
 from lamina.daemon.buildkit.outputs import Output
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.sessions import Sessions
@@ -96,7 +97,8 @@ class Control:
         attributes = build.request.attributes
         if build.request.frontend:
             request, source = request_of(attributes), Source.of(attributes)
-            return await self.work(build, lambda: self._solver.build(build.client, request, source))
+            contexts = addresses_of(attributes, build.request.inputs)
+            return await self.work(build, lambda: self._solver.build(build.client, request, source, contexts=contexts))
         returned = await build.returned
         if returned.error is not None and returned.error.code:
             raise error_with(returned.error.code, returned.error.message, otherwise=CommandFailed)

@@ -22,6 +22,7 @@ from lamina.daemon.buildkit.messages.session import (
     PACKET_REQUEST,
     PACKET_STAT,
     Packet,
+    Piece,
     Stat,
 )
 from lamina.daemon.buildkit.sessions import Session, SessionCall
@@ -155,3 +156,21 @@ class _Receiver:
             self._listed = False  # say it once
         if requests:
             self._call.send(*requests)
+
+
+class StreamReader:
+    """Reads bytes that the client sends as messages."""
+
+    def __init__(self, call: SessionCall) -> None:
+        self._call = call
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, b"" at the end. Raise Cancelled, Unavailable."""
+        while not self._rest:
+            batch = self._call.receive()
+            if not batch:
+                return b""
+            self._rest = b"".join(Piece.decode(raw).data for raw in batch)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data

@@ -18,7 +18,7 @@ from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContex
 from lamina.builder.file_sums import Sums
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
-from lamina.daemon.buildkit.filesync import Selection, receive_files
+from lamina.daemon.buildkit.filesync import Selection, StreamReader, receive_files
 from lamina.daemon.buildkit.messages.session import (
     CredentialsRequest,
     CredentialsResponse,
@@ -36,6 +36,8 @@ from lamina.layers.tree import Tree, find, read_all
 
 NAME = "dockerfile.v0"
 _GET_CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
+_PULL = "/moby.upload.v1.Upload/Pull"
+_UPLOADED = "http://buildkit-session/"
 _GET_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 _HUB_HOST = "registry-1.docker.io"  # under which BuildKit's clients look up Docker Hub
 
@@ -116,6 +118,9 @@ class Client:
 
         Raise NotFound without a Dockerfile, InvalidInput, and what `receive_files` raises.
         """
+        if source.address.startswith(_UPLOADED):
+            with self.vertices.step("[internal] load uploaded build context"):
+                return self._uploaded(source, builds)
         if source.address:
             with self.vertices.step("[internal] load remote build context"):
                 return builds.remote_context(source.address, source.dockerfile, cancellation=self.cancellation)
@@ -130,6 +135,14 @@ class Client:
         except BaseException:
             tree.close()
             raise
+
+    def _uploaded(self, source: Source, builds: Builds) -> BuildContext:
+        """Return the context that the client has as a stream. Rule: moby/buildkit, session/upload."""
+        host, _, path = source.address.removeprefix("http://").partition("/")
+        metadata = [("urlhost", host), ("urlpath", f"/{path}")]
+        with self.session.call(_PULL, self.cancellation, metadata) as call:
+            stream = StreamReader(call)
+            return builds.stream_context(stream, source.dockerfile, cancellation=self.cancellation)
 
     def _dockerfile(self, folder: str, name: str) -> tuple[str, bytes, tuple[str, ...] | None]:
         """Return name and bytes of the Dockerfile, and the patterns of the ignore file that is only its own."""

@@ -13,6 +13,8 @@ from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client
+from lamina.daemon.buildkit.graph import address_of
+from lamina.daemon.buildkit.messages.control import Definition
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput
 from lamina.formats.reference import Reference
@@ -74,3 +76,20 @@ def _forms(name: str) -> tuple[str, ...]:
         return (name,)
     short = reference.familiar().removesuffix(":latest")
     return (name, reference.familiar(), str(reference), short)
+
+
+def addresses_of(attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> dict[str, str]:
+    """Return the addresses of contexts by their names; a graph that the client brought stands for its one image.
+
+    Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
+    """
+    contexts = {}
+    for name, address in attributes.items():
+        if name.startswith("context:"):
+            kind, _, rest = address.partition(":")
+            if kind == "input":
+                if rest not in inputs:
+                    raise InvalidInput(f"the client names an input {rest} that it did not bring")
+                address = address_of(inputs[rest])
+            contexts[name.removeprefix("context:").partition("::")[0]] = address
+    return contexts
