@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,10 @@ def _reached(networks: Networks, sandbox: str, address: str, *, timeout: float =
 def test_a_network_without_subnets_gets_unique_local_ones(networks: Networks) -> None:
     first, second = networks.create("one", _BOTH), networks.create("two", _BOTH)
 
-    subnets = [network.ipam.subnets[1].subnet for network in (first, second)]
-    assert all(subnet.startswith("fd") and subnet.endswith("/64") for subnet in subnets)
+    subnets = [IPv6Network(network.ipam.subnets[1].subnet) for network in (first, second)]
+    assert all(subnet.subnet_of(IPv6Network("fd00::/8")) and subnet.prefixlen == 64 for subnet in subnets)
     assert subnets[0] != subnets[1]
-    assert subnets[0][:14] == subnets[1][:14]  # one prefix for the engine (RFC 4193)
+    assert subnets[0].supernet(new_prefix=48) == subnets[1].supernet(new_prefix=48)  # the engine's (RFC 4193)
 
 
 def test_a_container_has_address_and_route_at_once(networks: Networks) -> None:
