@@ -199,3 +199,26 @@ def test_endpoints_of_an_engine_without_ipv6_keep_their_ports(machine: None, sto
         assert ask("::1", endpoint.ports[0].host_port) == endpoint.ip
     again.leave("one")
     again.close()
+
+
+def test_tables_whose_bridges_are_gone_are_swept_and_no_others(
+    machine: None, store: Store, exec_root: Path, tmp_path: Path
+) -> None:
+    def others(*names: str) -> None:
+        for name in names:
+            bridge = name.removeprefix("lamina-")
+            rules = f'table inet {name} {{\n set bridges {{ type ifname; elements = {{ "{bridge}" }}; }}\n}}'
+            subprocess.run(["nft", rules], check=True)
+
+    others("lamina-gone", "lamina-here", "strangers")
+    subprocess.run(["ip", "link", "add", "here", "type", "bridge"], check=True)
+    with Store.open(tmp_path / "beside") as beside:
+        first = Networks.open(beside, tmp_path / "first")  # another engine, which lives
+        networks = Networks.open(store, exec_root)
+        tables = {line.removeprefix("table inet ") for line in _tables()}
+        own = {f"lamina-{bridge_name(root)}" for root in (exec_root, tmp_path / "first")}
+        assert tables == {"lamina-here", "strangers", *own}
+        networks.close()
+        first.close()
+    for name in ("lamina-here", "strangers"):
+        subprocess.run(["nft", f"delete table inet {name}"], check=True)

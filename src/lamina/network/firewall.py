@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from lamina.errors import LaminaError
+from lamina.network.abandoned_tables import swept
 from lamina.network.model import Endpoint, Network, PortBinding
 from lamina.network.nft import Nft
 from lamina.network.ruleset import Ruleset
@@ -65,6 +67,10 @@ class Firewall:
         self._nft = nft
         self._lock = threading.Lock()
         self._rules = self._none = Ruleset(table, direct)
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Let a block make the table and then its bridges. First, tables that others abandoned are deleted."""
+        return swept(self._nft, self._rules.table)
 
     def replace(self, networks: Iterable[Network], endpoints: Iterable[Endpoint]) -> None:
         """Put a table for these networks and endpoints in the place of an earlier engine's, in one transaction."""

@@ -55,7 +55,8 @@ class Networks(resources.Networks):
         """
         networks = Networks(store, exec_root, settings or NetworkSettings(), events or EventBus())
         try:
-            networks._start()
+            with networks._firewall.starting():
+                networks._start()
         except BaseException:
             networks._release()
             raise
