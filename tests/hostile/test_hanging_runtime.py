@@ -129,7 +129,9 @@ def test_a_container_with_an_exec_that_hangs_is_removed(stuck: Target) -> None:
         eventually(lambda: [line for line in processes_naming(id) if "exec --detach" in line])
         assert stuck.ask("DELETE", f"/containers/{id}?force=1").status == 204
         thread.join(10)
-        assert [answer.status for answer in answers] == [409]
+        # The kill may hit the process before the runtime calls it started (409) or after that (200).
+        assert [answer.status for answer in answers] in ([409], [200])
+        assert not processes_naming(id)
 
 
 def test_the_daemon_stops_while_a_start_hangs(stuck: Target) -> None:
