@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_testcontainers_start_wait_for_and_stop_what_tests_need(daemon: Daemon) 
 def test_aiodocker_makes_runs_and_watches_containers(daemon: Daemon) -> None:
     async def use() -> None:
         async with aiodocker.Docker(url=daemon.host) as docker:
-            events = docker.events.subscribe()
+            events = docker.events.subscribe(since=int(time.time()))  # it connects when it comes to it
             config = {"Image": "base", "Cmd": ["sh", "-c", "echo out; echo err >&2; exit 3"]}
             container = await docker.containers.run(config=config, name="aio")
             assert (await container.wait())["StatusCode"] == 3
@@ -66,7 +67,8 @@ def test_aiodocker_makes_runs_and_watches_containers(daemon: Daemon) -> None:
             actions = []
             while "destroy" not in actions:
                 event = await events.get()
-                actions.append(event["Action"])
+                if event["Actor"]["ID"] == container.id:
+                    actions.append(event["Action"])
             assert [action for action in actions if action in ("create", "start", "die")] == ["create", "start", "die"]
 
     asyncio.run(asyncio.wait_for(use(), 60))
