@@ -146,7 +146,7 @@ def umount2(target: Path, flags: int = 0) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class MountPoint:
+class MountInfo:
     """One line of /proc/self/mountinfo (proc_pid_mountinfo(5)); numbers are ids of mounts."""
 
     id: int
@@ -161,7 +161,7 @@ class MountPoint:
     super_options: str
 
 
-def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
+def mountinfo(pid: int | str = "self") -> Iterator[MountInfo]:
     """Yield every mount of the mount namespace that `pid` is in, in the kernel's order (a mount comes after its
     parent)."""
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
@@ -169,7 +169,7 @@ def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
     for line in text.splitlines():
         fields = line.split(" ")
         dash = fields.index("-", 6)
-        yield MountPoint(
+        yield MountInfo(
             int(fields[0]),
             int(fields[1]),
             _plain(fields[3]),
@@ -182,7 +182,7 @@ def mountinfo(pid: int | str = "self") -> Iterator[MountPoint]:
         )
 
 
-def mount_of(fd: int, pid: int | str = "self") -> MountPoint:
+def mount_of(fd: int, pid: int | str = "self") -> MountInfo:
     """Return the mount that the file behind `fd` is on, which is in the mount namespace of `pid`."""
     number = mount_id(fd)
     return next(mount for mount in mountinfo(pid) if mount.id == number)

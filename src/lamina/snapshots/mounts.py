@@ -25,7 +25,7 @@ from lamina.linux.mounts import (
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
-    MountPoint,
+    MountInfo,
     mount,
     mountinfo,
     umount2,
@@ -65,7 +65,7 @@ class MountRoot:
             if not self._users and self._bound:
                 self._unbind()
 
-    def below(self) -> list[MountPoint]:
+    def below(self) -> list[MountInfo]:
         """Return what is mounted below the root (not the root itself), in the order it was mounted."""
         prefix = self._root + "/"
         return [point for point in mountinfo() if point.target.startswith(prefix)]
@@ -100,7 +100,7 @@ class MountRoot:
         self._bound = False
 
 
-def _around(path: str) -> MountPoint | None:
+def _around(path: str) -> MountInfo | None:
     """Return the mount that `path` is in."""
     innermost = None
     for point in mountinfo():
