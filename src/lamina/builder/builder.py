@@ -187,6 +187,8 @@ class _Build:
         work = self._work
         if stage.name and any(state.name == stage.name for state in work.done):
             raise _failed(work.file, stage.base, Problem(f"{stage.name} stage name already used", "Choose another."))
+        name = (stage.name or f"stage-{len(work.done)}") if len(work.file.stages) > 1 else ""
+        work.console.stage(name, [str(instruction) for instruction in (stage.base, *stage.instructions)])
         self._announce(str(stage.base))
         state = self._begin(stage)
         work.console.image(state.image_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.text import printable
@@ -27,6 +28,9 @@ class Console:
     def line(self, text: str) -> None:
         """Show a line of ours. Text from the Dockerfile and names are made printable."""
         self.text(printable(f"{text}\n", "\n\t"))
+
+    def stage(self, name: str, instructions: Sequence[str]) -> None:
+        """Hear of a stage that begins, by BuildKit's name for it, "" for the only one."""
 
     def step(self, number: int, total: int, instruction: str) -> None:
         self.line(f"Step {number}/{total} : {instruction}")

@@ -66,10 +66,18 @@ def test_both_protocols_build_the_same_image(daemon: Daemon, context: Path) -> N
     assert daemon.text("images", "-q", "by-session") == daemon.text("images", "-q", "by-tar")
 
 
+def test_steps_are_named_by_their_stage_and_only_those_that_make_files_count(daemon: Daemon, context: Path) -> None:
+    lines = ["ARG V=1", "FROM busybox AS made", "ENV A=1", "RUN true", "FROM busybox", "LABEL b=c", "COPY run.sh /"]
+    (context / "Dockerfile").write_text("\n".join([*lines, "COPY --from=made /bin/sh /sh", 'CMD ["true"]']) + "\n")
+    shown = build_with_docker(daemon, "--no-cache", str(context)).stderr.decode()
+    names = [line.partition("] ")[0].rpartition("[")[2] for line in shown.splitlines() if re.match(r"#\d+ \[.*/", line)]
+    assert list(dict.fromkeys(names)) == ["made 1/2", "made 2/2", "stage-1 1/3", "stage-1 2/3", "stage-1 3/3"]
+
+
 def test_steps_are_shown_and_cached(daemon: Daemon, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM busybox\nARG WHO=nobody\nRUN echo hello $WHO; echo to-err >&2\n")
     shown = build_with_docker(daemon, "--build-arg", "WHO=ada", str(context)).stderr.decode()
-    assert re.search(r"\[3/3\] RUN echo hello", shown), shown
+    assert re.search(r"\[2/2\] RUN echo hello", shown), shown
     assert re.search(r" hello ada$", shown, re.MULTILINE), shown
     assert "to-err" in shown
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ from lamina.formats.text import printable
 from lamina.progress import Message, Output, Status, ignore
 
 Send = Callable[[StatusResponse], None]
+_SHOWN = frozenset({"FROM", "RUN", "COPY", "ADD", "WORKDIR"})
 
 
 @dataclass(slots=True)
@@ -111,6 +112,8 @@ class VertexConsole(Console):
         super().__init__(ignore)
         self._vertices = vertices
         self._current: Step | None = None
+        self._stage = ""
+        self._total = self._shown = 0
 
     def report(self, message: Message) -> None:
         """Take a report from the work of a step, such as a pull."""
@@ -125,9 +128,16 @@ class VertexConsole(Console):
         if self._current is not None:
             self._vertices.warn(self._current, printable(text, "\t"))
 
+    def stage(self, name: str, instructions: Sequence[str]) -> None:
+        self._stage = f"{name} " if name else ""
+        self._total = sum(map(_makes_files, instructions))
+        self._shown = 0
+
     def step(self, number: int, total: int, instruction: str) -> None:
         self._end()
-        self._current = self._vertices.start(f"[{number}/{total}] {instruction}")
+        if _makes_files(instruction):
+            self._shown += 1
+            self._current = self._vertices.start(f"[{self._stage}{self._shown}/{self._total}] {instruction}")
 
     def image(self, image_id: str) -> None:
         self._end()
@@ -152,3 +162,8 @@ class VertexConsole(Console):
         vertex, self._current = self._current, None
         if vertex is not None:
             self._vertices.end(vertex, error)
+
+
+def _makes_files(instruction: str) -> bool:
+    """Return whether BuildKit shows a step of it: others only change the config."""
+    return instruction.partition(" ")[0].upper() in _SHOWN
