@@ -187,3 +187,72 @@ def test_set_id_files_stay_copied_or_made_by_run(shop: Workshop) -> None:
     files = {"s": File("x", mode=0o6755)}
     image = shop.build("FROM base\nCOPY s /copied\nRUN cp /copied /made && chmod 6755 /made\n", files, OFFLINE)
     assert (kinds(image)["copied"], kinds(image)["made"]) == ("regular 6755 0:0", "regular 6755 0:0")
+
+
+_MEET = (
+    "RUN --mount=type=cache,id={id},target=/c echo {say}; touch /c/{own}; until [ -e /c/{other} ]; do sleep 0.05; done"
+)
+_MEET = (
+    "RUN --mount=type=cache,id={id},target=/c echo {say}; touch /c/{own}; until [ -e /c/{other} ]; do sleep 0.05; done"
+)
+
+
+def _meeting(id: str, **names: str) -> str:
+    return _MEET.format(id=id, say=f"in {names['own']}", **names)
+
+
+def test_stages_are_built_at_once_and_told_one_after_the_other(shop: Workshop) -> None:
+    text = (
+        f"FROM base AS one\n{_meeting('m', own='a', other='b')}\nRUN echo one > /o\n"
+        f"FROM base AS two\n{_meeting('m', own='b', other='a')}\n"
+        "FROM base\nCOPY --from=one /o /one\nCOPY --from=1 /bin/sh /two\n"
+    )
+    image = shop.build(text, {}, OFFLINE)
+    assert listing(image)["one"].endswith("one")
+    order = [line for line in shop.said.splitlines() if line.startswith(("Step ", "in "))]
+    assert [line.partition(" :")[0] for line in order] == [
+        "Step 1/8", "Step 2/8", "in a", "Step 3/8", "Step 4/8", "Step 5/8", "in b", "Step 6/8", "Step 7/8", "Step 8/8",
+    ]  # fmt: skip
+    assert shop.build(text, {}, OFFLINE).id == image.id
+    assert shop.said.count("Using cache") == 5
+
+
+def test_a_stage_that_fails_ends_the_others_at_once(shop: Workshop) -> None:
+    text = (
+        "FROM base AS slow\nRUN --mount=type=cache,id=f,target=/c touch /c/up; sleep 1000\n"
+        "FROM base AS bad\nRUN --mount=type=cache,id=f,target=/c until [ -e /c/up ]; do sleep 0.05; done; exit 7\n"
+        "FROM slow\nCOPY --from=bad /x /\n"
+    )
+    with pytest.raises(CommandFailed) as caught:
+        shop.build(text, {}, OFFLINE)
+    assert (caught.value.facts["exit_code"], caught.value.facts["line"]) == (7, 4)
+    assert "Step 2/6" in shop.said
+    assert "Step 4/6" in shop.said
+    assert "Step 5/6" not in shop.said
+
+
+def test_cancelling_ends_all_stages(shop: Workshop) -> None:
+    token = Cancellation()
+    text = (
+        f"FROM base AS one\n{_meeting('x', own='a', other='b')}; echo met; sleep 1000\n"
+        f"FROM base\n{_meeting('x', own='b', other='a')}; sleep 1000\n"
+    )
+
+    def hear(message: Message) -> None:
+        if isinstance(message, Output) and "met\n" in message.text:
+            token.cancel("enough")
+
+    with from_dockerfile(text.encode()) as context, pytest.raises(Cancelled, match="enough"):
+        run_build(context, OFFLINE, shop.rooms, hear, token)
+
+
+def test_a_stage_that_tells_much_before_its_turn_waits(shop: Workshop) -> None:
+    """What waits is bounded, and all of it arrives in order."""
+    lines = 400_000
+    text = (
+        "FROM base AS one\nRUN --mount=type=cache,id=t,target=/c until [ -e /c/on ]; do sleep 0.05; done\n"
+        f"FROM base\nRUN --mount=type=cache,id=t,target=/c seq 1000; touch /c/on; seq {lines}\n"
+    )
+    shop.build(text, {}, OFFLINE)
+    told = [int(line) for line in shop.said.splitlines() if line.isdigit()]
+    assert told == [*range(1, 1001), *range(1, lines + 1)]

@@ -16,6 +16,7 @@ from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.builder.run.mount_points import MountPoints
 from lamina.builder.stage import Files, StageState
+from lamina.builder.stages import Stages
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.mounts import MountFlag
@@ -101,8 +102,9 @@ class BuildRun:
     requested_platform: Platform | None
     secrets: Mapping[str, bytes]  # by ID
     cancellation: Cancellation
+    stages: Stages
+    stage: int = 0  # the one that is being built
     agents: SshAgents | None = None
-    done: list[StageState] = field(default_factory=list)
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)
     lease: Lease | None = None  # holds what the build makes and uses
@@ -140,7 +142,7 @@ class BuildRun:
     def _near(self, name: str) -> str | None:
         """Return a hint at the stage or local image whose name is close to `name`."""
         images = [reference for listed in self.rooms.images.list() for reference in listed.references]
-        names = [state.name for state in self.done if state.name]
+        names = [name for name in self.stages.names[: self.stage] if name]
         names += [form for reference in images for form in (reference.familiar(), reference.familiar_name)]
         return did_you_mean(name, [other for other in names if other != name])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.text import printable
-from lamina.progress import Aux, Output, Report
+from lamina.progress import Aux, Message, Output, Report
 
 
 class Console:
@@ -28,6 +28,20 @@ class Console:
     def line(self, text: str) -> None:
         """Show a line of ours. Text from the Dockerfile and names are made printable."""
         self.text(printable(f"{text}\n", "\n\t"))
+
+    def part(self, report: Report) -> Console:
+        """Return the console of one of several stages that are built at once. It tells `report`."""
+        return Console(report)
+
+    def take(self, message: Message) -> None:
+        """Show a message of a part."""
+        if isinstance(message, Output):
+            self.text(message.text, message.error)
+        elif not self._quiet:
+            self._report(message)
+
+    def part_failed(self, error: BaseException) -> None:
+        """Hear that the stage of this part has failed. The build's own console shows why."""
 
     def stage(self, name: str, instructions: Sequence[str]) -> None:
         """Hear of a stage that begins, by BuildKit's name for it, "" for the only one."""

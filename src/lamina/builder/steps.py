@@ -105,16 +105,16 @@ def image_for(work: BuildRun, name: str) -> Image | None:
     Stages, by name or number, come before images. Raise Problem for the present stage and for later ones, and what
     `resolve_base` raises.
     """
-    for state in reversed(work.done):
-        if state.name and state.name == name.lower():
-            return state.image
+    state = work.stages.named(name.lower(), before=work.stage)
+    if state is not None:
+        return state.image
     if name.isdecimal():
         index = int(name)
-        if index == len(work.done):
+        if index == work.stage:
             raise Problem(f"invalid from flag value {name}: refers to current build stage")
-        if index > len(work.done):
+        if index > work.stage:
             raise Problem(f"invalid from flag value {name}: index out of bounds", "Stages are counted from 0.")
-        return work.done[index].image
+        return work.stages.at(index).image
     if name == "scratch":
         return None
     return work.resolve(name, work.requested_platform)

@@ -23,7 +23,7 @@ from lamina.daemon.buildkit.messages.status import (
 )
 from lamina.errors import LaminaError
 from lamina.formats.text import printable
-from lamina.progress import Message, Output, Status, ignore
+from lamina.progress import Message, Output, Report, Status, ignore
 
 Send = Callable[[StatusResponse], None]
 _SHOWN = frozenset({"FROM", "RUN", "COPY", "ADD", "WORKDIR"})
@@ -108,17 +108,21 @@ class Vertices:
 class VertexConsole(Console):
     """Hears the steps of a build and shows them as vertices."""
 
-    def __init__(self, vertices: Vertices) -> None:
+    def __init__(self, vertices: Vertices, whole: VertexConsole | None = None) -> None:
+        """`whole` is the build's console, for that of a part."""
         super().__init__(ignore)
         self._vertices = vertices
+        self._whole = whole
         self._current: Step | None = None
+        self._latest: Step | None = None  # of any part
         self._stage = ""
         self._total = self._shown = 0
 
     def report(self, message: Message) -> None:
         """Take a report from the work of a step, such as a pull."""
-        if self._current is not None:
-            self._vertices.hear(self._current, message)
+        step = self._current or self._latest
+        if step is not None:
+            self._vertices.hear(step, message)
 
     def text(self, text: str, error: bool = False) -> None:
         if self._current is not None:
@@ -127,6 +131,12 @@ class VertexConsole(Console):
     def line(self, text: str) -> None:
         if self._current is not None:
             self._vertices.warn(self._current, printable(text, "\t"))
+
+    def part(self, report: Report) -> VertexConsole:
+        return VertexConsole(self._vertices, self)
+
+    def part_failed(self, error: BaseException) -> None:
+        self._end(failure_of(error))
 
     def stage(self, name: str, instructions: Sequence[str]) -> None:
         self._stage = f"{name} " if name else ""
@@ -138,6 +148,8 @@ class VertexConsole(Console):
         if _makes_files(instruction):
             self._shown += 1
             self._current = self._vertices.start(f"[{self._stage}{self._shown}/{self._total}] {instruction}")
+            if self._whole is not None:
+                self._whole._latest = self._current
 
     def image(self, image_id: str) -> None:
         self._end()

@@ -1,0 +1,117 @@
+"""The stages of a build beside each other, each in a thread of its own.
+
+What they tell still comes stage by stage, as if one had been built after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
+from functools import partial
+
+from lamina.builder.build_run import BuildRun
+from lamina.builder.stage import StageState
+from lamina.cancellation import Cancellation
+from lamina.progress import Message, Output, Report
+
+_AT_ONCE = 8
+_WAITING = 4 << 20  # characters that a stage may tell before its turn; then it waits
+_GLANCE = 0.25  # seconds between looks whether the build has been cancelled
+
+
+class Turns:
+    """Passes on what stages tell at once: the first stage's messages at once, another's when its turn has come."""
+
+    def __init__(self, count: int, take: Report, cancellation: Cancellation) -> None:
+        self._take = take
+        self._cancellation = cancellation
+        self._change = threading.Condition()
+        self._waiting: list[list[Message]] = [[] for _ in range(count)]
+        self._sizes = [0] * count
+        self._turn = 0
+        self._ended: set[int] = set()
+
+    def hear(self, index: int, message: Message) -> None:
+        """Take a message of a stage. Raise Cancelled while it waits for room."""
+        size = len(message.text) if isinstance(message, Output) else 100
+        with self._change:
+            while index > self._turn and self._sizes[index] + size > _WAITING and self._waiting[index]:
+                self._change.wait(_GLANCE)
+                self._cancellation.check()
+            if index > self._turn:
+                self._waiting[index].append(message)
+                self._sizes[index] += size
+            elif index == self._turn:
+                self._take(message)
+
+    def end(self, index: int) -> None:
+        """Let the next stage have its turn, once all in front of it have ended."""
+        with self._change:
+            self._ended.add(index)
+            while self._turn in self._ended:
+                self._go_on()
+
+    def fail(self, index: int) -> None:
+        """Pass on what was told up to the stage that failed, and nothing more."""
+        with self._change:
+            while self._turn < index:
+                self._go_on()
+            self._turn = len(self._waiting)
+            self._change.notify_all()
+
+    def _go_on(self) -> None:
+        self._turn += 1
+        for message in self._waiting[self._turn] if self._turn < len(self._waiting) else ():
+            self._take(message)
+        if self._turn < len(self._waiting):
+            self._waiting[self._turn].clear()
+        self._change.notify_all()
+
+
+def build_stages(work: BuildRun, build: Callable[[BuildRun], StageState]) -> None:
+    """Have `build` build each stage, several at once where there are several.
+
+    When one fails the others are cancelled. Raise the error of the one that failed first, and Cancelled.
+    """
+    count = len(work.stages.names)
+    if count == 1:
+        work.stages.run(0, lambda: build(work))
+        return
+    with work.cancellation.child() as cancellation:
+        turns = Turns(count, work.console.take, cancellation)
+        failures: list[tuple[int, BaseException]] = []
+
+        def run(index: int) -> None:
+            console = work.console.part(partial(turns.hear, index))
+            part = replace(work, stage=index, console=console, cancellation=cancellation, mount_points=[], networks={})
+
+            def built() -> StageState:
+                try:
+                    return build(part)
+                except BaseException as error:  # noted before those that wait for this stage hear of it
+                    failures.append((index, error))
+                    cancellation.cancel("another stage has failed")
+                    console.part_failed(error)
+                    raise
+
+            with suppress(BaseException):  # it is in `failures`
+                work.stages.run(index, built)
+                turns.end(index)
+
+        with ThreadPoolExecutor(min(count, _AT_ONCE), thread_name_prefix="lamina-stage") as pool:
+            # The context has the build's lease: what a stage makes is held by it.
+            futures = [pool.submit(copy_context().run, run, index) for index in range(count)]
+            try:
+                wait(futures)
+            except BaseException:  # Ctrl-C in the thread that waits
+                cancellation.cancel("interrupted")
+                raise
+        if failures:
+            index, error = failures[0]
+            turns.fail(index)
+            work.cancellation.check()
+            raise error

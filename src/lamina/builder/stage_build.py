@@ -1,0 +1,154 @@
+"""The steps of one stage, from its base to its image, and the errors that name a step's line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from lamina.builder.arguments import BuildArgs
+from lamina.builder.build_run import BuildRun
+from lamina.builder.stage import StageState
+from lamina.builder.steps import perform
+from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse_instructions
+from lamina.dockerfile.expand import Lexer
+from lamina.dockerfile.instructions import Instruction, Origin
+from lamina.dockerfile.position import Problem, excerpt
+from lamina.errors import CommandFailed, InvalidInput, LaminaError
+from lamina.formats.platform import Platform
+from lamina.images.image import Image
+
+
+class StepCounter:
+    """The numbers of a file's steps, as Docker's classic output counts them: ARGs in front of the stages too."""
+
+    def __init__(self, file: Dockerfile) -> None:
+        self._before = [len(file.arguments)]
+        for stage in file.stages:
+            self._before.append(self._before[-1] + 1 + len(stage.instructions))
+
+    @property
+    def total(self) -> int:
+        """Return the number of all steps."""
+        return self._before[-1]
+
+    def before(self, stage: int) -> int:
+        """Return the number of steps in front of a stage."""
+        return self._before[stage]
+
+
+class StageBuild:
+    """Builds one stage. `args` are those in front of the stages."""
+
+    def __init__(self, work: BuildRun, args: BuildArgs, counter: StepCounter) -> None:
+        self._work = work
+        self._args = args
+        self._total = counter.total
+        self._step = counter.before(work.stage)
+
+    def build(self) -> StageState:
+        """Do the steps of the stage at which `work` stands. Raise what `builder.build` raises."""
+        work, index = self._work, self._work.stage
+        stage = work.file.stages[index]
+        if stage.name and stage.name in work.stages.names[:index]:
+            raise failed(work.file, stage.base, Problem(f"{stage.name} stage name already used", "Choose another."))
+        name = (stage.name or f"stage-{index}") if len(work.file.stages) > 1 else ""
+        work.console.stage(name, [str(instruction) for instruction in (stage.base, *stage.instructions)])
+        self._announce(str(stage.base))
+        state = self._begin(stage)
+        work.console.image(state.image_id)
+        for instruction in stage.instructions:
+            self._announce(str(instruction))
+            self._perform(state, instruction)
+            work.console.image(state.image_id)
+        if state.image is not None:
+            work.console.stage_done(state.image_id)
+        return state
+
+    def _perform(self, state: StageState, instruction: Instruction) -> None:
+        try:
+            perform(self._work, state, instruction)
+        except Problem as problem:
+            raise failed(self._work.file, instruction, problem) from None
+        except LaminaError as error:
+            raise placed(self._work.file, instruction, error) from error
+
+    def _begin(self, stage: Stage) -> StageState:
+        try:
+            base, platform, args = self._base(stage)
+        except Problem as problem:
+            raise failed(self._work.file, stage.base, problem) from None
+        except LaminaError as error:
+            raise placed(self._work.file, stage.base, error) from error
+        state = StageState.begin(stage.name, base, platform, args.stage())
+        triggers = state.config.on_build
+        if triggers:
+            state.config = msgspec.structs.replace(state.config, on_build=())
+            self._triggers(state, triggers, stage)
+        return state
+
+    def _base(self, stage: Stage) -> tuple[Image | None, Platform, BuildArgs]:
+        """Return the image that a stage begins with, and the arguments that it inherits.
+
+        Raise Problem, and what `resolve_base` raises.
+        """
+        work = self._work
+        lexer = Lexer(work.file.escape)
+        values = self._args.for_from()
+        name = lexer.expand(stage.base.base, values)
+        if not name:
+            advice = "Give the ARG a default, or a value with --build-arg."
+            raise Problem(f"base name ({stage.base.base}) should not be blank", advice)
+        platform_name = lexer.expand(stage.base.platform, values)
+        platform = Platform.parse(platform_name) if platform_name else work.requested_platform
+        state = work.stages.named(name.lower(), before=work.stage)
+        if state is not None:
+            return state.image, state.platform, state.args
+        if name == "scratch":
+            return None, platform or work.platform, self._args
+        image = work.resolve(name, platform)
+        return image, image.platform, self._args
+
+    def _triggers(self, state: StageState, triggers: Sequence[str], stage: Stage) -> None:
+        work = self._work
+        work.console.line(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}")
+        for trigger in triggers:
+            instructions = parse_instructions([trigger])
+            if len(instructions) != 1:
+                raise failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
+            instruction = replace(instructions[0], origin=Origin(str(instructions[0]), stage.base.origin.lines))
+            self._perform(state, instruction)
+
+    def _announce(self, text: str) -> None:
+        self._work.cancellation.check()
+        self._step += 1
+        self._work.console.step(self._step, self._total, text)
+
+
+def _facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
+    """Return where an instruction stands, for the facts of an error."""
+    lines = instruction.origin.lines
+    return {"line": lines.first, "last_line": lines.last, "excerpt": excerpt(file.text, lines) if lines.first else ""}
+
+
+def failed(file: Dockerfile, instruction: Instruction, problem: Problem) -> InvalidInput:
+    """Return the error for a rule that an instruction broke, with its line."""
+    place = _facts(file, instruction)
+    return InvalidInput(problem.message, advice=_advice(problem.advice, place), **place)
+
+
+def placed(file: Dockerfile, instruction: Instruction, error: LaminaError) -> LaminaError:
+    """Return the same error with the line of its instruction; kind, message and facts stay."""
+    place = {key: value for key, value in _facts(file, instruction).items() if key not in error.facts}
+    # Scripts read "The command … returned …" whole.
+    is_whole = "line" in error.facts or isinstance(error, CommandFailed)
+    advice = error.advice if is_whole else _advice(error.advice, place)
+    return type(error)(error.message, advice=advice, **error.facts, **place)
+
+
+def _advice(advice: str | None, place: dict[str, object]) -> str | None:
+    if not place.get("excerpt"):
+        return advice
+    lead = f"{advice} " if advice else ""
+    return f"{lead}Dockerfile line {place['line']}:\n{place['excerpt']}"

@@ -1,0 +1,46 @@
+"""The stages of a build by number and name: one that uses another waits until it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from lamina.builder.stage import StageState
+from lamina.errors import Cancelled
+
+
+class Stages:
+    """The stages of one build by number, and their states once they are built. Thread-safe.
+
+    A stage uses only those in front of it, so waiting for one always ends.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._states = [Future[StageState]() for _ in names]
+
+    def named(self, name: str, *, before: int) -> StageState | None:
+        """Wait for the stage called `name` among the first `before` and return it; None when there is none.
+
+        Raise Cancelled when it has failed.
+        """
+        return self.at(self.names.index(name)) if name and name in self.names[:before] else None
+
+    def at(self, index: int) -> StageState:
+        """Wait for a stage and return it. Raise Cancelled when it has failed."""
+        try:
+            return self._states[index].result()
+        except Exception:  # whoever built it tells why
+            raise Cancelled("a stage that this one uses has failed") from None
+
+    def all(self) -> list[StageState]:
+        """Wait for all stages and return them."""
+        return [self.at(index) for index in range(len(self.names))]
+
+    def run(self, index: int, build: Callable[[], StageState]) -> None:
+        """Build a stage, and let those go on that wait for it. Raise what `build` raises."""
+        try:
+            self._states[index].set_result(build())
+        except BaseException as error:
+            self._states[index].set_exception(error)
+            raise
