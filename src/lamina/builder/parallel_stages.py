@@ -19,7 +19,7 @@ from lamina.cancellation import Cancellation
 from lamina.progress import Message, Output, Report
 
 _AT_ONCE = 8
-_WAITING = 4 << 20  # characters that a stage may tell before its turn; then it waits
+_WAITING = 8 << 20  # characters that all stages may tell before their turn; then they wait
 _GLANCE = 0.25  # seconds between looks whether the build has been cancelled
 
 
@@ -32,6 +32,7 @@ class Turns:
         self._change = threading.Condition()
         self._waiting: list[list[Message]] = [[] for _ in range(count)]
         self._sizes = [0] * count
+        self._size = 0  # of all that waits
         self._turn = 0
         self._ended: set[int] = set()
 
@@ -39,12 +40,13 @@ class Turns:
         """Take a message of a stage. Raise Cancelled while it waits for room."""
         size = len(message.text) if isinstance(message, Output) else 100
         with self._change:
-            while index > self._turn and self._sizes[index] + size > _WAITING and self._waiting[index]:
+            while index > self._turn and self._size + size > _WAITING:
                 self._change.wait(_GLANCE)
                 self._cancellation.check()
             if index > self._turn:
                 self._waiting[index].append(message)
                 self._sizes[index] += size
+                self._size += size
             elif index == self._turn:
                 self._take(message)
 
@@ -61,14 +63,14 @@ class Turns:
             while self._turn < index:
                 self._go_on()
             self._turn = len(self._waiting)
-            self._change.notify_all()
 
     def _go_on(self) -> None:
         self._turn += 1
-        for message in self._waiting[self._turn] if self._turn < len(self._waiting) else ():
-            self._take(message)
         if self._turn < len(self._waiting):
-            self._waiting[self._turn].clear()
+            for message in self._waiting[self._turn]:
+                self._take(message)
+            self._waiting[self._turn] = []
+            self._size -= self._sizes[self._turn]
         self._change.notify_all()
 
 
