@@ -6,13 +6,13 @@ Their rules would go on to drop what other engines' bridges send to the same add
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lamina.errors import LaminaError
+from lamina.network.machine_lock import lock_file
 from lamina.network.nft import Nft
 
 _NAME = re.compile(r"^table inet (lamina-\S+)", re.MULTILINE)
@@ -25,10 +25,7 @@ def swept(nft: Nft, own: str) -> Iterator[None]:
 
     The block may make the table `own` before its bridges. Nothing is deleted while another engine is in its block.
     """
-    folder = "/run/lock" if os.path.isdir("/run/lock") else "/run"
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(os.path.join(folder, "lamina-tables"), flags, 0o600)
-    try:
+    with lock_file("lamina-tables") as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # another engine starts: the next one sweeps
@@ -37,8 +34,6 @@ def swept(nft: Nft, own: str) -> Iterator[None]:
             _sweep(nft, own)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(nft: Nft, own: str) -> None:

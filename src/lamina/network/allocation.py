@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from lamina.api.networks import Subnet
 from lamina.errors import Forbidden
 from lamina.network.addresses import IPNetwork, parse_subnet
 from lamina.network.links import Links
+from lamina.network.machine_lock import lock_file
 from lamina.network.model import Network
 from lamina.network.subnets import Pools, complete, free_subnet, overlap
 
@@ -67,11 +67,6 @@ def _version(subnet: Subnet) -> int:
 @contextmanager
 def choosing() -> Iterator[None]:
     """Keep daemons that start at the same moment from choosing the same addresses: a lock for the whole machine."""
-    folder = "/run/lock" if os.path.isdir("/run/lock") else "/run"
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(os.path.join(folder, "lamina-addresses"), flags, 0o600)
-    try:
+    with lock_file("lamina-addresses") as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
