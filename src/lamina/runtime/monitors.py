@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,15 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lamina
 from lamina.errors import Unavailable
+from lamina.linux import interpreter
 from lamina.linux.processes import limit_for_children
 from lamina.runtime.monitor.protocol import START_SECONDS, Job
-
-_PROGRAM = """import sys
-sys.path.insert(0, sys.argv[1])
-from lamina.runtime.monitor.server import main
-main({fd}, {limit})"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +93,10 @@ class Spawner:
             raise Unavailable("the engine has been closed")
         if self._socket is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            package_root = str(Path(lamina.__file__).parent.parent)
-            program = _PROGRAM.format(fd=theirs.fileno(), limit=limit_for_children())
-            command = [sys.executable, "-I", "-S", "-c", program, package_root, f"lamina {self._root}"]
+            numbers = [theirs.fileno(), limit_for_children()]
+            line = interpreter.command("lamina.runtime.monitor.server", numbers, title=f"lamina {self._root}")
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"
+                line, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"
             )
             theirs.close()
             self._socket = ours

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import lamina
+from lamina.linux import interpreter
 from lamina.network.names.protocol import Message, receive, send
 
 _LOG = logging.getLogger("lamina.network")
-_PROGRAM = """import sys
-sys.path.insert(0, sys.argv[1])
-from lamina.network.names.keeper import main
-main({listening}, {engine}, sys.argv[2])"""
 _PATIENCE = 10.0  # seconds within which the keeper answers
 _PAUSE = 1.0  # seconds between the starts of two keepers, so that one that cannot live does not take a processor
 _BACKLOG = 4
@@ -180,13 +176,13 @@ def _hung_up(connection: socket.socket, timeout: int | None) -> bool:
 
 def _spawn(listening: int, engine: int, title: str) -> int:
     """Start a keeper that outlives the calling process, and return its process ID. Raise OSError."""
-    program = _PROGRAM.format(listening=listening, engine=engine)
-    package_root = str(Path(lamina.__file__).parent.parent)
+    texts = [lamina.__version__]
+    line = interpreter.command("lamina.network.names.keeper", [listening, engine], texts, title=title)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         return os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", "-c", program, package_root, lamina.__version__, title],
+            line[0],
+            line,
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),

@@ -8,21 +8,16 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import lamina
+from lamina.linux import interpreter
 from lamina.network.proxy.limits import Limits
 
 _LOG = logging.getLogger("lamina.network")
-_PROGRAM = """import sys
-sys.path.insert(0, sys.argv[1])
-from lamina.network.proxy.server import main
-main({descriptor}, sys.argv[2])"""
 _PATIENCE = 10.0  # seconds within which the process answers, or a former one ends
 _PAUSE = 1.0  # seconds before a process that was killed is replaced, so that it cannot be done without pause
 
@@ -102,14 +97,12 @@ class Proxy:
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(_PATIENCE)
-        program = _PROGRAM.format(descriptor=theirs.fileno())
-        package_root = str(Path(lamina.__file__).parent.parent)
-        title = f"lamina {self._directory}"
-        command = [sys.executable, "-I", "-S", "-c", program, package_root, self._limits.encode(), title]
+        texts, title = [self._limits.encode()], f"lamina {self._directory}"
+        line = interpreter.command("lamina.network.proxy.server", [theirs.fileno()], texts, title=title)
         owned = self._own()
         try:
             self._process = subprocess.Popen(
-                command,
+                line,
                 pass_fds=[theirs.fileno(), owned],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
