@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
 from lamina.client.documents import Pruned
-from lamina.client.image_documents import BuildResult, Image
+from lamina.client.image_documents import BuildResult
+from lamina.client.images import Images
 from lamina.client.messages import auth_of, encode_auth, messages
-from lamina.client.references import image_path
 from lamina.client.sending import TAR
 from lamina.client.transport import Transport
 from lamina.errors import CommandFailed, InvalidInput
@@ -49,7 +49,7 @@ class Builds(builds.Builds):
         request = request or BuildRequest()
         source = self._context(context, request)
         image = self.send(source, request, credentials=credentials or {}, report=report, cancellation=cancellation)
-        return BuildResult(Image(self._transport.json("GET", f"{image_path(image)}/json")))
+        return BuildResult(Images(self._transport).get(image))
 
     def send(
         self,

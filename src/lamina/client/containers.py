@@ -17,7 +17,7 @@ from lamina.client.process_documents import (
     PathStat,
     Processes,
 )
-from lamina.client.references import image_path, split_name
+from lamina.client.references import split_name
 from lamina.client.sending import TAR
 from lamina.client.transport import Transport, decode, encode_name
 from lamina.client.waiting import Waiting
@@ -238,7 +238,7 @@ class Containers(ComposedVerbs):
         cancellation: Cancellation = NEVER,
     ) -> Image:
         from lamina.api.containers import encode
-        from lamina.client.image_documents import Image
+        from lamina.client.images import Images
 
         repository, tag = split_name(name)
         query: dict[str, object] = {"container": reference, "repo": repository or None, "tag": tag or None}
@@ -246,7 +246,7 @@ class Containers(ComposedVerbs):
         query |= {"changes": list(several_texts("changes", changes)), "pause": True if pause else "0"}
         body = encode(config) if config else {}
         answer = self._transport.json("POST", "/commit", query, json_body=body, cancellation=cancellation)
-        return Image(self._transport.json("GET", f"{image_path(Created(answer).id)}/json"))
+        return Images(self._transport).get(Created(answer).id)
 
     def connect(self, reference: str, network: str, endpoint: EndpointConfig | None = None) -> None:
         from lamina.api.containers import encode
