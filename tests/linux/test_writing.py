@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import tempfile
 import threading
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamina.errors import NoSpace
-from lamina.linux.writing import full_disk_as_no_space, is_disk_full, write_all
+from lamina.linux.writing import full_disk_as_no_space, is_disk_full, write_all, write_all_at
 
 
 @settings(max_examples=40, deadline=None)
@@ -68,3 +69,13 @@ def test_only_a_full_disk_or_quota_counts(number: int) -> None:
 def test_other_failures_pass_unchanged() -> None:
     with pytest.raises(FileNotFoundError), full_disk_as_no_space():
         os.open("/nonexistent/file", os.O_RDONLY)
+
+
+@given(st.lists(st.binary(max_size=100_000), max_size=5), st.integers(0, 5000))
+def test_pieces_written_at_their_places_make_the_whole(pieces: list[bytes], start: int) -> None:
+    with tempfile.TemporaryFile() as file:
+        places = [start + sum(map(len, pieces[:number])) for number in range(len(pieces))]
+        for place, piece in reversed(list(zip(places, pieces, strict=True))):
+            write_all_at(file.fileno(), piece, place)
+        whole = b"".join(pieces)
+        assert file.read() == (bytes(start) + whole if whole else b"")

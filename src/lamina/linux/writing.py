@@ -31,6 +31,14 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
             waiting.poll()
 
 
+def write_all_at(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write every byte of `data` to `fd` from `offset` on, where pwrite(2) may take fewer. Raise OSError."""
+    left = memoryview(data).cast("B")
+    while left:
+        count = os.pwrite(fd, left, offset)
+        left, offset = left[count:], offset + count
+
+
 def is_disk_full(error: BaseException | None) -> TypeGuard[OSError]:
     """Return whether `error` says that a disk, or a quota on it, is full (errno(3))."""
     return isinstance(error, OSError) and error.errno in _FULL

@@ -30,14 +30,35 @@ _CHUNK = 1 << 20
 class SpoolTree:
     """A tree whose bytes are in a file without a name, which is gone when it is closed, also by a crash."""
 
-    def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    def __init__(self, folder: Path, fd: int | None = None) -> None:
+        """Spool into a new file in `folder`, or into the one open as `fd`, which the tree then closes."""
+        self._fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600) if fd is None else fd
 
     def close(self) -> None:
         """Drop the spooled bytes. May be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+class SpooledFiles(SpoolTree):
+    """Files by path and names by directory, which begin with an empty root."""
+
+    def __init__(self, folder: Path, fd: int | None = None) -> None:
+        self._nodes: dict[str, Node] = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
+        self._names: dict[str, set[str]] = {"": set()}
+        super().__init__(folder, fd)
+
+    def lookup(self, path: str) -> Node | None:
+        return self._nodes.get(path)
+
+    def children(self, path: str) -> Iterator[Node]:
+        prefix = f"{path}/" if path else ""
+        for name in sorted(self._names.get(path, ()), key=os.fsencode):
+            yield self._nodes[prefix + name]
+
+    def read(self, node: Node) -> Content:
+        return SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
 
 
 class _Spool:
@@ -53,7 +74,7 @@ class _Spool:
         return piece
 
 
-class ArchiveTree(SpoolTree):
+class ArchiveTree(SpooledFiles):
     """The files of a plain tar. `sums` has the Docker sum of each regular file by path. Close it after use."""
 
     def __init__(
@@ -64,8 +85,6 @@ class ArchiveTree(SpoolTree):
         A context belongs to 0:0 and has no extended attributes; with `keep_owners` both stay, and nothing is summed.
         """
         self._keep = keep_owners
-        self._nodes: dict[str, Node] = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
-        self._names: dict[str, set[str]] = {"": set()}
         self._links = False
         self._numbers = itertools.count(1)
         self.sums: dict[str, str] = {}
@@ -173,17 +192,6 @@ class ArchiveTree(SpoolTree):
         if self._nodes.pop(path, None) is not None:
             parent, _, name = path.rpartition("/")
             self._names[parent].discard(name)
-
-    def lookup(self, path: str) -> Node | None:
-        return self._nodes.get(path)
-
-    def children(self, path: str) -> Iterator[Node]:
-        prefix = f"{path}/" if path else ""
-        for name in sorted(self._names.get(path, ()), key=os.fsencode):
-            yield self._nodes[prefix + name]
-
-    def read(self, node: Node) -> Content:
-        return SpooledContent(self._fd, node.entry.data_offset, node.entry.stored_size)
 
 
 class DownloadTree(SpoolTree):

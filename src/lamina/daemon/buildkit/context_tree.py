@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lamina.builder.context.archive import SpooledContent, SpoolTree
+from lamina.builder.context.archive import SpooledFiles
 from lamina.builder.context.saved_files import Row, Saved
 from lamina.builder.file_sums import sum_header
 from lamina.daemon.buildkit.messages.session import Stat
 from lamina.errors import InvalidInput, TooLarge
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.limits import Limits
-from lamina.layers.tree import Content, Node
+from lamina.layers.tree import Node
 from lamina.linux.files import copy_range
+from lamina.linux.writing import write_all_at
 
 # Bits of Go's os.FileMode, which fsutil has on the wire.
 _DIRECTORY, _SYMLINK, _DEVICE, _FIFO, _SOCKET = 1 << 31, 1 << 27, 1 << 26, 1 << 25, 1 << 24
@@ -66,7 +66,7 @@ class Incoming:
     size: int = 0
 
 
-class ContextTree(SpoolTree):
+class ContextTree(SpooledFiles):
     """The files. Owners read as 0:0. `sums` has the Docker sum of each regular file by path. Close it after use."""
 
     def __init__(self, temporary: Path, saved: Saved | None = None, limits: Limits | None = None) -> None:
@@ -74,16 +74,11 @@ class ContextTree(SpoolTree):
 
         The tree closes the file. Files that are as they were saved need not be sent.
         """
-        if saved is None:
-            super().__init__(temporary)
-        else:
-            self._fd = saved.fd
+        super().__init__(temporary, None if saved is None else saved.fd)
         self._saved = {} if saved is None else saved.rows
         self.rows: dict[bytes, Row] = {}
         self.sums: dict[str, str] = {}
         self._limits = limits or Limits()
-        self._nodes = {"": Node(Entry("", EntryType.DIRECTORY, 0o755))}
-        self._names: dict[str, list[str]] = {"": []}
         self._links: dict[str, str] = {}
         self._metadata = 0
         self._end = 0 if saved is None else saved.end
@@ -150,9 +145,9 @@ class ContextTree(SpoolTree):
 
     def _put(self, node: Node) -> None:
         self._nodes[node.path] = node
-        self._names[posixpath.dirname(node.path)].append(node.name)
+        self._names[posixpath.dirname(node.path)].add(node.name)
         if node.is_directory:
-            self._names[node.path] = []
+            self._names[node.path] = set()
 
     def begin(self, stat: Stat) -> Incoming:
         """Make room for the bytes of a file that was added."""
@@ -173,10 +168,7 @@ class ContextTree(SpoolTree):
             copy_range(self._fd, self._fd, incoming.offset, incoming.size)
             incoming.offset, incoming.room = offset, room
         self._limits.check_expanded(self._end)
-        view, position = memoryview(data), incoming.offset + incoming.size
-        while view:
-            count = os.pwrite(self._fd, view, position)
-            view, position = view[count:], position + count
+        write_all_at(self._fd, data, incoming.offset + incoming.size)
         incoming.hasher.update(data)
         incoming.size = size
 
@@ -196,14 +188,3 @@ class ContextTree(SpoolTree):
             self._nodes[path] = replace(original, entry=replace(original.entry, path=path))
             if target in self.sums:
                 self.sums[path] = self.sums[target]  # as for the members of a tar
-
-    def lookup(self, path: str) -> Node | None:
-        return self._nodes.get(path)
-
-    def children(self, path: str) -> Iterator[Node]:
-        prefix = f"{path}/" if path else ""
-        for name in sorted(self._names.get(path, ()), key=os.fsencode):
-            yield self._nodes[prefix + name]
-
-    def read(self, node: Node) -> Content:
-        return SpooledContent(self._fd, node.entry.data_offset, node.entry.size)
