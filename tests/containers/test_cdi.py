@@ -31,7 +31,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def run(rooms: Rooms, folders: tuple[Path, Path]) -> Iterator[Run]:
-    """Runs a script in a container with devices, and gives what it wrote."""
+    """Run a script in a container with devices, and return what it wrote."""
     containers = Containers(rooms, rooms.catalog, replace(Defaults(), cdi_folders=tuple(map(str, folders))))
 
     def begin(script: str, *names: str) -> str:

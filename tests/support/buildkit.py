@@ -101,7 +101,7 @@ async def grpc(socket: Path, *, upgrade: bool = True) -> AsyncIterator[Caller]:
 
 
 class _Pipe:
-    """Sends what a tunnelled session writes as messages of its call."""
+    """Send what a tunnelled session writes as messages of its call."""
 
     def __init__(self, call: Outgoing) -> None:
         self._call = call

@@ -37,7 +37,7 @@ ResolveBase = Callable[[str, Platform | None, bool], Image]
 
 
 class CommandRunner(Protocol):
-    """Runs the command of a RUN step in a container, and returns the layer of what it changed; None for no change.
+    """Run the command of a RUN step in a container, and return the layer of what it changed; None for no change.
 
     Raise CommandFailed with `exit_code` when the command ends with another status than 0.
     """

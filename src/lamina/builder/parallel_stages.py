@@ -24,7 +24,7 @@ _GLANCE = 0.25  # seconds between looks whether the build has been cancelled
 
 
 class Turns:
-    """Passes on what stages tell at once: the first stage's messages at once, another's when its turn has come."""
+    """Pass on what stages tell at once: the first stage's messages at once, another's when its turn has come."""
 
     def __init__(self, count: int, take: Report, cancellation: Cancellation) -> None:
         self._take = take

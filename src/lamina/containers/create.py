@@ -47,7 +47,7 @@ class Created:
 
 
 class Creator:
-    """Makes containers from requests."""
+    """Make containers from requests."""
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults) -> None:
         self._rooms = rooms

@@ -76,7 +76,7 @@ def prune(catalog: Catalog, rooms: Rooms, lifecycle: Lifecycle, filters: Filters
 
 
 class FilterMaker:
-    """Makes a test of each filter. Raises InvalidInput for unknown names and values, NotFound for what they name."""
+    """Make a test of each filter. Raise InvalidInput for unknown names and values, NotFound for what they name."""
 
     def __init__(self, catalog: Catalog, rooms: Rooms) -> None:
         self._catalog = catalog

@@ -32,7 +32,7 @@ from lamina.sandbox.spec import Defaults
 
 
 class Lifecycle:
-    """Starts, pauses, restarts and removes containers, and records how their processes end. Thread-safe."""
+    """Start, pause, restart and remove containers, and record how their processes end. Thread-safe."""
 
     def __init__(self, rooms: Rooms, catalog: Catalog, defaults: Defaults, specs: SpecMaker) -> None:
         self._rooms = rooms

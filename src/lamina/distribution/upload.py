@@ -217,7 +217,7 @@ _READINGS: tuple[Callable[[int, int], int], ...] = (
 
 
 class _Counting:
-    """Learns from answers to accepted chunks how a registry counts the bytes of an upload in its Range header."""
+    """Learn from answers to accepted chunks how a registry counts the bytes of an upload in its Range header."""
 
     def __init__(self) -> None:
         self._readings = _READINGS

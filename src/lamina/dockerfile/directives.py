@@ -27,7 +27,7 @@ class Directive:
 
 @dataclass(slots=True)
 class DirectiveReader:
-    """Reads directives, line by line, up to the first line that is no directive."""
+    """Read directives, line by line, up to the first line that is no directive."""
 
     line: int = 0
     done: bool = False

@@ -240,8 +240,8 @@ class Engine:
             advice = "Images, and builds without RUN, need no privilege"
             raise Unsupported("networks of containers need root, which this engine has not", advice=advice)
         self._make_exec_root()
-        known = dataclasses.replace(settings.networks, identity=self._identity)
-        return Networks.open(self.store, self.exec_root, known, self.bus)
+        network_settings = dataclasses.replace(settings.networks, identity=self._identity)
+        return Networks.open(self.store, self.exec_root, network_settings, self.bus)
 
     def _open_runtime(self) -> Runtime:
         self._make_exec_root()

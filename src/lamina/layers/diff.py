@@ -118,7 +118,7 @@ def _with_parents(changes: Iterator[Change | _Unchanged]) -> Iterator[Change]:
 
 
 class _Comparison:
-    """Compares a directory with a tree. In an `overlay` upper directory, a missing file is as it is below."""
+    """Compare a directory with a tree. In an `overlay` upper directory, a missing file is as it is below."""
 
     def __init__(self, directories: Directories, lower: Tree, *, overlay: bool) -> None:
         self._directories = directories

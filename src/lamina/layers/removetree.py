@@ -42,7 +42,7 @@ def empty_directory(directory: int, keep: Keep | None = None) -> None:
 
 
 class _Emptying:
-    """Descends with one open directory for each level. Directories that lie too deep are moved up to the top first."""
+    """Descend with one open directory for each level. Directories that lie too deep are moved up to the top first."""
 
     def __init__(self, top: int, keep: Keep | None) -> None:
         self._top = top

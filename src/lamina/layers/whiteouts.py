@@ -43,7 +43,7 @@ class Whiteouts(Protocol):
 
 
 class PlainNames:
-    """Unpacks files with whiteout names like any others."""
+    """Unpack files with whiteout names like any others."""
 
     marks = False
 
@@ -111,7 +111,7 @@ class OverlayMarks(PlainNames):
 
 
 class Deletions(PlainNames):
-    """Deletes what the layers below left, and keeps what this archive has put there."""
+    """Delete what the layers below left, and keep what this archive has put there."""
 
     marks = True
 

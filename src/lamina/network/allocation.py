@@ -18,7 +18,7 @@ from lamina.network.subnets import Pools, complete, free_subnet, overlap
 
 
 class Allocation:
-    """Chooses subnets and gateways. `pools` are (base, prefix length), IPv4 and IPv6."""
+    """Choose subnets and gateways. `pools` are (base, prefix length), IPv4 and IPv6."""
 
     def __init__(self, links: Links, pools: Pools) -> None:
         self._links = links

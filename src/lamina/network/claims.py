@@ -24,7 +24,7 @@ _FIELDS = {
 
 
 class Claims:
-    """Gives out addresses. Thread-safe. `settle` waits until endpoints that were left are gone."""
+    """Give out addresses. Thread-safe. `settle` waits until endpoints that were left are gone."""
 
     def __init__(self, catalog: NetworkCatalog, endpoints: Endpoints, settle: Callable[[], None]) -> None:
         self._catalog = catalog

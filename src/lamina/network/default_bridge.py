@@ -43,7 +43,7 @@ def check_removable(network: Network) -> None:
 
 
 class DefaultBridge:
-    """Makes the network `bridge` at a start, or changes it to what the settings now say."""
+    """Make the network `bridge` at a start, or change it to what the settings now say."""
 
     def __init__(
         self,
@@ -69,36 +69,36 @@ class DefaultBridge:
         present = self._catalog.find(DEFAULT)
         if present is not None and self._used(present):
             return
-        wanted = None if self._settings.bridge == NONE else self._wanted(bridge)
+        configured = None if self._settings.bridge == NONE else self._configured(bridge)
         if present is not None:
-            if wanted is not None and self._fits(present, wanted):
+            if configured is not None and self._fits(present, configured):
                 return
             self._bridges.remove(present)
-        if wanted is None:
+        if configured is None:
             if present is not None:
                 self._catalog.delete(present)
             return
         if present is not None:
-            wanted = msgspec.structs.replace(wanted, id=present.id, created=present.created)
+            configured = msgspec.structs.replace(configured, id=present.id, created=present.created)
         with choosing():
-            chosen = self._allocation.choose(wanted, self._catalog.list())
+            chosen = self._allocation.choose(configured, self._catalog.list())
             self._bridges.make(chosen)
             self._catalog.put(chosen)
 
-    def _wanted(self, bridge: str) -> Network:
-        wanted = default_network(bridge, self._settings, self._bridges.mtu)
+    def _configured(self, bridge: str) -> Network:
+        configured = default_network(bridge, self._settings, self._bridges.mtu)
         if not self._settings.bridge:
-            return wanted
+            return configured
         if self._links.index(bridge) is None:
             raise InvalidInput(
                 f"bridge device with non default name {bridge} must be created manually",
                 advice="Make it, or leave the setting `bridge` out",
             )
-        settled = wanted.ipam.subnets or subnets_of(self._links.addresses_of(bridge), wanted.versions)
-        return msgspec.structs.replace(wanted, borrowed=True, ipam=Ipam(subnets=settled))
+        settled = configured.ipam.subnets or subnets_of(self._links.addresses_of(bridge), configured.versions)
+        return msgspec.structs.replace(configured, borrowed=True, ipam=Ipam(subnets=settled))
 
-    def _fits(self, present: Network, wanted: Network) -> bool:
-        return agree(present, wanted) and (bool(wanted.ipam.subnets) or not self._allocation.clashes(present))
+    def _fits(self, present: Network, configured: Network) -> bool:
+        return agree(present, configured) and (bool(configured.ipam.subnets) or not self._allocation.clashes(present))
 
 
 def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network:
@@ -113,19 +113,23 @@ def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network
     return new_network(DEFAULT, options)
 
 
-def agree(present: Network, wanted: Network) -> bool:
+def agree(present: Network, configured: Network) -> bool:
     """Return whether the default network is as the settings ask for it."""
-    if (present.bridge, present.enable_ipv6, present.options) != (wanted.bridge, wanted.enable_ipv6, wanted.options):
+    if (present.bridge, present.enable_ipv6, present.options) != (
+        configured.bridge,
+        configured.enable_ipv6,
+        configured.options,
+    ):
         return False
-    return all(_agree(present, subnet) for subnet in wanted.ipam.subnets)
+    return all(_agree(present, subnet) for subnet in configured.ipam.subnets)
 
 
-def _agree(present: Network, wanted: Subnet) -> bool:
-    subnet = present.subnet(6 if ":" in wanted.subnet else 4)
+def _agree(present: Network, configured: Subnet) -> bool:
+    subnet = present.subnet(6 if ":" in configured.subnet else 4)
     if subnet is None:
         return False
-    same_gateway = not wanted.gateway or wanted.gateway == subnet.gateway
-    return (subnet.subnet, subnet.ip_range) == (wanted.subnet, wanted.ip_range) and same_gateway
+    same_gateway = not configured.gateway or configured.gateway == subnet.gateway
+    return (subnet.subnet, subnet.ip_range) == (configured.subnet, configured.ip_range) and same_gateway
 
 
 def subnets_of(addresses: Iterable[str], versions: Iterable[int]) -> tuple[Subnet, ...]:

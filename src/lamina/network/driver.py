@@ -9,7 +9,7 @@ from lamina.network.model import Endpoint, Network
 
 
 class Driver(Protocol):
-    """Makes networks of one kind, and puts containers into them. Thread-safe."""
+    """Make networks of one kind, and put containers into them. Thread-safe."""
 
     def make(self, network: Network) -> None:
         """Make what the network is on the host, where it is missing.

@@ -22,7 +22,7 @@ _REFUSING = re.compile(r"(?:counter packets \d+ bytes \d+ )?(?:drop|reject\b.*)"
 
 
 class PacketForwarding:
-    """Lets the host route packets. Where it did not before, it does so for container networks alone.
+    """Let the host route packets. Where it did not before, it does so for container networks alone.
 
     The guard is a table of its own, shared by all engines of the machine. It drops packets between interfaces that are
     no bridges, and outlives the engines, as the kernel's switch does: both are gone after a reboot.

@@ -84,12 +84,12 @@ class Ports:
 
     def _routed(self, binding: PortBinding, targets: PortTargets) -> list[PortBinding]:
         """Return the binding for the families that need no port of the host: there the container's own is open."""
-        asked = {_version(address) for address in _addresses(binding, targets)}
+        versions = {_version(address) for address in _addresses(binding, targets)}
         ways = [(4, "0.0.0.0", targets.ipv4), (6, "::", targets.ipv6)]
         return [
             msgspec.structs.replace(binding, host_ip=every, host_port=0, host_port_end=0, container_ip=target)
             for version, every, target in ways
-            if version in targets.routed and version in asked and target
+            if version in targets.routed and version in versions and target
         ]
 
     def _reserve(self, binding: PortBinding, ways: Sequence[tuple[str, str]]) -> list[PortBinding]:

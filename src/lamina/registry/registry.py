@@ -26,7 +26,7 @@ _BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)  # seconds
 
 
 class Metrics:
-    """Counts requests by operation, method and status, their time and their bytes. For one event loop.
+    """Count requests by operation, method and status, their time and their bytes. For one event loop.
 
     They are shown in Prometheus' text format.
     """

@@ -95,16 +95,16 @@ def with_devices(spec: ContainerSpec, names: Sequence[str], folders: Sequence[st
     if not names:
         return spec
     specs = [entry for folder in reversed(folders) for entry in _specs(Path(folder))]
-    found: list[Edits] = []
+    all_edits: list[Edits] = []
     missing = []
     for name in names:
         edits = _edits(name, specs)
         missing += [] if edits else [name]
-        found += [each for each in edits if each not in found]
+        all_edits += [each for each in edits if each not in all_edits]
     if missing:
         words = ", ".join(missing)
         raise InvalidInput(f"CDI device injection failed: unresolvable CDI devices {words}", devices=missing)
-    for each in found:
+    for each in all_edits:
         spec = _edited(spec, each)
     return spec
 
@@ -152,12 +152,12 @@ def _document(file: Path) -> Any:
 
 def _edited(spec: ContainerSpec, edits: Edits) -> ContainerSpec:
     names = {entry.partition("=")[0] for entry in edits.env}
-    kept = tuple(entry for entry in spec.process.env if entry.partition("=")[0] not in names)
+    environment = tuple(entry for entry in spec.process.env if entry.partition("=")[0] not in names)
     user = spec.process.user
     user = replace(user, additional_gids=tuple(dict.fromkeys((*user.additional_gids, *edits.additional_gids))))
     return replace(
         spec,
-        process=replace(spec.process, env=(*kept, *edits.env), user=user),
+        process=replace(spec.process, env=(*environment, *edits.env), user=user),
         devices=(*spec.devices, *(_node(node) for node in edits.device_nodes)),
         mounts=(*spec.mounts, *(_mount(mount) for mount in edits.mounts)),
         hooks=(*spec.hooks, *(_hook(hook) for hook in edits.hooks)),

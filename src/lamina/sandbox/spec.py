@@ -125,26 +125,26 @@ class SandboxSpec:
             for name, value in self.host.sysctls.items()
         )
 
-    def endpoint(self, asked: EndpointConfig, *, first: bool = False) -> EndpointOptions:
+    def endpoint(self, place: EndpointConfig, *, first: bool = False) -> EndpointOptions:
         """Return what the sandbox asks of its place in a network; the `first` may have the config's MAC address."""
         return EndpointOptions(
-            ip=asked.ipam.ipv4_address,
-            ipv6=asked.ipam.ipv6_address,
-            link_local_ips=asked.ipam.link_local_ips,
-            mac=plain_mac(asked.mac_address or (self.config.mac_address if first else "")),
-            interface=asked.driver_opts.get(IFNAME, ""),
-            sysctls=interface_sysctls(asked),
-            without_ipv6=self.without_ipv6 or "net.ipv6.conf.IFNAME.disable_ipv6=1" in interface_sysctls(asked),
-            gw_priority=asked.gw_priority,
-            aliases=(*asked.aliases, self.id[:12]),
-            names=self._names(asked),
-            links=tuple((alias, name) for name, alias in map(parse_link, asked.links)),
+            ip=place.ipam.ipv4_address,
+            ipv6=place.ipam.ipv6_address,
+            link_local_ips=place.ipam.link_local_ips,
+            mac=plain_mac(place.mac_address or (self.config.mac_address if first else "")),
+            interface=place.driver_opts.get(IFNAME, ""),
+            sysctls=interface_sysctls(place),
+            without_ipv6=self.without_ipv6 or "net.ipv6.conf.IFNAME.disable_ipv6=1" in interface_sysctls(place),
+            gw_priority=place.gw_priority,
+            aliases=(*place.aliases, self.id[:12]),
+            names=self._names(place),
+            links=tuple((alias, name) for name, alias in map(parse_link, place.links)),
             ports=self.ports,
         )
 
-    def _names(self, asked: EndpointConfig) -> tuple[str, ...]:
+    def _names(self, place: EndpointConfig) -> tuple[str, ...]:
         """Return what leads to the sandbox in a user network (moby buildEndpointDNSNames), its own name first."""
-        names = (self.name, *asked.aliases, self.id[:12], self.config.hostname)
+        names = (self.name, *place.aliases, self.id[:12], self.config.hostname)
         return tuple(dict.fromkeys(filter(None, names)))
 
 
@@ -161,9 +161,9 @@ def parse_link(link: str) -> tuple[str, str]:
     return name, alias if separator else name
 
 
-def interface_sysctls(asked: EndpointConfig) -> tuple[str, ...]:
+def interface_sysctls(place: EndpointConfig) -> tuple[str, ...]:
     """Return the settings of the interface that an endpoint's driver options ask for."""
-    return tuple(sysctl for sysctl in asked.driver_opts.get(_SYSCTLS, "").split(",") if sysctl)
+    return tuple(sysctl for sysctl in place.driver_opts.get(_SYSCTLS, "").split(",") if sysctl)
 
 
 def plain_mac(text: str) -> str:

@@ -69,7 +69,7 @@ _GRAPH = ("source.image", "source.local", "source.git", "source.http", "constrai
 
 
 class Bridge:
-    """Answers the gateway's calls. Each names its build in its headers. It belongs to the event loop."""
+    """Answer the gateway's calls. Each names its build in its headers. It belongs to the event loop."""
 
     def __init__(self, solver: Solver, builds: Builds, control: Control) -> None:
         self._solver = solver
@@ -139,8 +139,8 @@ class Bridge:
         """Return the config of an image, pulling it where it is not here."""
         build = await self._build(call)
         reference = Reference.parse(request.ref).with_default_tag()
-        wanted = request.platform
-        platform = Platform(wanted.os, wanted.architecture, wanted.variant) if wanted and wanted.os else None
+        parts = request.platform
+        platform = Platform(parts.os, parts.architecture, parts.variant) if parts and parts.os else None
         pull = request.mode == "pull"
         image = await self._control.work(
             build, lambda: self._solver.resolve(build.client, str(reference), platform, pull)

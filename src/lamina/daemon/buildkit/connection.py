@@ -20,7 +20,7 @@ _HEAD = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2
 
 
 class _Protocol(asyncio.Protocol):
-    """Hands bytes to an HTTP/2 connection. It tells the HTTP server, which counts its connections, of the end."""
+    """Hand bytes to an HTTP/2 connection. Tell the HTTP server, which counts its connections, of the end."""
 
     def __init__(self, transport: asyncio.Transport, before: asyncio.BaseProtocol, accept: Accept | None) -> None:
         self._before = before

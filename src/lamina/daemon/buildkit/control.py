@@ -50,7 +50,7 @@ _SERVICE = "/moby.buildkit.v1.Control/"
 
 
 class Control:
-    """Answers the service's calls. It belongs to the event loop; builds run in threads of their own."""
+    """Answer the service's calls. It belongs to the event loop; builds run in threads of their own."""
 
     def __init__(self, solver: Solver, sessions: Sessions, builds: Builds, worker_id: str) -> None:
         self._solver = solver

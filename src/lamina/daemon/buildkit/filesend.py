@@ -120,7 +120,7 @@ def _batches(packets: Iterable[Packet]) -> Iterator[list[Packet]]:
 
 
 class StreamWriter:
-    """Writes bytes into a file that the client made for one of its outputs. Gather small writes, or large ones cost."""
+    """Write bytes into a file that the client made for one of its outputs. Gather small writes, or large ones cost."""
 
     def __init__(self, call: SessionCall) -> None:
         self._call = call

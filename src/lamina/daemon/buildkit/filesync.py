@@ -159,7 +159,7 @@ class _Receiver:
 
 
 class StreamReader:
-    """Reads bytes that the client sends as messages."""
+    """Read bytes that the client sends as messages."""
 
     def __init__(self, call: SessionCall) -> None:
         self._call = call

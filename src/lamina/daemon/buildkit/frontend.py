@@ -146,23 +146,23 @@ class Client:
 
     def _dockerfile(self, folder: str, name: str) -> tuple[str, bytes, tuple[str, ...] | None]:
         """Return name and bytes of the Dockerfile, and the patterns of the ignore file that is only its own."""
-        asked = name or DEFAULT_NAME
-        names = [asked, f"{asked}{IGNORE_NAME}"] + ([DEFAULT_NAME.lower()] if asked == DEFAULT_NAME else [])
-        with self.vertices.step(f"[internal] load build definition from {asked}"):
+        file_name = name or DEFAULT_NAME
+        names = [file_name, f"{file_name}{IGNORE_NAME}"] + ([DEFAULT_NAME.lower()] if file_name == DEFAULT_NAME else [])
+        with self.vertices.step(f"[internal] load build definition from {file_name}"):
             selection = Selection(folder, follow=tuple(names))
             tree = receive_files(self.session, selection, self.temporary, self.cancellation)
             try:
-                path, raw = self._find(tree, name, asked)
+                path, raw = self._find(tree, name, file_name)
                 return path, raw, _patterns(tree, f"{path}{IGNORE_NAME}")
             finally:
                 tree.close()
 
-    def _find(self, tree: Tree, name: str, asked: str) -> tuple[str, bytes]:
+    def _find(self, tree: Tree, name: str, file_name: str) -> tuple[str, bytes]:
         try:
             return read_dockerfile(tree, name)
         except NotFound:
             # Rule: moby/buildkit, frontend/dockerui: clients look for these words.
-            raise NotFound(f"failed to read dockerfile: open {asked}: no such file or directory") from None
+            raise NotFound(f"failed to read dockerfile: open {file_name}: no such file or directory") from None
 
     def _ignored(self, folder: str) -> tuple[str, ...]:
         with self.vertices.step(f"[internal] load {IGNORE_NAME}"):

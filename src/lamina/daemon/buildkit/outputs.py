@@ -41,7 +41,7 @@ class Output(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Outputs:
-    """Hands results over. Thread-safe."""
+    """Hand results over. Thread-safe."""
 
     def __init__(self, images: Images, registries: Registries) -> None:
         self._images = images
@@ -81,7 +81,7 @@ class Outputs:
                         report=partial(client.vertices.hear, vertex),
                         cancellation=client.cancellation,
                     )
-        return _told(image, output)
+        return _exporter_response(image, output)
 
     def _archive(self, image: Image, output: Output, number: int, client: Client) -> dict[str, str]:
         docker = output.type == "docker"
@@ -92,12 +92,12 @@ class Outputs:
             with self._images.archive(names, docker_archive=docker) as pieces:
                 with stream_to(client.session, number, client.cancellation) as writer:
                     copy_to(pieces, writer.write)
-        return _told(image, output)
+        return _exporter_response(image, output)
 
 
-def _told(image: Image, output: Output) -> dict[str, str]:
-    told = {"containerimage.digest": str(image.id), "containerimage.config.digest": str(image.id)}
-    return told | ({"image.name": ",".join(output.names)} if output.names else {})
+def _exporter_response(image: Image, output: Output) -> dict[str, str]:
+    digests = {"containerimage.digest": str(image.id), "containerimage.config.digest": str(image.id)}
+    return digests | ({"image.name": ",".join(output.names)} if output.names else {})
 
 
 def files_of(image: Image) -> Tree:

@@ -116,7 +116,7 @@ def _by_number(kind: type[Message]) -> dict[int, _Field]:
 
 
 class _Reader:
-    """Reads one message, and counts what it holds."""
+    """Read one message, and count what it holds."""
 
     def __init__(self) -> None:
         self._values = 0

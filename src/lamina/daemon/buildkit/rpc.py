@@ -172,7 +172,7 @@ def unary(kind: type[M], answer: Callable[[M, Call], Awaitable[R]]) -> Method:
 
 
 class Server:
-    """Answers the calls of a connection by their paths, such as `/moby.buildkit.v1.Control/Info`."""
+    """Answer the calls of a connection by their paths, such as `/moby.buildkit.v1.Control/Info`."""
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         self._methods = methods

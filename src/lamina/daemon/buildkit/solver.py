@@ -62,7 +62,7 @@ class Solver:
 
     def write(self, image: Image, outputs: Sequence[Output], client: Client) -> dict[str, str]:
         """Hand the image over to each output in order, and return what the client is told of it."""
-        told: dict[str, str] = {}
+        answers: dict[str, str] = {}
         for number, output in enumerate(outputs):
-            told |= self._outputs.write(image, output, number, client)
-        return told
+            answers |= self._outputs.write(image, output, number, client)
+        return answers

@@ -18,7 +18,7 @@ _PREFIX = "x-docker-expose-session-"
 
 
 class _Outlet:
-    """Sends what the inner connection writes as messages of the outer call, in order."""
+    """Send what the inner connection writes as messages of the outer call, in order."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -42,7 +42,7 @@ class _Outlet:
 
 
 class Tunnels:
-    """Serves sessions that come as calls."""
+    """Serve sessions that come as calls."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions

@@ -106,7 +106,7 @@ class Vertices:
 
 
 class VertexConsole(Console):
-    """Hears the steps of a build and shows them as vertices."""
+    """Hear the steps of a build and show them as vertices."""
 
     def __init__(self, vertices: Vertices, whole: VertexConsole | None = None) -> None:
         """`whole` is the build's console, for that of a part."""

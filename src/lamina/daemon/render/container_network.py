@@ -46,16 +46,16 @@ def _host(host: PortHost) -> dict[str, str]:
 
 
 def _addresses(endpoint: Endpoint | None) -> dict[str, Any]:
-    shown = endpoint or _NOWHERE
+    place = endpoint or _NOWHERE
     return {
-        "EndpointID": shown.id,
-        "Gateway": shown.gateway,
-        "GlobalIPv6Address": shown.ipv6,
-        "GlobalIPv6PrefixLen": shown.ipv6_prefix,
-        "IPAddress": shown.ip,
-        "IPPrefixLen": shown.prefix,
-        "IPv6Gateway": shown.ipv6_gateway,
-        "MacAddress": shown.mac,
+        "EndpointID": place.id,
+        "Gateway": place.gateway,
+        "GlobalIPv6Address": place.ipv6,
+        "GlobalIPv6PrefixLen": place.ipv6_prefix,
+        "IPAddress": place.ip,
+        "IPPrefixLen": place.prefix,
+        "IPv6Gateway": place.ipv6_gateway,
+        "MacAddress": place.mac,
     }
 
 
@@ -65,14 +65,14 @@ def endpoints(record: Record, networks: Mapping[str, ContainerNetwork], version:
 
 
 def _network(record: Record, network: ContainerNetwork, version: Version) -> dict[str, Any]:
-    asked, named = network.asked, network.name not in PREDEFINED
-    ipam = {key: value for key, value in msgspec.to_builtins(asked.ipam).items() if value} if asked else {}
+    config, named = network.asked, network.name not in PREDEFINED
+    ipam = {key: value for key, value in msgspec.to_builtins(config.ipam).items() if value} if config else {}
     return {
         "IPAMConfig": ipam or None,
-        "Links": list(asked.links) or None if asked else None,
+        "Links": list(config.links) or None if config else None,
         "Aliases": _aliases(record, network, version) or None,
-        "DriverOpts": (asked.driver_opts or None) if asked else None,
-        "GwPriority": asked.gw_priority if asked else 0,
+        "DriverOpts": (config.driver_opts or None) if config else None,
+        "GwPriority": config.gw_priority if config else 0,
         "NetworkID": network.network_id,
         **_addresses(network.endpoint),
         "MacAddress": network.mac_address,
@@ -82,22 +82,22 @@ def _network(record: Record, network: ContainerNetwork, version: Version) -> dic
 
 def _aliases(record: Record, network: ContainerNetwork, version: Version) -> list[str]:
     """Return the aliases that were asked for; API versions before 1.45 add the short ID, once the container ran."""
-    asked = network.asked.aliases if network.asked else ()
+    aliases = network.asked.aliases if network.asked else ()
     if version >= (1, 45) or network.name in PREDEFINED or record.state.started_at == NEVER:
-        return list(asked)
-    return list(dict.fromkeys((*asked, record.id[:12])))
+        return list(aliases)
+    return list(dict.fromkeys((*aliases, record.id[:12])))
 
 
 def port_list(ports: Mapping[str, tuple[PortHost, ...] | None]) -> list[dict[str, Any]]:
     """Return the ports as the list has them: one entry for each address."""
-    shown: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for key, hosts in ports.items():
         number, _, protocol = key.partition("/")
         base = {"PrivatePort": int(number.partition("-")[0]), "Type": protocol}
         if not hosts:
-            shown.append(base)
+            entries.append(base)
         for host in hosts or ():
-            shown.append(
+            entries.append(
                 {"IP": host.host_ip, **base, **({"PublicPort": int(host.host_port)} if host.host_port else {})}
             )
-    return shown
+    return entries

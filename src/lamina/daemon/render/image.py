@@ -40,23 +40,23 @@ def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
 def _by_version(image: Image, version: Version) -> dict[str, Any]:
     """Return the members that came and went with API versions (moby api/docs/CHANGELOG.md)."""
     document = image.config.document
-    shown = {
+    members = {
         "Parent": str(image.parent or ""),
         "Comment": image.comment,
         "DockerVersion": document.get("docker_version") or "",
         "Author": image.config.author or "",
     }
     if version >= (1, 52):
-        shown = {name: value for name, value in shown.items() if value}
+        members = {name: value for name, value in members.items() if value}
     # dockerd has left it out since API 1.45. Compose 1.29 asks for the newest version and cannot do without it.
-    shown["ContainerConfig"] = _container_config(document.get("container_config"))
+    members["ContainerConfig"] = _container_config(document.get("container_config"))
     if version < (1, 44):
-        shown["VirtualSize"] = image.size
+        members["VirtualSize"] = image.size
     if version < (1, 45):
-        shown["Container"] = document.get("container") or ""
+        members["Container"] = document.get("container") or ""
     if version >= (1, 48):
-        shown["Descriptor"] = _descriptor(image)
-    return shown
+        members["Descriptor"] = _descriptor(image)
+    return members
 
 
 def _container_config(written: object) -> dict[str, Any]:

@@ -61,10 +61,10 @@ class NetworkRoutes:
             item = self._networks().get(call.places["id"])
             if call.text("scope") not in ("", "local"):
                 raise NotFound(f"network {call.places['id']} not found")
-            shown = self._shown(item, call, containers=True)
+            document = self._shown(item, call, containers=True)
             if call.version >= (1, 52):
-                shown["Status"] = status(item, self._networks().endpoints(item.id))
-            return shown
+                document["Status"] = status(item, self._networks().endpoints(item.id))
+            return document
 
         return reply(await call.run(work))
 

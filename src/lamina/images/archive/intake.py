@@ -99,7 +99,7 @@ def take_in(store: Store, lease: Lease, stream: Readable, report: Report) -> Int
 
 @dataclass
 class _Taker:
-    """Puts each member of an archive where it belongs."""
+    """Put each member of an archive where it belongs."""
 
     store: Store
     lease: Lease

@@ -52,7 +52,7 @@ Piece = bytes | FileRange
 
 
 class Pieces:
-    """Collects bytes and ranges of files, in order; bytes that follow each other become one piece."""
+    """Collect bytes and ranges of files, in order; bytes that follow each other become one piece."""
 
     def __init__(self) -> None:
         self._pieces: list[Piece] = []

@@ -11,7 +11,7 @@ READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
 
 class Loop:
-    """Calls a function for each socket that is ready.
+    """Call a function for each socket that is ready.
 
     An exception of such a function goes to `failed`, and the loop goes on: one client's packet must not end them all.
     """

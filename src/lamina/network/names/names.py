@@ -22,7 +22,7 @@ _LOG = logging.getLogger("lamina.network")
 
 
 class Names:
-    """Answers containers that ask for names. Thread-safe; `close` may be called twice.
+    """Answer containers that ask for names. Thread-safe; `close` may be called twice.
 
     `places` returns all places there are, and `namespace` the file that holds a sandbox's network namespace. The keeper
     starts with the first sandbox. What a sandbox's questions need beside the places is kept in files in `directory`, so

@@ -180,9 +180,9 @@ class Server:
     def _want_socket(self, sandbox: str, server: str, stream: bool, use: UseSocket) -> None:
         self._number += 1
         self._wanted[self._number] = use
-        asked = {"op": "socket", "number": self._number, "sandbox": sandbox, "server": server, "stream": stream}
+        request = {"op": "socket", "number": self._number, "sandbox": sandbox, "server": server, "stream": stream}
         try:
-            send(self._control, asked)
+            send(self._control, request)
         except OSError:  # the keeper is overwhelmed
             del self._wanted[self._number]
             use(None)

@@ -29,7 +29,7 @@ _LEEWAY = 30  # seconds that clocks of replicas may differ
 
 
 class Signer:
-    """Makes and reads tokens with one EC key, which all replicas share.
+    """Make and read tokens with one EC key, which all replicas share.
 
     Docker's registry takes them too (`auth: token`, with a certificate of the key in its `rootcertbundle`).
     """
@@ -96,7 +96,7 @@ class TokenGate:
 
 
 class TokenEndpoint:
-    """Issues tokens: to users who give their password, and to anonymous clients for what anyone may do."""
+    """Issue tokens: to users who give their password, and to anonymous clients for what anyone may do."""
 
     def __init__(self, users: Htpasswd, grants: Grants, signer: Signer) -> None:
         self._users = users

@@ -44,7 +44,7 @@ def messages(data: bytes) -> Iterator[bytes]:
 
 
 class LogFile:
-    """Appends messages to the log at `path`.
+    """Append messages to the log at `path`.
 
     `max_size` in bytes (0 means no limit) rotates to `path.1` … `path.<max_files - 1>`, which `compress` makes
     `path.1.gz` …. `attributes` are in every line. A full disk loses lines and never stops the container.

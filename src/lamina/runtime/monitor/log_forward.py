@@ -87,7 +87,7 @@ def _field(name: str, value: bytes) -> bytes:
 
 
 class Forwarder:
-    """Sends a container's messages on, and never blocks the loop."""
+    """Send a container's messages on, and never block the loop."""
 
     def __init__(self, loop: Loop, forward: LogForward, settle: Callable[[], None]) -> None:
         """`settle` is called when `lagging` may have changed."""

@@ -16,7 +16,7 @@ DRAIN_LIMIT = 2 << 20  # bytes: more than a pipe holds (fcntl(2), F_SETPIPE_SZ),
 
 
 class Log:
-    """Writes complete messages to the log's file and to other readers. `close` writes incomplete ones, too."""
+    """Write complete messages to the log's file and to other readers. `close` writes incomplete ones, too."""
 
     def __init__(self, file: LogFile | None = None, forwarder: Forwarder | None = None) -> None:
         self.forwarder = forwarder
@@ -57,9 +57,9 @@ class Output:
     def _opened(self, log: LogSpec | None) -> Log:
         if log is None:
             return Log()
-        kept = (log.path, log.max_size, log.max_files, log.compress, log.attributes)
+        file_settings = (log.path, log.max_size, log.max_files, log.compress, log.attributes)
         forwarder = Forwarder(self._loop, log.forward, self._settle) if log.forward else None
-        return Log(LogFile(*kept) if log.path else None, forwarder)
+        return Log(LogFile(*file_settings) if log.path else None, forwarder)
 
     @property
     def ended(self) -> bool:

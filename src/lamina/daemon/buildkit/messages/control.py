@@ -57,7 +57,7 @@ class SolveResponse(Message, frozen=True):
 
 
 class StatusRequest(Message, frozen=True):
-    """Asks for the progress of a build."""
+    """Ask for the progress of a build."""
 
     ref: Annotated[str, 1] = ""
 
@@ -88,7 +88,7 @@ class Worker(Message, frozen=True):
 
 
 class ListWorkersRequest(Message, frozen=True):
-    """Asks for the workers."""
+    """Ask for the workers."""
 
     filter: Annotated[tuple[str, ...], 1] = ()
 
@@ -127,14 +127,14 @@ class DiskUsageResponse(Message, frozen=True):
 
 
 class PruneRequest(Message, frozen=True):
-    """Asks to remove what the cache can spare."""
+    """Ask to remove what the cache can spare."""
 
     filter: Annotated[tuple[str, ...], 1] = ()
     all: Annotated[bool, 2] = False
 
 
 class HistoryRequest(Message, frozen=True):
-    """Asks for builds; with `early_exit` only for those that there are."""
+    """Ask for builds; with `early_exit` only for those that there are."""
 
     active_only: Annotated[bool, 1] = False
     ref: Annotated[str, 2] = ""
@@ -172,7 +172,7 @@ class HistoryEvent(Message, frozen=True):
 
 
 class HistoryUpdate(Message, frozen=True):
-    """Changes what is remembered of a build."""
+    """Change what is remembered of a build."""
 
     ref: Annotated[str, 1] = ""
     pinned: Annotated[bool, 2] = False

@@ -70,7 +70,7 @@ class SolveResponse(Message, frozen=True):
 
 
 class ReturnRequest(Message, frozen=True):
-    """Ends a build, with what it is to give out or with an error."""
+    """End a build, with what it is to give out or with an error."""
 
     result: Annotated[Result | None, 1] = None
     error: Annotated[Status | None, 2] = None
@@ -83,7 +83,7 @@ class InputsResponse(Message, frozen=True):
 
 
 class ResolveRequest(Message, frozen=True):
-    """Asks for the config of an image."""
+    """Ask for the config of an image."""
 
     ref: Annotated[str, 1] = ""
     platform: Annotated[Platform | None, 2] = None
@@ -106,7 +106,7 @@ class Range(Message, frozen=True):
 
 
 class ReadFileRequest(Message, frozen=True):
-    """Asks for a file of a result."""
+    """Ask for a file of a result."""
 
     ref: Annotated[str, 1] = ""
     path: Annotated[str, 2] = ""
@@ -120,7 +120,7 @@ class ReadFileResponse(Message, frozen=True):
 
 
 class ReadDirRequest(Message, frozen=True):
-    """Asks for the files in a folder of a result."""
+    """Ask for the files in a folder of a result."""
 
     ref: Annotated[str, 1] = ""
     path: Annotated[str, 2] = ""
@@ -134,7 +134,7 @@ class ReadDirResponse(Message, frozen=True):
 
 
 class StatFileRequest(Message, frozen=True):
-    """Asks what a file of a result is."""
+    """Ask what a file of a result is."""
 
     ref: Annotated[str, 1] = ""
     path: Annotated[str, 2] = ""

@@ -45,7 +45,7 @@ class Piece(Message, frozen=True):
 
 
 class CredentialsRequest(Message, frozen=True):
-    """Asks who the user is at a registry."""
+    """Ask who the user is at a registry."""
 
     host: Annotated[str, 1] = ""
 
@@ -58,7 +58,7 @@ class CredentialsResponse(Message, frozen=True):
 
 
 class SecretRequest(Message, frozen=True):
-    """Asks for a secret by its ID."""
+    """Ask for a secret by its ID."""
 
     id: Annotated[str, 1] = ""
 
@@ -70,7 +70,7 @@ class SecretResponse(Message, frozen=True):
 
 
 class AgentRequest(Message, frozen=True):
-    """Asks whether the client forwards the ssh agent of this ID."""
+    """Ask whether the client forwards the ssh agent of this ID."""
 
     id: Annotated[str, 1] = ""
 
