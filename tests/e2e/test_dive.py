@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import lamina
 from support.daemons import lamina_daemon
 
 DIVE = shutil.which("dive", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -43,3 +44,29 @@ def test_dive_sees_every_layer_and_what_was_wasted(busybox_tar: Path, tmp_path: 
     assert "Dockerfile" in paths[3]
     assert found["layer"][3]["command"].startswith("COPY") or "COPY" in found["layer"][3]["command"]
     assert [waste["file"] for waste in found["image"]["fileReference"]] == ["/d/a"]
+
+
+WASTEFUL = """\
+FROM base
+RUN mkdir -p /d/sub && head -c 30000 /bin/busybox > /d/a && cp /d/a /d/sub/b && ln /d/a /d/c && ln -s a /d/link
+RUN head -c 20000 /bin/busybox > /d/a && chmod 755 /d/sub/b
+RUN rm -r /d/sub && mkdir -p /e && echo 1 > /e/f
+RUN rm -r /e /d/link && mkdir /e && echo 22 > /e/f
+COPY Dockerfile /d/a
+"""
+
+
+def test_lamina_counts_as_dive_does(busybox_tar: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(WASTEFUL)
+    report = tmp_path.parent / f"{tmp_path.name}.json"
+    with lamina_daemon() as daemon:
+        daemon.docker("import", str(busybox_tar), "base")
+        daemon.docker("build", "--network", "none", "-t", "x", str(tmp_path))
+        assert DIVE is not None
+        environment = {**os.environ, "DOCKER_HOST": daemon.host}
+        subprocess.run([DIVE, "x", "--json", str(report)], env=environment, check=True, capture_output=True)
+        with lamina.connect(daemon.host) as client:
+            ours = client.explorer.report("x").efficiency
+    dives = json.loads(report.read_text())["image"]
+    assert ours.score == pytest.approx(dives["efficiencyScore"])
+    assert ours.wasted == dives["inefficientBytes"]

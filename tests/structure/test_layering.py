@@ -32,6 +32,7 @@ ORDER = [
     "volumes",
     "distribution",
     "images",
+    "explorer",
     "sandbox",
     "builder",
     "containers",

@@ -15,6 +15,7 @@ import pytest
 
 import lamina
 from lamina.types import (
+    BuildRequest,
     Cancellation,
     Cancelled,
     Config,
@@ -76,6 +77,24 @@ def test_images_are_the_same(libraries: dict[str, Library]) -> None:
         removed = library.images.remove("same:1")
         assert (removed[0].untagged, removed[-1].untagged) == ("same:1", "")
         assert removed[-1].deleted.startswith("sha256:")
+    assert seen[0] == seen[1]
+
+
+def test_images_are_looked_into_the_same_way(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        dockerfile = "FROM base\nCOPY a /a\nCOPY b /a\n"
+        library.builds.build(MemoryContext(dockerfile, {"a": b"1\n", "b": b"2\n"}), BuildRequest(tags=("seen:1",)))
+        explorer = library.explorer
+        blame = explorer.blame("seen:1", "/a")
+        report = explorer.report("seen:1")
+        assert [file.change for file in explorer.files("seen:1", layer=1) if file.name == "a"] == ["added"]
+        assert [file.path for file in report.hidden] == ["/a"]
+        steps = [layer.created_by for layer in report.layers]
+        seen.append((blame.touches, steps, report.efficiency, explorer.compare("base", "seen:1").files))
+        with pytest.raises(NotFound):
+            explorer.blame("seen:1", "/b")
+        library.images.remove("seen:1")
     assert seen[0] == seen[1]
 
 

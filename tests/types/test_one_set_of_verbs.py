@@ -14,6 +14,7 @@ from lamina import types
 from lamina.client.builds import Builds as ClientBuilds
 from lamina.client.client import Client
 from lamina.client.containers import Containers as ClientContainers
+from lamina.client.explorer import Explorer as ClientExplorer
 from lamina.client.images import Images as ClientImages
 from lamina.client.registries import Registries as ClientRegistries
 from lamina.client.resources import Networks as ClientNetworks
@@ -22,12 +23,14 @@ from lamina.containers.containers import Containers
 from lamina.engine import Engine
 from lamina.engine.builds import Builds
 from lamina.engine.registries import Registries
+from lamina.explorer.explorer import Explorer
 from lamina.images.images import Images
 from lamina.network.networks import Networks
 from lamina.volumes.volumes import Volumes
 
 ROOMS: list[tuple[type, type, type]] = [
     (types.Images, Images, ClientImages),
+    (types.Explorer, Explorer, ClientExplorer),
     (types.Containers, Containers, ClientContainers),
     (types.Networks, Networks, ClientNetworks),
     (types.Volumes, Volumes, ClientVolumes),

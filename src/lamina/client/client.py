@@ -14,6 +14,7 @@ from lamina.client.transport import Transport
 if TYPE_CHECKING:
     from lamina.client.builds import Builds
     from lamina.client.containers import Containers
+    from lamina.client.explorer import Explorer
     from lamina.client.images import Images
     from lamina.client.registries import Registries
     from lamina.client.resources import Networks, Volumes
@@ -27,9 +28,9 @@ class Client:
         with lamina.connect() as client:
             print([image.tags for image in client.images.list()])
 
-    Its rooms are `images`, `containers`, `builds`, `registries`, `networks` and `volumes`, with the verbs of an Engine.
-    Nothing is sent before the first verb, so making a Client never fails for want of a daemon. `version` fixes the API
-    version instead of negotiating it; `timeout` limits connecting, in seconds.
+    Its rooms are `images`, `explorer`, `containers`, `builds`, `registries`, `networks` and `volumes`, with the verbs
+    of an Engine. Nothing is sent before the first verb, so making a Client never fails for want of a daemon. `version`
+    fixes the API version instead of negotiating it; `timeout` limits connecting, in seconds.
     """
 
     def __init__(
@@ -67,6 +68,13 @@ class Client:
         from lamina.client.images import Images
 
         return Images(self.transport)
+
+    @cached_property
+    def explorer(self) -> Explorer:
+        """Return the verbs that look into images."""
+        from lamina.client.explorer import Explorer
+
+        return Explorer(self.transport)
 
     @cached_property
     def containers(self) -> Containers:

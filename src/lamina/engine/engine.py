@@ -24,6 +24,7 @@ from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.errors import LaminaError, Unsupported
 from lamina.events import Event, EventBus
+from lamina.explorer.explorer import Explorer
 from lamina.formats.digest import Digest
 from lamina.formats.matching import Filters
 from lamina.images.image import ImageUser
@@ -98,9 +99,9 @@ class Engine:
         with Engine("/var/lib/mine") as engine:
             image = engine.builds.build("my-app").image
 
-    Its rooms are `images`, `builds`, `registries`, `volumes`, `networks` and `containers`. Those that need privileges
-    (networks, containers) open when they are first used, so a program that only handles images needs none. `close` may
-    be called twice. Raises Conflict where another Engine has `root`.
+    Its rooms are `images`, `explorer`, `builds`, `registries`, `volumes`, `networks` and `containers`. Those that need
+    privileges (networks, containers) open when they are first used, so a program that only handles images needs none.
+    `close` may be called twice. Raises Conflict where another Engine has `root`.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Engine:
         self._closing.callback(self._remove_unused_exec_root)
         self._catalog = Catalog(self.store, self.root / "containers", self.bus)
         self.images = Images(self.store, self.bus, self._image_users)
+        self.explorer = Explorer(self.images)
         self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.bus, users=self._volume_users)
         self.registries = Registries(self.store, self.images, self.settings.registries())
         self.builds = Builds(

@@ -31,6 +31,17 @@ if TYPE_CHECKING:
     from lamina.api.containers import Ulimit as Ulimit
     from lamina.api.containers import UpdateConfig as UpdateConfig
     from lamina.api.containers import VolumeOptions as VolumeOptions
+    from lamina.api.explorer import Blame as Blame
+    from lamina.api.explorer import Efficiency as Efficiency
+    from lamina.api.explorer import FileChange as FileChange
+    from lamina.api.explorer import FileState as FileState
+    from lamina.api.explorer import HiddenFile as HiddenFile
+    from lamina.api.explorer import ImageDifference as ImageDifference
+    from lamina.api.explorer import ImageReport as ImageReport
+    from lamina.api.explorer import LayerSummary as LayerSummary
+    from lamina.api.explorer import ListedFile as ListedFile
+    from lamina.api.explorer import Touch as Touch
+    from lamina.api.explorer import ValueChange as ValueChange
     from lamina.api.memory_context import MemoryContext as MemoryContext
     from lamina.api.networks import Ipam as Ipam
     from lamina.api.networks import NetworkOptions as NetworkOptions
@@ -68,6 +79,7 @@ if TYPE_CHECKING:
     from lamina.types.builds import BuildResult as BuildResult
     from lamina.types.builds import Builds as Builds
     from lamina.types.containers import Containers as Containers
+    from lamina.types.explorer import Explorer as Explorer
     from lamina.types.images import HistoryStep as HistoryStep
     from lamina.types.images import Image as Image
     from lamina.types.images import Images as Images
@@ -113,6 +125,10 @@ _HOMES = {
         "MountSpec NetworkingConfig PortHost RestartPolicy TmpfsOptions Ulimit UpdateConfig "
         "VolumeOptions"
     ),
+    "lamina.api.explorer": (
+        "Blame Efficiency FileChange FileState HiddenFile ImageDifference ImageReport LayerSummary ListedFile Touch "
+        "ValueChange"
+    ),
     "lamina.api.memory_context": "MemoryContext",
     "lamina.api.networks": "Ipam NetworkOptions Subnet",
     "lamina.api.stream": "Stream",
@@ -127,6 +143,7 @@ _HOMES = {
     "lamina.progress": "Aux Message Output Report Status ignore",
     "lamina.types.containers": "Containers",
     "lamina.types.builds": "BuildResult Builds",
+    "lamina.types.explorer": "Explorer",
     "lamina.types.images": "HistoryStep Image Images ImageSummary PrunedImages Removal",
     "lamina.types.registries": "Registries RemoteImage SearchResult",
     "lamina.types.library": "DiskUsage Event Info Library Machine Version",

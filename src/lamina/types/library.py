@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from lamina.cancellation import NEVER, Cancellation
 from lamina.types.builds import Builds
 from lamina.types.containers import Containers
+from lamina.types.explorer import Explorer
 from lamina.types.images import Images
 from lamina.types.registries import Registries
 from lamina.types.resources import Networks, Volumes
@@ -117,6 +118,8 @@ class Library(Protocol):
 
     @property
     def images(self) -> Images: ...
+    @property
+    def explorer(self) -> Explorer: ...
     @property
     def containers(self) -> Containers: ...
     @property

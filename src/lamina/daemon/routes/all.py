@@ -8,6 +8,7 @@ from lamina.daemon.routes.build import BuildRoutes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.daemon.routes.containers import ContainerRoutes
 from lamina.daemon.routes.exec import ExecRoutes
+from lamina.daemon.routes.explorer import ExplorerRoutes
 from lamina.daemon.routes.images import ImageRoutes
 from lamina.daemon.routes.networks import NetworkRoutes
 from lamina.daemon.routes.plugins import PluginRoutes
@@ -24,6 +25,7 @@ def all_routes(engine: Engine, options: Options, buildkit: BuildKitRoutes) -> li
     containers, registries = engine.containers, engine.registries
     return [
         *SystemRoutes(engine, debug=options.debug).routes(),
+        *ExplorerRoutes(engine.explorer).routes(),
         *ImageRoutes(engine.images, registries, engine.root).routes(),
         *ContainerRoutes(containers).routes(),
         *StreamRoutes(containers).routes(),

@@ -1,0 +1,124 @@
+"""`lamina explore`, `image blame` and `image diff`: what is in images, layer by layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import click
+import msgspec
+
+from lamina.api.explorer import Blame, FileState, ImageDifference, ImageReport, Touch, ValueChange
+from lamina.cli.arguments import command, complete_images, switch
+from lamina.cli.session import Session
+from lamina.formats.sizes import human_size
+from lamina.formats.text import printable
+
+_LETTERS = {"added": "A", "modified": "C", "removed": "D", "": " "}  # as `diff` of containers has them
+_TYPES = {"directory": "d", "symlink": "l", "char": "c", "block": "b", "fifo": "p"}
+_SHOWN = 20
+
+json_option = switch("--json", "as_json", help="Print all of it as JSON")
+
+
+def _print_json(value: msgspec.Struct) -> None:
+    print(json.dumps(msgspec.to_builtins(value), indent=4))
+
+
+@command("lamina explore team/app:1\nlamina explore --json team/app:1 | jq .Efficiency")
+@click.argument("image", shell_complete=complete_images)
+@json_option
+def explore(session: Session, image: str, as_json: bool) -> None:
+    """Show the layers of an image, and the files in them that nobody sees any more."""
+    report = session.client.explorer.report(image)
+    if as_json:
+        _print_json(report)
+    else:
+        print("\n".join(_report_lines(report)))
+
+
+def _report_lines(report: ImageReport) -> Iterable[str]:
+    names = ", ".join(report.tags) or "without a name"
+    yield printable(f"{report.id}  {names}  {report.platform}")
+    yield ""
+    yield "LAYER      SIZE  CREATED BY"
+    for layer in report.layers:
+        yield f"{layer.number:5}  {human_size(layer.size, 3):>8}  {_one_line(layer.created_by)}"
+    efficiency = report.efficiency
+    repeated = f"{human_size(efficiency.wasted, 3)} in paths that several layers write"
+    yield ""
+    yield f"Efficiency {efficiency.score:.2%}, {repeated} ({efficiency.wasted_share:.1%} of all but the first layer)"
+    if report.hidden_files:
+        yield f"Hidden by later layers: {report.hidden_files} files, {human_size(report.hidden_bytes, 3)}"
+        yield ""
+        yield "    SIZE  LAYER  HIDDEN BY  PATH"
+        for file in report.hidden[:_SHOWN]:
+            size = human_size(file.size, 3)
+            yield f"{size:>8}  {file.layer:5}  {file.hidden_by:9}  {printable(file.path)}"
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+@command("lamina image blame team/app:1 /etc/passwd")
+@click.argument("image", shell_complete=complete_images)
+@click.argument("path")
+@json_option
+def blame(session: Session, image: str, path: str, as_json: bool) -> None:
+    """Show which instructions of an image brought, changed and removed a file."""
+    found = session.client.explorer.blame(image, path)
+    if as_json:
+        _print_json(found)
+    else:
+        print("\n".join(_blame_lines(found)))
+
+
+def _blame_lines(found: Blame) -> Iterable[str]:
+    yield printable(found.path)
+    for touch in found.touches:
+        yield f"{touch.layer:5}  {touch.change:8}  {_touched(touch)}  {_one_line(touch.created_by)}"
+
+
+def _touched(touch: Touch) -> str:
+    note = "  (same content)" if touch.same_content else ""
+    return f"{_mode(touch.state)}{note}" if touch.state else "-"
+
+
+def _mode(state: FileState) -> str:
+    return f"{_TYPES.get(state.type, '-')}{state.mode:04o} {state.uid}:{state.gid} {human_size(state.size, 3)}"
+
+
+@command("lamina image diff team/app:1 team/app:2\nlamina image diff --exit-code --json base:old base:new")
+@click.argument("before", shell_complete=complete_images)
+@click.argument("after", shell_complete=complete_images)
+@switch("--exit-code", help="End with status 1 when the images differ")
+@json_option
+def diff(session: Session, before: str, after: str, exit_code: bool, as_json: bool) -> int:
+    """Show how two images differ: configuration, files, and the lines of small texts."""
+    difference = session.client.explorer.compare(before, after)
+    if as_json:
+        _print_json(difference)
+    else:
+        for line in _difference_lines(difference):
+            print(line)
+    return 1 if exit_code and not difference.same else 0
+
+
+def _difference_lines(difference: ImageDifference) -> Iterable[str]:
+    for change in difference.config:
+        yield from _value_lines(change)
+    for file in difference.files:
+        what = f"  ({', '.join(file.what)})" if file.what else ""
+        yield printable(f"{_LETTERS[file.change]} {file.path}{what}")
+        if file.text:
+            yield from (f"    {printable(line, keep=chr(9))}" for line in file.text.splitlines())
+    if difference.omitted:
+        yield f"… and {difference.omitted} more files"
+
+
+def _value_lines(change: ValueChange) -> Iterable[str]:
+    if change.before is not None:
+        yield printable(f"- {change.name}={change.before}")
+    if change.after is not None:
+        yield printable(f"+ {change.name}={change.after}")

@@ -1,0 +1,45 @@
+"""Looking into a daemon's images. Only lamina's daemon can."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from lamina.api.explorer import Blame, ImageDifference, ImageReport, ListedFile
+from lamina.cancellation import NEVER, Cancellation
+from lamina.client.references import image_path
+from lamina.client.transport import Transport
+from lamina.types import explorer
+
+Value = TypeVar("Value")
+
+
+class Explorer(explorer.Explorer):
+    """The verbs of `lamina.types.Explorer` on a daemon's images."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def report(self, reference: str, *, cancellation: Cancellation = NEVER) -> ImageReport:
+        return self._ask(ImageReport, reference, "report", cancellation=cancellation)
+
+    def files(self, reference: str, path: str = "/", *, layer: int | None = None) -> tuple[ListedFile, ...]:
+        return self._ask(tuple[ListedFile, ...], reference, "files", {"path": path, "layer": layer})
+
+    def blame(self, reference: str, path: str) -> Blame:
+        return self._ask(Blame, reference, "blame", {"path": path})
+
+    def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
+        return self._ask(ImageDifference, before, "compare", {"with": after}, cancellation=cancellation)
+
+    def _ask(
+        self,
+        kind: type[Value],
+        reference: str,
+        question: str,
+        query: dict[str, Any] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> Value:
+        path = f"{image_path(reference)}/explorer/{question}"
+        return msgspec.convert(self._transport.json("GET", path, query, cancellation=cancellation), type=kind)

@@ -1,0 +1,1 @@
+"""What is in images: where each file is from, what is wasted, and how two images differ."""

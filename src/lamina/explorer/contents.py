@@ -1,0 +1,24 @@
+"""Whether two files have the same bytes."""
+
+from __future__ import annotations
+
+from lamina.layers.entry import EntryType
+from lamina.layers.tree import Node, Tree
+
+_PIECE = 1 << 20
+
+
+def same_content(one_tree: Tree, one: Node, other_tree: Tree, other: Node) -> bool:
+    """Return whether two files are of one type with the same bytes, link text or device number."""
+    first, second = one.entry, other.entry
+    if first.type is not second.type:
+        return False
+    if first.type is not EntryType.REGULAR:
+        return (first.target, first.major, first.minor) == (second.target, second.major, second.minor)
+    if first.size != second.size:
+        return False
+    with one_tree.read(one) as before, other_tree.read(other) as after:
+        while piece := before.read(_PIECE):
+            if piece != after.read(len(piece)):
+                return False
+    return True

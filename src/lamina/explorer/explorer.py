@@ -1,0 +1,72 @@
+"""Looking into the images of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from lamina.api.explorer import Blame, ImageDifference, ImageReport, ListedFile
+from lamina.cancellation import NEVER, Cancellation
+from lamina.errors import InvalidInput, NotFound
+from lamina.explorer import blame, compare, listing
+from lamina.explorer.opened import OpenImage, open_image
+from lamina.explorer.waste import find_waste
+from lamina.images.catalog import no_such_image
+from lamina.images.image import Image
+from lamina.images.images import Images
+from lamina.types import explorer
+
+
+class Explorer(explorer.Explorer):
+    """The verbs of `lamina.types.Explorer` on an engine's images. Thread-safe; holds nothing open between verbs."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def report(self, reference: str, *, cancellation: Cancellation = NEVER) -> ImageReport:
+        with self._opened(reference) as (image, opened):
+            waste = find_waste(opened, cancellation)
+        return ImageReport(
+            id=str(image.id),
+            tags=image.tags,
+            platform=str(image.platform),
+            size=image.size,
+            layers=opened.layers,
+            efficiency=waste.efficiency(sum(layer.size for layer in opened.layers[1:])),
+            hidden=waste.hidden,
+            hidden_files=waste.files,
+            hidden_bytes=waste.bytes,
+        )
+
+    def files(self, reference: str, path: str = "/", *, layer: int | None = None) -> tuple[ListedFile, ...]:
+        with self._opened(reference) as (image, opened):
+            last = len(opened.layers) - 1
+            number = last if layer is None else layer
+            if not 0 <= number <= last:
+                advice = f"It has layers 0 to {last}." if last >= 0 else "It has no layer."
+                raise InvalidInput(f"the image has no layer {number}", advice=advice, image=image.id, layer=number)
+            place = path.strip("/")
+            node = opened.files(number).lookup(place)
+            if node is None or not node.is_directory:
+                raise NotFound(f"/{place} is no directory at layer {number}", path=path, layer=number)
+            return listing.listed_files(opened, place, number)
+
+    def blame(self, reference: str, path: str) -> Blame:
+        with self._opened(reference) as (_, opened):
+            return blame.blame(opened, path)
+
+    def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
+        with ExitStack() as closing:
+            one, one_files = closing.enter_context(self._opened(before))
+            other, other_files = closing.enter_context(self._opened(after))
+            return compare.compare(one, one_files, other, other_files, cancellation)
+
+    @contextmanager
+    def _opened(self, reference: str) -> Iterator[tuple[Image, OpenImage]]:
+        """Open an image and keep its layers for the block, even if somebody removes it meanwhile."""
+        image = self._images.get(reference)
+        with self._images.store.lease() as lease:
+            if not all(lease.add(digest) for digest in (image.id, *image.config.diff_ids)):
+                raise no_such_image(reference)
+            with open_image(image) as opened:
+                yield image, opened

@@ -1,0 +1,71 @@
+"""An image that is looked into: its layers with what made them, and its files at each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from lamina.api.explorer import FileState, LayerSummary
+from lamina.formats.config import History
+from lamina.images.image import Image
+from lamina.layers.entry import Entry
+from lamina.layers.index.tree import LayerTree
+from lamina.layers.tree import Tree
+from lamina.layers.union import UnionTree
+
+
+@dataclass(frozen=True)
+class OpenImage:
+    """The layers of an image, the bottom one first, each with its own tree, which has its deletions as whiteouts."""
+
+    layers: tuple[LayerSummary, ...]
+    trees: tuple[Tree, ...]
+
+    def files(self, layer: int) -> UnionTree:
+        """Return the files of the layers up to `layer`; -1 stands for no layer, and gives an empty tree."""
+        return UnionTree(self.trees[: layer + 1])
+
+    @cached_property
+    def merged(self) -> UnionTree:
+        """Return the files as a container sees them."""
+        return UnionTree(self.trees)
+
+
+@contextmanager
+def open_image(image: Image) -> Iterator[OpenImage]:
+    """Open an image's layers for the block. The caller keeps them from being removed. Raise Corrupt, OSError."""
+    with ExitStack() as closing:
+        trees = [closing.enter_context(LayerTree.open(layer.index, layer.tar)) for layer in image.layers]
+        yield OpenImage(summaries(image), tuple(trees))
+
+
+def summaries(image: Image) -> tuple[LayerSummary, ...]:
+    """Return the layers with the steps of the history that made them, which say nothing where they do not fit."""
+    steps: Sequence[History | None] = [step for step in image.config.history if not step.empty_layer]
+    if len(steps) != len(image.layers):
+        steps = [None] * len(image.layers)
+    return tuple(
+        LayerSummary(
+            number=number,
+            diff_id=str(layer.diff_id),
+            created_by=step.created_by if step else "",
+            created=(step.created or "") if step else "",
+            size=size,
+        )
+        for number, (layer, size, step) in enumerate(zip(image.layers, image.layer_sizes, steps, strict=True))
+    )
+
+
+def state_of(entry: Entry) -> FileState:
+    """Return what a list shows of a file."""
+    return FileState(
+        type=entry.type.value,
+        mode=entry.mode,
+        uid=entry.uid,
+        gid=entry.gid,
+        size=entry.size,
+        mtime_ns=entry.mtime_ns,
+        target=entry.target,
+    )

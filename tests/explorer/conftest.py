@@ -1,0 +1,22 @@
+"""A gallery of images, and an explorer that looks into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lamina.explorer.explorer import Explorer
+from support.gallery import Gallery, open_gallery
+
+
+@pytest.fixture
+def gallery(data_root: Path) -> Iterator[Gallery]:
+    with open_gallery(data_root) as opened:
+        yield opened
+
+
+@pytest.fixture
+def explorer(gallery: Gallery) -> Explorer:
+    return Explorer(gallery.images)
