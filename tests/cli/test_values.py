@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +12,14 @@ from msgspec.structs import fields
 
 from lamina.api.build import BuildRequest
 from lamina.api.containers import DeviceMapping, HostConfig, RestartPolicy, TmpfsOptions, Ulimit, UpdateConfig, encode
-from lamina.cli.arguments import filters, moment, parse_bool
+from lamina.cli.arguments import filters, moment
 from lamina.cli.commands.build import arguments, build
 from lamina.cli.commands.containers import displayed_ports
 from lamina.cli.commands.lifecycle import update
 from lamina.cli.commands.run import run
 from lamina.cli.copying import CopiedFile, Placement, Target, place, renamed, split_argument
+from lamina.cli.key_values import boolean
+from lamina.cli.parsing.declare import Command
 from lamina.cli.run.flags import LIMITS
 from lamina.cli.run.limits import READERS, gpu_requests, nano_cpus, parse_device, parse_ulimit, read_limits, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount
@@ -136,7 +137,7 @@ def test_policies_and_options() -> None:
         "readonly_paths": (),
     }
     assert network_mode(["name=web,alias=db"]) == "web"
-    assert parse_bool("T") is True
+    assert boolean("T") is True
     assert filters(["label=a=b", "label=c"]) == {"label": ["a=b", "c"]}
     for wrong in (lambda: restart_policy("sometimes"), lambda: security_options(["seccomp"]), lambda: filters(["x"])):
         with pytest.raises(InvalidInput):
@@ -219,8 +220,8 @@ def test_every_limit_is_read_into_a_field_of_the_request() -> None:
 @pytest.mark.parametrize(
     ("command", "request_type"), [(run, HostConfig), (update, UpdateConfig), (build, BuildRequest)]
 )
-def test_commands_read_the_limits_they_share_alike(command: click.Command, request_type: type[Struct]) -> None:
-    names = {parameter.name or "" for parameter in command.params} & {*READERS}
+def test_commands_read_the_limits_they_share_alike(command: Command, request_type: type[Struct]) -> None:
+    names = {option.name for option in command.options} & {*READERS}
     text = {"memory": "64m", "memory_swap": "-1", "cpu_shares": 7, "cpuset_cpus": "0", "cgroup_parent": "/jobs"}
     limits = read_limits({name: text[name] for name in text if name in names})
     assert (limits["memory"], limits["memory_swap"]) == (64 << 20, -1)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """`module` is below `lamina.cli.commands`; `name` is the click command in it."""
+    """`module` is below `lamina.cli.commands`; `name` is the command in it."""
 
     module: str
     name: str
@@ -168,6 +168,16 @@ ELSEWHERE = {
     "dockerd": "Use `lamina daemon`",
 }
 """What users of Docker's command line look for here in vain, and what they can do."""
+
+
+def listed(group: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what the help of a group lists: titles, with names and what they are for. "" is the top level."""
+    names = names_in(group)
+    groups = [(name, GROUPS[name]) for name in names if not group and name in GROUPS]
+    paths = [(name, f"{group} {name}".lstrip()) for name in names]
+    entries = [(name, COMMANDS[path]) for name, path in paths if path in COMMANDS]
+    commands = [(name, entry.summary) for name, entry in entries if not entry.hidden]
+    return [("Management Commands", groups), ("Commands", commands)]
 
 
 def advice_on(group: str, name: str) -> str:

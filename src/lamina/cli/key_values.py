@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
+from lamina.cli.parsing.declare import parse_bool
 from lamina.errors import InvalidInput
+
+
+def boolean(text: str) -> bool:
+    """Return the boolean that a field's value says. Raise InvalidInput."""
+    try:
+        return parse_bool(text)
+    except ValueError as error:
+        raise InvalidInput(str(error), advice="Write true or false") from None
 
 
 def mapping(pairs: Iterable[str]) -> dict[str, str]:

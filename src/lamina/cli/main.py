@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 
-import click
-
-from lamina.cli.program import NOBODY_READS, program
+from lamina.cli.parsing.errors import WrongFlag, WrongUsage
+from lamina.cli.program import run_command
 from lamina.cli.terminal.screen import guard_terminals, quoted
 from lamina.errors import Cancelled, CommandFailed, LaminaError, NotModified
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 USAGE = 125  # what Docker's users get for a wrong flag; unknown commands and too few or many arguments are 1
-_FLAGS = (click.NoSuchOption, click.BadOptionUsage, click.BadParameter)
+NOBODY_READS = 141  # 128 + SIGPIPE, as the shell has it
 
 
 def main() -> None:
     """Run the process's own command line, and exit."""
     guard_terminals()
+    if "_LAMINA_COMPLETE" in os.environ:
+        from lamina.cli.parsing.completion import answer_shell
+
+        sys.exit(answer_shell(os.environ))
     sys.exit(run(sys.argv[1:]))
 
 
 def run(args: Sequence[str]) -> int:
     """Run `lamina` with `args` and return the exit code. Errors are printed to stderr, never as a traceback."""
     try:
-        result = program.main(_helped(args), prog_name="lamina", standalone_mode=False)
+        result = run_command(_helped(args))
         sys.stdout.flush()
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        return 0 if not args else 1
-    except click.UsageError as error:
-        return _usage(error)
-    except click.ClickException as error:
-        return _say(error.format_message(), None, 1)
-    except (click.Abort, KeyboardInterrupt):
+    except WrongUsage as error:
+        return _say(str(error), f"See '{error.path} --help'", USAGE if isinstance(error, WrongFlag) else 1)
+    except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains about its own flush
@@ -66,13 +67,7 @@ def _directory_is_there() -> bool:
 
 def _helped(args: Sequence[str]) -> list[str]:
     """Turn `help COMMAND` into `COMMAND --help`, as docker does."""
-    return [*args[1:], "--help"] if list(args[:1]) == ["help"] else list(args)
-
-
-def _usage(error: click.UsageError) -> int:
-    path = error.ctx.command_path if error.ctx else "lamina"
-    wrong_flag = isinstance(error, _FLAGS) and not isinstance(error, click.MissingParameter)
-    return _say(error.format_message().rstrip("."), f"See '{path} --help'", USAGE if wrong_flag else 1)
+    return [*args[1:], "--help"] if args and args[0] == "help" else list(args)
 
 
 def _failed(error: LaminaError) -> int:

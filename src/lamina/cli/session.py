@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """The object behind `click.pass_obj`. Settings and client are made on first use."""
+    """The first argument of a command. Settings and client are made on first use."""
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
         self._flags = flags

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import IO
 
-import click
-
-from lamina.cli.arguments import command, complete_images, many, switch
+from lamina.cli.arguments import complete_images, many, switch
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.errors import InvalidInput
 
@@ -42,9 +41,9 @@ def write_archive(write: Callable[[IO[bytes]], None], output: str) -> None:
     lamina save -o busybox.tar busybox
     lamina save my-app my-db | gzip > both.tar.gz
 """)
-@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=complete_images)
-@click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
-@click.option("--platform", default=None, help="Save only this platform")
+@argument("references", many=True, metavar="IMAGE [IMAGE...]", complete=complete_images)
+@option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
+@option("--platform", default=None, help="Save only this platform")
 def save(session: Session, references: tuple[str, ...], output: str, platform: str | None) -> None:
     """Save images, with their names and layers, to a tar archive."""
     write_archive(lambda sink: session.client.images.save(references, sink, platform=platform or ""), output)
@@ -54,8 +53,8 @@ def save(session: Session, references: tuple[str, ...], output: str, platform: s
     lamina load -i busybox.tar.gz
     ssh host docker save my-app | lamina load
 """)
-@click.option("-i", "--input", "input_", default="", metavar="FILE", help="Read from a file, instead of stdin")
-@click.option("--platform", default=None, help="Load only this platform")
+@option("-i", "--input", "input_", default="", metavar="FILE", help="Read from a file, instead of stdin")
+@option("--platform", default=None, help="Load only this platform")
 @switch("-q", "--quiet", help="No progress")
 def load(session: Session, input_: str, platform: str | None, quiet: bool) -> None:
     """Load images from an archive that `save` wrote, compressed or not."""
@@ -79,13 +78,12 @@ def load(session: Session, input_: str, platform: str | None, quiet: bool) -> No
     lamina import rootfs.tar.gz my-base:1
     debootstrap-to-tar | lamina import -c 'CMD ["bash"]' - my-debian
     """,
-    name="import",
 )
-@click.argument("source", metavar="FILE|URL|-")
-@click.argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
+@argument("source", metavar="FILE|URL|-")
+@argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
 @many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")
-@click.option("-m", "--message", default="", help="Commit message")
-@click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform of the image")
+@option("-m", "--message", default="", help="Commit message")
+@option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform of the image")
 def import_(
     session: Session, source: str, reference: str, changes: tuple[str, ...], message: str, platform: str | None
 ) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from lamina.cli.arguments import command, complete_containers, complete_running, for_each_named, many, switch
+from lamina.cli.arguments import complete_containers, complete_running, for_each_named, many, switch
 from lamina.cli.key_values import environment
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name
 from lamina.errors import Conflict, InvalidInput
@@ -17,12 +16,12 @@ from lamina.progress import ignore
 if TYPE_CHECKING:
     from lamina.api.containers import ExecConfig
 
-detach_keys_option = click.option("--detach-keys", default="", metavar="KEYS", help="Keys that leave it running")
-sig_proxy_option = click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (default true)")
+detach_keys_option = option("--detach-keys", default="", metavar="KEYS", help="Keys that leave it running")
+sig_proxy_option = option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (default true)")
 
 
 @command("lamina attach --detach-keys ctrl-x app1")
-@click.argument("container", shell_complete=complete_running)
+@argument("container", complete=complete_running)
 @detach_keys_option
 @switch("--no-stdin", help="Do not attach stdin")
 @sig_proxy_option
@@ -41,9 +40,7 @@ def attach(session: Session, container: str, detach_keys: str, no_stdin: bool, s
     lamina start app1 app2
     lamina start -ai shell1
 """)
-@click.argument(
-    "names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]", shell_complete=complete_containers
-)
+@argument("names", many=True, metavar="CONTAINER [CONTAINER...]", complete=complete_containers)
 @switch("-a", "--attach", "attach_", help="Attach its output, and pass signals on")
 @detach_keys_option
 @switch("-i", "--interactive", help="Attach stdin")
@@ -92,19 +89,18 @@ def _attend(
     lamina exec -e DEBUG=1 -w /srv app1 ls -l
     """,
     passes_on=True,
-    name="exec",
 )
 @switch("-d", "--detach", help="Run in the background")
-@click.option("--detach-keys", default="", metavar="KEYS", help="Keys that leave the command running")
+@option("--detach-keys", default="", metavar="KEYS", help="Keys that leave the command running")
 @many("-e", "--env", metavar="NAME=VALUE", help="Set environment variables")
 @many("--env-file", metavar="FILE", help="Read environment variables from a file")
 @switch("-i", "--interactive", help="Keep stdin open")
 @switch("--privileged", help="Give the command extended privileges")
 @switch("-t", "--tty", help="Give it a terminal")
-@click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="User name or number, and group")
-@click.option("-w", "--workdir", default="", metavar="DIR", help="Working directory inside the container")
-@click.argument("container", shell_complete=complete_running)
-@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG...]")
+@option("-u", "--user", default="", metavar="USER[:GROUP]", help="User name or number, and group")
+@option("-w", "--workdir", default="", metavar="DIR", help="Working directory inside the container")
+@argument("container", complete=complete_running)
+@argument("arguments", many=True, metavar="COMMAND [ARG...]")
 def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **flags: Any) -> int:
     """Execute COMMAND in a running container; its exit code becomes yours."""
     tty, stdin, detach = flags["tty"], flags["interactive"], flags["detach"]

@@ -9,10 +9,9 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from lamina.cli.arguments import command, many, switch
+from lamina.cli.arguments import many, switch
 from lamina.cli.key_values import mapping
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
@@ -33,28 +32,28 @@ PIECE = 1 << 20
     lamina build -f docker/Dockerfile.test --target test --build-arg VERSION=2 .
     lamina build -t from-stdin - < Dockerfile
 """)
-@click.argument("context", metavar="PATH|URL|-")
+@argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
-@click.option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
+@option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
 @switch("--force-rm", "force_remove", help="Always remove intermediate containers")
-@click.option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
-@click.option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
+@option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
+@option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
-@click.option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
+@option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
 @switch("--no-cache", help="Do not use cached steps")
-@click.option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platform to build for")
-@click.option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
+@option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platform to build for")
+@option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
 @switch("--pull", help="Always look for newer base images")
 @switch("-q", "--quiet", help="Only print the image's ID")
-@click.option("--rm/--no-rm", "remove", default=True, help="Remove intermediate containers (default true)")
+@option("--rm/--no-rm", "remove", default=True, help="Remove intermediate containers (default true)")
 @many("--security-opt", "security_options", help="Security options of RUN steps")
 @switch("--squash", help="Make one layer of the new ones")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
-@click.option("--target", default="", metavar="STAGE", help="Stage to stop at")
+@option("--target", default="", metavar="STAGE", help="Stage to stop at")
 @limit_flags(
     "cgroup_parent",
     "cpu_period",

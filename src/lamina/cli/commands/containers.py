@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
-from lamina.cli.arguments import command, complete_containers, filter_option, filters, format_option, moment, switch
+from lamina.cli.arguments import complete_containers, filter_option, filters, format_option, moment, switch
+from lamina.cli.parsing.declare import argument, command, integer, option
 from lamina.cli.session import Session
 from lamina.cli.table import (
     LABELS,
@@ -135,7 +134,7 @@ DEFAULT = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 @switch("-a", "--all", "all_", help="Show all containers, not just running ones")
 @filter_option
 @format_option
-@click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest containers, in any state")
+@option("-n", "--last", convert=integer, default=-1, metavar="N", help="Show the N newest containers, in any state")
 @switch("-l", "--latest", help="Show the newest container, in any state")
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show IDs")
@@ -164,15 +163,13 @@ def ps(
     lamina logs -f app1
     lamina logs --since 10m --tail 100 -t app1
 """)
-@click.argument("container", shell_complete=complete_containers)
+@argument("container", complete=complete_containers)
 @switch("--details", help="Show extra details")
 @switch("-f", "--follow", help="Keep on printing as it comes")
-@click.option(
-    "--since", default="", metavar="TIME", help="From a time on: 2026-01-02T13:23:37Z, or 42m for so long ago"
-)
-@click.option("-n", "--tail", default="all", metavar="N", help="Number of lines from the end")
+@option("--since", default="", metavar="TIME", help="From a time on: 2026-01-02T13:23:37Z, or 42m for so long ago")
+@option("-n", "--tail", default="all", metavar="N", help="Number of lines from the end")
 @switch("-t", "--timestamps", help="Show timestamps")
-@click.option("--until", default="", metavar="TIME", help="Up to a time")
+@option("--until", default="", metavar="TIME", help="Up to a time")
 def logs(
     session: Session,
     container: str,
@@ -193,8 +190,8 @@ def logs(
 
 
 @command("lamina top app1 -o pid,etime,args", passes_on=True)
-@click.argument("container", shell_complete=complete_containers)
-@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTIONS]")
+@argument("container", complete=complete_containers)
+@argument("options", many=True, required=False, metavar="[PS OPTIONS]")
 def top(session: Session, container: str, options: tuple[str, ...]) -> None:
     """Display the running processes of a container."""
     processes = session.client.containers.top(container, " ".join(options))
@@ -202,7 +199,7 @@ def top(session: Session, container: str, options: tuple[str, ...]) -> None:
 
 
 @command("lamina diff app1")
-@click.argument("container", shell_complete=complete_containers)
+@argument("container", complete=complete_containers)
 def diff(session: Session, container: str) -> None:
     """Show which files of a container were added (A), changed (C) or deleted (D)."""
     changes = session.client.containers.changes(container)
@@ -213,8 +210,8 @@ def diff(session: Session, container: str) -> None:
     lamina port web
     lamina port web 80/tcp
 """)
-@click.argument("container", shell_complete=complete_containers)
-@click.argument("private", required=False, metavar="[PORT[/PROTOCOL]]")
+@argument("container", complete=complete_containers)
+@argument("private", required=False, metavar="[PORT[/PROTOCOL]]")
 def port(session: Session, container: str, private: str | None) -> None:
     """List the published ports of a container."""
     ports = session.client.containers.get(container)["NetworkSettings"].get("Ports") or {}

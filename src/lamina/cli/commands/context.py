@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 
-import click
-
-from lamina.cli.arguments import command, for_each_named, format_option, parse_bool, switch
+from lamina.cli.arguments import for_each_named, format_option, switch
 from lamina.cli.contexts import ContextStore
+from lamina.cli.key_values import boolean
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.cli.table import Column, print_rows
 from lamina.client.address import default_socket, parse_address
@@ -17,10 +17,10 @@ from lamina.errors import Conflict, InvalidInput
 
 
 @command("lamina context create build-box --docker host=ssh://build@example.com")
-@click.argument("name")
-@click.option("--description", default="", help="What it is for")
-@click.option("--docker", "endpoint", default="", metavar="host=…[,ca=…,cert=…,key=…]", help="The daemon's endpoint")
-@click.option("--from", "source", default="", metavar="CONTEXT", help="Take the endpoint of another context")
+@argument("name")
+@option("--description", default="", help="What it is for")
+@option("--docker", "endpoint", default="", metavar="host=…[,ca=…,cert=…,key=…]", help="The daemon's endpoint")
+@option("--from", "source", default="", metavar="CONTEXT", help="Take the endpoint of another context")
 def create(session: Session, name: str, description: str, endpoint: str, source: str) -> None:
     """Create a context."""
     store = ContextStore(session.settings.config.folder)
@@ -39,7 +39,7 @@ def _endpoint(text: str) -> tuple[str, Tls | None]:
         raise InvalidInput(f"unknown field {min(unknown)!r} of --docker")
     if not fields.get("host"):
         raise InvalidInput("the endpoint names no host", advice="Write --docker host=unix:///run/docker.sock")
-    skip = parse_bool(fields.get("skip-tls-verify", "false"))
+    skip = boolean(fields.get("skip-tls-verify", "false"))
     files = [fields.get(name, "") for name in ("ca", "cert", "key")]
     tls = Tls(files[0], files[1], files[2], not skip) if any(files) or skip else None
     return fields["host"], tls
@@ -67,7 +67,7 @@ def ls(session: Session, format_: str, quiet: bool) -> None:
 
 
 @command("lamina context use build-box")
-@click.argument("name")
+@argument("name")
 def use(session: Session, name: str) -> None:
     """Make a context the current one."""
     config = session.settings.config
@@ -87,7 +87,7 @@ def show(session: Session) -> None:
 
 
 @command("lamina context rm build-box")
-@click.argument("names", nargs=-1, required=True, metavar="CONTEXT [CONTEXT...]")
+@argument("names", many=True, metavar="CONTEXT [CONTEXT...]")
 @switch("-f", "--force", help="Remove it although it is the current one")
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Remove contexts."""
@@ -105,8 +105,8 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 
 
 @command("lamina context inspect build-box")
-@click.argument("names", nargs=-1, metavar="[CONTEXT...]")
-@click.option("-f", "--format", "format_", default="", metavar="TEMPLATE", help="Print with a template")
+@argument("names", many=True, required=False, metavar="[CONTEXT...]")
+@option("-f", "--format", "format_", default="", metavar="TEMPLATE", help="Print with a template")
 def inspect(session: Session, names: tuple[str, ...], format_: str) -> None:
     """Display detailed information on contexts."""
     store = ContextStore(session.settings.config.folder)

@@ -7,9 +7,7 @@ import posixpath
 import sys
 from collections.abc import Iterator
 
-import click
-
-from lamina.cli.arguments import command, complete_containers, switch
+from lamina.cli.arguments import complete_containers, switch
 from lamina.cli.copying import (
     GO_DIRECTORY,
     GO_IRREGULAR,
@@ -25,6 +23,7 @@ from lamina.cli.copying import (
     split_entry,
     unpack,
 )
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.client.containers import Containers
 from lamina.client.pack import Packed, pack
@@ -37,8 +36,8 @@ from lamina.errors import InvalidInput, NotFound
     lamina cp ./site/. web:/srv
     lamina cp app1:/etc - | tar t
 """)
-@click.argument("source", metavar="[CONTAINER:]SOURCE|-")
-@click.argument("target", metavar="[CONTAINER:]TARGET|-")
+@argument("source", metavar="[CONTAINER:]SOURCE|-")
+@argument("target", metavar="[CONTAINER:]TARGET|-")
 @switch("-a", "--archive", help="Keep owners")
 @switch("-L", "--follow-link", help="Follow a symbolic link in SOURCE")
 @switch("-q", "--quiet", help="Accepted for Docker's sake")
@@ -125,8 +124,8 @@ def _local_entries(path: str, name: str, follow: bool) -> Iterator[Packed]:
 
 
 @command("lamina export -o rootfs.tar app1")
-@click.argument("container", shell_complete=complete_containers)
-@click.option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
+@argument("container", complete=complete_containers)
+@option("-o", "--output", default="", metavar="FILE", help="Write to a file, instead of stdout")
 def export(session: Session, container: str, output: str) -> None:
     """Write a container's whole file system as a tar."""
     from lamina.cli.commands.archives import write_archive

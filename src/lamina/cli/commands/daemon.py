@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
-
-from lamina.cli.arguments import local_command, many
+from lamina.cli.arguments import many
 from lamina.cli.key_values import mapping
+from lamina.cli.parsing.declare import Choice, command, integer, option, parse_bool
 from lamina.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,17 +70,17 @@ _LISTS = {
 
 def _settings(function: F) -> F:
     for name, help_ in reversed(_TEXTS.items()):
-        function = click.option(f"--{name}", help=help_)(function)
+        function = option(f"--{name}", help=help_)(function)
     for name, help_ in _NUMBERS.items():
-        function = click.option(f"--{name}", type=int, help=help_)(function)
+        function = option(f"--{name}", convert=integer, help=help_)(function)
     for name, help_ in _SWITCHES.items():
-        function = click.option(f"--{name}", type=bool, is_flag=False, flag_value=True, help=help_)(function)
+        function = option(f"--{name}", convert=parse_bool, bare=True, help=help_)(function)
     for name, (_, help_) in _LISTS.items():
         function = many(f"--{name}", help=help_)(function)
     return function
 
 
-@local_command("lamina daemon --host unix:///run/lamina/lamina.sock")
+@command("lamina daemon --host unix:///run/lamina/lamina.sock", takes_session=False)
 @many(
     "-H",
     "--host",
@@ -89,12 +88,10 @@ def _settings(function: F) -> F:
     metavar="ADDRESS",
     help="Address to serve: unix://PATH, tcp://HOST:PORT or fd:// (default unix:///run/lamina/lamina.sock)",
 )
-@click.option(
-    "--config-file", type=click.Path(path_type=Path), help="daemon.json to read (default /etc/lamina/daemon.json)"
-)
-@click.option("-p", "--pidfile", help="File for the process id")
-@click.option("-D", "--debug", is_flag=True, help="Log more")
-@click.option("-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What to log")
+@option("--config-file", convert=Path, metavar="PATH", help="daemon.json to read (default /etc/lamina/daemon.json)")
+@option("-p", "--pidfile", help="File for the process id")
+@option("-D", "--debug", is_switch=True, default=False, help="Log more")
+@option("-l", "--log-level", convert=Choice("debug", "info", "warning", "error"), help="What to log")
 @many("--log-opt", metavar="KEY=VALUE", help="Default option of the log driver")
 @many("--default-address-pool", metavar="base=CIDR,size=N", help="Where new networks get their subnets")
 @many("--default-network-opt", metavar="DRIVER=KEY=VALUE", help="Default option of new networks")

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lamina.cli.arguments import command, filters, format_option, many, switch
+from lamina.cli.arguments import filters, format_option, many, switch
+from lamina.cli.parsing.declare import command
 from lamina.cli.session import Session
 from lamina.cli.table import Column, Row, print_rows, render_document, short_id
 from lamina.client.client import Client
@@ -70,7 +71,7 @@ def _prune(session: Session, force: bool, warning: str, action: Callable[[Client
         print(f"Total reclaimed space: {human_size(reclaimed)}")
 
 
-@command("lamina container prune -f --filter until=24h", name="prune")
+@command("lamina container prune -f --filter until=24h")
 @filter_option
 @force_option
 def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) -> None:
@@ -79,7 +80,7 @@ def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) ->
     _prune(session, force, "WARNING! This will remove all stopped containers.", lambda c: _containers(c, conditions))
 
 
-@command("lamina network prune -f", name="prune")
+@command("lamina network prune -f")
 @filter_option
 @force_option
 def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> None:
@@ -89,7 +90,7 @@ def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> N
     _prune(session, force, warning, lambda client: _networks(client, conditions), total=False)
 
 
-@command("lamina volume prune -f --all", name="prune")
+@command("lamina volume prune -f --all")
 @switch("-a", "--all", "all_", help="Remove unused named volumes too, not just anonymous ones")
 @filter_option
 @force_option
@@ -103,7 +104,7 @@ def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force:
     _prune(session, force, warning, lambda client: _volumes(client, conditions))
 
 
-@command("lamina image prune -a --filter until=240h", name="prune")
+@command("lamina image prune -a --filter until=240h")
 @switch("-a", "--all", "all_", help="Remove all images no container uses, not just dangling ones")
 @filter_option
 @force_option
@@ -114,7 +115,7 @@ def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: 
     _prune(session, force, f"WARNING! This will remove {what}.", lambda client: _images(client, conditions))
 
 
-@command("lamina builder prune -f", name="prune")
+@command("lamina builder prune -f")
 @switch("-a", "--all", "all_", help="Remove all unused build cache, not just dangling parts")
 @filter_option
 @force_option
@@ -125,7 +126,7 @@ def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: 
     _prune(session, force, warning, lambda client: _builds(client, conditions, all_))
 
 
-@command("lamina system prune -f --volumes", name="prune")
+@command("lamina system prune -f --volumes")
 @switch("-a", "--all", "all_", help="Remove all images no container uses, not just dangling ones")
 @filter_option
 @force_option

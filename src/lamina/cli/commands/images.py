@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import click
-
 from lamina.cli.arguments import (
-    command,
     complete_containers,
     complete_images,
     filter_option,
@@ -18,6 +15,7 @@ from lamina.cli.arguments import (
     many,
     switch,
 )
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, ago, created_at, ellipsis, print_rows, rfc3339, short_id
 from lamina.errors import NotFound
@@ -133,7 +131,7 @@ HISTORY_EXACT = ("ID", "CreatedAt", "CreatedBy", "Size", "Comment")
     lamina images --filter dangling=true -q
     lamina images --format 'table {{.Repository}}\\t{{.Size}}' 'my-*'
 """)
-@click.argument("reference", required=False, metavar="[REPOSITORY[:TAG]]")
+@argument("reference", required=False, metavar="[REPOSITORY[:TAG]]")
 @switch("-a", "--all", "all_", help="Show intermediate images of classic builds as well")
 @switch("--digests", help="Show digests")
 @filter_option
@@ -165,12 +163,12 @@ def images(
     lamina history my-app
     lamina history --no-trunc --format '{{.ID}}: {{.CreatedBy}}' my-app
 """)
-@click.argument("image", shell_complete=complete_images)
+@argument("image", complete=complete_images)
 @format_option
-@click.option("-H", "--human/--no-human", default=True, help="Print sizes and dates in words (default true)")
+@option("-H", "--human/--no-human", default=True, help="Print sizes and dates in words (default true)")
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show image IDs")
-@click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
+@option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
 def history(
     session: Session, image: str, format_: str, human: bool, no_trunc: bool, quiet: bool, platform: str | None
 ) -> None:
@@ -181,8 +179,8 @@ def history(
 
 
 @command("lamina tag my-app registry.example.com/team/my-app:1.0")
-@click.argument("source", metavar="SOURCE_IMAGE[:TAG]", shell_complete=complete_images)
-@click.argument("target", metavar="TARGET_IMAGE[:TAG]")
+@argument("source", metavar="SOURCE_IMAGE[:TAG]", complete=complete_images)
+@argument("target", metavar="TARGET_IMAGE[:TAG]")
 def tag(session: Session, source: str, target: str) -> None:
     """Give the image SOURCE_IMAGE another name, TARGET_IMAGE."""
     session.client.images.tag(source, target)
@@ -192,10 +190,10 @@ def tag(session: Session, source: str, target: str) -> None:
     lamina rmi my-app:old
     lamina rmi -f $(lamina images -q --filter dangling=true)
 """)
-@click.argument("references", nargs=-1, required=True, metavar="IMAGE [IMAGE...]", shell_complete=complete_images)
+@argument("references", many=True, metavar="IMAGE [IMAGE...]", complete=complete_images)
 @switch("-f", "--force", help="Remove it although stopped containers use it or several names refer to it")
 @switch("--no-prune", help="Don't delete untagged parents")
-@click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
+@option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
 def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bool, platform: str | None) -> int:
     """Remove names of images, and the images that no name refers to any more."""
 
@@ -211,12 +209,12 @@ def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bo
     lamina commit app1 my-app:fixed
     lamina commit -c 'ENV DEBUG=true' -c 'CMD ["run"]' -m 'what was tried' app1
 """)
-@click.argument("container", shell_complete=complete_containers)
-@click.argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
-@click.option("-a", "--author", default="", help="Author, such as 'Ada <ada@example.com>'")
+@argument("container", complete=complete_containers)
+@argument("reference", required=False, default="", metavar="[REPOSITORY[:TAG]]")
+@option("-a", "--author", default="", help="Author, such as 'Ada <ada@example.com>'")
 @many("-c", "--change", "changes", metavar="INSTRUCTION", help="Apply a Dockerfile instruction")
-@click.option("-m", "--message", default="", help="Commit message")
-@click.option("-p", "--pause/--no-pause", default=True, help="Pause the container meanwhile (default true)")
+@option("-m", "--message", default="", help="Commit message")
+@option("-p", "--pause/--no-pause", default=True, help="Pause the container meanwhile (default true)")
 def commit(
     session: Session,
     container: str,

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import click
-
-from lamina.cli.arguments import command, for_each, switch
+from lamina.cli.arguments import for_each, switch
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.client.client import Client
 from lamina.errors import InvalidInput, NotFound
@@ -22,10 +21,8 @@ GETTERS: dict[str, Getter] = {
     "network": lambda client, name, size: client.networks.get(name),
     "volume": lambda client, name, size: client.volumes.get(name),
 }
-names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME|ID [NAME|ID...]")
-template_option = click.option(
-    "-f", "--format", "format_", default="", metavar="TEMPLATE", help="Print with a template"
-)
+names_argument = argument("names", many=True, metavar="NAME|ID [NAME|ID...]")
+template_option = option("-f", "--format", "format_", default="", metavar="TEMPLATE", help="Print with a template")
 size_option = switch("-s", "--size", help="Tell file sizes of containers")
 
 # Objects that are structs in Docker's client, with the JSON's order of fields in Go.
@@ -107,7 +104,7 @@ def _print_template(documents: list[Mapping[str, Any]], form: str) -> None:
 @names_argument
 @template_option
 @size_option
-@click.option("--type", "type_", default="", help="Kind of the object: container, image, network or volume")
+@option("--type", "type_", default="", help="Kind of the object: container, image, network or volume")
 def inspect(session: Session, names: tuple[str, ...], format_: str, size: bool, type_: str) -> int:
     """Return low-level information on objects, as JSON."""
     if type_ and type_ not in GETTERS:
@@ -115,7 +112,7 @@ def inspect(session: Session, names: tuple[str, ...], format_: str, size: bool, 
     return _run(session, GETTERS.get(type_, _get_any), names, format_, size)
 
 
-@command("lamina container inspect -f '{{.State.ExitCode}}' app1", name="inspect")
+@command("lamina container inspect -f '{{.State.ExitCode}}' app1")
 @names_argument
 @template_option
 @size_option
@@ -124,16 +121,16 @@ def inspect_container(session: Session, names: tuple[str, ...], format_: str, si
     return _run(session, GETTERS["container"], names, format_, size)
 
 
-@command("lamina image inspect my-app | jq -r '.[].RootFS.Layers[]'", name="inspect")
+@command("lamina image inspect my-app | jq -r '.[].RootFS.Layers[]'")
 @names_argument
 @template_option
-@click.option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
+@option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
 def inspect_image(session: Session, names: tuple[str, ...], format_: str, platform: str | None) -> int:
     """Display detailed information on images."""
     return _run(session, GETTERS["image"], names, format_)
 
 
-@command("lamina network inspect -f '{{.Driver}}' bridge", name="inspect")
+@command("lamina network inspect -f '{{.Driver}}' bridge")
 @names_argument
 @template_option
 @switch("-v", "--verbose", help="Tell more")
@@ -142,7 +139,7 @@ def inspect_network(session: Session, names: tuple[str, ...], format_: str, verb
     return _run(session, GETTERS["network"], names, format_)
 
 
-@command("lamina volume inspect -f '{{.Mountpoint}}' data", name="inspect")
+@command("lamina volume inspect -f '{{.Mountpoint}}' data")
 @names_argument
 @template_option
 def inspect_volume(session: Session, names: tuple[str, ...], format_: str) -> int:

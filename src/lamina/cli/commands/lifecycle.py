@@ -5,23 +5,20 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import click
-
-from lamina.cli.arguments import command, complete_containers, for_each, for_each_named, switch, text
+from lamina.cli.arguments import complete_containers, for_each, for_each_named, switch, text
+from lamina.cli.parsing.declare import argument, command, integer, option
 from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
 from lamina.errors import NotFound
 
-containers_argument = click.argument(
-    "names", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]", shell_complete=complete_containers
-)
-signal_option = click.option("-s", "--signal", default=None, help="Signal to send to the container")
+containers_argument = argument("names", many=True, metavar="CONTAINER [CONTAINER...]", complete=complete_containers)
+signal_option = option("-s", "--signal", default=None, help="Signal to send to the container")
 
 
 @command("lamina stop -t 3 app1")
 @containers_argument
 @signal_option
-@click.option("-t", "--timeout", "--time", type=int, default=None, metavar="SECONDS", help="Wait before killing")
+@option("-t", "--timeout", "--time", convert=integer, default=None, metavar="SECONDS", help="Wait before killing")
 def stop(session: Session, names: tuple[str, ...], signal: str | None, timeout: int | None) -> int:
     """Stop running containers."""
     containers = session.client.containers
@@ -31,7 +28,7 @@ def stop(session: Session, names: tuple[str, ...], signal: str | None, timeout: 
 @command("lamina restart app1 app2")
 @containers_argument
 @signal_option
-@click.option("-t", "--timeout", "--time", type=int, default=None, metavar="SECONDS", help="Wait before killing")
+@option("-t", "--timeout", "--time", convert=integer, default=None, metavar="SECONDS", help="Wait before killing")
 def restart(session: Session, names: tuple[str, ...], signal: str | None, timeout: int | None) -> int:
     """Restart containers."""
     containers = session.client.containers
@@ -40,7 +37,7 @@ def restart(session: Session, names: tuple[str, ...], signal: str | None, timeou
 
 @command("lamina kill -s HUP app1")
 @containers_argument
-@click.option("-s", "--signal", default="KILL", help="Signal to send (default KILL)")
+@option("-s", "--signal", default="KILL", help="Signal to send (default KILL)")
 def kill(session: Session, names: tuple[str, ...], signal: str) -> int:
     """Send a signal to running containers."""
     return for_each_named(names, lambda name: session.client.containers.kill(name, signal))
@@ -61,8 +58,8 @@ def unpause(session: Session, names: tuple[str, ...]) -> int:
 
 
 @command("lamina rename app1 old-app1")
-@click.argument("container", shell_complete=complete_containers)
-@click.argument("new_name")
+@argument("container", complete=complete_containers)
+@argument("new_name")
 def rename(session: Session, container: str, new_name: str) -> None:
     """Rename a container."""
     session.client.containers.rename(container, new_name)

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import click
-
-from lamina.cli.arguments import command, many, switch
+from lamina.cli.arguments import many, switch
 from lamina.cli.manifest_lists import Drafts, Entry, joined
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.credentials import CredentialFile
 from lamina.errors import Conflict, InvalidInput, NotFound
@@ -54,8 +53,8 @@ def _look(reference: Reference, client: RegistryClient) -> Entry:
 
 
 @command("lamina manifest create team/app:1 team/app:1-amd64 team/app:1-arm64")
-@click.argument("manifest_list")
-@click.argument("manifests", metavar="MANIFEST [MANIFEST...]", nargs=-1, required=True)
+@argument("manifest_list")
+@argument("manifests", metavar="MANIFEST [MANIFEST...]", many=True)
 @switch("-a", "--amend", help="Change a list that is there already")
 @insecure_option
 def create(session: Session, manifest_list: str, manifests: tuple[str, ...], amend: bool, insecure: bool) -> None:
@@ -71,13 +70,13 @@ def create(session: Session, manifest_list: str, manifests: tuple[str, ...], ame
 
 
 @command("lamina manifest annotate --arch arm64 --variant v8 team/app:1 team/app:1-arm64")
-@click.argument("manifest_list")
-@click.argument("manifest")
-@click.option("--arch", default="", help="Architecture")
-@click.option("--os", "system", default="", help="Operating system")
+@argument("manifest_list")
+@argument("manifest")
+@option("--arch", default="", help="Architecture")
+@option("--os", "system", default="", help="Operating system")
 @many("--os-features", help="Features of the operating system that it needs")
-@click.option("--os-version", default="", help="Version of the operating system")
-@click.option("--variant", default="", help="Variant of the architecture")
+@option("--os-version", default="", help="Version of the operating system")
+@option("--variant", default="", help="Variant of the architecture")
 def annotate(
     session: Session,
     manifest_list: str,
@@ -114,7 +113,7 @@ def _entry(drafts: Drafts, target: Reference, name: Reference) -> Entry:
     lamina manifest inspect registry.example.com/team/app:1
     lamina manifest inspect team/app:1 team/app:1-arm64
 """)
-@click.argument("names", metavar="[MANIFEST_LIST] MANIFEST", nargs=-1, required=True)
+@argument("names", metavar="[MANIFEST_LIST] MANIFEST", many=True)
 @insecure_option
 @switch("-v", "--verbose", help="With platforms and references")
 def inspect(session: Session, names: tuple[str, ...], insecure: bool, verbose: bool) -> None:
@@ -162,7 +161,7 @@ def _show_list(entries: list[Entry], index: Index | None, verbose: bool) -> None
 
 
 @command("lamina manifest push --purge team/app:1")
-@click.argument("manifest_list")
+@argument("manifest_list")
 @insecure_option
 @switch("-p", "--purge", help="Forget the list here afterwards")
 def push(session: Session, manifest_list: str, insecure: bool, purge: bool) -> None:
@@ -189,7 +188,7 @@ def push(session: Session, manifest_list: str, insecure: bool, purge: bool) -> N
 
 
 @command("lamina manifest rm team/app:1")
-@click.argument("manifest_lists", metavar="MANIFEST_LIST [MANIFEST_LIST...]", nargs=-1, required=True)
+@argument("manifest_lists", metavar="MANIFEST_LIST [MANIFEST_LIST...]", many=True)
 def rm(session: Session, manifest_lists: tuple[str, ...]) -> None:
     """Forget lists that are in the making here."""
     for name in manifest_lists:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from lamina.cli.arguments import (
-    command,
     complete_containers,
     complete_networks,
     filter_option,
@@ -18,6 +15,7 @@ from lamina.cli.arguments import (
     switch,
 )
 from lamina.cli.key_values import mapping
+from lamina.cli.parsing.declare import argument, command, integer, option
 from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, natural, print_rows, short_id
 from lamina.errors import InvalidInput, NotFound
@@ -43,20 +41,20 @@ NETWORK_DEFAULT = ("ID", "Name", "Driver", "Scope")
     lamina network create web
     lamina network create --subnet 10.7.0.0/24 --gateway 10.7.0.1 --internal back
 """)
-@click.argument("name")
+@argument("name")
 @switch("--attachable", help="Accepted for Docker's sake")
 @many("--aux-address", metavar="NAME=IP", help="Addresses the network must not give away")
-@click.option("-d", "--driver", default="bridge", help="Driver of the network (default bridge)")
+@option("-d", "--driver", default="bridge", help="Driver of the network (default bridge)")
 @many("--gateway", help="Gateway of a subnet")
 @switch("--internal", help="No way to the outside")
 @many("--ip-range", help="Give addresses from this part of a subnet")
-@click.option("--ipam-driver", default="default", help="Driver of address management")
+@option("--ipam-driver", default="default", help="Driver of address management")
 @many("--ipam-opt", metavar="KEY=VALUE", help="Options of address management")
-@click.option("--ipv4/--no-ipv4", default=None, help="Enable or disable IPv4 addresses")
-@click.option("--ipv6/--no-ipv6", default=None, help="Enable or disable IPv6 addresses")
+@option("--ipv4/--no-ipv4", default=None, help="Enable or disable IPv4 addresses")
+@option("--ipv6/--no-ipv6", default=None, help="Enable or disable IPv6 addresses")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
 @many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
-@click.option("--scope", default="", help="Scope of the network")
+@option("--scope", default="", help="Scope of the network")
 @many("--subnet", "subnets", help="Subnet in CIDR form")
 def create(session: Session, /, name: str, **flags: Any) -> None:
     """Create a network."""
@@ -120,7 +118,7 @@ def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool,
 
 
 @command("lamina network rm web")
-@click.argument("names", nargs=-1, required=True, metavar="NETWORK [NETWORK...]", shell_complete=complete_networks)
+@argument("names", many=True, metavar="NETWORK [NETWORK...]", complete=complete_networks)
 @switch("-f", "--force", help="A network that does not exist is no error")
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Remove networks."""
@@ -133,13 +131,13 @@ def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
 
 
 @command("lamina network connect --alias db web database")
-@click.argument("network", shell_complete=complete_networks)
-@click.argument("container", shell_complete=complete_containers)
+@argument("network", complete=complete_networks)
+@argument("container", complete=complete_containers)
 @many("--alias", "aliases", help="Another name of the container in the network")
 @many("--driver-opt", "driver_opts", metavar="KEY=VALUE", help="Driver options")
-@click.option("--gw-priority", type=int, default=0, help="The highest gives the default gateway")
-@click.option("--ip", default="", help="IPv4 address")
-@click.option("--ip6", default="", help="IPv6 address")
+@option("--gw-priority", convert=integer, default=0, help="The highest gives the default gateway")
+@option("--ip", default="", help="IPv4 address")
+@option("--ip6", default="", help="IPv6 address")
 @many("--link", "links", help="Link to another container")
 @many("--link-local-ip", "link_local_ips", help="Link-local addresses")
 def connect(session: Session, /, network: str, container: str, **flags: Any) -> None:
@@ -157,8 +155,8 @@ def connect(session: Session, /, network: str, container: str, **flags: Any) -> 
 
 
 @command("lamina network disconnect web database")
-@click.argument("network", shell_complete=complete_networks)
-@click.argument("container", shell_complete=complete_containers)
+@argument("network", complete=complete_networks)
+@argument("container", complete=complete_containers)
 @switch("-f", "--force", help="Disconnect it although it runs")
 def disconnect(session: Session, network: str, container: str, force: bool) -> None:
     """Disconnect a container from a network."""

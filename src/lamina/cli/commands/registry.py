@@ -6,24 +6,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from lamina.cli.arguments import FC, command, local_command, many, switch
+from lamina.cli.arguments import many, switch
+from lamina.cli.parsing.declare import argument, command, decimal, option
 from lamina.cli.session import Session
 from lamina.cli.table import ago, aligned, write_lines
 from lamina.credentials import CredentialFile
 from lamina.errors import InvalidInput, Unsupported
 
 if TYPE_CHECKING:
+    from lamina.cli.parsing.declare import Function
     from lamina.registry.config import Config
 
-config_option = click.option(
-    "--config", "config_file", default="", metavar="FILE", help="The registry's settings, as TOML"
-)
-root_option = click.option("--root", default="", metavar="DIR", help="Where blobs and metadata are kept")
+config_option = option("--config", "config_file", default="", metavar="FILE", help="The registry's settings, as TOML")
+root_option = option("--root", default="", metavar="DIR", help="Where blobs and metadata are kept")
 
 
-def store_options(function: FC) -> FC:
+def store_options(function: Function) -> Function:
     """Add the flags that name a registry's store."""
     return config_option(root_option(function))
 
@@ -42,12 +40,15 @@ def _config(config_file: str, root: str, listen: str = "") -> Config:
     return replace(config, **{name: value for name, value in overrides.items() if value})
 
 
-@local_command("""
+@command(
+    """
     lamina registry serve --root /srv/registry
     lamina registry serve --config registry.toml --listen 0.0.0.0:5000
-""")
+""",
+    takes_session=False,
+)
 @store_options
-@click.option("--listen", default="", metavar="HOST:PORT", help="Where to listen (default 127.0.0.1:5000)")
+@option("--listen", default="", metavar="HOST:PORT", help="Where to listen (default 127.0.0.1:5000)")
 def serve(config_file: str, root: str, listen: str) -> None:
     """Serve a registry until SIGTERM, with the protocol that docker, podman and others push to and pull from."""
     config = _config(config_file, root, listen)
@@ -56,10 +57,10 @@ def serve(config_file: str, root: str, listen: str) -> None:
     run(config, ready=lambda address: print(f"listening on {address}", file=sys.stderr, flush=True))
 
 
-@local_command("lamina registry gc --root /srv/registry --dry-run")
+@command("lamina registry gc --root /srv/registry --dry-run", takes_session=False)
 @store_options
 @switch("--dry-run", help="Only tell what would go")
-@click.option("--grace", type=float, default=None, metavar="SECONDS", help="How long deleted content stays")
+@option("--grace", convert=decimal, default=None, metavar="SECONDS", help="How long deleted content stays")
 def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
     """Remove what no image refers to; the registry may be running."""
     from lamina.formats.sizes import human_size
@@ -72,11 +73,14 @@ def gc(config_file: str, root: str, dry_run: bool, grace: float | None) -> None:
     print(f"Total reclaim{'able' if dry_run else 'ed'} space: {human_size(swept.bytes)}")
 
 
-@local_command("""
+@command(
+    """
     lamina registry ls --root /srv/registry
     lamina registry ls --root /srv/registry team/app
-""")
-@click.argument("repository", required=False, default="", metavar="[REPOSITORY]")
+""",
+    takes_session=False,
+)
+@argument("repository", required=False, default="", metavar="[REPOSITORY]")
 @store_options
 def ls(repository: str, config_file: str, root: str) -> None:
     """List the repositories of a registry's store, or the tags of one."""
@@ -93,7 +97,7 @@ def ls(repository: str, config_file: str, root: str) -> None:
     write_lines(aligned([["REPOSITORY", "TAGS", "MANIFESTS", "SIZE"], *rows]))
 
 
-@local_command("lamina registry verify --root /srv/registry")
+@command("lamina registry verify --root /srv/registry", takes_session=False)
 @store_options
 def verify(config_file: str, root: str) -> int:
     """Read everything in a registry's store and check it against its digest."""
@@ -109,10 +113,13 @@ def verify(config_file: str, root: str) -> int:
     return 1 if report.damaged else 0
 
 
-@local_command("""
+@command(
+    """
     lamina registry retain --config registry.toml --dry-run
     lamina registry retain --config registry.toml
-""")
+""",
+    takes_session=False,
+)
 @store_options
 @switch("--dry-run", help="Only tell what would go")
 def retain(config_file: str, root: str, dry_run: bool) -> None:
@@ -127,9 +134,9 @@ def retain(config_file: str, root: str, dry_run: bool) -> None:
     write_lines(aligned([["REPOSITORY", "TAGS", "DIGEST"], *rows]))
 
 
-@local_command("lamina registry undelete --root /srv/registry team/app sha256:c0ffee…")
-@click.argument("repository")
-@click.argument("digest")
+@command("lamina registry undelete --root /srv/registry team/app sha256:c0ffee…", takes_session=False)
+@argument("repository")
+@argument("digest")
 @store_options
 def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
     """Bring back a deleted image with its tags; that works until it is collected."""
@@ -144,8 +151,8 @@ def undelete(repository: str, digest: str, config_file: str, root: str) -> None:
 
 
 @command("lamina registry copy registry.example.com/team/app:1 127.0.0.1:5000/mirror/app:1")
-@click.argument("source")
-@click.argument("target")
+@argument("source")
+@argument("target")
 @many("--insecure", metavar="HOST", help="Registry to talk to without TLS or without checking it")
 @switch("--no-referrers", help="Leave out signatures and what else refers to the image")
 def copy(session: Session, source: str, target: str, insecure: tuple[str, ...], no_referrers: bool) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-import click
-
-from lamina.cli.arguments import command, filter_option, filters, format_option, switch
+from lamina.cli.arguments import filter_option, filters, format_option, switch
 from lamina.cli.credentials import credentials_for
+from lamina.cli.parsing.declare import argument, command, integer, option
 from lamina.cli.session import Session
 from lamina.cli.table import Column, ellipsis, print_rows
 from lamina.client.references import split_name
@@ -37,11 +36,11 @@ def _report(quiet: bool) -> Report:
     lamina pull alpine
     lamina pull --platform linux/arm64 registry.example.com/team/app:1.0
 """)
-@click.argument("reference", metavar="NAME[:TAG|@DIGEST]")
+@argument("reference", metavar="NAME[:TAG|@DIGEST]")
 @switch("-a", "--all-tags", help="Download every tag of the name")
 @switch("--all-platforms", help="Download the images for other platforms too, each named by its digest")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
-@click.option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform, such as linux/arm64")
+@option("--platform", default=None, envvar="DOCKER_DEFAULT_PLATFORM", help="Platform, such as linux/arm64")
 @switch("-q", "--quiet", help="Only print the image's name")
 def pull(
     session: Session,
@@ -71,10 +70,10 @@ def pull(
 
 
 @command("lamina push registry.example.com/team/app:1.0")
-@click.argument("reference", metavar="NAME[:TAG]")
+@argument("reference", metavar="NAME[:TAG]")
 @switch("-a", "--all-tags", help="Upload every tag of the name")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
-@click.option("--platform", default=None, help="Upload only this platform")
+@option("--platform", default=None, help="Upload only this platform")
 @switch("-q", "--quiet", help="Only print the image's name")
 def push(
     session: Session, reference: str, all_tags: bool, disable_content_trust: bool, platform: str | None, quiet: bool
@@ -99,10 +98,10 @@ def push(
     lamina login registry.example.com
     cat token | lamina login -u ada --password-stdin registry.example.com
 """)
-@click.argument("server", required=False, default="", metavar="[SERVER]")
-@click.option("-p", "--password", default="", help="Password; better through --password-stdin")
+@argument("server", required=False, default="", metavar="[SERVER]")
+@option("-p", "--password", default="", help="Password; better through --password-stdin")
 @switch("--password-stdin", help="Take the password from stdin")
-@click.option("-u", "--username", default="", help="User name")
+@option("-u", "--username", default="", help="User name")
 def login(session: Session, server: str, password: str, password_stdin: bool, username: str) -> None:
     """Authenticate to a registry, and keep the credentials."""
     if password and password_stdin:
@@ -140,7 +139,7 @@ def _ask(username: str, password: str) -> tuple[str, str]:
 
 
 @command("lamina logout registry.example.com")
-@click.argument("server", required=False, default="", metavar="[SERVER]")
+@argument("server", required=False, default="", metavar="[SERVER]")
 def logout(session: Session, server: str) -> None:
     """Forget the credentials of a registry."""
     key = registry_key(server)
@@ -151,10 +150,10 @@ def logout(session: Session, server: str) -> None:
 
 
 @command("lamina search --limit 5 --filter is-official=true busybox")
-@click.argument("term")
+@argument("term")
 @filter_option
 @format_option
-@click.option("--limit", type=int, default=None, help="Most results")
+@option("--limit", convert=integer, default=None, help="Most results")
 @switch("--no-trunc", help="Don't shorten")
 def search(
     session: Session, term: str, filter_: tuple[str, ...], format_: str, limit: int | None, no_trunc: bool

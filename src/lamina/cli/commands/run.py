@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from lamina.cli.arguments import command, complete_images, switch
+from lamina.cli.arguments import complete_images, switch
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.run.flags import container_flags
 from lamina.cli.session import Session
 from lamina.errors import InvalidInput, LaminaError
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
     from lamina.cli.run.container_life import ClientFlags
     from lamina.cli.run.request import Request
 
-image_argument = click.argument("image", shell_complete=complete_images)
-rest_argument = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG...]")
+image_argument = argument("image", complete=complete_images)
+rest_argument = argument("arguments", many=True, required=False, metavar="[COMMAND] [ARG...]")
 
 
 @command(
@@ -29,8 +28,8 @@ rest_argument = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, me
 )
 @container_flags
 @switch("-d", "--detach", help="Run in the background and print the container's ID")
-@click.option("--detach-keys", default="", metavar="KEYS", help="Keys that leave the container running")
-@click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to the process (default true)")
+@option("--detach-keys", default="", metavar="KEYS", help="Keys that leave the container running")
+@option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to the process (default true)")
 @image_argument
 @rest_argument
 def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: Any) -> int:

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
-from lamina.cli.arguments import command, format_option, switch
+from lamina.cli.arguments import format_option, switch
+from lamina.cli.parsing.declare import argument, command
 from lamina.cli.session import Session
 from lamina.cli.table import Column, print_rows, short_id
 from lamina.cli.terminal.screen import drive
@@ -81,7 +80,7 @@ CLEAR = "\x1b[H\x1b[J"
     lamina stats
     lamina stats --no-stream --format '{{.Name}}: {{.CPUPerc}}' app1
 """)
-@click.argument("names", nargs=-1, metavar="[CONTAINER...]")
+@argument("names", many=True, required=False, metavar="[CONTAINER...]")
 @switch("-a", "--all", "all_", help="Show all containers, not just running ones")
 @format_option
 @switch("--no-stream", help="Show the first result only")

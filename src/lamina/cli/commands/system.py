@@ -10,17 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import click
-
-from lamina.cli.arguments import (
-    command,
-    filter_option,
-    filters,
-    format_option,
-    local_command,
-    moment,
-    short_format_option,
-)
+from lamina.cli.arguments import filter_option, filters, format_option, moment, short_format_option
+from lamina.cli.parsing.declare import Choice, argument, command, option
 from lamina.cli.session import Session
 from lamina.cli.table import render_document, rfc3339_nano, write_lines
 from lamina.errors import LaminaError
@@ -106,8 +97,8 @@ def _security(info: Document) -> Iterator[str]:
     options = info.get("SecurityOptions") or ()
     if options:
         yield " Security Options:"
-    for option in options:
-        pairs = [part.partition("=")[::2] for part in option.split(",")]
+    for text in options:
+        pairs = [part.partition("=")[::2] for part in text.split(",")]
         for key, value in pairs:
             yield f"  {value}" if key == "name" else f"   {key.title()}: {value}"
 
@@ -203,8 +194,8 @@ def version(session: Session, format_: str) -> None:
 """)
 @filter_option
 @format_option
-@click.option("--since", default="", metavar="TIME", help="From a time on: a date, or 10m for so long ago")
-@click.option("--until", default="", metavar="TIME", help="Up to a time")
+@option("--since", default="", metavar="TIME", help="From a time on: a date, or 10m for so long ago")
+@option("--until", default="", metavar="TIME", help="Up to a time")
 def events(session: Session, filter_: tuple[str, ...], format_: str, since: str, until: str) -> None:
     """Print what happens in the engine, as it happens."""
     stream = session.client.events(since=moment(since), until=moment(until), filters=filters(filter_))
@@ -221,7 +212,7 @@ def _line(event: Mapping[str, Any]) -> str:
     return f"{when} {event['Type']} {event['Action']} {actor.get('ID', '')}{ending}"
 
 
-@command("ssh host lamina system dial-stdio", name="dial-stdio")
+@command("ssh host lamina system dial-stdio")
 def dial_stdio(session: Session) -> None:
     """Connect stdin and stdout with the daemon: the far end of an ssh:// host."""
     from lamina.client.dial import dial
@@ -247,16 +238,16 @@ def dial_stdio(session: Session) -> None:
                 write_all(1, data)
 
 
-@local_command("""
+@command(
+    """
     eval "$(lamina completion bash)"
     lamina completion fish > ~/.config/fish/completions/lamina.fish
-""")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(ctx: click.Context, /, shell: str) -> None:
+""",
+    takes_session=False,
+)
+@argument("shell", convert=Choice("bash", "zsh", "fish"))
+def completion(shell: str) -> None:
     """Print a completion script for your shell."""
-    from click.shell_completion import get_completion_class
+    from lamina.cli.parsing.shells import SCRIPTS
 
-    script = get_completion_class(shell)
-    assert script is not None
-    print(script(ctx.find_root().command, {}, "lamina", "_LAMINA_COMPLETE").source())
+    print(SCRIPTS[shell], end="")

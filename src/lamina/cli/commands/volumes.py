@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
-from lamina.cli.arguments import (
-    command,
-    complete_volumes,
-    filter_option,
-    filters,
-    for_each,
-    format_option,
-    many,
-    switch,
-)
+from lamina.cli.arguments import complete_volumes, filter_option, filters, for_each, format_option, many, switch
 from lamina.cli.key_values import mapping
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, natural, print_rows
 from lamina.errors import InvalidInput, NotFound
@@ -33,10 +23,10 @@ VOLUME_DEFAULT = ("Driver", "Name")
 
 
 @command("lamina volume create --label team=web data")
-@click.argument("volume", required=False)
-@click.option("-d", "--driver", default="local", help="Volume driver (default local)")
+@argument("volume", required=False)
+@option("-d", "--driver", default="local", help="Volume driver (default local)")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata")
-@click.option("--name", default="", hidden=True, help="The older way to give the name")
+@option("--name", default="", hidden=True, help="The older way to give the name")
 @many("-o", "--opt", "opts", metavar="KEY=VALUE", help="Set driver options")
 def create(
     session: Session, volume: str | None, driver: str, labels: tuple[str, ...], name: str, opts: tuple[str, ...]
@@ -62,7 +52,7 @@ def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) ->
 
 
 @command("lamina volume rm data")
-@click.argument("names", nargs=-1, required=True, metavar="VOLUME [VOLUME...]", shell_complete=complete_volumes)
+@argument("names", many=True, metavar="VOLUME [VOLUME...]", complete=complete_volumes)
 @switch("-f", "--force", help="A volume that does not exist is no error")
 def rm(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Remove volumes that no container uses."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import click
-
 from lamina.cli.arguments import many, number, switch, text
+from lamina.cli.parsing.declare import option
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -18,7 +17,7 @@ GENERAL: tuple[Decorator, ...] = (
     text("--cidfile", metavar="FILE", help="Write the container's ID to a file"),
     many("-e", "--env", metavar="NAME=VALUE", help="Set environment variables"),
     many("--env-file", metavar="FILE", help="Read environment variables from a file"),
-    click.option("--entrypoint", default=None, help="Overwrite the ENTRYPOINT of the image; empty resets it"),
+    option("--entrypoint", default=None, help="Overwrite the ENTRYPOINT of the image; empty resets it"),
     text("-h", "--hostname", help="Host name of the container"),
     text("--domainname", help="NIS domain name of the container"),
     switch("-i", "--interactive", help="Keep stdin open"),
@@ -35,7 +34,7 @@ GENERAL: tuple[Decorator, ...] = (
     text("-u", "--user", metavar="USER[:GROUP]", help="User name or number, and group"),
     text("-w", "--workdir", metavar="DIR", help="Working directory inside the container"),
     text("--runtime", help="OCI runtime for this container"),
-    click.option("--init/--no-init", default=None, help="Run an init that forwards signals and reaps processes"),
+    option("--init/--no-init", default=None, help="Run an init that forwards signals and reaps processes"),
     text("--isolation", help="Accepted for Docker's sake"),
 )
 
@@ -127,7 +126,7 @@ LIMITS: dict[str, Decorator] = {
 """The limits of `run` and `create`, by parameter. `update` and `build` take some of them: see `limit_flags`."""
 
 CREATION: tuple[Decorator, ...] = (
-    click.option("--platform", envvar="DOCKER_DEFAULT_PLATFORM", default="", help="Platform, such as linux/arm64"),
+    option("--platform", envvar="DOCKER_DEFAULT_PLATFORM", default="", help="Platform, such as linux/arm64"),
     text("--pull", default="missing", metavar="WHEN", help="Pull the image before: always, missing or never"),
     switch("-q", "--quiet", help="No output of the pull"),
     switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake", default=True),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina.api.containers import BindOptions, DriverConfig, ImageOptions, MountSpec, TmpfsOptions, VolumeOptions
-from lamina.cli.arguments import parse_bool
+from lamina.cli.key_values import boolean
 from lamina.errors import InvalidInput
 from lamina.formats.sizes import parse_size
 
@@ -73,7 +73,7 @@ def _set(mount: dict[str, Any], key: str, value: str) -> bool:
     elif key in ("source", "target", "consistency"):
         mount[key] = value
     elif key == "readonly":
-        mount["read_only"] = parse_bool(value)
+        mount["read_only"] = boolean(value)
     else:
         return False
     return True
@@ -87,9 +87,9 @@ def _set_option(options: dict[str, dict[str, Any]], key: str, value: str, field:
     elif key == "bind-recursive":
         section.update(_recursion(value))
     elif key == "bind-nonrecursive":
-        section["non_recursive"] = parse_bool(value)
+        section["non_recursive"] = boolean(value)
     elif key == "volume-nocopy":
-        section["no_copy"] = parse_bool(value)
+        section["no_copy"] = boolean(value)
     elif key == "volume-label":
         label, _, text = value.partition("=")
         section["labels"] = {**section.get("labels", {}), label: text}
