@@ -77,6 +77,8 @@ ENDPOINTS = (
     Endpoint("GET", "/images/{}/history", "platform"),
     Endpoint("GET", "/images/{}/explorer/report"),
     Endpoint("GET", "/images/{}/explorer/files", "path layer"),
+    Endpoint("GET", "/images/{}/explorer/find", "layer search"),
+    Endpoint("GET", "/images/{}/explorer/file", "path layer"),
     Endpoint("GET", "/images/{}/explorer/blame", "path"),
     Endpoint("GET", "/images/{}/explorer/compare", "with"),
     Endpoint("GET", "/images/{}/get", "platform"),

@@ -28,6 +28,7 @@ from lamina.types import (
     MemoryContext,
     NetworkOptions,
     NotFound,
+    Search,
     Subnet,
     UpdateConfig,
 )
@@ -90,6 +91,9 @@ def test_images_are_looked_into_the_same_way(libraries: dict[str, Library]) -> N
         report = explorer.report("seen:1")
         assert [file.change for file in explorer.files("seen:1", layer=1) if file.name == "a"] == ["added"]
         assert [file.path for file in report.hidden] == ["/a"]
+        assert [file.change for file in explorer.find("seen:1", Search(smallest=2, text="/a"))] == ["modified"]
+        explorer.read("seen:1", "/a", sink := io.BytesIO(), layer=1)
+        assert sink.getvalue() == b"1\n"
         steps = [layer.created_by for layer in report.layers]
         seen.append((blame.touches, steps, report.efficiency, explorer.compare("base", "seen:1").files))
         with pytest.raises(NotFound):

@@ -5,7 +5,7 @@ Docker's API has nothing of it. The values are the same in an engine, on the wir
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -53,6 +53,27 @@ class ListedFile(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     layer: int
     change: Kind
     state: FileState
+
+
+class FoundFile(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A file anywhere in an image at one layer; as ListedFile, with its whole path."""
+
+    path: str
+    layer: int
+    change: Kind
+    state: FileState
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """Which files to find: those with `text` in their path, of at least `smallest` bytes, with one of the `changes`.
+
+    Case does not count. Without `changes` all files are meant, and `limit` bounds how many are returned.
+    """
+
+    text: str = ""
+    changes: tuple[Kind, ...] = ()
+    smallest: int = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):

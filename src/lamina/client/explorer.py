@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
-from lamina.api.explorer import Blame, ImageDifference, ImageReport, ListedFile
+from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, ListedFile, Search
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.references import image_path
 from lamina.client.transport import Transport
@@ -26,6 +26,25 @@ class Explorer(explorer.Explorer):
 
     def files(self, reference: str, path: str = "/", *, layer: int | None = None) -> tuple[ListedFile, ...]:
         return self._ask(tuple[ListedFile, ...], reference, "files", {"path": path, "layer": layer})
+
+    def find(
+        self, reference: str, search: Search, *, layer: int | None = None, cancellation: Cancellation = NEVER
+    ) -> tuple[FoundFile, ...]:
+        query = {"layer": layer, "search": msgspec.json.encode(search).decode()}
+        return self._ask(tuple[FoundFile, ...], reference, "find", query, cancellation=cancellation)
+
+    def read(
+        self,
+        reference: str,
+        path: str,
+        sink: IO[bytes],
+        *,
+        layer: int | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> None:
+        query = {"path": path, "layer": layer}
+        target = f"{image_path(reference)}/explorer/file"
+        self._transport.call("GET", target, query, cancellation=cancellation).pour(sink)
 
     def blame(self, reference: str, path: str) -> Blame:
         return self._ask(Blame, reference, "blame", {"path": path})

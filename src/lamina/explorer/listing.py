@@ -1,10 +1,11 @@
-"""The files of a directory at one layer, with what that layer did to them."""
+"""The files of a directory, or of all, at one layer, with what that layer did to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from lamina.api.explorer import Kind, ListedFile
+from lamina.api.explorer import FoundFile, Kind, ListedFile
+from lamina.cancellation import NEVER, Cancellation
 from lamina.explorer.opened import OpenImage, state_of
 from lamina.layers.tree import Node, name_key
 
@@ -34,13 +35,21 @@ def _change(image: OpenImage, node: Node, below: dict[str, Node], layer: int) ->
     return "modified" if image.trees[layer].lookup(node.path) is not None else ""
 
 
-def walk_changes(image: OpenImage, layer: int) -> Iterator[tuple[str, Kind]]:
-    """Yield the paths that `layer` added, modified or removed, directories before what is in them."""
-    todo = [""]
-    while todo:
-        path = todo.pop()
-        for node, _, change in _nodes(image, path, layer):
-            if change:
-                yield node.path, change
-            if change in ("added", "modified") and node.is_directory:
-                todo.append(node.path)
+def found_files(
+    image: OpenImage, layer: int, wanted: Callable[[FoundFile], bool], limit: int, cancellation: Cancellation = NEVER
+) -> tuple[FoundFile, ...]:
+    """Return at most `limit` of the files at `layer` that are wanted, folders before what is in them. Raise Cancelled.
+
+    Of a folder that the layer removed only the folder itself is looked at.
+    """
+    found: list[FoundFile] = []
+    todo = list(reversed(_nodes(image, "", layer)))
+    while todo and len(found) < limit:
+        cancellation.check()
+        node, source, change = todo.pop()
+        file = FoundFile(path=f"/{node.path}", layer=source, change=change, state=state_of(node.entry))
+        if wanted(file):
+            found.append(file)
+        if node.is_directory and change != "removed":
+            todo.extend(reversed(_nodes(image, node.path, layer)))
+    return tuple(found)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from lamina.api.explorer import FileState, LayerSummary
 from lamina.formats.config import History
@@ -16,21 +15,24 @@ from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OpenImage:
     """The layers of an image, the bottom one first, each with its own tree, which has its deletions as whiteouts."""
 
     layers: tuple[LayerSummary, ...]
     trees: tuple[Tree, ...]
+    _stacks: dict[int, UnionTree] = field(default_factory=dict)  # those that were asked for, with what they remember
 
     def files(self, layer: int) -> UnionTree:
         """Return the files of the layers up to `layer`; -1 stands for no layer, and gives an empty tree."""
-        return UnionTree(self.trees[: layer + 1])
+        if layer not in self._stacks:
+            self._stacks[layer] = UnionTree(self.trees[: layer + 1])
+        return self._stacks[layer]
 
-    @cached_property
+    @property
     def merged(self) -> UnionTree:
         """Return the files as a container sees them."""
-        return UnionTree(self.trees)
+        return self.files(len(self.trees) - 1)
 
 
 @contextmanager

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from lamina.api.explorer import Efficiency as Efficiency
     from lamina.api.explorer import FileChange as FileChange
     from lamina.api.explorer import FileState as FileState
+    from lamina.api.explorer import FoundFile as FoundFile
     from lamina.api.explorer import HiddenFile as HiddenFile
     from lamina.api.explorer import ImageDifference as ImageDifference
     from lamina.api.explorer import ImageReport as ImageReport
     from lamina.api.explorer import LayerSummary as LayerSummary
     from lamina.api.explorer import ListedFile as ListedFile
+    from lamina.api.explorer import Search as Search
     from lamina.api.explorer import Touch as Touch
     from lamina.api.explorer import ValueChange as ValueChange
     from lamina.api.memory_context import MemoryContext as MemoryContext
@@ -126,8 +128,8 @@ _HOMES = {
         "VolumeOptions"
     ),
     "lamina.api.explorer": (
-        "Blame Efficiency FileChange FileState HiddenFile ImageDifference ImageReport LayerSummary ListedFile Touch "
-        "ValueChange"
+        "Blame Efficiency FileChange FileState FoundFile HiddenFile ImageDifference ImageReport LayerSummary "
+        "ListedFile Search Touch ValueChange"
     ),
     "lamina.api.memory_context": "MemoryContext",
     "lamina.api.networks": "Ipam NetworkOptions Subnet",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from lamina.cancellation import NEVER, Cancellation
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
-    from lamina.api.explorer import Blame, ImageDifference, ImageReport, ListedFile
+    from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, ListedFile, Search
 
 
 class Explorer(Protocol):
@@ -28,6 +28,29 @@ class Explorer(Protocol):
 
         Links are not followed. Raise NotFound for a path that is no directory, InvalidInput for a layer that the image
         does not have.
+        """
+
+    def find(
+        self, reference: str, search: Search, *, layer: int | None = None, cancellation: Cancellation = NEVER
+    ) -> tuple[FoundFile, ...]:
+        """Return files at `layer`, or at the topmost one, folders before what is in them. Raise Cancelled.
+
+        Raise InvalidInput for a layer that the image does not have.
+        """
+
+    def read(
+        self,
+        reference: str,
+        path: str,
+        sink: IO[bytes],
+        *,
+        layer: int | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> None:
+        """Write the bytes of a file, as it is at `layer` or at the topmost one, to `sink`. Links are not followed.
+
+        Raise NotFound for a path that is no regular file, InvalidInput as `find`, then Cancelled and what the sink
+        raises.
         """
 
     def blame(self, reference: str, path: str) -> Blame:

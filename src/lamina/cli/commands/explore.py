@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-import click
 import msgspec
 
 from lamina.api.explorer import Blame, FileState, ImageDifference, ImageReport, Touch, ValueChange
-from lamina.cli.arguments import command, complete_images, switch
+from lamina.cli.arguments import complete_images, switch
+from lamina.cli.parsing.declare import argument, command
 from lamina.cli.session import Session
 from lamina.formats.sizes import human_size
 from lamina.formats.text import printable
@@ -26,7 +26,7 @@ def _print_json(value: msgspec.Struct) -> None:
 
 
 @command("lamina explore team/app:1\nlamina explore --json team/app:1 | jq .Efficiency")
-@click.argument("image", shell_complete=complete_images)
+@argument("image", complete=complete_images)
 @json_option
 def explore(session: Session, image: str, as_json: bool) -> None:
     """Show the layers of an image, and the files in them that nobody sees any more."""
@@ -62,8 +62,8 @@ def _one_line(text: str) -> str:
 
 
 @command("lamina image blame team/app:1 /etc/passwd")
-@click.argument("image", shell_complete=complete_images)
-@click.argument("path")
+@argument("image", complete=complete_images)
+@argument("path")
 @json_option
 def blame(session: Session, image: str, path: str, as_json: bool) -> None:
     """Show which instructions of an image brought, changed and removed a file."""
@@ -90,8 +90,8 @@ def _mode(state: FileState) -> str:
 
 
 @command("lamina image diff team/app:1 team/app:2\nlamina image diff --exit-code --json base:old base:new")
-@click.argument("before", shell_complete=complete_images)
-@click.argument("after", shell_complete=complete_images)
+@argument("before", complete=complete_images)
+@argument("after", complete=complete_images)
 @switch("--exit-code", help="End with status 1 when the images differ")
 @json_option
 def diff(session: Session, before: str, after: str, exit_code: bool, as_json: bool) -> int:
