@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,29 @@ def test_explore_shows_layers_and_what_is_hidden(lamina: Cli) -> None:
     report = json.loads(lamina.text("explore", "--json", "built"))
     assert [layer["Number"] for layer in report["Layers"]] == [0, 1]
     assert report["Hidden"] == [{"Path": "/conf", "Layer": 0, "HiddenBy": 1, "Size": 2}]
+
+
+def test_rules_are_kept_or_broken(lamina: Cli, tmp_path: Path) -> None:
+    kept = lamina("explore", "--ci", "one", cwd=tmp_path)
+    assert kept.stdout.decode().splitlines() == [
+        "PASS: lowestEfficiency: 1, the limit is 0.9",
+        "SKIP: highestWastedBytes: disabled",
+        "PASS: highestUserWastedPercent: 0, the limit is 0.1",
+    ]
+    (tmp_path / ".dive-ci").write_text("rules:\n  lowestEfficiency: disabled\n  highestUserWastedPercent: 0.999\n")
+    broken = lamina("explore", "--ci", "--highest-wasted-bytes", "0.009kB", "built", cwd=tmp_path, check=False)
+    assert broken.returncode == 1
+    assert [line[:24] for line in broken.stdout.decode().splitlines()] == [
+        "SKIP: lowestEfficiency: ",
+        "FAIL: highestWastedBytes",
+        "FAIL: highestUserWastedP",
+    ]
+    for wrong in ("rules: [1]", "rules:\n  lowestEfficiency: much", "a: b: c"):
+        (tmp_path / ".dive-ci").write_text(wrong)
+        refused = lamina("explore", "--ci", "one", cwd=tmp_path, check=False)
+        assert refused.returncode == 1, wrong
+        assert "Traceback" not in refused.stderr.decode()
+        assert refused.stdout == b""
 
 
 def test_blame_names_the_instruction(lamina: Cli) -> None:

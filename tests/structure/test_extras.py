@@ -24,7 +24,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 IMPORT_ALL = """
 import importlib, pkgutil, lamina
 for module in pkgutil.walk_packages(lamina.__path__, "lamina."):
-    if module.name != "lamina.__main__" and not module.name.startswith("lamina.registry"):
+    if module.name != "lamina.__main__" and not module.name.startswith(("lamina.registry", "lamina.cli.explorer")):
         importlib.import_module(module.name)
 """
 

@@ -94,6 +94,7 @@ def test_images_are_looked_into_the_same_way(libraries: dict[str, Library]) -> N
         assert [file.change for file in explorer.find("seen:1", Search(smallest=2, text="/a"))] == ["modified"]
         explorer.read("seen:1", "/a", sink := io.BytesIO(), layer=1)
         assert sink.getvalue() == b"1\n"
+        assert explorer.layers("seen:1") == report.layers
         steps = [layer.created_by for layer in report.layers]
         seen.append((blame.touches, steps, report.efficiency, explorer.compare("base", "seen:1").files))
         with pytest.raises(NotFound):

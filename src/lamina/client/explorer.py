@@ -6,7 +6,7 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, ListedFile, Search
+from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, LayerSummary, ListedFile, Search
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.references import image_path
 from lamina.client.transport import Transport
@@ -20,6 +20,9 @@ class Explorer(explorer.Explorer):
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def layers(self, reference: str) -> tuple[LayerSummary, ...]:
+        return self._ask(tuple[LayerSummary, ...], reference, "layers")
 
     def report(self, reference: str, *, cancellation: Cancellation = NEVER) -> ImageReport:
         return self._ask(ImageReport, reference, "report", cancellation=cancellation)

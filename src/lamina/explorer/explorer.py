@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
-from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, ListedFile, Search
+from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, LayerSummary, ListedFile, Search
 from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import InvalidInput, NotFound
 from lamina.explorer import blame, compare, listing
-from lamina.explorer.opened import OpenImage, open_image
+from lamina.explorer.opened import OpenImage, open_image, summaries
 from lamina.explorer.waste import find_waste
 from lamina.images.catalog import no_such_image
 from lamina.images.image import Image
@@ -26,6 +26,9 @@ class Explorer(explorer.Explorer):
 
     def __init__(self, images: Images) -> None:
         self._images = images
+
+    def layers(self, reference: str) -> tuple[LayerSummary, ...]:
+        return summaries(self._images.get(reference))
 
     def report(self, reference: str, *, cancellation: Cancellation = NEVER) -> ImageReport:
         with self._opened(reference) as (image, opened):

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from lamina.cancellation import NEVER, Cancellation
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
-    from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, ListedFile, Search
+    from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, LayerSummary, ListedFile, Search
 
 
 class Explorer(Protocol):
@@ -19,6 +19,9 @@ class Explorer(Protocol):
     Layers have numbers, from 0 at the bottom. Every verb raises NotFound for an unknown image, InvalidInput for a bad
     name, and Corrupt where a layer is damaged.
     """
+
+    def layers(self, reference: str) -> tuple[LayerSummary, ...]:
+        """Return the layers of an image from the bottom up. No file of it is looked at."""
 
     def report(self, reference: str, *, cancellation: Cancellation = NEVER) -> ImageReport:
         """Return the layers of an image and what is wasted in them. Every file of it is looked at. Raise Cancelled."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
 from lamina.api.explorer import Blame, FileState, ImageDifference, ImageReport, Touch, ValueChange
 from lamina.cli.arguments import complete_images, switch
-from lamina.cli.parsing.declare import argument, command
+from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
+from lamina.errors import Unsupported
 from lamina.formats.sizes import human_size
 from lamina.formats.text import printable
+from lamina.types.explorer import Explorer
 
 _LETTERS = {"added": "A", "modified": "C", "removed": "D", "": " "}  # as `diff` of containers has them
 _TYPES = {"directory": "d", "symlink": "l", "char": "c", "block": "b", "fifo": "p"}
@@ -28,13 +32,44 @@ def _print_json(value: msgspec.Struct) -> None:
 @command("lamina explore team/app:1\nlamina explore --json team/app:1 | jq .Efficiency")
 @argument("image", complete=complete_images)
 @json_option
-def explore(session: Session, image: str, as_json: bool) -> None:
-    """Show the layers of an image, and the files in them that nobody sees any more."""
-    report = session.client.explorer.report(image)
+@switch("--ci", help="Judge the image by the rules of .dive-ci and of the flags: status 1 when it breaks one")
+@option("--ci-config", default="", help="The file with the rules (default .dive-ci)", metavar="FILE")
+@option("--lowest-efficiency", default="", help="Rule: at least this share of the bytes is needed (default 0.9)")
+@option("--highest-wasted-bytes", default="", help="Rule: at most so much is written repeatedly, such as 20MB")
+@option("--highest-user-wasted-percent", default="", help="Rule: at most this share of all but the first layer (0.1)")
+def explore(session: Session, image: str, as_json: bool, ci: bool, ci_config: str, **limits: str) -> int:
+    """Look into an image: its layers, the files in them, and what nobody sees any more.
+
+    On a terminal this opens a screen to move about in; elsewhere it prints a report.
+    """
+    explorer = session.client.explorer
+    if ci:
+        return _judge(explorer.report(image), ci_config, {name: limit for name, limit in limits.items() if limit})
     if as_json:
-        _print_json(report)
+        _print_json(explorer.report(image))
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        _on_screen(explorer, image)
     else:
-        print("\n".join(_report_lines(report)))
+        print("\n".join(_report_lines(explorer.report(image))))
+    return 0
+
+
+def _judge(report: ImageReport, path: str, limits: dict[str, str]) -> int:
+    from lamina.cli.explorer.rules import FILE, load, verdicts
+
+    rules = msgspec.structs.replace(load(Path(path or FILE), must_exist=bool(path)), **limits)
+    found = list(verdicts(report, rules))
+    print("\n".join(map(str, found)))
+    return 1 if any(verdict.passed is False for verdict in found) else 0
+
+
+def _on_screen(explorer: Explorer, image: str) -> None:
+    try:
+        from lamina.cli.explorer.app import run
+    except ImportError as error:
+        advice = "Install it with pip install 'lamina[explore]', or print a report: lamina explore IMAGE | cat"
+        raise Unsupported("the explorer's screen needs the extra lamina[explore]", advice=advice) from error
+    run(explorer, image)
 
 
 def _report_lines(report: ImageReport) -> Iterable[str]:

@@ -27,6 +27,7 @@ class ExplorerRoutes:
 
     def routes(self) -> list[Route]:
         return [
+            Route("GET", "/images/{name*}/explorer/layers", self.layers),
             Route("GET", "/images/{name*}/explorer/report", self.report, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/files", self.files),
             Route("GET", "/images/{name*}/explorer/find", self.find, Kind.WORK),
@@ -34,6 +35,9 @@ class ExplorerRoutes:
             Route("GET", "/images/{name*}/explorer/blame", self.blame, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/compare", self.compare, Kind.WORK),
         ]
+
+    async def layers(self, call: Call) -> web.StreamResponse:
+        return reply(msgspec.to_builtins(await call.run(self._explorer.layers, call.places["name"])))
 
     async def report(self, call: Call) -> web.StreamResponse:
         report = await call.run_cancellable(self._explorer.report, call.places["name"])

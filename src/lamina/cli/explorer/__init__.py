@@ -1,0 +1,1 @@
+"""The explorer in the terminal. It needs the extra `lamina[explore]`."""
