@@ -11,6 +11,17 @@ from lamina.api.query import Query, parse_flag, parse_json, parse_number, write_
 from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64
 
+
+class Output(msgspec.Struct, frozen=True, rename="pascal"):
+    """One thing to do with a build's result: the type of an exporter, and its attributes.
+
+    Types are image, registry, docker, oci, local, tar and cacheonly.
+    """
+
+    type: str
+    attrs: dict[str, str] = {}
+
+
 # Attributes whose parameter has another name. All others are called alike, without the underscores.
 _NAMES = {
     "tags": "t",
@@ -28,6 +39,8 @@ _JSON: dict[str, Any] = {
     "labels": dict[str, str],
     "cache_from": tuple[str, ...],
     "ulimits": tuple[Ulimit, ...],
+    "outputs": tuple[Output, ...],
+    "attestations": dict[str, str],
 }
 _REPEATED = frozenset({"tags", "security_options"})
 _COMMAS = frozenset({"extra_hosts"})  # clients repeat it, or join the hosts by commas
@@ -37,7 +50,9 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The choices of a build, as `docker build` names them.
 
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
-    daemon fetches. Memory and `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
+    daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
+    under its tags. `attestations` has the attributes of `provenance` and `sbom`. Memory and `shm_size` are in bytes,
+    CPU period and quota in microseconds; 0 means not set.
     """
 
     tags: tuple[str, ...] = ()
@@ -69,6 +84,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     security_options: tuple[str, ...] = ()
     isolation: str = ""
     version: str = ""
+    outputs: tuple[Output, ...] = ()
+    attestations: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         check_lists(self)

@@ -36,6 +36,15 @@ from lamina.store.store import Store
 ResolveBase = Callable[[str, Platform | None, bool], Image]
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An image that a build took: its name in the Dockerfile, its platform, and the digest of its manifest or index."""
+
+    name: str
+    platform: Platform
+    digest: Digest
+
+
 class CommandRunner(Protocol):
     """Run the command of a RUN step in a container, and return the layer of what it changed; None for no change.
 
@@ -112,6 +121,7 @@ class BuildRun:
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
+    sources: list[ImageSource] = field(default_factory=list)  # in the order in which they were resolved
 
     @property
     def platform(self) -> Platform:
@@ -137,7 +147,14 @@ class BuildRun:
             raise type(error)(error.message, advice=advice, **error.facts) from error
         if not self._hold(image):
             raise no_such_image(name)
+        self.sources.append(ImageSource(name, image.platform, self._digest(name, image)))
         return image
+
+    def _digest(self, name: str, image: Image) -> Digest:
+        """Return the digest under which a registry knows an image by this name, else that of its manifest."""
+        repository = Reference.parse(name).name if not name.startswith("sha256:") else ""
+        known = (each.digest for each in image.digest_references if each.name == repository and each.digest)
+        return next(known, None) or self.rooms.images.manifest(image).digest
 
     def _near(self, name: str) -> str | None:
         """Return a hint at the stage or local image whose name is close to `name`."""

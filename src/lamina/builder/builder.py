@@ -11,25 +11,27 @@ from dataclasses import dataclass, replace
 
 from lamina.api.build import BuildRequest
 from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
-from lamina.builder.build_run import BuildRooms, BuildRun, SshAgents
+from lamina.builder.build_run import BuildRooms, BuildRun, ImageSource, SshAgents
 from lamina.builder.cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import load_sums, save_sums
 from lamina.builder.parallel_stages import build_stages
+from lamina.builder.platforms import check_runnable
 from lamina.builder.squash import squash
 from lamina.builder.stage import StageState
-from lamina.builder.stage_build import StageBuild, StepCounter, failed
+from lamina.builder.stage_build import StageBuild, StepCounter, failed, placed
 from lamina.builder.stages import Stages
 from lamina.cancellation import NEVER, Cancellation
 from lamina.dockerfile.directives import Directive, check_options
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse
+from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.expansion import Expansion
-from lamina.dockerfile.instructions import Arg, Label, Origin
+from lamina.dockerfile.instructions import Arg, Label, Origin, Run
 from lamina.dockerfile.position import Lines, Problem
 from lamina.dockerfile.split import Pair
 from lamina.dockerfile.suggest import did_you_mean
-from lamina.errors import Cancelled, InvalidInput, LaminaError
+from lamina.errors import Cancelled, InvalidInput, LaminaError, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
@@ -39,10 +41,17 @@ from lamina.progress import Report, ignore
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """The image that was built, tagged already, and the IDs of all stages that were built, in order."""
+    """The image that was built, tagged already, and the IDs of all stages that were built, in order.
+
+    `base` is the image under the last stage, `epoch` the build's SOURCE_DATE_EPOCH in seconds, `sources` what was taken
+    from outside.
+    """
 
     image: Image
     stages: tuple[str, ...] = ()
+    base: Image | None = None
+    epoch: int | None = None
+    sources: tuple[ImageSource, ...] = ()
 
 
 def build(
@@ -146,11 +155,38 @@ class _Build:
             work.cancellation.check()
             work.console.step(number + 1, counter.total, str(argument))
             self._global_argument(argument)
+        self._check_platforms()
         build_stages(work, lambda part: StageBuild(part, self._args, counter).build())
         unused = self._args.unused()
         if unused:
             work.console.line(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed")
         return self._finish(work.stages.all())
+
+    def _check_platforms(self) -> None:
+        """Raise Unsupported before anything is built when a RUN is for a machine whose programs do not run here."""
+        work, platforms = self._work, dict[str, Platform | None]()
+        for stage in work.file.stages:
+            platform = self._platform(stage, platforms)
+            platforms[stage.name] = platform
+            run = next((each for each in stage.instructions if isinstance(each, Run)), None)
+            if platform is None or run is None:
+                continue
+            try:
+                check_runnable(platform)
+            except Unsupported as error:
+                raise placed(work.file, run, error) from None
+
+    def _platform(self, stage: Stage, platforms: Mapping[str, Platform | None]) -> Platform | None:
+        """Return the platform of a stage as far as its FROM tells it. A wrong FROM is refused when it is built."""
+        lexer, values = Lexer(self._work.file.escape), self._args.for_from()
+        try:
+            below = lexer.expand(stage.base.base, values).lower()
+            written = lexer.expand(stage.base.platform, values)
+            if below and below in platforms:
+                return platforms[below]
+            return Platform.parse(written) if written else self._work.requested_platform
+        except (Problem, InvalidInput):
+            return None
 
     def _finish(self, states: Sequence[StageState]) -> BuildResult:
         work, last = self._work, states[-1]
@@ -165,7 +201,11 @@ class _Build:
         # Create it once more, with its names: a prune in between may have taken an image without names.
         image = work.rooms.images.create(image.config, references=work.tags, parent=image.parent)
         work.console.built(str(image.id), [tag.familiar() for tag in work.tags])
-        return BuildResult(image, tuple(state.image_id for state in states))
+        epoch = last.args.epoch_ns
+        stages = tuple(state.image_id for state in states)
+        return BuildResult(
+            image, stages, last.base, None if epoch is None else epoch // 10**9, tuple(dict.fromkeys(work.sources))
+        )
 
     def _global_argument(self, argument: Arg) -> None:
         expansion = Expansion(self._args.for_from(), self._work.file.escape)

@@ -29,9 +29,12 @@ class Console:
         """Show a line of ours. Text from the Dockerfile and names are made printable."""
         self.text(printable(f"{text}\n", "\n\t"))
 
-    def part(self, report: Report) -> Console:
-        """Return the console of one of several stages that are built at once. It tells `report`."""
-        return Console(report)
+    def part(self, report: Report, platform: str = "") -> Console:
+        """Return the console of one of several stages that are built at once, or of one platform. It tells `report`."""
+        part = Console(report)
+        if platform:
+            part.line(f"Building for {platform}")
+        return part
 
     def take(self, message: Message) -> None:
         """Show a message of a part."""

@@ -25,8 +25,9 @@ class Images(images.Images):
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def get(self, reference: str) -> Image:
-        return Image(self._transport.json("GET", f"{image_path(reference)}/json"))
+    def get(self, reference: str, *, platform: str = "") -> Image:
+        query = {"platform": platform or None}
+        return Image(self._transport.json("GET", f"{image_path(reference)}/json", query))
 
     def list(self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False) -> list[Image]:
         query = {"all": all, "filters": filters or None, "shared-size": shared_size}

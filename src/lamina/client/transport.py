@@ -17,7 +17,7 @@ from lamina.client.wire import Reply, Wire
 from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
 from lamina.formats.text import valid_unicode
 
-NEWEST = (1, 48)  # the newest API this client knows how to speak
+NEWEST = (1, 49)  # the newest API this client knows how to speak
 OLDEST = (1, 24)
 KIND_BY_STATUS: dict[int, type[LaminaError]] = {
     found.http_status: kind for kind, found in OUTCOMES.items() if found.http_status != 500

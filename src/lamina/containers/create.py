@@ -158,6 +158,9 @@ class Creator:
             raise InvalidInput("no image specified: Config.Image is empty", field="Image")
         image = self._rooms.images.get(config.image)
         if platform is not None and not image.platform.matches(platform):
+            index = self._rooms.images.indexes.find(config.image)
+            image = (index.image_for(platform) if index else None) or image
+        if platform is not None and not image.platform.matches(platform):
             raise NotFound(
                 f"image with reference {config.image} was found but does not provide the specified platform "
                 f"({platform})",

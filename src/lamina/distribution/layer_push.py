@@ -43,6 +43,11 @@ _TYPES = {
 }
 
 
+def layer_type(family: str, compression: Compression) -> str | None:
+    """Return the media type of a layer in manifests of the type `family`, None where that has none for it."""
+    return _TYPES[family].get(compression)
+
+
 class BytesSource:
     """A small blob to upload."""
 
@@ -120,7 +125,7 @@ class LayerPush:
         if blob is None or blob.media_type in FOREIGN_LAYERS:
             return None
         ending = blob.media_type.rpartition("tar")[2].strip("+.") or Compression.NONE.value
-        media_type = _TYPES[self.family].get(Compression(ending))
+        media_type = layer_type(self.family, Compression(ending))
         return Descriptor(media_type, blob.digest, blob.size) if media_type else None
 
     def _described(self, digest: Digest) -> Descriptor | None:

@@ -57,7 +57,7 @@ def push(
         originals, family = manifest.layers, manifest.media_type
     with explain_refusal("Push", reference), store.lease():
         work = LayerPush(repository, store, report, family, client.cancellation)
-        blobs = _all_layers(work, layers, originals, client.settings.max_uploads)
+        blobs = push_layers(work, layers, originals, client.settings.max_uploads)
     config_type = DOCKER_CONFIG if family == DOCKER_MANIFEST else OCI_CONFIG
     final = Manifest.build(Descriptor.of(config_type, config.raw), blobs, family)
     if manifest is not None and [b.digest for b in blobs] == [b.digest for b in manifest.layers]:
@@ -78,9 +78,10 @@ def _report_pushed(reference: Reference, pushed: Manifest, report: Report) -> Pu
     return Pushed(pushed.media_type, pushed.digest, size)
 
 
-def _all_layers(
+def push_layers(
     work: LayerPush, layers: Sequence[Layer], originals: Sequence[Descriptor | None], at_once: int
 ) -> list[Descriptor]:
+    """Push layers, several at once and each once. Return their blobs in order. Raise the first real failure."""
     with ExitStack() as cleanup:
         threads = ThreadPoolExecutor(at_once, "push")
         cleanup.callback(threads.shutdown, wait=True, cancel_futures=True)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from lamina.api.build import BuildRequest
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
@@ -17,7 +19,9 @@ from lamina.builder.cache import forget_lost
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
+from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.file_sums import forget_sums
+from lamina.builder.platforms import build_each, platforms_of
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
@@ -89,13 +93,14 @@ class Builds(builds.Builds):
         report: Report = ignore,
         console: Console | None = None,
         contexts: FindContext = no_context,
+        name_bases: bool = True,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         """Build a context that is open already. `secrets` and `agents` are those of RUN --mount.
 
         `credentials` may be a function that is asked for a registry when it is needed. A `console` hears of the steps
         instead of `report`. `contexts` is asked for each name in FROM and --from that is no stage: for an image, or
-        for the name to use in its place.
+        for the name to use in its place. With `name_bases` the images that are pulled get the names in FROM.
         """
         ask = credentials if callable(credentials) else partial(credentials_for, credentials=credentials or {})
 
@@ -103,10 +108,54 @@ class Builds(builds.Builds):
             context = contexts(name)
             if isinstance(context, Image):
                 return context
-            return self._base(context or name, platform, pull, ask, report, cancellation)
+            return self._base(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
         return build(context, request, rooms, report, cancellation, secrets=secrets, agents=agents, console=console)
+
+    def build_platforms(
+        self,
+        context: BuildContext,
+        request: BuildRequest,
+        *,
+        secrets: Mapping[str, bytes] | None = None,
+        agents: SshAgents | None = None,
+        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
+        report: Report = ignore,
+        console: Console | None = None,
+        contexts: FindContext = no_context,
+        cancellation: Cancellation = NEVER,
+    ) -> Result:
+        """Build for all platforms of the request, which may name several. Arguments are those of `build_context`.
+
+        Hold a lease of the store around it until the images are exported. The tags are left to an exporter.
+        """
+        platforms = platforms_of(request.platform)
+        untagged = replace(request, tags=())
+
+        def work(platform: str, console: Console | None, token: Cancellation) -> PlatformImage:
+            built = self.build_context(
+                context,
+                replace(untagged, platform=platform),
+                secrets=secrets,
+                agents=agents,
+                credentials=credentials,
+                report=report,
+                console=console,
+                contexts=contexts,
+                name_bases=len(platforms) < 2,  # else the platforms would take a name from each other
+                cancellation=token,
+            )
+            base = built.base.config if built.base else None
+            return PlatformImage(
+                built.image.platform.normalised(), built.image, base, epoch=built.epoch, sources=built.sources
+            )
+
+        if len(platforms) < 2:
+            return Result((work(request.platform, console, cancellation),))
+        whole = console or Console(report, quiet=request.quiet)
+        images = build_each(platforms, whole, cancellation, lambda each, part, stop: work(str(each), part, stop))
+        return Result(tuple(images), several=True)
 
     def stream_context(
         self, stream: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER
@@ -125,7 +174,7 @@ class Builds(builds.Builds):
         cancellation: Cancellation = NEVER,
     ) -> Image:
         """Return the image that FROM would begin with. Raise NotFound, Unauthorized, Unavailable, Cancelled."""
-        return self._base(name, platform, pull, credentials, report, cancellation)
+        return self._base(name, platform, pull, credentials, report, cancellation, named=True)
 
     @property
     def temporary(self) -> Path:
@@ -199,22 +248,37 @@ class Builds(builds.Builds):
         ask: AskCredentials,
         report: Report,
         cancellation: Cancellation,
+        *,
+        named: bool,
     ) -> Image:
         """Return the image behind a name in a FROM: from here unless `pull` says otherwise, else from its registry."""
-        here = None if pull else self._rooms.images.find(name)
+        here = None if pull else self._here(name, platform)
         if here is not None and (platform is None or here.platform.matches(platform)):
             return here
         reference = Reference.parse(name).with_default_tag()
         credentials = ask(reference)
         try:
-            return self._registries.pull(
-                str(reference),
-                platform=str(platform or ""),
-                credentials=credentials,
-                report=report,
-                cancellation=cancellation,
-            )[0]
+            if named or platform is None or platform.matches(Platform.host()):
+                (image, *_) = self._registries.pull(
+                    str(reference),
+                    platform=str(platform or ""),
+                    credentials=credentials,
+                    report=report,
+                    cancellation=cancellation,
+                )
+                return image
+            return self._registries.pull_base(
+                str(reference), platform, credentials=credentials, report=report, cancellation=cancellation
+            )
         except NotFound:
             if here is None:
                 raise
             return here
+
+    def _here(self, name: str, platform: Platform | None) -> Image | None:
+        """Return the image here that a name means, of an index the one for `platform` where it has one."""
+        image = self._rooms.images.find(name)
+        if image is None or platform is None or image.platform.matches(platform):
+            return image
+        index = self._rooms.images.indexes.find(name)
+        return (index.image_for(platform) if index else None) or image

@@ -9,6 +9,8 @@ from typing import IO, cast
 from urllib.parse import urlsplit
 
 from lamina.builder.download import download
+from lamina.builder.export.push import push_assembly
+from lamina.builder.export.stored import stored
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import HUB_KEY, Credentials, registry_key
 from lamina.distribution import PulledImage, RegistryClient, SearchResult, Settings, pull_all
@@ -16,6 +18,7 @@ from lamina.distribution import pull as pull_content
 from lamina.distribution import push as push_content
 from lamina.distribution import search as search_registry
 from lamina.distribution.answer_errors import without_secrets
+from lamina.distribution.attestations import attestation_documents
 from lamina.distribution.inspect import Inspected
 from lamina.distribution.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound, Unavailable
@@ -23,8 +26,9 @@ from lamina.formats.digest import Digest
 from lamina.formats.matching import Filters, flag
 from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
-from lamina.images.image import Image, check_platform
+from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.images.indexes import LocalIndex, NewIndex
 from lamina.progress import Report, Status, ignore
 from lamina.store.store import Store
 from lamina.types import registries
@@ -51,7 +55,7 @@ class Registries(registries.Registries):
     ) -> Sequence[Image]:
         name = Reference.parse(reference)
         wanted_platform = Platform.parse(platform) if platform else None
-        with self._client(name, credentials, "pull", cancellation) as client:
+        with self.client(name, credentials, "pull", cancellation) as client:
             if all_tags:
                 _, tags = client.first(name, lambda repository: list(repository.tags()))
                 names = [name.with_tag(tag) for tag in tags]
@@ -66,15 +70,46 @@ class Registries(registries.Registries):
                     else:
                         pulled = [pull_content(name, wanted_platform, self._store, report, client=client)]
                     images += self._enter(name, pulled, report)
+                    if all_platforms:
+                        self._keep_index(name, pulled, client)
             return images
 
-    def _enter(self, reference: Reference, pulled_images: Sequence[PulledImage], report: Report) -> list[Image]:
+    def pull_base(
+        self,
+        reference: str,
+        platform: Platform | None,
+        *,
+        credentials: Credentials | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Pull an image that is to have no name here but its digest. Raise what `pull` raises."""
+        name = Reference.parse(reference).with_default_tag()
+        with self.client(name, credentials, "pull", cancellation) as client, self._store.lease(keep=True):
+            pulled = pull_content(name, platform, self._store, report, client=client)
+            return self._enter(name, [pulled], report, named=False)[0]
+
+    def _keep_index(self, name: Reference, pulled: Sequence[PulledImage], client: RegistryClient) -> None:
+        """Let the name mean the index that all these images came with, if it lists nothing else but attestations."""
+        index = pulled[0].index
+        members = {item.manifest.digest: item for item in pulled}
+        if index is None or name.tag is None or any(entry.digest not in members for entry in index.images):
+            return
+        _, documents = client.first(name, lambda repository: attestation_documents(repository, index))
+        images = [(entry.digest, self._images.get(str(members[entry.digest].config.digest))) for entry in index.images]
+        documents += [item.manifest.raw for item in pulled]
+        self._images.indexes.create(NewIndex(index, images, documents), [name.with_tag(name.tag)])
+
+    def _enter(
+        self, reference: Reference, pulled_images: Sequence[PulledImage], report: Report, *, named: bool = True
+    ) -> list[Image]:
         """Make images of what was pulled; the first one gets the name."""
         before = self._images.find(str(reference))
         first, *others = pulled_images
-        named = [(first, _names(reference, first))]
-        named += [(pulled, [_by_digest(reference, pulled.manifest.digest)]) for pulled in others]
-        images = [self._images.create(item.config, manifest=item.manifest, references=names) for item, names in named]
+        names = _names(reference, first) if named else [_by_digest(reference, (first.index or first.manifest).digest)]
+        entered = [(first, names)]
+        entered += [(pulled, [_by_digest(reference, pulled.manifest.digest)]) for pulled in others]
+        images = [self._images.create(item.config, manifest=item.manifest, references=names) for item, names in entered]
         image = images[0]
         fresh = before is None or before.id != image.id
         report(
@@ -95,22 +130,39 @@ class Registries(registries.Registries):
     ) -> None:
         name_to_push = Reference.parse(reference)
         names = self._tags_of(name_to_push) if all_tags else [name_to_push.with_default_tag()]
-        with self._client(name_to_push, credentials, "push", cancellation) as client:
+        with self.client(name_to_push, credentials, "push", cancellation) as client:
             for name in names:
-                image = self._images.get(str(name))
-                check_platform(image, platform)
-                manifest = self._images.manifest(image) if image.manifest_digest else None
-                pushed = push_content(
-                    name,
-                    image.config,
-                    image.layers,
-                    self._store,
-                    report,
-                    client=client,
-                    manifest=manifest,
-                )
-                self._images.add_digest(image, name.without_tag().with_digest(pushed.digest))
-                self._images.publish("push", image, name.familiar())
+                self._push(name, platform, client, report)
+
+    def _push(self, name: Reference, platform: str, client: RegistryClient, report: Report) -> None:
+        index = None if platform else self._images.indexes.find(str(name))
+        if index is not None:
+            self._push_index(name, index, client, report)
+            return
+        image = self._images.get(str(name), platform=platform)
+        pushed = push_content(
+            name,
+            image.config,
+            image.layers,
+            self._store,
+            report,
+            client=client,
+            manifest=self._images.manifest(image) if image.manifest_digest else None,
+        )
+        self._images.add_digest(image, name.without_tag().with_digest(pushed.digest))
+        self._images.publish("push", image, name.familiar())
+
+    def _push_index(self, name: Reference, index: LocalIndex, client: RegistryClient, report: Report) -> None:
+        """Push an index with all its images. What the registry has then is what the name means here."""
+        images = [image for _, image in index.images]
+        with self._images.held(images):
+            assembly = stored(self._images, index, client.cancellation)
+            push_assembly(assembly, name, self._store, report, client=client)
+            if assembly.index is not None and assembly.index.digest != index.index.digest:
+                manifests = [(item.manifest.digest, item.image) for item in assembly.images]
+                documents = [*(item.manifest.raw for item in assembly.images), *assembly.documents]
+                self._images.indexes.create(NewIndex(assembly.index, manifests, documents), [name])
+        self._images.publish("push", index.main, name.familiar())
 
     def _tags_of(self, reference: Reference) -> list[Reference]:
         listed = self._images.list()
@@ -155,7 +207,7 @@ class Registries(registries.Registries):
 
     def inspect(self, reference: str, *, credentials: Credentials | None = None) -> Inspected:
         name = Reference.parse(reference)
-        with self._client(name, credentials, "inspect") as client:
+        with self.client(name, credentials, "inspect") as client:
             return inspect_remote(client, name)
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
@@ -165,7 +217,7 @@ class Registries(registries.Registries):
             return client.login(domain, credentials)
 
     @contextmanager
-    def _client(
+    def client(
         self, reference: Reference, credentials: Credentials | None, verb: str, cancellation: Cancellation = NEVER
     ) -> Iterator[RegistryClient]:
         """Provide a client that shows `credentials` to the reference's own registry only, never to a mirror.

@@ -38,6 +38,7 @@ from lamina.formats.platform import Platform, choose
 
 _INDEX = "image index"
 ATTESTATION = "vnd.docker.reference.type"  # annotation of BuildKit's entries that are no images
+SUBJECT = "vnd.docker.reference.digest"  # annotation of such an entry: the manifest that it is about
 _MANIFEST = "image manifest"
 
 

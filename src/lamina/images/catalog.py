@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lamina.errors import InvalidInput, NotFound
@@ -13,7 +13,8 @@ from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
 from lamina.formats.reference import Reference
 from lamina.images.image import Image, plain_manifest
-from lamina.images.record import IMAGES, REFERENCES, ImageRecord, decode, delete_record, read_record
+from lamina.images.index_record import INDEXES, UNNAMED, IndexRecord, read_index_record
+from lamina.images.record import IMAGES, REFERENCES, ImageRecord, decode, delete_record, forget_index, read_record
 from lamina.lru import LruCache
 from lamina.store.store import Store
 from lamina.store.transaction import ReadTransaction
@@ -70,6 +71,9 @@ class ImageCatalog:
             broken_ids = [Digest.parse(o.removeprefix("image:")) for o in tx.broken_owners() if o.startswith("image:")]
             for image_id in broken_ids:
                 delete_record(tx, image_id)
+            for name in tx.broken_owners():
+                if name.startswith("index:"):
+                    forget_index(tx, Digest.parse(name.removeprefix("index:")))
         return tuple(broken_ids)
 
     def _value(self, image_id: Digest, record: ImageRecord) -> Image | None:
@@ -79,18 +83,22 @@ class ImageCatalog:
         except NotFound:
             return None
         names = [Reference.parse(text) for text in record.references]
+        indexes = {name: Digest.parse(digest) for name, digest in record.indexes.items()}
+        digests = [name for name in names if name.digest]
+        digests += _digests_of(indexes, digests)
         sizes = zip(config.diff_ids, record.tar_sizes, strict=True)
         return Image(
             config=config,
             layers=tuple(self.store.layers.at(diff_id, size) for diff_id, size in sizes),
             layer_sizes=record.layer_sizes,
             references=tuple(name for name in names if name.tag),
-            digest_references=tuple(name for name in names if name.digest),
+            digest_references=tuple(digests),
             parent=Digest.parse(record.parent) if record.parent else None,
             made=record.made,
             tagged=record.tagged,
             built=record.built,
             manifest_digest=Digest.parse(record.manifest) if record.manifest else None,
+            indexes=indexes,
         )
 
     def manifest(self, image: Image) -> Manifest:
@@ -114,6 +122,27 @@ def find(tx: ReadTransaction, name: str) -> Digest:
     if reference is not None and (image_id := _by_reference(tx, reference)) is not None:
         return image_id
     return _by_prefix(tx, name)
+
+
+def index_of(tx: ReadTransaction, name: str) -> Digest | None:
+    """Return the index that a name means, or an ID that is an index's digest; None for an image alone.
+
+    Raise what `find` raises.
+    """
+    image_id = find(tx, name)
+    record = read_record(tx, image_id)
+    indexes = {} if record is None else record.indexes
+    reference = _as_reference(name)
+    if reference is not None and reference.digest is None and (text := str(reference.with_default_tag())) in indexes:
+        return _kept(tx, indexes[text])
+    written = str(reference.digest) if reference and reference.digest else f"sha256:{name.removeprefix('sha256:')}"
+    if str(image_id).startswith(written):
+        return None
+    return next((_kept(tx, digest) for digest in indexes.values() if digest.startswith(written)), None)
+
+
+def _kept(tx: ReadTransaction, digest: str) -> Digest | None:
+    return Digest.parse(digest) if tx.get(INDEXES, digest) else None
 
 
 def no_such_image(name: str) -> NotFound:
@@ -140,7 +169,29 @@ def _by_reference(tx: ReadTransaction, reference: Reference) -> Digest | None:
         record = read_record(tx, reference.digest)
         names = [Reference.parse(text).name for text in record.references] if record else []
         return reference.digest if reference.name in names else None
+    return _by_index(tx, reference, reference.digest) if reference.digest else None
+
+
+def _by_index(tx: ReadTransaction, reference: Reference, digest: Digest) -> Digest | None:
+    """Return the image behind the digest of an index of this repository, or of a manifest in one."""
+    for _, image_id in tx.items(REFERENCES, f"{reference.name}:"):
+        image = read_record(tx, Digest.parse(image_id.decode()))
+        for name, index in image.indexes.items() if image else ():
+            if name == UNNAMED or Reference.parse(name).name != reference.name:
+                continue
+            if index == str(digest):
+                return Digest.parse(image_id.decode())
+            record = read_index_record(tx, Digest.parse(index))
+            for member in record.members if record else ():
+                if member.manifest == str(digest):
+                    return Digest.parse(member.image)
     return None
+
+
+def _digests_of(indexes: Mapping[str, Digest], digests: Sequence[Reference]) -> list[Reference]:
+    """Return the names by digest that follow from the indexes of an image, beside those it has."""
+    named = [Reference.parse(name).without_tag().with_digest(index) for name, index in indexes.items() if name]
+    return [name for name in dict.fromkeys(named) if name not in digests]
 
 
 def _by_prefix(tx: ReadTransaction, name: str) -> Digest:
@@ -149,8 +200,15 @@ def _by_prefix(tx: ReadTransaction, name: str) -> Digest:
         Reference.parse(name)  # what cannot be a name is refused as such
         raise no_such_image(name)
     image_ids = [key for key, _ in tx.items(IMAGES, f"sha256:{match[1]}")]
+    if not image_ids:
+        mains = {record.main for key, _ in tx.items(INDEXES, f"sha256:{match[1]}") if (record := _index(tx, key))}
+        image_ids = sorted(mains)
     if len(image_ids) > 1:
         raise InvalidInput(f"The ID {name} is ambiguous: {len(image_ids)} images begin with it", reference=name)
     if not image_ids:
         raise no_such_image(name)
     return Digest.parse(image_ids[0])
+
+
+def _index(tx: ReadTransaction, digest: str) -> IndexRecord | None:
+    return read_index_record(tx, Digest.parse(digest))

@@ -90,6 +90,7 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
         manifest=manifest or (before.manifest if before else ""),
         tagged=before.tagged if before else "",
         built=now() if image.built else before.built if before else "",
+        indexes=before.indexes if before else {},
     )
     documents = [image_id, Digest.parse(record.manifest)] if record.manifest else [image_id]
     tx.link(owner(image_id), documents, image.config.diff_ids)

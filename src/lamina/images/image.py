@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lamina.errors import NotFound
 from lamina.formats.config import ImageConfig
@@ -39,6 +39,7 @@ class Image:
     tagged: str
     built: str = ""
     manifest_digest: Digest | None = None  # of the manifest it came with, None when it was made here
+    indexes: Mapping[str, Digest] = field(default_factory=dict)  # those that its names mean, by name
 
     @property
     def id(self) -> Digest:

@@ -20,11 +20,13 @@ from lamina.formats.reference import Reference
 from lamina.formats.text import several_texts
 from lamina.images import create as creation
 from lamina.images import listing
+from lamina.images.archive.choice import images_to_save
 from lamina.images.archive.load import load
-from lamina.images.archive.save import Piece, copy_to, images_to_save, pieces
-from lamina.images.catalog import ImageCatalog, no_such_image
+from lamina.images.archive.save import Piece, copy_to, pieces
+from lamina.images.catalog import ImageCatalog, index_of, no_such_image
 from lamina.images.create import Changed, CommitOptions, NewImage, commit, import_tar
 from lamina.images.image import Image, ImageUser, Users, check_platform, no_users
+from lamina.images.indexes import Indexes
 from lamina.images.listing import (
     LIST_FILTERS,
     PRUNE_FILTERS,
@@ -53,13 +55,20 @@ class Images(images.Images):
         self.events = events
         self.users = users
         self.catalog = ImageCatalog(store)
+        self.indexes = Indexes(self.catalog)
         self._pruning = threading.Lock()
         self.catalog.drop_broken()
 
-    def get(self, reference: str) -> Image:
+    def get(self, reference: str, *, platform: str = "") -> Image:
+        if platform and (index := self.indexes.find(reference)) is not None:
+            image = index.image_for(Platform.parse(platform))
+            if image is not None:
+                return image
         image_id = reference if isinstance(reference, Digest) else self.catalog.find(reference)
         with self.store.read() as tx:
-            return self.catalog.load(tx, image_id)
+            image = self.catalog.load(tx, image_id)
+        check_platform(image, platform)
+        return image
 
     def find(self, reference: str) -> Image | None:
         """Like `get`, with None for an image that is not here."""
@@ -102,7 +111,7 @@ class Images(images.Images):
         new_name = check_tag(Reference.parse(name))
         image = self.get(reference)
         with self.store.transaction() as tx:
-            add_names(tx, image.id, [new_name])
+            add_names(tx, image.id, [new_name], index_of(tx, reference))
         self.publish("tag", image, new_name.familiar())
 
     def add_digest(self, image: Image, reference: Reference, manifest: Manifest | None = None) -> None:
@@ -214,19 +223,20 @@ class Images(images.Images):
         publishes `save` when it ends well. Raise NotFound, also for an image that is not for `platform`, InvalidInput.
         """
         with self.store.lease() as lease:
-            images = images_to_save(self.catalog, several_texts("references", references))
+            images = images_to_save(self.catalog, self.indexes, several_texts("references", references), platform)
             for item in images:
-                check_platform(item.image, platform)
-                self._hold(lease, item.image)
-            yield pieces(images, docker_archive=docker_archive)
+                for image in item.images:
+                    self._hold(lease, image)
+            yield pieces(images, self.store, docker_archive=docker_archive)
         for item in images:
             self.publish("save", item.image, str(item.image.id))
 
     @contextmanager
-    def held(self, image: Image) -> Iterator[None]:
-        """Keep the image's content while the block runs. Raise NotFound when it has just been removed."""
+    def held(self, images: Sequence[Image]) -> Iterator[None]:
+        """Keep the content of images while the block runs. Raise NotFound when one has just been removed."""
         with self.store.lease() as lease:
-            self._hold(lease, image)
+            for image in images:
+                self._hold(lease, image)
             yield
 
     def _hold(self, lease: Lease, image: Image) -> None:

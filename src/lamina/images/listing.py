@@ -13,6 +13,7 @@ from lamina.formats.reference import Reference
 from lamina.formats.times import parse_moment, whole_seconds
 from lamina.images.catalog import ImageCatalog
 from lamina.images.image import Image, Users, usable_time
+from lamina.images.index_record import members_of_indexes
 from lamina.images.record import CHILDREN, read_record
 from lamina.store.transaction import ReadTransaction
 
@@ -118,7 +119,7 @@ class ImagesUsage:
 @dataclass(frozen=True, slots=True)
 class _All:
     images: tuple[Image, ...]
-    parents: frozenset[str]
+    hidden: frozenset[str]  # images that carry others, or are listed in an index beside its main image
     layer_users: Counter[str]
 
 
@@ -135,7 +136,7 @@ def list_images(
             continue
         if not labels_match(image.labels, filters.labels):
             continue
-        if (names := _names(image, filters, all_images, str(image.id) in everything.parents)) is None:
+        if (names := _names(image, filters, all_images, str(image.id) in everything.hidden)) is None:
             continue
         shared = _shared(image, everything.layer_users) if shared_size else None
         listed.append(ListedImage(image, *names, containers=len(users(image.id)), shared_size=shared))
@@ -154,9 +155,14 @@ def usage(catalog: ImageCatalog, users: Users) -> ImagesUsage:
 def _read(catalog: ImageCatalog) -> _All:
     with catalog.store.read() as tx:
         images = tuple(catalog.all(tx))
-        parents = frozenset(key.partition("/")[0] for key, _ in tx.items(CHILDREN))
+        hidden = carried(tx)
     users = Counter(str(diff_id) for image in images for diff_id in set(image.config.diff_ids))
-    return _All(images, parents, users)
+    return _All(images, hidden, users)
+
+
+def carried(tx: ReadTransaction) -> frozenset[str]:
+    """Return the IDs of images that others need: those they were made from, and those that an index lists."""
+    return frozenset(key.partition("/")[0] for key, _ in tx.items(CHILDREN)) | members_of_indexes(tx)
 
 
 def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, int | None]:
@@ -170,14 +176,14 @@ def _bounds(catalog: ImageCatalog, filters: ImageFilters) -> tuple[int | None, i
 
 
 def _names(
-    image: Image, filters: ImageFilters, all_images: bool, has_children: bool
+    image: Image, filters: ImageFilters, all_images: bool, is_carried: bool
 ) -> tuple[tuple[Reference, ...], tuple[Reference, ...]] | None:
     """Return the names to show, or None when the image is not to be shown."""
     tags, digests = _matching(image.references, filters), _matching(image.digest_references, filters)
     if filters.dangling:
-        return None if has_children or tags else (tags, digests)
+        return None if is_carried or tags else (tags, digests)
     if not tags and not digests:
-        hidden = has_children and not all_images
+        hidden = is_carried and not all_images
         return None if hidden or filters.dangling is False or filters.references else (tags, digests)
     return tags, digests
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -10,6 +10,7 @@ from lamina.errors import Corrupt, InvalidInput, NotFound
 from lamina.formats.digest import LENGTHS, Digest
 from lamina.formats.reference import Reference
 from lamina.formats.times import now
+from lamina.images.index_record import UNNAMED, drop_index_record, read_index_record
 from lamina.store.transaction import ReadTransaction, Transaction
 
 IMAGES = "image"  # bucket: image ID → ImageRecord
@@ -28,6 +29,7 @@ class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     manifest: str = ""
     tagged: str = ""
     built: str = ""  # when a build here last made it
+    indexes: Mapping[str, str] = {}  # name → digest of the index that it means; UNNAMED for a build without a name
 
 
 def owner(image_id: Digest) -> str:
@@ -42,8 +44,11 @@ def read_record(tx: ReadTransaction, image_id: Digest) -> ImageRecord | None:
 
 
 def write_record(tx: Transaction, image_id: Digest, record: ImageRecord) -> None:
-    """Write an image's record and the two buckets that follow from it."""
+    """Write an image's record and the buckets that follow from it. Indexes that it no longer names are forgotten."""
     before = read_record(tx, image_id)
+    named = {name: digest for name, digest in record.indexes.items() if name in (UNNAMED, *record.references)}
+    record = msgspec.structs.replace(record, indexes=named)
+    _forget_indexes(tx, before, named)
     for removed_name in set(before.references if before else ()) - set(record.references):
         tx.delete(REFERENCES, removed_name)
     for name in record.references:
@@ -60,12 +65,30 @@ def delete_record(tx: Transaction, image_id: Digest) -> None:
     record = read_record(tx, image_id)
     if record is None:
         return
+    _forget_indexes(tx, record, {})
     for name in record.references:
         tx.delete(REFERENCES, name)
     if record.parent:
         tx.delete(CHILDREN, f"{record.parent}/{image_id}")
     tx.delete(IMAGES, str(image_id))
     tx.unlink(owner(image_id))
+
+
+def _forget_indexes(tx: Transaction, before: ImageRecord | None, named: Mapping[str, str]) -> None:
+    for digest in set(before.indexes.values() if before else ()) - set(named.values()):
+        drop_index_record(tx, Digest.parse(digest))
+
+
+def forget_index(tx: Transaction, digest: Digest) -> None:
+    """Forget an index; its names mean its main image alone from now on."""
+    index = read_index_record(tx, digest)
+    if index is None:
+        return
+    drop_index_record(tx, digest)
+    main = read_record(tx, Digest.parse(index.main))
+    if main is not None:
+        indexes = {name: other for name, other in main.indexes.items() if other != str(digest)}
+        write_record(tx, Digest.parse(index.main), msgspec.structs.replace(main, indexes=indexes))
 
 
 def children(tx: ReadTransaction, image_id: Digest) -> tuple[Digest, ...]:
@@ -93,10 +116,12 @@ def check_tag(reference: Reference) -> Reference:
     return reference.with_default_tag()
 
 
-def add_names(tx: Transaction, image_id: Digest, references: Iterable[Reference]) -> dict[str, Digest]:
+def add_names(
+    tx: Transaction, image_id: Digest, references: Iterable[Reference], index: Digest | None = None
+) -> dict[str, Digest]:
     """Let these names mean `image_id`; they are taken from the images that had them (name → old ID, given back).
 
-    Raise NotFound when there is no such image.
+    With `index` they mean that index, whose main image this is. Raise NotFound when there is no such image.
     """
     old_ids: dict[str, Digest] = {}
     names = [str(reference) for reference in references]
@@ -109,7 +134,10 @@ def add_names(tx: Transaction, image_id: Digest, references: Iterable[Reference]
     if record is None:
         raise NotFound(f"No such image: {image_id}", reference=str(image_id))
     together = tuple(sorted({*record.references, *names}))
-    write_record(tx, image_id, msgspec.structs.replace(record, references=together, tagged=now()))
+    indexes = {name: digest for name, digest in record.indexes.items() if name not in names}
+    if index is not None:
+        indexes |= dict.fromkeys(names, str(index))
+    write_record(tx, image_id, msgspec.structs.replace(record, references=together, tagged=now(), indexes=indexes))
     return old_ids
 
 

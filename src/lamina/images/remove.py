@@ -1,7 +1,8 @@
 """Untag, delete, prune: what `rmi` and `image prune` mean (dockerd's rules); a transaction decides each removal.
 
 A name is taken away. When it was the last one, the image goes, and with it its parents that have neither name nor
-child nor container. Layers that nobody else needs go with the commit.
+child nor container. An index goes with its last name, and its images for other platforms with it. Layers that nobody
+else needs go with the commit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from lamina.formats.matching import labels_match
 from lamina.formats.reference import Reference
 from lamina.images.catalog import ImageCatalog, find
 from lamina.images.image import Image, ImageUser, Users
-from lamina.images.listing import ImageFilters
-from lamina.images.record import CHILDREN, children, delete_record, read_record, remove_names
-from lamina.store.transaction import Transaction
+from lamina.images.index_record import indexes_of_member, read_index_record
+from lamina.images.listing import ImageFilters, carried
+from lamina.images.record import children, delete_record, read_record, remove_names
+from lamina.store.transaction import ReadTransaction, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,14 @@ def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune
 
 
 def _users_of_line(catalog: ImageCatalog, users: Users, image_id: Digest) -> dict[Digest, Sequence[ImageUser]]:
-    """Return the containers of an image and of its ancestors, asked before the transaction so that no lock is held."""
+    """Return the containers of an image, of its ancestors, and of the images for other platforms under its names.
+
+    They are asked for before the transaction, so that no lock is held.
+    """
     users_by_image: dict[Digest, Sequence[ImageUser]] = {}
     current: Digest | None = image_id
     with catalog.store.read() as tx:
+        users_by_image |= {member: users(member) for member in _members(tx, image_id)}
         while current is not None and current not in users_by_image:
             users_by_image[current] = users(current)
             record = read_record(tx, current)
@@ -102,8 +108,15 @@ class _RemovalRun:
         self._users = users
         self._done: list[Removal] = []
         self._layers: list[tuple[int, tuple[Digest, ...], tuple[int, ...]]] = []
+        self._orphans: list[Digest] = []  # images of indexes that went
 
     def run(self, image_id: Digest, wish: _Wish) -> None:
+        self._remove(image_id, wish)
+        for orphan in self._orphans:
+            if not self._names(orphan) and not indexes_of_member(self._tx, orphan) and read_record(self._tx, orphan):
+                self._delete(orphan, _Wish("", True, wish.force, wish.prune), quiet=True)
+
+    def _remove(self, image_id: Digest, wish: _Wish) -> None:
         names = self._names(image_id)
         if wish.by_id:
             if _one_repository(names):
@@ -140,7 +153,9 @@ class _RemovalRun:
         return tuple(Reference.parse(text) for text in record.references) if record else ()
 
     def _untag(self, image_id: Digest, names: Sequence[Reference]) -> None:
+        before = _members(self._tx, image_id)
         remove_names(self._tx, image_id, [str(name) for name in names])
+        self._orphans += [member for member in before if member not in _members(self._tx, image_id)]
         self._done.extend(Untagged(name.familiar(), image_id) for name in names)
 
     def _delete(self, image_id: Digest, wish: _Wish, *, quiet: bool) -> None:
@@ -154,6 +169,7 @@ class _RemovalRun:
             raise
         image = self._catalog.load(self._tx, image_id)
         self._untag(image_id, names)
+        self._orphans += _members(self._tx, image_id)
         delete_record(self._tx, image_id)
         self._done.append(Deleted(image_id, labels=image.labels))
         self._layers.append((len(self._done), image.config.diff_ids, image.layer_sizes))
@@ -167,12 +183,22 @@ class _RemovalRun:
         stopped = next((user for user in users if not user.running), None)
         if children(self._tx, image_id):
             raise _conflict(image_id, "cannot be forced", "image has dependent child images")
+        if indexes := indexes_of_member(self._tx, image_id):
+            raise _conflict(image_id, "cannot be forced", f"image is one of the platforms of {indexes[0].short}")
         if running:
             raise _used(image_id, "cannot be forced", "running", running)
         if soft and names:
             raise _conflict(image_id, "must be forced", "image is referenced in multiple repositories")
         if soft and stopped:
             raise _used(image_id, "must be forced", "stopped", stopped)
+
+
+def _members(tx: ReadTransaction, image_id: Digest) -> list[Digest]:
+    """Return the images that are listed beside this one in the indexes that its names mean."""
+    record = read_record(tx, image_id)
+    indexes = [read_index_record(tx, Digest.parse(text)) for text in set(record.indexes.values() if record else ())]
+    members = {member.image for index in indexes if index for member in index.members}
+    return [Digest.parse(text) for text in sorted(members - {str(image_id)})]
 
 
 def _conflict(image_id: Digest, force: str, why: str, **facts: str) -> Conflict:
@@ -198,6 +224,8 @@ def _names_to_take(names: Sequence[Reference], name: str) -> list[Reference]:
     """Return the name that was given, and the digests of its repository when that leaves them without a tag."""
     reference = Reference.parse(name)
     reference = reference.with_digest(reference.digest) if reference.digest else reference.with_default_tag()
+    if reference.digest and reference not in names:  # the digest of an index: its tags are its names
+        return [other for other in names if other.name == reference.name and other.tag]
     if reference not in names:
         raise InvalidInput(f"{name} is not a name of the image", reference=name)
     kin = [other for other in names if other.name == reference.name and other != reference]
@@ -239,13 +267,13 @@ def prune(
 def _candidates(catalog: ImageCatalog, filters: ImageFilters) -> list[Image]:
     with catalog.store.read() as tx:
         images = list(catalog.all(tx))
-        parents = {key.partition("/")[0] for key, _ in tx.items(CHILDREN)}
-    return [image for image in images if _is_unneeded(image, filters, str(image.id) in parents)]
+        needed = carried(tx)
+    return [image for image in images if _is_unneeded(image, filters, str(image.id) in needed)]
 
 
-def _is_unneeded(image: Image, filters: ImageFilters, has_children: bool) -> bool:
+def _is_unneeded(image: Image, filters: ImageFilters, is_carried: bool) -> bool:
     named = bool(image.references or image.digests)
-    if has_children and (filters.dangling is not False or not named):
+    if is_carried and (filters.dangling is not False or not named):
         return False
     if filters.until is not None and image.dated_ns > filters.until:
         return False

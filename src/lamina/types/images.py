@@ -101,8 +101,11 @@ class Images(Protocol):
     Every verb raises NotFound for an unknown image, and InvalidInput for a bad name or an ambiguous ID.
     """
 
-    def get(self, reference: str) -> Image:
-        """Return an image."""
+    def get(self, reference: str, *, platform: str = "") -> Image:
+        """Return an image. Of a name that means images for several platforms it is the one for `platform`.
+
+        Without a `platform` it is the one for the engine's machine, or the first. Raise NotFound where there is none.
+        """
 
     def list(
         self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False

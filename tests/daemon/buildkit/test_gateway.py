@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -102,10 +103,41 @@ def test_a_result_is_looked_at_and_named(daemon: Daemon, upgrade: bool) -> None:
         assert told.stat is not None
         assert (told.stat.path, stat.S_IMODE(told.stat.mode), told.stat.size) == ("f", 0o640, 6)
         await build.give_back(id)
-        image = (await solved).response["containerimage.digest"]
+        image = (await solved).response["containerimage.config.digest"]
         assert daemon.text("images", "-q", "--no-trunc", "driven") == image
 
     drive(daemon, use, upgrade=upgrade)
+
+
+def test_several_platforms_are_one_result_and_become_an_index(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin(control.Exporter("moby", {"name": "docker.io/library/many:latest"}))
+        request = gateway.SolveRequest(
+            frontend="dockerfile.v0", attributes={"platform": "linux/amd64,linux/arm64", "multi-platform": "true"}
+        )
+        answer = await build.ask("Solve", request, gateway.SolveResponse)
+        assert answer.result is not None
+        assert answer.result.refs is not None
+        assert sorted(answer.result.refs.refs) == ["linux/amd64", "linux/arm64"]
+        assert {"refs.platforms", "containerimage.config/linux/arm64"} <= set(answer.result.metadata)
+        await build.ask("Return", gateway.ReturnRequest(answer.result), Empty)
+        told = (await solved).response
+        shown = json.loads(daemon.text("inspect", "many"))[0]
+        assert shown["RepoDigests"] == [f"many@{told['containerimage.digest']}"]
+        assert "containerimage.config.digest" not in told
+
+    drive(daemon, use)
+
+
+def test_refs_without_their_platforms_are_refused(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin(control.Exporter("moby", {}))
+        refs = gateway.RefMap({"linux/amd64": gateway.Ref(await build.solve())})
+        await build.ask("Return", gateway.ReturnRequest(gateway.Result(refs=refs)), Empty)
+        with pytest.raises(LaminaError, match="missing platforms mapping"):
+            await solved
+
+    drive(daemon, use)
 
 
 def test_news_are_told_from_the_beginning_to_who_comes_late(daemon: Daemon) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -151,3 +152,24 @@ def test_buildx_takes_a_context_from_standard_input(daemon: Daemon, project: Pat
         stdin="FROM busybox\nRUN echo streamed > /s\n",
     )
     assert read(daemon, "streamed", "/s") == "streamed"
+
+
+def test_compose_builds_for_several_platforms(daemon: Daemon, project: Path) -> None:
+    service = "{image: compose-many, build: {context: ., dockerfile: Many, platforms: [linux/amd64, linux/arm64]}}"
+    (project / "compose.yaml").write_text(f"services: {{many: {service}}}\n")
+    (project / "Many").write_text("FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\nCOPY here /here\n")
+    run(daemon, project, COMPOSE, "--progress", "plain", "build")
+    command = [*LAMINA, "--host", daemon.host, "image", "inspect", "--platform", "linux/arm64", "compose-many"]
+    shown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]
+    assert (shown["Architecture"], shown["Config"]["Labels"]["for"]) == ("arm64", "arm64")
+
+
+def test_buildx_gives_out_several_platforms(daemon: Daemon, project: Path, tmp_path: Path) -> None:
+    (project / "Dockerfile").write_text("FROM scratch\nCOPY here /here\n")
+    both = ("--platform", "linux/amd64,linux/arm64", "--provenance=false")
+    archive = f"type=oci,dest={tmp_path}/two.tar"
+    run(daemon, project, BUILDX, "build", *both, "-t", "two", "-o", str(tmp_path / "out"), "-o", archive, ".")
+    assert (tmp_path / "out/linux_arm64/here").read_text() == "here\n"
+    shown = run(daemon, project, "skopeo", "inspect", "--raw", f"oci-archive:{tmp_path}/two.tar").stdout
+    platforms = [entry["platform"]["architecture"] for entry in json.loads(shown)["manifests"]]
+    assert platforms == ["amd64", "arm64"]

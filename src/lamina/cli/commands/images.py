@@ -168,7 +168,7 @@ def images(
 @option("-H", "--human/--no-human", default=True, help="Print sizes and dates in words (default true)")
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show image IDs")
-@option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
+@option("--platform", default=None, help="Accepted for Docker's sake")
 def history(
     session: Session, image: str, format_: str, human: bool, no_trunc: bool, quiet: bool, platform: str | None
 ) -> None:
@@ -193,7 +193,7 @@ def tag(session: Session, source: str, target: str) -> None:
 @argument("references", many=True, metavar="IMAGE [IMAGE...]", complete=complete_images)
 @switch("-f", "--force", help="Remove it although stopped containers use it or several names refer to it")
 @switch("--no-prune", help="Don't delete untagged parents")
-@option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
+@option("--platform", default=None, help="Accepted for Docker's sake")
 def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bool, platform: str | None) -> int:
     """Remove names of images, and the images that no name refers to any more."""
 

@@ -124,10 +124,10 @@ def inspect_container(session: Session, names: tuple[str, ...], format_: str, si
 @command("lamina image inspect my-app | jq -r '.[].RootFS.Layers[]'")
 @names_argument
 @template_option
-@option("--platform", default=None, help="Accepted for Docker's sake: images here hold one platform")
-def inspect_image(session: Session, names: tuple[str, ...], format_: str, platform: str | None) -> int:
+@option("--platform", default="", help="Of images for several platforms, show the one for this")
+def inspect_image(session: Session, names: tuple[str, ...], format_: str, platform: str) -> int:
     """Display detailed information on images."""
-    return _run(session, GETTERS["image"], names, format_)
+    return _run(session, lambda client, name, size: client.images.get(name, platform=platform), names, format_)
 
 
 @command("lamina network inspect -f '{{.Driver}}' bridge")

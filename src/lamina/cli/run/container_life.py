@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -83,6 +84,9 @@ def _lack(session: Session, image: str, platform: str) -> str:
         local = session.client.images.get(image)
     except NotFound:
         return missing
+    if platform:
+        with suppress(NotFound):
+            local = session.client.images.get(image, platform=platform)
     from lamina.formats.platform import Platform
 
     own = Platform(local.get("Os", ""), local.get("Architecture", ""), local.get("Variant") or "")

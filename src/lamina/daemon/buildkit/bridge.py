@@ -6,10 +6,12 @@ Rule: moby/buildkit, frontend/gateway. `docker buildx build` builds this way, an
 from __future__ import annotations
 
 import fnmatch
-import uuid
+from dataclasses import replace
 
 import msgspec
 
+from lamina.builder.export.files import files_of
+from lamina.builder.export.result import Result as Images
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control
 from lamina.daemon.buildkit.filesend import stat_of
@@ -24,6 +26,7 @@ from lamina.daemon.buildkit.messages.gateway import (
     ReadFileRequest,
     ReadFileResponse,
     Ref,
+    RefMap,
     ResolveRequest,
     ResolveResponse,
     Result,
@@ -37,7 +40,7 @@ from lamina.daemon.buildkit.messages.gateway import (
 from lamina.daemon.buildkit.messages.session import Empty, Stat
 from lamina.daemon.buildkit.messages.status import StatusResponse, VertexWarning
 from lamina.daemon.buildkit.named_contexts import addresses_of
-from lamina.daemon.buildkit.outputs import files_of
+from lamina.daemon.buildkit.results import CONFIG, PLATFORMS, platforms_text
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
 from lamina.errors import InvalidInput, NotFound, Unsupported
@@ -65,7 +68,18 @@ _CAN = (
     "gateway.solve.evaluate",
     "gateway.warnings",
 )
-_GRAPH = ("source.image", "source.local", "source.git", "source.http", "constraints", "platform", "meta.description")
+_GRAPH = (
+    "source.image",
+    "source.local",
+    "source.git",
+    "source.http",
+    "constraints",
+    "platform",
+    "meta.description",
+    "exporter.multiple",
+    "exporter.image.annotations",
+    "exporter.sourcedateepoch",
+)
 
 
 class Bridge:
@@ -115,13 +129,11 @@ class Bridge:
             raise Unsupported(f"the request {request.attributes['requestid']} is not supported by this daemon")
         asked, source = request_of(request.attributes), Source.of(request.attributes)
         contexts = addresses_of(request.attributes, request.inputs or build.request.inputs)
-        image = await self._control.work(
+        solved = await self._control.work(
             build, lambda: self._solver.build(build.client, asked, source, contexts=contexts)
         )
-        id = uuid.uuid4().hex
-        build.results[id] = image
-        metadata = {"containerimage.config": image.config.raw}
-        return SolveResponse(result=Result(ref=Ref(id, definition_of(image)), metadata=metadata))
+        several = solved.several or request.attributes.get("multi-platform") in ("1", "t", "true")
+        return SolveResponse(result=_told(build, replace(solved, several=several)))
 
     async def give_back(self, request: ReturnRequest, call: Call) -> Empty:
         """End the build with what the client makes of its parts."""
@@ -150,7 +162,7 @@ class Bridge:
     async def read_file(self, request: ReadFileRequest, call: Call) -> ReadFileResponse:
         """Return a file of a result, or a part of it. Raise NotFound, InvalidInput for more than fits a message."""
         build = await self._build(call)
-        tree = files_of(build.result(request.ref))
+        tree = files_of(build.result(request.ref).image)
 
         def read() -> bytes:
             data = read_all(tree, _file(tree, request.path), _LARGEST)
@@ -162,7 +174,7 @@ class Bridge:
     async def read_dir(self, request: ReadDirRequest, call: Call) -> ReadDirResponse:
         """Return what is in a folder of a result, as far as a pattern matches the names."""
         build = await self._build(call)
-        tree = files_of(build.result(request.ref))
+        tree = files_of(build.result(request.ref).image)
 
         def read() -> list[Node]:
             return list(tree.children(_file(tree, request.path).path))
@@ -174,7 +186,7 @@ class Bridge:
     async def stat_file(self, request: StatFileRequest, call: Call) -> StatFileResponse:
         """Return what a file of a result is."""
         build = await self._build(call)
-        tree = files_of(build.result(request.ref))
+        tree = files_of(build.result(request.ref).image)
         node = await self._control.work(build, lambda: _file(tree, request.path))
         return StatFileResponse(_named(node))
 
@@ -189,6 +201,18 @@ class Bridge:
         warning = VertexWarning(request.digest, request.level, request.short)
         build.client.vertices.send(StatusResponse(warnings=(warning,)))
         return Empty()
+
+
+def _told(build: Build, solved: Images) -> Result:
+    """Return a result as its client is told of it: one image, or one for each platform."""
+    refs = [Ref(id, definition_of(item.image)) for id, item in zip(build.keep(solved), solved.images, strict=True)]
+    metadata = {PLATFORMS: platforms_text(solved)}
+    if not solved.several:
+        return Result(ref=refs[0], metadata=metadata | {CONFIG: solved.images[0].image.config.raw})
+    for item in solved.images:
+        metadata[f"{CONFIG}/{item.id}"] = item.image.config.raw
+    by_platform = {item.id: ref for item, ref in zip(solved.images, refs, strict=True)}
+    return Result(refs=RefMap(by_platform), metadata=metadata)
 
 
 def _file(tree: Tree, path: str) -> Node:

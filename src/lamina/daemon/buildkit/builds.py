@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from lamina.builder.export.result import PlatformImage, Result
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
 from lamina.daemon.buildkit.messages.control import HistoryRecord, SolveRequest, Status
@@ -17,7 +19,6 @@ from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
 from lamina.daemon.buildkit.sessions import Session
 from lamina.daemon.buildkit.vertices import Vertices
 from lamina.errors import Conflict, NotFound, Unavailable
-from lamina.images.image import Image
 
 _PATIENCE = 5.0  # seconds that a question waits for its build to begin
 _MOST_BUILDS = 256  # under way at once: each has a thread
@@ -32,14 +33,20 @@ class Build:
     request: SolveRequest
     client: Client
     news: list[StatusResponse] = field(default_factory=list)
-    results: dict[str, Image] = field(default_factory=dict)
+    results: dict[str, PlatformImage] = field(default_factory=dict)
     returned: asyncio.Future[ReturnRequest] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     ended: bool = False
     more: asyncio.Event = field(default_factory=asyncio.Event)
     record: HistoryRecord = field(default_factory=HistoryRecord)
 
-    def result(self, id: str) -> Image:
-        """Return a result by its ID. Raise NotFound."""
+    def keep(self, result: Result) -> list[str]:
+        """Give the images of a result IDs, and return them in order."""
+        ids = [uuid.uuid4().hex for _ in result.images]
+        self.results.update(zip(ids, result.images, strict=True))
+        return ids
+
+    def result(self, id: str) -> PlatformImage:
+        """Return an image of a result by its ID. Raise NotFound."""
         image = self.results.get(id)
         if image is None:
             raise NotFound(f"the build has no result {id}")

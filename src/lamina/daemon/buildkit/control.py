@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from lamina import __version__
+from lamina.api.build import Output
+from lamina.builder.export.result import Result as Images
+from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
@@ -32,21 +36,23 @@ from lamina.daemon.buildkit.messages.control import (
     Version,
     Worker,
 )
-from lamina.daemon.buildkit.messages.gateway import Result
 from lamina.daemon.buildkit.messages.session import Empty
 from lamina.daemon.buildkit.named_contexts import addresses_of
-from lamina.daemon.buildkit.outputs import Output
+from lamina.daemon.buildkit.results import result_of
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.sessions import Sessions
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.http.call import in_thread
 from lamina.errors import CommandFailed, Unsupported
-from lamina.formats.platform import Platform as HostPlatform
-from lamina.images.image import Image
 
 T = TypeVar("T")
 _VERSION = Version("lamina", f"v{__version__}")
 _SERVICE = "/moby.buildkit.v1.Control/"
+# By the second label clients know that several platforms, attestations and all outputs are for them to ask.
+_LABELS = {
+    "org.mobyproject.buildkit.worker.executor": "lamina",
+    "org.mobyproject.buildkit.worker.snapshotter": "lamina",
+}
 
 
 class Control:
@@ -81,8 +87,8 @@ class Control:
         build = await self._builds.begin(request, await self._sessions.get(request.session))
         error, response = Status(Code.CANCELLED, "the client went away"), dict[str, str]()
         try:
-            image = await self._image(build)
-            response = await self.work(build, lambda: self._write(build, image)) if image else {}
+            result = await self._result(build)
+            response = await self.work(build, lambda: self._write(build, result)) if result else {}
             error = Status()
         except Exception as failure:
             error = Status(code_of(failure), failure_of(failure))
@@ -92,24 +98,27 @@ class Control:
             await self._builds.end(build, error if error.code else None, response)
         return SolveResponse(response)
 
-    async def _image(self, build: Build) -> Image | None:
-        """Return the image that the build's outputs get: that of its frontend, or the one that the client returns."""
+    async def _result(self, build: Build) -> Images | None:
+        """Return what the build's outputs get: the result of its frontend, or the one that the client returns."""
         attributes = build.request.attributes
         if build.request.frontend:
             request, source = request_of(attributes), Source.of(attributes)
             contexts = addresses_of(attributes, build.request.inputs)
-            return await self.work(build, lambda: self._solver.build(build.client, request, source, contexts=contexts))
+            solved = await self.work(
+                build, lambda: self._solver.build(build.client, request, source, contexts=contexts)
+            )
+            return replace(solved, several=solved.several or attributes.get("multi-platform") in ("1", "t", "true"))
         returned = await build.returned
         if returned.error is not None and returned.error.code:
             raise error_with(returned.error.code, returned.error.message, otherwise=CommandFailed)
         return result_of(build, returned.result)
 
-    def _write(self, build: Build, image: Image) -> dict[str, str]:
+    def _write(self, build: Build, result: Images) -> dict[str, str]:
         request = build.request
         outputs = [Output(exporter.type, exporter.attributes) for exporter in request.exporters]
         if not outputs and request.exporter:
             outputs = [Output(request.exporter, request.exporter_attributes)]
-        return self._solver.write(image, outputs, build.client)
+        return self._solver.write(result, outputs, build.client)
 
     async def work(self, build: Build, work: Callable[[], T]) -> T:
         """Run blocking work of a build in a thread. When the call is cut, cancel the build."""
@@ -128,10 +137,8 @@ class Control:
 
     def worker(self) -> Worker:
         """Return this engine as a worker."""
-        host = HostPlatform.host()
-        platform = Platform(host.architecture, host.os, host.variant)
-        labels = {"org.mobyproject.buildkit.worker.executor": "lamina"}
-        return Worker(self._worker_id, labels, (platform,), _VERSION)
+        platforms = tuple(Platform(each.architecture, each.os, each.variant) for each in runnable())
+        return Worker(self._worker_id, _LABELS, platforms, _VERSION)
 
     async def info(self, request: Empty, call: Call) -> InfoResponse:
         """Return the daemon's version."""
@@ -172,14 +179,3 @@ async def cancelling(cancellation: Cancellation, work: Callable[[], T]) -> T:
         cancellation.cancel("the client went away")
         working.add_done_callback(lambda future: future.cancelled() or future.exception())
         raise
-
-
-def result_of(build: Build, result: Result | None) -> Image | None:
-    """Return the image that a client returned, None for nothing. Raise Unsupported for several, NotFound."""
-    if result is None:
-        return None
-    refs = list(result.refs.refs.values()) if result.refs is not None else []
-    if len(refs) > 1:
-        raise Unsupported("this daemon does not give out the images of several platforms at once")
-    id = refs[0].id if refs else result.ref.id if result.ref is not None else result.plain
-    return build.result(id) if id else None

@@ -30,7 +30,7 @@ from lamina.daemon.buildkit.vertices import Vertices
 from lamina.dockerfile.ignore import parse_ignore
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.engine.builds import Builds
-from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.errors import InvalidInput, NotFound
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.layers.tree import Tree, find, read_all
 
@@ -43,12 +43,7 @@ _HUB_HOST = "registry-1.docker.io"  # under which BuildKit's clients look up Doc
 
 
 def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> BuildRequest:
-    """Return what a frontend's attributes ask for. Raise InvalidInput, Unsupported."""
-    platform = attributes.get("platform", "")
-    if "," in platform:
-        raise Unsupported(
-            "this daemon does not build for several platforms at once", advice="Build for one platform at a time."
-        )
+    """Return what a frontend's attributes ask for. Raise InvalidInput."""
     return BuildRequest(
         tags=tags,
         dockerfile=attributes.get("filename", ""),
@@ -57,7 +52,7 @@ def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> Bui
         labels=dict(_below(attributes, "label:")),
         no_cache="no-cache" in attributes,
         pull=attributes.get("image-resolve-mode") == "pull",
-        platform=platform,
+        platform=attributes.get("platform", ""),
         cache_from=tuple(name for name in attributes.get("cache-from", "").split(",") if name),
         network=attributes.get("force-network-mode") or "default",
         extra_hosts=tuple(pair.replace("=", ":", 1) for pair in _fields(attributes.get("add-hosts", ""))),

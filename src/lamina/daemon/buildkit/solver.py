@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lamina.api.build import BuildRequest
+from lamina.api.build import BuildRequest, Output
 from lamina.builder.context.source import BuildContext
+from lamina.builder.export.exporter import Exporter
+from lamina.builder.export.result import Result
 from lamina.daemon.buildkit.agents import ForwardedAgents
 from lamina.daemon.buildkit.frontend import Client, Secrets, Source
 from lamina.daemon.buildkit.named_contexts import NamedContexts
-from lamina.daemon.buildkit.outputs import Output, Outputs
+from lamina.daemon.buildkit.outputs import SessionOutput
 from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
 from lamina.formats.platform import Platform
@@ -22,7 +24,7 @@ class Solver:
     def __init__(self, engine: Engine) -> None:
         self.builds = engine.builds
         self._images = engine.images
-        self._outputs = Outputs(engine.images, engine.registries)
+        self._exporter = Exporter(engine.images, engine.registries.client)
 
     def build(
         self,
@@ -32,8 +34,8 @@ class Solver:
         *,
         context: BuildContext | None = None,
         contexts: Mapping[str, str] | None = None,
-    ) -> Image:
-        """Build the request. Without a `context` the client is asked for what `source` names.
+    ) -> Result:
+        """Build the request for its platforms. Without a `context` the client is asked for what `source` names.
 
         `contexts` are addresses by the names under which FROM and --from use them. Raise what `Builds.build_context`
         and `receive_files` raise.
@@ -41,7 +43,7 @@ class Solver:
         named = NamedContexts(self.builds, self._images, client, contexts or {})
         with context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
-            result = self.builds.build_context(
+            return self.builds.build_platforms(
                 opened,
                 request,
                 secrets=Secrets(client),
@@ -52,7 +54,6 @@ class Solver:
                 contexts=named.find,
                 cancellation=client.cancellation,
             )
-        return result.image
 
     def resolve(self, client: Client, name: str, platform: Platform | None, pull: bool) -> Image:
         """Return an image by its name, pulling it with the client's credentials where it is not here."""
@@ -60,9 +61,9 @@ class Solver:
             name, platform, pull=pull, credentials=client.credentials, cancellation=client.cancellation
         )
 
-    def write(self, image: Image, outputs: Sequence[Output], client: Client) -> dict[str, str]:
-        """Hand the image over to each output in order, and return what the client is told of it."""
+    def write(self, result: Result, outputs: Sequence[Output], client: Client) -> dict[str, str]:
+        """Hand the result over to each output in order, and return what the client is told of it."""
         answers: dict[str, str] = {}
         for number, output in enumerate(outputs):
-            answers |= self._outputs.write(image, output, number, client)
+            answers |= self._exporter.export(result, output, SessionOutput(client, number))
         return answers

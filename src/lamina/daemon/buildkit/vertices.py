@@ -108,9 +108,10 @@ class Vertices:
 class VertexConsole(Console):
     """Hear the steps of a build and show them as vertices."""
 
-    def __init__(self, vertices: Vertices, whole: VertexConsole | None = None) -> None:
-        """`whole` is the build's console, for that of a part."""
+    def __init__(self, vertices: Vertices, whole: VertexConsole | None = None, platform: str = "") -> None:
+        """`whole` is the build's console, for that of a part. `platform` is named where there are several."""
         super().__init__(ignore)
+        self._platform = f"{platform} " if platform else ""
         self._vertices = vertices
         self._whole = whole
         self._current: Step | None = None
@@ -132,8 +133,8 @@ class VertexConsole(Console):
         if self._current is not None:
             self._vertices.warn(self._current, printable(text, "\t"))
 
-    def part(self, report: Report) -> VertexConsole:
-        return VertexConsole(self._vertices, self)
+    def part(self, report: Report, platform: str = "") -> VertexConsole:
+        return VertexConsole(self._vertices, self, platform or self._platform.rstrip())
 
     def part_failed(self, error: BaseException) -> None:
         self._end(failure_of(error))
@@ -147,7 +148,9 @@ class VertexConsole(Console):
         self._end()
         if _makes_files(instruction):
             self._shown += 1
-            self._current = self._vertices.start(f"[{self._stage}{self._shown}/{self._total}] {instruction}")
+            self._current = self._vertices.start(
+                f"[{self._platform}{self._stage}{self._shown}/{self._total}] {instruction}"
+            )
             if self._whole is not None:
                 self._whole._latest = self._current
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from aiohttp import web
 
-from lamina.api.build import BuildRequest
+from lamina.api.build import BuildRequest, Output
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty
@@ -123,13 +123,12 @@ class BuildKitRoutes:
     ) -> Callable[[Pipe], None]:
         """Return the work of one build. Raise InvalidInput for outputs that cannot be understood."""
         from lamina.daemon.buildkit.frontend import Client, Source
-        from lamina.daemon.buildkit.outputs import Output
         from lamina.daemon.buildkit.solver import Solver
         from lamina.daemon.buildkit.vertices import Vertices
 
         named = Output("moby", {"name": ",".join(request.tags)})
-        outputs = call.json_parameter("outputs", list[Output], []) or [named]
-        untagged = msgspec.structs.replace(request, tags=())
+        outputs = list(request.outputs) or [named]
+        untagged = msgspec.structs.replace(request, tags=(), outputs=())
         source = Source("" if request.remote == _CLIENT_SESSION else request.remote, request.dockerfile)
         solver = Solver(self._engine)
 
@@ -143,9 +142,10 @@ class BuildKitRoutes:
             if upload is not None:
                 readable = cast(Readable, upload)
                 context = solver.builds.stream_context(readable, request.dockerfile, cancellation=pipe.cancellation)
-            image = solver.build(client, untagged, source, context=context)
-            solver.write(image, outputs, client)
-            pipe.write(_line("moby.image.id", {"ID": str(image.id)}))
+            result = solver.build(client, untagged, source, context=context)
+            told = solver.write(result, outputs, client)
+            index = told.get("containerimage.digest") if len(result.images) > 1 else None
+            pipe.write(_line("moby.image.id", {"ID": index or str(result.images[0].image.id)}))
 
         return work
 

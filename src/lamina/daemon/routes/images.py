@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -17,14 +19,15 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
-from lamina.daemon.render.manifest import summaries
+from lamina.daemon.render.manifest import summary
 from lamina.engine.registries import Registries
-from lamina.errors import InvalidInput
+from lamina.errors import InvalidInput, Unsupported
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image, check_platform, fits_platform
 from lamina.images.images import Images
+from lamina.images.indexes import ListedManifest
 from lamina.images.remove import Deleted, Removal
 from lamina.progress import Message, Output, Report, Status
 
@@ -76,23 +79,33 @@ class ImageRoutes:
             raise InvalidInput("conflicting options: manifests and platform options cannot both be set")
 
         def work() -> dict[str, Any]:
-            image = self._images.get(call.places["name"])
-            check_platform(image, only)
+            image = self._images.get(call.places["name"], platform=only)
             document = render.inspect(image, self._root, call.version)
-            return document | (self._manifests(image) if manifests else {})
+            return document | (self._manifests(image, call.places["name"]) if manifests else {})
 
         return reply(await call.run(work))
 
-    def _manifests(self, image: Image) -> dict[str, Any]:
-        containers = [user.container_id for user in self._images.users(image.id)]
-        return {"Manifests": summaries(image, self._images.manifest(image), containers)}
+    def _manifests(self, image: Image, name: str = "") -> dict[str, Any]:
+        """Return `Manifests`: of the image, or of all that its name, or its first one, means."""
+        names = [name] if name else [str(tag) for tag in image.references[:1]]
+        index = next((found for each in names if (found := self._images.indexes.find(each))), None)
+        if index is not None:
+            listed = self._images.indexes.listed(index)
+        else:
+            manifest = self._images.manifest(image)
+            listed = [ListedManifest(replace(manifest.descriptor, platform=image.platform), manifest, image)]
+        return {"Manifests": [summary(each, self._containers(each.image)) for each in listed]}
+
+    def _containers(self, image: Image | None) -> Sequence[str]:
+        return [user.container_id for user in self._images.users(image.id)] if image else []
 
     async def history(self, call: Call) -> web.StreamResponse:
         only = platform(call) if call.version >= (1, 48) else ""
 
         def work() -> list[dict[str, Any]]:
-            check_platform(self._images.get(call.places["name"]), only)
-            return [render.history_step(step) for step in self._images.history(call.places["name"])]
+            name = call.places["name"]
+            chosen = str(self._images.get(name, platform=only).id) if only else name
+            return [render.history_step(step) for step in self._images.history(chosen)]
 
         return reply(await call.run(work))
 
@@ -109,12 +122,24 @@ class ImageRoutes:
 
         def work() -> list[Removal]:
             if platforms:
-                image = self._images.get(name)
-                check_platform(image, next((text for text in platforms if fits_platform(image, text)), platforms[0]))
+                self._check_platforms(name, platforms)
             return self._images.remove(name, force=force, prune=prune)
 
         removed = await call.run(work)
         return reply([render.removal(item) for item in removed])
+
+    def _check_platforms(self, name: str, platforms: Sequence[str]) -> None:
+        """Raise NotFound when no image of a name is for one of these platforms, Unsupported when one would stay."""
+        index = self._images.indexes.find(name)
+        images = [self._images.get(name)] if index is None else [image for _, image in index.images]
+        fitting = [image for image in images if any(fits_platform(image, text) for text in platforms)]
+        if not fitting:
+            check_platform(images[0], platforms[0])
+        if len(fitting) < len(images):
+            raise Unsupported(
+                f"{name} is one index of {len(images)} images, and cannot lose some of them",
+                advice="Remove the name, or make an index of the others with `docker buildx imagetools create`.",
+            )
 
     async def prune(self, call: Call) -> web.StreamResponse:
         pruned = await call.run_cancellable(self._images.prune, call.filters())

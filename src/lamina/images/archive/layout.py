@@ -59,12 +59,13 @@ def manifests_by_config(intake: Intake) -> dict[Digest, Manifest]:
         return {}
     usable = {}
     for item in _manifests(intake):
-        if all(_is_here(intake, layer.digest) for layer in item.manifest.layers):
+        if all(is_here(intake, layer.digest) for layer in item.manifest.layers):
             usable[item.manifest.config.digest] = item.manifest
     return usable
 
 
-def _is_here(intake: Intake, digest: Digest) -> bool:
+def is_here(intake: Intake, digest: Digest) -> bool:
+    """Return whether a layer is here in the form that has this digest."""
     return digest in intake.compressed or intake.layers.get(blob_path(digest)) == digest
 
 
@@ -82,7 +83,7 @@ def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> I
         if ATTESTATION in entry.annotations or not (intake.has(path) or depth == 0):
             continue  # an index may list platforms that were not saved
         inner = parse_manifest(intake.document(path), entry.media_type, algorithm=entry.digest.algorithm)
-        inner_name = _name(entry) or name
+        inner_name = name_of(entry) or name
         if isinstance(inner, Index):
             yield from _walk(intake, inner, inner_name, depth + 1)
         elif inner.is_image:
@@ -118,7 +119,7 @@ def _image(intake: Intake, item: _ListedManifest, platform: Platform | None) -> 
         raise InvalidInput(f"the config {manifest.config.digest} is not named by its sha256 digest")
     if platform is not None and not config.platform.matches(platform):
         return None
-    usable = all(_is_here(intake, layer.digest) for layer in manifest.layers)
+    usable = all(is_here(intake, layer.digest) for layer in manifest.layers)
     return PlannedImage(
         config,
         tuple(blob_path(layer.digest) for layer in manifest.layers if is_layer(layer.media_type)),
@@ -127,7 +128,7 @@ def _image(intake: Intake, item: _ListedManifest, platform: Platform | None) -> 
     )
 
 
-def _name(entry: Descriptor) -> Reference | None:
+def name_of(entry: Descriptor) -> Reference | None:
     """Return the image's whole name, where the annotations hold one and not just a tag."""
     for key in (CONTAINERD_NAME, REF_NAME):
         text = entry.annotations.get(key, "")

@@ -9,11 +9,13 @@ from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.archive import docker, layout
+from lamina.images.archive.index_plan import plan_indexes, with_indexes
 from lamina.images.archive.intake import Intake, take_in
 from lamina.images.archive.plan import PlannedImage, check_layers
 from lamina.images.catalog import ImageCatalog
 from lamina.images.create import NewImage, create
 from lamina.images.image import Image
+from lamina.images.indexes import Indexes
 from lamina.layers.tar.source import Readable
 from lamina.progress import Output, Report
 
@@ -43,17 +45,28 @@ def load(catalog: ImageCatalog, stream: Readable, platform: Platform | None, rep
         planned = _plan(intake, platform)
         if not planned and platform is not None:
             raise NotFound(f"the archive holds no image for platform {platform}", platform=str(platform))
+        indexes = plan_indexes(intake) if platform is None else []
+        planned = with_indexes(planned, indexes)
         for image in planned:
             check_layers(store, lease, intake, image)
         created = create(catalog, [NewImage(p.config, p.manifest, p.references, p.parent) for p in planned])
-    loaded = [Loaded(image, plan.references) for image, plan in zip(created.images, planned, strict=True)]
+        kept = [Indexes(catalog).create(index.made(created.images), index.references) for index in indexes]
+    beside = {image.id for index in kept for _, image in index.images if image.id != index.main.id}
+    named = {index.main.id: plan.references for index, plan in zip(kept, indexes, strict=True)}
+    loaded = [
+        Loaded(image, (*plan.references, *named.get(image.id, ())))
+        for image, plan in zip(created.images, planned, strict=True)
+        if plan.references or image.id not in beside
+    ]
     _tell(report, loaded, created.taken)
     return loaded
 
 
 def _plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
     if intake.has(docker.MANIFEST):
-        return docker.plan(intake, layout.manifests_by_config(intake), platform)
+        planned = docker.plan(intake, layout.manifests_by_config(intake), platform)
+        # An archive of several platforms lists only one image there, and all of them in its layout.
+        return planned or (layout.plan(intake, platform) if platform and intake.has(layout.INDEX) else [])
     if intake.has(layout.INDEX):
         return layout.plan(intake, platform)
     if intake.has(docker.REPOSITORIES):

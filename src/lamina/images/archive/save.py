@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from lamina.errors import Corrupt, InvalidInput
+from lamina.errors import Corrupt
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode
 from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
 from lamina.images.archive import docker, layout
-from lamina.images.catalog import ImageCatalog
 from lamina.images.image import Image, plain_manifest
-from lamina.images.record import REFERENCES
+from lamina.images.indexes import LocalIndex
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.tar.writer import TarWriter
+from lamina.store.store import Store
 
 CHUNK = 1 << 20  # bytes read at once where a range has to be copied
+_DOCUMENT = 64 << 20  # bytes of a statement about an image
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,40 +101,76 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SavedImage:
-    """An image and the names to save it under."""
+    """An image and the names to save it under; with `index`, all of that, of which it is the main image."""
 
     image: Image
     references: tuple[Reference, ...]
+    index: LocalIndex | None = None
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Return all images that are saved."""
+        return (self.image,) if self.index is None else tuple(image for _, image in self.index.images)
 
 
-def save(images: Sequence[SavedImage], sink: Sink, *, docker_archive: bool = True) -> None:
-    """Write the images; without `docker_archive` only the parts of the OCI layout. Raise what the sink raises."""
-    copy_to(pieces(images, docker_archive=docker_archive), sink.write)
+def pieces(images: Sequence[SavedImage], store: Store, *, docker_archive: bool = True) -> tuple[Piece, ...]:
+    """Return the archive in pieces: layers are ranges of their files, all else is bytes.
 
-
-def pieces(images: Sequence[SavedImage], *, docker_archive: bool = True) -> tuple[Piece, ...]:
-    """Return the archive in pieces: the layers' tars are ranges of their files, all else is bytes."""
-    archive = _Archive()
-    manifests = {item.image.id: plain_manifest(item.image) for item in images}
+    An index whose compressed layers are gone is saved as its images. Raise NotFound, Corrupt.
+    """
+    images = [part for item in images for part in _writable(item, store)]
+    archive = ArchivePieces()
+    manifests = {item.image.id: plain_manifest(item.image) for item in images if item.index is None}
     archive.document(layout.LAYOUT, encode({"imageLayoutVersion": "1.0.0"}))
     archive.document(layout.INDEX, _index(images, manifests).raw)
     if docker_archive:
-        archive.document(docker.MANIFEST, _docker_manifest(images))
+        archive.document(docker.MANIFEST, _docker_manifest(images, store))
         if (names := _repositories(images)) is not None:
             archive.document(docker.REPOSITORIES, names)
     archive.directory("blobs")
     archive.directory("blobs/sha256")
     for item in images:
-        archive.blob(manifests[item.image.id].digest, manifests[item.image.id].raw)
+        if item.index is not None:
+            archive.blob(item.index.index.digest, item.index.index.raw)
+            for digest in documents_of(item.index, store):
+                archive.blob(digest, store.blobs.read(digest, _DOCUMENT))
+        else:
+            archive.blob(manifests[item.image.id].digest, manifests[item.image.id].raw)
         archive.blob(item.image.id, item.image.config.raw)
     for item in images:
-        for layer in item.image.layers:
-            archive.layer(layer)
+        for image in item.images:
+            for layer in image.layers if item.index is None or item.index.plain else ():
+                archive.layer(layer)
+        for digest in layer_blobs(item.index, store) if item.index is not None and not item.index.plain else ():
+            archive.file(digest, store.blobs.path(digest), store.blobs.size(digest))
     return archive.done()
 
 
-class _Archive:
-    """A tar whose members have no owner and no time; each is written once."""
+def documents_of(index: LocalIndex, store: Store) -> Iterator[Digest]:
+    """Yield the manifests of an index, and the configs and statements that they name. Raise NotFound, Corrupt."""
+    own = {manifest for manifest, _ in index.images}
+    for entry in index.index.manifests:
+        yield entry.digest
+        manifest = Manifest.parse(store.blobs.read(entry.digest))
+        yield manifest.config.digest
+        yield from (layer.digest for layer in (() if entry.digest in own else manifest.layers))
+
+
+def layer_blobs(index: LocalIndex, store: Store) -> Iterator[Digest]:
+    """Yield the blobs of the layers of all images in an index."""
+    for manifest, _ in index.images:
+        yield from (layer.digest for layer in Manifest.parse(store.blobs.read(manifest)).layers)
+
+
+def _writable(item: SavedImage, store: Store) -> list[SavedImage]:
+    index = item.index
+    if index is None or index.plain or all(store.blobs.has(digest) for digest in layer_blobs(index, store)):
+        return [item]
+    return [SavedImage(image, item.references if image.id == item.image.id else ()) for image in item.images]
+
+
+class ArchivePieces:
+    """A tar whose members have no owner and no time; each blob is written once."""
 
     def __init__(self) -> None:
         self._pieces = Pieces()
@@ -141,23 +178,32 @@ class _Archive:
         self._written: set[Digest] = set()
 
     def document(self, path: str, raw: bytes) -> None:
+        """Add a small file."""
         self._tar.add(Entry(path, EntryType.REGULAR, size=len(raw)), raw)
 
     def directory(self, path: str) -> None:
+        """Add a directory."""
         self._tar.add(Entry(path, EntryType.DIRECTORY, mode=0o755))
 
     def blob(self, digest: Digest, raw: bytes) -> None:
+        """Add a document under its digest."""
         if digest not in self._written:
             self._written.add(digest)
             self.document(layout.blob_path(digest), raw)
 
     def layer(self, layer: Layer) -> None:
-        if layer.diff_id not in self._written:
-            self._written.add(layer.diff_id)
-            with self._tar.around(Entry(layout.blob_path(layer.diff_id), EntryType.REGULAR, size=layer.size)):
-                self._pieces.put(FileRange(layer.tar, 0, layer.size))
+        """Add an uncompressed layer."""
+        self.file(layer.diff_id, layer.tar, layer.size)
+
+    def file(self, digest: Digest, path: Path, size: int) -> None:
+        """Add a blob that is in a file. The file must stay until the archive is written."""
+        if digest not in self._written:
+            self._written.add(digest)
+            with self._tar.around(Entry(layout.blob_path(digest), EntryType.REGULAR, size=size)):
+                self._pieces.put(FileRange(path, 0, size))
 
     def done(self) -> tuple[Piece, ...]:
+        """End the archive, and return all of it."""
         self._tar.close()
         return self._pieces.done()
 
@@ -165,7 +211,7 @@ class _Archive:
 def _index(images: Sequence[SavedImage], manifests: dict[Digest, Manifest]) -> Index:
     entries = []
     for item in images:
-        untagged = manifests[item.image.id].descriptor
+        untagged = item.index.index.descriptor if item.index is not None else manifests[item.image.id].descriptor
         for reference in item.references:
             names = {layout.CONTAINERD_NAME: str(reference), layout.REF_NAME: reference.tag or ""}
             entries.append(replace(untagged, annotations=names))
@@ -174,7 +220,15 @@ def _index(images: Sequence[SavedImage], manifests: dict[Digest, Manifest]) -> I
     return Index.build(entries)
 
 
-def _docker_manifest(images: Sequence[SavedImage]) -> bytes:
+def _layers_of(item: SavedImage, store: Store) -> list[Digest]:
+    """Return the blobs of the layers of an image, or of the main image of an index."""
+    if item.index is None or item.index.plain:
+        return [layer.diff_id for layer in item.image.layers]
+    (manifest,) = [digest for digest, image in item.index.images if image.id == item.image.id][:1]
+    return [layer.digest for layer in Manifest.parse(store.blobs.read(manifest)).layers]
+
+
+def _docker_manifest(images: Sequence[SavedImage], store: Store) -> bytes:
     saved = {item.image.id for item in images}
     items = []
     for item in images:
@@ -182,7 +236,7 @@ def _docker_manifest(images: Sequence[SavedImage]) -> bytes:
         fields = {
             "Config": layout.blob_path(image.id),
             "RepoTags": [reference.familiar() for reference in item.references] or None,
-            "Layers": [layout.blob_path(layer.diff_id) for layer in image.layers],
+            "Layers": [layout.blob_path(digest) for digest in _layers_of(item, store)],
         }
         if image.parent in saved:
             fields["Parent"] = str(image.parent)
@@ -198,48 +252,3 @@ def _repositories(images: Sequence[SavedImage]) -> bytes | None:
                 tagged = names.setdefault(reference.familiar_name, {})
                 tagged[reference.tag or ""] = item.image.layers[-1].diff_id.encoded
     return encode(names) if names else None
-
-
-def images_to_save(catalog: ImageCatalog, names: Sequence[str]) -> list[SavedImage]:
-    """Return the images that `names` mean, each once, in the order in which it was first named.
-
-    A repository means all its tags, and a tag itself. An ID or a digest means the image without a name. Raise
-    NotFound, InvalidInput.
-    """
-    chosen: dict[Digest, list[Reference]] = {}
-    for name in names:
-        named = _of_repository(catalog, name) or [(catalog.find(name), _tag(catalog, name))]
-        for image_id, reference in named:
-            references = chosen.setdefault(image_id, [])
-            if reference is not None and reference not in references:
-                references.append(reference)
-    with catalog.store.read() as tx:
-        return [SavedImage(catalog.load(tx, image_id), tuple(names)) for image_id, names in chosen.items()]
-
-
-def _parse(name: str) -> Reference | None:
-    try:
-        return Reference.parse(name)
-    except InvalidInput:
-        return None  # a full ID
-
-
-def _of_repository(catalog: ImageCatalog, name: str) -> list[tuple[Digest, Reference | None]]:
-    """Return all tags of a repository that was named without a tag."""
-    reference = _parse(name)
-    if reference is None or reference.tag or reference.digest:
-        return []
-    with catalog.store.read() as tx:
-        return [
-            (Digest.parse(image_id.decode()), Reference.parse(text))
-            for text, image_id in tx.items(REFERENCES, f"{reference.name}:")
-        ]
-
-
-def _tag(catalog: ImageCatalog, name: str) -> Reference | None:
-    """Return the tag that was named, if it is one and not an ID that looks alike."""
-    reference = _parse(name)
-    if reference is None or reference.tag is None or reference.digest is not None:
-        return None
-    with catalog.store.read() as tx:
-        return reference if tx.get(REFERENCES, str(reference)) else None

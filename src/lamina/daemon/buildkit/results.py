@@ -1,0 +1,74 @@
+"""What a client that drives its build returns: refs of results by platform, and what it says of them.
+
+Rule: moby/buildkit, exporter/containerimage/exptypes. `refs.platforms` lists the platforms in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from lamina.builder.export.result import PlatformImage
+from lamina.builder.export.result import Result as Images
+from lamina.daemon.buildkit.builds import Build
+from lamina.daemon.buildkit.messages.gateway import Result
+from lamina.errors import InvalidInput
+from lamina.formats.document import encode
+from lamina.formats.platform import Platform
+
+PLATFORMS = "refs.platforms"
+CONFIG = "containerimage.config"
+
+
+class _Platform(msgspec.Struct, frozen=True):
+    architecture: str = ""
+    os: str = ""
+    variant: str = ""
+    version: str = msgspec.field(name="os.version", default="")
+    features: tuple[str, ...] = msgspec.field(name="os.features", default=())
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    id: str = msgspec.field(name="ID")
+    platform: _Platform = msgspec.field(name="Platform", default_factory=_Platform)
+
+
+class _Platforms(msgspec.Struct, frozen=True):
+    platforms: tuple[_Listed, ...] = msgspec.field(name="Platforms", default=())
+
+
+def platforms_text(result: Images) -> bytes:
+    """Return the list of a result's platforms."""
+    return encode({"Platforms": [{"ID": item.id, "Platform": item.platform.to_json()} for item in result.images]})
+
+
+def result_of(build: Build, returned: Result | None) -> Images | None:
+    """Return the images that a client returned, None for nothing. Raise InvalidInput, NotFound."""
+    if returned is None:
+        return None
+    refs = returned.refs.refs if returned.refs is not None else {}
+    if not refs:
+        id = returned.ref.id if returned.ref is not None else returned.plain
+        return Images((build.result(id),)) if id else None
+    return Images(tuple(_images(build, returned, {name: ref.id for name, ref in refs.items()})), several=True)
+
+
+def _images(build: Build, returned: Result, refs: dict[str, str]) -> list[PlatformImage]:
+    raw = returned.metadata.get(PLATFORMS)
+    if raw is None:
+        raise InvalidInput("unable to export multiple refs, missing platforms mapping")
+    try:
+        listed = msgspec.json.decode(raw, type=_Platforms).platforms
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"failed to parse {PLATFORMS}: {error}") from None
+    images = []
+    for entry in listed:
+        if entry.id not in refs:
+            raise InvalidInput(f"failed to find ref for ID {entry.id}")
+        parts = entry.platform
+        platform = Platform(parts.os, parts.architecture, parts.variant, parts.version, parts.features)
+        images.append(replace(build.result(refs[entry.id]), platform=platform.normalised()))
+    if not images:
+        raise InvalidInput("invalid empty platforms index for exporter")
+    return images
