@@ -21,7 +21,7 @@ from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.mounts import MountFlag
 from lamina.dockerfile.suggest import did_you_mean
-from lamina.errors import Forbidden, NotFound, Unauthorized, Unavailable
+from lamina.errors import Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable
 from lamina.formats.config import RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
@@ -152,7 +152,10 @@ class BuildRun:
 
     def _digest(self, name: str, image: Image) -> Digest:
         """Return the digest under which a registry knows an image by this name, else that of its manifest."""
-        repository = Reference.parse(name).name if not name.startswith("sha256:") else ""
+        try:
+            repository = Reference.parse(name).name
+        except InvalidInput:  # a whole ID
+            repository = ""
         known = (each.digest for each in image.digest_references if each.name == repository and each.digest)
         return next(known, None) or self.rooms.images.manifest(image).digest
 
