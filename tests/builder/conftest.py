@@ -1,4 +1,4 @@
-"""An engine's rooms without containers: enough for every build without RUN."""
+"""An engine's rooms for building, without containers and with them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lamina.builder.build_run import BuildRooms
 from lamina.events import EventBus
 from lamina.images.images import Images
 from lamina.store.store import Store
+from support.container_workshop import shop_with
 from support.workshop import Workshop
 
 
@@ -20,3 +21,9 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         images = Images(store, EventBus())
         rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), tmp_path)
         yield Workshop(rooms, tmp_path)
+
+
+@pytest.fixture
+def shop(data_root: Path, busybox_tar: Path) -> Iterator[Workshop]:
+    with shop_with(data_root, busybox_tar, "copy") as workshop:
+        yield workshop

@@ -11,7 +11,7 @@ import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import build
-from lamina.builder.cache import forget_lost
+from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.context.source import from_directory
 from lamina.errors import InvalidInput, NotFound
 from lamina.progress import Message, Output

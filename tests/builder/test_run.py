@@ -5,26 +5,17 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from lamina.api.build import BuildRequest
-from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import build as run_build
 from lamina.builder.context.source import from_dockerfile
-from lamina.builder.run.container import ContainerRunner
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, InvalidInput
-from lamina.events import EventBus
 from lamina.images.image import Image
-from lamina.images.images import Images
 from lamina.progress import Message, Output
-from lamina.runtime.runtime import Runtime
-from lamina.sandbox.spec import Defaults
-from lamina.snapshots.choose import open_driver
-from lamina.store.store import Store
-from lamina.volumes.volumes import Volumes
+from support.container_workshop import shop_with
 from support.context import File
 from support.workshop import Workshop, kinds, listing
 
@@ -34,24 +25,8 @@ OFFLINE = BuildRequest(network="none")
 
 @pytest.fixture(params=["erofs", "copy"])
 def shop(data_root: Path, busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[Workshop]:
-    """A workshop with containers, and a busybox image called base."""
-    driver = open_driver(data_root / "snapshots", request.param)
-    runtime = Runtime(data_root / "tasks")
-    temporary = data_root / "temporary"
-    temporary.mkdir()
-    with Store.open(data_root / "store") as store:
-        volumes = Volumes.open(store, data_root / "volumes", events=EventBus())
-        sandboxes = SimpleNamespace(runtime=runtime, volumes=volumes)
-        runner = ContainerRunner(driver, sandboxes, Defaults(), temporary, data_root / "mounts")
-        images = Images(store, EventBus())
-        with busybox_tar.open("rb") as tar:
-            images.import_tar(tar, "base", changes=["ENV PATH=/bin:/sbin"])
-        rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
-        yield Workshop(rooms, temporary)
-        assert driver.keys() == []
-        assert [path.name for path in temporary.iterdir()] in ([], ["context"])
-    runtime.close()
-    driver.close()
+    with shop_with(data_root, busybox_tar, request.param) as workshop:
+        yield workshop
 
 
 def top(image: Image) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +13,21 @@ from lamina.client import Client, connect
 from lamina.client.context import BuildContext, directory_context, in_place_context
 from lamina.errors import LaminaError
 from lamina.progress import ignore
-from support.engines import engine_with_base
+from support.daemons import Daemon
+from support.engines import Cli, engine_with_base
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
-def local(busybox_tar: Path) -> Iterator[Client]:
-    with engine_with_base("lamina", busybox_tar) as daemon, connect(daemon.host) as client:
+def daemon(busybox_tar: Path) -> Iterator[Daemon]:
+    with engine_with_base("lamina", busybox_tar) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def local(daemon: Daemon) -> Iterator[Client]:
+    with connect(daemon.host) as client:
         yield client
 
 
@@ -36,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def built(client: Client, context: BuildContext) -> str:
-    return client.builds.send(context, BuildRequest(no_cache=True), credentials={}, report=ignore)
+    return client.builds.send(context, BuildRequest(no_cache=True), credentials={}, report=ignore).image
 
 
 @pytest.mark.parametrize("ignored", ["", "*.key\n", "**/*.key\n!sub/deep/*.key\nDockerfile\n.dockerignore\n"])
@@ -67,3 +75,19 @@ def test_what_is_missing_is_said_either_way(local: Client, folder: Path) -> None
     for make in (directory_context, in_place_context):
         with pytest.raises(LaminaError, match=r"b\.key"):
             built(local, make(str(folder)))
+
+
+def test_a_build_explains_itself_to_programs_and_people(
+    local: Client, daemon: Daemon, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    cli = Cli(daemon.host, tmp_path_factory.mktemp("config"))
+    build = ("build", "--network", "none", "-q", "--explain")
+    steps = local.builds.build(folder, BuildRequest(explain=True)).steps
+    assert [step.instruction for step in steps] == ["FROM base", "COPY . /all", "COPY sub/*.md /"]
+
+    (folder / "sub/c.md").write_text("other")
+    shown = cli(*build, str(folder)).stderr.decode()
+    assert "file /all/sub/c.md was sha256:" in shown
+    explained = json.loads(cli.text(*build, "--explain-format", "json", str(folder)))
+    assert [step["Outcome"] for step in explained] == ["cached", "cached", "cached"]
+    assert local.builds.build(folder).steps == ()

@@ -13,7 +13,7 @@ import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig, NetworkingConfig
-from lamina.builder.cache import BUCKET
+from lamina.builder.cache.step_cache import BUCKET
 from lamina.engine import Engine
 from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 from lamina.progress import Message

@@ -51,8 +51,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
-    under its tags. `attestations` has the attributes of `provenance` and `sbom`. Memory and `shm_size` are in bytes,
-    CPU period and quota in microseconds; 0 means not set.
+    under its tags. `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
+    step why it had to run. Memory and `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
     """
 
     tags: tuple[str, ...] = ()
@@ -86,6 +86,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     outputs: tuple[Output, ...] = ()
     attestations: dict[str, str] = {}
+    explain: bool = False
 
     def __post_init__(self) -> None:
         check_lists(self)

@@ -91,6 +91,10 @@ class BuildArgs:
         """Return the values that a RUN step gets in addition to the image's environment, which wins."""
         return {name: value for name, value in self.values().items() if name not in env}
 
+    def declared(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return the values that a RUN step gets because an ARG declared them: not the proxies of the build."""
+        return {name: value for name, value in self.environment(env).items() if name in self.allowed}
+
     def recorded(self, env: Mapping[str, str]) -> list[str]:
         """Return the arguments of a RUN step that belong to history and cache key, as sorted `name=value`."""
         values = self.environment(env).items()

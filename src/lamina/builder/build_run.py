@@ -10,22 +10,27 @@ from pathlib import Path
 from typing import Protocol
 
 from lamina.api.build import BuildRequest
-from lamina.builder.cache import Step, StepCache
+from lamina.api.build_steps import Difference
+from lamina.builder.cache.explain import differences
+from lamina.builder.cache.records import Inputs
+from lamina.builder.cache.step_cache import Step, StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.builder.run.mount_points import MountPoints
 from lamina.builder.stage import Files, StageState
 from lamina.builder.stages import Stages
+from lamina.builder.step_log import StepLog, StepUnderWay
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.mounts import MountFlag
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable
-from lamina.formats.config import RunConfig
+from lamina.formats.config import RunConfig, chain_ids
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.formats.times import parse_time
 from lamina.images.catalog import no_such_image
 from lamina.images.image import Image
 from lamina.images.images import Images
@@ -122,11 +127,18 @@ class BuildRun:
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
     sources: list[ImageSource] = field(default_factory=list)  # in the order in which they were resolved
+    log: StepLog = field(default_factory=StepLog)
+    current: StepUnderWay = field(default_factory=StepUnderWay)
 
     @property
     def platform(self) -> Platform:
         """Return the platform of images without a base."""
         return self.requested_platform or Platform.host()
+
+    @property
+    def project(self) -> str:
+        """Return what this build has in common with earlier ones of the same Dockerfile."""
+        return self.tags[0].familiar_name if self.tags else self.context.identity
 
     def step(self, state: StageState, created_by: str, config: RunConfig, content: str = "") -> Step:
         """Return the values that identify a step in the cache."""
@@ -159,6 +171,16 @@ class BuildRun:
         known = (each.digest for each in image.digest_references if each.name == repository and each.digest)
         return next(known, None) or self.rooms.images.manifest(image).digest
 
+    def use_base(self, base: Image | None) -> None:
+        """Note the image that a stage begins with: the step is a hit if an earlier build began with it too."""
+        current = self.current
+        inputs = {"image": str(base.id) if base else "scratch"}
+        if base is None or self.cache.result(current.place.keyword, inputs) is not None:
+            current.outcome = "cached"
+            return
+        self._explain(inputs, None)
+        self.cache.remember_base(base, current.place, inputs)
+
     def _near(self, name: str) -> str | None:
         """Return a hint at the stage or local image whose name is close to `name`."""
         images = [reference for listed in self.rooms.images.list() for reference in listed.references]
@@ -179,16 +201,58 @@ class BuildRun:
         image = self.cache.find(step)
         if image is None or not self._hold(image):
             return False
-        self.console.cached()
+        self._cached()
         state.move(image, step.config)
         return True
 
-    def commit(self, state: StageState, step: Step, layer: Layer | None, time_ns: int) -> None:
-        """Make the image of a step and go on from it."""
+    def inputs(self, state: StageState, inputs: Inputs) -> dict[str, str]:
+        """Return `inputs` with what decides about the files of every step: the files below, platform and time."""
+        layers = state.image.config.diff_ids if state.image else ()
+        common = {"base": chain_ids(layers)[-1] if layers else "scratch", "platform": str(state.platform)}
+        if state.args.epoch_ns is not None:
+            common["time"] = str(state.args.epoch_ns)
+        return {**common, **inputs}
+
+    def reuse(self, state: StageState, step: Step, inputs: Inputs) -> bool:
+        """Go on from the files that an earlier step made of the same inputs, in a new image.
+
+        Return False when the cache does not have them.
+        """
+        result = self.cache.result(self.current.place.keyword, inputs)
+        if result is None or not self._hold(result.image):
+            return False
+        time_ns = state.time_ns
+        if state.args.epoch_ns is None and result.image.config.created:
+            time_ns = max(time_ns, parse_time(result.image.config.created))
+        self._cached()
+        self.commit(state, step, result.layer, time_ns, inputs)
+        return True
+
+    def _cached(self) -> None:
+        self.current.outcome = "cached"
+        self.console.cached()
+
+    def commit(
+        self, state: StageState, step: Step, layer: Layer | None, time_ns: int, inputs: Inputs | None = None
+    ) -> None:
+        """Make the image of a step and go on from it. `inputs` are what decided about its files."""
         config = state.child(step.config, step.created_by, layer, time_ns)
         image = self.rooms.images.create(config, parent=state.image.id if state.image else None, built=True)
-        self.cache.remember(step, image)
+        if self.current.outcome == "run" and inputs is not None:
+            self._explain(inputs, layer)
+        self.cache.remember(step, image, self.current.place, inputs)
         state.move(image, step.config)
+
+    def _explain(self, inputs: Inputs, layer: Layer | None) -> None:
+        """Note why the present step had to run. Without `explain` nobody asks, and the search is spared."""
+        current = self.current
+        if not self.request.explain:
+            return
+        if not self.cache.enabled:
+            current.differences = (Difference("no-cache"),)
+            return
+        rooms = self.rooms
+        current.differences, current.omitted = differences(rooms.store, rooms.images, current.place, inputs, layer)
 
     def sums_of(self, image: Image | None) -> Sums:
         """Return the sums of an image's files that are known so far."""

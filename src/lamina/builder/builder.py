@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lamina.api.build import BuildRequest
+from lamina.api.build_steps import BuildStep
 from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
 from lamina.builder.build_run import BuildRooms, BuildRun, ImageSource, SshAgents
-from lamina.builder.cache import StepCache
+from lamina.builder.cache.step_cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import load_sums, save_sums
@@ -44,7 +45,7 @@ class BuildResult:
     """The image that was built, tagged already, and the IDs of all stages that were built, in order.
 
     `base` is the image under the last stage, `epoch` the build's SOURCE_DATE_EPOCH in seconds, `sources` what was taken
-    from outside.
+    from outside, `steps` what became of each step.
     """
 
     image: Image
@@ -52,6 +53,7 @@ class BuildResult:
     base: Image | None = None
     epoch: int | None = None
     sources: tuple[ImageSource, ...] = ()
+    steps: tuple[BuildStep, ...] = ()
 
 
 def build(
@@ -72,12 +74,13 @@ def build(
     Unsupported with the Dockerfile's line in `facts`, CommandFailed when a RUN fails, Cancelled, and what
     `resolve_base` raises.
     """
-    console = console or Console(report, quiet=request.quiet)
+    console = console or Console(report, quiet=request.quiet, explain=request.explain)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
             work = _prepare(context, request, rooms, console, {} if secrets is None else secrets, cancellation)
             work.lease, work.agents = lease, agents
             with work.closing:
+                work.closing.callback(work.cache.settle)
                 return _Build(work).run()
     except Cancelled:
         console.line("Build cancelled")
@@ -204,7 +207,12 @@ class _Build:
         epoch = last.args.epoch_ns
         stages = tuple(state.image_id for state in states)
         return BuildResult(
-            image, stages, last.base, None if epoch is None else epoch // 10**9, tuple(dict.fromkeys(work.sources))
+            image,
+            stages,
+            last.base,
+            None if epoch is None else epoch // 10**9,
+            tuple(dict.fromkeys(work.sources)),
+            work.log.all(parse(work.context.dockerfile)),
         )
 
     def _global_argument(self, argument: Arg) -> None:

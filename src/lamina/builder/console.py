@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from lamina.api.build_steps import BuildStep
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.text import printable
 from lamina.progress import Aux, Message, Output, Report
@@ -13,8 +14,9 @@ from lamina.progress import Aux, Message, Output, Report
 class Console:
     """Writes the lines of one build to a Report. A quiet console keeps them until an error needs them."""
 
-    def __init__(self, report: Report, *, quiet: bool = False) -> None:
+    def __init__(self, report: Report, *, quiet: bool = False, explain: bool = False) -> None:
         self._report = report
+        self._explain = explain
         self._quiet = quiet
         self._kept: list[Output] = []
 
@@ -31,7 +33,7 @@ class Console:
 
     def part(self, report: Report, platform: str = "") -> Console:
         """Return the console of one of several stages that are built at once, or of one platform. It tells `report`."""
-        part = Console(report)
+        part = Console(report, explain=self._explain)
         if platform:
             part.line(f"Building for {platform}")
         return part
@@ -58,6 +60,11 @@ class Console:
 
     def cached(self) -> None:
         self.line(" ---> Using cache")
+
+    def explained(self, step: BuildStep) -> None:
+        """Tell programs what became of a step, and why, if the build was asked for it."""
+        if self._explain:
+            self._report(Aux({"Step": step.to_json()}))
 
     def running(self, container_id: str) -> None:
         self.line(f" ---> Running in {short(container_id)}")

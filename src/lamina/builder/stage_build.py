@@ -9,7 +9,9 @@ import msgspec
 
 from lamina.builder.arguments import BuildArgs
 from lamina.builder.build_run import BuildRun
+from lamina.builder.cache.records import StepPlace
 from lamina.builder.stage import StageState
+from lamina.builder.step_log import StepUnderWay
 from lamina.builder.steps import perform
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse_instructions
 from lamina.dockerfile.expand import Lexer
@@ -56,15 +58,28 @@ class StageBuild:
         name = (stage.name or f"stage-{index}") if len(work.file.stages) > 1 else ""
         work.console.stage(name, [str(instruction) for instruction in (stage.base, *stage.instructions)])
         self._announce(str(stage.base))
+        self._stand(stage.base, 0)
         state = self._begin(stage)
         work.console.image(state.image_id)
-        for instruction in stage.instructions:
+        for number, instruction in enumerate(stage.instructions, 1):
             self._announce(str(instruction))
+            self._stand(instruction, number)
             self._perform(state, instruction)
+            self._note(state)
             work.console.image(state.image_id)
         if state.image is not None:
             work.console.stage_done(state.image_id)
         return state
+
+    def _stand(self, instruction: Instruction, number: int) -> None:
+        """Begin a step of this stage in the log. ONBUILD's are part of step 0."""
+        work = self._work
+        place = StepPlace(type(instruction).__name__.upper(), str(instruction), work.project, work.stage, number)
+        work.current = StepUnderWay(place, line=instruction.origin.lines.first)
+
+    def _note(self, state: StageState) -> None:
+        work = self._work
+        work.console.explained(work.log.add(work.current, state.name, state.image_id))
 
     def _perform(self, state: StageState, instruction: Instruction) -> None:
         try:
@@ -82,6 +97,8 @@ class StageBuild:
         except LaminaError as error:
             raise placed(self._work.file, stage.base, error) from error
         state = StageState.begin(stage.name, base, platform, args.stage())
+        self._work.use_base(base)
+        self._note(state)
         triggers = state.config.on_build
         if triggers:
             state.config = msgspec.structs.replace(state.config, on_build=())
@@ -118,7 +135,9 @@ class StageBuild:
             if len(instructions) != 1:
                 raise failed(work.file, stage.base, Problem("onbuild trigger should be a single expression"))
             instruction = replace(instructions[0], origin=Origin(str(instructions[0]), stage.base.origin.lines))
+            self._stand(instruction, 0)
             self._perform(state, instruction)
+            self._note(state)
 
     def _announce(self, text: str) -> None:
         self._work.cancellation.check()

@@ -14,13 +14,12 @@ from lamina.builder.copy.step import copy_step
 from lamina.builder.layer_plan import LayerPlan, write_files
 from lamina.builder.run.step import run_step
 from lamina.builder.stage import StageState
+from lamina.builder.stage_images import image_for
 from lamina.builder.wording import comment, file_nop, nop
 from lamina.dockerfile import instructions as say
 from lamina.dockerfile.expansion import Expansion
-from lamina.dockerfile.position import Problem
 from lamina.formats.config import RunConfig
 from lamina.images.config_changes import effect, inherit_healthcheck
-from lamina.images.image import Image
 
 
 def perform(work: BuildRun, state: StageState, instruction: say.Instruction) -> None:
@@ -68,7 +67,7 @@ def _commit_nothing(work: BuildRun, state: StageState, config: RunConfig, create
         return
     container = new_id()
     work.console.running(container)
-    work.commit(state, step, None, state.time_ns)
+    work.commit(state, step, None, state.time_ns, {"base": state.image_id, "instruction": created_by})
     if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
@@ -80,13 +79,16 @@ def _workdir(work: BuildRun, state: StageState, instruction: say.Workdir) -> Non
     step = work.step(state, created_by, config)
     if work.hit(state, step):
         return
+    owner = owner_of_user(config.user, state.files.tree)
+    inputs = work.inputs(state, {"directory": config.working_dir, "owner": f"{owner.uid}:{owner.gid}"})
+    if work.reuse(state, step, inputs):
+        return
     container = new_id()
     work.console.running(container)
     plan = LayerPlan(state.files.tree)
-    owner = owner_of_user(config.user, state.files.tree)
     plan.make_directories(plan.resolve(config.working_dir), uid=owner.uid, gid=owner.gid)
     layer = work.rooms.store.layers.write(lambda builder: write_files(builder, plan.members(state.time_ns)))
-    work.commit(state, step, layer, state.time_ns)
+    work.commit(state, step, layer, state.time_ns, inputs)
     if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
@@ -97,24 +99,3 @@ def _copy(work: BuildRun, state: StageState, instruction: say.Copy) -> None:
         return
     image = image_for(work, instruction.source_image)
     copy_step(work, state, instruction, image, from_image=True)
-
-
-def image_for(work: BuildRun, name: str) -> Image | None:
-    """Return the image that `--from` or `from=` names; None for an empty stage.
-
-    Stages, by name or number, come before images. Raise Problem for the present stage and for later ones, and what
-    `resolve_base` raises.
-    """
-    state = work.stages.named(name.lower(), before=work.stage)
-    if state is not None:
-        return state.image
-    if name.isdecimal():
-        index = int(name)
-        if index == work.stage:
-            raise Problem(f"invalid from flag value {name}: refers to current build stage")
-        if index > work.stage:
-            raise Problem(f"invalid from flag value {name}: index out of bounds", "Stages are counted from 0.")
-        return work.stages.at(index).image
-    if name == "scratch":
-        return None
-    return work.resolve(name, work.requested_platform)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
@@ -20,9 +20,17 @@ from lamina.types import builds
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
+    from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
+
+
+class SentBuild(NamedTuple):
+    """The ID of the image that a build made, and what became of its steps."""
+
+    image: str
+    steps: tuple[BuildStep, ...]
 
 
 class Builds(builds.Builds):
@@ -48,8 +56,8 @@ class Builds(builds.Builds):
 
         request = request or BuildRequest()
         source = self._context(context, request)
-        image = self.send(source, request, credentials=credentials or {}, report=report, cancellation=cancellation)
-        return BuildResult(Images(self._transport).get(image))
+        sent = self.send(source, request, credentials=credentials or {}, report=report, cancellation=cancellation)
+        return BuildResult(Images(self._transport).get(sent.image), sent.steps)
 
     def send(
         self,
@@ -59,8 +67,8 @@ class Builds(builds.Builds):
         credentials: Mapping[str, Credentials],
         report: Report,
         cancellation: Cancellation = NEVER,
-    ) -> str:
-        """Build a context that is ready to be sent, and return the new image's ID.
+    ) -> SentBuild:
+        """Build a context that is ready to be sent.
 
         Raise CommandFailed when a step fails, with its exit code in the facts.
         """
@@ -72,16 +80,18 @@ class Builds(builds.Builds):
             request = replace(request, dockerfile=context.dockerfile)
         chunks, query = context.chunks if context else None, request.to_query()
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
-        image = ""
+        image, steps = "", list["BuildStep"]()
         for message in messages(lines):
             if isinstance(message, Aux) and "ID" in message.value:
                 image = str(message.value["ID"])
+            elif isinstance(message, Aux) and "Step" in message.value:
+                steps.append(_step(message.value["Step"]))
             elif isinstance(message, Output) and message.text.startswith("sha256:"):
                 image = message.text.strip()  # all that a quiet build says
             report(message)
         if not image:
             raise CommandFailed("the build ended without an image", exit_code=1)
-        return image
+        return SentBuild(image, tuple(steps))
 
     def prune(
         self,
@@ -107,3 +117,9 @@ class Builds(builds.Builds):
             make = in_place_context if self._reads_in_place() else directory_context
             return make(os.fspath(context), request.dockerfile)
         return BuildContext(iter([context.to_tar()]), request.dockerfile or "Dockerfile")
+
+
+def _step(document: Mapping[str, Any]) -> BuildStep:
+    from lamina.api.build_steps import BuildStep
+
+    return BuildStep.from_json(document)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lamina.client.documents import Document, Field, number, text, text_map, texts, time, truth
 
 if TYPE_CHECKING:
+    from lamina.api.build_steps import BuildStep
     from lamina.formats.runconfig import RunConfig
 
 
@@ -85,9 +86,10 @@ class RemoteImage(Document):
 
 
 class BuildResult(NamedTuple):
-    """The image that a build made."""
+    """The image that a build made, and what became of each step if the build was asked to explain itself."""
 
     image: Image
+    steps: tuple[BuildStep, ...] = ()
 
 
 class PrunedImages(Document):

@@ -15,7 +15,7 @@ from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
 from lamina.builder.build_run import BuildRooms, SshAgents
 from lamina.builder.builder import BuildResult, build
-from lamina.builder.cache import forget_lost
+from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream

@@ -33,6 +33,11 @@ class ReadTransaction:
         rows = self._connection.execute(query, (bucket, prefix, len(prefix), prefix)).fetchall()
         return ((key, bytes(value)) for key, value in rows)
 
+    def count(self, bucket: str) -> int:
+        """Return the number of documents in a bucket."""
+        (number,) = self._connection.execute("SELECT count(*) FROM record WHERE bucket = ?", (bucket,)).fetchone()
+        return int(number)
+
     def owned(self, owner: str) -> tuple[Digest, ...]:
         """Return the digests that `owner` holds, those of its stack last, from the top."""
         rows = self._connection.execute("SELECT digest FROM link WHERE owner = ?", (owner,))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest as BuildRequest
+    from lamina.api.build_steps import BuildStep as BuildStep
+    from lamina.api.build_steps import Difference as Difference
     from lamina.api.containers import BindOptions as BindOptions
     from lamina.api.containers import Config as Config
     from lamina.api.containers import DeviceMapping as DeviceMapping
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
 # Where each name lives: modules are loaded when a name of theirs is first asked for, so that a client stays quick.
 _HOMES = {
     "lamina.api.build": "BuildRequest",
+    "lamina.api.build_steps": "BuildStep Difference",
     "lamina.api.containers": (
         "BindOptions Config DeviceMapping EndpointConfig EndpointIpam ExecConfig HostConfig LogConfig "
         "MountSpec NetworkingConfig PortHost RestartPolicy TmpfsOptions Ulimit UpdateConfig "

@@ -11,6 +11,7 @@ from lamina.progress import Report, ignore
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
     from lamina.api.build import BuildRequest
+    from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
@@ -19,10 +20,16 @@ if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each impo
 
 
 class BuildResult(Protocol):
-    """The image that a build made."""
+    """The image that a build made, and what it did with each step.
+
+    A client hears of the steps only with `BuildRequest(explain=True)`, and so do both of differences.
+    """
 
     @property
     def image(self) -> Image: ...
+
+    @property
+    def steps(self) -> tuple[BuildStep, ...]: ...
 
 
 class Builds(Protocol):

@@ -10,13 +10,11 @@ goes where it leads, or is refused if it is no directory.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.builder.copy.ownership import Chmod, Owner
 from lamina.builder.copy.sources import CopySource
 from lamina.builder.layer_plan import LayerPlan, PlannedFile
-from lamina.dockerfile.ignore import IgnoreMatcher
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tree import Node
@@ -32,7 +30,6 @@ class Placing:
     destination: str  # as given, after WORKDIR was put in front of a relative one
     owner: Owner | None
     chmod: Chmod | None = None
-    exclude: IgnoreMatcher | None = None
 
     def place(self, source: CopySource) -> None:
         """Plan one source. Raise Problem where the destination does not allow it."""
@@ -52,9 +49,7 @@ class Placing:
         if source.pivot:
             self._with_parents(source)
             return
-        path = self.target(source.name)
-        if self.exclude is None or not self.exclude.ignores(posixpath.basename(source.name)).ignored:
-            self._put(source, source.node, path)
+        self._put(source, source.node, self.target(source.name))
 
     def _put(self, source: CopySource, node: Node, path: str) -> None:
         owner = self.owner or Owner()
@@ -100,7 +95,7 @@ class Placing:
     def _put_below(self, source: CopySource, target: str) -> None:
         """Put what is in a directory below `target`."""
         landed = {source.node.path: target}  # where each directory of the source has gone
-        for node in self._below(source):
+        for node in source.nodes[1:]:
             parent = landed[node.entry.parent]
             path = f"{parent}/{node.name}" if parent else node.name
             if node.is_directory:
@@ -112,24 +107,6 @@ class Placing:
         owner = self.owner or Owner()
         mode = 0o755 if self.chmod is None else self.chmod.apply(source.mode, True)
         self.plan.put_copy(PlannedFile(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
-
-    def _below(self, source: CopySource) -> Iterator[Node]:
-        """Yield what is below a directory, without what --exclude names. A directory stays when a file in it does."""
-        if self.exclude is None:
-            yield from source.nodes[1:]
-            return
-        start = len(source.node.path) + 1 if source.node.path else 0
-        waiting: list[Node] = []
-        for node in source.nodes[1:]:
-            inside = node.path[start:]
-            waiting = [parent for parent in waiting if node.path.startswith(f"{parent.path}/")]
-            if self.exclude.ignores(inside).ignored:
-                if node.is_directory:
-                    waiting.append(node)
-                continue
-            yield from waiting
-            waiting = []
-            yield node
 
     def _with_parents(self, source: CopySource) -> None:
         """Make the path behind the pivot again below the destination, directories with their modes (--parents)."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from lamina.builder.context.directory import IgnoringTree
 from lamina.builder.file_sums import Sums, combined, followed
+from lamina.dockerfile.ignore import IgnoreMatcher
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import InvalidInput
@@ -79,9 +80,9 @@ def _sources(tree: Tree, word: str, context: bool) -> Iterator[CopySource]:
         pattern = _pattern(word)
         for node in walk(tree):
             if node.path and pattern.match(node.path):
-                yield _source(tree, node.path, context)
+                yield source_at(tree, node.path, context=context)
     else:
-        yield _source(tree, relative(word), context)
+        yield source_at(tree, relative(word), context=context)
 
 
 def _pattern(word: str) -> re.Pattern[str]:
@@ -91,7 +92,8 @@ def _pattern(word: str) -> re.Pattern[str]:
         raise Problem(error.message, error.advice) from None
 
 
-def _source(tree: Tree, path: str, context: bool) -> CopySource:
+def source_at(tree: Tree, path: str, *, context: bool) -> CopySource:
+    """Return the source at a path. Raise Problem when there is none; `context` is as for `local_sources`."""
     node = find(tree, path)
     if node is None:
         where = "file not found in build context or excluded by .dockerignore: " if context else ""
@@ -109,6 +111,31 @@ def _why_missing(tree: Tree, path: str) -> str | None:
     if parent is None or not parent.is_directory:
         return None
     return did_you_mean(posixpath.basename(path), [node.entry.name for node in tree.children(parent.path)])
+
+
+def without_excluded(sources: Iterable[CopySource], exclude: IgnoreMatcher) -> list[CopySource]:
+    """Return the sources without what --exclude names. A directory stays when a file in it does."""
+    left: list[CopySource] = []
+    for source in sources:
+        if source.node.is_directory:
+            left.append(replace(source, nodes=(source.node, *_below(source, exclude))))
+        elif source.pivot or not exclude.ignores(posixpath.basename(source.name)).ignored:
+            left.append(source)
+    return left
+
+
+def _below(source: CopySource, exclude: IgnoreMatcher) -> Iterator[Node]:
+    start = len(source.node.path) + 1 if source.node.path else 0
+    waiting: list[Node] = []
+    for node in source.nodes[1:]:
+        waiting = [parent for parent in waiting if node.path.startswith(f"{parent.path}/")]
+        if exclude.ignores(node.path[start:]).ignored:
+            if node.is_directory:
+                waiting.append(node)
+            continue
+        yield from waiting
+        waiting = []
+        yield node
 
 
 def docker_name(sources: Sequence[CopySource], sums: Mapping[int, Sums]) -> str:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from lamina.builder.build_run import BuildRun
-from lamina.builder.cache import COPIES, Step
+from lamina.builder.cache.step_cache import COPIES, Step
 from lamina.builder.context.git import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
+from lamina.builder.copy.inputs import digest_of_files
 from lamina.builder.copy.ownership import Chmod, Owner, parse_owner
 from lamina.builder.copy.place import Placing, absolute, check_destination, whole_seconds
-from lamina.builder.copy.sources import CopySource, contents, docker_name, fingerprint, local_sources
+from lamina.builder.copy.sources import CopySource, contents, docker_name, fingerprint, local_sources, without_excluded
 from lamina.builder.file_sums import Sums
 from lamina.builder.layer_plan import LayerPlan, write_files
 from lamina.builder.stage import StageState
@@ -70,6 +71,8 @@ def copy_step(
         except (Problem, InvalidInput) as error:
             raise Problem(f"{keyword} failed: {error.message}", error.advice) from None
         check_destination(gathered.sources, 0, instruction.destination, keyword)
+        if patterns := parse_patterns(instruction.exclude):
+            gathered.sources = without_excluded(gathered.sources, IgnoreMatcher(patterns))
         before = replace(state)
         step = _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)
         if isinstance(instruction, Copy) and image is not None:
@@ -130,18 +133,36 @@ def _perform(
         if work.hit(state, step):
             return step
     time_ns = state.dated(gathered.newest_ns)
-    plan = _plan(work, state, instruction, gathered, keep_owner)
+    plan, archives = _plan(work, state, instruction, gathered, keep_owner)
+    members = list(plan.members(time_ns))
+    as_written = bool(instruction.chmod or (instruction.chown and not keep_owner))
+
+    def inputs() -> dict[str, str]:
+        files = digest_of_files(members, archives, gathered.sums, as_written=as_written)
+        return _inputs(work, state, instruction, files)
+
+    if step is not None and work.reuse(state, step, inputs()):
+        return step
     with work.rooms.store.layers.create() as pending:
-        ingested = pending.fill(
-            lambda builder: write_files(builder, plan.members(time_ns), gathered.sums), work.cancellation
-        )
+        ingested = pending.fill(lambda builder: write_files(builder, members, gathered.sums), work.cancellation)
         if step is None:
             step = _step(work, state, instruction, gathered)
-            if work.hit(state, step):
+            if work.hit(state, step) or work.reuse(state, step, inputs()):
                 return step
         layer = pending.commit(ingested) if ingested.entries else None
-    work.commit(state, step, layer, time_ns)
+    work.commit(state, step, layer, time_ns, inputs())
     return step
+
+
+def _inputs(work: BuildRun, state: StageState, instruction: Copy | Add, files: str) -> dict[str, str]:
+    """Return what decides about the layer. With --link the files below do not.
+
+    Rule: Dockerfile reference, "COPY --link".
+    """
+    inputs = work.inputs(state, {"files": files})
+    if instruction.link:
+        del inputs["base"]
+    return inputs
 
 
 def _step(work: BuildRun, state: StageState, instruction: Copy | Add, gathered: _Gathered) -> Step:
@@ -149,7 +170,9 @@ def _step(work: BuildRun, state: StageState, instruction: Copy | Add, gathered: 
     keyword = type(instruction).__name__.upper()
     chown = f"--chown={instruction.chown}" if instruction.chown else ""
     created_by = file_nop(state.config, f"{keyword} {chown}{_flags(instruction)}{name} in {instruction.destination} ")
-    return work.step(state, created_by, state.config, fingerprint(gathered.sources, gathered.sums))
+    content = fingerprint(gathered.sources, gathered.sums)
+    # A step without --link leaves no record that holds on another base, so it does not stand for one with it.
+    return work.step(state, created_by, state.config, f"{content} --link" if instruction.link else content)
 
 
 def _flags(instruction: Copy | Add) -> str:
@@ -165,23 +188,25 @@ def _flags(instruction: Copy | Add) -> str:
 
 def _plan(
     work: BuildRun, state: StageState, instruction: Copy | Add, gathered: _Gathered, keep_owner: bool
-) -> LayerPlan:
+) -> tuple[LayerPlan, list[CopySource]]:
+    """Return the files of the layer, and the sources that were unpacked for it."""
     below = state.files.tree
     plan = LayerPlan(below)
     owner = parse_owner(instruction.chown, below) if instruction.chown else Owner()
-    patterns = parse_patterns(instruction.exclude)
     placing = Placing(
         plan,
         absolute(state.config.working_dir, instruction.destination),
         None if keep_owner else owner,
         Chmod.parse(instruction.chmod),
-        IgnoreMatcher(patterns) if patterns else None,
     )
     unpack: Callable[[CopySource], bool] = _unpacks(instruction)
+    archives: list[CopySource] = []
     for source in gathered.sources:
-        if not (unpack(source) and place_archive(source, placing, work.rooms.temporary, gathered.closing)):
+        if unpack(source) and place_archive(source, placing, work.rooms.temporary, gathered.closing):
+            archives.append(source)
+        else:
             placing.place(source)
-    return plan
+    return plan, archives
 
 
 def _unpacks(instruction: Copy | Add) -> Callable[[CopySource], bool]:

@@ -25,7 +25,7 @@ from lamina.builder.console import short
 from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
 from lamina.builder.stage import StageState
-from lamina.builder.steps import image_for
+from lamina.builder.stage_images import image_for
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.frames import STDERR, STDOUT, Deframer
 from lamina.layers.layer import Layer

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lamina.builder.build_run import BuildRun, RunRequest
+from lamina.builder.cache.records import result_key
 from lamina.builder.console import new_id
+from lamina.builder.run.inputs import run_inputs
 from lamina.builder.stage import StageState
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.instructions import CommandLine, Run
@@ -60,8 +62,9 @@ def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
     recorded = state.args.recorded(state.env)
     passed = state.args.environment(state.env)
     words = [f"|{len(recorded)}", *recorded, *arguments] if passed else list(arguments)
-    step = work.step(state, " ".join(words), state.config, _flags(instruction))
-    if work.hit(state, step):
+    inputs = run_inputs(work, state, instruction, arguments, mounts)
+    step = work.step(state, " ".join(words), state.config, result_key("RUN", inputs))
+    if work.hit(state, step) or work.reuse(state, step, inputs):
         return
     runner = work.rooms.runner
     if runner is None:
@@ -77,7 +80,7 @@ def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
         if work.request.force_remove:
             work.console.removed(container)
         raise _ended_badly(error, arguments) from error
-    work.commit(state, step, layer, state.time_ns)
+    work.commit(state, step, layer, state.time_ns, inputs)
     if work.request.remove or work.request.force_remove:
         work.console.removed(container)
 
@@ -120,12 +123,3 @@ def secret_id(mount: MountFlag) -> str:
 def agent_id(mount: MountFlag) -> str:
     """Return the name of an ssh agent."""
     return mount.id or "default"
-
-
-def _flags(instruction: Run) -> str:
-    """Return what else decides about the result, for the cache key: flags, and the text of here-documents."""
-    flags = [*(f"--mount={text}" for text in instruction.mounts)]
-    if instruction.network != "default":
-        flags.append(f"--network={instruction.network}")
-    flags.extend(f"{file.name}:{file.text}" for file in instruction.command.files)
-    return "\0".join(flags)

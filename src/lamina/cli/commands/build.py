@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lamina.cli.arguments import many, switch
 from lamina.cli.key_values import mapping
-from lamina.cli.parsing.declare import argument, command, option
+from lamina.cli.parsing.declare import Choice, argument, command, option
 from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
@@ -20,6 +21,7 @@ from lamina.progress import Message, Output
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
+    from lamina.api.build_steps import BuildStep
 
 REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -38,6 +40,13 @@ PIECE = 1 << 20
 @many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
+@switch("--explain", help="Show what became of each step, and why it had to run")
+@option(
+    "--explain-format",
+    convert=Choice("text", "json"),
+    default="text",
+    help="Explain as text beside the output, or as JSON on standard output (default text)",
+)
 @option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
 @switch("--force-rm", "force_remove", help="Always remove intermediate containers")
 @option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
@@ -66,7 +75,17 @@ PIECE = 1 << 20
     "shm_size",
     "ulimit",
 )
-def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quiet: bool, **flags: Any) -> None:
+def build(
+    session: Session,
+    /,
+    context: str,
+    dockerfile: str,
+    iidfile: str,
+    quiet: bool,
+    explain: bool,
+    explain_format: str,
+    **flags: Any,
+) -> None:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
     from lamina.cli.credentials import all_credentials
     from lamina.cli.progress import Display
@@ -76,21 +95,34 @@ def build(session: Session, /, context: str, dockerfile: str, iidfile: str, quie
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
     remote = context if context.startswith(REMOTE) else ""
     source = None if remote else _context(session, context, dockerfile)
-    request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote)
+    request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote, explain=explain)
     config = session.settings.config
     hidden: list[Message] = []
     with Display() as display:
         report = hidden.append if quiet else display
         try:
-            image = session.client.builds.send(source, request, credentials=all_credentials(config), report=report)
+            sent = session.client.builds.send(source, request, credentials=all_credentials(config), report=report)
         except LaminaError:
             sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
             raise
-    if quiet:
+    image = sent.image
+    if explain:
+        _explain(sent.steps, explain_format)
+    if quiet and not (explain and explain_format == "json"):
         print(image)
     if iidfile:
         with open(iidfile, "w") as file:
             file.write(image)
+
+
+def _explain(steps: Sequence[BuildStep], form: str) -> None:
+    """Print what became of the steps: JSON to the standard output, text beside the build's own."""
+    from lamina.api.build_steps import explained
+
+    if form == "json":
+        print(json.dumps([step.to_json() for step in steps], indent=4))
+    else:
+        sys.stderr.write(explained(steps))
 
 
 def _context(session: Session, context: str, dockerfile: str) -> BuildContext:

@@ -1,14 +1,26 @@
 """The cache of a build: from a parent image and a step to the image that the step made before.
 
-A key holds everything that decides the result (parent, wording, config, content with mode and owner), and never a
-modification time. A record is a hint: it counts only while its image is here.
+A step is looked up twice. Its own key holds everything that decides about the *image*: parent, wording, config, and
+content with mode and owner. The key of its inputs holds what decides about the *files*: the layers below, and what the
+step does with them. So a step whose parent differs only in a label is not run again; its image is made anew of the
+layer that is here. Neither key holds a modification time. A record is a hint: it counts only while its image is here.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lamina.builder.cache.records import (
+    Inputs,
+    StepPlace,
+    find_record,
+    forget_lost_records,
+    result_key,
+    touch_records,
+    write_record,
+)
 from lamina.formats.config import ImageConfig, RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode_key
@@ -17,9 +29,10 @@ from lamina.formats.times import format_time
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.record import IMAGES
+from lamina.layers.layer import Layer
 from lamina.store.store import Store
 
-BUCKET = "build-step"  # key → image ID
+BUCKET = "build-step"  # key → image ID, and the key of the record of its inputs
 COPIES = "build-copy"  # a COPY --from as written → the step it became (see copy.step)
 
 
@@ -52,14 +65,28 @@ class Step:
         return str(Digest.of(encode_key(parts)))
 
 
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The files that a step made before: the layer on top of `image`, None where it changed nothing."""
+
+    image: Image
+    layer: Layer | None
+
+
 @dataclass(slots=True)
 class StepCache:
-    """Finds and remembers steps. `sources` are the images of `--cache-from`: with them only their steps count."""
+    """Finds and remembers steps. `sources` are the images of `--cache-from`: with them only their steps count.
+
+    Thread-safe.
+    """
 
     store: Store
     images: Images
     enabled: bool = True
     sources: Sequence[Image] = field(default_factory=tuple)
+    _used: set[str] = field(default_factory=set)
+    _written: bool = False
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, step: Step) -> Image | None:
         """Return the image that `step` made before; None when the step must run."""
@@ -69,15 +96,64 @@ class StepCache:
             return self._from_sources(step)
         return self._local(step.key)
 
+    def result(self, keyword: str, inputs: Inputs) -> StepResult | None:
+        """Return what a step of this kind made of the same inputs; None when the step must run."""
+        if not self.enabled or self.sources:
+            return None
+        key = result_key(keyword, inputs)
+        with self.store.read() as tx:
+            record = find_record(tx, key)
+        image = None if record is None else self.images.find(Digest.parse(record.image))
+        if record is None or image is None:
+            return None
+        layer = image.layers[-1] if record.layer and image.layers else None
+        if record.layer and (layer is None or str(layer.diff_id) != record.layer):
+            return None
+        self._use(key)
+        return StepResult(image, layer)
+
     def _local(self, key: str) -> Image | None:
         with self.store.read() as tx:
             raw = tx.get(BUCKET, key)
-        return None if raw is None else self.images.find(Digest.parse(raw.decode()))
+        if raw is None:
+            return None
+        image, _, result = raw.decode().partition(" ")
+        if result:
+            self._use(result)
+        return self.images.find(Digest.parse(image))
 
-    def remember(self, step: Step, image: Image) -> None:
-        """Record `image` as the result of `step`."""
+    def _use(self, key: str) -> None:
+        with self._guard:
+            self._used.add(key)
+
+    def remember(self, step: Step, image: Image, place: StepPlace | None = None, inputs: Inputs | None = None) -> None:
+        """Record `image` as the result of `step`, and of the inputs of its files where they are given."""
+        has_layer = image.config.diff_ids != (step.parent.config.diff_ids if step.parent else ())
+        layer = str(image.config.diff_ids[-1]) if has_layer else ""
+        text = str(image.id)
         with self.store.transaction() as tx:
-            tx.put(BUCKET, step.key, str(image.id).encode())
+            if place is not None and inputs is not None:
+                key = result_key(place.keyword, inputs)
+                write_record(tx, key, place, inputs, text, layer)
+                text = f"{text} {key}"
+            tx.put(BUCKET, step.key, text.encode())
+        with self._guard:
+            self._written = True
+
+    def remember_base(self, image: Image, place: StepPlace, inputs: Inputs) -> None:
+        """Record the image that a FROM began with."""
+        with self.store.transaction() as tx:
+            write_record(tx, result_key(place.keyword, inputs), place, inputs, str(image.id), "")
+        with self._guard:
+            self._written = True
+
+    def settle(self) -> None:
+        """Note at the end of a build which records it used, and keep their number in bounds."""
+        with self._guard:
+            used, written = self._used, self._written
+            self._used, self._written = set(), False
+        if used or written:
+            touch_records(self.store, used)
 
     def _from_sources(self, step: Step) -> Image | None:
         """Return the image of `step` in a source whose history and layers begin with the parent's: Docker's rule."""
@@ -127,9 +203,10 @@ def _begins(image: ImageConfig, parent: ImageConfig) -> bool:
 def forget_lost(store: Store) -> int:
     """Drop the records whose image is gone, and all records of copies. Return how many steps were forgotten."""
     with store.transaction() as tx:
-        lost_keys = [key for key, raw in tx.items(BUCKET) if tx.get(IMAGES, raw.decode()) is None]
+        lost_keys = [key for key, raw in tx.items(BUCKET) if tx.get(IMAGES, raw.decode().partition(" ")[0]) is None]
         for key in lost_keys:
             tx.delete(BUCKET, key)
         for key, _ in tx.items(COPIES):
             tx.delete(COPIES, key)
+        forget_lost_records(tx)
     return len(lost_keys)

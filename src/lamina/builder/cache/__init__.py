@@ -1,0 +1,1 @@
+"""What earlier builds left for later ones: records of steps, how they are found again, and why one was not."""

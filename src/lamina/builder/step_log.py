@@ -1,0 +1,67 @@
+"""What a build did with each step, for `BuildResult.steps` and `build --explain`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from lamina.api.build_steps import BuildStep, Difference, Outcome
+from lamina.builder.cache.records import StepPlace
+from lamina.dockerfile.dockerfile import Dockerfile
+
+
+@dataclass(slots=True)
+class StepUnderWay:
+    """The step that a stage is at. Whoever does the step fills in how it ended."""
+
+    place: StepPlace = field(default_factory=StepPlace)
+    outcome: Outcome = "run"
+    differences: tuple[Difference, ...] = ()
+    omitted: int = 0
+    line: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+
+class StepLog:
+    """The steps of one build, in the order of its Dockerfile. Thread-safe: stages are built at once."""
+
+    def __init__(self) -> None:
+        self._steps: list[BuildStep] = []
+        self._guard = threading.Lock()
+
+    def add(self, step: StepUnderWay, stage_name: str, image: str) -> BuildStep:
+        """Note how a step ended, and return that as a value."""
+        place = step.place
+        seconds = round(time.monotonic() - step.began, 6)
+        done = BuildStep(
+            place.stage,
+            place.number,
+            place.instruction,
+            step.outcome,
+            stage_name,
+            step.line,
+            image,
+            seconds,
+            step.differences,
+            step.omitted,
+        )
+        with self._guard:
+            self._steps.append(done)
+        return done
+
+    def all(self, file: Dockerfile) -> tuple[BuildStep, ...]:
+        """Return the steps that were done, and as skipped those of the file's stages that were not built."""
+        with self._guard:
+            steps = list(self._steps)
+        built = {step.stage for step in steps}
+        for index, stage in enumerate(file.stages):
+            if index not in built:
+                for number, instruction in enumerate((stage.base, *stage.instructions)):
+                    line = instruction.origin.lines.first
+                    steps.append(BuildStep(index, number, str(instruction), "skipped", stage.name, line))
+        return tuple(sorted(steps, key=_position))
+
+
+def _position(step: BuildStep) -> tuple[int, int]:
+    return step.stage, step.number
