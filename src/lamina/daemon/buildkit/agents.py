@@ -29,11 +29,11 @@ class ForwardedAgents:
 
     def offers(self, id: str) -> bool:
         """Return whether the client forwards an agent of this ID."""
-        session = self._client.session
-        if not session.offers(_CHECK):
+        client = self._client
+        if not client.offers(_CHECK):
             return False
         try:
-            session.ask(_CHECK, AgentRequest(id), Empty, self._client.cancellation)
+            client.session.ask(_CHECK, AgentRequest(id), Empty, client.cancellation)
         except LaminaError:  # Cancelled shows at the next step, everything else means that there is none
             return False
         return True

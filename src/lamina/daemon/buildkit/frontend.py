@@ -101,12 +101,23 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What one build asks its client for."""
+    """What one build asks its client for. `opened` is the session that the client opened for it, if any."""
 
-    session: Session
+    opened: Session | None
     temporary: Path
     vertices: Vertices
     cancellation: Cancellation
+
+    @property
+    def session(self) -> Session:
+        """Return the session. Raise NotFound for a client that opened none."""
+        if self.opened is None:
+            raise NotFound("no active sessions", advice="Open a session, or send the context in the request's body.")
+        return self.opened
+
+    def offers(self, path: str) -> bool:
+        """Return whether the client answers calls of this path. One without a session answers none."""
+        return self.opened is not None and self.opened.offers(path)
 
     def context(self, source: Source, builds: Builds) -> BuildContext:
         """Return the context with its Dockerfile. The caller closes it.
@@ -170,7 +181,7 @@ class Client:
 
     def credentials(self, reference: Reference) -> Credentials | None:
         """Return who the user is at the reference's registry, None for nobody."""
-        if not self.session.offers(_GET_CREDENTIALS):
+        if not self.offers(_GET_CREDENTIALS):
             return None
         host = _HUB_HOST if reference.domain == DEFAULT_DOMAIN else reference.domain
         answer = self.session.ask(_GET_CREDENTIALS, CredentialsRequest(host), CredentialsResponse, self.cancellation)
@@ -182,7 +193,7 @@ class Client:
 
     def secret(self, id: str) -> bytes | None:
         """Return a secret of the user, None where there is none of this ID."""
-        if not self.session.offers(_GET_SECRET):
+        if not self.offers(_GET_SECRET):
             return None
         try:
             return self.session.ask(_GET_SECRET, SecretRequest(id), SecretResponse, self.cancellation).data

@@ -135,10 +135,19 @@ class Sessions:
 
     async def get(self, id: str) -> Session:
         """Return a session; wait a little for one whose connection is on its way. Raise NotFound."""
+        session = await self.find(id)
+        if session is None:
+            raise NotFound(f"no active session for {id}")
+        return session
+
+    async def find(self, id: str) -> Session | None:
+        """Return a session as `get` does, None if it does not come. Without an ID nothing is waited for."""
         id = id.rpartition(":")[2]
+        if not id:
+            return None
         async with self._came:
             try:
                 await asyncio.wait_for(self._came.wait_for(lambda: id in self._sessions), _PATIENCE)
             except TimeoutError:
-                raise NotFound(f"no active session for {id}") from None
+                return None
             return self._sessions[id]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,7 +26,7 @@ from lamina.layers.tar.source import Readable
 
 if TYPE_CHECKING:
     from lamina.daemon.buildkit.http2 import Http2
-    from lamina.daemon.buildkit.jobs import Jobs
+    from lamina.daemon.buildkit.jobs import Job, Jobs
     from lamina.daemon.buildkit.messages.status import StatusResponse
     from lamina.daemon.buildkit.rpc import Server
     from lamina.daemon.buildkit.sessions import Session, Sessions
@@ -104,7 +105,7 @@ class BuildKitRoutes:
         return await until_closed(upgrade(call, self._server.accept))
 
     async def build(self, call: Call, request: BuildRequest) -> web.StreamResponse:
-        """Build with the client's session. Progress comes as BuildKit's own messages, in base64."""
+        """Build with the client's session, if it has one. Progress comes as BuildKit's own messages, in base64."""
         from lamina.daemon.buildkit.jobs import UPLOAD
 
         id = call.text("buildid")
@@ -114,12 +115,28 @@ class BuildKitRoutes:
             return empty(200)
         cancellation = Cancellation()
         with self._jobs.enter(id, cancellation) as job:
-            session = await self._sessions.get(call.text("session"))
-            body = await self._jobs.fetch(job) if request.remote == UPLOAD else None
-            return await lines_response(call, self._work(call, request, session, body), cancellation)
+            session = await self._sessions.find(call.text("session"))
+            async with self._context(call, request, job) as upload:
+                return await lines_response(call, self._work(call, request, session, upload), cancellation)
+
+    @asynccontextmanager
+    async def _context(self, call: Call, request: BuildRequest, job: Job) -> AsyncIterator[Upload | None]:
+        """Receive the context: from the request's own body, or from another request of this build.
+
+        None where it is behind an address or in the client's folders. Rule: moby, builder/builder-next, Build.
+        """
+        from lamina.daemon.buildkit.jobs import UPLOAD
+
+        if request.remote == UPLOAD:
+            yield await self._jobs.fetch(job)
+        elif request.remote:
+            yield None
+        else:
+            async with receiving(call) as upload:
+                yield upload
 
     def _work(
-        self, call: Call, request: BuildRequest, session: Session, upload: Upload | None
+        self, call: Call, request: BuildRequest, session: Session | None, upload: Upload | None
     ) -> Callable[[Pipe], None]:
         """Return the work of one build. Raise InvalidInput for outputs that cannot be understood."""
         from lamina.daemon.buildkit.frontend import Client, Source
@@ -141,7 +158,8 @@ class BuildKitRoutes:
             context = None
             if upload is not None:
                 readable = cast(Readable, upload)
-                context = solver.builds.stream_context(readable, request.dockerfile, cancellation=pipe.cancellation)
+                with vertices.step("[internal] load remote build context"):
+                    context = solver.builds.stream_context(readable, request.dockerfile, cancellation=pipe.cancellation)
             result = solver.build(client, untagged, source, context=context)
             told = solver.write(result, outputs, client)
             index = told.get("containerimage.digest") if len(result.images) > 1 else None
