@@ -53,7 +53,6 @@ def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
         ({"colour": "red"}, "colour"),
         ({"live-restore": "maybe"}, "live-restore"),
         ({"max-concurrent-downloads": "many"}, "max-concurrent-downloads"),
-        ({"userns-remap": "default"}, "userns-remap is not supported"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, document: Any, words: str) -> None:

@@ -19,7 +19,7 @@ from lamina.cancellation import NEVER, Cancellation, CheckedWriter
 from lamina.containers.container import Container
 from lamina.containers.container_paths import Place, located, unreachable
 from lamina.containers.container_view import mounted_root
-from lamina.containers.live_tars import write_directory, write_file
+from lamina.containers.live_tars import seen_inside, write_directory, write_file
 from lamina.containers.rooms import Rooms
 from lamina.errors import Forbidden, InvalidInput
 from lamina.formats.times import format_time
@@ -27,6 +27,7 @@ from lamina.layers.decompress import decompressed
 from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
+from lamina.linux.processes import making_files_of
 from lamina.sandbox.runtime_spec import resolve_user
 
 # Go's os.FileMode, which the API passes on as a number (io/fs/fs.go)
@@ -98,7 +99,8 @@ def get_archive(
     """
     with located(container, rooms, path, reference) as place:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
-        writer = TarWriter(CheckedWriter(buffered, cancellation))
+        tar = TarWriter(CheckedWriter(buffered, cancellation))
+        writer = seen_inside(tar, container.ids)
         if stat.S_ISDIR(place.status.st_mode):
             directory = _reopened(place, path, container.name)
             try:
@@ -107,7 +109,7 @@ def get_archive(
                 os.close(directory)
         else:
             write_file(place.directory, place.name, _base(path), writer)
-        writer.close()
+        tar.close()
         buffered.flush()
         buffered.detach()
         return _stat(place, path)
@@ -136,9 +138,10 @@ def put_archive(
         if copy_owner and container.record.config.user:
             user = resolve_user(Path(f"/proc/self/fd/{place.root}"), container.record.config.user, ()).user
             owner = user.uid, user.gid
-        directory = _reopened(place, path, container.name)
+        directory, ids = _reopened(place, path, container.name), container.ids
         try:
-            unpack(decompressed(stream), directory, Style.PLAIN, owner=owner, keep_kinds=no_overwrite)
+            with making_files_of(ids.root if ids else None):
+                unpack(decompressed(stream), directory, Style.PLAIN, owner=owner, keep_kinds=no_overwrite, ids=ids)
         except OSError as error:
             if error.errno == errno.EROFS:
                 raise Forbidden("mounted volume is marked read-only", path=path) from None
@@ -151,13 +154,13 @@ def export(container: Container, rooms: Rooms, sink: IO[bytes], cancellation: Ca
     """Write the whole root file system, without what is mounted in it, to `sink`."""
     with mounted_root(container, rooms) as root:
         buffered = BufferedWriter(cast(Any, sink), _BUFFER)
-        writer = TarWriter(CheckedWriter(buffered, cancellation))
+        tar = TarWriter(CheckedWriter(buffered, cancellation))
         directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            write_directory(directory, "", writer)
+            write_directory(directory, "", seen_inside(tar, container.ids))
         finally:
             os.close(directory)
-        writer.close()
+        tar.close()
         buffered.flush()
         buffered.detach()
 

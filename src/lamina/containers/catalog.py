@@ -19,6 +19,7 @@ from lamina.events import EventBus
 from lamina.formats.digest import Digest
 from lamina.images.image import ImageUser
 from lamina.images.record import owner as image_owner
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.store.store import Store
 
 BUCKET = "containers"
@@ -54,11 +55,15 @@ def owner(id: str) -> str:
 class Catalog:
     """The containers of one engine. Thread-safe; looking one up never waits for another."""
 
-    def __init__(self, store: Store, root: Path, events: EventBus) -> None:
-        """`root` is where each container's directory is, with its own files: log, hosts, resolv.conf, hostname."""
+    def __init__(self, store: Store, root: Path, events: EventBus, userns: UserNamespace | None = None) -> None:
+        """`root` is where each container's directory is, with its own files: log, hosts, resolv.conf, hostname.
+
+        Containers have the users of `userns`, unless they ask for the host's.
+        """
         self.root = root
         self._store = store
         self._events = events
+        self._userns = userns
         self._lock = threading.Lock()
         self._by_id: dict[str, Container] = {}
         self._names: dict[str, str] = {}
@@ -67,7 +72,7 @@ class Catalog:
                 self._adopt(msgspec.json.decode(raw, type=Record))
 
     def _adopt(self, record: Record) -> Container:
-        container = Container(record, self.root / record.id, self._save, self._events)
+        container = Container(record, self.root / record.id, self._save, self._events, self._userns)
         self._by_id[record.id] = container
         self._names[record.name] = record.id
         return container

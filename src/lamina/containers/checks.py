@@ -101,6 +101,21 @@ def check(host: HostConfig, config: Config) -> None:
     granted_capabilities(host.cap_add, host.cap_drop)
 
 
+def check_remapped(host: HostConfig) -> None:
+    """Raise InvalidInput for what a container with users of its own cannot have (moby daemon/daemon_unix.go)."""
+    if host.privileged:
+        raise InvalidInput(
+            "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace "
+            "when running privileged mode",
+            advice="Add --userns=host",
+        )
+    for what, mode in (("host's network", host.network_mode), ("host PID", host.pid_mode)):
+        if mode == "host":
+            raise InvalidInput(
+                f"cannot share the {what} namespace when user namespaces are enabled", advice="Add --userns=host"
+            )
+
+
 def _check_modes(host: HostConfig) -> None:
     for kind, mode in (
         ("IPC", host.ipc_mode),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lamina.containers import states
 from lamina.containers.record import Record, State
 from lamina.errors import Cancelled, Conflict, InvalidInput, NotFound, Unavailable
 from lamina.events import EventBus
+from lamina.linux.user_namespaces import IdMap, UserNamespace, ids_of
 from lamina.runtime.task import Task
 from lamina.types import run_results
 from lamina.types.run_results import WaitResult
@@ -74,8 +75,16 @@ class Container:
     Whoever holds `lock` must not wait for the container's process.
     """
 
-    def __init__(self, record: Record, directory: Path, save: Callable[[Record], None], events: EventBus) -> None:
+    def __init__(
+        self,
+        record: Record,
+        directory: Path,
+        save: Callable[[Record], None],
+        events: EventBus,
+        userns: UserNamespace | None = None,
+    ) -> None:
         self.record = record
+        self.userns = None if record.host_config.userns_mode == "host" else userns  # has the users of the next start
         self.directory = directory
         self.lock = threading.RLock()
         self.task: Task | None = None
@@ -102,6 +111,17 @@ class Container:
     def state(self) -> State:
         """Return its state as recorded; reading it takes no lock."""
         return self.record.state
+
+    @property
+    def ids(self) -> IdMap | None:
+        """Return whose users own what is mounted for it; None for the host's.
+
+        One that runs keeps those it was started with, whatever the engine's settings are by now.
+        """
+        if self.state.pid:
+            with suppress(OSError):  # it has ended
+                return ids_of(self.state.pid)
+        return self.userns.ids if self.userns else None
 
     @property
     def images(self) -> frozenset[str]:

@@ -27,7 +27,9 @@ from lamina.linux.mounts import (
     move_mount_onto,
     open_tree,
 )
+from lamina.linux.processes import making_files_of
 from lamina.linux.syscalls import CLONE_NEWNS, unshare
+from lamina.linux.user_namespaces import IdMap
 from lamina.runtime.mount_places import open_place
 from lamina.sandbox.etc_files import NAMES
 from lamina.sandbox.mounts import detached_mount
@@ -40,7 +42,7 @@ Source = tuple[str, int]  # where it is mounted, and the descriptor of a mount t
 def mounted_root(container: Container, rooms: Rooms) -> Iterator[Path]:
     """Provide the container's root directory, mounted meanwhile."""
     snapshot = rooms.snapshots.get(container.id)
-    root = snapshot.mount()
+    root = snapshot.mount(container.userns)
     try:
         yield root
     finally:
@@ -57,7 +59,7 @@ def container_view(container: Container, rooms: Rooms) -> Iterator[int]:
         sources = _sources(container, rooms, closing)
         if sources:
             with ThreadPoolExecutor(1, "lamina-view") as thread:  # whose namespace goes with it
-                view = thread.submit(_assembled, root, sources).result()
+                view = thread.submit(_assembled, root, sources, container.ids).result()
         else:
             view = os.open(root, os.O_PATH | os.O_CLOEXEC)
         closing.callback(os.close, view)
@@ -67,12 +69,9 @@ def container_view(container: Container, rooms: Rooms) -> Iterator[int]:
 def _sources(container: Container, rooms: Rooms, closing: ExitStack) -> Sequence[Source]:
     """Return the mounts of the container, outer ones first. A bind whose source is gone by now is left out."""
     own = [MountPoint("bind", f"/etc/{name}", source=str(container.directory / name)) for name in NAMES]
-    mounted = container.record.mounts
-    mount_images(rooms.snapshots, container.id, mounted)
-    closing.callback(unmount_images, rooms.snapshots, container.id, mounted)
-    points = {
-        point.destination: point for point in (*own, *as_binds(rooms.snapshots, container.id, mounted)) if point.source
-    }
+    mount_images(rooms.snapshots, container)
+    closing.callback(unmount_images, rooms.snapshots, container)
+    points = {point.destination: point for point in (*own, *as_binds(rooms.snapshots, container)) if point.source}
     user = f"view:{secrets.token_hex(8)}"
     sources = []
     for point in sorted(points.values(), key=lambda point: point.destination.count("/")):
@@ -87,14 +86,15 @@ def _sources(container: Container, rooms: Rooms, closing: ExitStack) -> Sequence
     return sources
 
 
-def _assembled(root: Path, sources: Sequence[Source]) -> int:
+def _assembled(root: Path, sources: Sequence[Source], ids: IdMap | None) -> int:
     """Mount all in `root`, as far as this thread sees it, and return a copy of the tree."""
     unshare(CLONE_NEWNS)
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mount("none", mount_of(root_fd, "thread-self").target, flags=MS_PRIVATE)  # nothing of it shows on the host
         for destination, tree in sources:
-            place = open_place(root_fd, destination, stat.S_ISDIR(os.fstat(tree).st_mode))
+            with making_files_of(ids.root if ids else None):
+                place = open_place(root_fd, destination, stat.S_ISDIR(os.fstat(tree).st_mode))
             try:
                 move_mount_onto(tree, place)
             finally:

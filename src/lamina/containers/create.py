@@ -29,6 +29,7 @@ from lamina.images.catalog import no_such_image
 from lamina.images.config_changes import inherit
 from lamina.images.image import Image
 from lamina.layers.layer import Layer
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.network.model import Network
 from lamina.runtime import security
 from lamina.runtime.cgroups.layout import abilities
@@ -86,7 +87,8 @@ class Creator:
             points = prepare_images(self._rooms, id, points, lease, undo)
             init = self._init_layers.of(image, lease)
             layers = (*image.layers, init) if init else image.layers
-            self._make_files(id, layers, points, undo, durable=not host.auto_remove)
+            userns = self._defaults.userns_of(host)
+            self._make_files(id, layers, points, userns, undo, durable=not host.auto_remove)
             record = Record(
                 id=id,
                 name=taken,
@@ -112,6 +114,8 @@ class Creator:
         host = with_donors_by_id(_with_defaults(host, self._defaults, self._rooms), self._catalog.get)
         host = with_links_by_id(host, self._catalog.get)
         checks.check(host, config)
+        if self._defaults.userns_of(host) is not None:
+            checks.check_remapped(host)
         runtime = self._rooms.runtime
         checks.check_runtime(host.runtime, runtime.program.name, self._defaults.runtimes)
         runtime.apparmor.check(security.parse(host.security_opt).apparmor)
@@ -139,7 +143,14 @@ class Creator:
             raise InvalidInput(error.message, container=other) from error
 
     def _make_files(
-        self, id: str, layers: Sequence[Layer], points: Sequence[MountPoint], undo: ExitStack, *, durable: bool
+        self,
+        id: str,
+        layers: Sequence[Layer],
+        points: Sequence[MountPoint],
+        userns: UserNamespace | None,
+        undo: ExitStack,
+        *,
+        durable: bool,
     ) -> None:
         """Make the container's snapshot and directory, and fill its new volumes.
 
@@ -151,7 +162,7 @@ class Creator:
         directory = self._catalog.root / id
         directory.mkdir(mode=0o700)
         undo.callback(directory.rmdir)
-        copy_up(self._rooms, id, points)
+        copy_up(self._rooms, id, points, userns)
 
     def _image(self, config: Config, platform: Platform | None) -> Image:
         if not config.image:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import msgspec
 
+from lamina.containers.container import Container
 from lamina.containers.rooms import Rooms
 from lamina.errors import NotFound
 from lamina.formats.digest import Digest
@@ -50,19 +51,19 @@ def image_digests(points: Sequence[MountPoint]) -> Iterator[Digest]:
             yield Digest.parse(point.image)
 
 
-def mount_images(snapshots: Driver, id: str, points: Sequence[MountPoint]) -> None:
+def mount_images(snapshots: Driver, container: Container) -> None:
     """Mount all of the container's images, or none. Raise what `Snapshot.mount` raises."""
     with ExitStack() as undo:
-        for key in image_keys(id, points):
+        for key in image_keys(container.id, container.record.mounts):
             snapshot = snapshots.get(key)
-            snapshot.mount()
+            snapshot.mount(container.userns)
             undo.callback(snapshot.unmount)
         undo.pop_all()
 
 
-def unmount_images(snapshots: Driver, id: str, points: Sequence[MountPoint]) -> None:
+def unmount_images(snapshots: Driver, container: Container) -> None:
     """Undo one `mount_images`."""
-    for key in image_keys(id, points):
+    for key in image_keys(container.id, container.record.mounts):
         snapshots.get(key).unmount()
 
 
@@ -75,14 +76,14 @@ def remove_images(snapshots: Driver, id: str, points: Sequence[MountPoint]) -> N
             continue
 
 
-def as_binds(snapshots: Driver, id: str, points: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
-    """Return the mounts as a sandbox has them: an image's is the bind of a mounted snapshot."""
-    return tuple(
-        msgspec.structs.replace(point, type="bind", source=str(snapshots.get(_key(id, point)).directories.merged))
-        if point.type == "image"
-        else point
-        for point in points
-    )
+def as_binds(snapshots: Driver, container: Container) -> tuple[MountPoint, ...]:
+    """Return the container's mounts as a sandbox has them: an image's is the bind of a mounted snapshot."""
+
+    def as_bind(point: MountPoint) -> MountPoint:
+        source = snapshots.get(_key(container.id, point)).directories.merged
+        return msgspec.structs.replace(point, type="bind", source=str(source))
+
+    return tuple(as_bind(point) if point.type == "image" else point for point in container.record.mounts)
 
 
 def _key(id: str, point: MountPoint) -> str:

@@ -104,7 +104,7 @@ class Lifecycle:
         with ExitStack() as undo:
             undo.callback(self._release, container)
             spec = startable_sandbox_of(container, lambda: self._rooms.networks, self._catalog.get)
-            spec = dataclasses.replace(spec, mounts=as_binds(self._rooms.snapshots, container.id, spec.mounts))
+            spec = dataclasses.replace(spec, mounts=as_binds(self._rooms.snapshots, container))
             pid = self._sandboxes.start(spec, lambda: (self.prepare(container), self._root(container)))
             undo.pop_all()
         return pid
@@ -122,9 +122,9 @@ class Lifecycle:
         snapshot = self._rooms.snapshots.get(container.id)
         if container.mounted:
             return snapshot.directories.merged
-        root = snapshot.mount()
+        root = snapshot.mount(container.userns)
         try:
-            mount_images(self._rooms.snapshots, container.id, container.record.mounts)
+            mount_images(self._rooms.snapshots, container)
         except BaseException:
             snapshot.unmount()
             raise
@@ -137,7 +137,7 @@ class Lifecycle:
         self._sandboxes.release(sandbox_of(container), task)
         if container.mounted:
             container.mounted = False
-            unmount_images(self._rooms.snapshots, container.id, container.record.mounts)
+            unmount_images(self._rooms.snapshots, container)
             self._rooms.snapshots.get(container.id).unmount()
 
     def _record_failure(self, container: Container, error: Exception) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from lamina.containers.rooms import Rooms
 from lamina.errors import InvalidInput, NotFound
+from lamina.layers.capabilities import inside_capabilities
 from lamina.layers.capture import Capture, EntrySink
 from lamina.layers.disk_walk import Directories, WalkedFile, walk
 from lamina.layers.entry import Entry, EntryType
@@ -21,6 +22,7 @@ from lamina.layers.tar.source import Readable
 from lamina.layers.tar.writer import TarWriter
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.paths import openat2
+from lamina.linux.user_namespaces import IdMap, UserNamespace
 from lamina.sandbox import mounts
 from lamina.sandbox.spec import MountPoint
 
@@ -35,6 +37,25 @@ class _Below:
     def add(self, entry: Entry, data: Readable | bytes | None = None) -> None:
         target = self._prefix + entry.target if entry.type is EntryType.HARDLINK else entry.target
         self._sink.add(replace(entry, path=self._prefix + entry.path, target=target), data)
+
+
+class _SeenInside:
+    """Give captured entries the owners that a container sees."""
+
+    def __init__(self, sink: EntrySink, ids: IdMap) -> None:
+        self._sink = sink
+        self._ids = ids
+
+    def add(self, entry: Entry, data: Readable | bytes | None = None) -> None:
+        uid, gid = self._ids.to_inside(entry.uid, entry.gid)
+        xattrs = {name: inside_capabilities(name, value, self._ids) for name, value in entry.xattrs.items()}
+        self._sink.add(replace(entry, uid=uid, gid=gid, xattrs=xattrs), data)
+
+
+def seen_inside(sink: EntrySink, ids: IdMap | None) -> EntrySink:
+    """Return a sink that takes files with the host's owners, and passes them to `sink` as a container with `ids` sees
+    them."""
+    return _SeenInside(sink, ids) if ids is not None else sink
 
 
 def write_directory(directory: int, name: str, sink: EntrySink) -> None:
@@ -72,9 +93,10 @@ class _Renamed:
         self._sink.add(replace(entry, path=self._name), data)
 
 
-def copy_up(rooms: Rooms, key: str, points: Sequence[MountPoint]) -> None:
+def copy_up(rooms: Rooms, key: str, points: Sequence[MountPoint], userns: UserNamespace | None = None) -> None:
     """Fill the empty volumes among `points` from the snapshot `key`, owner and mode of the directory included.
 
+    What root owns in the snapshot belongs to root of `userns` in the volumes.
     Of a volume that is not empty, the part that is mounted is filled where it is an empty directory.
     """
     with ExitStack() as closing:
@@ -82,7 +104,7 @@ def copy_up(rooms: Rooms, key: str, points: Sequence[MountPoint]) -> None:
         if not empty:
             return
         snapshot = rooms.snapshots.get(key)
-        root = snapshot.mount()
+        root = snapshot.mount(userns)
         closing.callback(snapshot.unmount)
         for point, target in empty:
             _fill(target, root, point.destination, Path(point.source).parent)

@@ -61,6 +61,7 @@ def sandbox_of(container: Container) -> SandboxSpec:
         mounts=record.mounts,
         networks=record.networks,
         ports=ports.wanted(record.config, record.host_config),
+        userns=container.userns,
     )
 
 

@@ -125,6 +125,7 @@ def engine_settings(options: Options) -> EngineSettings:
         max_uploads=options.max_concurrent_uploads,
         live_restore=options.live_restore,
         labels=options.labels,
+        userns_remap=options.userns_remap,
         containers=Defaults(
             log=LogConfig(options.log_driver, options.log_opts),
             dns=options.dns,

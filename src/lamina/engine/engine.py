@@ -30,9 +30,12 @@ from lamina.formats.matching import Filters
 from lamina.images.image import ImageUser
 from lamina.images.images import Images
 from lamina.linux.files import private_directory
+from lamina.linux.subordinate_ids import remapped_ids
+from lamina.linux.user_namespaces import UserNamespace, user_namespace
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
-from lamina.snapshots.choose import open_driver
+from lamina.sandbox.spec import Defaults
+from lamina.snapshots.choose import check_idmapped, open_driver
 from lamina.snapshots.driver import Driver
 from lamina.store.store import Dependents, Store
 from lamina.volumes.volumes import Volumes
@@ -119,14 +122,17 @@ class Engine:
         self.store = Store.open(self.root, dependents=_Dependents(self._snapshots, self._forget_lost_steps))
         self._closing.callback(self.store.close)
         self._closing.callback(self._remove_unused_exec_root)
-        self._catalog = Catalog(self.store, self.root / "containers", self.bus)
+        self._defaults = self._container_defaults()
+        userns = self._defaults.userns
+        self._catalog = Catalog(self.store, self.root / "containers", self.bus, userns)
         self.images = Images(self.store, self.bus, self._image_users)
         self.explorer = Explorer(self.images)
-        self.volumes = Volumes.open(self.store, self.root / "volumes", events=self.bus, users=self._volume_users)
-        self.registries = Registries(self.store, self.images, self.settings.registries())
-        self.builds = Builds(
-            self, self.registries, self.settings.containers, self.root / "temporary", self.root / "build-mounts"
+        owner = userns.ids.root if userns else None
+        self.volumes = Volumes.open(
+            self.store, self.root / "volumes", events=self.bus, users=self._volume_users, owner=owner
         )
+        self.registries = Registries(self.store, self.images, self.settings.registries())
+        self.builds = Builds(self, self.registries, self._defaults, self.root / "temporary", self.root / "build-mounts")
         self.builds.sweep_files()
 
     def __enter__(self) -> Engine:
@@ -233,6 +239,9 @@ class Engine:
 
     def _open_snapshots(self) -> Driver:
         driver = open_driver(self.root / "snapshots", self.settings.storage_driver)
+        if self._defaults.userns is not None:
+            self._make_exec_root()
+            check_idmapped(driver, self.root / "snapshots", self._defaults.userns)
         driver.collect()
         return driver
 
@@ -253,7 +262,23 @@ class Engine:
         return runtime
 
     def _open_containers(self) -> Containers:
-        return Containers(self, self._catalog, self.settings.containers)
+        return Containers(self, self._catalog, self._defaults)
+
+    def _container_defaults(self) -> Defaults:
+        """Return the settings of containers with the users that they have. Raise InvalidInput for unknown users."""
+        settings = self.settings
+        if not settings.userns_remap:
+            return settings.containers
+        if os.geteuid() != 0:
+            raise Unsupported("userns-remap needs root, which this engine has not", advice="Leave it out")
+        userns = user_namespace(self.exec_root / "users", remapped_ids(settings.userns_remap))
+        self._closing.callback(self._remove_unused, userns)
+        return dataclasses.replace(settings.containers, userns=userns)
+
+    def _remove_unused(self, userns: UserNamespace) -> None:
+        """Let go of the user namespace, unless containers run, which others may still want to share."""
+        if not any(container.state.running for container in self._catalog.all()):
+            userns.remove()
 
     def _make_exec_root(self) -> None:
         """Make the exec root. Others may not list it but pass through it to the API's socket, which has a group."""

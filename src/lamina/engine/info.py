@@ -85,7 +85,7 @@ def info(rooms: Rooms, settings: EngineSettings, root: Path, identity: str, stat
     return Info(
         id=identity,
         version=__version__,
-        machine=machine(rooms.runtime.apparmor),
+        machine=machine(rooms.runtime.apparmor, remapped=bool(settings.userns_remap)),
         root=str(root),
         driver=rooms.snapshots.name,
         driver_reason=rooms.snapshots.reason,
@@ -118,8 +118,8 @@ def _runtime(rooms: Rooms, settings: EngineSettings) -> tuple[str, tuple[str, st
     return program.name, version_of(program.path), ()
 
 
-def machine(apparmor: AppArmor) -> Machine:
-    """Return what this machine is."""
+def machine(apparmor: AppArmor, *, remapped: bool = False) -> Machine:
+    """Return what this machine is. `remapped` says that containers have users of their own."""
     named = platform.uname()
     return Machine(
         name=named.node,
@@ -130,7 +130,7 @@ def machine(apparmor: AppArmor) -> Machine:
         cpus=os.cpu_count() or 1,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         cgroup_version="2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
-        security=_security(apparmor),
+        security=_security(apparmor, remapped),
     )
 
 
@@ -156,13 +156,15 @@ def _system() -> str:
         return "Linux"
 
 
-def _security(apparmor: AppArmor) -> tuple[str, ...]:
+def _security(apparmor: AppArmor, remapped: bool) -> tuple[str, ...]:
     """Return what containers are confined by here, in Docker's words."""
     options = ["name=apparmor"] if apparmor.in_force else []
     if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
         options.append("name=seccomp,profile=builtin")
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         options.append("name=cgroupns")
+    if remapped:
+        options.append("name=userns")
     return tuple(options)
 
 

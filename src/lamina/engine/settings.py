@@ -19,6 +19,7 @@ class EngineSettings:
     """Where things are and how they behave; empty and None mean: choose.
 
     `registry_mirrors` are asked before Docker Hub. `containers` is what containers get where they do not say otherwise.
+    `userns_remap` says who the users of containers are on the host, as in daemon.json: "default", or USER[:GROUP].
     """
 
     networks: NetworkSettings = field(default_factory=NetworkSettings)
@@ -31,6 +32,7 @@ class EngineSettings:
     max_uploads: int = 5
     live_restore: bool = True
     labels: tuple[str, ...] = ()
+    userns_remap: str = ""
     containers: Defaults = field(default_factory=Defaults)
 
     def registries(self) -> RegistrySettings:

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NoSpace, TooLarge
+from lamina.layers.capabilities import host_capabilities
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tar.reader import MemberData
 from lamina.layers.tar.source import CHUNK
+from lamina.linux.user_namespaces import IdMap
 from lamina.linux.writing import is_disk_full, write_all
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,17 +28,27 @@ _DEVICES = {EntryType.CHAR: stat.S_IFCHR, EntryType.BLOCK: stat.S_IFBLK, EntryTy
 class Placer:
     """Make files with the owner, mode, attributes and time of their entries.
 
-    `owner` (uid, gid) replaces the entries' own; `own` False leaves owners to the kernel.
+    `owner` (uid, gid) replaces the entries' own; `own` False leaves owners to the kernel. `ids` says who on the host
+    these owners are.
     """
 
-    def __init__(self, owner: tuple[int, int] | None, own: bool) -> None:
+    def __init__(self, owner: tuple[int, int] | None, own: bool, ids: IdMap | None = None) -> None:
         self._owner = owner
         self._own = own
+        self._ids = ids
         self.privileged = os.geteuid() == 0
 
     def owner_of(self, entry: Entry) -> tuple[int, int]:
-        """Return who shall own the file: -1 where it stays as it is."""
-        return (-1, -1) if not self._own else self._owner or (entry.uid, entry.gid)
+        """Return who shall own the file: -1 where it stays as it is. Raise InvalidInput for ids that have no owner."""
+        if not self._own:
+            return -1, -1
+        uid, gid = self._owner or (entry.uid, entry.gid)
+        return self._ids.to_host(uid, gid) if self._ids else (uid, gid)
+
+    def _set_xattrs(self, file: int | str, xattrs: Mapping[str, bytes]) -> None:
+        ids = self._ids
+        mapped = {name: host_capabilities(name, value, ids) for name, value in xattrs.items()} if ids else xattrs
+        set_xattrs(file, mapped, self.privileged)
 
     def file(self, parent: int, name: str, entry: Entry, xattrs: Mapping[str, bytes], data: MemberData) -> None:
         """Make a regular file. Raise FileExistsError, with nothing read of `data`, when something is there."""
@@ -57,7 +69,7 @@ class Placer:
             os.fchown(file, *self.owner_of(entry))
         os.fchmod(file, mode)
         if xattrs:
-            set_xattrs(file, xattrs, self.privileged)
+            self._set_xattrs(file, xattrs)
 
     def open_directory(self, parent: int, name: str) -> int:
         """Return a descriptor of a directory that is there, for `dress`."""
@@ -82,7 +94,7 @@ class Placer:
             os.chown(held, *self.owner_of(entry))
         if entry.type is not EntryType.SYMLINK:
             os.chmod(held, entry.mode)
-        set_xattrs(held, xattrs, self.privileged)
+        self._set_xattrs(held, xattrs)
         os.utime(held, ns=(entry.mtime_ns, entry.mtime_ns))
 
 

@@ -27,6 +27,7 @@ from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Readable
 from lamina.layers.whiteouts import Deletions, OverlayMarks, PlainNames, Whiteouts, is_whiteout
 from lamina.linux.paths import RESOLVE_IN_ROOT, openat2
+from lamina.linux.user_namespaces import IdMap
 
 _UNFOLLOWED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -62,19 +63,21 @@ def unpack(
     owner: tuple[int, int] | None = None,
     keep_kinds: bool = False,
     rename: Callable[[str], str | None] | None = None,
+    ids: IdMap | None = None,
 ) -> Unpacked:
     """Unpack the plain tar `source` (a stream, or a file) below the directory that the descriptor `root` holds open.
 
     Restores owner (root only), mode, times, extended attributes, capabilities, devices and holes. `owner` is given to
     every file in place of its own. `keep_kinds` refuses, with Conflict, to put a directory where something else is, or
     the other way round. `rename` says where a member goes: it takes and gives paths as `Entry.path` has them, or None
-    for a member that is left out. Raise InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden,
-    NoSpace; what was unpacked before stays, and it is the caller's to remove. Nothing is synced.
+    for a member that is left out. `ids` says who on the host the owners in the archive are. Raise InvalidInput for a
+    broken archive, TooLarge beyond a limit, Forbidden, NoSpace; what was unpacked before stays, and it is the caller's
+    to remove. Nothing is synced.
     """
     if isinstance(source, Path):
         with source.open("rb", buffering=0) as file:
-            return unpack(file, root, style, limits, owner=owner, keep_kinds=keep_kinds, rename=rename)
-    placer = Placer(owner, own=os.geteuid() == 0)
+            return unpack(file, root, style, limits, owner=owner, keep_kinds=keep_kinds, rename=rename, ids=ids)
+    placer = Placer(owner, own=os.geteuid() == 0, ids=ids)
     unpacking = _Unpacking(root, _whiteouts(Style(style), root), placer, keep_kinds)
     entries = size = 0
     try:

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,14 +71,17 @@ def private_database(path: Path) -> None:
             _narrow(part, 0o600)
 
 
-def usual_directory(path: Path) -> None:
-    """Make a directory and its parents with mode 0755, whatever the umask; leave those that are there. Raise OSError.
+def usual_directory(path: Path) -> Sequence[Path]:
+    """Make a directory and its parents with mode 0755, whatever the umask; leave those that are there.
 
-    For what users look into, such as the folder of a socket or the source of a bind mount.
+    For what users look into, such as the folder of a socket or the source of a bind mount. Return those that were
+    made, outer ones first. Raise OSError.
     """
-    for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
-        missing.mkdir(exist_ok=True)
-        missing.chmod(0o755)
+    missing = [each for each in (path, *path.parents) if not each.exists()][::-1]
+    for each in missing:
+        each.mkdir(exist_ok=True)
+        each.chmod(0o755)
+    return missing
 
 
 def write_for_containers(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_IDMAP = 0x00100000
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC = 32, 4096, 16384
@@ -103,7 +104,7 @@ def mount_setattr(
     userns: int = 0,
 ) -> None:
     """Change attributes (MOUNT_ATTR_*) or propagation (MS_PRIVATE…) of the mount at `path`; AT_RECURSIVE in `flags`
-    takes all below it. Linux 5.12."""
+    takes all below it. MOUNT_ATTR_IDMAP shows the files' owners as the namespace `userns` maps them. Linux 5.12."""
     how = _MountAttr(attributes, clear, propagation, userns)
     size = ctypes.sizeof(how)
     syscall(_MOUNT_SETATTR, dirfd, os.fsencode(path), flags, ctypes.byref(how), size, filename=path)
@@ -111,6 +112,18 @@ def mount_setattr(
 
 def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], target: Path, attributes: int = 0) -> None:
     """Make a file system with `options` (a None value is a flag), and attach it at `target`.
+
+    Raise what `detached_filesystem` raises.
+    """
+    new_mount = detached_filesystem(fstype, options, attributes)
+    try:
+        move_mount(new_mount, target)
+    finally:
+        os.close(new_mount)
+
+
+def detached_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], attributes: int = 0) -> int:
+    """Make a file system with `options` (a None value is a flag). Return a descriptor of it, attached nowhere.
 
     Raise OSError with the kernel's reason in its text, where it gives one.
     """
@@ -122,16 +135,26 @@ def mount_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], tar
             else:
                 fsconfig_string(context, key, value)
         fsconfig_create(context)
-        new_mount = fsmount(context, attributes)
+        return fsmount(context, attributes)
     except OSError as error:
         reasons = "; ".join(messages(context))
         raise OSError(error.errno, f"{error.strerror} ({reasons})" if reasons else error.strerror) from error
     finally:
         os.close(context)
+
+
+def idmapped_tree(path: Path, userns: int) -> int:
+    """Return a descriptor of a copy of the mount at `path`, without those below it, whose owners are mapped.
+
+    They are shown as the user namespace behind `userns` maps them. EINVAL: the file system cannot do that.
+    """
+    tree = open_tree(path, OPEN_TREE_CLONE)
     try:
-        move_mount(new_mount, target)
-    finally:
-        os.close(new_mount)
+        mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH, attributes=MOUNT_ATTR_IDMAP, userns=userns)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
 
 
 def mount(source: Path, target: Path, fstype: str = "", flags: int = 0, data: str = "") -> None:

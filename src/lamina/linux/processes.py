@@ -2,7 +2,8 @@
 
 `acting_as` reads files with the file-system identity of a caller. Rule: setfsuid(2), setfsgid(2), credentials(7). They
 count for the calling thread only, and with an identity other than root's the kernel drops the capabilities that
-override file permissions. setgroups(2) is used as the raw call, because libc's would change all threads.
+override file permissions. `making_files_of` takes them back. setgroups(2) is used as the raw call, because libc's would
+change all threads.
 """
 
 from __future__ import annotations
@@ -131,3 +132,35 @@ class acting_as:
             _LIBC.setfsuid(0)
             _LIBC.setfsgid(os.getegid())
             _setgroups(self._before)
+
+
+_CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3: two sets of three masks, of 32 bits each
+
+
+class making_files_of:
+    """Context manager: in its block the files that the present thread makes belong to `owner`, a user and a group.
+
+    The thread keeps root's capabilities. A tree whose owners are mapped has no place for files of the host's root, so
+    that the kernel refuses to make them (EOVERFLOW). With None the block changes nothing.
+    """
+
+    def __init__(self, owner: tuple[int, int] | None) -> None:
+        self._owner = owner if owner != (0, 0) else None
+
+    def __enter__(self) -> None:
+        if self._owner is not None:
+            _set_maker(*self._owner)
+
+    def __exit__(self, *_: object) -> None:
+        if self._owner is not None:
+            _set_maker(os.geteuid(), os.getegid())
+
+
+def _set_maker(uid: int, gid: int) -> None:
+    _LIBC.setfsgid(gid)
+    _LIBC.setfsuid(uid)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)  # of this thread
+    masks = (ctypes.c_uint32 * 6)()
+    libc("capget", header, masks)
+    masks[0], masks[3] = masks[1], masks[4]  # what is permitted takes effect
+    libc("capset", header, masks)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lamina.errors import Conflict, LaminaError
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.claims import Claims
 from lamina.network.container_links import Interface, Routes, change_routes, set_up
@@ -92,9 +93,9 @@ class Attachments:
         """Return the sandbox's endpoints."""
         return self._endpoints.of_sandbox(sandbox_id)
 
-    def sandbox(self, sandbox_id: str) -> Path:
+    def sandbox(self, sandbox_id: str, userns: UserNamespace | None = None) -> Path:
         """Return the file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
-        return self._namespaces.create(sandbox_id)
+        return self._namespaces.create(sandbox_id, userns)
 
     def sandboxes(self) -> set[str]:
         """Return the ids of all sandboxes that have a namespace or an endpoint."""

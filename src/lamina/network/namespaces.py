@@ -19,6 +19,7 @@ from pathlib import Path
 from lamina.errors import Unavailable
 from lamina.linux.mounts import MNT_DETACH, MS_BIND, mount, umount2
 from lamina.linux.syscalls import CLONE_NEWNET, setns, unshare
+from lamina.linux.user_namespaces import UserNamespace
 
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
@@ -49,12 +50,15 @@ class Namespaces:
         """Return all names, in no order."""
         return [path.name for path in self._directory.iterdir()]
 
-    def create(self, name: str) -> Path:
-        """Return a fresh namespace named `name`, its loopback up; the one that exists where there is one already."""
+    def create(self, name: str, userns: UserNamespace | None = None) -> Path:
+        """Return a fresh namespace named `name`, its loopback up; the one that exists where there is one already.
+
+        The root of `userns` may manage it.
+        """
         path = self.path(name)
         if self.exists(name):
             return path
-        descriptor = self._take()
+        descriptor = self._take() if userns is None else _owned_namespace(userns)
         try:
             path.touch(mode=0o400)
             mount(f"/proc/self/fd/{descriptor}", path, flags=MS_BIND)
@@ -102,6 +106,17 @@ class Namespaces:
 def _fresh_namespace() -> int:
     """Put the calling thread into a new namespace, and return its descriptor."""
     unshare(CLONE_NEWNET)
+    return _prepared()
+
+
+def _owned_namespace(userns: UserNamespace) -> int:
+    """Return the descriptor of a new namespace that belongs to `userns`."""
+    with userns.network() as path, inside(Path(path)):
+        return _prepared()
+
+
+def _prepared() -> int:
+    """Set up the new namespace that the calling thread is in, and return its descriptor."""
     descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     _quiet_ipv6()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:

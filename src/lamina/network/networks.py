@@ -15,6 +15,7 @@ from lamina.cancellation import NEVER, Cancellation
 from lamina.errors import Conflict, Forbidden, InvalidInput, NotFound, Unsupported
 from lamina.events import EventBus
 from lamina.formats.matching import Filters
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.network.allocation import Allocation, choosing
 from lamina.network.attachments import Attachments
 from lamina.network.bridges import Bridges, Unsettled
@@ -183,9 +184,12 @@ class Networks(resources.Networks):
             raise InvalidInput("unable to derive the IP value for host-gateway")
         return addresses
 
-    def sandbox(self, sandbox_id: str) -> Path:
-        """Return the file that holds the sandbox's network namespace; made (loopback only) where there is none yet."""
-        return self._attachments.sandbox(sandbox_id)
+    def sandbox(self, sandbox_id: str, userns: UserNamespace | None = None) -> Path:
+        """Return the file that holds the sandbox's network namespace; made (loopback only) where there is none yet.
+
+        Root of `userns` may manage a new one.
+        """
+        return self._attachments.sandbox(sandbox_id, userns)
 
     def joined(self, sandbox_id: str) -> Sequence[Endpoint]:
         """Return the sandbox's endpoints."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.runtime import defaults, seccomp
 from lamina.runtime.defaults import granted_capabilities
 from lamina.runtime.spec import (
@@ -20,7 +21,6 @@ from lamina.runtime.spec import (
     ContainerSpec,
     Device,
     DeviceRule,
-    Namespaces,
     ProcessSpec,
     Resources,
     ThrottleDevice,
@@ -91,15 +91,18 @@ def _linux(spec: ContainerSpec, held: tuple[str, ...], cgroups_path: str, cgroup
     masked = defaults.MASKED_PATHS if spec.masked_paths is None else spec.masked_paths
     readonly = defaults.READONLY_PATHS if spec.readonly_paths is None else spec.readonly_paths
     own_network = spec.namespaces.network != "host" and spec.default_sysctls
+    last_gid = spec.userns.ids.last_gid if spec.userns else defaults.LAST_GID
     linux: dict[str, Any] = {
         "cgroupsPath": cgroups_path,
-        "namespaces": list(_namespaces(spec.namespaces, cgroup_v2)),
+        "namespaces": list(_namespaces(spec, cgroup_v2)),
         "resources": resources(_set_at_start(spec.resources)) | {"devices": list(_device_rules(spec))},
         "devices": [_device(device) for device in _devices(spec)],
-        "sysctl": (defaults.sysctls() if own_network else {}) | _domain(spec) | dict(spec.sysctls),
+        "sysctl": (defaults.sysctls(last_gid) if own_network else {}) | _domain(spec) | dict(spec.sysctls),
         "maskedPaths": [] if spec.privileged else list(masked),
         "readonlyPaths": [] if spec.privileged else list(readonly),
     }
+    if spec.userns is not None:
+        linux |= _users(spec.userns)
     propagation = _root_propagation(spec.mounts)
     if propagation:
         linux["rootfsPropagation"] = propagation
@@ -111,14 +114,25 @@ def _linux(spec: ContainerSpec, held: tuple[str, ...], cgroups_path: str, cgroup
     return linux
 
 
+def _users(userns: UserNamespace) -> dict[str, Any]:
+    """Return the mappings of a user namespace, which runc asks for although it joins one that has them."""
+    parts = {"uidMappings": userns.ids.uids, "gidMappings": userns.ids.gids}
+    return {
+        name: [{"containerID": each.inside, "hostID": each.outside, "size": each.length} for each in ranges]
+        for name, ranges in parts.items()
+    }
+
+
 def _domain(spec: ContainerSpec) -> dict[str, str]:
     return {"kernel.domainname": spec.domainname} if spec.domainname and spec.namespaces.uts != "host" else {}
 
 
-def _namespaces(chosen: Namespaces, cgroup_v2: bool) -> Iterator[dict[str, str]]:
+def _namespaces(spec: ContainerSpec, cgroup_v2: bool) -> Iterator[dict[str, str]]:
     yield {"type": "mount"}
+    if spec.userns is not None:
+        yield {"type": "user", "path": os.fspath(spec.userns.path)}
     for kind in _NAMESPACES:
-        value = getattr(chosen, kind)
+        value = getattr(spec.namespaces, kind)
         if value is None:
             value = "private" if cgroup_v2 else "host"
         if value == "private":

@@ -29,6 +29,7 @@ MASKED_PATHS: tuple[str, ...] = (
 
 READONLY_PATHS: tuple[str, ...] = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+LAST_GID = 2**31 - 1  # the last that net.ipv4.ping_group_range takes (ip-sysctl.rst)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -145,7 +146,10 @@ def device_rules() -> list[dict[str, Any]]:
     ]
 
 
-def sysctls() -> dict[str, str]:
-    """Return what a container with a network namespace of its own gets: ping sockets and low ports for everyone."""
-    settings = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+def sysctls(last_gid: int = LAST_GID) -> dict[str, str]:
+    """Return what a container with a network namespace of its own gets: ping sockets and low ports for everyone.
+
+    `last_gid` is the last group that the container knows.
+    """
+    settings = {"net.ipv4.ping_group_range": f"0 {last_gid}", "net.ipv4.ip_unprivileged_port_start": "0"}
     return {name: value for name, value in settings.items() if Path("/proc/sys", *name.split(".")).exists()}

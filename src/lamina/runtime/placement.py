@@ -18,6 +18,7 @@ from typing import Any
 
 from lamina.errors import InvalidInput
 from lamina.linux.paths import followed
+from lamina.linux.user_namespaces import IdMap, UserNamespace
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Device, DeviceRule, TmpfsMount
 
 KERNEL_PLACES = ("/dev", "/proc", "/sys")
@@ -49,12 +50,15 @@ class Placement:
             device_rules=(*rules, *spec.device_rules),
         )
 
-    def document(self, root: Path) -> dict[str, Any]:
-        """Return what `monitor.rootmounts` reads."""
+    def document(self, root: Path, userns: UserNamespace | None = None) -> dict[str, Any]:
+        """Return what `monitor.rootmounts` reads, for a container with the users of `userns`."""
+        ids = userns.ids if userns else None
         return {
             "root": os.fspath(root),
-            "mounts": [_mount(mount) for mount in self.mounts],
-            "nodes": [_node(device) for device in self.nodes],
+            "mounts": [_mount(mount, ids) for mount in self.mounts],
+            "nodes": [_node(device, ids) for device in self.nodes],
+            "userns": os.fspath(userns.path) if userns else "",
+            "owner": ids.root if ids else None,
         }
 
 
@@ -153,9 +157,9 @@ def _clean(path: str) -> str:
     return os.path.normpath(f"/{path}").replace("//", "/")
 
 
-def _mount(mount: AnyMount) -> dict[str, Any]:
+def _mount(mount: AnyMount, ids: IdMap | None) -> dict[str, Any]:
     if isinstance(mount, TmpfsMount):
-        return {"destination": mount.destination, "options": mount.all_options}
+        return {"destination": mount.destination, "options": _with_owner(mount.all_options, ids)}
     return {
         "destination": mount.destination,
         "source": mount.source,
@@ -163,15 +167,36 @@ def _mount(mount: AnyMount) -> dict[str, Any]:
         "read_only_below": mount.read_only_below,
         "recursive": mount.recursive,
         "options": mount.options,
+        "idmapped": mount.idmapped,
     }
 
 
-def _node(device: Device) -> dict[str, Any]:
+def _with_owner(options: Sequence[str], ids: IdMap | None) -> tuple[str, ...]:
+    """Return a tmpfs's options with the owner as the host knows it: root of the container, unless they name another.
+
+    Raise InvalidInput for ids that the container does not have.
+    """
+    if ids is None:
+        return tuple(options)
+    named = {"uid": 0, "gid": 0}
+    others = []
+    for option in options:
+        key, _, value = option.partition("=")
+        if key in named and value.isdigit():
+            named[key] = int(value)
+        else:
+            others.append(option)
+    uid, gid = ids.to_host(named["uid"], named["gid"])
+    return (*others, f"uid={uid}", f"gid={gid}")
+
+
+def _node(device: Device, ids: IdMap | None) -> dict[str, Any]:
+    uid, gid = ids.root if ids else (device.uid, device.gid)
     return {
         "path": device.path,
         "type": device.type,
         "rdev": os.makedev(device.major, device.minor),
         "mode": device.mode,
-        "uid": device.uid,
-        "gid": device.gid,
+        "uid": uid,
+        "gid": gid,
     }

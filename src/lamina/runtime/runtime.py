@@ -105,6 +105,7 @@ class Runtime(TaskHost):
             hierarchies=self.layout.hierarchies,
             state=str(self.exec_root / "state" / id),
             start_seconds=self.start_seconds,
+            owner=spec.userns.ids.root if spec.userns else None,
         )
 
     def recover(self, id: str, on_exit: OnExit = ignore, *, on_oom: Callable[[], None] = ignore) -> Task:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lamina.linux.user_namespaces import UserNamespace
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -51,7 +53,8 @@ class ProcessSpec:
 class BindMount:
     """A host path seen inside. `propagation` is one of mount(8)'s words: rprivate, rslave, rshared, private, …
 
-    `read_only_below` makes what is mounted below read-only as well.
+    `read_only_below` makes what is mounted below read-only as well. `idmapped` shows the owners as the container's user
+    namespace maps them.
     """
 
     source: str
@@ -61,6 +64,7 @@ class BindMount:
     recursive: bool = True
     options: tuple[str, ...] = ()
     read_only_below: bool = False
+    idmapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ class Resources:
 class ContainerSpec:
     """A whole container. None for masked or read-only paths means Docker's lists.
 
-    `hooks` are config.json's, each with its kind, such as "createContainer".
+    `hooks` are config.json's, each with its kind, such as "createContainer". `userns` None means the host's users.
 
     `seccomp` is "default" (Docker's profile, which privilege drops), "builtin" (the same, kept by the privileged),
     "unconfined", or a profile in Docker's JSON shape. `writable_cgroups` None follows `privileged`. `cgroup_parent` is
@@ -176,6 +180,7 @@ class ContainerSpec:
     devices: tuple[Device, ...] = ()
     device_rules: tuple[DeviceRule, ...] = ()
     namespaces: Namespaces = Namespaces()
+    userns: UserNamespace | None = None
     resources: Resources = Resources()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     default_sysctls: bool = True

@@ -15,6 +15,7 @@ import msgspec
 
 from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError
 from lamina.formats.document import encode_json
+from lamina.linux.user_namespaces import ids_of
 from lamina.progress import ignore
 from lamina.runtime import bundle
 from lamina.runtime.cgroups import layout as cgroup_layout
@@ -24,6 +25,7 @@ from lamina.runtime.cgroups.stats import read as read_stats
 from lamina.runtime.failure import EXECUTING, UNKNOWN, explain, last_message, read_log
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
+from lamina.runtime.monitor.rootmounts import ROOT_PLACE
 from lamina.runtime.placement import place
 from lamina.runtime.process import ExitStatus, OnExit, Process, read_exit
 from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
@@ -58,10 +60,11 @@ class Task(Process):
         host = self._host
         spec = replace(spec, process=host.confined(spec.process))
         placement = place(spec, rootfs)
-        document = bundle.render(placement.left(spec), rootfs, self._cgroup, cgroup_v2=host.layout.v2)
+        root = Path(ROOT_PLACE) if spec.userns else rootfs
+        document = bundle.render(placement.left(spec), root, self._cgroup, cgroup_v2=host.layout.v2)
         self._filter_key = host.filters.apply(document)
         (self._directory / "config.json").write_bytes(encode_json(document))
-        (self._directory / protocol.MOUNTS_FILE).write_bytes(encode_json(placement.document(rootfs)))
+        (self._directory / protocol.MOUNTS_FILE).write_bytes(encode_json(placement.document(rootfs, spec.userns)))
         self._configured = spec, rootfs
 
     def start(self) -> int:
@@ -156,7 +159,16 @@ class Task(Process):
             stdin=stdin,
             hierarchies=self._host.layout.hierarchies,
             start_seconds=self._host.start_seconds,
+            owner=self._root_user(),
         )
+
+    def _root_user(self) -> tuple[int, int] | None:
+        """Return who the container's root is on the host; None for root itself. Raise Conflict when it has ended."""
+        try:
+            ids = ids_of(self.pid)
+        except OSError:
+            raise Conflict("the container has ended") from None
+        return ids.root if ids else None
 
     def delete(self) -> None:
         """Forget an ended or never started task; a second call does nothing. Raise Conflict while it runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,9 @@ def write_files(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defa
         resolv = conf.for_user_network() if has_names(endpoints) else conf.for_default_bridge()
     write_for_containers(spec.folder / "resolv.conf", resolv)
     write_hosts(spec, endpoints, gateways)
+    owner = spec.userns.ids.root if spec.userns else (os.geteuid(), os.getegid())
+    for name in NAMES:
+        os.chown(spec.folder / name, *owner)
 
 
 def begin_to_ask(spec: SandboxSpec, endpoints: Sequence[Endpoint], defaults: Defaults) -> None:

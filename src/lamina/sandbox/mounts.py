@@ -42,8 +42,9 @@ from lamina.linux.mounts import (
     umount2,
 )
 from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.runtime.spec import AnyMount, BindMount, TmpfsMount
-from lamina.sandbox.spec import MountPoint
+from lamina.sandbox.spec import MountPoint, SandboxSpec
 from lamina.snapshots.mounts import unmount_all
 from lamina.volumes.volumes import Volumes
 
@@ -51,29 +52,31 @@ _DEFAULT_PROPAGATION = "rprivate"
 _NO_SOURCE = 'invalid mount config for type "bind": bind source path does not exist'
 
 
-def runtime_mount(point: MountPoint, folder: Path, volumes: Volumes, user: str) -> AnyMount:
-    """Return `point` as the runtime mounts it; a volume is in use by `user` from now on.
+def runtime_mount(point: MountPoint, spec: SandboxSpec, volumes: Volumes) -> AnyMount:
+    """Return `point` as the runtime mounts it in the sandbox of `spec`, which uses a volume from now on.
 
-    Sources that need it are mounted in the sandbox's `folder` until `clear_staged`. Raise InvalidInput for a source
+    Sources that need it are mounted in the sandbox's folder until `clear_staged`. Raise InvalidInput for a source
     that is missing or cannot do what is asked of it, Unsupported and OSError.
     """
     if point.type == "tmpfs":
         return TmpfsMount(point.destination, point.options)
     source = point.source
     if point.type == "volume":
-        source = str(volumes.mount(point.name, user))
+        source = str(volumes.mount(point.name, spec.id))
     elif not os.path.lexists(source):
-        _make_source(point)
+        _make_source(point, spec.userns)
     propagation = effective_propagation(point)
     if _needs_staging(point):
-        source = str(_stage(folder, point, source))
-    return BindMount(source, point.destination, not point.rw, propagation, point.recursive)
+        source = str(_stage(spec.folder, point, source))
+    return BindMount(source, point.destination, not point.rw, propagation, point.recursive, idmapped=point.idmapped)
 
 
-def _make_source(point: MountPoint) -> None:
+def _make_source(point: MountPoint, userns: UserNamespace | None) -> None:
     if not point.create_source:
         raise InvalidInput(f"{_NO_SOURCE}: {point.source}", path=point.source)
-    usual_directory(Path(point.source))
+    for made in usual_directory(Path(point.source)):
+        if userns is not None:
+            os.chown(made, *userns.ids.root)
 
 
 def effective_propagation(point: MountPoint) -> str:

@@ -34,7 +34,7 @@ def container_spec(spec: SandboxSpec, root: Path, network: str, volumes: Volumes
         mounts=(
             *file_mounts(spec),
             *_shared_memory(spec),
-            *(mounts.runtime_mount(point, spec.folder, volumes, spec.id) for point in spec.mounts),
+            *(mounts.runtime_mount(point, spec, volumes) for point in spec.mounts),
             *_init_mount(host, settings),
         ),
         devices=limits.devices(host),
@@ -46,6 +46,7 @@ def container_spec(spec: SandboxSpec, root: Path, network: str, volumes: Volumes
             uts="host" if host.uts_mode == "host" else "private",
             cgroup=host.cgroupns_mode or settings.cgroupns_mode or None,
         ),
+        userns=spec.userns,
         resources=limits.resources(host),
         sysctls=host.sysctls,
         masked_paths=host.masked_paths,
@@ -67,6 +68,7 @@ def outline(spec: SandboxSpec, settings: Defaults) -> ContainerSpec:
     return ContainerSpec(
         process=ProcessSpec(args=spec.command, terminal=spec.config.tty),
         namespaces=Namespaces(pid="private" if spec.host.pid_mode in ("", "private") else "host"),
+        userns=spec.userns,
         cgroup_parent=spec.host.cgroup_parent or settings.cgroup_parent,
     )
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.layers.parents import Parents
+from lamina.linux.processes import making_files_of
 from lamina.network.model import Endpoint
 from lamina.network.networks import Networks
 from lamina.progress import ignore
@@ -74,13 +75,15 @@ class Sandboxes:
 
         `prepare` returns the task and its mounted root; it runs while the networks are being joined.
         """
+        _check_users(spec)
         mounts.clear_staged(spec.folder)  # what an engine that died in the middle of a start left
         network = self._network_namespace(spec)  # made before two threads ask for it
         with ThreadPoolExecutor(1, "lamina-join") as helper:
             joining = helper.submit(self._join, spec)
             task, root = prepare()
             prepared = container_spec(spec, root, network, self._rooms.volumes, self.defaults)
-            _make_working_directory(spec, root)
+            with making_files_of(spec.userns.ids.root if spec.userns else None):
+                _make_working_directory(spec, root)
             task.configure(prepared, root)
             endpoints = joining.result()
         if "network" not in spec.donors:
@@ -114,7 +117,7 @@ class Sandboxes:
             return "private"
         if "network" in spec.donors:
             return f"/proc/{spec.donors['network'].pid}/ns/net"
-        return str(self._rooms.networks.sandbox(spec.network_id or spec.id))
+        return str(self._rooms.networks.sandbox(spec.network_id or spec.id, spec.userns))
 
     def _host_gateways(self, spec: SandboxSpec) -> Sequence[str]:
         if spec.host.network_mode == "host":
@@ -136,6 +139,21 @@ class Sandboxes:
             raise type(error)(message, advice=error.advice, **error.facts) from error
         networks.answer_names(id, etc_files.resolv_conf(spec, self.defaults).forwarding())
         return networks.joined(id)
+
+
+def _check_users(spec: SandboxSpec) -> None:
+    """Raise InvalidInput where the sandbox would share a namespace of another's users, which its root cannot manage."""
+    if spec.userns is None:
+        return
+    for what, mode in (("network namespace", spec.host.network_mode), ("PID namespace", spec.host.pid_mode)):
+        if mode == "host":  # a build step; containers are checked when they are made
+            raise InvalidInput(f"cannot share the host's {what} when user namespaces are enabled")
+    for kind, donor in spec.donors.items():
+        if not spec.userns.has(donor.pid):
+            raise InvalidInput(
+                f"cannot share the {kind} namespace of a container that has other users",
+                advice="Run both with --userns=host, or neither",
+            )
 
 
 def _make_working_directory(spec: SandboxSpec, root: Path) -> None:

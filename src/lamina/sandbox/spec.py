@@ -11,6 +11,7 @@ import msgspec
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig, LogConfig, Ulimit
 from lamina.errors import InvalidInput
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.network.model import EndpointOptions, PortBinding
 
 DEFAULT_SHM = 64 << 20  # bytes
@@ -26,7 +27,7 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
 
     `implied_slave` marks a propagation that no request asked for; sources that cannot propagate are mounted without it.
     A read-only bind covers what is mounted below it where the kernel can; `read_only_non_recursive` leaves that out,
-    `read_only_force_recursive` insists on it.
+    `read_only_force_recursive` insists on it. `idmapped` shows the owners of a bind as the sandbox's users.
     """
 
     type: str
@@ -47,6 +48,7 @@ class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
     options: tuple[str, ...] = ()
     subpath: str = ""
     anonymous: bool = False
+    idmapped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class Defaults:
 
     `cgroupns_mode` "" is private on cgroup v2, and the host's on v1.
 
-    `runtimes` are further names of the engine's OCI runtime.
+    `runtimes` are further names of the engine's OCI runtime. `userns` has the users of sandboxes (`userns-remap`).
     """
 
     log: LogConfig = field(default_factory=lambda: LogConfig(type="json-file"))
@@ -72,6 +74,11 @@ class Defaults:
     cdi_folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     runtimes: tuple[str, ...] = ()
     host_resolv_conf: Path = Path("/etc/resolv.conf")
+    userns: UserNamespace | None = None
+
+    def userns_of(self, host: HostConfig) -> UserNamespace | None:
+        """Return whose users a sandbox has; None for the host's."""
+        return None if host.userns_mode == "host" else self.userns
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class SandboxSpec:
     published `ports`. `network_id` names a network namespace that outlives the sandbox; "" stands for one of its own.
     `donors` are by the kind of namespace that is joined: "network", "PID" or "IPC". `linked` are further lines of
     /etc/hosts: address and names. `link_variables` are environment variables that give way to all others of their name.
+    `userns` has its users; None stands for the host's.
     """
 
     id: str
@@ -105,6 +113,7 @@ class SandboxSpec:
     donors: Mapping[str, Donor] = field(default_factory=dict)
     linked: tuple[tuple[str, str], ...] = ()
     link_variables: tuple[str, ...] = ()
+    userns: UserNamespace | None = None
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.layers.entry import Entry, EntryType, whiteout_entry
 from lamina.layers.index.writer import IndexWriter
 from lamina.linux.files import private_directory
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.snapshots.copy import CopyDriver
 from lamina.snapshots.driver import Driver
 from lamina.snapshots.erofs import MountedLayers, mount_index
+from lamina.snapshots.idmapped import ADVICE, why_not
 from lamina.snapshots.mounts import MountRoot, Overlay, temporary_mount, unmount_all
 from lamina.snapshots.records import delete_tree
 from lamina.snapshots.stacked import StackedDriver
@@ -48,6 +50,13 @@ def open_driver(root: Path, name: str | None = None) -> Driver:
     if name is not None:
         raise Unsupported(f"the storage driver {refused[0]}", advice="Leave the choice to lamina, or take copy")
     return _make(root, "copy", "; ".join(refused))
+
+
+def check_idmapped(driver: Driver, root: Path, userns: UserNamespace) -> None:
+    """Raise Unsupported where `driver` cannot show the files below `root` as those of the users of `userns`."""
+    reason = "the storage driver copy mounts nothing" if driver.name == "copy" else why_not(root, userns)
+    if reason:
+        raise Unsupported(f"userns-remap does not work below {root}: {reason}", advice=ADVICE)
 
 
 def _reason(name: str, refused: list[str], *, chosen: bool) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lamina.errors import Corrupt, NotFound
+from lamina.errors import Corrupt, NotFound, Unsupported
 from lamina.layers.diff import Change, tree_changes, write_tree_diff
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
@@ -14,6 +14,7 @@ from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.files import usual_directory
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_all
@@ -39,7 +40,9 @@ class CopiedSnapshot:
     def mounts(self) -> tuple[Mount, ...]:
         return ()
 
-    def mount(self) -> Path:
+    def mount(self, userns: UserNamespace | None = None) -> Path:
+        if userns is not None:
+            raise Unsupported("the storage driver copy cannot map users", advice="Use erofs or overlay")
         if not self._root.exists():
             raise NotFound(f"there is no snapshot called {self.key}", key=self.key)
         return self._root

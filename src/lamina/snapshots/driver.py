@@ -15,6 +15,7 @@ from lamina.layers.diff import Change
 from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
+from lamina.linux.user_namespaces import UserNamespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,12 @@ class Snapshot(Protocol):
         """Return where it is on disk."""
         ...
 
-    def mount(self) -> Path:
+    def mount(self, userns: UserNamespace | None = None) -> Path:
         """Make the tree appear and return its root. Each call is to be matched by one `unmount`.
 
-        Raise Corrupt for damaged layers, Unsupported for what this kernel cannot stack, NotFound when it was removed.
+        Its files belong to the users of `userns`; on disk they keep their own. While it is mounted, another `userns`
+        changes nothing. Raise Corrupt for damaged layers, Unsupported for what this kernel cannot stack or map,
+        NotFound when it was removed.
         """
         ...
 

@@ -14,6 +14,7 @@ import string
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +143,18 @@ class Overlay:
         fixed = (*_FIXED, ("xino", "on" if self.xino else "off"))
         return (*fixed, ("volatile", None)) if self.volatile else fixed
 
+    @property
+    def attributes(self) -> int:
+        """Return the attributes of the mount (MOUNT_ATTR_*)."""
+        return 0 if self.upper else mounts.MOUNT_ATTR_RDONLY
+
+    def options(self, name: Callable[[Path], str]) -> list[tuple[str, str | None]]:
+        """Return what the mount API takes; `name` gives the names of the directories for it."""
+        options: list[tuple[str, str | None]] = [("source", "overlay")]
+        if self.upper is not None and self.work is not None:
+            options += [("upperdir", name(self.upper)), ("workdir", name(self.work))]
+        return [*options, *(("lowerdir+", name(layer)) for layer in self.lower), *self.fixed]
+
     def as_data(self) -> tuple[str, ...]:
         """Return the options as mount(8) would be given them."""
         options = [f"lowerdir={':'.join(map(str, self.lower))}"]
@@ -159,9 +172,7 @@ def mount_overlay(overlay: Overlay, target: Path, *, option_string: bool = False
 
     Raise OSError, and TooLarge when the layers do not fit into an option string.
     """
-    if overlay.volatile and overlay.work is not None:
-        # The kernel leaves this mark so that nobody builds on what a power cut may have spoilt; here nobody would.
-        delete_tree(overlay.work / "work" / "incompat")
+    forget_volatile(overlay)
     if not option_string:
         try:
             _mount_by_api(overlay, target)
@@ -172,14 +183,18 @@ def mount_overlay(overlay: Overlay, target: Path, *, option_string: bool = False
     _mount_by_string(overlay, target)
 
 
+def forget_volatile(overlay: Overlay) -> None:
+    """Remove the mark of a volatile mount before the overlay is mounted again.
+
+    The kernel leaves it so that nobody builds on what a power cut may have spoilt; here nobody would.
+    """
+    if overlay.volatile and overlay.work is not None:
+        delete_tree(overlay.work / "work" / "incompat")
+
+
 def _mount_by_api(overlay: Overlay, target: Path) -> None:
     with ShortNames() as names:
-        options: list[tuple[str, str | None]] = [("source", "overlay")]
-        if overlay.upper is not None and overlay.work is not None:
-            options += [("upperdir", names.short(overlay.upper)), ("workdir", names.short(overlay.work))]
-        options += [("lowerdir+", names.short(layer)) for layer in overlay.lower]
-        options += overlay.fixed
-        mounts.mount_filesystem("overlay", options, target, 0 if overlay.upper else mounts.MOUNT_ATTR_RDONLY)
+        mounts.mount_filesystem("overlay", overlay.options(names.short), target, overlay.attributes)
 
 
 def _api_is_known() -> bool:
@@ -238,21 +253,14 @@ def _mount_by_string(overlay: Overlay, target: Path) -> None:
 
 def _in_directory(directory: str, action: Callable[[], None]) -> None:
     """Do `action` with `directory` as working directory, in a thread that has one of its own."""
-    raised: list[BaseException] = []
 
     def run() -> None:
-        try:
-            unshare(CLONE_FS)
-            os.chdir(directory)
-            action()
-        except BaseException as error:  # raised again by the caller
-            raised.append(error)
+        unshare(CLONE_FS)
+        os.chdir(directory)
+        action()
 
-    thread = threading.Thread(target=run, name="mount")
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
+    with ThreadPoolExecutor(1, "lamina-mount") as thread:
+        thread.submit(run).result()
 
 
 def _letters(number: int) -> str:

@@ -16,8 +16,10 @@ from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Tree
 from lamina.layers.union import UnionTree
 from lamina.linux.files import usual_directory
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
+from lamina.snapshots.idmapped import mount_idmapped
 from lamina.snapshots.lowers import Lowers, arrange
 from lamina.snapshots.mounts import MountRoot, Overlay, mount_overlay, unmount_all
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_record
@@ -61,8 +63,8 @@ class StackedSnapshot:
     def mounts(self) -> tuple[Mount, ...]:
         return (Mount("overlay", "overlay", self.overlay().as_data()),)
 
-    def mount(self) -> Path:
-        return self._driver.mount(self)
+    def mount(self, userns: UserNamespace | None = None) -> Path:
+        return self._driver.mount(self, userns)
 
     def unmount(self) -> None:
         self._driver.unmount(self.key)
@@ -151,23 +153,26 @@ class StackedDriver:
     def keys(self) -> list[str]:
         return self.records.keys()
 
-    def mount(self, snapshot: StackedSnapshot) -> Path:
+    def mount(self, snapshot: StackedSnapshot, userns: UserNamespace | None) -> Path:
         """Mount a snapshot, or count one more user of its mount. Return its root."""
         key, target = snapshot.key, snapshot.directories.merged
         with self._locks.hold(key):
             if not self._counts.get(key):
                 if not target.exists():
                     raise NotFound(f"there is no snapshot called {key}", key=key)
-                self._mount(snapshot, target)
+                self._mount(snapshot, target, userns)
             self._counts[key] = self._counts.get(key, 0) + 1
         return target
 
-    def _mount(self, snapshot: StackedSnapshot, target: Path) -> None:
+    def _mount(self, snapshot: StackedSnapshot, target: Path, userns: UserNamespace | None) -> None:
         self._mounts.hold()
         try:
             lower = self.lowers.acquire(snapshot.key, snapshot.stack)
             try:
-                mount_overlay(snapshot.overlay(lower), target)
+                if userns is None:
+                    mount_overlay(snapshot.overlay(lower), target)
+                else:
+                    mount_idmapped(snapshot.overlay(lower), target, userns)
             except BaseException:
                 self.lowers.release(snapshot.key)
                 raise

@@ -44,18 +44,29 @@ class Volumes(resources.Volumes):
     """The volumes of one engine. Thread-safe."""
 
     @staticmethod
-    def open(store: Store, root: Path, *, events: EventBus | None = None, users: Users = no_users) -> Volumes:
+    def open(
+        store: Store,
+        root: Path,
+        *,
+        events: EventBus | None = None,
+        users: Users = no_users,
+        owner: tuple[int, int] | None = None,
+    ) -> Volumes:
         """Open the volumes kept in `store`, their data below `root`; remove directories of half-made ones.
 
-        `users` returns the IDs of the containers that have a volume, running or not.
+        `users` returns the IDs of the containers that have a volume, running or not. New volumes belong to `owner`, a
+        user and a group; None is the engine itself.
         """
-        return Volumes(store, root, events or EventBus(), users)
+        return Volumes(store, root, events or EventBus(), users, owner)
 
-    def __init__(self, store: Store, root: Path, events: EventBus, users: Users) -> None:
+    def __init__(
+        self, store: Store, root: Path, events: EventBus, users: Users, owner: tuple[int, int] | None = None
+    ) -> None:
         private_directory(root)  # or other users could run the set-uid programs that containers leave in volumes
         self._store = store
         self._root = root.absolute()
         self._events = events
+        self._owner = owner
         self._lock = threading.RLock()
         self._mounted: dict[str, set[str]] = {}
         self._promised: dict[str, set[str]] = {}  # to containers in the making, which `users` does not know yet
@@ -236,7 +247,10 @@ class Volumes(resources.Volumes):
 
     def _make(self, volume: Volume) -> Volume:
         private_directory(self._root / volume.name)
-        usual_directory(self._root / volume.name / "_data")
+        data = self._root / volume.name / "_data"
+        usual_directory(data)
+        if self._owner is not None:
+            os.chown(data, *self._owner)
         with self._store.transaction() as change:
             change.put(_BUCKET, volume.name, msgspec.json.encode(volume))
         self._volumes[volume.name] = self._placed(volume)

@@ -30,6 +30,7 @@ from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.frames import STDERR, STDOUT, Deframer
 from lamina.layers.layer import Layer
 from lamina.layers.tree import entry_at, resolve
+from lamina.linux.processes import making_files_of
 from lamina.runtime.cgroups.layout import abilities
 from lamina.runtime.runtime import Runtime
 from lamina.sandbox import limit_checks
@@ -67,10 +68,10 @@ class ContainerRunner:
             folder = self.folder / f"{_PREFIX}{request.container_id}"
             folder.mkdir(parents=True, mode=0o700)
             closing.callback(shutil.rmtree, folder, ignore_errors=True)
-            maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, closing)
+            maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, closing, self.defaults.userns)
             mounts = maker.make(request.mounts, request.files)
             snapshot = self._snapshot(work, state, request, mounts, closing)
-            root = snapshot.mount()
+            root = snapshot.mount(self.defaults.userns)
             closing.callback(snapshot.unmount)
             volumes = self._volumes(state, request, root, mounts, closing)
             request = replace(request, environment=(*request.environment, *mounts.environment))
@@ -117,6 +118,7 @@ class ContainerRunner:
             config=config,
             host=self._host_config(work, network),
             mounts=tuple(mounts),
+            userns=self.defaults.userns,
             network_id="" if network in ("host", "none") else self._network_id(work, network, request.container_id),
         )
 
@@ -143,6 +145,7 @@ class ContainerRunner:
         if network not in work.networks:
             networks = self.rooms.networks
             work.closing.callback(networks.leave, container_id)
+            networks.sandbox(container_id, self.defaults.userns)
             networks.join(container_id, network)
             work.networks[network] = container_id
         return work.networks[network]
@@ -178,15 +181,16 @@ class ContainerRunner:
         key = f"volumes-{request.container_id}"
         snapshot = self.driver.prepare(key, state.image.layers if state.image else (), durable=False)
         closing.callback(self.driver.remove, key)
-        aside = snapshot.mount()
+        aside = snapshot.mount(self.defaults.userns)
         closing.callback(snapshot.unmount)
         points: list[MountPoint] = []
         for path in paths:
             inside = _resolved(state, path)
             node = state.files.tree.lookup(inside)
             if inside and (node is None or node.is_directory):
-                ensure_directory(root, inside)
-                ensure_directory(aside, inside)
+                with making_files_of(self.defaults.userns.ids.root if self.defaults.userns else None):
+                    ensure_directory(root, inside)
+                    ensure_directory(aside, inside)
                 points.append(MountPoint("bind", f"/{inside}", source=str(aside / inside)))
         return tuple(points)
 

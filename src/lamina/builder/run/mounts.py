@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from lamina.builder.build_run import BuildRun
 from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
 from lamina.builder.run.cache_mounts import CacheMounts
@@ -26,6 +28,7 @@ from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.tree import MemoryTree, Tree, find, walk
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.sandbox.spec import MountPoint
 from lamina.snapshots.driver import Driver
 
@@ -43,10 +46,18 @@ class StepMounts:
     directories: list[str] = field(default_factory=list)  # mount points to make, relative to the root
     files: list[str] = field(default_factory=list)
 
-    def bind(self, source: str | Path, target: str, *, read_only: bool = False, is_file: bool = False) -> None:
-        """Bind a path of the host."""
+    def bind(
+        self,
+        source: str | Path,
+        target: str,
+        *,
+        read_only: bool = False,
+        is_file: bool = False,
+        mapped: bool = False,
+    ) -> None:
+        """Bind a path of the host. Its owners are those of the container, and are `mapped` to the host's or not yet."""
         point = MountPoint("bind", target, source=str(source), rw=not read_only, read_only_non_recursive=read_only)
-        self.add(point, is_file=is_file)
+        self.add(msgspec.structs.replace(point, idmapped=not mapped), is_file=is_file)
 
     def add(self, mount: MountPoint, *, is_file: bool = False) -> None:
         """Have `mount` in the container, on a mount point of its kind."""
@@ -65,6 +76,7 @@ class MountMaker:
     folder: Path
     caches: Path
     closing: ExitStack
+    userns: UserNamespace | None = None
 
     def make(self, flags: tuple[MountFlag, ...], files: tuple[tuple[str, bytes], ...]) -> StepMounts:
         """Return all mounts of a step. Raise Problem for what cannot be had."""
@@ -148,10 +160,10 @@ class MountMaker:
         key = f"bind-{self.folder.name}-{number}"
         snapshot = self.driver.prepare(key, layers, writable=not flag.readonly, durable=False)
         self.closing.callback(self.driver.remove, key)
-        root = snapshot.mount()
+        root = snapshot.mount(self.userns)
         self.closing.callback(snapshot.unmount)
         source = root / node.path if node.path else root
-        mounts.bind(source, target, read_only=flag.readonly, is_file=not node.is_directory)
+        mounts.bind(source, target, read_only=flag.readonly, is_file=not node.is_directory, mapped=True)
 
     def _context_layers(self, flag: MountFlag) -> tuple[tuple[Layer, ...], Tree]:
         """Return the part of the context that a bind shows as a layer, and the whole context."""

@@ -161,14 +161,24 @@ class Monitor:
         return os.path.join(self._job.directory, name)
 
     def _prepare_streams(self) -> None:
+        """Make the pipes, and nothing else, for a task with users of its own.
+
+        crun 1.8 gives a null device among its streams to the task's user. Such a task has the host's device, with which
+        its user could do anything then.
+        """
         if self._job.terminal:
             if self._job.stdin:
                 self._input = Input(self._loop, -1, closable=False)
+            if self._job.owner:
+                self._given = [os.memfd_create("nothing") for _ in range(3)]  # of the runtime program alone
             return
         if self._job.stdin:
             reading, writing = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(writing, False)
             self._input = Input(self._loop, writing, closable=self._job.stdin_once)
+        elif self._job.owner:
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            os.close(writing)
         else:
             reading = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._given.append(reading)
@@ -176,6 +186,9 @@ class Monitor:
             reading, writing = os.pipe2(os.O_CLOEXEC)
             self._sources.append((reading, stream))
             self._given.append(writing)
+        if self._job.owner:  # or the process could not open its /dev/stdout anew
+            for fd in self._given:
+                os.fchown(fd, *self._job.owner)
 
     def _child_ended(self, pid: int, status: int) -> None:
         if pid == self._launching:

@@ -83,7 +83,8 @@ class Job:
     the directories of the task's cgroup, for out-of-memory counts and for killing what is left; `kill_rest` says
     that processes may outlive the first one (a shared PID namespace). `state` is the
     runtime program's own directory for the task. `hierarchies` are the machine's cgroup mounts as
-    "controller=directory". `start_seconds` is how long the start may take before it is ended.
+    "controller=directory". `start_seconds` is how long the start may take before it is ended. `owner` is root of the
+    container on the host, where it has users of its own.
     """
 
     directory: str
@@ -100,6 +101,7 @@ class Job:
     state: str = ""
     hierarchies: tuple[str, ...] = ()
     start_seconds: float = START_SECONDS
+    owner: tuple[int, int] | None = None
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)
@@ -110,6 +112,7 @@ class Job:
         for name in ("run", "delete", "hide", "cgroups", "hierarchies"):
             fields[name] = tuple(fields[name])
         fields["console"] = tuple(fields["console"]) if fields["console"] else None
+        fields["owner"] = tuple(fields["owner"]) if fields.get("owner") else None
         fields["log"] = LogSpec.load(fields["log"]) if fields["log"] else None
         return cls(**fields)
 

@@ -19,6 +19,7 @@ from lamina.errors import InvalidInput
 from lamina.linux.mounts import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
+    MOUNT_ATTR_IDMAP,
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
@@ -28,6 +29,7 @@ from lamina.linux.mounts import (
     MS_NOSUID,
     MS_PRIVATE,
     MS_RDONLY,
+    MS_SLAVE,
     OPEN_TREE_CLONE,
     mount,
     mount_of,
@@ -36,6 +38,7 @@ from lamina.linux.mounts import (
     open_tree,
 )
 from lamina.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from lamina.linux.processes import making_files_of
 from lamina.runtime.mount_places import directories_below, open_place
 
 _PLACES = ("dev", "proc", "sys")  # where the runtime program mounts by path
@@ -43,6 +46,11 @@ _NODES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_I
 _SET = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
 _ATTRIBUTES = {"nosuid": MOUNT_ATTR_NOSUID, "nodev": MOUNT_ATTR_NODEV, "noexec": MOUNT_ATTR_NOEXEC}
 _CLEAR = {"rw": MS_RDONLY, "suid": MS_NOSUID, "dev": MS_NODEV, "exec": MS_NOEXEC, "defaults": 0}
+
+
+ROOT_PLACE = "/run/lamina-root"
+"""Where the runtime program finds the root of a container with users of its own. They may pass no folder that is closed
+to the host's users, as the data root is. What is mounted there shows in the mount namespace of one start alone."""
 
 
 class RootMounts:
@@ -53,7 +61,9 @@ class RootMounts:
         self._root = -1  # opened in the namespace that it is mounted on
         self._mounts: Sequence[Mapping[str, Any]] = document["mounts"]
         self._nodes: Sequence[Mapping[str, Any]] = document["nodes"]
-        self._sources = [_opened(entry) for entry in self._mounts]
+        self._owner = tuple(document["owner"]) if document.get("owner") else None
+        userns = os.open(document["userns"], os.O_RDONLY | os.O_CLOEXEC) if document.get("userns") else -1
+        self._sources = [_opened(entry, userns) for entry in self._mounts]
 
     @classmethod
     def load(cls, path: str) -> RootMounts:
@@ -69,12 +79,28 @@ class RootMounts:
         """
         self._root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mount("none", mount_of(self._root).target, flags=MS_PRIVATE)  # so that nothing of it shows on the host
-        for entry, source in zip(self._mounts, self._sources, strict=True):
-            self._mount(entry, source)
-        for entry in self._nodes:
-            self._make_node(entry)
-        for name in _PLACES:
-            self._check_place(name)
+        if self._owner:
+            self._open_to_all()
+        with making_files_of(self._owner):
+            for entry, source in zip(self._mounts, self._sources, strict=True):
+                self._mount(entry, source)
+            for entry in self._nodes:
+                self._make_node(entry)
+            for name in _PLACES:
+                self._check_place(name)
+
+    def _open_to_all(self) -> None:
+        """Mount the root where every user of this mount namespace can reach it, and use it there."""
+        with suppress(FileExistsError):
+            os.mkdir(ROOT_PLACE)
+            os.chmod(ROOT_PLACE, 0o711)  # whatever the umask
+        place = os.open(ROOT_PLACE, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        tree = open_tree(self._path, OPEN_TREE_CLONE | AT_RECURSIVE)
+        mount("none", mount_of(place).target, flags=MS_SLAVE)  # the sources of binds go on to propagate
+        move_mount_onto(tree, place)
+        for descriptor in (tree, place, self._root):
+            os.close(descriptor)
+        self._root = os.open(ROOT_PLACE, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _mount(self, entry: Mapping[str, Any], source: int) -> None:
         path = entry["destination"]
@@ -137,8 +163,8 @@ class RootMounts:
             ) from None
 
 
-def _opened(entry: Mapping[str, Any]) -> int:
-    """Return a descriptor of a bind's mount, attached nowhere; -1 for a tmpfs."""
+def _opened(entry: Mapping[str, Any], userns: int) -> int:
+    """Return a descriptor of a bind's mount, attached nowhere; -1 for a tmpfs. Owners are mapped as in `userns`."""
     if "source" not in entry:
         return -1
     recursive = AT_RECURSIVE if entry["recursive"] else 0
@@ -150,6 +176,8 @@ def _opened(entry: Mapping[str, Any]) -> int:
         below = AT_RECURSIVE if entry["read_only_below"] else 0
         mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | below, attributes=attributes)
         mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH | recursive, propagation=MS_PRIVATE)
+        if entry.get("idmapped") and userns >= 0:
+            mount_setattr("", dirfd=tree, flags=AT_EMPTY_PATH, attributes=MOUNT_ATTR_IDMAP, userns=userns)
     except OSError as error:
         where = f"{entry['source']} at {entry['destination']}"
         raise InvalidInput(f"cannot mount {where}: {error.strerror}", path=entry["destination"]) from None
