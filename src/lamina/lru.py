@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import _thread  # and not threading: containers' monitors load this (see runtime/monitor/cgroup.py)
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -22,7 +22,7 @@ class LruCache(Generic[K, V]):
         self._capacity = capacity
         self._on_drop = on_drop
         self._values: OrderedDict[K, V] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def __len__(self) -> int:
         return len(self._values)

@@ -88,7 +88,10 @@ def test_a_link_may_be_removed(rooms: Rooms, db: str) -> None:
     id = rooms.run("sleep 100", name="app", host=linking("db:store", "db:other"))
     hosts = rooms.containers.get(id).directory / "hosts"
     assert "store" in hosts.read_text()
+    assert rooms.containers.get("/app/store").id == rooms.containers.get("app/other").id == db
     rooms.containers.remove("/app/store", link=True)
+    with pytest.raises(NotFound, match="No such container: app/store"):
+        rooms.containers.get("app/store")
     assert rooms.containers.get(id).links == ("/db:/app/other",)
     assert "store" not in hosts.read_text()
     assert "other" in hosts.read_text()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from network.sandboxes import ask
-from support.daemons import Daemon, lamina_daemon
+from support.daemons import Daemon, dockerd, lamina_daemon
+from support.memory import Held, held
 from support.processes import processes_naming
 from support.waiting import eventually
 
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.root, pytest.mark.peer]
 
 CONTAINERS = int(os.environ.get("LAMINA_NAME_CONTAINERS", "24"))
 CLIENTS = 16
+FEW = 6  # containers whose memory is measured beside that of dockerd's
 SERVER = "while :; do nc -l -p 80 -e hostname; done"
 NETWORK = "many"
 
@@ -73,7 +75,52 @@ def descriptors(process: int) -> int:
     return len(os.listdir(f"/proc/{process}/fd"))
 
 
-def test_each_of_many_finds_another(daemon: Daemon) -> None:
+def monitors(daemon: Daemon) -> list[int]:
+    """The monitors of the daemon's containers: the parents of their first processes."""
+    pids = daemon.text("inspect", "-f", "{{.State.Pid}}", *daemon.text("ps", "-q").split()).split()
+    return [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in pids]
+
+
+def memory_of_idle_containers(daemon: Daemon) -> Mapping[str, Held]:
+    """What a container costs that does nothing, by the processes that are there for it."""
+    names = [int(line.partition(":")[0]) for line in processes_naming(str(daemon.folder / "e/names"))]
+    own, shared = held(monitors(daemon), CONTAINERS), held(names, CONTAINERS)
+    return {
+        "monitor": own,
+        "share of the name server and its keeper": shared,
+        "together": Held(own.private + shared.private, own.proportional + shared.proportional),
+    }
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Callable[[Mapping[str, Held]], None]:
+    """Print figures, whether the test fails or not."""
+
+    def show(figures: Mapping[str, Held]) -> None:
+        with capsys.disabled():
+            print("", *(f"memory of an idle container, {what}: {each}" for what, each in figures.items()), sep="\n")
+
+    return show
+
+
+def test_an_idle_container_costs_no_more_than_with_dockerd(
+    daemon: Daemon, busybox_tar: Path, report: Callable[[Mapping[str, Held]], None]
+) -> None:
+    for _ in range(FEW):
+        daemon.docker("run", "-d", "--network", "none", "bb", "sleep", "1000")
+    ours = held(monitors(daemon), FEW)
+    with dockerd() as other:
+        other.docker("import", "-c", 'CMD ["sh"]', str(busybox_tar), "bb")
+        for _ in range(FEW):
+            other.docker("run", "-d", "--network", "none", "bb", "sleep", "1000")
+        lines = [line for line in processes_naming(str(other.folder)) if "containerd-shim" in line]
+        shims = held([int(line.partition(":")[0]) for line in lines], FEW)
+        other.docker("rm", "-f", *other.text("ps", "-q").split())
+    report({"our monitor": ours, "containerd-shim": shims})
+    assert ours.proportional <= shims.proportional
+
+
+def test_each_of_many_finds_another(daemon: Daemon, report: Callable[[Mapping[str, Held]], None]) -> None:
     daemon.docker("network", "create", NETWORK)
 
     def run(number: int) -> str:
@@ -89,21 +136,22 @@ def test_each_of_many_finds_another(daemon: Daemon) -> None:
     namespace = Path(f"/proc/{daemon.text('inspect', '-f', '{{.State.Pid}}', 'c0')}/ns/net")
     assert sorted(map(str, ask(namespace, "all", tcp=True).data)) == sorted(addresses)
 
-    held = keeper(daemon)
+    report(memory_of_idle_containers(daemon))
+    kept = keeper(daemon)
     daemon.kill()
     assert ask(namespace, "c1").data == [addresses[1]], "names are answered while there is no daemon"
     daemon.start()
-    assert keeper(daemon) == held
+    assert keeper(daemon) == kept
     assert all_at_once(lambda number: resolved(daemon, number)) == [*addresses[1:], addresses[0]]
     assert all_at_once(lambda number: reached(daemon, number)) == expected
 
-    before = descriptors(held)
+    before = descriptors(kept)
     all_at_once(lambda number: daemon.text("rm", "-f", f"c{number}"))
     eventually(lambda: not bridge_ports(daemon), 60)
     assert namespaces(daemon) == []
     eventually(lambda: not os.listdir(daemon.folder / "e/endpoints"))  # the record goes after the interface
     assert os.listdir(daemon.folder / "e/names/sandboxes") == []
-    assert descriptors(held) <= before - 2 * CONTAINERS
+    assert descriptors(kept) <= before - 2 * CONTAINERS
     daemon.docker("network", "rm", NETWORK)
     daemon.stop()
     assert eventually(lambda: not processes_naming(str(daemon.folder)))

@@ -56,6 +56,16 @@ def check_failure(raw: bytes, code: int) -> None:
     assert (failure.id, failure.code) == (int.from_bytes(raw[:2], "big"), code)
 
 
+@pytest.mark.parametrize("version", [1, 255])
+def test_a_version_of_edns_that_is_to_come_is_told_ours(version: int) -> None:
+    raw = dns.question("name", edns=1232, version=version, id=7)
+    with pytest.raises(Malformed) as caught:
+        message.parse_query(raw)
+    assert caught.value.code == message.BAD_VERSION
+    answer = dns.parse(message.write_failure(raw, message.BAD_VERSION))
+    assert (answer.id, answer.code, answer.edns) == (7, dns.BADVERS, True)
+
+
 @given(st.binary(max_size=80), st.integers(1, 60))
 def test_names_of_junk_end(raw: bytes, offset: int) -> None:
     try:

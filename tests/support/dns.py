@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 A, PTR, MX, TXT, AAAA, SRV, OPT, HTTPS, ANY = 1, 12, 15, 16, 28, 33, 41, 65, 255
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
+BADVERS = 16
 SERVER = "127.0.0.11"
 
 
@@ -36,11 +37,13 @@ def wire_name(name: str) -> bytes:
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
-def question(name: str, type: int = A, *, id: int | None = None, edns: int = 0, kind: int = 1) -> bytes:
+def question(
+    name: str, type: int = A, *, id: int | None = None, edns: int = 0, kind: int = 1, version: int = 0
+) -> bytes:
     """A question that asks for recursion; `edns` is the size of answers that the client takes."""
     number = secrets.randbits(16) if id is None else id
     head = struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 1 if edns else 0)
-    opt = b"\0" + struct.pack("!HHIH", OPT, edns, 0, 0) if edns else b""
+    opt = b"\0" + struct.pack("!HHIH", OPT, edns, version << 16, 0) if edns else b""
     return head + wire_name(name) + struct.pack("!HH", type, kind) + opt
 
 
@@ -53,18 +56,18 @@ def parse(raw: bytes) -> Answer:
         name, offset = _name(raw, offset)
         asked = (name, *struct.unpack_from("!HH", raw, offset))
         offset += 4
-    records, edns = [], False
+    records, edns, code = [], False, flags & 15
     for _ in range(answers + authorities + additions):
         name, offset = _name(raw, offset)
         type, _, ttl, length = struct.unpack_from("!HHIH", raw, offset)
         offset += 10
         if type == OPT:
-            edns = True
+            edns, code = True, code | ttl >> 24 << 4
         else:
             records.append((name, type, ttl, _data(raw, offset, length, type)))
         offset += length
     assert offset == len(raw)
-    return Answer(id, flags & 15, bool(flags & 0x200), bool(flags & 0x80), asked, tuple(records), edns, len(raw))
+    return Answer(id, code, bool(flags & 0x200), bool(flags & 0x80), asked, tuple(records), edns, len(raw))
 
 
 def _name(raw: bytes, offset: int) -> tuple[str, int]:

@@ -13,6 +13,7 @@ import msgspec
 
 from lamina.containers.container import Container
 from lamina.containers.image_mounts import image_digests
+from lamina.containers.links import link_target
 from lamina.containers.record import Record
 from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.events import EventBus
@@ -162,7 +163,7 @@ class Catalog:
         self.release(old)
 
     def get(self, reference: str) -> Container:
-        """Return the container called `reference`: full ID, name, or the beginning of an ID.
+        """Return the container called `reference`: full ID, name, the beginning of an ID, or a link's parent/alias.
 
         Raise NotFound, and InvalidInput where several IDs begin so.
         """
@@ -174,6 +175,8 @@ class Catalog:
             alike = [c for id, c in self._by_id.items() if id.startswith(name)] if _HEX.fullmatch(name) else []
         if len(alike) > 1:
             raise InvalidInput(f"multiple IDs found with provided prefix: {name}", reference=reference)
+        if not alike and "/" in name:
+            return link_target(name, self.get)
         if not alike:
             raise NotFound(f"No such container: {reference}", container=reference)
         return alike[0]

@@ -177,6 +177,15 @@ def link_names(containers: Iterable[Container]) -> Mapping[str, list[str]]:
     return names
 
 
+def link_target(name: str, find: Get) -> Container:
+    """Return the container to which the link `parent/alias` leads. Raise NotFound."""
+    parent, _, alias = name.rpartition("/")
+    for id, each in _links(find(parent)):
+        if each == alias:
+            return find(id)
+    raise NotFound(f"No such container: {name}", container=name)
+
+
 def remove_link(name: str, find: Get) -> Container:
     """Remove the link `parent/alias`, and return the parent.
 

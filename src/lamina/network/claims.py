@@ -90,7 +90,12 @@ class Claims:
             subnet = None if version == 6 and request.without_ipv6 else network.subnet(version)
             if subnet is None:
                 if asked:
-                    raise InvalidInput(f"invalid endpoint settings:\nno configured subnet contains IP address {asked}")
+                    raise InvalidInput(
+                        "user specified IP address is supported only when connecting to networks with user configured "
+                        "subnets",
+                        advice=f"The network {network.name} has no IPv{version} addresses",
+                        address=asked,
+                    )
                 continue
             last = self._last.get((network.id, version), "")
             used = {_bare(e.address(version)) for e in self._endpoints.of_network(network.id)}

@@ -32,20 +32,19 @@ class ContainerRoutes:
             Route("GET", "/containers/json", self.list),
             Route("POST", "/containers/create", self.create),
             Route("POST", "/containers/prune", self.prune),
-            Route("GET", "/containers/{id}/json", self.inspect),
-            Route("GET", "/containers/{id}/top", self.top),
-            Route("GET", "/containers/{id}/changes", self.changes),
-            Route("POST", "/containers/{id}/start", self.start),
-            Route("POST", "/containers/{id}/stop", self.stop),
-            Route("POST", "/containers/{id}/restart", self.restart),
-            Route("POST", "/containers/{id}/kill", self.kill),
-            Route("POST", "/containers/{id}/pause", self.pause),
-            Route("POST", "/containers/{id}/unpause", self.unpause),
-            Route("POST", "/containers/{id}/rename", self.rename),
-            Route("POST", "/containers/{id}/update", self.update),
-            Route("POST", "/containers/{id}/resize", self.resize),
-            Route("DELETE", "/containers/{id}", self.remove),
-            Route("DELETE", "/containers/{id}/{alias}", self.remove),
+            Route("GET", "/containers/{id*}/json", self.inspect),
+            Route("GET", "/containers/{id*}/top", self.top),
+            Route("GET", "/containers/{id*}/changes", self.changes),
+            Route("POST", "/containers/{id*}/start", self.start),
+            Route("POST", "/containers/{id*}/stop", self.stop),
+            Route("POST", "/containers/{id*}/restart", self.restart),
+            Route("POST", "/containers/{id*}/kill", self.kill),
+            Route("POST", "/containers/{id*}/pause", self.pause),
+            Route("POST", "/containers/{id*}/unpause", self.unpause),
+            Route("POST", "/containers/{id*}/rename", self.rename),
+            Route("POST", "/containers/{id*}/update", self.update),
+            Route("POST", "/containers/{id*}/resize", self.resize),
+            Route("DELETE", "/containers/{id*}", self.remove),
             Route("POST", "/commit", self.commit),
         ]
 
@@ -134,7 +133,7 @@ class ContainerRoutes:
     async def remove(self, call: Call) -> web.StreamResponse:
         """Remove a container, or with `link` the link that a container has under an alias."""
         flags = {"force": call.flag("force"), "volumes": call.flag("v"), "link": call.flag("link")}
-        await call.run(partial(self._containers.remove, "/".join(call.places.values()), **flags))
+        await call.run(partial(self._containers.remove, call.places["id"], **flags))
         return empty()
 
     async def prune(self, call: Call) -> web.StreamResponse:

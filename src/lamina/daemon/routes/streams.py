@@ -53,15 +53,15 @@ class StreamRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/containers/{id}/attach", self.attach, Kind.PROCESS),
-            Route("GET", "/containers/{id}/attach/ws", self.attach_websocket, Kind.PROCESS),
-            Route("POST", "/containers/{id}/wait", self.wait, Kind.PROCESS),
-            Route("GET", "/containers/{id}/logs", self.logs, Kind.STREAM),
-            Route("GET", "/containers/{id}/stats", self.stats, Kind.STREAM),
-            Route("HEAD", "/containers/{id}/archive", self.stat_path),
-            Route("GET", "/containers/{id}/archive", self.get_archive, Kind.WORK),
-            Route("PUT", "/containers/{id}/archive", self.put_archive),
-            Route("GET", "/containers/{id}/export", self.export, Kind.WORK),
+            Route("POST", "/containers/{id*}/attach", self.attach, Kind.PROCESS),
+            Route("GET", "/containers/{id*}/attach/ws", self.attach_websocket, Kind.PROCESS),
+            Route("POST", "/containers/{id*}/wait", self.wait, Kind.PROCESS),
+            Route("GET", "/containers/{id*}/logs", self.logs, Kind.STREAM),
+            Route("GET", "/containers/{id*}/stats", self.stats, Kind.STREAM),
+            Route("HEAD", "/containers/{id*}/archive", self.stat_path),
+            Route("GET", "/containers/{id*}/archive", self.get_archive, Kind.WORK),
+            Route("PUT", "/containers/{id*}/archive", self.put_archive),
+            Route("GET", "/containers/{id*}/export", self.export, Kind.WORK),
         ]
 
     async def attach(self, call: Call) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255  # types of records
 INTERNET = 1  # the class of all names that matter here
-FORMAT_ERROR, SERVER_FAILURE, NOT_IMPLEMENTED, REFUSED = 1, 2, 4, 5  # codes of failures
+FORMAT_ERROR, SERVER_FAILURE, NOT_IMPLEMENTED, REFUSED, BAD_VERSION = 1, 2, 4, 5, 16  # codes of failures
 LONGEST_QUERY = 4096  # bytes; a question with all of EDNS's options is far shorter
 LONGEST = 65535  # bytes of any message
 PLAIN_SIZE = 512  # bytes of an answer by UDP to those who do not speak EDNS
@@ -96,13 +96,15 @@ def _edns_sizes(raw: bytes, offset: int, counts: Iterable[int]) -> Iterator[int]
         name, offset = read_name(raw, offset)
         if len(raw) < offset + _RECORD.size:
             raise Malformed("a record is cut off")
-        type, size, _, length = _RECORD.unpack_from(raw, offset)
+        type, size, extension, length = _RECORD.unpack_from(raw, offset)
         offset += _RECORD.size + length
         if len(raw) < offset:
             raise Malformed("a record's data is cut off")
         if type == OPT:
             if name or number < answers + authorities:
                 raise Malformed("a misplaced OPT record")
+            if extension >> 16 & 0xFF:
+                raise Malformed("a version of EDNS that nobody has", BAD_VERSION)  # RFC 6891, 6.1.3
             yield size
     if offset != len(raw):
         raise Malformed("bytes behind the last record")
@@ -174,9 +176,14 @@ def write_answer(query: Query, records: Iterable[Record], limit: int) -> bytes:
 
 
 def write_failure(raw: bytes, code: int, end: int = 0) -> bytes:
-    """Return an answer of a header with a `code`, and of the question where `end` tells how far that goes in `raw`."""
-    flags = _IS_ANSWER | _AVAILABLE | (_flags(raw) & (_OPCODE | _RECURSION | _CHECKING_OFF)) | code
-    return raw[:2] + _HEAD.pack(0, flags, 1 if end else 0, 0, 0, 0)[2:] + raw[_HEAD.size : end]
+    """Return an answer of a header with a `code`, and of the question where `end` tells how far that goes in `raw`.
+
+    The bits of a code for which the header has no room are in an OPT record.
+    """
+    tail = _opt(OUR_SIZE, code >> 4) if code > 0xF else b""
+    flags = _IS_ANSWER | _AVAILABLE | (_flags(raw) & (_OPCODE | _RECURSION | _CHECKING_OFF)) | code & 0xF
+    head = _HEAD.pack(0, flags, 1 if end else 0, 0, 0, 1 if tail else 0)
+    return raw[:2] + head[2:] + raw[_HEAD.size : end] + tail
 
 
 def with_id(raw: bytes, id: int) -> bytes:
@@ -205,5 +212,6 @@ def _flags(raw: bytes) -> int:
     return int.from_bytes(raw[2:4], "big")
 
 
-def _opt(size: int) -> bytes:
-    return b"\0" + _RECORD.pack(OPT, size, 0, 0)
+def _opt(size: int, code: int = 0) -> bytes:
+    """Return an OPT record of version 0 with the upper bits of a code (RFC 6891, 6.1.3)."""
+    return b"\0" + _RECORD.pack(OPT, size, code << 24, 0)

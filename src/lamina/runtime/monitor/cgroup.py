@@ -4,12 +4,14 @@ Moving a process between cgroups takes cgroup_threadgroup_rwsem for writing (ker
 semaphore whose first writer waits for an RCU grace period: 6 to 20 ms, the largest part of starting a container.
 Writers that follow within the next grace period do not wait. So while a start is near, a thread of `Warmth` moves this
 process to the cgroup where it already is, every few milliseconds, and the OCI runtime comes as the second writer.
+
+The module `threading` is not loaded here: what it does after each fork would cost every monitor 0.4 MB.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -136,34 +138,31 @@ class Warmth:
     def __init__(self, own: str | None) -> None:
         """`own` is the cgroup.procs file of the cgroup in which this process is."""
         self._file = own
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._moving = _thread.allocate_lock()  # held by the thread
+        self._wanted = _thread.allocate_lock()  # held until the thread is to stop
 
     def begin(self) -> None:
-        if self._file is None or (self._thread is not None and self._thread.is_alive()):
+        if self._file is None or not self._moving.acquire(blocking=False):
             return
-        self._end.clear()
-        self._thread = threading.Thread(target=self._move, args=(self._file,), daemon=True)
-        self._thread.start()
+        self._wanted.acquire(blocking=False)
+        _thread.start_new_thread(self._move, (self._file,))
 
     def end(self) -> None:
         """Stop soon; may be called at any time."""
-        self._end.set()
+        with suppress(RuntimeError):  # it has stopped already
+            self._wanted.release()
 
     def _move(self, path: str) -> None:
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            for _ in range(int(_WARM_SECONDS / _MOVE_SECONDS)):
-                os.write(fd, b"0")  # 0 names the writer itself (cgroups(7))
-                if self._end.wait(_MOVE_SECONDS):
-                    return
+            with open(path, "wb", buffering=0) as file:
+                for _ in range(int(_WARM_SECONDS / _MOVE_SECONDS)):
+                    file.write(b"0")  # 0 names the writer itself (cgroups(7))
+                    if self._wanted.acquire(timeout=_MOVE_SECONDS):
+                        return
         except OSError:
             return
         finally:
-            os.close(fd)
+            self._moving.release()
 
 
 def own_cgroup(mounts: Sequence[str], table: str = "/proc/self/cgroup") -> str | None:
