@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 
 from lamina.api.containers import Config, DeviceRequest, HostConfig
 from lamina.containers.containers import Containers
-from lamina.errors import InvalidInput, LaminaError, Unsupported
+from lamina.errors import InvalidInput, LaminaError
 from lamina.sandbox.spec import Defaults
 
 from .conftest import Rooms
@@ -119,8 +118,26 @@ def test_what_a_spec_may_not_say_is_told(
         run("true", "vendor.com/thing=a")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("yaml") is not None, reason="PyYAML is installed")
-def test_yaml_without_its_reader_is_refused_in_words(run: Run, folders: tuple[Path, Path]) -> None:
-    _spec(folders[0], name="one.yaml")
-    with pytest.raises(Unsupported, match=r"one\.yaml is YAML"):
+def test_a_spec_may_be_yaml(run: Run, folders: tuple[Path, Path]) -> None:
+    """As nvidia-ctk and others write theirs."""
+    (folders[0] / "vendor.yaml").write_text(
+        "---\n"
+        "cdiVersion: 0.6.0\n"
+        "kind: vendor.com/thing\n"
+        "containerEdits:\n"
+        "  env:\n"
+        "  - SHARED=yes\n"
+        "devices:\n"
+        "- name: all\n"
+        "  containerEdits:\n"
+        "    deviceNodes:\n"
+        "    - path: /dev/thing\n"
+        "      hostPath: /dev/null\n"
+    )
+    assert run("echo $SHARED; test -c /dev/thing && echo there", "vendor.com/thing=all").split() == ["yes", "there"]
+
+
+def test_what_is_no_yaml_is_named(run: Run, folders: tuple[Path, Path]) -> None:
+    (folders[0] / "broken.yml").write_text("kind: [")
+    with pytest.raises(InvalidInput, match=r"CDI device injection failed: .*broken\.yml"):
         run("true", "vendor.com/thing=a")

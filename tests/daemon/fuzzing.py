@@ -116,7 +116,6 @@ NOT_FUZZED = {
     "HEAD /_ping": _BARE,
     "GET /version": _BARE,
     "DELETE /containers/{}": _DELETES,
-    "DELETE /containers/{}/{}": _DELETES,
     "DELETE /images/{}": _DELETES,
     "DELETE /networks/{}": _DELETES,
     "POST /images/prune": _DELETES,

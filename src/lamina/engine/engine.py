@@ -30,11 +30,9 @@ from lamina.formats.matching import Filters
 from lamina.images.image import ImageUser
 from lamina.images.images import Images
 from lamina.linux.files import private_directory
-from lamina.linux.subordinate_ids import remapped_ids
-from lamina.linux.user_namespaces import UserNamespace, user_namespace
+from lamina.linux.user_namespaces import UserNamespace
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
-from lamina.sandbox.spec import Defaults
 from lamina.snapshots.choose import check_idmapped, open_driver
 from lamina.snapshots.driver import Driver
 from lamina.store.store import Dependents, Store
@@ -113,6 +111,7 @@ class Engine:
         self.root = Path(root).absolute()
         self.exec_root = Path(exec_root).absolute() if exec_root else default_exec_root(self.root)
         self.settings = settings or EngineSettings()
+        self._defaults = self.settings.container_defaults(self.exec_root)
         self.bus = EventBus()
         self._closing = ExitStack()
         self._snapshots = Lazy(self._open_snapshots, self._closing)
@@ -122,8 +121,9 @@ class Engine:
         self.store = Store.open(self.root, dependents=_Dependents(self._snapshots, self._forget_lost_steps))
         self._closing.callback(self.store.close)
         self._closing.callback(self._remove_unused_exec_root)
-        self._defaults = self._container_defaults()
         userns = self._defaults.userns
+        if userns is not None:
+            self._closing.callback(self._remove_unused, userns)
         self._catalog = Catalog(self.store, self.root / "containers", self.bus, userns)
         self.images = Images(self.store, self.bus, self._image_users)
         self.explorer = Explorer(self.images)
@@ -263,17 +263,6 @@ class Engine:
 
     def _open_containers(self) -> Containers:
         return Containers(self, self._catalog, self._defaults)
-
-    def _container_defaults(self) -> Defaults:
-        """Return the settings of containers with the users that they have. Raise InvalidInput for unknown users."""
-        settings = self.settings
-        if not settings.userns_remap:
-            return settings.containers
-        if os.geteuid() != 0:
-            raise Unsupported("userns-remap needs root, which this engine has not", advice="Leave it out")
-        userns = user_namespace(self.exec_root / "users", remapped_ids(settings.userns_remap))
-        self._closing.callback(self._remove_unused, userns)
-        return dataclasses.replace(settings.containers, userns=userns)
 
     def _remove_unused(self, userns: UserNamespace) -> None:
         """Let go of the user namespace, unless containers run, which others may still want to share."""

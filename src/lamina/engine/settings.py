@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lamina.distribution import Proxies
 from lamina.distribution import Settings as RegistrySettings
+from lamina.errors import Unsupported
 from lamina.formats.reference import DEFAULT_DOMAIN
+from lamina.linux.subordinate_ids import remapped_ids
+from lamina.linux.user_namespaces import user_namespace
 from lamina.network.settings import NetworkSettings
 from lamina.sandbox.spec import Defaults
 
@@ -34,6 +37,18 @@ class EngineSettings:
     labels: tuple[str, ...] = ()
     userns_remap: str = ""
     containers: Defaults = field(default_factory=Defaults)
+
+    def container_defaults(self, exec_root: Path) -> Defaults:
+        """Return `containers` with the users that they have; their namespace is kept in `exec_root`.
+
+        Raise InvalidInput for users that are not there, Unsupported without root.
+        """
+        if not self.userns_remap:
+            return self.containers
+        if os.geteuid() != 0:
+            raise Unsupported("userns-remap needs root, which this engine has not", advice="Leave it out")
+        userns = user_namespace(exec_root / "users", remapped_ids(self.userns_remap))
+        return replace(self.containers, userns=userns)
 
     def registries(self) -> RegistrySettings:
         """Return the part that the registry client takes, with the proxies of the environment."""

@@ -6,7 +6,6 @@ The folders of specs are the administrator's, and what they say is trusted.
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -132,22 +131,14 @@ def _specs(folder: Path) -> Iterator[CdiSpec]:
 
 
 def _document(file: Path) -> Any:
-    """Return a file's JSON or YAML. Raise ValueError, and Unsupported for YAML without PyYAML."""
+    """Return a file's JSON or YAML. Raise ValueError."""
     with file.open("rb") as opened:
         text = opened.read(_SIZE_LIMIT + 1)
     if len(text) > _SIZE_LIMIT:
         raise ValueError(f"it has more than {_SIZE_LIMIT} bytes")
     if file.suffix == ".json":
         return msgspec.json.decode(text)
-    try:
-        yaml: Any = importlib.import_module("yaml")
-    except ImportError:
-        advice = "Install PyYAML, or write the spec as JSON"
-        raise Unsupported(f"CDI device injection failed: {file} is YAML", advice=advice) from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
+    return msgspec.yaml.decode(text)
 
 
 def _edited(spec: ContainerSpec, edits: Edits) -> ContainerSpec:
