@@ -23,7 +23,10 @@ def test_the_file_and_the_flags_come_together(tmp_path: Path) -> None:
         "registry-mirrors": ["https://mirror.example"],
         "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}],
         "log-opts": {"max-size": "10m"},
-        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "20GB"}},
+        "builder": {
+            "gc": {"enabled": True, "defaultKeepStorage": "20GB"},
+            "entitlements": {"network-host": False, "security-insecure": True},
+        },
         "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 64000}},
         "runtimes": {"mine": {"path": "/usr/bin/crun"}},
     }
@@ -35,6 +38,7 @@ def test_the_file_and_the_flags_come_together(tmp_path: Path) -> None:
     assert options.registry_mirrors == ("https://mirror.example",)
     assert options.default_address_pools[0].size == 24
     assert options.builder.gc.default_keep_storage == "20GB"
+    assert options.builder.entitlements.names == {"security.insecure"}
     assert options.default_ulimits["nofile"].hard == 64000
     assert options.runtimes["mine"].path == "/usr/bin/crun"
     assert options.live_restore

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lamina.builder.file_sums import Sums
 from lamina.dockerfile.position import Problem
-from lamina.layers.entry import Entry, EntryType
+from lamina.layers.entry import OPAQUE_NAME, Entry, EntryType, opaque_entry, whiteout_entry
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import Content, Node, Tree, entry_at, resolve
 
@@ -36,6 +36,8 @@ class LayerPlan:
         self._changes: dict[str, PlannedFile] = {}
         self._names: dict[str, set[str]] = {}
         self._new: set[str] = set()  # directories below which the base has nothing
+        self._removed: set[str] = set()  # of the base
+        self._opaque: set[str] = set()  # directories in place of removed ones
         self.created: set[str] = set()
         """Directories that were made because a file had to be put into them. They have no source."""
 
@@ -46,18 +48,18 @@ class LayerPlan:
         """Return the entry that `path` will have; symlinks are not followed."""
         planned = self._changes.get(path)
         if planned is not None:
-            return planned.entry
+            return None if path in self._removed else planned.entry
         if self._below_new(path):
             return None
         return entry_at(self._base, path)
 
     def _below_new(self, path: str) -> bool:
-        if not self._new:
+        if not self._new and not self._removed:
             return False
         parent = path
         while parent:
             parent = parent.rpartition("/")[0]
-            if parent in self._new:
+            if parent in self._new or parent in self._removed:
                 return True
         return False
 
@@ -101,6 +103,10 @@ class LayerPlan:
             self._new.discard(entry.path)
         if is_directory and (before is None or before.type is not EntryType.DIRECTORY):
             self._new.add(entry.path)
+        if entry.path in self._removed:
+            self._removed.discard(entry.path)
+            if is_directory:
+                self._opaque.add(entry.path)
         self._changes[entry.path] = planned
         self._names.setdefault(entry.parent, set()).add(entry.path)
 
@@ -119,10 +125,27 @@ class LayerPlan:
                 raise Problem(f"cannot replace /{path}, a link to the directory /{target}, with a file", advice)
         self.put(planned)
 
+    def remove(self, path: str) -> None:
+        """Delete what is at `path`, resolved but for its last part, with all below it. Ignore what is not there."""
+        if self.lookup(path) is None:
+            return
+        self._forget_below(path)
+        self._new.discard(path)
+        self._opaque.discard(path)
+        self.created.discard(path)
+        if not self._below_new(path) and entry_at(self._base, path) is not None:
+            self._changes[path] = PlannedFile(whiteout_entry(path))
+            self._removed.add(path)
+            self._names.setdefault(path.rpartition("/")[0], set()).add(path)
+        else:
+            self._changes.pop(path, None)
+            self._names.get(path.rpartition("/")[0], set()).discard(path)
+
     def _forget_below(self, path: str) -> None:
         for child in self._names.pop(path, set()):
             self._changes.pop(child, None)
-            self._new.discard(child)
+            for places in (self._new, self._removed, self._opaque, self.created):
+                places.discard(child)
             self._forget_below(child)
 
     def make_directories(self, path: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755) -> bool:
@@ -150,7 +173,7 @@ class LayerPlan:
         return with_links(files[path] for path in sorted(files, key=_order))
 
     def _with_parents(self, time_ns: int) -> dict[str, PlannedFile]:
-        files: dict[str, PlannedFile] = {}
+        files = {f"{path}/{OPAQUE_NAME}": PlannedFile(opaque_entry(path)) for path in self._opaque}
         for path, planned in self._changes.items():
             if path in self.created:
                 planned = PlannedFile(replace(planned.entry, mtime_ns=time_ns))

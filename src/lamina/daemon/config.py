@@ -47,10 +47,24 @@ class BuilderGc(msgspec.Struct, frozen=True, rename="camel"):
     default_keep_storage: str = ""
 
 
+class Entitlements(msgspec.Struct, frozen=True, rename="kebab"):
+    """What the builds of BuildKit's clients may ask for."""
+
+    network_host: bool = True
+    security_insecure: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return what is allowed by the names of BuildKit's protocol."""
+        choices = {"network.host": self.network_host, "security.insecure": self.security_insecure}
+        return frozenset(name for name, is_allowed in choices.items() if is_allowed)
+
+
 class Builder(msgspec.Struct, frozen=True):
     """Settings of builds."""
 
     gc: BuilderGc = BuilderGc()
+    entitlements: Entitlements = Entitlements()
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):

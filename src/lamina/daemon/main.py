@@ -65,7 +65,7 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     gates = Gates(descriptor_limit())
-    buildkit = BuildKitRoutes(engine)
+    buildkit = BuildKitRoutes(engine, options.builder.entitlements.names)
     api = Api(all_routes(engine, options, buildkit), gates, browser_guard(options))
     runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()

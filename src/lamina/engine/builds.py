@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
 from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.file_sums import forget_sums
+from lamina.builder.ops.graph_build import GraphRooms
 from lamina.builder.platforms import build_each, platforms_of
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
@@ -176,6 +177,11 @@ class Builds(builds.Builds):
         """Return the image that FROM would begin with. Raise NotFound, Unauthorized, Unavailable, Cancelled."""
         return self._base(name, platform, pull, credentials, report, cancellation, named=True)
 
+    @cached_property
+    def graph_rooms(self) -> GraphRooms:
+        """Return what graphs are built with."""
+        return GraphRooms(self._rooms.store, self._temporary, self._runner)
+
     @property
     def temporary(self) -> Path:
         """Return the folder for what a build needs for a while."""
@@ -215,13 +221,14 @@ class Builds(builds.Builds):
         cancellation: Cancellation = NEVER,
     ) -> Pruned:
         cancellation.check()
+        results = self.graph_rooms.records.prune(reserved)
         content = self._rooms.store.collect(cache_bytes=reserved if all else None)
         caches = CacheMounts(self._mounts).prune(reserved)
         if all and not reserved:
             forget_sums(self._rooms.store)
         contexts = self.saved_contexts.prune() if all and not reserved else 0
-        dropped = tuple(str(digest) for digest in (*content.digests, *caches.digests))
-        return Pruned(dropped, content.bytes + caches.bytes + contexts)
+        dropped = tuple(str(digest) for digest in (*results.digests, *content.digests, *caches.digests))
+        return Pruned(dropped, results.bytes + content.bytes + caches.bytes + contexts)
 
     def forget_lost(self) -> None:
         """Forget steps whose image is gone."""

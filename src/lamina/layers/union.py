@@ -97,6 +97,11 @@ class StackTree(UnionTree):
             layer.diff_id: opened.get(layer.diff_id) or LayerTree.open(layer.index, layer.tar) for layer in layers
         }
         super().__init__([self.trees[layer.diff_id] for layer in layers])
+        self._diff_ids = tuple(layer.diff_id for layer in layers)
+
+    def layer_of(self, node: Node) -> Digest:
+        """Return the diff-id of the layer that a node is from."""
+        return self._diff_ids[node.source]
 
 
 def _visible(stack: _Stack) -> _Stack:

@@ -171,8 +171,9 @@ def test_an_error_of_the_client_ends_the_build(daemon: Daemon) -> None:
     ("method", "request_", "kind"),
     [
         ("ReadFile", gateway.ReadFileRequest("nothing", "/x"), NotFound),
-        ("Solve", gateway.SolveRequest(frontend="gateway.v0"), None),
-        ("Solve", gateway.SolveRequest(definition=control.Definition((b"\x0a\x00",))), Unsupported),
+        ("Solve", gateway.SolveRequest(), None),
+        ("Solve", gateway.SolveRequest(frontend="gateway.v0"), Unsupported),
+        ("Solve", gateway.SolveRequest(definition=control.Definition((b"\x0a\x00",))), InvalidInput),
         (
             "Solve",
             gateway.SolveRequest(frontend="dockerfile.v0", attributes={"requestid": "frontend.lint"}),

@@ -24,12 +24,13 @@ _CAPABILITY = "security.capability"
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """How one instruction puts files in place. `owner` None keeps the source's."""
+    """How one instruction puts files in place. `owner` None keeps the source's, and so does `time_ns`."""
 
     plan: LayerPlan
     destination: str  # as given, after WORKDIR was put in front of a relative one
     owner: Owner | None
     chmod: Chmod | None = None
+    time_ns: int | None = None
 
     def place(self, source: CopySource) -> None:
         """Plan one source. Raise Problem where the destination does not allow it."""
@@ -73,7 +74,7 @@ class Placing:
             uid,
             gid,
             entry.size,
-            whole_seconds(entry.mtime_ns),
+            whole_seconds(entry.mtime_ns) if self.time_ns is None else self.time_ns,
             entry.target,
             entry.major,
             entry.minor,

@@ -6,15 +6,19 @@ alone, and an engine that dies leaves no lock behind.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.formats.digest import DEFAULT, Digest
 from lamina.linux.files import private_directory
-from lamina.snapshots.records import discard, sweep_directory
+from lamina.progress import ignore
+from lamina.snapshots.records import NEW, delete_tree, discard, sweep_directory
 from lamina.snapshots.unpacked import tree_bytes
 from lamina.store.content import Collected
 
@@ -27,15 +31,25 @@ class CacheMounts:
 
     root: Path
 
-    def take(self, name: str, sharing: str, owner: tuple[int, int], mode: int, closing: ExitStack) -> Path | None:
-        """Return the cache called `name`, in use until `closing` closes; a new one gets the owner and mode.
+    def take(
+        self,
+        name: str,
+        sharing: str,
+        owner: tuple[int, int],
+        mode: int,
+        closing: ExitStack,
+        fill: Callable[[Path], None] = ignore,
+    ) -> Path | None:
+        """Return the cache called `name`, in use until `closing` closes.
+
+        A new one gets the owner and mode, and what `fill` puts into it.
 
         `locked` waits until no other step uses it. `private` returns None while another step does.
         """
         path = self.root / Digest.of(name.encode("utf-8", "surrogateescape")).encoded
         while True:
             try:
-                self._make(path, owner, mode)
+                self._make(path, owner, mode, fill)
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue  # pruned just now
@@ -49,14 +63,21 @@ class CacheMounts:
                 return path
             os.close(fd)
 
-    def _make(self, path: Path, owner: tuple[int, int], mode: int) -> None:
+    def _make(self, path: Path, owner: tuple[int, int], mode: int, fill: Callable[[Path], None]) -> None:
+        """Make the cache where it is missing. It appears whole: a crash leaves what `prune` sweeps."""
         private_directory(self.root)
-        try:
-            path.mkdir()
-        except FileExistsError:
+        if path.exists():
             return
-        os.chown(path, *owner)
-        path.chmod(mode)
+        draft = Path(tempfile.mkdtemp(prefix=NEW, dir=self.root))
+        try:
+            fill(draft)
+            os.chown(draft, *owner)
+            draft.chmod(mode)
+            draft.rename(path)
+        except BaseException as error:
+            delete_tree(draft)
+            if not (isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY)):
+                raise  # else another step was faster
 
     def prune(self, reserved: int = 0) -> Collected:
         """Delete the caches that no step uses now, the oldest first, until at most `reserved` bytes are left.

@@ -26,12 +26,14 @@ from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
+from lamina.cancellation import Cancellation
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.frames import STDERR, STDOUT, Deframer
 from lamina.layers.layer import Layer
 from lamina.layers.tree import entry_at, resolve
 from lamina.linux.processes import making_files_of
 from lamina.runtime.cgroups.layout import abilities
+from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import Runtime
 from lamina.sandbox import limit_checks
 from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms, ensure_directory
@@ -75,7 +77,8 @@ class ContainerRunner:
             closing.callback(snapshot.unmount)
             volumes = self._volumes(state, request, root, mounts, closing)
             request = replace(request, environment=(*request.environment, *mounts.environment))
-            self._run_task(work, self._spec(work, state, request, (*volumes, *mounts.mounts), folder), root)
+            spec = self._spec(work, state, request, (*volumes, *mounts.mounts), folder)
+            check_ended_well(self.run_task(spec, root, work.console.text, work.cancellation))
             return self._changes(work, state, snapshot)
 
     def _snapshot(
@@ -133,11 +136,15 @@ class ContainerRunner:
             security_opt=build.security_options,
             init=False,
         )
+        return self.fitting(host_config, lambda warning: work.console.line(f" ---> [Warning] {warning}"))
+
+    def fitting(self, host_config: HostConfig, warn: Callable[[str], None]) -> HostConfig:
+        """Return the limits that this host can keep. Raise InvalidInput for impossible ones."""
         host = limit_checks.with_swap(host_config)
         limit_checks.check(host)
         host, warnings = limit_checks.within(host, abilities(self.rooms.runtime.layout))
         for warning in warnings:
-            work.console.line(f" ---> [Warning] {warning}")
+            warn(warning)
         return host
 
     def _network_id(self, work: BuildRun, network: str, container_id: str) -> str:
@@ -150,22 +157,26 @@ class ContainerRunner:
             work.networks[network] = container_id
         return work.networks[network]
 
-    def _run_task(self, work: BuildRun, spec: SandboxSpec, root: Path) -> None:
+    def run_task(
+        self, spec: SandboxSpec, root: Path, show: Callable[[str, bool], None], cancellation: Cancellation
+    ) -> ExitStatus | None:
+        """Run a sandbox's command to its end, and return how it ended.
+
+        `show` takes its output, and whether it came from the standard error. Raise Cancelled.
+        """
         task = self.sandboxes.create_task(spec)
         try:
             with task.attach(stdin=False) as output:
                 self.sandboxes.start(spec, lambda: (task, root))
-                with work.cancellation.on_cancel(partial(_hang_up, output)):
-                    _follow(output, work.console.text)
-                work.cancellation.check()
-            status = task.wait()
+                with cancellation.on_cancel(partial(_hang_up, output)):
+                    _follow(output, show)
+                cancellation.check()
+            return task.wait()
         finally:
             if task.pid:
                 task.kill()
                 task.wait()
             self.sandboxes.release(spec, task)
-        if status is not None and status.code != 0:
-            raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
 
     def _volumes(
         self, state: StageState, request: RunRequest, root: Path, mounts: StepMounts, closing: ExitStack
@@ -198,6 +209,12 @@ class ContainerRunner:
         """Return the layer of what the command changed. With SOURCE_DATE_EPOCH no time in it is later."""
         fill = partial(snapshot.write_diff, latest_ns=state.args.epoch_ns)
         return work.rooms.store.layers.write(fill, work.cancellation)
+
+
+def check_ended_well(status: ExitStatus | None, exit_codes: Sequence[int] = (0,)) -> None:
+    """Raise CommandFailed for a command that ended with none of `exit_codes`."""
+    if status is not None and status.code not in exit_codes:
+        raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
 
 
 def _resolved(state: StageState, path: str) -> str:

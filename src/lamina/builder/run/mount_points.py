@@ -42,13 +42,17 @@ class MountPoints:
         return not any(tree.lookup(place) for tree in newer for place in _PLACES)
 
 
-def mountpoint_layer(store: Store, image: Tree, directories: Iterable[str], files: Iterable[str]) -> Layer | None:
-    """Return the layer that gives `image` its init layer's entries and the named mount points; None for nothing.
+def mountpoint_layer(
+    store: Store, image: Tree, directories: Iterable[str], files: Iterable[str], *, is_root: bool = True
+) -> Layer | None:
+    """Return the layer that gives `image` the named mount points; None for nothing.
+
+    The root of a container also gets the entries of its init layer.
 
     Raise Problem where a file of the image is in the way.
     """
     plan = LayerPlan(image)
-    for entry in init_entries(plan.lookup):
+    for entry in init_entries(plan.lookup) if is_root else ():
         plan.put(PlannedFile(entry, content=b"" if entry.type is EntryType.REGULAR else None))
     for path in directories:
         plan.make_directories(plan.resolve(path))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.builder.build_run import BuildRun
+from lamina.builder.build_run import BuildRun, SshAgents
 from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.step import agent_id, secret_id
@@ -29,6 +29,7 @@ from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
 from lamina.layers.tree import MemoryTree, Tree, find, walk
 from lamina.linux.user_namespaces import UserNamespace
+from lamina.progress import ignore
 from lamina.sandbox.spec import MountPoint
 from lamina.snapshots.driver import Driver
 
@@ -66,6 +67,50 @@ class StepMounts:
 
 
 @dataclass(frozen=True, slots=True)
+class StepFiles:
+    """Files, sockets and cache directories that a step has mounted, in its own `folder` until `closing` closes.
+
+    `caches` outlives builds.
+    """
+
+    folder: Path
+    caches: Path
+    closing: ExitStack
+
+    def file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
+        """Return a new file."""
+        path = self.folder / name
+        path.write_bytes(content)
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+        return path
+
+    def agent(self, agents: SshAgents, id: str, name: str, mode: int, uid: int, gid: int) -> Path:
+        """Return a socket that leads to an ssh agent. Rule: Dockerfile reference, "RUN --mount=type=ssh"."""
+        path = self.folder / name
+        listener = _listen(path)
+        self.closing.callback(agents.serve(id, listener))
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+        return path
+
+    def cache(
+        self, name: str, sharing: str, owner: tuple[int, int], mode: int, fill: Callable[[Path], None] = ignore
+    ) -> Path:
+        """Return a directory that later builds see again; a fresh one where a `private` one is in use.
+
+        `fill` puts into a new one what it begins with.
+        """
+        directory = CacheMounts(self.caches).take(name, sharing, owner, mode, self.closing, fill)
+        if directory is None:
+            directory = Path(tempfile.mkdtemp(dir=self.folder))
+            fill(directory)
+            os.chown(directory, *owner)
+            directory.chmod(mode)
+        return directory
+
+
+@dataclass(frozen=True, slots=True)
 class MountMaker:
     """Make the mounts of one step ready. `folder` is the step's own, `caches` outlives builds."""
 
@@ -96,7 +141,7 @@ class MountMaker:
                 case _:
                     self._bind(flag, target, mounts, number)
         for number, (path, content) in enumerate(files):
-            mounts.bind(self._file(f"script-{number}", content, 0o755, 0, 0), path, read_only=True, is_file=True)
+            mounts.bind(self._files.file(f"script-{number}", content, 0o755, 0, 0), path, read_only=True, is_file=True)
         return mounts
 
     def _target(self, flag: MountFlag, number: int) -> str:
@@ -108,12 +153,9 @@ class MountMaker:
             raise Problem(f"RUN --mount=type={flag.type} needs a target", "Write target=/path.")
         return posixpath.normpath(posixpath.join("/", self.state.config.working_dir, flag.target))
 
-    def _file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
-        path = self.folder / name
-        path.write_bytes(content)
-        os.chown(path, uid, gid)
-        path.chmod(mode)
-        return path
+    @property
+    def _files(self) -> StepFiles:
+        return StepFiles(self.folder, self.caches, self.closing)
 
     def _secret(self, flag: MountFlag, mounts: StepMounts, number: int) -> None:
         content = self.work.secrets.get(secret_id(flag))
@@ -124,28 +166,23 @@ class MountMaker:
             mounts.environment.append(f"{name}={content.decode('utf-8', 'surrogateescape')}")
         if flag.env is None or flag.target:
             mode = _SECRET_MODE if flag.mode is None else flag.mode
-            path = self._file(f"secret-{number}", content, mode, flag.uid or 0, flag.gid or 0)
+            path = self._files.file(f"secret-{number}", content, mode, flag.uid or 0, flag.gid or 0)
             mounts.bind(path, self._target(flag, number), read_only=True, is_file=True)
 
     def _ssh(self, flag: MountFlag, target: str, mounts: StepMounts, number: int) -> None:
-        """Forward a socket to the user's ssh agent. Rule: Dockerfile reference, "RUN --mount=type=ssh"."""
+        """Forward a socket to the user's ssh agent."""
         agents = self.work.agents
         if agents is None or not agents.offers(agent_id(flag)):
             return
-        path = self.folder / f"ssh-{number}"
-        listener = _listen(path)
-        self.closing.callback(agents.serve(agent_id(flag), listener))
-        os.chown(path, flag.uid or 0, flag.gid or 0)
-        path.chmod(_AGENT_MODE if flag.mode is None else flag.mode)
+        mode = _AGENT_MODE if flag.mode is None else flag.mode
+        path = self._files.agent(agents, agent_id(flag), f"ssh-{number}", mode, flag.uid or 0, flag.gid or 0)
         mounts.bind(path, target, is_file=True)
         mounts.environment.append(f"SSH_AUTH_SOCK={target}")
 
     def _cache(self, flag: MountFlag, target: str) -> Path:
-        """Return a directory that later builds see again; a fresh one where a `private` one is in use."""
         mode = _CACHE_MODE if flag.mode is None else flag.mode
         owner = (flag.uid or 0, flag.gid or 0)
-        directory = CacheMounts(self.caches).take(flag.id or target, flag.sharing, owner, mode, self.closing)
-        return directory or Path(tempfile.mkdtemp(dir=self.folder))
+        return self._files.cache(flag.id or target, flag.sharing, owner, mode)
 
     def _bind(self, flag: MountFlag, target: str, mounts: StepMounts, number: int) -> None:
         if flag.source_image:

@@ -6,19 +6,19 @@ Rule: moby/buildkit, frontend/gateway. `docker buildx build` builds this way, an
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import replace
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
-from lamina.builder.export.files import files_of
 from lamina.builder.export.result import Result as Images
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control
 from lamina.daemon.buildkit.filesend import stat_of
-from lamina.daemon.buildkit.frontend import NAME, Source, request_of
-from lamina.daemon.buildkit.graph import definition_of
+from lamina.daemon.buildkit.frontend import NAME
 from lamina.daemon.buildkit.messages.gateway import (
     Capability,
+    ImageMeta,
     InputsResponse,
     Pong,
     ReadDirRequest,
@@ -33,13 +33,14 @@ from lamina.daemon.buildkit.messages.gateway import (
     ReturnRequest,
     SolveRequest,
     SolveResponse,
+    SourceMetaRequest,
+    SourceMetaResponse,
     StatFileRequest,
     StatFileResponse,
     WarnRequest,
 )
 from lamina.daemon.buildkit.messages.session import Empty, Stat
 from lamina.daemon.buildkit.messages.status import StatusResponse, VertexWarning
-from lamina.daemon.buildkit.named_contexts import addresses_of
 from lamina.daemon.buildkit.results import CONFIG, PLATFORMS, platforms_text
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
@@ -48,6 +49,7 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.tree import Node, Tree, find, read_all
 
+T = TypeVar("T")
 _SERVICE = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD_ID = "buildkit-controlapi-buildid"
 _LARGEST = 16 << 20  # bytes of a file that a client reads at once
@@ -67,15 +69,61 @@ _CAN = (
     "gateway.evaluate",
     "gateway.solve.evaluate",
     "gateway.warnings",
+    "source.metaresolver",
 )
 _GRAPH = (
     "source.image",
+    "source.image.resolvemode",
+    "source.image.layerlimit",
     "source.local",
+    "source.local.unique",
+    "source.local.sessionid",
+    "source.local.includepatterns",
+    "source.local.followpaths",
+    "source.local.excludepatterns",
+    "source.local.sharedkeyhint",
     "source.git",
+    "source.git.keepgitdir",
+    "source.git.fullurl",
+    "source.git.checksum",
+    "source.git.subdir",
     "source.http",
+    "source.http.checksum",
+    "source.http.perm",
+    "soruce.http.uidgid",  # as BuildKit spells it
+    "exec.meta.base",
+    "exec.meta.cgroup.parent",
+    "exec.meta.network",
+    "exec.meta.proxyenv",
+    "exec.meta.security",
+    "exec.meta.setsdefaultpath",
+    "exec.meta.ulimit",
+    "exec.meta.removemountstubs.recursive",
+    "exec.mount.bind",
+    "exec.mount.bind.readwrite-nooutput",
+    "exec.mount.cache",
+    "exec.mount.cache.sharing",
+    "exec.mount.selector",
+    "exec.mount.tmpfs",
+    "exec.mount.tmpfs.size",
+    "exec.mount.secret",
+    "exec.mount.ssh",
+    "exec.cgroup",
+    "exec.secretenv",
+    "exec.validexitcode",
+    "file.base",
+    "file.rm.wildcard",
+    "file.rm.nofollowsymlink",
+    "file.copy.includeexcludepatterns",
+    "file.copy.requiredpaths",
+    "file.copy.modestring",
+    "file.symlink.create",
     "constraints",
     "platform",
+    "meta.ignorecache",
     "meta.description",
+    "mergeop",
+    "diffop",
     "exporter.multiple",
     "exporter.image.annotations",
     "exporter.sourcedateepoch",
@@ -98,6 +146,7 @@ class Bridge:
             "Return": unary(ReturnRequest, self.give_back),
             "Inputs": unary(Empty, self.inputs),
             "ResolveImageConfig": unary(ResolveRequest, self.resolve),
+            "ResolveSourceMeta": unary(SourceMetaRequest, self.source_meta),
             "ReadFile": unary(ReadFileRequest, self.read_file),
             "ReadDir": unary(ReadDirRequest, self.read_dir),
             "StatFile": unary(StatFileRequest, self.stat_file),
@@ -119,21 +168,37 @@ class Bridge:
         return Pong(able[0], able[1], (self._control.worker(),))
 
     async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
-        """Build a part, and return its result by an ID. Raise Unsupported for all but a Dockerfile."""
+        """Return the result of a graph or a Dockerfile by IDs. A graph is made when somebody needs its files.
+
+        Raise Unsupported for another frontend, and what `Control.solve_frontend` and `edge_of` raise.
+        """
         build = await self._build(call)
-        if request.frontend != NAME:
-            if request.definition is None or not request.definition.operations:
-                return SolveResponse(result=Result(ref=Ref()))
-            raise Unsupported("this daemon does not solve build graphs, only Dockerfiles")
-        if "requestid" in request.attributes:
-            raise Unsupported(f"the request {request.attributes['requestid']} is not supported by this daemon")
-        asked, source = request_of(request.attributes), Source.of(request.attributes)
-        contexts = addresses_of(request.attributes, request.inputs or build.request.inputs)
-        solved = await self._control.work(
-            build, lambda: self._solver.build(build.client, asked, source, contexts=contexts)
-        )
-        several = solved.several or request.attributes.get("multi-platform") in ("1", "t", "true")
-        return SolveResponse(result=_told(build, replace(solved, several=several)))
+        if request.frontend not in ("", NAME):
+            raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
+        if request.frontend:
+            if "requestid" in request.attributes:
+                raise Unsupported(f"the request {request.attributes['requestid']} is not supported by this daemon")
+            inputs = request.inputs or build.request.inputs
+            solved = await self._control.solve_frontend(build, request.attributes, inputs)
+            return SolveResponse(result=self._told(build, solved))
+        if request.definition is None or not request.definition.operations:
+            return SolveResponse(result=Result(ref=Ref()))
+        ref = await self._control.solve_graph(build, request.definition)
+        if request.evaluate:
+            await self._control.work(build, ref.tree)
+        return SolveResponse(result=Result(ref=Ref(build.keep(ref), ref.definition)))
+
+    def _told(self, build: Build, solved: Images) -> Result:
+        """Return a result as its client is told of it: one image, or one for each platform."""
+        kept = [self._solver.ref_of_image(item) for item in solved.images]
+        refs = [Ref(build.keep(ref), ref.definition) for ref in kept]
+        metadata = {PLATFORMS: platforms_text(solved)}
+        if not solved.several:
+            return Result(ref=refs[0], metadata=metadata | {CONFIG: solved.images[0].image.config.raw})
+        for item in solved.images:
+            metadata[f"{CONFIG}/{item.id}"] = item.image.config.raw
+        by_platform = {item.id: ref for item, ref in zip(solved.images, refs, strict=True)}
+        return Result(refs=RefMap(by_platform), metadata=metadata)
 
     async def give_back(self, request: ReturnRequest, call: Call) -> Empty:
         """End the build with what the client makes of its parts."""
@@ -159,41 +224,51 @@ class Bridge:
         )
         return ResolveResponse(str(image.id), image.config.raw, str(reference))
 
+    async def source_meta(self, request: SourceMetaRequest, call: Call) -> SourceMetaResponse:
+        """Return what stands behind a source: for an image its digest and config, for others only its address."""
+        if request.source is None:
+            raise InvalidInput("the call names no source")
+        scheme, _, name = request.source.identifier.partition("://")
+        if scheme != "docker-image":
+            await self._build(call)
+            return SourceMetaResponse(request.source)
+        resolved = await self.resolve(ResolveRequest(name, request.platform, request.mode), call)
+        return SourceMetaResponse(request.source, ImageMeta(resolved.digest, resolved.config))
+
     async def read_file(self, request: ReadFileRequest, call: Call) -> ReadFileResponse:
         """Return a file of a result, or a part of it. Raise NotFound, InvalidInput for more than fits a message."""
-        build = await self._build(call)
-        tree = files_of(build.result(request.ref).image)
 
-        def read() -> bytes:
+        def read(tree: Tree) -> bytes:
             data = read_all(tree, _file(tree, request.path), _LARGEST)
             part = request.range
             return data if part is None else data[part.offset :][: part.length or len(data)]
 
-        return ReadFileResponse(await self._control.work(build, read))
+        return ReadFileResponse(await self._look(call, request.ref, read))
 
     async def read_dir(self, request: ReadDirRequest, call: Call) -> ReadDirResponse:
         """Return what is in a folder of a result, as far as a pattern matches the names."""
-        build = await self._build(call)
-        tree = files_of(build.result(request.ref).image)
 
-        def read() -> list[Node]:
+        def read(tree: Tree) -> list[Node]:
             return list(tree.children(_file(tree, request.path).path))
 
-        nodes = await self._control.work(build, read)
+        nodes = await self._look(call, request.ref, read)
         named = [node for node in nodes if not request.pattern or fnmatch.fnmatchcase(node.name, request.pattern)]
         return ReadDirResponse(tuple(_named(node) for node in named))
 
     async def stat_file(self, request: StatFileRequest, call: Call) -> StatFileResponse:
         """Return what a file of a result is."""
-        build = await self._build(call)
-        tree = files_of(build.result(request.ref).image)
-        node = await self._control.work(build, lambda: _file(tree, request.path))
-        return StatFileResponse(_named(node))
+        return StatFileResponse(_named(await self._look(call, request.ref, lambda tree: _file(tree, request.path))))
 
     async def evaluate(self, request: StatFileRequest, call: Call) -> Empty:
-        """Do nothing: every result has been built."""
-        (await self._build(call)).result(request.ref)
+        """Make the files of a result."""
+        await self._look(call, request.ref, lambda tree: None)
         return Empty()
+
+    async def _look(self, call: Call, id: str, look: Callable[[Tree], T]) -> T:
+        """Return what a look at the files of a result gives. Raise NotFound, and what making them raises."""
+        build = await self._build(call)
+        ref = build.result(id)
+        return await self._control.work(build, lambda: look(ref.tree()))
 
     async def warn(self, request: WarnRequest, call: Call) -> Empty:
         """Pass a warning of the client on to those who watch the build."""
@@ -201,18 +276,6 @@ class Bridge:
         warning = VertexWarning(request.digest, request.level, request.short)
         build.client.vertices.send(StatusResponse(warnings=(warning,)))
         return Empty()
-
-
-def _told(build: Build, solved: Images) -> Result:
-    """Return a result as its client is told of it: one image, or one for each platform."""
-    refs = [Ref(id, definition_of(item.image)) for id, item in zip(build.keep(solved), solved.images, strict=True)]
-    metadata = {PLATFORMS: platforms_text(solved)}
-    if not solved.several:
-        return Result(ref=refs[0], metadata=metadata | {CONFIG: solved.images[0].image.config.raw})
-    for item in solved.images:
-        metadata[f"{CONFIG}/{item.id}"] = item.image.config.raw
-    by_platform = {item.id: ref for item, ref in zip(solved.images, refs, strict=True)}
-    return Result(refs=RefMap(by_platform), metadata=metadata)
 
 
 def _file(tree: Tree, path: str) -> Node:

@@ -6,18 +6,20 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
-from lamina.builder.export.result import PlatformImage, Result
+from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
-from lamina.daemon.buildkit.messages.control import HistoryRecord, SolveRequest, Status
+from lamina.daemon.buildkit.messages.control import Definition, HistoryRecord, SolveRequest, Status
 from lamina.daemon.buildkit.messages.gateway import ReturnRequest
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
-from lamina.daemon.buildkit.sessions import Session
+from lamina.daemon.buildkit.refs import Ref
+from lamina.daemon.buildkit.sessions import Session, Sessions
+from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.buildkit.vertices import Vertices
+from lamina.daemon.http.call import in_thread
 from lamina.errors import Conflict, NotFound, Unavailable
 
 _PATIENCE = 5.0  # seconds that a question waits for its build to begin
@@ -32,32 +34,39 @@ class Build:
 
     request: SolveRequest
     client: Client
+    solver: Solver
+    graph: GraphBuild
     news: list[StatusResponse] = field(default_factory=list)
-    results: dict[str, PlatformImage] = field(default_factory=dict)
+    results: dict[str, Ref] = field(default_factory=dict)
     returned: asyncio.Future[ReturnRequest] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     ended: bool = False
     more: asyncio.Event = field(default_factory=asyncio.Event)
     record: HistoryRecord = field(default_factory=HistoryRecord)
 
-    def keep(self, result: Result) -> list[str]:
-        """Give the images of a result IDs, and return them in order."""
-        ids = [uuid.uuid4().hex for _ in result.images]
-        self.results.update(zip(ids, result.images, strict=True))
-        return ids
+    def keep(self, ref: Ref) -> str:
+        """Keep a result until the build ends. Return its new ID."""
+        id = uuid.uuid4().hex
+        self.results[id] = ref
+        return id
 
-    def result(self, id: str) -> PlatformImage:
-        """Return an image of a result by its ID. Raise NotFound."""
-        image = self.results.get(id)
-        if image is None:
+    def result(self, id: str) -> Ref:
+        """Return a result by its ID. Raise NotFound."""
+        ref = self.results.get(id)
+        if ref is None:
             raise NotFound(f"the build has no result {id}")
-        return image
+        return ref
+
+    def empty(self) -> Ref:
+        """Return a result without files."""
+        return self.solver.ref_of_graph(self.graph, None, Definition())
 
 
 class Builds:
     """The builds by their refs. It belongs to the event loop."""
 
-    def __init__(self, temporary: Path) -> None:
-        self._temporary = temporary
+    def __init__(self, solver: Solver, sessions: Sessions) -> None:
+        self._solver = solver
+        self._sessions = sessions
         self._active: dict[str, Build] = {}
         self._past: dict[str, Build] = {}
         self._changed = asyncio.Condition()
@@ -76,8 +85,9 @@ class Builds:
         def hear(status: StatusResponse) -> None:
             loop.call_soon_threadsafe(self._note, build, status)
 
-        client = Client(session, self._temporary, Vertices(ref, hear), Cancellation())
-        build = Build(request, client)
+        temporary = self._solver.builds.temporary
+        client = Client(session, temporary, Vertices(ref, hear), Cancellation(), self._sessions)
+        build = Build(request, client, self._solver, self._solver.graph(client, request.entitlements))
         build.record = HistoryRecord(ref, request.frontend, dict(request.attributes), created=Timestamp.now())
         async with self._changed:
             self._active[ref] = build
@@ -91,8 +101,10 @@ class Builds:
 
     async def end(self, build: Build, error: Status | None = None, response: Mapping[str, str] | None = None) -> None:
         """Note that a build has ended."""
+        await in_thread(build.graph.close)
         await asyncio.sleep(0)  # what its thread told last comes first
         build.ended = True
+        build.results.clear()
         build.record = msgspec.structs.replace(
             build.record, error=error, completed=Timestamp.now(), response=dict(response or {})
         )

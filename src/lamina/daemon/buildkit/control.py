@@ -6,7 +6,7 @@ Rule: moby/buildkit, control/control.go.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,9 +16,11 @@ from lamina.builder.export.result import Result as Images
 from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.builds import Build, Builds
+from lamina.daemon.buildkit.definition import edge_of
 from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
 from lamina.daemon.buildkit.messages.control import (
+    Definition,
     DiskUsageResponse,
     HistoryEvent,
     HistoryRequest,
@@ -37,13 +39,15 @@ from lamina.daemon.buildkit.messages.control import (
     Worker,
 )
 from lamina.daemon.buildkit.messages.session import Empty
-from lamina.daemon.buildkit.named_contexts import addresses_of
+from lamina.daemon.buildkit.named_contexts import contexts_of
+from lamina.daemon.buildkit.refs import GraphRef
 from lamina.daemon.buildkit.results import result_of
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.sessions import Sessions
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.http.call import in_thread
 from lamina.errors import CommandFailed, Unsupported
+from lamina.images.image import Image
 
 T = TypeVar("T")
 _VERSION = Version("lamina", f"v{__version__}")
@@ -80,8 +84,6 @@ class Control:
 
     async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
         """Build, and hand the result to the outputs. The build ends with the call."""
-        if request.definition is not None and request.definition.operations:
-            raise Unsupported("this daemon does not solve build graphs, only Dockerfiles")
         if request.frontend not in ("", NAME):
             raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
         build = await self._builds.begin(request, await self._sessions.get(request.session))
@@ -99,19 +101,36 @@ class Control:
         return SolveResponse(response)
 
     async def _result(self, build: Build) -> Images | None:
-        """Return what the build's outputs get: the result of its frontend, or the one that the client returns."""
-        attributes = build.request.attributes
-        if build.request.frontend:
-            request, source = request_of(attributes), Source.of(attributes)
-            contexts = addresses_of(attributes, build.request.inputs)
-            solved = await self.work(
-                build, lambda: self._solver.build(build.client, request, source, contexts=contexts)
-            )
-            return replace(solved, several=solved.several or attributes.get("multi-platform") in ("1", "t", "true"))
+        """Return what the outputs get: what a graph or a frontend made, or what the client returns."""
+        request = build.request
+        if request.definition is not None and request.definition.operations:
+            ref = await self.solve_graph(build, request.definition)
+            return await self.work(build, lambda: Images((ref.image(b"", None),)))
+        if request.frontend:
+            return await self.solve_frontend(build, request.attributes, request.inputs)
         returned = await build.returned
         if returned.error is not None and returned.error.code:
             raise error_with(returned.error.code, returned.error.message, otherwise=CommandFailed)
-        return result_of(build, returned.result)
+        return await self.work(build, lambda: result_of(build, returned.result))
+
+    async def solve_graph(self, build: Build, definition: Definition) -> GraphRef:
+        """Return what a graph ends with. Nothing has been made yet. Raise what `edge_of` raises."""
+        edge = await self.work(build, lambda: edge_of(definition))
+        return self._solver.ref_of_graph(build.graph, edge, definition)
+
+    async def solve_frontend(
+        self, build: Build, attributes: Mapping[str, str], inputs: Mapping[str, Definition]
+    ) -> Images:
+        """Build a Dockerfile. `inputs` are graphs that the attributes name. Raise what `Solver.build` raises."""
+        request, source = request_of(attributes), Source.of(attributes)
+
+        def image_of(definition: Definition, config: bytes) -> Image:
+            ref = self._solver.ref_of_graph(build.graph, edge_of(definition), definition)
+            return ref.image(config, None).image
+
+        contexts = contexts_of(attributes, inputs, image_of)
+        solved = await self.work(build, lambda: self._solver.build(build.client, request, source, contexts=contexts))
+        return replace(solved, several=solved.several or attributes.get("multi-platform") in ("1", "t", "true"))
 
     def _write(self, build: Build, result: Images) -> dict[str, str]:
         request = build.request

@@ -35,16 +35,18 @@ _ASKED = 100  # files asked for at once: the client keeps 128 waiting, and then 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which files of a folder a client is asked for. Without `follow` all that `exclude` leaves."""
+    """Which files of a folder a client is asked for: without `include` and `follow` all that `exclude` leaves."""
 
     folder: str
+    include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
 
     def metadata(self) -> Headers:
         """Return the selection as headers. Rule: moby/buildkit, session/filesync, encodeOpts."""
         headers: list[tuple[str, str]] = []
-        lists = {"dir-name": (self.folder,), "exclude-patterns": self.exclude, "followpaths": self.follow}
+        lists = {"dir-name": (self.folder,), "include-patterns": self.include}
+        lists |= {"exclude-patterns": self.exclude, "followpaths": self.follow}
         for name, values in lists.items():
             if all(value.isascii() for value in values):
                 headers += [(name, value) for value in values]

@@ -25,7 +25,7 @@ from lamina.daemon.buildkit.messages.session import (
     SecretRequest,
     SecretResponse,
 )
-from lamina.daemon.buildkit.sessions import Session
+from lamina.daemon.buildkit.sessions import Session, Sessions
 from lamina.daemon.buildkit.vertices import Vertices
 from lamina.dockerfile.ignore import parse_ignore
 from lamina.dockerfile.syntax import MAX_SIZE, decode
@@ -107,6 +107,14 @@ class Client:
     temporary: Path
     vertices: Vertices
     cancellation: Cancellation
+    sessions: Sessions | None = None  # of all clients, where this one may name others
+
+    def session_of(self, id: str) -> Session:
+        """Return the session of an ID, the client's own for "". Raise NotFound."""
+        sessions = self.sessions
+        if id in ("", self.session.id) or sessions is None:
+            return self.session
+        return self.session.wait(lambda: sessions.get(id), self.cancellation)
 
     @property
     def session(self) -> Session:

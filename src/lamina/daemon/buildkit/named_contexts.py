@@ -5,15 +5,17 @@ Rule: moby/buildkit, frontend/dockerui/namedcontext.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lamina.api.build import BuildRequest
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client
-from lamina.daemon.buildkit.graph import address_of
 from lamina.daemon.buildkit.messages.control import Definition
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput
@@ -24,14 +26,23 @@ from lamina.images.images import Images
 _WHOLE = "FROM scratch\nCOPY . /\n"  # a folder becomes an image: then COPY, FROM and mounts need no other rule for it
 
 
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """What names stand for: addresses, and images that are made when they are first used."""
+
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    results: Mapping[str, Callable[[], Image]] = field(default_factory=dict)
+
+
 class NamedContexts:
     """The contexts of one build, each opened when a step first names it."""
 
-    def __init__(self, builds: Builds, images: Images, client: Client, addresses: Mapping[str, str]) -> None:
+    def __init__(self, builds: Builds, images: Images, client: Client, contexts: Contexts) -> None:
         self._builds = builds
         self._images = images
         self._client = client
-        self._addresses = addresses
+        self._addresses = contexts.addresses
+        self._results = contexts.results
         self._opened: dict[str, Image] = {}
 
     def find(self, name: str) -> Image | str | None:
@@ -39,15 +50,18 @@ class NamedContexts:
 
         Raise InvalidInput for an address of an unknown kind, and what the client's folder or the address raises.
         """
-        name = next((form for form in _forms(name) if form in self._addresses), "")
+        known = {**self._addresses, **self._results}
+        name = next((form for form in _forms(name) if form in known), "")
         if not name:
             return None
+        if name in self._results:
+            if name not in self._opened:
+                self._opened[name] = self._results[name]()
+            return self._opened[name]
         address = self._addresses[name]
         kind, _, rest = address.partition(":")
         if kind == "docker-image":
             return rest.removeprefix("//")
-        if kind == "sha256":
-            return self._images.get(address)
         if name not in self._opened:
             self._opened[name] = self._image_of(name, kind, rest, address)
         return self._opened[name]
@@ -78,18 +92,37 @@ def _forms(name: str) -> tuple[str, ...]:
     return (name, reference.familiar(), str(reference), short)
 
 
-def addresses_of(attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> dict[str, str]:
-    """Return the addresses of contexts by their names; a graph that the client brought stands for its one image.
+def contexts_of(
+    attributes: Mapping[str, str],
+    inputs: Mapping[str, Definition],
+    solve: Callable[[Definition, bytes], Image],
+) -> Contexts:
+    """Return what a frontend's attributes name. `solve` makes the image of a graph, with the client's config for it.
 
-    Raise InvalidInput for an input that was not brought, Unsupported for a graph that is more than an image.
+    Raise InvalidInput for an input that was not brought.
     """
-    contexts = {}
-    for name, address in attributes.items():
-        if name.startswith("context:"):
-            kind, _, rest = address.partition(":")
-            if kind == "input":
-                if rest not in inputs:
-                    raise InvalidInput(f"the client names an input {rest} that it did not bring")
-                address = address_of(inputs[rest])
-            contexts[name.removeprefix("context:").partition("::")[0]] = address
-    return contexts
+    addresses: dict[str, str] = {}
+    results: dict[str, Callable[[], Image]] = {}
+    for attribute, address in attributes.items():
+        if not attribute.startswith("context:"):
+            continue
+        name = attribute.removeprefix("context:").partition("::")[0]
+        kind, _, rest = address.partition(":")
+        if kind == "input":
+            if rest not in inputs:
+                raise InvalidInput(f"the client names an input {rest} that it did not bring")
+            results[name] = partial(solve, inputs[rest], _config(attributes.get(f"input-metadata:{rest}", "")))
+        else:
+            addresses[name] = address
+    return Contexts(addresses, results)
+
+
+def _config(metadata: str) -> bytes:
+    """Return the config in an input's metadata: JSON, with the bytes in base64. Raise InvalidInput."""
+    if not metadata:
+        return b""
+    try:
+        config = json.loads(metadata).get("containerimage.config", "")
+        return base64.b64decode(config, validate=True)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise InvalidInput("the metadata of an input cannot be read") from None

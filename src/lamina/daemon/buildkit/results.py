@@ -44,13 +44,20 @@ def platforms_text(result: Images) -> bytes:
 
 
 def result_of(build: Build, returned: Result | None) -> Images | None:
-    """Return the images that a client returned, None for nothing. Raise InvalidInput, NotFound."""
+    """Return the images that a client returned, None for nothing. Its graphs are made now, which blocks.
+
+    Raise InvalidInput, NotFound, and what the graphs raise.
+    """
     if returned is None:
         return None
     refs = returned.refs.refs if returned.refs is not None else {}
     if not refs:
         id = returned.ref.id if returned.ref is not None else returned.plain
-        return Images((build.result(id),)) if id else None
+        config = returned.metadata.get(CONFIG, b"")
+        if not id and not config:
+            return None
+        ref = build.result(id) if id else build.empty()
+        return Images((ref.image(config, None),))
     return Images(tuple(_images(build, returned, {name: ref.id for name, ref in refs.items()})), several=True)
 
 
@@ -68,7 +75,9 @@ def _images(build: Build, returned: Result, refs: dict[str, str]) -> list[Platfo
             raise InvalidInput(f"failed to find ref for ID {entry.id}")
         parts = entry.platform
         platform = Platform(parts.os, parts.architecture, parts.variant, parts.version, parts.features)
-        images.append(replace(build.result(refs[entry.id]), platform=platform.normalised()))
+        config = returned.metadata.get(f"{CONFIG}/{entry.id}", b"")
+        ref = build.result(refs[entry.id]) if refs[entry.id] else build.empty()
+        images.append(replace(ref.image(config, platform), platform=platform.normalised()))
     if not images:
         raise InvalidInput("invalid empty platforms index for exporter")
     return images

@@ -15,10 +15,10 @@ from lamina.engine import Engine
 _HEALTHY = b"\0\0\0\0\2\x08\x01"  # HealthCheckResponse with the status SERVING
 
 
-def server(engine: Engine, sessions: Sessions) -> Server:
-    """Return what answers the calls of all clients of `engine`."""
-    solver = Solver(engine)
-    builds = Builds(engine.builds.temporary)
+def server(engine: Engine, sessions: Sessions, entitlements: frozenset[str]) -> Server:
+    """Return what answers the calls of all clients of `engine`, who may ask for `entitlements`."""
+    solver = Solver(engine, entitlements)
+    builds = Builds(solver, sessions)
     control = Control(solver, sessions, builds, engine.info().id)
     bridge = Bridge(solver, builds, control)
     return Server(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lamina.api.build import BuildRequest, Output
 from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
-from lamina.builder.export.result import Result
+from lamina.builder.export.result import PlatformImage, Result
+from lamina.builder.graph.vertex import Edge
+from lamina.builder.ops.graph_build import GraphBuild
 from lamina.daemon.buildkit.agents import ForwardedAgents
 from lamina.daemon.buildkit.frontend import Client, Secrets, Source
-from lamina.daemon.buildkit.named_contexts import NamedContexts
+from lamina.daemon.buildkit.graph_client import GraphClient
+from lamina.daemon.buildkit.graph_progress import GraphProgress
+from lamina.daemon.buildkit.messages.control import Definition
+from lamina.daemon.buildkit.named_contexts import Contexts, NamedContexts
 from lamina.daemon.buildkit.outputs import SessionOutput
+from lamina.daemon.buildkit.refs import GraphRef, ImageRef
 from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
+from lamina.errors import Forbidden
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 
@@ -21,10 +28,31 @@ from lamina.images.image import Image
 class Solver:
     """Builds for clients with an engine. Thread-safe; each build runs in its caller's thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, entitlements: frozenset[str] = frozenset()) -> None:
+        """`entitlements` are what the daemon lets clients ask for, such as `network.host`."""
         self.builds = engine.builds
         self._images = engine.images
+        self._entitlements = entitlements
         self._exporter = Exporter(engine.images, engine.registries.client)
+
+    def graph(self, client: Client, entitlements: Sequence[str]) -> GraphBuild:
+        """Return what builds a client's graphs; the caller closes it. Raise Forbidden for an entitlement."""
+        for name in entitlements:
+            if name.partition("=")[0] not in self._entitlements:
+                raise Forbidden(
+                    f"granting entitlement {name} is not allowed by build daemon configuration",
+                    advice="Allow it by the key builder.entitlements of daemon.json.",
+                )
+        outside = GraphClient(client, self.builds, self._images, frozenset(entitlements))
+        return GraphBuild(self.builds.graph_rooms, outside, GraphProgress(client.vertices), client.cancellation)
+
+    def ref_of_graph(self, build: GraphBuild, edge: Edge | None, definition: Definition) -> GraphRef:
+        """Return what a graph ends with."""
+        return GraphRef(edge, definition, build, self._images)
+
+    def ref_of_image(self, image: PlatformImage) -> ImageRef:
+        """Return an image as a result."""
+        return ImageRef(image, self._images)
 
     def build(
         self,
@@ -33,14 +61,14 @@ class Solver:
         source: Source,
         *,
         context: BuildContext | None = None,
-        contexts: Mapping[str, str] | None = None,
+        contexts: Contexts | None = None,
     ) -> Result:
         """Build the request for its platforms. Without a `context` the client is asked for what `source` names.
 
-        `contexts` are addresses by the names under which FROM and --from use them. Raise what `Builds.build_context`
-        and `receive_files` raise.
+        `contexts` are what FROM and --from may use by names of the client's. Raise what `Builds.build_context` and
+        `receive_files` raise.
         """
-        named = NamedContexts(self.builds, self._images, client, contexts or {})
+        named = NamedContexts(self.builds, self._images, client, contexts or Contexts())
         with context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
             return self.builds.build_platforms(

@@ -37,8 +37,10 @@ _CLIENT_SESSION = "client-session"
 class BuildKitRoutes:
     """The endpoints. What they need is imported when the first client speaks BuildKit's protocol."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, entitlements: frozenset[str]) -> None:
+        """`entitlements` are what the builds of clients may ask for."""
         self._engine = engine
+        self._entitlements = entitlements
 
     def routes(self) -> list[Route]:
         return [
@@ -90,7 +92,7 @@ class BuildKitRoutes:
         """Return what answers the calls of clients. Its builds outlive the connection that asked for them."""
         from lamina.daemon.buildkit.services import server
 
-        return server(self._engine, self._sessions)
+        return server(self._engine, self._sessions, self._entitlements)
 
     def http2(self, transport: asyncio.Transport) -> Http2:
         """Serve gRPC on a connection that speaks HTTP/2 from its beginning."""

@@ -45,6 +45,7 @@ class SolveRequest(Message, frozen=True):
     session: Annotated[str, 5] = ""
     frontend: Annotated[str, 6] = ""
     attributes: Annotated[dict[str, str], 7] = _map
+    entitlements: Annotated[tuple[str, ...], 9] = ()
     inputs: Annotated[dict[str, Definition], 10] = _map
     internal: Annotated[bool, 11] = False
     exporters: Annotated[tuple[Exporter, ...], 13] = ()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from lamina.daemon.buildkit.messages.control import Definition, Platform, Status, Worker
+from lamina.daemon.buildkit.messages.ops import SourceOp
 from lamina.daemon.buildkit.messages.session import Stat
 from lamina.daemon.buildkit.protobuf import Message
 
@@ -60,6 +61,7 @@ class SolveRequest(Message, frozen=True):
     frontend: Annotated[str, 2] = ""
     attributes: Annotated[dict[str, str], 3] = _map
     inputs: Annotated[dict[str, Definition], 13] = _map
+    evaluate: Annotated[bool, 14] = False
 
 
 class SolveResponse(Message, frozen=True):
@@ -96,6 +98,28 @@ class ResolveResponse(Message, frozen=True):
     digest: Annotated[str, 1] = ""
     config: Annotated[bytes, 2] = b""
     ref: Annotated[str, 3] = ""
+
+
+class SourceMetaRequest(Message, frozen=True):
+    """Ask what stands behind a source."""
+
+    source: Annotated[SourceOp | None, 1] = None
+    platform: Annotated[Platform | None, 2] = None
+    mode: Annotated[str, 4] = ""
+
+
+class ImageMeta(Message, frozen=True):
+    """The digest and the config of an image."""
+
+    digest: Annotated[str, 1] = ""
+    config: Annotated[bytes, 2] = b""
+
+
+class SourceMetaResponse(Message, frozen=True):
+    """What stands behind a source."""
+
+    source: Annotated[SourceOp | None, 1] = None
+    image: Annotated[ImageMeta | None, 2] = None
 
 
 class Range(Message, frozen=True):

@@ -23,6 +23,14 @@ class Timestamp(Message, frozen=True):
         return cls(*divmod(time.time_ns(), 10**9))
 
 
+class ProgressGroup(Message, frozen=True):
+    """Vertices that are shown as one."""
+
+    id: Annotated[str, 1] = ""
+    name: Annotated[str, 2] = ""
+    weak: Annotated[bool, 3] = False
+
+
 class Vertex(Message, frozen=True):
     """One step. Without `started` it waits; with `completed` it has ended, well unless there is an `error`."""
 
@@ -33,6 +41,7 @@ class Vertex(Message, frozen=True):
     started: Annotated[Timestamp | None, 5] = None
     completed: Annotated[Timestamp | None, 6] = None
     error: Annotated[str, 7] = ""
+    group: Annotated[ProgressGroup | None, 8] = None
 
 
 class VertexStatus(Message, frozen=True):

@@ -1,0 +1,69 @@
+"""Which files a copy takes: the ones that its path names, less what its patterns leave out."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from lamina.builder.copy.sources import CopySource, without_excluded
+from lamina.builder.graph.operations import Copy
+from lamina.dockerfile.ignore import IgnoreMatcher, Verdict, parse_patterns
+from lamina.dockerfile.position import Problem
+from lamina.formats.matching import compile_match, has_wildcards
+from lamina.layers.tree import Node, Tree, entry_at, find, resolve, walk
+
+
+def copied_files(action: Copy, tree: Tree) -> list[CopySource]:
+    """Return what the copy takes of `tree`, in order. Raise Problem for a path that leads to nothing."""
+    for path in action.required:
+        if find(tree, path) is None:
+            raise Problem(f"{posixpath.join('/', path)}: not found")
+    names = _named(action, tree)
+    if not names and not action.may_match_nothing:
+        raise Problem(f"{posixpath.join('/', action.path)} not found", "Nothing matches it.")
+    sources = [_source(action, tree, name) for name in names]
+    patterns = parse_patterns(action.exclude)
+    return without_excluded(sources, IgnoreMatcher(patterns)) if patterns else sources
+
+
+def _named(action: Copy, tree: Tree) -> list[str]:
+    """Return the paths that the action names, links in their directories followed."""
+    path = posixpath.normpath(posixpath.join("/", action.path)).lstrip("/")
+    if not action.wildcard or not has_wildcards(path):
+        return [path]
+    pattern = compile_match(path)
+    return [node.path for node in walk(tree) if node.path and pattern.match(node.path)]
+
+
+def _source(action: Copy, tree: Tree, name: str) -> CopySource:
+    parent, _, last = name.rpartition("/")
+    parent = resolve(lambda place: entry_at(tree, place), parent)
+    path = f"{parent}/{last}" if parent else last
+    node = find(tree, path) if action.follow else tree.lookup(path)
+    if node is None:
+        raise Problem(f"lstat /{name}: no such file or directory")
+    nodes = tuple(walk(tree, node.path))
+    if action.include and node.is_directory:
+        matcher = IgnoreMatcher(parse_patterns(action.include))
+        nodes = tuple(_included(nodes, matcher))
+    return CopySource(name, node, tree, nodes)
+
+
+def _included(nodes: tuple[Node, ...], matcher: IgnoreMatcher) -> Iterator[Node]:
+    """Yield the directory itself, what the patterns match, and the directories that this is in."""
+    top = nodes[0]
+    start = len(top.path) + 1 if top.path else 0
+    verdicts: dict[str, Verdict] = {top.path: matcher.top}
+    waiting: list[Node] = []  # directories that nothing has matched in yet
+    yield top
+    for node in nodes[1:]:
+        verdict = matcher.match(node.path[start:], verdicts[node.entry.parent])
+        waiting = [parent for parent in waiting if node.path.startswith(f"{parent.path}/")]
+        if node.is_directory:
+            verdicts[node.path] = verdict
+        if verdict.ignored:
+            yield from waiting
+            waiting = []
+            yield node
+        elif node.is_directory:
+            waiting.append(node)
