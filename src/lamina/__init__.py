@@ -6,9 +6,11 @@ imported when they are first asked for, so that a program pays for what it uses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lamina.client import Client, connect
     from lamina.engine import Engine
 

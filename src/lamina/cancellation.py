@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Protocol
+from _thread import allocate_lock  # threading, contextlib and typing would be most of what a command loads
 
 from lamina.errors import Cancelled, Internal
+from lamina.light import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
 
 
 class Cancellation:
@@ -52,31 +53,42 @@ class Cancellation:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for `timeout` seconds, or for ever, and return whether somebody has asked to stop."""
-        gate = threading.Lock()
+        gate = allocate_lock()
         gate.acquire()
         with self.on_cancel(gate.release):
             gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
         return self.cancelled
 
-    @contextmanager
-    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+    def on_cancel(self, callback: Callable[[], object]) -> Following:
         """Have `callback` called if somebody asks to stop while the block runs, or has asked before; once at most.
 
         It runs in the thread that cancels, where it must not raise or wait, and may still run when the block has ended:
         shut a socket down, never close a descriptor by its number.
         """
-        key = object()
-        self._callbacks[key] = callback
-        if self.cancelled and self._callbacks.pop(key, None) is not None:
-            callback()
-        try:
-            yield
-        finally:
-            self._callbacks.pop(key, None)
+        return Following(self, self._callbacks, callback)
 
     def child(self) -> Child:
         """Return a token for a part of the work, to be entered with `with`: see Child."""
         return Child(self)
+
+
+class Following:
+    """The block in which a callback is called when somebody asks to stop."""
+
+    def __init__(
+        self, cancellation: Cancellation, callbacks: dict[object, Callable[[], object]], callback: Callable[[], object]
+    ) -> None:
+        self._cancellation = cancellation
+        self._callbacks = callbacks
+        self._callback = callback
+
+    def __enter__(self) -> None:
+        self._callbacks[self] = self._callback
+        if self._cancellation.cancelled and self._callbacks.pop(self, None) is not None:
+            self._callback()
+
+    def __exit__(self, *unused: object) -> None:
+        self._callbacks.pop(self, None)
 
 
 class Child(Cancellation):

@@ -8,12 +8,15 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from lamina.errors import InvalidInput, Unavailable
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
 
 HUB_KEY = "https://index.docker.io/v1/"  # under which Docker's clients keep the credentials for docker.io
 HELPER_SECONDS = 60.0

@@ -7,7 +7,10 @@ never by the text.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from lamina.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class LaminaError(Exception):

@@ -59,6 +59,7 @@ def test_the_map_has_every_room_in_the_order_of_imports() -> None:
 
 def test_the_readme_shows_the_same_rooms() -> None:
     files = {
+        "light",
         "errors",
         "events",
         "progress",

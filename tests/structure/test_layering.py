@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "lamina"
 
 # From the ground up: a room may import every room above its own line.
 ORDER = [
+    "light",
     "errors",
     "events",
     "progress",
@@ -54,6 +55,7 @@ EDGES = {
         "distribution",
     },
     "client": {
+        "light",
         "errors",
         "progress",
         "formats",
@@ -64,7 +66,7 @@ EDGES = {
         "credentials",
         "types",
     },
-    "cli": {"errors", "progress", "formats", "credentials", "dockerfile", "api", "types", "linux", "client"},
+    "cli": {"light", "errors", "progress", "formats", "credentials", "dockerfile", "api", "types", "linux", "client"},
 }
 
 # Narrower than the order: what these must not know although it lies below them.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from _socket import MSG_DONTWAIT, SHUT_WR  # socket, which adds enums and selectors, takes as long as Python itself
 
 from lamina.formats.frames import STDOUT, Deframer, Piece
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    from _socket import socket as Socket
+    from collections.abc import Iterable, Iterator
 
 
 def deframed(chunks: Iterable[bytes], framed: bool) -> Iterator[Piece]:
@@ -26,7 +30,7 @@ class Stream:
     what is there, and `pending` tells that bytes wait which the kernel does not know of.
     """
 
-    def __init__(self, sock: socket.socket, ahead: bytes, framed: bool) -> None:
+    def __init__(self, sock: Socket, ahead: bytes, framed: bool) -> None:
         self.framed = framed
         self._sock = sock
         self._ahead = ahead
@@ -50,6 +54,10 @@ class Stream:
 
     def detach(self) -> socket.socket:
         """Return the connection itself, for a caller that passes its bytes on as they are."""
+        import socket
+
+        if not isinstance(self._sock, socket.socket):
+            self._sock = socket.socket(fileno=self._sock.detach())
         return self._sock
 
     def fileno(self) -> int:
@@ -85,7 +93,7 @@ class Stream:
             if hasattr(self._sock, "unwrap"):
                 self._sock.sendall(data)
                 return len(data)
-            return self._sock.send(data, socket.MSG_DONTWAIT)
+            return self._sock.send(data, MSG_DONTWAIT)
         except BlockingIOError:
             return 0
         except (BrokenPipeError, ConnectionResetError):
@@ -95,8 +103,10 @@ class Stream:
         """Tell the process that its input ends. Over TLS, which cannot end one direction, this does nothing."""
         if hasattr(self._sock, "unwrap"):
             return
-        with suppress(OSError):  # the other side was faster
-            self._sock.shutdown(socket.SHUT_WR)
+        try:
+            self._sock.shutdown(SHUT_WR)
+        except OSError:
+            return  # the other side was faster
 
     def close(self) -> None:
         """Hang up; a second call does nothing."""

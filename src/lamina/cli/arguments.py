@@ -7,8 +7,8 @@ import sys
 from lamina.cli.parsing.declare import integer, option
 from lamina.cli.terminal.screen import quoted
 from lamina.errors import InvalidInput, LaminaError
+from lamina.light import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any

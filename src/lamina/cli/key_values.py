@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 
 from lamina.cli.parsing.declare import parse_bool
 from lamina.errors import InvalidInput
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def boolean(text: str) -> bool:

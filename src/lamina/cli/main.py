@@ -9,10 +9,11 @@ from lamina.cli.parsing.errors import WrongFlag, WrongUsage
 from lamina.cli.program import run_command
 from lamina.cli.terminal.screen import guard_terminals, quoted
 from lamina.errors import Cancelled, CommandFailed, LaminaError, NotModified
+from lamina.light import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 USAGE = 125  # what Docker's users get for a wrong flag; unknown commands and too few or many arguments are 1
 NOBODY_READS = 141  # 128 + SIGPIPE, as the shell has it
@@ -25,7 +26,19 @@ def main() -> None:
         from lamina.cli.parsing.completion import answer_shell
 
         sys.exit(answer_shell(os.environ))
-    sys.exit(run(sys.argv[1:]))
+    _end(run(sys.argv[1:]))
+
+
+def _end(code: int) -> NoReturn:
+    """End the process. Without threads it ends at once: freeing every object takes a tenth of a list's time."""
+    if "threading" not in sys.modules:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            sys.exit(code)  # the interpreter says that it cannot write
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(args: Sequence[str]) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from lamina.cli.catalog import COMMANDS, GROUPS
 from lamina.cli.parsing.declare import Command, option
 from lamina.cli.parsing.errors import HelpWanted, WrongUsage
 from lamina.cli.parsing.parse import parse, parse_flags
 from lamina.cli.session import Session
+from lamina.light import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
@@ -71,7 +69,8 @@ def run_command(words: Sequence[str]) -> object:
 def load(path: str) -> Command:
     """Return the command at a path of the catalog, such as "image ls"."""
     entry = COMMANDS[path]
-    command = getattr(import_module(f"lamina.cli.commands.{entry.module}"), entry.name)
+    module = __import__(f"lamina.cli.commands.{entry.module}", fromlist=[entry.name])  # importlib costs more
+    command = getattr(module, entry.name)
     assert isinstance(command, Command)
     return command
 

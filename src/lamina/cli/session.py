@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+
+from lamina.light import TYPE_CHECKING, cached_property
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from lamina.cli.settings import Settings
     from lamina.client.client import Client
 

@@ -6,16 +6,18 @@ default socket.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from lamina.client.address import Address, default_socket, parse_address
 from lamina.client.dial import Tls
 from lamina.errors import InvalidInput
+from lamina.formats import quick_json
+from lamina.light import TYPE_CHECKING, NamedTuple, cached_property
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
 
 
 class Endpoint(NamedTuple):
@@ -46,7 +48,7 @@ class Settings:
 
     @cached_property
     def tls(self) -> Tls | None:
-        return self._endpoint.tls or _tls(self._flags, self.config.folder)
+        return self._endpoint.tls or _tls(self._flags, config_folder(self._flags.get("config", "")))
 
     @cached_property
     def address(self) -> Address:
@@ -94,14 +96,15 @@ def _endpoint(flags: Mapping[str, Any], config: ConfigFile) -> Endpoint:
     return Endpoint(name, stored.host, stored.tls)
 
 
-def _tls(flags: Mapping[str, Any], folder: Path) -> Tls | None:
+def _tls(flags: Mapping[str, Any], folder: str) -> Tls | None:
     verify = bool(flags.get("tlsverify") or os.environ.get("DOCKER_TLS_VERIFY"))
     if not (verify or flags.get("tls") or os.environ.get("DOCKER_TLS")):
         return None
-    files = Path(os.environ.get("DOCKER_CERT_PATH") or folder)
+    files = os.environ.get("DOCKER_CERT_PATH") or folder
 
     def chosen(flag: str, name: str) -> str:
-        return flags.get(flag) or (str(files / name) if (files / name).exists() else "")
+        path = os.path.join(files, name)
+        return flags.get(flag) or (path if os.path.exists(path) else "")
 
     ca, cert, key = chosen("tlscacert", "ca.pem"), chosen("tlscert", "cert.pem"), chosen("tlskey", "key.pem")
     return Tls(ca, cert, key, verify)
@@ -113,25 +116,41 @@ class ConfigFile:
     If the file cannot be read, `problem` says why, and commands go on without it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / "config.json"
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = str(folder)
+        self._file = os.path.join(self._folder, "config.json")
         self.document: dict[str, Any] = {}
         self.problem = ""
         try:
-            document = json.loads(self.path.read_bytes())
+            document = quick_json.loads(self._read())
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            self.problem = f"{self.path}: {error.strerror}"
+            self.problem = f"{self._file}: {error.strerror}"
             return
         except (ValueError, RecursionError) as error:
-            self.problem = f"{self.path} is not valid JSON: {error}"
+            self.problem = f"{self._file} is not valid JSON: {error}"
             return
         if isinstance(document, dict):
             self.document = document
         else:
-            self.problem = f"{self.path} holds no JSON object"
+            self.problem = f"{self._file} holds no JSON object"
+
+    @property
+    def folder(self) -> Path:
+        """Return where the file and its neighbours are: contexts, certificates."""
+        from pathlib import Path  # importing it takes a third of the time that Python takes to start
+
+        return Path(self._folder)
+
+    @property
+    def path(self) -> Path:
+        """Return the file's path."""
+        return self.folder / "config.json"
+
+    def _read(self) -> bytes:
+        with open(self._file, "rb", buffering=0) as file:
+            return file.readall()
 
     def text(self, key: str) -> str:
         """Return a value that is a string, else ""."""
@@ -148,6 +167,8 @@ class ConfigFile:
 
         Raise InvalidInput if the file could not be read, because its content would be lost.
         """
+        import json
+
         if self.problem:
             raise InvalidInput(self.problem, advice="Mend or remove the file first")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -158,6 +179,6 @@ class ConfigFile:
         temporary.replace(self.path.resolve())
 
 
-def config_folder(flag: str = "") -> Path:
+def config_folder(flag: str = "") -> str:
     """Return the folder of `--config`, else of `DOCKER_CONFIG`, else ~/.docker."""
-    return Path(flag or os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    return flag or os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import groupby
 
 from lamina.formats.text import printable
 from lamina.formats.times import human_duration
+from lamina.light import TYPE_CHECKING, Mapping, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    Columns = Mapping[str, "Column"]
 
 
 class Column(NamedTuple):
@@ -17,9 +22,6 @@ class Column(NamedTuple):
 
     header: str
     value: Callable[[Mapping[str, Any], bool], str]
-
-
-Columns = Mapping[str, Column]
 
 
 class Row:
@@ -71,7 +73,14 @@ def short_id(identifier: str) -> str:
 
 def natural(text: str) -> list[str | int]:
     """Return a key that sorts numbers in names by their value, as Docker does: "a2" before "a10"."""
-    return [int(part) if position % 2 else part for position, part in enumerate(re.split(r"(\d+)", text))]
+    parts: list[str | int] = [""]  # text and numbers by turns, text first
+    for is_number, letters in groupby(text, str.isdecimal):
+        part = "".join(letters)
+        if is_number:
+            parts += [int(part), ""]
+        else:
+            parts[-1] = part
+    return parts
 
 
 def ellipsis(text: str, width: int) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from lamina.errors import InvalidInput
+from lamina.light import NamedTuple
 
 PLAIN_PORT = 2375
 TLS_PORT = 2376

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
@@ -13,15 +11,19 @@ from lamina.client.image_documents import BuildResult
 from lamina.client.images import Images
 from lamina.client.messages import auth_of, encode_auth, messages
 from lamina.client.sending import TAR
-from lamina.client.transport import Transport
 from lamina.errors import CommandFailed, InvalidInput
+from lamina.light import TYPE_CHECKING, NamedTuple
 from lamina.progress import Aux, Output, Report, ignore
 from lamina.types import builds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
     from lamina.api.build import BuildRequest
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
+    from lamina.client.transport import Transport
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
 

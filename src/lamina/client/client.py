@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
-
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.address import Address, default_socket, parse_address
-from lamina.client.dial import Tls
 from lamina.client.transport import Transport
+from lamina.light import TYPE_CHECKING, cached_property
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from lamina.client.builds import Builds
     from lamina.client.containers import Containers
+    from lamina.client.dial import Tls
     from lamina.client.explorer import Explorer
     from lamina.client.images import Images
     from lamina.client.registries import Registries

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from lamina.client.documents import Document, Field, number, text, text_map, texts, time, truth
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lamina.api.containers import Config, HostConfig, PortHost
 
 

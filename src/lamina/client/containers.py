@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING
+import binascii
 
-from lamina.api.stream import Stream, deframed
 from lamina.cancellation import NEVER, Cancellation
+from lamina.client import lists
 from lamina.client.container_documents import ContainerDetails, ContainerSummary
 from lamina.client.documents import Created, Pruned
 from lamina.client.process_documents import (
@@ -21,16 +19,21 @@ from lamina.client.references import split_name
 from lamina.client.sending import TAR
 from lamina.client.transport import Transport, decode, encode_name
 from lamina.client.waiting import Waiting
-from lamina.client.wire import Reply
 from lamina.errors import NotModified
-from lamina.formats.frames import STDERR, STDOUT, Piece, whole_frames
 from lamina.formats.text import several_texts
+from lamina.light import TYPE_CHECKING
 from lamina.types.composed_verbs import ComposedVerbs
 from lamina.types.run_results import LogRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import IO
+
     from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+    from lamina.api.stream import Stream
     from lamina.client.image_documents import Image
+    from lamina.client.wire import Reply
+    from lamina.formats.frames import Piece
     from lamina.formats.matching import Filters
     from lamina.formats.runconfig import RunConfig
 
@@ -63,8 +66,8 @@ class Containers(ComposedVerbs):
     def list(
         self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
     ) -> list[ContainerSummary]:
-        query = {"all": all, "limit": limit or None, "size": size, "filters": filters or None}
-        return [ContainerSummary(item) for item in self._transport.json("GET", "/containers/json", query)]
+        documents = lists.containers(self._transport, all=all, limit=limit, size=size, filters=filters)
+        return [ContainerSummary(item) for item in documents]
 
     def start(self, reference: str) -> bool:
         return self._post(reference, "start")
@@ -133,6 +136,8 @@ class Containers(ComposedVerbs):
         self, reference: str, query: Mapping[str, object], *, cancellation: Cancellation = NEVER
     ) -> Iterator[Piece]:
         """Yield (channel, bytes) of a container's log as the daemon sends it; `query` has Docker's parameters."""
+        from lamina.api.stream import deframed
+
         framed = not self.get(reference).tty
         return deframed(self._log(reference, query, cancellation).chunks(), framed)
 
@@ -277,7 +282,7 @@ def _path(reference: str) -> str:
 
 
 def _stat(reply: Reply) -> PathStat:
-    return PathStat(decode(base64.b64decode(reply.headers.get("x-docker-container-path-stat", ""))))
+    return PathStat(decode(binascii.a2b_base64(reply.headers.get("x-docker-container-path-stat", ""))))
 
 
 def _log_records(chunks: Iterable[bytes], tty: bool) -> Iterator[LogRecord]:
@@ -285,12 +290,16 @@ def _log_records(chunks: Iterable[bytes], tty: bool) -> Iterator[LogRecord]:
 
     Each frame is one record. With a terminal there are no frames, and each line is one.
     """
+    from lamina.formats.frames import STDERR, whole_frames
+
     for channel, record in _terminal_lines(chunks) if tty else whole_frames(chunks):
         time, _, data = record.partition(b" ")
         yield LogRecord("stderr" if channel == STDERR else "stdout", time.decode("ascii", "replace"), data)
 
 
 def _terminal_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    from lamina.formats.frames import STDOUT
+
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")

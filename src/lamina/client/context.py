@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from lamina.client.pack import Packed, pack
 from lamina.dockerfile.ignore import IgnoreMatcher, Pattern, Verdict, parse_ignore, parse_patterns
 from lamina.errors import InvalidInput, NotFound
+from lamina.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 DEFAULT_DOCKERFILE = "Dockerfile"
 ROOT = (0, 0)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
-from typing import NamedTuple
+from _socket import AF_UNIX, SOCK_STREAM  # socket, which adds enums and selectors, takes as long as Python itself
+from _socket import socket as Socket
 
-from lamina.client.address import Address
 from lamina.errors import Forbidden, InvalidInput, Unavailable
+from lamina.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lamina.client.address import Address
 
 # What the far end of ssh runs: lamina's command line where it is installed, else Docker's.
 REMOTE_COMMAND = (
@@ -25,7 +30,7 @@ class Tls(NamedTuple):
     server_name: str = ""
 
 
-def dial(address: Address, tls: Tls | None, timeout: float) -> socket.socket:
+def dial(address: Address, tls: Tls | None, timeout: float) -> Socket:
     """Return a connected blocking socket. `timeout`, in seconds, limits connecting only.
 
     Raise Unavailable where nothing answers, Forbidden where the socket may not be used, InvalidInput for TLS files
@@ -36,6 +41,8 @@ def dial(address: Address, tls: Tls | None, timeout: float) -> socket.socket:
             return _dial_unix(address.path, timeout)
         if address.scheme == "ssh":
             return _dial_ssh(address)
+        import socket
+
         sock = socket.create_connection((address.host, address.port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrapped = _wrap(sock, address, tls or Tls()) if tls or address.tls else sock
@@ -50,8 +57,8 @@ def dial(address: Address, tls: Tls | None, timeout: float) -> socket.socket:
     return wrapped
 
 
-def _dial_unix(path: str, timeout: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _dial_unix(path: str, timeout: float) -> Socket:
+    sock = Socket(AF_UNIX, SOCK_STREAM)
     try:
         sock.settimeout(timeout)
         sock.connect(path)
@@ -62,7 +69,8 @@ def _dial_unix(path: str, timeout: float) -> socket.socket:
     return sock
 
 
-def _dial_ssh(address: Address) -> socket.socket:
+def _dial_ssh(address: Address) -> Socket:
+    import socket
     import subprocess
 
     ours, theirs = socket.socketpair()
@@ -73,7 +81,7 @@ def _dial_ssh(address: Address) -> socket.socket:
     return ours
 
 
-def _wrap(sock: socket.socket, address: Address, tls: Tls) -> socket.socket:
+def _wrap(sock: Any, address: Address, tls: Tls) -> Socket:
     import ssl
 
     context = ssl.create_default_context()

@@ -6,10 +6,11 @@ typed `config` of a container, say) is read when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from lamina.light import TYPE_CHECKING, Any, Generic, Mapping, TypeVar, overload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from lamina.api.networks import Ipam
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from lamina.client.documents import Document, Field, number, text, text_map, texts, time, truth
+from lamina.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from lamina.api.build_steps import BuildStep
     from lamina.formats.runconfig import RunConfig
 

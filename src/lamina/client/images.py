@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
-
 from lamina.cancellation import NEVER, Cancellation
+from lamina.client import lists
 from lamina.client.image_documents import HistoryStep, Image, PrunedImages, Removal
 from lamina.client.messages import messages
 from lamina.client.references import image_path, split_name
 from lamina.client.sending import TAR
-from lamina.client.transport import Transport
 from lamina.formats.text import several_texts
+from lamina.light import TYPE_CHECKING
 from lamina.progress import Output, Report, Status, ignore
 from lamina.types import images
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import IO, Any
+
+    from lamina.client.transport import Transport
     from lamina.formats.matching import Filters
 
 
@@ -30,8 +32,8 @@ class Images(images.Images):
         return Image(self._transport.json("GET", f"{image_path(reference)}/json", query))
 
     def list(self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False) -> list[Image]:
-        query = {"all": all, "filters": filters or None, "shared-size": shared_size}
-        return [Image(item) for item in self._transport.json("GET", "/images/json", query)]
+        documents = lists.images(self._transport, all=all, filters=filters, shared_size=shared_size)
+        return [Image(item) for item in documents]
 
     def history(self, reference: str) -> Sequence[HistoryStep]:
         return [HistoryStep(item) for item in self._transport.json("GET", f"{image_path(reference)}/history")]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-import socket
-from typing import IO, TYPE_CHECKING
 
-from lamina.cancellation import Cancellation
 from lamina.client.splice import Splice, plain_descriptor
 from lamina.errors import Corrupt, Unavailable
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from _socket import socket as Socket
+    from typing import IO
+
     from _typeshed import WriteableBuffer
+
+    from lamina.cancellation import Cancellation
 
 MAX_HEAD = 64 * 1024  # bytes of one line, or of one response head
 PIECE = 64 * 1024  # bytes asked from the socket at once
@@ -21,7 +24,7 @@ LARGE = 1 << 20  # the same where much is expected
 class ReceivedBytes:
     """The incoming bytes of a socket. Bytes that were read too early wait in `ahead`."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Socket) -> None:
         self.sock = sock
         self.ahead = bytearray()
 
@@ -103,7 +106,9 @@ class Incoming(io.RawIOBase):
 
     def pour(self, sink: IO[bytes]) -> None:
         """Write all that is left to `sink`, by the kernel where both ends are nothing but descriptors."""
-        target = plain_descriptor(sink) if type(self._source.sock) is socket.socket else None
+        target = (
+            plain_descriptor(sink) if not hasattr(self._source.sock, "unwrap") else None
+        )  # TLS has bytes of its own
         if target is None:
             buffer = memoryview(bytearray(LARGE))
             while count := self.readinto(buffer):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from lamina.errors import CommandFailed
+from lamina.light import TYPE_CHECKING, Mapping
 from lamina.progress import Aux, Message, Output, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
     from lamina.credentials import Credentials
+
+    Auth = Mapping[str, str]  # username and password, or identitytoken, and serveraddress
 
 _STATUS = 256  # codes from here on are no exit codes: some daemons put an HTTP status there
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
-
-Auth = Mapping[str, str]  # username and password, or identitytoken, and serveraddress
 
 
 def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:

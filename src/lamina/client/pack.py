@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from lamina.errors import Conflict
+from lamina.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 BLOCK = 512
 PIECE = 1 << 18  # bytes of one chunk of a file

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from lamina.client.documents import Document, Field, number, text, texts, truth
+from lamina.light import Mapping
 
 
 class ContainerStats(Document):

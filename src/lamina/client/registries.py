@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.image_documents import Image, RemoteImage, SearchResult
 from lamina.client.images import Images, follow_import, import_query
 from lamina.client.messages import auth_header, auth_of, messages
 from lamina.client.references import image_path, split_name
 from lamina.client.transport import Transport, encode_name
+from lamina.light import TYPE_CHECKING
 from lamina.progress import Report, ignore
 from lamina.types import registries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from lamina.cancellation import NEVER, Cancellation
+from lamina.client import lists
 from lamina.client.documents import Created, Network, Pruned, Volume
 from lamina.client.transport import Transport, encode_name
+from lamina.light import TYPE_CHECKING
 from lamina.types import resources
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lamina.api.networks import NetworkOptions
     from lamina.formats.matching import Filters
 
@@ -31,7 +32,7 @@ class Networks(resources.Networks):
         return Network(self._transport.json("GET", f"/networks/{encode_name(reference)}"))
 
     def list(self, filters: Filters | None = None) -> list[Network]:
-        return [Network(item) for item in self._transport.json("GET", "/networks", {"filters": filters or None})]
+        return [Network(item) for item in lists.networks(self._transport, filters)]
 
     def remove(self, reference: str) -> None:
         self._transport.json("DELETE", f"/networks/{encode_name(reference)}")
@@ -67,8 +68,7 @@ class Volumes(resources.Volumes):
         return Volume(self._transport.json("GET", f"/volumes/{encode_name(name)}"))
 
     def list(self, filters: Filters | None = None) -> list[Volume]:
-        answer = self._transport.json("GET", "/volumes", {"filters": filters or None})
-        return [Volume(item) for item in answer.get("Volumes") or ()]
+        return [Volume(item) for item in lists.volumes(self._transport, filters)]
 
     def remove(self, name: str, *, force: bool = False) -> None:
         self._transport.json("DELETE", f"/volumes/{encode_name(name)}", {"force": force})

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
-import socket
-from contextlib import suppress
-from typing import IO
 
 from lamina.errors import Unavailable
-from lamina.linux.writing import write_all
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _socket import socket as Socket
+    from typing import IO
 
 _PIPE = 1 << 20  # bytes of the pipe; what an unprivileged process may ask for
 
@@ -22,15 +22,23 @@ def plain_descriptor(file: IO[bytes]) -> int | None:
     return raw.fileno() if type(raw) is io.FileIO else None
 
 
+def _enlarge(pipe: int) -> None:
+    import fcntl
+
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+    except OSError:
+        return  # too many pipes of this user are large already
+
+
 class Splice:
     """Moves bytes from a blocking socket to the descriptor `target`. Used as a context manager."""
 
-    def __init__(self, source: socket.socket, target: int) -> None:
+    def __init__(self, source: Socket, target: int) -> None:
         self._source = source.fileno()
         self._target = target
         self._out, self._in = os.pipe()
-        with suppress(OSError):  # too many pipes of this user are large already
-            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE)
+        _enlarge(self._in)
 
     def __enter__(self) -> Splice:
         return self
@@ -55,6 +63,8 @@ class Splice:
 
     def write(self, data: bytes) -> None:
         """Write bytes that were read from the socket before."""
+        from lamina.linux.writing import write_all
+
         write_all(self._target, data)
 
     def _from_pipe(self, most: int) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from lamina.client.documents import Document, Field, number, text, texts
+from lamina.light import Mapping
 
 
 class Version(Document):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import quote, quote_plus
+from _thread import allocate_lock  # threading, json, urllib and typing would be most of what a command loads
 
-from lamina.api.stream import Stream
 from lamina.cancellation import NEVER, Cancellation
-from lamina.client.address import Address
 from lamina.client.dial import Tls, dial
-from lamina.client.sending import Body
 from lamina.client.wire import Reply, Wire
 from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
+from lamina.formats import quick_json
 from lamina.formats.text import valid_unicode
+from lamina.light import TYPE_CHECKING, Mapping
+
+if TYPE_CHECKING:
+    from lamina.api.stream import Stream
+
+    Query = Mapping[str, object]
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lamina.client.address import Address
+    from lamina.client.sending import Body
 
 NEWEST = (1, 49)  # the newest API this client knows how to speak
 OLDEST = (1, 24)
@@ -23,7 +28,7 @@ KIND_BY_STATUS: dict[int, type[LaminaError]] = {
     found.http_status: kind for kind, found in OUTCOMES.items() if found.http_status != 500
 }
 
-Query = Mapping[str, object]
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 class Transport:
@@ -47,7 +52,7 @@ class Transport:
         self._version = version
         self._headers = dict(headers or {})
         self._idle: list[Wire] = []
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._closed = False
 
     @property
@@ -110,6 +115,8 @@ class Transport:
         if json_body is not None:
             extra["Content-Type"] = "application/json"
             body = encode(json_body)
+        from lamina.api.stream import Stream
+
         wire = self._fresh()
         reply = wire.exchange("POST", self._target(path, query), {**self._headers, **extra}, body)
         if reply.status not in (101, 200):
@@ -178,24 +185,32 @@ def encode_query(query: Query) -> str:
             if item is None or item is False:
                 continue
             text = "1" if item is True else encode(item).decode() if isinstance(item, Mapping) else str(item)
-            pairs.append(f"{name}={quote_plus(text, errors='surrogateescape')}")
+            pairs.append(f"{name}={quoted(text.encode('utf-8', 'surrogateescape'), ' ').replace(' ', '+')}")
     return "&".join(pairs)
 
 
 def encode(value: object) -> bytes:
     """Return JSON for the daemon; bytes of names that are no UTF-8 become U+FFFD, as Docker's client sends them."""
+    import json
+
     return valid_unicode(json.dumps(value, ensure_ascii=False)).encode()
 
 
 def encode_name(name: str, safe: str = "") -> str:
     """Return what stands for a name in the path of a request."""
-    return quote(valid_unicode(name), safe=safe)
+    return quoted(valid_unicode(name).encode(), safe)
+
+
+def quoted(data: bytes, safe: str = "") -> str:
+    """Return bytes as a part of a URL (RFC 3986, 2.3): all but unreserved characters and `safe` are percent-encoded."""
+    kept = _UNRESERVED | {*safe.encode()}
+    return "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in data)
 
 
 def decode(data: bytes) -> Any:
     """Return the value of JSON from the daemon. Raise Corrupt for other text."""
     try:
-        return json.loads(data)
+        return quick_json.loads(data)
     except ValueError as error:
         raise Corrupt("the daemon sent something that is not JSON", got=data[:200]) from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lamina.client.transport import decode
-from lamina.client.wire import Reply
+from lamina.light import TYPE_CHECKING
 from lamina.types import run_results
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lamina.client.wire import Reply
 
 
 class Waiting(run_results.Waiting):

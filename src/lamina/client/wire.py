@@ -7,19 +7,23 @@ itself, and a hijacked connection needs the bytes that came behind the response 
 from __future__ import annotations
 
 import io
-import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from typing import IO, TYPE_CHECKING
+from _socket import SHUT_RDWR
+from _thread import get_ident
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.incoming import MAX_HEAD, PIECE, Incoming, ReceivedBytes
-from lamina.client.sending import Body, length_of, send
+from lamina.client.sending import length_of, send
 from lamina.errors import Corrupt, LaminaError, Unavailable
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
+    import threading
+    from _socket import socket as Socket
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import IO
+
+    from lamina.cancellation import Following
+    from lamina.client.sending import Body
 
 _LAST_LINES = 1.0  # seconds for a sender whose bytes were all heard
 NO_BODY = frozenset((101, 204, 304))
@@ -90,14 +94,14 @@ class Reply:
 class Wire:
     """One connection. A request is written, then its response is read; `on_done` hears when that is over."""
 
-    def __init__(self, sock: socket.socket, host: str, on_done: Callable[[Wire, bool], None]) -> None:
+    def __init__(self, sock: Socket, host: str, on_done: Callable[[Wire, bool], None]) -> None:
         self.sock = sock
         self.source = ReceivedBytes(sock)
         self.used = False  # whether a request was answered on it before
         self._host = host
         self._on_done = on_done
         self._busy = False
-        self._following = ExitStack()  # the cancellation, while a request is under way
+        self._following: Following | None = None  # the cancellation, while a request is under way
         self._upload: threading.Thread | None = None
         self._upload_error: BaseException | None = None
         self._upload_ends = True  # whether shutting the socket ends the upload: not so where its source may block
@@ -119,7 +123,8 @@ class Wire:
         """
         self._busy = True
         if cancellation is not NEVER:
-            self._following.enter_context(cancellation.on_cancel(self._shut_down))
+            self._following = cancellation.on_cancel(self._shut_down)
+            self._following.__enter__()
         try:
             self._send(method, target, headers, body)
             reply = self._read_head(method, cancellation)
@@ -133,7 +138,7 @@ class Wire:
 
     def check_upload(self) -> None:
         """Raise what went wrong while the body was made, where anything did."""
-        if self._upload is not None and self._upload is not threading.current_thread():
+        if self._upload is not None and not self._is_uploading_here():
             self._upload.join(timeout=5)
         if self._upload_error is not None:
             raise self._upload_error
@@ -143,7 +148,9 @@ class Wire:
         if not self._busy:
             return
         self._busy = False
-        self._following.close()
+        if self._following is not None:
+            self._following.__exit__()
+            self._following = None
         if reusable:
             self._wait_for_upload(_LAST_LINES)
         uploading = self._upload is not None and self._upload.is_alive()
@@ -159,12 +166,17 @@ class Wire:
         self.sock.close()
 
     def _shut_down(self) -> None:
-        with suppress(OSError):  # not connected any more
-            self.sock.shutdown(socket.SHUT_RDWR)
+        try:
+            self.sock.shutdown(SHUT_RDWR)
+        except OSError:
+            return  # not connected any more
 
     def _wait_for_upload(self, seconds: float | None) -> None:
-        if self._upload is not None and self._upload_ends and self._upload is not threading.current_thread():
+        if self._upload is not None and self._upload_ends and not self._is_uploading_here():
             self._upload.join(seconds)
+
+    def _is_uploading_here(self) -> bool:
+        return self._upload is not None and self._upload.ident == get_ident()
 
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> None:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._host}", "User-Agent: lamina"]
@@ -182,6 +194,8 @@ class Wire:
                 raise Unavailable(f"cannot send to the daemon ({error.strerror})", early=True) from error
             return  # an answer may wait all the same; reading tells
         if body is not None and not isinstance(body, bytes):
+            import threading
+
             self._upload_ends = length is not None
             self._upload = threading.Thread(target=self._upload_body, args=(body, length), daemon=True)
             self._upload.start()

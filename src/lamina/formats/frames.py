@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
 
 from lamina.errors import Corrupt
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 STDIN, STDOUT, STDERR, SYSTEM_ERROR = 0, 1, 2, 3
 MAX_FRAME = 1 << 30  # bytes; a longer frame means that the stream is not framed
 _HEAD = struct.Struct(">BxxxL")
+
 
 Piece = tuple[int, bytes]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from lamina.errors import InvalidInput
 
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
@@ -17,6 +15,8 @@ def parse_size(text: str, what: str = "size") -> int:
 
     Units are powers of 1024, whatever the spelling (docker/go-units, RAMInBytes). A part of a byte is cut.
     """
+    import re
+
     match = re.fullmatch(_SIZE, text.strip(), re.ASCII | re.IGNORECASE) if len(text) <= _LONGEST else None
     if match is None:
         raise InvalidInput(f'invalid {what} "{text}"', advice="Write a number with a unit, such as 512m or 1.5g.")

@@ -10,25 +10,27 @@ moves the cursor, changes the title or answers for the user, and a bidi mark sho
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from functools import partial
-
 from lamina.errors import InvalidInput
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 REPLACEMENT = "\ufffd"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1; the marks and isolates of bidi, and the line separators beside them (UAX 9); bytes of C1 that were no
 # text, as `surrogateescape` decodes them.
 _DRIVING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\udc80-\udc9f]"
-_PLAIN = re.compile(_DRIVING)
-_COLOURED = re.compile(rf"\x1b\[[0-9;]{{0,32}}m|{_DRIVING}")  # ECMA-48, SGR
+_COLOURED = rf"\x1b\[[0-9;]{{0,32}}m|{_DRIVING}"  # ECMA-48, SGR
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def valid_unicode(text: str) -> str:
     """Return `text` with U+FFFD for each byte that is no UTF-8."""
-    return text if text.isascii() else _SURROGATE.sub(REPLACEMENT, text)
+    if text.isascii():
+        return text
+    import re
+
+    return re.sub("[\ud800-\udfff]", REPLACEMENT, text)
 
 
 def printable(text: str, keep: str = "", *, colours: bool = False) -> str:
@@ -36,12 +38,14 @@ def printable(text: str, keep: str = "", *, colours: bool = False) -> str:
 
     Characters of `keep` stay too, and with `colours` sequences that only change colours and weight.
     """
-    pattern = _COLOURED if colours else _PLAIN
-    return pattern.sub(partial(_written_out, keep), text)
+    if text.isprintable():  # so for Unicode, and for most text
+        return text
+    import re
+
+    return re.sub(_COLOURED if colours else _DRIVING, lambda match: _written_out(keep, match[0]), text)
 
 
-def _written_out(keep: str, match: re.Match[str]) -> str:
-    text = match[0]
+def _written_out(keep: str, text: str) -> str:
     if len(text) > 1 or text in keep:
         return text
     return _SHORT.get(text, f"\\u{ord(text):04x}")

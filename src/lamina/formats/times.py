@@ -5,7 +5,6 @@ Times are RFC 3339 text or nanoseconds since the epoch. Durations are Go's (`1h2
 
 from __future__ import annotations
 
-import re
 import time
 
 from lamina.errors import InvalidInput
@@ -37,6 +36,8 @@ def parse_duration(text: str, what: str = "duration") -> int:
 
     Rule: Go's time.ParseDuration; digits beyond nanoseconds are cut.
     """
+    import re
+
     if len(text) > _LONGEST or not re.fullmatch(_WHOLE, text, re.ASCII):
         raise InvalidInput(f'invalid {what} "{text}"', advice=_DURATION_ADVICE)
     total = sum(_nanoseconds(number, unit) for number, unit in re.findall(_PART, text))
@@ -117,6 +118,8 @@ def parse_time(text: str) -> int:
 
     Digits beyond nanoseconds are cut. A time that is not within the years 1 to 9999 in UTC is refused.
     """
+    import re
+
     match = re.fullmatch(_RFC3339, text, re.ASCII | re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is not an RFC 3339 time")
@@ -130,6 +133,8 @@ def whole_seconds(text: str) -> str:
 
 def parse_unix(text: str) -> int | None:
     """Return nanoseconds since the epoch of Unix seconds with or without a fraction; None for anything else."""
+    import re
+
     match = re.fullmatch(_UNIX, text, re.ASCII)
     return int(match[1]) * _SECOND + _fraction(match[2]) if match else None
 
@@ -140,6 +145,8 @@ def parse_moment(text: str) -> int:
     That is a Go duration back from now, Unix seconds, RFC 3339, or the beginning of it. A time without a zone is local
     time (docker/cli and moby, timetypes.GetTimestamp).
     """
+    import re
+
     if (unix := parse_unix(text)) is not None:
         return unix
     try:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeGuard
 
 from lamina.errors import NoSpace
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeGuard
 
 MESSAGE = "no space left on device"
 ADVICE = "Free some, for example with a prune"

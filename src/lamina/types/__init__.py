@@ -11,9 +11,11 @@ Every long verb takes a `Cancellation`; every verb raises the kinds of `lamina.e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lamina.api.build import BuildRequest as BuildRequest
     from lamina.api.build_steps import BuildStep as BuildStep
     from lamina.api.build_steps import Difference as Difference

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
-
 from lamina.cancellation import NEVER, Cancellation
+from lamina.light import TYPE_CHECKING, Protocol
 from lamina.progress import Report, ignore
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
+    import os
+    from collections.abc import Mapping
+
     from lamina.api.build import BuildRequest
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext

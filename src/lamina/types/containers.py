@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Protocol
-
 from lamina.cancellation import NEVER, Cancellation
+from lamina.light import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
+    from collections.abc import Iterator, Sequence
+    from typing import IO
+
     from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
     from lamina.api.stream import Stream
     from lamina.formats.matching import Filters

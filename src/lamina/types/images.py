@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Protocol
-
 from lamina.cancellation import NEVER, Cancellation
+from lamina.light import TYPE_CHECKING, Protocol
 from lamina.progress import Report, ignore
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
+    from collections.abc import Mapping, Sequence
+    from typing import IO
+
     from lamina.formats.matching import Filters
     from lamina.formats.runconfig import RunConfig
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
-
 from lamina.cancellation import NEVER, Cancellation
-from lamina.types.builds import Builds
-from lamina.types.containers import Containers
-from lamina.types.explorer import Explorer
-from lamina.types.images import Images
-from lamina.types.registries import Registries
-from lamina.types.resources import Networks, Volumes
+from lamina.light import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from lamina.formats.matching import Filters
+    from lamina.types.builds import Builds
+    from lamina.types.containers import Containers
+    from lamina.types.explorer import Explorer
+    from lamina.types.images import Images
+    from lamina.types.registries import Registries
+    from lamina.types.resources import Networks, Volumes
 
 
 class Version(Protocol):

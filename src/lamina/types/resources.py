@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
-
 from lamina.cancellation import NEVER, Cancellation
+from lamina.light import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
+    from collections.abc import Mapping, Sequence
+
     from lamina.api.networks import Ipam, NetworkOptions
     from lamina.formats.matching import Filters
 

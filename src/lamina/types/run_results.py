@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from lamina.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, Self
 
     from lamina.api.containers import Config, HostConfig, NetworkingConfig
     from lamina.types.results import Created

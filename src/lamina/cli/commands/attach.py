@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 from lamina.cli.arguments import complete_containers, complete_running, for_each_named, many, switch
 from lamina.cli.key_values import environment
 from lamina.cli.parsing.declare import argument, command, option
-from lamina.cli.session import Session
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name
 from lamina.errors import Conflict, InvalidInput
+from lamina.light import TYPE_CHECKING
 from lamina.progress import ignore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from lamina.api.containers import ExecConfig
+    from lamina.cli.session import Session
 
 detach_keys_option = option("--detach-keys", default="", metavar="KEYS", help="Keys that leave it running")
 sig_proxy_option = option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (default true)")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lamina.cli.arguments import complete_containers, filter_option, filters, format_option, moment, switch
 from lamina.cli.parsing.declare import argument, command, integer, option
-from lamina.cli.session import Session
 from lamina.cli.table import (
     LABELS,
     Column,
@@ -20,10 +17,18 @@ from lamina.cli.table import (
     short_id,
     write_lines,
 )
+from lamina.client import lists
 from lamina.errors import NotFound
 from lamina.formats.sizes import human_size
+from lamina.light import TYPE_CHECKING, Mapping
 
-Document = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from lamina.cli.session import Session
+
+    Document = Mapping[str, Any]
 
 
 def _id(document: Document, trunc: bool) -> str:
@@ -154,7 +159,9 @@ def ps(
     limit = 1 if latest else max(last, 0)
     form = format_ or (session.settings.config.text("psFormat") if not quiet else "")
     wants_size = size or ".Size" in form
-    containers = session.client.containers.list(all=all_, limit=limit, size=wants_size, filters=filters(filter_))
+    containers = lists.containers(
+        session.client.transport, all=all_, limit=limit, size=wants_size, filters=filters(filter_)
+    )
     columns = (*DEFAULT, "Size") if size else DEFAULT
     print_rows(containers, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
-
 from lamina.cli.arguments import (
     complete_containers,
     complete_images,
@@ -16,13 +13,21 @@ from lamina.cli.arguments import (
     switch,
 )
 from lamina.cli.parsing.declare import argument, command, option
-from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, ago, created_at, ellipsis, print_rows, rfc3339, short_id
+from lamina.client import lists
 from lamina.errors import NotFound
 from lamina.formats.sizes import human_size
 from lamina.formats.text import printable
+from lamina.light import TYPE_CHECKING, Mapping
 
-Document = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from lamina.cli.session import Session
+
+    Document = Mapping[str, Any]
+
 NONE = "<none>"
 
 
@@ -154,7 +159,7 @@ def images(
         conditions.setdefault("reference", []).append(reference)
     form = format_ or (session.settings.config.text("imagesFormat") if not quiet else "")
     digests = digests or ".Digest" in form
-    rows = named_rows(session.client.images.list(all=all_, filters=conditions), digests)
+    rows = named_rows(lists.images(session.client.transport, all=all_, filters=conditions), digests)
     columns = WITH_DIGESTS if digests else DEFAULT
     print_rows(rows, COLUMNS, columns, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from lamina.cli.arguments import for_each, switch
 from lamina.cli.parsing.declare import argument, command, option
-from lamina.cli.session import Session
 from lamina.client.client import Client
 from lamina.errors import InvalidInput, NotFound
+from lamina.light import TYPE_CHECKING, Mapping
 
-Getter = Callable[[Client, str, bool], Mapping[str, Any]]
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lamina.cli.session import Session
+
+    Getter = Callable[[Client, str, bool], Mapping[str, Any]]
+
 
 GETTERS: dict[str, Getter] = {
     "container": lambda client, name, size: client.containers.get(name, size=size),

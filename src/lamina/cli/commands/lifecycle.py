@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from lamina.cli.arguments import complete_containers, for_each, for_each_named, switch, text
 from lamina.cli.parsing.declare import argument, command, integer, option
 from lamina.cli.run.flags import limit_flags
-from lamina.cli.session import Session
 from lamina.errors import NotFound
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lamina.cli.session import Session
 
 containers_argument = argument("names", many=True, metavar="CONTAINER [CONTAINER...]", complete=complete_containers)
 signal_option = option("-s", "--signal", default=None, help="Signal to send to the container")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from lamina.cli.arguments import (
     complete_containers,
     complete_networks,
@@ -16,12 +14,16 @@ from lamina.cli.arguments import (
 )
 from lamina.cli.key_values import mapping
 from lamina.cli.parsing.declare import argument, command, integer, option
-from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, natural, print_rows, short_id
+from lamina.client import lists
 from lamina.errors import InvalidInput, NotFound
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lamina.api.networks import Subnet
+    from lamina.cli.session import Session
 
 NETWORKS = {
     "ID": Column("NETWORK ID", lambda d, trunc: short_id(d["Id"]) if trunc else str(d["Id"])),
@@ -113,7 +115,8 @@ def _within(address: str, subnet: str) -> bool:
 def ls(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, quiet: bool) -> None:
     """List networks."""
     form = format_ or (session.settings.config.text("networksFormat") if not quiet else "")
-    networks = sorted(session.client.networks.list(filters(filter_)), key=lambda network: natural(network.name))
+    networks = lists.networks(session.client.transport, filters(filter_))
+    networks.sort(key=lambda network: natural(network["Name"]))
     print_rows(networks, NETWORKS, NETWORK_DEFAULT, form=form, quiet="ID" if quiet else "", trunc=not no_trunc)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from lamina.cli.arguments import complete_images, switch
 from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.run.flags import container_flags
-from lamina.cli.session import Session
 from lamina.errors import InvalidInput, LaminaError
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lamina.cli.run.container_life import ClientFlags
     from lamina.cli.run.request import Request
+    from lamina.cli.session import Session
 
 image_argument = argument("image", complete=complete_images)
 rest_argument = argument("arguments", many=True, required=False, metavar="[COMMAND] [ARG...]")

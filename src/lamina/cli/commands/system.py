@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import platform
-import select
-import socket
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from lamina.cli.arguments import filter_option, filters, format_option, moment, short_format_option
 from lamina.cli.parsing.declare import Choice, argument, command, option
-from lamina.cli.session import Session
 from lamina.cli.table import render_document, rfc3339_nano, write_lines
 from lamina.errors import LaminaError
 from lamina.formats.sizes import binary_size
 from lamina.formats.text import printable
+from lamina.light import TYPE_CHECKING, Mapping
 
-Document = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lamina.cli.session import Session
+
+    Document = Mapping[str, Any]
+
 
 PLAIN = (
     ("Server Version", "ServerVersion"),
@@ -169,7 +171,7 @@ def version(session: Session, format_: str) -> None:
     client = {
         "Version": __version__,
         "ApiVersion": f"{NEWEST[0]}.{NEWEST[1]}",
-        "PythonVersion": platform.python_version(),
+        "PythonVersion": sys.version.partition(" ")[0],
         "Os": sys.platform,
         "Arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine),
         "Context": session.settings.context,
@@ -215,12 +217,16 @@ def _line(event: Mapping[str, Any]) -> str:
 @command("ssh host lamina system dial-stdio")
 def dial_stdio(session: Session) -> None:
     """Connect stdin and stdout with the daemon: the far end of an ssh:// host."""
+    import select
+    import socket
+    from contextlib import closing
+
     from lamina.client.dial import dial
     from lamina.linux.writing import write_all
 
     settings = session.settings
     session.client.ping()  # starts the default daemon where it is down
-    with dial(settings.address, settings.tls, 30.0) as sock:
+    with closing(dial(settings.address, settings.tls, 30.0)) as sock:
         poll = select.poll()
         poll.register(sock, select.POLLIN)
         poll.register(0, select.POLLIN)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from lamina.cli.arguments import complete_volumes, filter_option, filters, for_each, format_option, many, switch
 from lamina.cli.key_values import mapping
 from lamina.cli.parsing.declare import argument, command, option
-from lamina.cli.session import Session
 from lamina.cli.table import LABELS, Column, natural, print_rows
+from lamina.client import lists
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.sizes import human_size
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lamina.cli.session import Session
 
 VOLUMES = {
     "Name": Column("VOLUME NAME", lambda d, trunc: str(d["Name"])),
@@ -47,7 +51,8 @@ def create(
 def ls(session: Session, filter_: tuple[str, ...], format_: str, quiet: bool) -> None:
     """List volumes."""
     form = format_ or (session.settings.config.text("volumesFormat") if not quiet else "")
-    volumes = sorted(session.client.volumes.list(filters(filter_)), key=lambda volume: natural(volume.name))
+    volumes = lists.volumes(session.client.transport, filters(filter_))
+    volumes.sort(key=lambda volume: natural(volume["Name"]))
     print_rows(volumes, VOLUMES, VOLUME_DEFAULT, form=form, quiet="Name" if quiet else "")
 
 

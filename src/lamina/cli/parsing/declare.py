@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from lamina.light import TYPE_CHECKING
+
 if TYPE_CHECKING:  # importing typing takes as long as starting Python
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TypeVar

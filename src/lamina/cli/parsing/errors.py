@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from lamina.light import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -10,8 +10,8 @@ import os
 
 from lamina.cli.parsing.declare import Option, parse_bool
 from lamina.cli.parsing.errors import HelpWanted, WrongFlag, WrongUsage
+from lamina.light import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from lamina.cli.credentials import credentials_for
-from lamina.cli.run.request import Request
-from lamina.cli.session import Session
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name, terminal_size
-from lamina.client.containers import Containers
 from lamina.client.references import split_name
-from lamina.client.waiting import Waiting
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
+from lamina.light import TYPE_CHECKING, NamedTuple
 from lamina.progress import Report, ignore
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lamina.cli.run.request import Request
+    from lamina.cli.session import Session
+    from lamina.client.containers import Containers
+    from lamina.client.waiting import Waiting
 
 ENGINE_FAILED, NOT_INVOKED, NOT_FOUND = 125, 126, 127
 PULL = ("always", "missing", "never")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from lamina.cli.arguments import many, number, switch, text
 from lamina.cli.parsing.declare import option
+from lamina.light import TYPE_CHECKING
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+if TYPE_CHECKING:
+    from typing import Any
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 GENERAL: tuple[Decorator, ...] = (

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from lamina.api.containers import DeviceMapping, DeviceRequest, RateDevice, Ulimit, WeightDevice
 from lamina.errors import InvalidInput
 from lamina.formats.sizes import parse_size
+from lamina.light import TYPE_CHECKING, Mapping
 
-Flags = Mapping[str, Any]
-Reader = Callable[[Any], Any]
+if TYPE_CHECKING:
+    from typing import Any
+
+    Flags = Mapping[str, Any]
+
+    Reader = Callable[[Any], Any]
+
 RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
 ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
-from typing import Any
 
 from lamina.api.containers import BindOptions, DriverConfig, ImageOptions, MountSpec, TmpfsOptions, VolumeOptions
 from lamina.cli.key_values import boolean
 from lamina.errors import InvalidInput
 from lamina.formats.sizes import parse_size
+from lamina.light import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 OPTIONS: dict[str, Any] = {

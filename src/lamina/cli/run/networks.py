@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
 from lamina.api.containers import EndpointConfig, EndpointIpam, NetworkingConfig, PortHost
 from lamina.errors import InvalidInput
+from lamina.light import TYPE_CHECKING, Any, Mapping
 
-Flags = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Flags = Mapping[str, Any]
+
+    Bindings = dict[str, tuple[PortHost, ...]]
+
 NOT_USER_DEFINED = ("default", "bridge", "host", "none", "")
 ADDRESSES = {"ip": "ipv4_address", "ip6": "ipv6_address"}
 
@@ -108,7 +113,6 @@ PUBLISH = re.compile(
     re.IGNORECASE,
 )
 ADVICE = "Write it as [IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL]"
-Bindings = dict[str, tuple[PortHost, ...]]
 
 
 def parse_publish(specs: Sequence[str]) -> Bindings:

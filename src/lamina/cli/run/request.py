@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -12,12 +10,19 @@ from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfi
 from lamina.cli.key_values import environment, labels, mapping
 from lamina.cli.run.limits import read_limits
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount, tmpfs_map
-from lamina.cli.run.networks import Bindings, exposed, network_mode, networking, parse_publish
+from lamina.cli.run.networks import exposed, network_mode, networking, parse_publish
 from lamina.errors import InvalidInput
 from lamina.formats.runconfig import Healthcheck
 from lamina.formats.times import parse_duration
+from lamina.light import TYPE_CHECKING, Mapping, NamedTuple
 
-Flags = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from lamina.cli.run.networks import Bindings
+
+    Flags = Mapping[str, Any]
 
 
 class Request(NamedTuple):

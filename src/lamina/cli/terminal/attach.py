@@ -8,14 +8,18 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
 
-from lamina.api.stream import Stream
 from lamina.cli.terminal.pump import FORWARDED, RESIZED, DetachFilter, Pump, Signals, parse_keys
-from lamina.client.waiting import Waiting
 from lamina.errors import CommandFailed, InvalidInput, LaminaError
+from lamina.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from lamina.api.stream import Stream
+    from lamina.client.waiting import Waiting
 
 
 class RawMode:

@@ -7,15 +7,19 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from types import FrameType
-from typing import Any
 
-from lamina.api.stream import Stream
 from lamina.errors import InvalidInput, Unavailable
 from lamina.formats.frames import STDERR
+from lamina.light import TYPE_CHECKING
 from lamina.linux.writing import write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+    from typing import Any
+
+    from lamina.api.stream import Stream
 
 FORWARDED = tuple(
     getattr(signal, name)

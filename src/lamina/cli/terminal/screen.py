@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TextIO
 
 from lamina.formats.text import printable
+from lamina.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _LAYOUT = "\n\t"
 
