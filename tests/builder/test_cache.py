@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ import pytest
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import build
 from lamina.builder.cache.step_cache import forget_lost
-from lamina.builder.context.source import from_directory
+from lamina.builder.context.archive import ArchiveTree
+from lamina.builder.context.source import BuildContext, from_archive, from_directory
+from lamina.builder.file_sums import Sums
+from lamina.client.context import directory_context
 from lamina.errors import InvalidInput, NotFound
+from lamina.layers.tree import Content, Node
 from lamina.progress import Message, Output
 from support.context import File
 from support.workshop import FILES, Workshop, listing, tree
@@ -196,3 +201,37 @@ def test_forgetting_drops_only_what_is_gone(workshop: Workshop) -> None:
     assert forget_lost(workshop.rooms.store) == 1
     assert workshop.build("FROM scratch\nCOPY a.txt /\n", FILES).id == kept.id
     assert "Using cache" in workshop.said
+
+
+def test_a_context_that_is_sent_is_hashed_as_it_comes_and_never_again(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build of files that are all known reads none of them; a build that must run reads each once, for its layer."""
+    files = {f"dir/{number}": str(number) for number in range(50)}
+    folder = workshop.context("FROM scratch\nCOPY dir /d\n", {**files, "large": "x" * 200_000})
+    read: list[str] = []
+    hashed: list[str] = []
+    content, remember = ArchiveTree.read, Sums.note
+
+    def reading(tree: ArchiveTree, node: Node) -> Content:
+        read.append(node.path)
+        return content(tree, node)
+
+    def hashing(sums: Sums, node: Node, text: str) -> None:
+        hashed.append(node.path)
+        remember(sums, node, text)
+
+    monkeypatch.setattr(ArchiveTree, "read", reading)
+    monkeypatch.setattr(Sums, "note", hashing)
+
+    def sent() -> BuildContext:
+        tar = b"".join(directory_context(str(folder)).chunks or ())
+        context = from_archive(io.BytesIO(tar), workshop.folder)
+        read.clear()
+        return context
+
+    workshop.run(sent())
+    assert sorted(read) == sorted(files)
+    workshop.run(sent())
+    assert "Using cache" in workshop.said
+    assert read == hashed == []

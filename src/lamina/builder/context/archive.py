@@ -25,6 +25,7 @@ from lamina.layers.tree import Content, Node, resolve
 from lamina.linux.writing import write_all
 
 _CHUNK = 1 << 20
+_SMALL = 64 << 10
 
 
 class SpoolTree:
@@ -110,16 +111,15 @@ class ArchiveTree(SpooledFiles):
         entry = self._kept(entry, path)
         self._put(path, Node(entry, next(self._numbers)))
         if entry.type is EntryType.REGULAR and not self._keep:
-            hasher = hashlib.sha256(sum_header(entry))
-            data = member.data
-            while piece := data.read(_CHUNK):
-                hasher.update(piece)
-            self.sums[path] = hasher.hexdigest()
+            self.sums[path] = _sum(sum_header(entry), member)
         self._links = self._links or entry.type is EntryType.SYMLINK
 
     def _kept(self, entry: Entry, path: str) -> Entry:
         """Return the entry as this tree keeps it. Spelled out, because it runs for every file."""
         keep = self._keep
+        has_owner = entry.uid or entry.gid or entry.uname or entry.gname
+        if not (has_owner or entry.xattrs or entry.type is EntryType.SYMLINK) and path is entry.path:
+            return entry
         return Entry(
             path,
             entry.type,
@@ -192,6 +192,18 @@ class ArchiveTree(SpooledFiles):
         if self._nodes.pop(path, None) is not None:
             parent, _, name = path.rpartition("/")
             self._names[parent].discard(name)
+
+
+def _sum(header: bytes, member: Member) -> str:
+    """Return the sum of a file whose bytes come next in the stream. Small ones are taken in one piece."""
+    whole = member.whole(_SMALL)
+    if whole is not None:
+        return hashlib.sha256(header + whole).hexdigest()
+    hasher = hashlib.sha256(header)
+    data = member.data
+    while piece := data.read(_CHUNK):
+        hasher.update(piece)
+    return hasher.hexdigest()
 
 
 class DownloadTree(SpoolTree):

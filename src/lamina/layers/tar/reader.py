@@ -63,6 +63,16 @@ class Member:
         """
         return MemberData(self._source, self.end, self.entry.path)
 
+    def whole(self, most: int) -> bytes | None:
+        """Return all stored bytes if they are not more than `most`, else None. Raise as `data` does."""
+        left = self.end - self._source.offset
+        if left > most:
+            return None
+        data = self._source.upto(left)
+        if len(data) < left:
+            raise _cut_short(self.entry.path, self._source.offset)
+        return data
+
 
 class MemberData(PieceReader):
     """The stored bytes of one member as a file object; at its end after the next member has been asked for.
