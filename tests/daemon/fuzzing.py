@@ -75,6 +75,7 @@ ENDPOINTS = (
     Endpoint("GET", "/images/json", "all filters digests shared-size filter"),
     Endpoint("GET", "/images/{}/json", "platform manifests"),
     Endpoint("GET", "/images/{}/history", "platform"),
+    Endpoint("GET", "/images/{}/attestations", "platform type statement"),
     Endpoint("GET", "/images/{}/explorer/layers"),
     Endpoint("GET", "/images/{}/explorer/report"),
     Endpoint("GET", "/images/{}/explorer/files", "path layer"),

@@ -158,7 +158,7 @@ def test_a_folder_that_looks_like_a_repository_is_only_files(repository: Reposit
     )
     repository.commit()
     repository.publish()
-    assert (checkout(GitAddress.parse(f"{repository.address}#main:inner"), target) / "config").is_file()
+    assert (checkout(GitAddress.parse(f"{repository.address}#main:inner"), target).folder / "config").is_file()
     assert not repository.marker.exists()
 
 
@@ -181,7 +181,7 @@ def test_variables_of_the_daemon_do_not_lead_git_astray(
     evil = {"GIT_DIR": str(secret / ".git"), "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsmonitor"}
     for name, value in (evil | {"GIT_CONFIG_VALUE_0": f"touch {repository.marker}"}).items():
         monkeypatch.setenv(name, value)
-    assert (checkout(GitAddress.parse(f"{repository.address}#main"), target) / "Dockerfile").is_file()
+    assert (checkout(GitAddress.parse(f"{repository.address}#main"), target).folder / "Dockerfile").is_file()
     assert not repository.marker.exists()
 
 

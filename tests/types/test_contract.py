@@ -66,6 +66,7 @@ def test_images_are_the_same(libraries: dict[str, Library]) -> None:
         (listed,) = library.images.list(filters={"reference": ["same"]})
         history = library.images.history("same:1")
         assert listed.id == image.id == made.id
+        assert list(library.images.attestations("same:1")) == []
         seen.append(
             (
                 (image.tags, image.digests, image.labels, image.diff_ids[1:], image.os, image.architecture),

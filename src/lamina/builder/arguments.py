@@ -16,6 +16,7 @@ from lamina.formats.platform import Platform
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 BUILTIN = frozenset(PROXIES) | {name.lower() for name in PROXIES}
 EPOCH = "SOURCE_DATE_EPOCH"
+FROM_CONTEXT = "context"  # a value of SOURCE_DATE_EPOCH: the time of the commit that the context is of
 _DIGITS = 11  # of seconds: until the year 5138; RFC 3339 ends with 9999
 
 
@@ -27,6 +28,17 @@ def epoch_ns(build_args: Mapping[str, str | None]) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
         raise InvalidInput(f"invalid {EPOCH}: {text[:40]}", advice="Write seconds since 1970, as `date +%s` does.")
     return int(text) * 10**9
+
+
+def with_epoch(build_args: Mapping[str, str | None], seconds: int | None) -> dict[str, str | None]:
+    """Return the arguments with SOURCE_DATE_EPOCH=context replaced by the context's time; without one it is dropped.
+
+    Rule: moby/buildkit, frontend/dockerfile/dockerfile2llb/epoch.go.
+    """
+    if build_args.get(EPOCH) != FROM_CONTEXT:
+        return dict(build_args)
+    others = {name: value for name, value in build_args.items() if name != EPOCH}
+    return others if seconds is None else {**others, EPOCH: str(seconds)}
 
 
 def platform_values(target: Platform, build: Platform) -> dict[str, str]:
@@ -42,23 +54,29 @@ def platform_values(target: Platform, build: Platform) -> dict[str, str]:
 
 @dataclass(slots=True)
 class BuildArgs:
-    """The arguments of one build. `given` are those of the command line; `stage` begins a stage's own view."""
+    """The arguments of one build. `given` are those of the command line; `stage` begins a stage's own view.
+
+    `context_epoch` is the time of the context in seconds, where it has one.
+    """
 
     given: Mapping[str, str | None]
     platform: Mapping[str, str]
     meta: dict[str, str | None] = field(default_factory=dict)
     allowed: dict[str, str | None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    context_epoch: int | None = None
 
     def stage(self) -> BuildArgs:
         """Return the arguments of a stage that is built on this one, or on an image where this is the whole build's.
 
         It sees what is declared here. An argument that any stage uses counts as used in the whole build.
         """
-        return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used)
+        return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used, self.context_epoch)
 
     def declare_meta(self, name: str, default: str | None) -> None:
         """Declare an ARG before the first FROM."""
+        if name == EPOCH and default == FROM_CONTEXT:
+            default = None if self.context_epoch is None else str(self.context_epoch)
         self.meta[name] = default
         self.used.add(name)
 
@@ -112,4 +130,4 @@ class BuildArgs:
     @property
     def epoch_ns(self) -> int | None:
         """Return SOURCE_DATE_EPOCH in nanoseconds; None when it is missing."""
-        return epoch_ns(self.given)
+        return epoch_ns({EPOCH: self._value(EPOCH, self.meta)})

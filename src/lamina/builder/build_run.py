@@ -50,6 +50,23 @@ class ImageSource:
     digest: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class BuildUse:
+    """What a build took from outside, for those who attest it.
+
+    `downloads` are addresses with digests by algorithm. `secrets` and `agents` are IDs that RUN steps name, each with
+    whether the step can do without. `networked` tells that a RUN step had a network. `context` is the digest of the
+    commit that the context is of, by algorithm.
+    """
+
+    images: tuple[ImageSource, ...] = ()
+    downloads: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    secrets: tuple[tuple[str, bool], ...] = ()
+    agents: tuple[tuple[str, bool], ...] = ()
+    networked: bool = False
+    context: tuple[tuple[str, str], ...] = ()
+
+
 class CommandRunner(Protocol):
     """Run the command of a RUN step in a container, and return the layer of what it changed; None for no change.
 
@@ -127,6 +144,7 @@ class BuildRun:
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
     sources: list[ImageSource] = field(default_factory=list)  # in the order in which they were resolved
+    downloads: list[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=list)  # as BuildUse has them
     log: StepLog = field(default_factory=StepLog)
     current: StepUnderWay = field(default_factory=StepUnderWay)
 

@@ -5,14 +5,18 @@ Rule: moby's classic builder, builder/dockerfile/{builder,evaluator}.go of docke
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from msgspec.structs import replace as replace_fields
 
 from lamina.api.build import BuildRequest
 from lamina.api.build_steps import BuildStep
-from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values
-from lamina.builder.build_run import BuildRooms, BuildRun, ImageSource, SshAgents
+from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values, with_epoch
+from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.step_cache import StepCache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
@@ -29,6 +33,7 @@ from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.expansion import Expansion
 from lamina.dockerfile.instructions import Arg, Label, Origin, Run
+from lamina.dockerfile.mounts import parse_mount
 from lamina.dockerfile.position import Lines, Problem
 from lamina.dockerfile.split import Pair
 from lamina.dockerfile.suggest import did_you_mean
@@ -44,7 +49,7 @@ from lamina.progress import Report, ignore
 class BuildResult:
     """The image that was built, tagged already, and the IDs of all stages that were built, in order.
 
-    `base` is the image under the last stage, `epoch` the build's SOURCE_DATE_EPOCH in seconds, `sources` what was taken
+    `base` is the image under the last stage, `epoch` the build's SOURCE_DATE_EPOCH in seconds, `use` what was taken
     from outside, `steps` what became of each step.
     """
 
@@ -52,7 +57,7 @@ class BuildResult:
     stages: tuple[str, ...] = ()
     base: Image | None = None
     epoch: int | None = None
-    sources: tuple[ImageSource, ...] = ()
+    use: BuildUse = field(default_factory=BuildUse)
     steps: tuple[BuildStep, ...] = ()
 
 
@@ -102,6 +107,7 @@ def _prepare(
     cancellation: Cancellation,
 ) -> BuildRun:
     # Values that cannot be understood are refused before the first step.
+    request = replace_fields(request, build_args=with_epoch(request.build_args, context.epoch))
     epoch_ns(request.build_args)
     tags = tuple(check_tag(Reference.parse(text).with_default_tag()) for text in request.tags)
     platform = Platform.parse(request.platform) if request.platform else None
@@ -149,7 +155,7 @@ class _Build:
     def __init__(self, work: BuildRun) -> None:
         self._work = work
         values = platform_values(work.platform, Platform.host())
-        self._args = BuildArgs(work.request.build_args, values)
+        self._args = BuildArgs(work.request.build_args, values, context_epoch=work.context.epoch)
 
     def run(self) -> BuildResult:
         work = self._work
@@ -211,7 +217,7 @@ class _Build:
             stages,
             last.base,
             None if epoch is None else epoch // 10**9,
-            tuple(dict.fromkeys(work.sources)),
+            _use(work),
             work.log.all(parse(work.context.dockerfile)),
         )
 
@@ -235,3 +241,23 @@ def not_followed(directive: Directive) -> str | None:
     if directive.name == "check" and check_options(directive.value).error:
         return f"line {directive.line}: # check=error=true is not supported yet, no rule is checked"
     return None
+
+
+def _use(work: BuildRun) -> BuildUse:
+    """Return what a build took from outside, as far as its steps tell."""
+    runs = [each for stage in work.file.stages for each in stage.instructions if isinstance(each, Run)]
+    secrets, agents = dict[str, bool](), dict[str, bool]()
+    for text in (mount for run in runs for mount in run.mounts):
+        with suppress(Problem):  # a step that was built has none that is wrong
+            mount = parse_mount(text, lambda word: word)
+            if mount.type in ("secret", "ssh"):
+                known = secrets if mount.type == "secret" else agents
+                id = mount.id or ("default" if mount.type == "ssh" else posixpath.basename(mount.target))
+                known[id] = known.get(id, True) and not mount.required
+    return BuildUse(
+        tuple(dict.fromkeys(work.sources)),
+        tuple(dict.fromkeys(work.downloads)),
+        tuple(sorted(secrets.items())),
+        tuple(sorted(agents.items())),
+        networked=any(run.network != "none" for run in runs) and work.request.network != "none",
+    )

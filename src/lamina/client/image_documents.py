@@ -56,6 +56,18 @@ class HistoryStep(Document):
     comment = text("Comment")
 
 
+class AttestedStatement(Document):
+    """An in-toto statement about an image."""
+
+    predicate_type = text("PredicateType")
+    digest = Field[str](lambda document: str((document.get("Descriptor") or {}).get("digest") or ""))
+
+    @property
+    def statement(self) -> Mapping[str, object]:
+        """Return the statement, empty where it was not asked for."""
+        return self.get("Statement") or {}
+
+
 class Removal(Document):
     """A name that was taken away, or an image or layer that was deleted; the other text is empty."""
 

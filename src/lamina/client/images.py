@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client import lists
-from lamina.client.image_documents import HistoryStep, Image, PrunedImages, Removal
+from lamina.client.image_documents import AttestedStatement, HistoryStep, Image, PrunedImages, Removal
 from lamina.client.messages import messages
 from lamina.client.references import image_path, split_name
 from lamina.client.sending import TAR
@@ -37,6 +37,13 @@ class Images(images.Images):
 
     def history(self, reference: str) -> Sequence[HistoryStep]:
         return [HistoryStep(item) for item in self._transport.json("GET", f"{image_path(reference)}/history")]
+
+    def attestations(
+        self, reference: str, *, platform: str = "", types: Sequence[str] = (), statements: bool = False
+    ) -> Sequence[AttestedStatement]:
+        query = {"platform": platform or None, "type": list(several_texts("types", types)), "statement": statements}
+        answer = self._transport.json("GET", f"{image_path(reference)}/attestations", query)
+        return [AttestedStatement(item) for item in answer]
 
     def tag(self, reference: str, name: str) -> None:
         repository, tag = split_name(name)

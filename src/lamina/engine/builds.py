@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace as replace_fields
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -148,8 +149,14 @@ class Builds(builds.Builds):
                 cancellation=token,
             )
             base = built.base.config if built.base else None
+            used = replace_fields(built.use, context=(("sha1", context.commit),)) if context.commit else built.use
             return PlatformImage(
-                built.image.platform.normalised(), built.image, base, epoch=built.epoch, sources=built.sources
+                built.image.platform.normalised(),
+                built.image,
+                base,
+                epoch=built.epoch,
+                use=used,
+                dockerfile=context.dockerfile,
             )
 
         if len(platforms) < 2:

@@ -26,7 +26,7 @@ from lamina.images.archive.save import Piece, copy_to, pieces
 from lamina.images.catalog import ImageCatalog, index_of, no_such_image
 from lamina.images.create import Changed, CommitOptions, NewImage, commit, import_tar
 from lamina.images.image import Image, ImageUser, Users, check_platform, no_users
-from lamina.images.indexes import Indexes
+from lamina.images.indexes import Indexes, Statement
 from lamina.images.listing import (
     LIST_FILTERS,
     PRUNE_FILTERS,
@@ -106,6 +106,15 @@ class Images(images.Images):
             if reference.tag:
                 self.publish("tag", image, reference.familiar())
         return image
+
+    def attestations(
+        self, reference: str, *, platform: str = "", types: Sequence[str] = (), statements: bool = False
+    ) -> Sequence[Statement]:
+        image = self.get(reference, platform=platform)
+        index = self.indexes.find(reference)
+        if index is None:
+            return []
+        return self.indexes.statements(index, image, several_texts("types", types), read=statements)
 
     def tag(self, reference: str, name: str) -> None:
         new_name = check_tag(Reference.parse(name))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from lamina.errors import NotFound
 from lamina.formats.descriptor import Descriptor
 from lamina.formats.digest import Digest
+from lamina.formats.document import decode_object
 from lamina.formats.manifest import SUBJECT, Index, Manifest
 from lamina.formats.platform import Platform, choose
 from lamina.formats.reference import Reference
@@ -18,6 +19,9 @@ from lamina.images.image import Image
 from lamina.images.index_record import UNNAMED, IndexMember, IndexRecord, read_index_record, write_index_record
 from lamina.images.record import add_names, read_record, write_record
 from lamina.store.transaction import ReadTransaction
+
+PREDICATE_TYPE = "in-toto.io/predicate-type"  # annotation of a statement's blob
+_STATEMENT = 64 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,22 @@ class ListedManifest:
     about: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An in-toto statement about an image, as a blob of the store; `statement` is empty unless it was read."""
+
+    blob: Descriptor
+    statement: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def predicate_type(self) -> str:
+        return self.blob.annotations.get(PREDICATE_TYPE, "")
+
+    @property
+    def digest(self) -> Digest:
+        return self.blob.digest
+
+
 class Indexes:
     """The indexes of one store. Thread-safe."""
 
@@ -116,6 +136,17 @@ class Indexes:
             )
             for entry in index.index.manifests
         ]
+
+    def statements(self, index: LocalIndex, image: Image, types: Sequence[str], *, read: bool) -> list[Statement]:
+        """Return what an index attests of one of its images. Raise NotFound, Corrupt."""
+        manifests = [manifest for manifest, each in index.images if each.id == image.id]
+        about = [entry for manifest in manifests for entry in index.attestations(manifest)]
+        blobs = [blob for entry in about for blob in self.manifest(entry.digest).layers]
+        chosen = [Statement(blob) for blob in blobs if not types or blob.annotations.get(PREDICATE_TYPE) in types]
+        return [replace(each, statement=self._document(each.digest)) for each in chosen] if read else chosen
+
+    def _document(self, digest: Digest) -> Mapping[str, object]:
+        return decode_object(self._catalog.store.blobs.read(digest, _STATEMENT), "statement")
 
     def manifest(self, digest: Digest) -> Manifest:
         """Return a manifest of an index that is kept here. Raise NotFound, Corrupt."""

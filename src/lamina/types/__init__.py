@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from lamina.types.builds import Builds as Builds
     from lamina.types.containers import Containers as Containers
     from lamina.types.explorer import Explorer as Explorer
+    from lamina.types.images import AttestedStatement as AttestedStatement
     from lamina.types.images import HistoryStep as HistoryStep
     from lamina.types.images import Image as Image
     from lamina.types.images import Images as Images
@@ -151,7 +152,7 @@ _HOMES = {
     "lamina.types.containers": "Containers",
     "lamina.types.builds": "BuildResult Builds",
     "lamina.types.explorer": "Explorer",
-    "lamina.types.images": "HistoryStep Image Images ImageSummary PrunedImages Removal",
+    "lamina.types.images": "AttestedStatement HistoryStep Image Images ImageSummary PrunedImages Removal",
     "lamina.types.registries": "Registries RemoteImage SearchResult",
     "lamina.types.library": "DiskUsage Event Info Library Machine Version",
     "lamina.types.resources": "Network Networks Pruned Volume Volumes",

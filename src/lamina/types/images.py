@@ -75,6 +75,20 @@ class HistoryStep(Protocol):
     def comment(self) -> str: ...
 
 
+class AttestedStatement(Protocol):
+    """An in-toto statement about an image: the type of what it says, and its digest.
+
+    `statement` is the whole statement, empty where it was not asked for.
+    """
+
+    @property
+    def predicate_type(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def statement(self) -> Mapping[str, object]: ...
+
+
 class Removal(Protocol):
     """A name that was taken away, or an image or layer that was deleted; the other text is empty."""
 
@@ -118,6 +132,15 @@ class Images(Protocol):
 
     def history(self, reference: str) -> Sequence[HistoryStep]:
         """Return the steps of an image, newest first."""
+
+    def attestations(
+        self, reference: str, *, platform: str = "", types: Sequence[str] = (), statements: bool = False
+    ) -> Sequence[AttestedStatement]:
+        """Return what is attested of an image: provenance, packages. `types` chooses by type of predicate.
+
+        Of an image for several platforms it is the one that `get` returns. Without `statements` only types and digests
+        are returned. Raise NotFound for an image that is not for `platform`.
+        """
 
     def tag(self, reference: str, name: str) -> None:
         """Give the image another name; without a tag in it, `latest`. Another image of that name loses it."""

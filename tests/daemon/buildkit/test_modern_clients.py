@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import lamina
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA
 from support.programs import BUILDX, need
+from support.registries import Running
+from support.registry_fixtures import registry, start
+
+__all__ = ["registry", "start"]
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 
@@ -173,3 +178,32 @@ def test_buildx_gives_out_several_platforms(daemon: Daemon, project: Path, tmp_p
     shown = run(daemon, project, "skopeo", "inspect", "--raw", f"oci-archive:{tmp_path}/two.tar").stdout
     platforms = [entry["platform"]["architecture"] for entry in json.loads(shown)["manifests"]]
     assert platforms == ["amd64", "arm64"]
+
+
+def test_compose_attests_what_it_builds(daemon: Daemon, project: Path) -> None:
+    build = "{context: ., dockerfile: Attested, provenance: mode=max, sbom: true}"
+    (project / "compose.yaml").write_text(f"services: {{said: {{image: compose-said, build: {build}}}}}\n")
+    (project / "Attested").write_text("FROM busybox\nCOPY status /var/lib/dpkg/\n")
+    (project / "status").write_text("Package: zlib1g\nVersion: 1.3\n")
+    run(daemon, project, COMPOSE, "--progress", "plain", "build")
+    with lamina.connect(daemon.host) as client:
+        told = client.images.attestations("compose-said")
+        (packages,) = client.images.attestations("compose-said", types=["https://spdx.dev/Document"], statements=True)
+    assert {each.predicate_type for each in told} == {"https://slsa.dev/provenance/v1", "https://spdx.dev/Document"}
+    assert not any(each.statement for each in told)
+    assert '"versionInfo": "1.3"' in json.dumps(packages.statement)
+
+
+def test_buildx_reads_the_attestations_of_what_it_pushed(daemon: Daemon, project: Path, registry: Running) -> None:
+    name = f"{registry.address}/said"
+    both = ("--platform", "linux/amd64,linux/arm64", "--provenance", "mode=max", "--sbom=true")
+    (project / "Dockerfile").write_text("FROM scratch\nCOPY here /here\n")
+    run(daemon, project, BUILDX, "build", *both, "-t", name, "--push", ".")
+    told = [
+        json.loads(
+            run(daemon, project, BUILDX, "imagetools", "inspect", name, "--format", f"{{{{json .{part}}}}}").stdout
+        )
+        for part in ("Provenance", "SBOM")
+    ]
+    assert told[0]["linux/arm64"]["SLSA"]["buildDefinition"]["buildType"].startswith("https://")
+    assert told[1]["linux/amd64"]["SPDX"]["spdxVersion"] == "SPDX-2.3"

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from lamina.errors import InvalidInput, TooLarge, Unavailable
 from lamina.formats.http import split_userinfo
@@ -94,7 +95,15 @@ def _inside(root: Path, folder: str) -> Path:
     return path
 
 
-def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "") -> Path:
+class Checkout(NamedTuple):
+    """A folder with the files of a commit, and the commit's time in seconds since the epoch."""
+
+    folder: Path
+    commit: str
+    seconds: int
+
+
+def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "") -> Checkout:
     """Fetch into the empty folder `root`. Return the folder that `address` names. Delete `.git` unless `keep_git`.
 
     Raise InvalidInput when git refuses, the folder is not in the repository, or its commit does not begin with
@@ -119,7 +128,7 @@ def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit:
         shutil.rmtree(root / ".git", ignore_errors=True)
     folder = _inside(root, address.folder)
     _date(folder, seconds)
-    return folder
+    return Checkout(folder, head, seconds)
 
 
 def _date(folder: Path, seconds: int) -> None:

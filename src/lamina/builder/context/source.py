@@ -40,6 +40,8 @@ IGNORE_NAME = ".dockerignore"
 class BuildContext:
     """`tree` is None where there is only a Dockerfile. `identity` names a directory whose sums are worth keeping.
 
+    Of a git repository, `commit` is the one that the files are of, and `epoch` its time in seconds since 1970.
+
     A context manager; closing drops what was spooled.
     """
 
@@ -48,6 +50,8 @@ class BuildContext:
     sums: Sums = field(default_factory=Sums)
     identity: str = ""
     close: Callable[[], None] = ignore
+    commit: str = ""
+    epoch: int | None = None
 
     def __enter__(self) -> BuildContext:
         return self
@@ -181,7 +185,8 @@ def _from_git(location: str, temporary: Path, dockerfile: str) -> BuildContext:
     address = GitAddress.parse(location)
     root = Path(tempfile.mkdtemp(prefix="git-", dir=temporary))
     try:
-        context = from_directory(checkout(address, root), dockerfile)
+        fetched = checkout(address, root)
+        context = from_directory(fetched.folder, dockerfile)
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise
@@ -191,4 +196,4 @@ def _from_git(location: str, temporary: Path, dockerfile: str) -> BuildContext:
         shutil.rmtree(root, ignore_errors=True)
 
     # The folder is gone after this build, so there is nothing to remember of it.
-    return replace(context, identity="", close=close)
+    return replace(context, identity="", close=close, commit=fetched.commit, epoch=fetched.seconds)

@@ -30,6 +30,7 @@ from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.errors import Cancelled, InvalidInput, LaminaError
 from lamina.formats.digest import Digest
+from lamina.formats.http import hide_userinfo
 from lamina.layers.decompress import decompressed
 from lamina.layers.entry import EntryType
 from lamina.layers.limits import Limits
@@ -104,16 +105,19 @@ class Downloads:
         self._cancellation = cancellation
         self._console = console
         self._closing = closing
+        self.done: list[tuple[str, tuple[tuple[str, str], ...]]] = []
+        """The addresses that were fetched, without credentials, each with digests by algorithm."""
 
     def clone(self, location: str, keep_git: bool, checksum: str) -> CopySource:
         """Return the folder of a git repository. Raise Problem when git fails, or the commit is not `checksum`."""
         root = Path(tempfile.mkdtemp(prefix="git-", dir=self._temporary))
         self._closing.callback(shutil.rmtree, root, ignore_errors=True)
         try:
-            folder = checkout(GitAddress.parse(location), root, keep_git=keep_git, commit=checksum)
+            fetched = checkout(GitAddress.parse(location), root, keep_git=keep_git, commit=checksum)
         except LaminaError as error:
             raise Problem(error.message, error.advice) from None
-        tree = DirectoryTree(folder)
+        self.done.append((hide_userinfo(location), (("sha1", fetched.commit),)))
+        tree = DirectoryTree(fetched.folder)
         self._closing.callback(tree.close)
         top = tree.lookup("")
         if top is None:
@@ -144,6 +148,8 @@ class Downloads:
         if expected and expected.encoded != hasher.hexdigest():
             actual = f"{expected.algorithm}:{hasher.hexdigest()}"
             raise Problem(f"digest mismatch for {url}: {actual}, not {expected}", "Did the file change?")
+        algorithm = expected.algorithm if expected else "sha256"
+        self.done.append((hide_userinfo(url), ((algorithm, hasher.hexdigest()),)))
         node = tree.finish(name or UNNAMED, mtime_ns=modified)
         return CopySource(node.path, node, tree, (node,), from_url=True)
 

@@ -99,6 +99,7 @@ def _gather(
                 source = downloads.fetch(word, instruction.destination, instruction.checksum)
             gathered.sources.append(source)
             gathered.sums[id(source.tree)] = Sums()
+        work.downloads += downloads.done
     if words:
         tree, sums = _tree(work, origin, from_image)
         gathered.sums[id(tree)] = sums

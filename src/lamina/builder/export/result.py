@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lamina.builder.build_run import ImageSource
+from lamina.builder.build_run import BuildUse
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.platform import Platform
@@ -30,7 +30,8 @@ class Attestation:
 class PlatformImage:
     """The image for one platform. `base` is the config of the image that it was built on.
 
-    `epoch` is the build's SOURCE_DATE_EPOCH in seconds, where there is one, `sources` the images that were used.
+    `epoch` is the build's SOURCE_DATE_EPOCH in seconds, where there is one, `use` what came from outside, and
+    `dockerfile` the text that was built.
     """
 
     platform: Platform
@@ -38,7 +39,8 @@ class PlatformImage:
     base: ImageConfig | None = None
     attestations: tuple[Attestation, ...] = ()
     epoch: int | None = None
-    sources: tuple[ImageSource, ...] = ()
+    use: BuildUse = field(default_factory=BuildUse)
+    dockerfile: str = ""
 
     @property
     def id(self) -> str:

@@ -18,10 +18,10 @@ from lamina.formats.document import encode
 from lamina.formats.manifest import ATTESTATION, SUBJECT, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
+from lamina.images.indexes import PREDICATE_TYPE
 
 STATEMENT_V1 = "https://in-toto.io/Statement/v1"
 IN_TOTO = "application/vnd.in-toto+json"
-PREDICATE = "in-toto.io/predicate-type"  # annotation of a statement
 ARTIFACT = "application/vnd.docker.attestation.manifest.v1+json"
 NOWHERE = Platform("unknown", "unknown")  # the platform of an attestation manifest in an index
 _EMPTY = b"{}"
@@ -61,7 +61,7 @@ def attest(
     subjects = [subject(package_url(name, platform), target.digest) for name in names]
     statements = [encode(statement(attestation, subjects)) for attestation in attestations]
     layers = [
-        Descriptor(IN_TOTO, Digest.of(raw), len(raw), annotations={PREDICATE: attestation.predicate_type})
+        Descriptor(IN_TOTO, Digest.of(raw), len(raw), annotations={PREDICATE_TYPE: attestation.predicate_type})
         for raw, attestation in zip(statements, attestations, strict=True)
     ]
     config = _EMPTY if artifact else _config(layers)

@@ -87,8 +87,8 @@ class Sources:
         root = Path(tempfile.mkdtemp(prefix="git-", dir=self.temporary))
         self.closing.callback(shutil.rmtree, root, ignore_errors=True)
         keep = attributes.get("git.keepgitdir") == "true"
-        folder = checkout(address, root, keep_git=keep, commit=attributes.get("git.checksum", ""))
-        tree = DirectoryTree(folder)
+        fetched = checkout(address, root, keep_git=keep, commit=attributes.get("git.checksum", ""))
+        tree = DirectoryTree(fetched.folder)
         self.closing.callback(tree.close)
         return LooseFiles(self.store, tree, Sums())
 

@@ -126,6 +126,7 @@ _GRAPH = (
     "diffop",
     "exporter.multiple",
     "exporter.image.annotations",
+    "exporter.image.attestations",
     "exporter.sourcedateepoch",
 )
 

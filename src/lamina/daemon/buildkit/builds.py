@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
@@ -42,6 +43,7 @@ class Build:
     ended: bool = False
     more: asyncio.Event = field(default_factory=asyncio.Event)
     record: HistoryRecord = field(default_factory=HistoryRecord)
+    facts: BuildFacts = field(default_factory=lambda: BuildFacts({}))  # of the request that its frontend answered last
 
     def keep(self, ref: Ref) -> str:
         """Keep a result until the build ends. Return its new ID."""

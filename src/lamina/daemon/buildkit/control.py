@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from lamina import __version__
 from lamina.api.build import Output
+from lamina.builder.attestations.facts import BuildFacts
+from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.export.result import Result as Images
 from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
@@ -86,11 +88,12 @@ class Control:
         """Build, and hand the result to the outputs. The build ends with the call."""
         if request.frontend not in ("", NAME):
             raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
+        attestations = AttestationOptions.of(request.attributes)
         build = await self._builds.begin(request, await self._sessions.get(request.session))
         error, response = Status(Code.CANCELLED, "the client went away"), dict[str, str]()
         try:
             result = await self._result(build)
-            response = await self.work(build, lambda: self._write(build, result)) if result else {}
+            response = await self.work(build, lambda: self._write(build, result, attestations)) if result else {}
             error = Status()
         except Exception as failure:
             error = Status(code_of(failure), failure_of(failure))
@@ -123,6 +126,7 @@ class Control:
     ) -> Images:
         """Build a Dockerfile. `inputs` are graphs that the attributes name. Raise what `Solver.build` raises."""
         request, source = request_of(attributes), Source.of(attributes)
+        build.facts = BuildFacts.of(attributes)
 
         def image_of(definition: Definition, config: bytes) -> Image:
             ref = self._solver.ref_of_graph(build.graph, edge_of(definition), definition)
@@ -132,12 +136,12 @@ class Control:
         solved = await self.work(build, lambda: self._solver.build(build.client, request, source, contexts=contexts))
         return replace(solved, several=solved.several or attributes.get("multi-platform") in ("1", "t", "true"))
 
-    def _write(self, build: Build, result: Images) -> dict[str, str]:
+    def _write(self, build: Build, result: Images, attestations: AttestationOptions) -> dict[str, str]:
         request = build.request
         outputs = [Output(exporter.type, exporter.attributes) for exporter in request.exporters]
         if not outputs and request.exporter:
             outputs = [Output(request.exporter, request.exporter_attributes)]
-        return self._solver.write(result, outputs, build.client)
+        return self._solver.write(result, outputs, build.client, build.facts, attestations)
 
     async def work(self, build: Build, work: Callable[[], T]) -> T:
         """Run blocking work of a build in a thread. When the call is cut, cancel the build."""

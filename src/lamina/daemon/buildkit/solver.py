@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamina.api.build import BuildRequest, Output
+from lamina.builder.attestations.attest import attested
+from lamina.builder.attestations.facts import BuildFacts
+from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.result import PlatformImage, Result
@@ -89,9 +92,22 @@ class Solver:
             name, platform, pull=pull, credentials=client.credentials, cancellation=client.cancellation
         )
 
-    def write(self, result: Result, outputs: Sequence[Output], client: Client) -> dict[str, str]:
+    def write(
+        self,
+        result: Result,
+        outputs: Sequence[Output],
+        client: Client,
+        facts: BuildFacts,
+        attestations: AttestationOptions,
+    ) -> dict[str, str]:
         """Hand the result over to each output in order, and return what the client is told of it."""
         answers: dict[str, str] = {}
+        if attestations.any and outputs:
+            with (
+                client.vertices.step("attesting the result"),
+                self._images.held([item.image for item in result.images]),
+            ):
+                result = attested(result, facts, attestations, client.cancellation)
         for number, output in enumerate(outputs):
             answers |= self._exporter.export(result, output, SessionOutput(client, number))
         return answers

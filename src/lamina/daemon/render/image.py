@@ -8,6 +8,7 @@ from typing import Any
 from lamina.formats.runconfig import RunConfig
 from lamina.formats.times import parse_time
 from lamina.images.image import Image
+from lamina.images.indexes import Statement
 from lamina.images.listing import HistoryStep, ListedImage
 from lamina.images.remove import Removal
 
@@ -140,3 +141,9 @@ def history_step(step: HistoryStep) -> dict[str, Any]:
 def removal(item: Removal) -> dict[str, str]:
     """Return one line of what a removal did."""
     return {"Deleted": item.deleted} if item.deleted else {"Untagged": item.untagged}
+
+
+def statement(item: Statement) -> dict[str, Any]:
+    """Return one element of `GET /images/{name}/attestations`."""
+    told = {"Descriptor": item.blob.to_json(), "PredicateType": item.predicate_type}
+    return told | ({"Statement": item.statement} if item.statement else {})

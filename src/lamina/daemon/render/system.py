@@ -105,7 +105,13 @@ def _storage(info: Info) -> dict[str, Any]:
     return {
         # Docker's clients know overlay2: layers stacked by overlayfs, which is what containers see.
         "Driver": "overlay2" if info.driver != "copy" else "vfs",
-        "DriverStatus": [["Snapshots", info.driver], ["Roles", _ROLES[info.driver]], ["Reason", info.driver_reason]],
+        "DriverStatus": [
+            ["Snapshots", info.driver],
+            ["Roles", _ROLES[info.driver]],
+            ["Reason", info.driver_reason],
+            # By this row Docker's clients know a store that keeps indexes and attestations.
+            ["driver-type", "io.containerd.snapshotter.v1"],
+        ],
         "DockerRootDir": info.root,
         "LoggingDriver": info.log_driver,
         "Plugins": {

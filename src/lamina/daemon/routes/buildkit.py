@@ -141,6 +141,8 @@ class BuildKitRoutes:
         self, call: Call, request: BuildRequest, session: Session | None, upload: Upload | None
     ) -> Callable[[Pipe], None]:
         """Return the work of one build. Raise InvalidInput for outputs that cannot be understood."""
+        from lamina.builder.attestations.facts import BuildFacts
+        from lamina.builder.attestations.options import AttestationOptions
         from lamina.daemon.buildkit.frontend import Client, Source
         from lamina.daemon.buildkit.solver import Solver
         from lamina.daemon.buildkit.vertices import Vertices
@@ -163,7 +165,7 @@ class BuildKitRoutes:
                 with vertices.step("[internal] load remote build context"):
                     context = solver.builds.stream_context(readable, request.dockerfile, cancellation=pipe.cancellation)
             result = solver.build(client, untagged, source, context=context)
-            told = solver.write(result, outputs, client)
+            told = solver.write(result, outputs, client, BuildFacts({}), AttestationOptions())
             index = told.get("containerimage.digest") if len(result.images) > 1 else None
             pipe.write(_line("moby.image.id", {"ID": index or str(result.images[0].image.id)}))
 

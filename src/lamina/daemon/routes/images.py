@@ -51,6 +51,7 @@ class ImageRoutes:
             Route("GET", "/images/{name*}/get", self.save, Kind.WORK),
             Route("GET", "/images/{name*}/history", self.history),
             Route("GET", "/images/{name*}/json", self.inspect),
+            Route("GET", "/images/{name*}/attestations", self.attestations),
             Route("POST", "/images/{name*}/push", self.push),
             Route("POST", "/images/{name*}/tag", self.tag),
             Route("DELETE", "/images/{name*}", self.remove),
@@ -106,6 +107,19 @@ class ImageRoutes:
             name = call.places["name"]
             chosen = str(self._images.get(name, platform=only).id) if only else name
             return [render.history_step(step) for step in self._images.history(chosen)]
+
+        return reply(await call.run(work))
+
+    async def attestations(self, call: Call) -> web.StreamResponse:
+        """Return the statements about an image, with their JSON where `statement` asks for it."""
+        platforms = call.texts("platform")
+        if len(platforms) > 1:
+            raise InvalidInput("only one platform value is currently supported")
+        only, types, read = platform(call), call.texts("type"), call.flag("statement")
+
+        def work() -> Sequence[dict[str, Any]]:
+            found = self._images.attestations(call.places["name"], platform=only, types=types, statements=read)
+            return [render.statement(each) for each in found]
 
         return reply(await call.run(work))
 
