@@ -138,3 +138,14 @@ def test_prune_by_label_and_age(shelf: Gallery) -> None:
     assert shelf.names(all_images=True) == ["base:1"]
     with pytest.raises(InvalidInput):
         shelf.images.prune({"reference": ["x"]})
+
+
+def test_an_image_is_read_again_only_after_a_change(shelf: Gallery) -> None:
+    first = {image.id: image for image in (item.image for item in shelf.images.list(all=True))}
+    named = shelf.images.get(APP).id
+    assert all(item.image is first[item.id] for item in shelf.images.list(all=True))
+    shelf.images.tag(APP, "again:1")
+    after = {item.id: item.image for item in shelf.images.list(all=True)}
+    assert [id for id, image in after.items() if image is not first[id]] == [named]
+    assert "again:1" in after[named].tags
+    assert shelf.images.get("again:1") is after[named]

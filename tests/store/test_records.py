@@ -134,3 +134,18 @@ def test_many_readers_at_once_leave_few_connections(store: Store) -> None:
             assert view.get("box", "key") is None
         assert connected() >= 100
     assert connected() < 20
+
+
+def test_a_generation_changes_with_its_documents_alone(store: Store) -> None:
+    before = store.generation("box")
+    with store.transaction() as tx:
+        tx.put("box", "one", b"1")
+        assert store.generation("box") == before  # nobody else can see the change yet
+    assert store.generation("box") == before + 1
+    with suppress(KeyError), store.transaction() as tx:
+        tx.delete("box", "one")
+        raise KeyError
+    with store.transaction() as tx:
+        tx.put("other", "one", b"1")
+    assert store.generation("box") == before + 1
+    assert store.generation("box", "other") == before + 2

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._by_id: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._by_image: defaultdict[str, set[str]] = defaultdict(set)  # IDs of containers by that of an image they have
         with store.read() as view:
             for _, raw in view.items(BUCKET):
                 self._adopt(msgspec.json.decode(raw, type=Record))
@@ -76,6 +78,8 @@ class Catalog:
         container = Container(record, self.root / record.id, self._save, self._events, self._userns)
         self._by_id[record.id] = container
         self._names[record.name] = record.id
+        for image in container.images:
+            self._by_image[image].add(record.id)
         return container
 
     def _save(self, record: Record) -> None:
@@ -96,7 +100,9 @@ class Catalog:
         """Return the containers that were made from an image, or have it mounted: that keeps it from going unless it
         is forced, as in a container that does not run."""
         image = str(image_id)
-        return [ImageUser(c.id, c.state.running and c.record.image == image) for c in self.all() if image in c.images]
+        with self._lock:
+            users = [self._by_id[id] for id in self._by_image.get(image, ())]
+        return [ImageUser(c.id, c.state.running and c.record.image == image) for c in users]
 
     def volume_users(self, name: str) -> Sequence[str]:
         """Return the IDs of the containers that have a volume."""
@@ -150,6 +156,10 @@ class Catalog:
         with self._lock:
             self._by_id.pop(container.id, None)
             self._names.pop(container.name, None)
+            for image in container.images:
+                self._by_image[image].discard(container.id)
+                if not self._by_image[image]:
+                    del self._by_image[image]
 
     def rename(self, container: Container, name: str) -> None:
         """Give a container another name. Raise Conflict when it is taken."""

@@ -16,13 +16,14 @@ from lamina.containers.container import Container, Waiting
 from lamina.containers.create import Created, Creator
 from lamina.containers.execs import Execs
 from lamina.containers.filters import prune, select
-from lamina.containers.inspect import ContainerDetails, ContainerSummary, details, summary
+from lamina.containers.inspect import ContainerDetails, ContainerSummary, details
 from lamina.containers.lifecycle import Lifecycle
 from lamina.containers.links import link_names, links_shown, remove_link, still_linked, variables
 from lamina.containers.process_verbs import ProcessVerbs
 from lamina.containers.recovery import recover
 from lamina.containers.rooms import Rooms
 from lamina.containers.specs import SpecMaker, rewrite_hosts
+from lamina.containers.summaries import Summaries
 from lamina.containers.update import connect, disconnect, rename_places, update
 from lamina.errors import InvalidInput, NotFound, NotModified
 from lamina.formats.matching import Filters
@@ -49,6 +50,7 @@ class Containers(ProcessVerbs):
         self._creator = Creator(rooms, catalog, chosen)
         specs = SpecMaker(chosen, self._link_variables)
         super().__init__(rooms, catalog, Lifecycle(rooms, catalog, chosen, specs), Execs(specs))
+        self._summaries = Summaries(rooms)
         recover(self._lifecycle, catalog, rooms)
 
     def close(self) -> None:
@@ -119,9 +121,7 @@ class Containers(ProcessVerbs):
     ) -> list[ContainerSummary]:
         containers = select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
         names = link_names(self._catalog.all())
-        return [
-            summary(container, self._rooms, tuple(names.get(container.id, ())), size=size) for container in containers
-        ]
+        return [self._summaries.get(c, tuple(names.get(c.id, ())), size=size) for c in containers]
 
     def _link_variables(self, container: Container) -> tuple[str, ...]:
         return variables(container, still_linked(container, lambda: self._rooms.networks, self._catalog.get))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from lamina.api.containers import Config, EndpointConfig, HostConfig, PortHost
@@ -177,7 +177,7 @@ def details(
 ) -> ContainerDetails:
     """Return what is known of a container; with `size` also the bytes of its files, which takes a while."""
     record = container.record
-    own, total = sizes(container, rooms) if size else (None, None)
+    own = changed_bytes(container, rooms) if size else None
     endpoints = endpoints_of(record, rooms)
     return ContainerDetails(
         record=record,
@@ -191,17 +191,14 @@ def details(
         networks=_networks(record, endpoints, rooms),
         ports=shown_ports(record, endpoints),
         size_rw=own,
-        size_root_fs=total,
+        size_root_fs=None if own is None else own + image_bytes(record.image, rooms),
         manifest=_manifest(record, rooms),
     )
 
 
-def summary(
-    container: Container, rooms: Rooms, link_names: tuple[str, ...] = (), *, size: bool = False
-) -> ContainerSummary:
-    """Return what a list shows of a container; with `size` also the bytes of its files, which takes a while."""
+def summary(container: Container, rooms: Rooms, link_names: tuple[str, ...] = ()) -> ContainerSummary:
+    """Return what a list shows of a container, without the bytes of its files."""
     record = container.record
-    own, total = sizes(container, rooms) if size else (None, None)
     endpoints = endpoints_of(record, rooms)
     return ContainerSummary(
         record=record,
@@ -210,20 +207,24 @@ def summary(
         status=status_text(record.state),
         networks=_networks(record, endpoints, rooms),
         ports=shown_ports(record, endpoints),
-        size_rw=own,
-        size_root_fs=total,
         manifest=_manifest(record, rooms),
     )
 
 
-def sizes(container: Container, rooms: Rooms) -> tuple[int, int]:
-    """Return the bytes of the files that the container changed, and those with its image; 0 for what is gone."""
-    own = below = 0
-    with suppress(NotFound):
-        below = rooms.images.get(container.record.image).size
-    with suppress(NotFound):
-        own = rooms.snapshots.get(container.id).usage()
-    return own, own + below
+def changed_bytes(container: Container, rooms: Rooms) -> int:
+    """Return the bytes of the files that the container changed; 0 where it is gone."""
+    try:
+        return rooms.snapshots.get(container.id).usage()
+    except NotFound:
+        return 0
+
+
+def image_bytes(image_id: str, rooms: Rooms) -> int:
+    """Return the bytes of the files of an image; 0 where it is gone."""
+    try:
+        return rooms.images.get(image_id).size
+    except NotFound:
+        return 0
 
 
 def command_text(words: Sequence[str]) -> str:
@@ -252,7 +253,13 @@ def status_text(state: State) -> str:
 
 def _age(moment: str) -> str:
     """Return how long ago a time was, in words (docker/go-units duration.go)."""
-    return human_duration(time.time() - parse_time(moment) / 1e9)
+    return human_duration(time.time() - _seconds(moment))
+
+
+@lru_cache(4096)
+def _seconds(moment: str) -> float:
+    """Return the seconds since the epoch of a time in a record, which lists ask for again and again."""
+    return parse_time(moment) / 1e9
 
 
 def _manifest(record: Record, rooms: Rooms) -> Descriptor | None:

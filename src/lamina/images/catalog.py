@@ -29,6 +29,7 @@ class ImageCatalog:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._configs: LruCache[Digest, ImageConfig] = LruCache(_CONFIGS_KEPT)
+        self._images: LruCache[str, tuple[bytes, Image]] = LruCache(_CONFIGS_KEPT)  # with the record each is made of
         self._descriptors: LruCache[tuple[Digest, Digest | None], Descriptor] = LruCache(_CONFIGS_KEPT)
 
     def find(self, name: str) -> Digest:
@@ -42,15 +43,15 @@ class ImageCatalog:
 
     def load(self, tx: ReadTransaction, image_id: Digest) -> Image:
         """Return the image with this ID. Raise NotFound."""
-        record = read_record(tx, image_id)
-        if record is None or (image := self._value(image_id, record)) is None:
+        raw = tx.get(IMAGES, str(image_id))
+        if raw is None or (image := self._value(str(image_id), raw)) is None:
             raise NotFound(f"No such image: {image_id}", reference=str(image_id))
         return image
 
     def all(self, tx: ReadTransaction) -> Iterator[Image]:
         """Yield every image, intermediate ones too, ordered by ID."""
         for key, raw in tx.items(IMAGES):
-            if (image := self._value(Digest.parse(key), decode(raw))) is not None:
+            if (image := self._value(key, raw)) is not None:
                 yield image
 
     def config(self, image_id: Digest) -> ImageConfig:
@@ -76,8 +77,20 @@ class ImageCatalog:
                     forget_index(tx, Digest.parse(name.removeprefix("index:")))
         return tuple(broken_ids)
 
-    def _value(self, image_id: Digest, record: ImageRecord) -> Image | None:
-        """Return the image of a record; None when image and config have been removed since the record was read."""
+    def _value(self, image_id: str, raw: bytes) -> Image | None:
+        """Return the image of a record: the same value for the same record.
+
+        None when image and config have been removed since the record was read.
+        """
+        kept = self._images.get(image_id)
+        if kept is not None and kept[0] == raw:
+            return kept[1]
+        image = self._make(Digest.parse(image_id), decode(raw))
+        if image is not None:
+            self._images.put(image_id, (raw, image))
+        return image
+
+    def _make(self, image_id: Digest, record: ImageRecord) -> Image | None:
         try:
             config = self.config(image_id)
         except NotFound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lamina.errors import NotFound
 from lamina.formats.config import ImageConfig
@@ -84,7 +85,7 @@ class Image:
         """Return when the image was made, as the config says, else when this store first saw it."""
         return usable_time(self.config.created, self.made)
 
-    @property
+    @cached_property
     def dated_ns(self) -> int:
         """Return the time in nanoseconds by which images are sorted and filtered.
 

@@ -120,15 +120,30 @@ class ImagesUsage:
 class _All:
     images: tuple[Image, ...]
     hidden: frozenset[str]  # images that carry others, or are listed in an index beside its main image
-    layer_users: Counter[str]
+
+    def layer_users(self) -> Counter[Digest]:
+        """Return how many images have each layer."""
+        return Counter(diff_id for image in self.images for diff_id in set(image.config.diff_ids))
 
 
 def list_images(
     catalog: ImageCatalog, users: Users, filters: ImageFilters, *, all_images: bool, shared_size: bool
 ) -> list[ListedImage]:
     """Return images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
-    everything = _read(catalog)
+    return _list(_read(catalog), catalog, users, filters, all_images=all_images, shared_size=shared_size)
+
+
+def _list(
+    everything: _All,
+    catalog: ImageCatalog,
+    users: Users,
+    filters: ImageFilters,
+    *,
+    all_images: bool,
+    shared_size: bool,
+) -> list[ListedImage]:
     newest, oldest = _bounds(catalog, filters)
+    layer_users = everything.layer_users() if shared_size else Counter()
     listed = []
     for image in everything.images:
         dated = image.dated_ns
@@ -138,16 +153,17 @@ def list_images(
             continue
         if (names := _names(image, filters, all_images, str(image.id) in everything.hidden)) is None:
             continue
-        shared = _shared(image, everything.layer_users) if shared_size else None
+        shared = _shared(image, layer_users) if shared_size else None
         listed.append(ListedImage(image, *names, containers=len(users(image.id)), shared_size=shared))
     return sorted(listed, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
 
 
 def usage(catalog: ImageCatalog, users: Users) -> ImagesUsage:
     """Return `system df` for images."""
-    listed = list_images(catalog, users, ImageFilters(), all_images=False, shared_size=True)
+    everything = _read(catalog)
+    listed = _list(everything, catalog, users, ImageFilters(), all_images=False, shared_size=True)
     sizes: dict[Digest, int] = {}
-    for image in _read(catalog).images:
+    for image in everything.images:
         sizes.update(zip(image.config.diff_ids, image.layer_sizes, strict=True))
     return ImagesUsage(tuple(listed), sum(sizes.values()))
 
@@ -156,8 +172,7 @@ def _read(catalog: ImageCatalog) -> _All:
     with catalog.store.read() as tx:
         images = tuple(catalog.all(tx))
         hidden = carried(tx)
-    users = Counter(str(diff_id) for image in images for diff_id in set(image.config.diff_ids))
-    return _All(images, hidden, users)
+    return _All(images, hidden)
 
 
 def carried(tx: ReadTransaction) -> frozenset[str]:
@@ -200,9 +215,9 @@ def _fits(name: Reference, pattern: str) -> bool:
     )
 
 
-def _shared(image: Image, layer_users: Counter[str]) -> int:
+def _shared(image: Image, layer_users: Counter[Digest]) -> int:
     sizes = zip(image.config.diff_ids, image.layer_sizes, strict=True)
-    return sum(size for diff_id, size in sizes if layer_users[str(diff_id)] > 1)
+    return sum(size for diff_id, size in sizes if layer_users[diff_id] > 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from lamina.errors import Conflict, InvalidInput, NotFound
 from lamina.network.model import Network
 from lamina.store.store import Store
 
-_BUCKET = "networks"
+BUCKET = "networks"
 
 
 class NetworkCatalog:
@@ -20,7 +20,7 @@ class NetworkCatalog:
         self._store = store
         self._lock = threading.RLock()
         with store.read() as view:
-            networks = [msgspec.json.decode(raw, type=Network) for _, raw in view.items(_BUCKET)]
+            networks = [msgspec.json.decode(raw, type=Network) for _, raw in view.items(BUCKET)]
         self._networks = {network.id: network for network in networks}
 
     def get(self, reference: str) -> Network:
@@ -54,12 +54,12 @@ class NetworkCatalog:
             if other is not None and other.id != network.id:
                 raise Conflict(f"network with name {network.name} already exists", id=other.id)
             with self._store.transaction() as change:
-                change.put(_BUCKET, network.id, msgspec.json.encode(network))
+                change.put(BUCKET, network.id, msgspec.json.encode(network))
             self._networks[network.id] = network
 
     def delete(self, network: Network) -> None:
         """Forget `network`; nothing happens where it is gone."""
         with self._lock:
             with self._store.transaction() as change:
-                change.delete(_BUCKET, network.id)
+                change.delete(BUCKET, network.id)
             self._networks.pop(network.id, None)

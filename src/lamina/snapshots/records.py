@@ -18,6 +18,7 @@ from lamina.formats.digest import Digest
 from lamina.layers.layer import Layer
 from lamina.layers.removetree import remove_tree
 from lamina.linux.files import syncfs
+from lamina.lru import LruCache
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 _RECORD = "snapshot.json"
@@ -42,6 +43,9 @@ class Record(msgspec.Struct, frozen=True):
     hidden: int = 0
 
 
+KEPT = 1024  # records; those that were read last
+
+
 class Loaded(NamedTuple):
     """A record as the drivers want it."""
 
@@ -58,6 +62,7 @@ class Records:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._unsynced: set[Path] = set()
+        self._loaded: LruCache[str, tuple[tuple[int, int], Loaded]] = LruCache(KEPT)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
@@ -106,9 +111,14 @@ class Records:
 
     def load(self, key: str) -> Loaded:
         """Return what is known of `key`. Raise NotFound, Corrupt."""
-        path = self.path(key)
+        file = f"{self.path(key)}/{_RECORD}"
         try:
-            record = msgspec.json.decode((path / _RECORD).read_bytes(), type=Record)
+            status = os.stat(file)  # a file that is written once: another one by this name is another file
+            kept = self._loaded.get(key)
+            if kept is not None and kept[0] == (status.st_ino, status.st_mtime_ns):
+                return kept[1]
+            with open(file, "rb") as opened:
+                record = msgspec.json.decode(opened.read(), type=Record)
         except FileNotFoundError as error:
             raise NotFound(f"there is no snapshot called {key}", key=key) from error
         except msgspec.MsgspecError as error:
@@ -123,7 +133,9 @@ class Records:
             )
             for row in record.layers
         )
-        return Loaded(layers, record.writable, record.durable, record.hidden)
+        loaded = Loaded(layers, record.writable, record.durable, record.hidden)
+        self._loaded.put(key, ((status.st_ino, status.st_mtime_ns), loaded))
+        return loaded
 
     def delete(self, key: str) -> None:
         """Rename the snapshot away at once, then delete it; after a crash in between `sweep` deletes it."""

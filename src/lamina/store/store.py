@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -79,6 +80,7 @@ class Store:
         self.root = layout.root
         self._layout = layout
         self._cache_bytes = cache_bytes
+        self._generations: Counter[str] = Counter()  # changes of the documents in each bucket since the start
         self._database = Database(layout.database)
         self._content = ContentTable(layout, self._database)
         try:
@@ -106,12 +108,21 @@ class Store:
                     until_committed.enter_context(self._content.leases.lock)
                     released = unneeded(connection, changes.released, self._content.leases.held())
                     files = self._content.drop(connection, released)
+            for bucket in changes.touched:
+                self._generations[bucket] += 1
             moved = self._content.aside(files)
             changes.dropped = tuple(Digest.parse(row.digest) for row in released)
         self._content.changed.set()
         if moved:
             self._content.unlink(moved)
             self._dependents.tidy()
+
+    def generation(self, *buckets: str) -> int:
+        """Return a number that is higher after each change of a document in one of `buckets`.
+
+        What was read after asking for it holds as long as it stays the same: only this process changes the metadata.
+        """
+        return sum(self._generations[bucket] for bucket in buckets)
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:

@@ -58,15 +58,18 @@ class Transaction(ReadTransaction):
     def __init__(self, connection: sqlite3.Connection, on_release: Callable[[], None]) -> None:
         super().__init__(connection)
         self._on_release = on_release
+        self.touched: set[str] = set()  # buckets that documents were written to or removed from
         self.released: set[str] = set()  # digests that lost an owner: the store looks at them before it commits
         self.dropped: tuple[Digest, ...] = ()  # content that went with the commit; known once the block has ended
 
     def put(self, bucket: str, key: str, raw: bytes) -> None:
         """Write a document, in place of the one that was there."""
+        self.touched.add(bucket)
         self._connection.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (bucket, key, raw))
 
     def delete(self, bucket: str, key: str) -> bool:
         """Remove a document. Return whether there was one."""
+        self.touched.add(bucket)
         cursor = self._connection.execute("DELETE FROM record WHERE bucket = ? AND key = ?", (bucket, key))
         return cursor.rowcount > 0
 

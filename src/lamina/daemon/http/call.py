@@ -197,7 +197,12 @@ def dump(value: Any) -> bytes:
 
 def reply(value: Any, status: int = 200) -> web.Response:
     """Return an answer in JSON."""
-    return web.Response(status=status, body=dump(value), content_type="application/json")
+    return json_reply(dump(value), status)
+
+
+def json_reply(text: bytes, status: int = 200) -> web.Response:
+    """Return an answer of JSON that is written already."""
+    return web.Response(status=status, body=text, content_type="application/json")
 
 
 def empty(status: int = 204) -> web.Response:

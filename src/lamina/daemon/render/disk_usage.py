@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from msgspec import Raw
+
 from lamina.containers.inspect import ContainerSummary
-from lamina.daemon.render.container import listed as container
-from lamina.daemon.render.image import listed as image
+from lamina.daemon.render.kept_items import KeptItems
 from lamina.daemon.render.volume import volume
-from lamina.images.listing import ImagesUsage
+from lamina.formats.document import encode_json
+from lamina.images.listing import ImagesUsage, ListedImage
 from lamina.volumes.volume import Volume
 
 Version = tuple[int, int]
@@ -28,34 +30,41 @@ class VolumeUsage(NamedTuple):
 class Totals(NamedTuple):
     """The disk space of one kind of object. `reclaimable` are the bytes of objects that nothing uses."""
 
-    items: list[dict[str, Any]]
+    items: list[Raw]
     active: int
     size: int
     reclaimable: int
 
 
-def images(usage: ImagesUsage, version: Version) -> Totals:
-    """Return what images take. Layers that images share count as reclaimable for none of them."""
+def images(usage: ImagesUsage, version: Version, kept: KeptItems[ListedImage]) -> Totals:
+    """Return what images take. Layers that images share count as reclaimable for none of them.
+
+    `kept` has the items of the last answer.
+    """
     idle = [item for item in usage.images if not item.containers]
     reclaimable = sum(item.size - (item.shared_size or 0) for item in idle)
-    items = [image(item, version) for item in usage.images]
+    items = kept.values(usage.images, version)
     return Totals(items, len(items) - len(idle), usage.layers_size, reclaimable)
 
 
-def containers(summaries: Sequence[ContainerSummary], version: Version) -> Totals:
-    """Return what containers take beside their images."""
+def containers(summaries: Sequence[ContainerSummary], version: Version, kept: KeptItems[ContainerSummary]) -> Totals:
+    """Return what containers take beside their images, with the items that `kept` has of the last answer."""
     sizes = {item.id: item.size_rw or 0 for item in summaries}
     active = [item for item in summaries if item.record.state.running]
     reclaimable = sum(sizes.values()) - sum(sizes[item.id] for item in active)
-    items = [container(replace(item, manifest=None), version) for item in summaries]
+    items = kept.values((replace(item, manifest=None) for item in summaries), version)
     return Totals(items, len(active), sum(sizes.values()), reclaimable)
 
 
 def volumes(usages: Sequence[VolumeUsage]) -> Totals:
     """Return what volumes take."""
-    items = [volume(item.volume) | {"UsageData": {"RefCount": item.users, "Size": item.size}} for item in usages]
+    items = [Raw(encode_json(_volume(item))) for item in usages]
     idle = [item.size for item in usages if not item.users]
     return Totals(items, len(items) - len(idle), sum(item.size for item in usages), sum(idle))
+
+
+def _volume(item: VolumeUsage) -> dict[str, Any]:
+    return volume(item.volume) | {"UsageData": {"RefCount": item.users, "Size": item.size}}
 
 
 NO_CACHE = Totals([], 0, 0, 0)  # the build cache is made of images

@@ -12,9 +12,10 @@ from aiohttp import web
 from lamina.api.containers import UpdateConfig
 from lamina.api.containers import decode as convert
 from lamina.containers.containers import Containers
-from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.call import Call, empty, json_reply, reply
 from lamina.daemon.http.routing import Route
 from lamina.daemon.render import container as render
+from lamina.daemon.render.kept_items import KeptItems
 from lamina.daemon.routes.create_request import CreateRequest
 from lamina.daemon.routes.images import named, platform
 from lamina.errors import InvalidInput
@@ -26,6 +27,7 @@ class ContainerRoutes:
 
     def __init__(self, containers: Containers) -> None:
         self._containers = containers
+        self._listed = KeptItems(render.listed)
 
     def routes(self) -> list[Route]:
         return [
@@ -66,14 +68,14 @@ class ContainerRoutes:
         for name in ("before", "since"):
             if call.text(name):
                 filters.setdefault(name, []).append(call.text(name))
-        containers = await call.run(
-            self._containers.list,
-            all=call.flag("all"),
-            limit=call.number("limit") or 0,
-            size=call.flag("size"),
-            filters=filters,
-        )
-        return reply([render.listed(item, call.version) for item in containers])
+
+        def work() -> bytes:
+            containers = self._containers.list(
+                all=call.flag("all"), limit=call.number("limit") or 0, size=call.flag("size"), filters=filters
+            )
+            return self._listed.array(containers, call.version)
+
+        return json_reply(await call.run(work))
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         container = await call.run(self._containers.get, call.places["id"], size=call.flag("size"))

@@ -12,13 +12,14 @@ from aiohttp import web
 from lamina.api.query import parse_json
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
-from lamina.daemon.http.call import Call, empty, reply
+from lamina.daemon.http.call import Call, dump, empty, json_reply, reply
 from lamina.daemon.http.decoding import auth_header, without_prompts
 from lamina.daemon.http.direct import bytes_response
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink, progress_response
 from lamina.daemon.http.upload import receiving
 from lamina.daemon.render import image as render
+from lamina.daemon.render.kept_items import KeptItems
 from lamina.daemon.render.manifest import summary
 from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput, Unsupported
@@ -38,6 +39,7 @@ class ImageRoutes:
     def __init__(self, images: Images, registries: Registries, root: Path) -> None:
         """`root` is the engine's data root."""
         self._images = images
+        self._listed = KeptItems(render.listed)
         self._registries = registries
         self._root = root
 
@@ -64,14 +66,13 @@ class ImageRoutes:
         shared_size = call.version >= (1, 42) and call.flag("shared-size")
         manifests = call.version >= (1, 47) and call.flag("manifests")
 
-        def work() -> list[dict[str, Any]]:
+        def work() -> bytes:
             images = self._images.list(all=call.flag("all"), filters=filters, shared_size=shared_size)
-            return [
-                render.listed(item, call.version) | (self._manifests(item.image) if manifests else {})
-                for item in images
-            ]
+            if manifests:
+                return dump([render.listed(item, call.version) | self._manifests(item.image) for item in images])
+            return self._listed.array(images, call.version)
 
-        return reply(await call.run(work))
+        return json_reply(await call.run(work))
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         manifests = call.version >= (1, 48) and call.flag("manifests")

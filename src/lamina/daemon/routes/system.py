@@ -13,10 +13,11 @@ from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, reply
 from lamina.daemon.http.routing import NEWEST, Route, dotted
 from lamina.daemon.http.stream import feed_response
-from lamina.daemon.render import disk_usage
+from lamina.daemon.render import container, disk_usage, image
 from lamina.daemon.render import event as events
 from lamina.daemon.render import system as render
 from lamina.daemon.render.disk_usage import VolumeUsage
+from lamina.daemon.render.kept_items import KeptItems
 from lamina.engine import Engine
 from lamina.engine.event_feed import FILTERS, LONGEST, fits
 from lamina.errors import InvalidInput
@@ -42,6 +43,8 @@ class SystemRoutes:
         self._engine = engine
         self._debug = debug
         self._listeners = 0
+        self._images = KeptItems(image.listed)
+        self._containers = KeptItems(container.listed)
 
     def routes(self) -> list[Route]:
         return [
@@ -110,10 +113,10 @@ class SystemRoutes:
     def _totals(self, kinds: Sequence[str], version: tuple[int, int]) -> dict[str, disk_usage.Totals]:
         totals: dict[str, disk_usage.Totals] = {}
         if "image" in kinds:
-            totals["image"] = disk_usage.images(self._engine.images.usage(), version)
+            totals["image"] = disk_usage.images(self._engine.images.usage(), version, self._images)
         if "container" in kinds:
             containers = self._engine.containers.list(all=True, size=True)
-            totals["container"] = disk_usage.containers(containers, version)
+            totals["container"] = disk_usage.containers(containers, version, self._containers)
         if "volume" in kinds:
             volumes = self._engine.volumes
             totals["volume"] = disk_usage.volumes(
