@@ -75,5 +75,8 @@ def test_attributes_are_told_apart(gallery: Gallery, explorer: Explorer) -> None
 def test_configurations_are_compared_value_by_value(gallery: Gallery, explorer: Explorer) -> None:
     gallery.image({"a": b"1"}, names=["x"], labels={"k": "1", "same": "s"}, author="me")
     gallery.image({"a": b"1"}, names=["y"], labels={"k": "2", "same": "s"})
-    changes = [(change.name, change.before, change.after) for change in explorer.compare("x", "y").config]
-    assert changes == [("Author", "me", None), ("Labels.k", "1", "2")]
+    difference = explorer.compare("x", "y")
+    assert [(change.name, change.before, change.after, change.files) for change in difference.packages] == [
+        ("one", "1", None, ("/usr/bin/one",)),
+        ("two", None, "1", ("/usr/bin/two",)),
+    ]

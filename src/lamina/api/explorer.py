@@ -159,6 +159,20 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     text: str = ""
 
 
+class PackageChange(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A package that differs. `kind` is deb, apk, rpm, pypi or npm; None stands for a version that is not there.
+
+    `files` are those of the changed files that the package owns, as far as its package manager keeps a list.
+    """
+
+    kind: str
+    name: str
+    architecture: str
+    before: str | None
+    after: str | None
+    files: tuple[str, ...] = ()
+
+
 class ImageDifference(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """What leads from the image `before` to the image `after`. Times of files do not count.
 
@@ -168,6 +182,7 @@ class ImageDifference(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"
     before: str
     after: str
     config: tuple[ValueChange, ...]
+    packages: tuple[PackageChange, ...]
     files: tuple[FileChange, ...]
     omitted: int = 0
 

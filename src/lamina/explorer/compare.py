@@ -1,4 +1,4 @@
-"""How two images differ: values of the config, files by what changed in them, and the lines of small texts."""
+"""How two images differ: values of the config, packages, files by what changed in them, the lines of small texts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lamina.api.explorer import FileChange, ImageDifference, Kind, ValueChange
 from lamina.cancellation import NEVER, Cancellation
 from lamina.explorer.contents import same_content
 from lamina.explorer.opened import OpenImage, state_of
+from lamina.explorer.package_changes import package_changes
 from lamina.formats.config import ImageConfig
 from lamina.images.image import Image
 from lamina.layers.entry import EntryType
@@ -51,6 +52,7 @@ def compare(
         before=str(before.id),
         after=str(after.id),
         config=config_changes(before.config, after.config),
+        packages=package_changes(one.merged, other.merged, [file.path for file in files], cancellation),
         files=tuple(files),
         omitted=omitted,
     )

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lamina.api.explorer import ImageReport as ImageReport
     from lamina.api.explorer import LayerSummary as LayerSummary
     from lamina.api.explorer import ListedFile as ListedFile
+    from lamina.api.explorer import PackageChange as PackageChange
     from lamina.api.explorer import Search as Search
     from lamina.api.explorer import Touch as Touch
     from lamina.api.explorer import ValueChange as ValueChange
@@ -135,7 +136,7 @@ _HOMES = {
     ),
     "lamina.api.explorer": (
         "Blame Efficiency FileChange FileState FoundFile HiddenFile ImageDifference ImageReport LayerSummary "
-        "ListedFile Search Touch ValueChange"
+        "ListedFile PackageChange Search Touch ValueChange"
     ),
     "lamina.api.memory_context": "MemoryContext",
     "lamina.api.networks": "Ipam NetworkOptions Subnet",

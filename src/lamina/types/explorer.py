@@ -63,4 +63,4 @@ class Explorer(Protocol):
         """
 
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
-        """Return how two images differ, in configuration and files. Raise Cancelled."""
+        """Return how two images differ, in configuration, packages and files. Raise Cancelled."""

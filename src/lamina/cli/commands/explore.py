@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.api.explorer import Blame, FileState, ImageDifference, ImageReport, Touch, ValueChange
+from lamina.api.explorer import Blame, FileState, ImageDifference, ImageReport, PackageChange, Touch, ValueChange
 from lamina.cli.arguments import complete_images, switch
 from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
@@ -130,7 +130,7 @@ def _mode(state: FileState) -> str:
 @switch("--exit-code", help="End with status 1 when the images differ")
 @json_option
 def diff(session: Session, before: str, after: str, exit_code: bool, as_json: bool) -> int:
-    """Show how two images differ: configuration, files, and the lines of small texts."""
+    """Show how two images differ: configuration, packages, files, and the lines of small texts."""
     difference = session.client.explorer.compare(before, after)
     if as_json:
         _print_json(difference)
@@ -143,6 +143,8 @@ def diff(session: Session, before: str, after: str, exit_code: bool, as_json: bo
 def _difference_lines(difference: ImageDifference) -> Iterable[str]:
     for change in difference.config:
         yield from _value_lines(change)
+    for package in difference.packages:
+        yield printable(_package_line(package))
     for file in difference.files:
         what = f"  ({', '.join(file.what)})" if file.what else ""
         yield printable(f"{_LETTERS[file.change]} {file.path}{what}")
@@ -150,6 +152,15 @@ def _difference_lines(difference: ImageDifference) -> Iterable[str]:
             yield from (f"    {printable(line, keep=chr(9))}" for line in file.text.splitlines())
     if difference.omitted:
         yield f"… and {difference.omitted} more files"
+
+
+def _package_line(package: PackageChange) -> str:
+    name = f"{package.kind} {package.name}{f' ({package.architecture})' if package.architecture else ''}"
+    files = f", {len(package.files)} files" if package.files else ""
+    if package.before is None or package.after is None:
+        sign, version = ("+", package.after) if package.before is None else ("-", package.before)
+        return f"{sign} {name} {version}{files}"
+    return f"~ {name} {package.before} -> {package.after}{files}"
 
 
 def _value_lines(change: ValueChange) -> Iterable[str]:
