@@ -46,6 +46,35 @@ def test_ignore_rules_apply_in_place_and_are_named(workshop: Workshop) -> None:
     assert caught.value.facts["line"] == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "sentence", "facts"),
+    [
+        ("b.txt", "Did you mean a.txt?", {"near": "a.txt"}),
+        ("dri/one", "Did you mean dir/one?", {"near": "dir/one"}),
+        ("two", "Did you mean dir/two?", {"near": "dir/two"}),
+        ("hidden/x", '.dockerignore line 2 ("hidden") excludes it.', {"ignore_line": 2, "ignore_pattern": "hidden"}),
+        ("nothing-like-it", "", {}),
+    ],
+)
+def test_a_missing_source_is_explained(
+    workshop: Workshop, source: str, sentence: str, facts: dict[str, object]
+) -> None:
+    files = {**FILES, "hidden/x": "x", ".dockerignore": "# hides\nhidden\n"}
+    with pytest.raises(InvalidInput) as caught:
+        workshop.build(f"FROM scratch\nCOPY {source} /\n", files)
+    error = caught.value
+    root = str(workshop.folder / "context")
+    assert str(error.facts["fix"]) == f"It was looked for in {root}. {sentence}".strip()
+    known = {name: error.facts[name] for name in ("near", "ignore_line", "ignore_pattern") if name in error.facts}
+    assert (known, error.facts["path"], error.facts["context"], error.facts["line"]) == (facts, source, root, 2)
+
+
+def test_a_missing_source_of_a_stage_is_looked_for_there_alone(workshop: Workshop) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        workshop.build("FROM scratch AS s\nCOPY a.txt /found.txt\nFROM scratch\nCOPY --from=s /fond.txt /\n", FILES)
+    assert (caught.value.facts["fix"], "context" in caught.value.facts) == ("Did you mean found.txt?", False)
+
+
 def test_the_dockerfiles_own_ignore_file_comes_first(workshop: Workshop) -> None:
     files = {**FILES, ".dockerignore": "*", "Dockerfile.dockerignore": "dir\n"}
     assert "a.txt" in listing(workshop.build("FROM scratch\nCOPY . /\n", files))

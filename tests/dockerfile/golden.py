@@ -7,13 +7,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lamina.dockerfile.checks.check import check
+from lamina.dockerfile.checks.scope import BaseFacts, Surroundings
 from lamina.dockerfile.dockerfile import parse
+from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from lamina.dockerfile.syntax import decode
 from lamina.errors import LaminaError
+from lamina.formats.platform import Platform
 
 HERE = Path(__file__).parent
 GOLDEN = sorted((HERE / "golden").glob("*.Dockerfile"))
 WRONG = sorted((HERE / "wrong").glob("*.Dockerfile"))
+CHECKED = sorted((HERE / "checks").glob("*.Dockerfile"))
+SURROUNDINGS = Surroundings(
+    predefined={
+        "BUILDPLATFORM": "linux/amd64",
+        "TARGETPLATFORM": "linux/amd64",
+        "TARGETOS": "linux",
+        "TARGETARCH": "amd64",
+        "TARGETSTAGE": "default",
+    },
+    platform=Platform("linux", "amd64"),
+    ignored=IgnoreMatcher(parse_ignore((HERE / "checks/dockerignore").read_text())),
+    find_base=lambda name, platform: BaseFacts(),
+)
 
 
 def _row(instruction: Any) -> dict[str, Any]:
@@ -45,11 +62,20 @@ def complaint(path: Path) -> str:
     return "nothing wrong\n"
 
 
+def findings(path: Path) -> str:
+    """What the checks find in a file, a line for each finding."""
+    result = check(parse(decode(path.read_bytes())), SURROUNDINGS)
+    lines = [f"{finding}\n" for finding in result.findings]
+    return "".join(lines) + (f"mistake: {result.mistake.facts['reason']}\n" if result.mistake else "")
+
+
 def write() -> None:
     for path in GOLDEN:
         path.with_suffix(".json").write_text(described(path))
     for path in WRONG:
         path.with_suffix(".txt").write_text(complaint(path))
+    for path in CHECKED:
+        path.with_suffix(".txt").write_text(findings(path))
 
 
 if __name__ == "__main__":

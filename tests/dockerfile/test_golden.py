@@ -29,3 +29,8 @@ def test_a_good_file_is_understood_as_written_down(path: Path) -> None:
 @pytest.mark.parametrize("path", golden.WRONG, ids=lambda path: path.stem)
 def test_a_wrong_file_gets_the_written_down_complaint(path: Path) -> None:
     assert golden.complaint(path) == path.with_suffix(".txt").read_text()
+
+
+@pytest.mark.parametrize("path", golden.CHECKED, ids=lambda path: path.stem)
+def test_the_checks_find_what_is_written_down(path: Path) -> None:
+    assert golden.findings(path) == path.with_suffix(".txt").read_text()

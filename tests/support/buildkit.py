@@ -184,14 +184,17 @@ def error_of(lines: Sequence[Mapping[str, object]]) -> str:
     return str(lines[-1].get("error", lines[-1].get("message", "")))
 
 
-def sharing(listing: Sequence[Stat], contents: Mapping[str, bytes]) -> dict[str, Method]:
-    """Methods that offer a Dockerfile, and as the context a listing that need not make sense."""
+def sharing(
+    listing: Sequence[Stat], contents: Mapping[str, bytes], dockerfile: bytes = DOCKERFILE, ignore: bytes = b""
+) -> dict[str, Method]:
+    """Methods that offer a Dockerfile, an ignore file unless it is empty, and a listing that need not make sense."""
 
     async def diff_copy(call: Call) -> None:
         if call.metadata("dir-name") == ["dockerfile"]:
-            await send(call, [Stat("Dockerfile", 0o644, size=len(DOCKERFILE))], {"Dockerfile": DOCKERFILE})
+            await send(call, [Stat("Dockerfile", 0o644, size=len(dockerfile))], {"Dockerfile": dockerfile})
         elif call.metadata("followpaths"):
-            await send(call, [], {})
+            found = [Stat(".dockerignore", 0o644, size=len(ignore))] if ignore else []
+            await send(call, found, {".dockerignore": ignore})
         else:
             await send(call, listing, contents)
 

@@ -18,6 +18,7 @@ from lamina.types import (
     BuildRequest,
     Cancellation,
     Cancelled,
+    CommandFailed,
     Config,
     Conflict,
     ExecConfig,
@@ -54,6 +55,36 @@ def libraries(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(params=SIDES)
 def library(request: pytest.FixtureRequest, libraries: dict[str, Library]) -> Library:
     return libraries[request.param]
+
+
+def test_checks_and_outlines_are_the_same(libraries: dict[str, Library]) -> None:
+    dockerfile = "FROM base AS One\nARG V=1\nENV X=$PATH$NOWHERE\nFROM One\nCOPY a /\nCMD run\n"
+    seen = []
+    for library in libraries.values():
+        context = MemoryContext(dockerfile, {"a": b"1"})
+        checked = library.builds.check(context)
+        seen.append(
+            (checked, library.builds.targets(context), library.builds.outline(context, BuildRequest(target="one")))
+        )
+        with pytest.raises(InvalidInput, match="failed to reach build target"):
+            library.builds.outline(context, BuildRequest(target="two"))
+    assert seen[0] == seen[1]
+    names = [warning.rule_name for warning in seen[0][0].warnings]
+    assert names == ["StageNameCasing", "UndefinedVar", "JSONArgsRecommended"]
+
+
+def test_a_failed_build_tells_programs_the_same(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        context = MemoryContext("FROM base\nRUN yes line | head -c 9000; \\\n  echo end >&2; exit 7\n")
+        with pytest.raises(CommandFailed) as caught:
+            library.builds.build(context, BuildRequest(network="none"))
+        facts = caught.value.facts
+        assert len(facts["output"]) == 4096
+        assert "end\n" in facts["output"]
+        seen.append((str(caught.value), *(facts[n] for n in ("exit_code", "command", "line", "last_line", "excerpt"))))
+    assert seen[0] == seen[1]
+    assert seen[0][1:2] + seen[0][3:5] == (7, 2, 3)
 
 
 def test_images_are_the_same(libraries: dict[str, Library]) -> None:

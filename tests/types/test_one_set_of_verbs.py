@@ -38,7 +38,7 @@ ROOMS: list[tuple[type, type, type]] = [
     (types.Registries, Registries, ClientRegistries),
 ]
 # What the command line needs beside the library's verbs: bytes just as the daemon sends them.
-WIRE: dict[type, set[str]] = {ClientContainers: {"archive", "log_pieces"}, ClientBuilds: {"send"}}
+WIRE: dict[type, set[str]] = {ClientContainers: {"archive", "log_pieces"}, ClientBuilds: {"send", "answer"}}
 
 
 def engine_is_a_library(engine: Engine) -> types.Library:

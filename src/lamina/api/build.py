@@ -49,6 +49,8 @@ _COMMAS = frozenset({"extra_hosts"})  # clients repeat it, or join the hosts by 
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The choices of a build, as `docker build` names them.
 
+    `call` asks for something else than an image: check, outline or targets.
+
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
     under its tags. `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
@@ -87,6 +89,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[Output, ...] = ()
     attestations: dict[str, str] = {}
     explain: bool = False
+    call: str = ""
 
     def __post_init__(self) -> None:
         check_lists(self)

@@ -17,6 +17,8 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 BUILTIN = frozenset(PROXIES) | {name.lower() for name in PROXIES}
 EPOCH = "SOURCE_DATE_EPOCH"
 FROM_CONTEXT = "context"  # a value of SOURCE_DATE_EPOCH: the time of the commit that the context is of
+TARGET_STAGE = "TARGETSTAGE"
+SETTINGS = "BUILDKIT_"  # begins the names of arguments that are for the builder itself
 _DIGITS = 11  # of seconds: until the year 5138; RFC 3339 ends with 9999
 
 
@@ -52,11 +54,17 @@ def platform_values(target: Platform, build: Platform) -> dict[str, str]:
     return values
 
 
+def predefined_values(target: Platform, build: Platform, stage: str) -> dict[str, str]:
+    """Return the arguments that FROM sees without an ARG. `stage` is the name of the target, empty for none."""
+    return {**platform_values(target, build), TARGET_STAGE: stage or "default"}
+
+
 @dataclass(slots=True)
 class BuildArgs:
     """The arguments of one build. `given` are those of the command line; `stage` begins a stage's own view.
 
     `context_epoch` is the time of the context in seconds, where it has one.
+    `platform` are the predefined ones, of which all but the name of the target follow from the platforms.
     """
 
     given: Mapping[str, str | None]
@@ -119,13 +127,19 @@ class BuildArgs:
         return sorted(f"{name}={value}" for name, value in values if self._is_recorded(name))
 
     def _is_recorded(self, name: str) -> bool:
-        if name in self.platform and self.given.get(name) is None and self.allowed.get(name) is None:
+        if (
+            name in self.platform
+            and name != TARGET_STAGE
+            and self.given.get(name) is None
+            and self.allowed.get(name) is None
+        ):
             return False
         return name in self.allowed
 
     def unused(self) -> list[str]:
         """Return the names from the command line that no ARG declared, sorted."""
-        return sorted(name for name in self.given if name not in self.used and name not in BUILTIN and name != EPOCH)
+        known = self.used | BUILTIN | {EPOCH}
+        return sorted(name for name in self.given if name not in known and not name.startswith(SETTINGS))
 
     @property
     def epoch_ns(self) -> int | None:

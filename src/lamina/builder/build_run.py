@@ -139,6 +139,7 @@ class BuildRun:
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)
     lease: Lease | None = None  # holds what the build makes and uses
+    resolved: dict[str, Image] = field(default_factory=dict)  # by the names in the Dockerfile
     held: set[Digest] = field(default_factory=set)  # by `_hold`, so far
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
@@ -177,6 +178,7 @@ class BuildRun:
             raise type(error)(error.message, advice=advice, **error.facts) from error
         if not self._hold(image):
             raise no_such_image(name)
+        self.resolved[name] = image
         self.sources.append(ImageSource(name, image.platform, self._digest(name, image)))
         return image
 

@@ -15,9 +15,10 @@ from msgspec.structs import replace as replace_fields
 
 from lamina.api.build import BuildRequest
 from lamina.api.build_steps import BuildStep
-from lamina.builder.arguments import BuildArgs, epoch_ns, platform_values, with_epoch
+from lamina.builder.arguments import BuildArgs, epoch_ns, predefined_values, with_epoch
 from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.step_cache import StepCache
+from lamina.builder.checking import BuildChecks, surroundings_of
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import load_sums, save_sums
@@ -28,7 +29,7 @@ from lamina.builder.stage import StageState
 from lamina.builder.stage_build import StageBuild, StepCounter, failed, placed
 from lamina.builder.stages import Stages
 from lamina.cancellation import NEVER, Cancellation
-from lamina.dockerfile.directives import Directive, check_options
+from lamina.dockerfile.directives import Directive
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.expansion import Expansion
@@ -36,7 +37,6 @@ from lamina.dockerfile.instructions import Arg, Label, Origin, Run
 from lamina.dockerfile.mounts import parse_mount
 from lamina.dockerfile.position import Lines, Problem
 from lamina.dockerfile.split import Pair
-from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import Cancelled, InvalidInput, LaminaError, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -82,11 +82,15 @@ def build(
     console = console or Console(report, quiet=request.quiet, explain=request.explain)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
-            work = _prepare(context, request, rooms, console, {} if secrets is None else secrets, cancellation)
+            file = parse(context.dockerfile)
+            work = _prepare(file, context, request, rooms, console, {} if secrets is None else secrets, cancellation)
             work.lease, work.agents = lease, agents
             with work.closing:
                 work.closing.callback(work.cache.settle)
-                return _Build(work).run()
+                target = len(work.file.stages) - 1
+                checks = BuildChecks(file, target, surroundings_of(request, file, context), console)
+                checks.begin(lambda name: None if request.pull else rooms.images.find(name))
+                return _Build(work, checks).run()
     except Cancelled:
         console.line("Build cancelled")
         raise
@@ -99,6 +103,7 @@ def build(
 
 
 def _prepare(
+    file: Dockerfile,
     context: BuildContext,
     request: BuildRequest,
     rooms: BuildRooms,
@@ -111,10 +116,9 @@ def _prepare(
     epoch_ns(request.build_args)
     tags = tuple(check_tag(Reference.parse(text).with_default_tag()) for text in request.tags)
     platform = Platform.parse(request.platform) if request.platform else None
-    file = parse(context.dockerfile)
     if context.identity and not context.sums.rows:
         context.sums = load_sums(rooms.store, context.identity)
-    file = _with_labels(_up_to_target(file, request.target), request.labels)
+    file = _with_labels(replace(file, stages=file.stages[: file.target(request.target) + 1]), request.labels)
     for directive in file.directives:
         if (note := not_followed(directive)) is not None:
             console.line(f"[WARNING]: {note}")
@@ -126,17 +130,6 @@ def _prepare(
     cache = StepCache(rooms.store, rooms.images, not request.no_cache, sources)
     stages = Stages([stage.name for stage in file.stages])
     return BuildRun(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation, stages)
-
-
-def _up_to_target(file: Dockerfile, target: str) -> Dockerfile:
-    if not target:
-        return file
-    index = file.stage_index(target)
-    if index is None:
-        names = [stage.name for stage in file.stages if stage.name]
-        advice = did_you_mean(target, names) or f"Stages: {', '.join(names) or 'none has a name'}."
-        raise InvalidInput(f"failed to reach build target {target} in Dockerfile", advice=advice, target=target)
-    return replace(file, stages=file.stages[: index + 1])
 
 
 def _with_labels(file: Dockerfile, labels: Mapping[str, str]) -> Dockerfile:
@@ -152,9 +145,11 @@ def _with_labels(file: Dockerfile, labels: Mapping[str, str]) -> Dockerfile:
 class _Build:
     """The arguments in front of the stages, the stages, and the image that they end with."""
 
-    def __init__(self, work: BuildRun) -> None:
+    def __init__(self, work: BuildRun, checks: BuildChecks) -> None:
         self._work = work
-        values = platform_values(work.platform, Platform.host())
+        self._checks = checks
+        stage = work.request.target or work.file.stages[-1].name
+        values = predefined_values(work.platform, Platform.host(), stage)
         self._args = BuildArgs(work.request.build_args, values, context_epoch=work.context.epoch)
 
     def run(self) -> BuildResult:
@@ -199,6 +194,7 @@ class _Build:
 
     def _finish(self, states: Sequence[StageState]) -> BuildResult:
         work, last = self._work, states[-1]
+        self._checks.finish(work.resolved.get)
         image = last.image
         if image is None:
             raise InvalidInput("No image was generated", advice="Is your Dockerfile empty?")
@@ -238,8 +234,6 @@ def not_followed(directive: Directive) -> str | None:
     """Return a warning about a directive that the builder does not follow; None when nothing is lost."""
     if directive.name == "syntax" and not _OWN_LANGUAGE.fullmatch(directive.value.split(" ")[0]):
         return f"line {directive.line}: # syntax={directive.value} is not supported yet, the language is Docker's own"
-    if directive.name == "check" and check_options(directive.value).error:
-        return f"line {directive.line}: # check=error=true is not supported yet, no rule is checked"
     return None
 
 

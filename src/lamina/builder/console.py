@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from lamina.api.build_steps import BuildStep
+from lamina.dockerfile.checks.findings import Finding
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.text import printable
 from lamina.progress import Aux, Message, Output, Report
@@ -19,6 +20,8 @@ class Console:
         self._explain = explain
         self._quiet = quiet
         self._kept: list[Output] = []
+        self._findings: list[Finding] = []
+        self._known_findings: set[Finding] = set()  # of all platforms, which find the same
 
     def text(self, text: str, error: bool = False) -> None:
         """Show text as it is. `error` marks text from a command's standard error."""
@@ -34,6 +37,7 @@ class Console:
     def part(self, report: Report, platform: str = "") -> Console:
         """Return the console of one of several stages that are built at once, or of one platform. It tells `report`."""
         part = Console(report, explain=self._explain)
+        part._known_findings = self._known_findings
         if platform:
             part.line(f"Building for {platform}")
         return part
@@ -77,8 +81,23 @@ class Console:
         if not self._quiet:
             self._report(Aux({"ID": image_id}))
 
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """Hear what the checks of the Dockerfile found. It is shown when the build has ended, well or badly."""
+        self._findings += [finding for finding in findings if finding not in self._known_findings]
+        self._known_findings.update(findings)
+
+    def _show_findings(self) -> None:
+        count = len(self._findings)
+        if count:
+            warnings = "is one warning" if count == 1 else f"are {count} warnings"
+            self.line(f"There {warnings} about the Dockerfile. `lamina build --check` shows the lines:")
+            for finding in self._findings:
+                self.line(f" - {finding}")
+        self._findings.clear()
+
     def built(self, image_id: str, tags: list[str]) -> None:
         """Show the last lines."""
+        self._show_findings()
         self.line(f"Successfully built {short(image_id)}")
         for tag in tags:
             self.line(f"Successfully tagged {tag}")
@@ -90,6 +109,7 @@ class Console:
 
         Scripts read the sentence about the command whole, so the place is not part of it.
         """
+        self._show_findings()
         if isinstance(error, CommandFailed) and error.facts.get("excerpt"):
             self.line(f"Dockerfile line {error.facts['line']}:\n{error.facts['excerpt']}")
         if self._quiet:

@@ -53,8 +53,6 @@ class StageBuild:
         """Do the steps of the stage at which `work` stands. Raise what `builder.build` raises."""
         work, index = self._work, self._work.stage
         stage = work.file.stages[index]
-        if stage.name and stage.name in work.stages.names[:index]:
-            raise failed(work.file, stage.base, Problem(f"{stage.name} stage name already used", "Choose another."))
         name = (stage.name or f"stage-{index}") if len(work.file.stages) > 1 else ""
         work.console.stage(name, [str(instruction) for instruction in (stage.base, *stage.instructions)])
         self._announce(str(stage.base))
@@ -154,7 +152,8 @@ def _facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:
 def failed(file: Dockerfile, instruction: Instruction, problem: Problem) -> InvalidInput:
     """Return the error for a rule that an instruction broke, with its line."""
     place = _facts(file, instruction)
-    return InvalidInput(problem.message, advice=_advice(problem.advice, place), **place)
+    facts = {**problem.facts, "fix": problem.advice, **place}
+    return InvalidInput(problem.message, advice=_advice(problem.advice, place), **facts)
 
 
 def placed(file: Dockerfile, instruction: Instruction, error: LaminaError) -> LaminaError:
@@ -163,7 +162,7 @@ def placed(file: Dockerfile, instruction: Instruction, error: LaminaError) -> La
     # Scripts read "The command … returned …" whole.
     is_whole = "line" in error.facts or isinstance(error, CommandFailed)
     advice = error.advice if is_whole else _advice(error.advice, place)
-    return type(error)(error.message, advice=advice, **error.facts, **place)
+    return type(error)(error.message, advice=advice, **{"fix": error.advice, **error.facts, **place})
 
 
 def _advice(advice: str | None, place: dict[str, object]) -> str | None:

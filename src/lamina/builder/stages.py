@@ -20,11 +20,13 @@ class Stages:
         self._states = [Future[StageState]() for _ in names]
 
     def named(self, name: str, *, before: int) -> StageState | None:
-        """Wait for the stage called `name` among the first `before` and return it; None when there is none.
+        """Wait for the last stage called `name` among the first `before` and return it; None when there is none.
 
         Raise Cancelled when it has failed.
         """
-        return self.at(self.names.index(name)) if name and name in self.names[:before] else None
+        if not name or name not in self.names[:before]:
+            return None
+        return self.at(before - 1 - self.names[:before][::-1].index(name))
 
     def at(self, index: int) -> StageState:
         """Wait for a stage and return it. Raise Cancelled when it has failed."""

@@ -11,21 +11,24 @@ from lamina.client.image_documents import BuildResult
 from lamina.client.images import Images
 from lamina.client.messages import auth_of, encode_auth, messages
 from lamina.client.sending import TAR
-from lamina.errors import CommandFailed, InvalidInput
-from lamina.light import TYPE_CHECKING, NamedTuple
+from lamina.errors import CommandFailed, InvalidInput, Unsupported
+from lamina.light import TYPE_CHECKING, NamedTuple, TypeVar
 from lamina.progress import Aux, Output, Report, ignore
 from lamina.types import builds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from lamina.api.build import BuildRequest
+    from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
     from lamina.client.transport import Transport
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
+
+    Sent = tuple[Iterator[bytes] | None, dict[str, str | list[str]], dict[str, str]]
 
 
 class SentBuild(NamedTuple):
@@ -35,15 +38,19 @@ class SentBuild(NamedTuple):
     steps: tuple[BuildStep, ...]
 
 
-class Builds(builds.Builds):
-    """Builds by a daemon. `reads_in_place` tells whether it reads a directory by itself.
+R = TypeVar("R")
 
-    lamina's does, over a unix socket.
+
+class Builds(builds.Builds):
+    """Builds by a daemon. `is_lamina` tells whether it is lamina's.
+
+    `reads_in_place` tells whether it reads a directory by itself: lamina's does, over a unix socket.
     """
 
-    def __init__(self, transport: Transport, reads_in_place: Callable[[], bool]) -> None:
+    def __init__(self, transport: Transport, reads_in_place: Callable[[], bool], is_lamina: Callable[[], bool]) -> None:
         self._transport = transport
         self._reads_in_place = reads_in_place
+        self._is_lamina = is_lamina
 
     def build(
         self,
@@ -74,13 +81,7 @@ class Builds(builds.Builds):
 
         Raise CommandFailed when a step fails, with its exit code in the facts.
         """
-        from msgspec.structs import replace
-
-        auths = {name: auth_of(name, login) for name, login in credentials.items()}
-        headers = {**TAR, "X-Registry-Config": encode_auth(auths), **(context.headers if context else {})}
-        if context:
-            request = replace(request, dockerfile=context.dockerfile)
-        chunks, query = context.chunks if context else None, request.to_query()
+        chunks, query, headers = _sent(context, request, credentials)
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
         image, steps = "", list["BuildStep"]()
         for message in messages(lines):
@@ -94,6 +95,81 @@ class Builds(builds.Builds):
         if not image:
             raise CommandFailed("the build ended without an image", exit_code=1)
         return SentBuild(image, tuple(steps))
+
+    def check(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> CheckResult:
+        from lamina.api.build_calls import CheckResult
+
+        return self._ask("check", CheckResult, context, request, credentials or {}, cancellation)
+
+    def outline(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> OutlineResult:
+        from lamina.api.build_calls import OutlineResult
+
+        return self._ask("outline", OutlineResult, context, request, credentials or {}, cancellation)
+
+    def targets(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> TargetsResult:
+        from lamina.api.build_calls import TargetsResult
+
+        return self._ask("targets", TargetsResult, context, request, credentials or {}, cancellation)
+
+    def _ask(
+        self,
+        call: str,
+        kind: type[R],
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None,
+        credentials: Mapping[str, Credentials],
+        cancellation: Cancellation,
+    ) -> R:
+        from lamina.api.build import BuildRequest
+
+        request = request or BuildRequest()
+        return self.answer(call, kind, self._context(context, request), request, credentials, cancellation)
+
+    def answer(
+        self,
+        call: str,
+        kind: type[R],
+        context: BuildContext | None,
+        request: BuildRequest,
+        credentials: Mapping[str, Credentials],
+        cancellation: Cancellation = NEVER,
+    ) -> R:
+        """Send a context, and return the daemon's answer to `call`: check, outline or targets.
+
+        Raise Unsupported for another daemon than lamina's: it would build.
+        """
+        from msgspec import convert
+        from msgspec.structs import replace
+
+        if not self._is_lamina():
+            message = "this daemon builds over the classic API, and does nothing else with a Dockerfile"
+            raise Unsupported(message, advice="Ask lamina's daemon, or use docker buildx build --call.")
+        chunks, query, headers = _sent(context, replace(request, call=call), credentials)
+        document = self._transport.json(
+            "POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation
+        )
+        return convert(document, kind)
 
     def prune(
         self,
@@ -125,3 +201,14 @@ def _step(document: Mapping[str, Any]) -> BuildStep:
     from lamina.api.build_steps import BuildStep
 
     return BuildStep.from_json(document)
+
+
+def _sent(context: BuildContext | None, request: BuildRequest, credentials: Mapping[str, Credentials]) -> Sent:
+    """Return body, query and headers of a request."""
+    from msgspec.structs import replace
+
+    auths = {name: auth_of(name, login) for name, login in credentials.items()}
+    headers = {**TAR, "X-Registry-Config": encode_auth(auths), **(context.headers if context else {})}
+    if context:
+        request = replace(request, dockerfile=context.dockerfile)
+    return context.chunks if context else None, request.to_query(), headers

@@ -87,7 +87,7 @@ class Client:
         """Return the verbs on builds and their cache."""
         from lamina.client.builds import Builds
 
-        return Builds(self.transport, lambda: self.reads_in_place)
+        return Builds(self.transport, lambda: self.reads_in_place, lambda: self.is_lamina)
 
     @cached_property
     def registries(self) -> Registries:
@@ -111,9 +111,14 @@ class Client:
         return Volumes(self.transport)
 
     @cached_property
+    def is_lamina(self) -> bool:
+        """Return whether the daemon is lamina's."""
+        return (self.version().get("Platform") or {}).get("Name") == "lamina"
+
+    @property
     def reads_in_place(self) -> bool:
         """Return whether builds may name a directory instead of sending it: lamina's daemon, over a unix socket."""
-        return self.address.scheme == "unix" and (self.version().get("Platform") or {}).get("Name") == "lamina"
+        return self.address.scheme == "unix" and self.is_lamina
 
     def close(self) -> None:
         """Close idle connections. May be called twice."""

@@ -24,14 +24,16 @@ _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
 def messages(lines: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
     """Yield the progress of a build, pull, push or load. Raise CommandFailed in the daemon's words if it reports one.
 
-    `exit_code` in the error's facts is that of a failed RUN command, else 1.
+    `exit_code` in the error's facts is that of a failed RUN command, else 1. lamina's daemon also names the command,
+    its last output and the lines of the Dockerfile.
     """
     for line in lines:
         if "error" in line or "errorDetail" in line:
             detail = line.get("errorDetail") or {}
             text = str(detail.get("message") or line.get("error"))
             code = int(detail.get("code") or 1)
-            raise CommandFailed(text, exit_code=code if code < _STATUS else 1, from_stream=True)
+            facts = {**(detail.get("facts") or {}), "exit_code": code if code < _STATUS else 1, "from_stream": True}
+            raise CommandFailed(text, **facts)
         if "stream" in line:
             yield _output(str(line["stream"]))
         elif "aux" in line:

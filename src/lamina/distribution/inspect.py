@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lamina.distribution.pull import choose_manifest
 from lamina.distribution.registry_client import RegistryClient
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
@@ -50,3 +51,12 @@ def inspect(client: RegistryClient, reference: Reference) -> Inspected:
     else:
         platforms = ()
     return Inspected(document, Descriptor(document.media_type, document.digest, len(document.raw)), platforms)
+
+
+def image_config(client: RegistryClient, reference: Reference, platform: Platform) -> ImageConfig:
+    """Return the config of the image for `platform`, without its layers. Raise as `inspect` does, and InvalidInput."""
+    reference = reference.with_default_tag()
+    name = reference.digest or reference.tag or ""
+    repository, document = client.first(reference, lambda repository: repository.manifest(name))
+    _, manifest = choose_manifest(repository, document, platform)
+    return ImageConfig.parse(repository.small_blob(manifest.config))

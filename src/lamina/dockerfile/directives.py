@@ -6,6 +6,8 @@ Rule: Dockerfile reference, "Parser directives". They end at the first line that
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lamina.dockerfile.position import Problem
@@ -88,6 +90,16 @@ def check_options(value: str) -> CheckOptions:
         error=options.get("error", "false").lower() in ("true", "1", "t"),
         experimental=_names(options.get("experimental", "")),
     )
+
+
+def comment_options(comments: Iterable[str]) -> CheckOptions:
+    """Return what a comment `check=…` right above an instruction asks for. A malformed one asks for nothing."""
+    for comment in comments:
+        match = _FORM.match(comment)
+        if match is not None and match[1].lower() == "check":
+            with suppress(Problem):
+                return check_options(match[2].strip().partition(" ")[0])
+    return CheckOptions()
 
 
 def _names(text: str) -> tuple[str, ...]:

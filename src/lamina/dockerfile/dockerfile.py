@@ -9,6 +9,7 @@ from lamina.dockerfile.directives import Directive, check_options
 from lamina.dockerfile.instructions import Arg, From, Instruction
 from lamina.dockerfile.interpret import interpret
 from lamina.dockerfile.position import Lines, Problem, located
+from lamina.dockerfile.suggest import did_you_mean
 from lamina.dockerfile.syntax import Node, Syntax, Warned, parse_syntax
 from lamina.errors import InvalidInput
 
@@ -43,6 +44,15 @@ class Dockerfile:
             if stage.name and stage.name == target.lower():
                 return index
         return int(target) if target.isdecimal() and int(target) < len(self.stages) else None
+
+    def target(self, target: str) -> int:
+        """Return the index of the stage to build: of this name or number, for "" the last one. Raise InvalidInput."""
+        index = self.stage_index(target) if target else len(self.stages) - 1
+        if index is None:
+            names = [stage.name for stage in self.stages if stage.name]
+            advice = did_you_mean(target, names) or f"Stages: {', '.join(names) or 'none has a name'}."
+            raise InvalidInput(f"failed to reach build target {target} in Dockerfile", advice=advice, target=target)
+        return index
 
 
 def parse(text: str) -> Dockerfile:

@@ -13,10 +13,22 @@ from lamina.dockerfile.split import Pair
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The logical line of an instruction (continuations joined, outer space gone) and its range in the file."""
+    """The logical line of an instruction (continuations joined, outer space gone), its range in the file, and the
+    comment lines right above it, without the #."""
 
     text: str
     lines: Lines
+    comments: tuple[str, ...] = ()
+
+    @property
+    def keyword(self) -> str:
+        """Return the instruction's name as it is written."""
+        return self.text.split(maxsplit=1)[0]
+
+    def description(self, name: str) -> str:
+        """Return what the comment above says about `name`, an argument or a stage; empty where it says nothing."""
+        texts = [comment.removeprefix(f"{name} ") for comment in self.comments if comment.startswith(f"{name} ")]
+        return texts[0] if name and texts else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ def interpret(node: Node, escape: str) -> Instruction:
     reader = READERS.get(keyword)
     if reader is None:
         raise Problem(f"unknown instruction: {node.keyword}", did_you_mean(keyword, READERS) or _continued(node))
-    return reader(node, Origin(node.original.strip(SPACES), node.lines), escape)
+    return reader(node, Origin(node.original.strip(SPACES), node.lines, node.comments), escape)
 
 
 def _continued(node: Node) -> str:

@@ -170,6 +170,16 @@ def _size(text: str) -> int:
         raise Problem(error.message, error.advice) from None
 
 
+def secret_id(mount: MountFlag) -> str:
+    """Return the name of a secret: its id, else its source, else the last part of where it goes."""
+    return mount.id or mount.source or mount.target.rpartition("/")[2]
+
+
+def agent_id(mount: MountFlag) -> str:
+    """Return the name of an ssh agent."""
+    return mount.id or "default"
+
+
 def parse_device(text: str) -> DeviceFlag:
     """Parse one --device: `vendor.com/class=name[,required]`. Raise Problem for further fields."""
     name, required = "", False

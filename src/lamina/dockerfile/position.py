@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lamina.errors import InvalidInput
 
@@ -31,12 +32,13 @@ def excerpt(text: Sequence[str], lines: Lines) -> str:
 
 
 class Problem(Exception):
-    """A broken rule of the language. The caller that knows the line turns it into InvalidInput."""
+    """A broken rule of the language. The caller that knows the line turns it into InvalidInput with the same facts."""
 
-    def __init__(self, message: str, advice: str | None = None) -> None:
+    def __init__(self, message: str, advice: str | None = None, **facts: Any) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.facts = facts
 
 
 def located(problem: Problem, text: Sequence[str], lines: Lines) -> InvalidInput:
@@ -51,4 +53,5 @@ def located(problem: Problem, text: Sequence[str], lines: Lines) -> InvalidInput
         excerpt=lines_shown,
         reason=problem.message,
         fix=problem.advice,
+        **problem.facts,
     )

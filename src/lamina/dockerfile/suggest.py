@@ -8,6 +8,12 @@ from collections.abc import Iterable
 
 def did_you_mean(word: str, words: Iterable[str]) -> str | None:
     """Return a sentence with the known word closest to `word`; None when none is close. Case does not count."""
+    near = nearest(word, words)
+    return f"Did you mean {near}?" if near is not None else None
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the known word closest to `word`; None when none is close. Case does not count."""
     by_fold = {name.lower(): name for name in words}
     close = difflib.get_close_matches(word.lower(), list(by_fold), n=1, cutoff=0.6)
-    return f"Did you mean {by_fold[close[0]]}?" if close else None
+    return by_fold[close[0]] if close else None

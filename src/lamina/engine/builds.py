@@ -8,15 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace as replace_fields
 from functools import cached_property, partial
 from pathlib import Path
+from typing import cast
 
 from msgspec.structs import replace
 
 from lamina.api.build import BuildRequest
+from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
 from lamina.builder.build_run import BuildRooms, SshAgents
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache.step_cache import forget_lost
+from lamina.builder.checking import answer
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
@@ -29,6 +32,7 @@ from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
+from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.matching import Filters
@@ -41,7 +45,6 @@ from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
 from lamina.types import builds
 
-AskCredentials = Callable[[Reference], Credentials | None]
 FindContext = Callable[[str], Image | str | None]
 
 
@@ -164,6 +167,62 @@ class Builds(builds.Builds):
         whole = console or Console(report, quiet=request.quiet)
         images = build_each(platforms, whole, cancellation, lambda each, part, stop: work(str(each), part, stop))
         return Result(tuple(images), several=True)
+
+    def check(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> CheckResult:
+        return cast(CheckResult, self._answer("check", context, request, credentials, cancellation))
+
+    def outline(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> OutlineResult:
+        return cast(OutlineResult, self._answer("outline", context, request, credentials, cancellation))
+
+    def targets(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> TargetsResult:
+        return cast(TargetsResult, self._answer("targets", context, request, credentials, cancellation))
+
+    def _answer(
+        self,
+        call: str,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None,
+        credentials: Mapping[str, Credentials] | None,
+        cancellation: Cancellation,
+    ) -> CallResult:
+        request = replace(request or BuildRequest(), call=call)
+        with self._opened(context, request, cancellation) as opened:
+            return self.answer(opened, request, credentials=credentials, cancellation=cancellation)
+
+    def answer(
+        self,
+        context: BuildContext,
+        request: BuildRequest,
+        *,
+        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> CallResult:
+        """Answer what `request.call` asks of a context that is open already. Raise as `check` and `outline` do."""
+        ask = credentials if callable(credentials) else partial(credentials_for, credentials=credentials or {})
+
+        bases = KnownBases(self._rooms.images, self._registries, ask, request.pull, cancellation)
+        return answer(context, request, bases.find)
 
     def stream_context(
         self, stream: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER

@@ -19,9 +19,10 @@ from lamina.distribution import push as push_content
 from lamina.distribution import search as search_registry
 from lamina.distribution.answer_errors import without_secrets
 from lamina.distribution.attestations import attestation_documents
-from lamina.distribution.inspect import Inspected
+from lamina.distribution.inspect import Inspected, image_config
 from lamina.distribution.inspect import inspect as inspect_remote
 from lamina.errors import InvalidInput, NotFound, Unavailable
+from lamina.formats.config import ImageConfig
 from lamina.formats.digest import Digest
 from lamina.formats.matching import Filters, flag
 from lamina.formats.platform import Platform, choose
@@ -209,6 +210,19 @@ class Registries(registries.Registries):
         name = Reference.parse(reference)
         with self.client(name, credentials, "inspect") as client:
             return inspect_remote(client, name)
+
+    def config(
+        self,
+        reference: str,
+        platform: Platform | None,
+        *,
+        credentials: Credentials | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> ImageConfig:
+        """Return the config of an image without pulling it. Raise as `inspect` does, and Cancelled."""
+        name = Reference.parse(reference)
+        with self.client(name, credentials, "inspect", cancellation) as client:
+            return image_config(client, name, platform or Platform.host())
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
         key = _key(server) if server else HUB_KEY

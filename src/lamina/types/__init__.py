@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lamina.api.build import BuildRequest as BuildRequest
+    from lamina.api.build_calls import CheckResult as CheckResult
+    from lamina.api.build_calls import CheckWarning as CheckWarning
+    from lamina.api.build_calls import OutlineResult as OutlineResult
+    from lamina.api.build_calls import TargetsResult as TargetsResult
     from lamina.api.build_steps import BuildStep as BuildStep
     from lamina.api.build_steps import Difference as Difference
     from lamina.api.containers import BindOptions as BindOptions
@@ -129,6 +133,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "lamina.api.build": "BuildRequest",
     "lamina.api.build_steps": "BuildStep Difference",
+    "lamina.api.build_calls": "CheckResult CheckWarning OutlineResult TargetsResult",
     "lamina.api.containers": (
         "BindOptions Config DeviceMapping EndpointConfig EndpointIpam ExecConfig HostConfig LogConfig "
         "MountSpec NetworkingConfig PortHost RestartPolicy TmpfsOptions Ulimit UpdateConfig "

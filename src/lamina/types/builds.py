@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each impo
     from collections.abc import Mapping
 
     from lamina.api.build import BuildRequest
+    from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
     from lamina.credentials import Credentials
@@ -49,8 +50,50 @@ class Builds(Protocol):
     ) -> BuildResult:
         """Build a directory, or files in memory; None for the address in `request.remote`.
 
-        `credentials` are by registry, for base images. Raise CommandFailed when a step fails, InvalidInput for a wrong
-        Dockerfile, NotFound, Cancelled.
+        `credentials` are by registry, for base images. Raise CommandFailed when a step fails: its facts have `command`,
+        `exit_code`, the last `output`, and `line`, `last_line` and `excerpt` of the Dockerfile. Raise InvalidInput for
+        a wrong Dockerfile, NotFound, Cancelled.
+        """
+
+    def check(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> CheckResult:
+        """Check a Dockerfile, and build nothing: the stages that `request.target` needs, or all stages.
+
+        A file that cannot be built is part of the result, as `build_error`. Base images that are not here are looked
+        up at their registry, with `credentials` by registry. Raise NotFound without a Dockerfile, InvalidInput,
+        Cancelled.
+        """
+
+    def outline(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> OutlineResult:
+        """Return the arguments, secrets and ssh agents that a target takes: the last stage, or the request's.
+
+        Raise InvalidInput for a wrong Dockerfile or target, NotFound without one, Cancelled.
+        """
+
+    def targets(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest | None = None,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        cancellation: Cancellation = NEVER,
+    ) -> TargetsResult:
+        """Return the stages that can be built.
+
+        Raise InvalidInput for a wrong Dockerfile, NotFound without one, Cancelled.
         """
 
     def prune(

@@ -139,6 +139,30 @@ def test_buildx_builds_loads_and_gives_out(daemon: Daemon, project: Path, tmp_pa
     assert "Completed" in run(daemon, project, BUILDX, "history", "ls").stdout
 
 
+def test_buildx_checks_and_describes_a_dockerfile(daemon: Daemon, project: Path) -> None:
+    (project / "Dockerfile").write_text("# Top is all\nFROM busybox AS Top\n# WHO is greeted\nARG WHO=ada\nCMD echo\n")
+    done = run(daemon, project, BUILDX, "build", "--check", ".", check=False)
+    assert (done.returncode, "2 warnings have been found" in done.stdout) == (1, True)
+    found = json.loads(run(daemon, project, BUILDX, "build", "--call=check,format=json", ".", check=False).stdout)
+    assert [warning["ruleName"] for warning in found["warnings"]] == ["StageNameCasing", "JSONArgsRecommended"]
+    assert "is greeted" in run(daemon, project, BUILDX, "build", "--call=outline", ".").stdout
+    assert "top (default)" in run(daemon, project, BUILDX, "build", "--call=targets", ".").stdout
+
+
+def test_buildx_shows_warnings_and_the_lines_of_an_error(daemon: Daemon, project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM busybox AS Top\nRUN echo told; \\\n  exit 3\n")
+    done = run(daemon, project, BUILDX, "build", "--progress", "plain", ".", check=False)
+    assert "1 warning found" in done.stderr
+    assert "StageNameCasing: Stage name 'Top' should be lowercase (line 1)" in done.stderr
+    assert "Dockerfile:2\n" in done.stderr
+    assert "   2 | >>> RUN echo told; \\\n   3 | >>>   exit 3\n" in done.stderr
+
+    (project / "Dockerfile").write_text("# check=error=true\nFROM busybox AS Top\n")
+    done = run(daemon, project, BUILDX, "build", "--progress", "plain", ".", check=False)
+    assert done.returncode != 0
+    assert "lint violation found for rules: StageNameCasing" in done.stderr
+
+
 def test_buildx_bakes_targets_that_are_linked(daemon: Daemon, project: Path) -> None:
     run(daemon, project, BUILDX, "bake")
     assert read(daemon, "bake-top", "/all") == "low\nhere"

@@ -192,10 +192,3 @@ class IgnoringTree:
 
     def read(self, node: Node) -> Content:
         return self._tree.read(node)
-
-    def reason(self, path: str) -> str | None:
-        """Return a sentence that names the line which ignores `path`; None when no line does."""
-        verdict = self._matcher.ignores(path)
-        if not verdict.ignored or verdict.pattern is None:
-            return None
-        return f'.dockerignore line {verdict.pattern.line} ("{verdict.pattern}") excludes it'

@@ -41,6 +41,8 @@ class BuildContext:
     """`tree` is None where there is only a Dockerfile. `identity` names a directory whose sums are worth keeping.
 
     Of a git repository, `commit` is the one that the files are of, and `epoch` its time in seconds since 1970.
+    `name` is the path of the Dockerfile. `ignored` tells what was left out of the context, None for nothing. `root` is
+    the folder that is read in place, for messages.
 
     A context manager; closing drops what was spooled.
     """
@@ -52,6 +54,9 @@ class BuildContext:
     close: Callable[[], None] = ignore
     commit: str = ""
     epoch: int | None = None
+    name: str = DEFAULT_NAME
+    ignored: IgnoreMatcher | None = None
+    root: str = ""
 
     def __enter__(self) -> BuildContext:
         return self
@@ -78,7 +83,16 @@ def from_directory(
         name, raw = (DEFAULT_NAME, raw_dockerfile) if raw_dockerfile is not None else read_dockerfile(tree, dockerfile)
         matcher = _ignore_rules(tree, name)
         visible: Tree = IgnoringTree(tree, matcher) if matcher.patterns else tree
-        return BuildContext(_checked(raw, name), visible, identity=tree.identity, close=tree.close)
+        ignored = matcher if matcher.patterns else None
+        return BuildContext(
+            _checked(raw, name),
+            visible,
+            identity=tree.identity,
+            close=tree.close,
+            name=name,
+            ignored=ignored,
+            root=str(root),
+        )
     except BaseException:
         tree.close()
         raise
@@ -92,8 +106,9 @@ def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> Bui
     tree = ArchiveTree(decompressed(stream), temporary)
     try:
         name, raw = read_dockerfile(tree, dockerfile)
+        ignored = _sent_rules(tree, name)
         _drop_ignored(tree, name)
-        return BuildContext(_checked(raw, name), tree, Sums(tree.sums), close=tree.close)
+        return BuildContext(_checked(raw, name), tree, Sums(tree.sums), close=tree.close, name=name, ignored=ignored)
     except BaseException:
         tree.close()
         raise
@@ -126,6 +141,15 @@ def _ignore_rules(tree: Tree, dockerfile: str) -> IgnoreMatcher:
         if node is not None and not node.is_directory:
             return IgnoreMatcher(parse_ignore(decode(read_all(tree, node, MAX_SIZE))))
     return IgnoreMatcher(())
+
+
+def _sent_rules(tree: Tree, dockerfile: str) -> IgnoreMatcher | None:
+    """Return the rules by which a client left files out, as far as it sent them along. A broken file has none."""
+    try:
+        matcher = _ignore_rules(tree, dockerfile)
+    except LaminaError:
+        return None
+    return matcher if matcher.patterns else None
 
 
 def _drop_ignored(tree: ArchiveTree, dockerfile: str) -> None:
@@ -196,4 +220,4 @@ def _from_git(location: str, temporary: Path, dockerfile: str) -> BuildContext:
         shutil.rmtree(root, ignore_errors=True)
 
     # The folder is gone after this build, so there is nothing to remember of it.
-    return replace(context, identity="", close=close, commit=fetched.commit, epoch=fetched.seconds)
+    return replace(context, identity="", root="", close=close, commit=fetched.commit, epoch=fetched.seconds)

@@ -13,11 +13,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lamina.builder.context.directory import IgnoringTree
+from lamina.builder.copy.missing import MissingSource
 from lamina.builder.file_sums import Sums, combined, followed
 from lamina.dockerfile.ignore import IgnoreMatcher
 from lamina.dockerfile.position import Problem
-from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import InvalidInput
 from lamina.formats.matching import compile_match, has_wildcards
 from lamina.layers.entry import Entry, EntryType
@@ -39,16 +38,19 @@ class CopySource:
     from_url: bool = False
 
 
-def local_sources(tree: Tree, words: tuple[str, ...], *, context: bool, parents: bool = False) -> list[CopySource]:
-    """Return all files that `words` name, in order. `context` tells whether `tree` is the build context, for messages.
+def local_sources(
+    tree: Tree, words: tuple[str, ...], missing: MissingSource, *, context: bool, parents: bool = False
+) -> list[CopySource]:
+    """Return all files that `words` name, in order.
 
-    With `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands
-    behind `/./`. Raise Problem for a word that names nothing and, together, for words that match nothing.
+    `context` tells whether `tree` is the build context, and `missing` explains a file that is not there. With
+    `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands behind
+    `/./`. Raise Problem for a word that names nothing and, together, for words that match nothing.
     """
-    named = [(word, source) for word in words for source in _sources(tree, word, context)]
+    named = [(word, source) for word in words for source in _sources(tree, word, missing, context)]
     sources = [_pivoted(source, word) if parents else source for word, source in named]
     if not sources:
-        raise Problem("no source files were specified", _nothing_matches(words))
+        raise Problem("no source files were specified", missing.nothing_matches(words), sources=words)
     return sources
 
 
@@ -56,10 +58,6 @@ def _pivoted(source: CopySource, word: str) -> CopySource:
     head, marker, _ = word.rpartition("/./")
     depth = len([part for part in relative(head).split("/") if part]) if marker and head not in ("", ".") else 0
     return replace(source, pivot="/".join(source.name.split("/")[depth:]))
-
-
-def _nothing_matches(words: tuple[str, ...]) -> str:
-    return f"Nothing matches {' '.join(words)}; look at the names, and at .dockerignore."
 
 
 def relative(word: str) -> str:
@@ -75,14 +73,14 @@ def relative(word: str) -> str:
     return "" if cleaned == "." else cleaned.lstrip("/")
 
 
-def _sources(tree: Tree, word: str, context: bool) -> Iterator[CopySource]:
+def _sources(tree: Tree, word: str, missing: MissingSource, context: bool) -> Iterator[CopySource]:
     if has_wildcards(word):
         pattern = _pattern(word)
         for node in walk(tree):
             if node.path and pattern.match(node.path):
-                yield source_at(tree, node.path, context=context)
+                yield source_at(tree, node.path, missing, context=context)
     else:
-        yield source_at(tree, relative(word), context=context)
+        yield source_at(tree, relative(word), missing, context=context)
 
 
 def _pattern(word: str) -> re.Pattern[str]:
@@ -92,25 +90,13 @@ def _pattern(word: str) -> re.Pattern[str]:
         raise Problem(error.message, error.advice) from None
 
 
-def source_at(tree: Tree, path: str, *, context: bool) -> CopySource:
+def source_at(tree: Tree, path: str, missing: MissingSource, *, context: bool) -> CopySource:
     """Return the source at a path. Raise Problem when there is none; `context` is as for `local_sources`."""
     node = find(tree, path)
     if node is None:
         where = "file not found in build context or excluded by .dockerignore: " if context else ""
-        raise Problem(f"{where}stat {path}: file does not exist", _why_missing(tree, path))
+        raise missing.problem(f"{where}stat {path}: file does not exist", tree, path)
     return CopySource(path, node, tree, tuple(walk(tree, node.path)))
-
-
-def _why_missing(tree: Tree, path: str) -> str | None:
-    if isinstance(tree, IgnoringTree) and (why := tree.reason(path)):
-        return f"{why}."
-    link = tree.lookup(path)
-    if link is not None and link.entry.type is EntryType.SYMLINK:
-        return f"It is a link to {link.entry.target}, which is not there."
-    parent = tree.lookup(posixpath.dirname(path))
-    if parent is None or not parent.is_directory:
-        return None
-    return did_you_mean(posixpath.basename(path), [node.entry.name for node in tree.children(parent.path)])
 
 
 def without_excluded(sources: Iterable[CopySource], exclude: IgnoreMatcher) -> list[CopySource]:

@@ -18,6 +18,7 @@ from lamina.builder.cache.step_cache import COPIES, Step
 from lamina.builder.context.git import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
 from lamina.builder.copy.inputs import digest_of_files
+from lamina.builder.copy.missing import MissingSource
 from lamina.builder.copy.ownership import Chmod, Owner, parse_owner
 from lamina.builder.copy.place import Placing, absolute, check_destination, whole_seconds
 from lamina.builder.copy.sources import CopySource, contents, docker_name, fingerprint, local_sources, without_excluded
@@ -69,7 +70,7 @@ def copy_step(
         try:
             _gather(work, state, instruction, gathered, origin, from_image)
         except (Problem, InvalidInput) as error:
-            raise Problem(f"{keyword} failed: {error.message}", error.advice) from None
+            raise Problem(f"{keyword} failed: {error.message}", error.advice, **error.facts) from None
         check_destination(gathered.sources, 0, instruction.destination, keyword)
         if patterns := parse_patterns(instruction.exclude):
             gathered.sources = without_excluded(gathered.sources, IgnoreMatcher(patterns))
@@ -104,7 +105,8 @@ def _gather(
         tree, sums = _tree(work, origin, from_image)
         gathered.sums[id(tree)] = sums
         parents = isinstance(instruction, Copy) and instruction.parents
-        gathered.sources.extend(local_sources(tree, words, context=not from_image, parents=parents))
+        missing = MissingSource() if from_image else MissingSource(work.context.root, work.context.ignored)
+        gathered.sources.extend(local_sources(tree, words, missing, context=not from_image, parents=parents))
     if instruction.inline:
         files = {file.name: file.text.encode("utf-8", "surrogateescape") for file in instruction.inline}
         inline = MemoryTree(files, mtime_ns=state.time_ns)

@@ -43,6 +43,7 @@ from lamina.snapshots.records import delete_tree
 
 _PREFIX = "build-"  # of a step's folder, in front of its container's ID
 _KILL_SECONDS = 10.0  # for a killed container to end
+_TAIL = 4096  # characters of a failed command's output in its error
 _CHUNK = 64 * 1024
 _DEFAULT_NETWORK = "bridge"
 
@@ -78,7 +79,8 @@ class ContainerRunner:
             volumes = self._volumes(state, request, root, mounts, closing)
             request = replace(request, environment=(*request.environment, *mounts.environment))
             spec = self._spec(work, state, request, (*volumes, *mounts.mounts), folder)
-            check_ended_well(self.run_task(spec, root, work.console.text, work.cancellation))
+            tail = OutputTail(work.console.text)
+            check_ended_well(self.run_task(spec, root, tail.show, work.cancellation), output=tail)
             return self._changes(work, state, snapshot)
 
     def _snapshot(
@@ -211,10 +213,13 @@ class ContainerRunner:
         return work.rooms.store.layers.write(fill, work.cancellation)
 
 
-def check_ended_well(status: ExitStatus | None, exit_codes: Sequence[int] = (0,)) -> None:
-    """Raise CommandFailed for a command that ended with none of `exit_codes`."""
+def check_ended_well(
+    status: ExitStatus | None, exit_codes: Sequence[int] = (0,), output: OutputTail | None = None
+) -> None:
+    """Raise CommandFailed for a command that ended with none of `exit_codes`, with the end of its output."""
     if status is not None and status.code not in exit_codes:
-        raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code)
+        facts = {"output": output.text} if output else {}
+        raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code, **facts)
 
 
 def _resolved(state: StageState, path: str) -> str:
@@ -235,6 +240,18 @@ def _follow(source: socket.socket, show: Callable[[str, bool], None]) -> None:
         for stream, data in deframer.feed(piece):
             if text := decoders[STDERR if stream == STDERR else STDOUT].decode(data):
                 show(text, stream == STDERR)
+
+
+class OutputTail:
+    """Pass a command's output on, and keep the end of it for the error if the command fails."""
+
+    def __init__(self, show: Callable[[str, bool], None]) -> None:
+        self._show = show
+        self.text = ""
+
+    def show(self, text: str, error: bool) -> None:
+        self.text = (self.text + text)[-_TAIL:]
+        self._show(text, error)
 
 
 def _hang_up(source: socket.socket) -> None:

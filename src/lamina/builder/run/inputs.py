@@ -12,6 +12,7 @@ import posixpath
 
 from lamina.builder.build_run import BuildRun
 from lamina.builder.cache.step_cache import COPIES
+from lamina.builder.copy.missing import MissingSource
 from lamina.builder.copy.sources import fingerprint, relative, source_at
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
@@ -62,7 +63,9 @@ def _context_content(work: BuildRun, flag: MountFlag) -> str:
     tree = work.context.tree
     if tree is None:
         raise Problem("no build context to mount", "Give a folder instead of a Dockerfile alone.")
-    return fingerprint([source_at(tree, relative(flag.source), context=True)], {id(tree): work.context.sums})
+    missing = MissingSource(work.context.root, work.context.ignored)
+    source = source_at(tree, relative(flag.source), missing, context=True)
+    return fingerprint([source], {id(tree): work.context.sums})
 
 
 def _image_content(work: BuildRun, flag: MountFlag) -> str:
@@ -85,4 +88,5 @@ def _image_content(work: BuildRun, flag: MountFlag) -> str:
 
 def _part_content(work: BuildRun, image: Image | None, flag: MountFlag) -> str:
     tree = work.files_of(image).tree
-    return fingerprint([source_at(tree, relative(flag.source), context=False)], {id(tree): work.sums_of(image)})
+    source = source_at(tree, relative(flag.source), MissingSource(), context=False)
+    return fingerprint([source], {id(tree): work.sums_of(image)})

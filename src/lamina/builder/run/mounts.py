@@ -20,9 +20,8 @@ import msgspec
 from lamina.builder.build_run import BuildRun, SshAgents
 from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
 from lamina.builder.run.cache_mounts import CacheMounts
-from lamina.builder.run.step import agent_id, secret_id
 from lamina.builder.stage import StageState
-from lamina.dockerfile.mounts import MountFlag
+from lamina.dockerfile.mounts import MountFlag, agent_id, secret_id
 from lamina.dockerfile.position import Problem
 from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType

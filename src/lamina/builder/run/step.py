@@ -15,7 +15,7 @@ from lamina.builder.run.inputs import run_inputs
 from lamina.builder.stage import StageState
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.instructions import CommandLine, Run
-from lamina.dockerfile.mounts import MountFlag, parse_mount
+from lamina.dockerfile.mounts import MountFlag, agent_id, parse_mount, secret_id
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import parse_mark
 from lamina.errors import CommandFailed, Unsupported
@@ -99,7 +99,7 @@ def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFai
     detail = f": {error.message}" if error.message else ""
     command = " ".join(arguments)
     message = f"The command '{command}' returned a non-zero code: {code}{detail}"
-    return CommandFailed(message, exit_code=code, command=command)
+    return CommandFailed(message, **{**error.facts, "command": command})
 
 
 def _check(work: BuildRun, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
@@ -113,13 +113,3 @@ def _check(work: BuildRun, instruction: Run, mounts: tuple[MountFlag, ...]) -> N
         if mount.type == "secret" and mount.required and secret_id(mount) not in work.secrets:
             advice = "Give it with --secret, by a client of BuildKit's; without required=true it is left out."
             raise Problem(f"secret {secret_id(mount)}: not found", advice)
-
-
-def secret_id(mount: MountFlag) -> str:
-    """Return the name of a secret: its id, else its source, else the last part of where it goes."""
-    return mount.id or mount.source or mount.target.rpartition("/")[2]
-
-
-def agent_id(mount: MountFlag) -> str:
-    """Return the name of an ssh agent."""
-    return mount.id or "default"

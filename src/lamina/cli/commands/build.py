@@ -22,6 +22,7 @@ from lamina.progress import Message, Output
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
     from lamina.api.build_steps import BuildStep
+    from lamina.cli.build_calls import BuildCall
 
 REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -33,11 +34,14 @@ PIECE = 1 << 20
     lamina build -t my-app .
     lamina build -f docker/Dockerfile.test --target test --build-arg VERSION=2 .
     lamina build -t from-stdin - < Dockerfile
+    lamina build --check --format sarif . > checks.sarif
 """)
 @argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
+@option("--call", default="build", metavar="METHOD", help="What to do: build, check, outline or targets")
 @many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
+@switch("--check", help="Check the Dockerfile instead of building it")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
 @switch("--explain", help="Show what became of each step, and why it had to run")
@@ -49,6 +53,7 @@ PIECE = 1 << 20
 )
 @option("-f", "--file", "dockerfile", default="", metavar="FILE", help="Dockerfile (default PATH/Dockerfile)")
 @switch("--force-rm", "force_remove", help="Always remove intermediate containers")
+@option("--format", "format_", default="", metavar="FORMAT", help="Format of --check and --call: text, json or sarif")
 @option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
 @option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
@@ -84,11 +89,17 @@ def build(
     quiet: bool,
     explain: bool,
     explain_format: str,
+    call: str,
+    check: bool,
+    format_: str,
     **flags: Any,
-) -> None:
+) -> int:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
+    from lamina.cli.build_calls import build_call
     from lamina.cli.credentials import all_credentials
     from lamina.cli.progress import Display
+
+    asked = build_call(call, check, format_)
 
     if iidfile:
         with suppress(FileNotFoundError):
@@ -97,6 +108,8 @@ def build(
     source = None if remote else _context(session, context, dockerfile)
     request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote, explain=explain)
     config = session.settings.config
+    if asked.name:
+        return _answer(session, asked, source, request)
     hidden: list[Message] = []
     with Display() as display:
         report = hidden.append if quiet else display
@@ -113,6 +126,18 @@ def build(
     if iidfile:
         with open(iidfile, "w") as file:
             file.write(image)
+    return 0
+
+
+def _answer(session: Session, call: BuildCall, source: BuildContext | None, request: BuildRequest) -> int:
+    """Print what is asked for instead of an image, and return the exit code."""
+    from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
+    from lamina.cli.build_calls import print_answer
+    from lamina.cli.credentials import all_credentials
+
+    kinds: dict[str, Any] = {"check": CheckResult, "outline": OutlineResult, "targets": TargetsResult}
+    builds, credentials = session.client.builds, all_credentials(session.settings.config)
+    return print_answer(builds.answer(call.name, kinds[call.name], source, request, credentials), call.format)
 
 
 def _explain(steps: Sequence[BuildStep], form: str) -> None:

@@ -44,6 +44,7 @@ from lamina.daemon.buildkit.messages.status import StatusResponse, VertexWarning
 from lamina.daemon.buildkit.results import CONFIG, PLATFORMS, platforms_text
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
+from lamina.daemon.buildkit.subrequests import REQUEST_ID, answer
 from lamina.errors import InvalidInput, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -177,8 +178,11 @@ class Bridge:
         if request.frontend not in ("", NAME):
             raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
         if request.frontend:
-            if "requestid" in request.attributes:
-                raise Unsupported(f"the request {request.attributes['requestid']} is not supported by this daemon")
+            if REQUEST_ID in request.attributes:
+                metadata = await self._control.work(
+                    build, lambda: answer(self._solver, build.client, request.attributes)
+                )
+                return SolveResponse(result=Result(metadata=metadata))
             inputs = request.inputs or build.request.inputs
             solved = await self._control.solve_frontend(build, request.attributes, inputs)
             return SolveResponse(result=self._told(build, solved))
@@ -274,7 +278,15 @@ class Bridge:
     async def warn(self, request: WarnRequest, call: Call) -> Empty:
         """Pass a warning of the client on to those who watch the build."""
         build = await self._build(call)
-        warning = VertexWarning(request.digest, request.level, request.short)
+        warning = VertexWarning(
+            request.digest,
+            request.level,
+            request.short,
+            request.detail,
+            request.url,
+            request.info,
+            request.ranges,
+        )
         build.client.vertices.send(StatusResponse(warnings=(warning,)))
         return Empty()
 

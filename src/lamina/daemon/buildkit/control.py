@@ -19,7 +19,7 @@ from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.definition import edge_of
-from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
+from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_with, failure_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
 from lamina.daemon.buildkit.messages.control import (
     Definition,
@@ -96,7 +96,7 @@ class Control:
             response = await self.work(build, lambda: self._write(build, result, attestations)) if result else {}
             error = Status()
         except Exception as failure:
-            error = Status(code_of(failure), failure_of(failure))
+            error = Status(code_of(failure), failure_of(failure), details_of(failure))
             raise
         finally:
             build.client.cancellation.cancel("the build has ended")
@@ -113,7 +113,8 @@ class Control:
             return await self.solve_frontend(build, request.attributes, request.inputs)
         returned = await build.returned
         if returned.error is not None and returned.error.code:
-            raise error_with(returned.error.code, returned.error.message, otherwise=CommandFailed)
+            failure = returned.error
+            raise error_with(failure.code, failure.message, otherwise=CommandFailed, details=failure.details)
         return await self.work(build, lambda: result_of(build, returned.result))
 
     async def solve_graph(self, build: Build, definition: Definition) -> GraphRef:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
+import msgspec
+
+from lamina.daemon.buildkit.messages.source import Detail, SourceInfo
 from lamina.daemon.http.answers import message_of
 from lamina.errors import (
     Cancelled,
@@ -63,9 +66,36 @@ def code_of(error: BaseException) -> Code:
     return _CODES.get(type(error), Code.UNKNOWN) if isinstance(error, LaminaError) else Code.INTERNAL
 
 
-def error_with(code: int, message: str, *, otherwise: type[LaminaError] = Unavailable) -> LaminaError:
+def error_with(
+    code: int, message: str, *, otherwise: type[LaminaError] = Unavailable, details: tuple[Detail, ...] = ()
+) -> LaminaError:
     """Return the kind of error that a code stands for, and `otherwise` for one that says nothing."""
-    return _KINDS.get(code, otherwise)(message)
+    return _KINDS.get(code, otherwise)(message, details=details)
+
+
+def details_of(error: BaseException) -> tuple[Detail, ...]:
+    """Return the facts about an error that BuildKit's clients show: the lines of the Dockerfile, the failed vertex.
+
+    Rule: moby/buildkit, solver/errdefs. An error that came from a client keeps its own.
+    """
+    if not isinstance(error, LaminaError):
+        return ()
+    facts = error.facts
+    details = list(facts.get("details", ()))
+    file, first = facts.get("source"), facts.get("line")
+    if isinstance(file, SourceInfo) and first:
+        ranges = [{"start": {"line": n}, "end": {"line": n}} for n in range(first, facts.get("last_line", first) + 1)]
+        info = {"filename": file.filename, "data": file.data, "language": file.language}
+        details.append(_detail("Source", {"info": info, "ranges": ranges}))
+    if "vertex" in facts:
+        details.append(_detail("Vertex", {"digest": facts["vertex"]}))
+    if "subrequest" in facts:
+        details.append(_detail("Subrequest", {"name": facts["subrequest"]}))
+    return tuple(details)
+
+
+def _detail(name: str, value: object) -> Detail:
+    return Detail(f"github.com/moby/buildkit/errdefs.{name}+json", msgspec.json.encode(value))
 
 
 def failure_of(error: BaseException) -> str:
@@ -73,4 +103,7 @@ def failure_of(error: BaseException) -> str:
     if isinstance(error, CommandFailed) and "exit_code" in error.facts and "command" in error.facts:
         code = error.facts["exit_code"]
         return f'process "{error.facts["command"]}" did not complete successfully: exit code: {code}'
-    return error.message if isinstance(error, LaminaError) else message_of(error)
+    if not isinstance(error, LaminaError):
+        return message_of(error)
+    fix = error.facts.get("fix")  # the advice without the Dockerfile's lines, which clients show by themselves
+    return f"{error.message}. {fix}" if fix else error.message

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamina.api.build import BuildRequest
+from lamina.api.build_calls import LANGUAGE
 from lamina.api.containers import Ulimit
 from lamina.api.query import parse_number
 from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, read_dockerfile
@@ -25,9 +26,10 @@ from lamina.daemon.buildkit.messages.session import (
     SecretRequest,
     SecretResponse,
 )
+from lamina.daemon.buildkit.messages.source import SourceInfo
 from lamina.daemon.buildkit.sessions import Session, Sessions
-from lamina.daemon.buildkit.vertices import Vertices
-from lamina.dockerfile.ignore import parse_ignore
+from lamina.daemon.buildkit.vertices import Definition, Step, Vertices
+from lamina.dockerfile.ignore import IgnoreMatcher, Pattern, parse_ignore
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput, NotFound
@@ -132,23 +134,44 @@ class Client:
 
         Raise NotFound without a Dockerfile, InvalidInput, and what `receive_files` raises.
         """
-        if source.address.startswith(_UPLOADED):
-            with self.vertices.step("[internal] load uploaded build context"):
-                return self._uploaded(source, builds)
         if source.address:
-            with self.vertices.step("[internal] load remote build context"):
-                return builds.remote_context(source.address, source.dockerfile, cancellation=self.cancellation)
+            return self._remote(source, builds)
+        definition = self.definition(source, builds)
+        excluded = tuple(map(str, definition.ignored.patterns)) if definition.ignored else ()
+        with self.vertices.step("[internal] load build context"):
+            selection = Selection(source.context_folder, exclude=excluded)
+            tree = receive_files(self.session, selection, self.temporary, self.cancellation, builds.saved_contexts)
+        return replace(definition, tree=tree, sums=Sums(tree.sums), close=tree.close)
+
+    def definition(self, source: Source, builds: Builds) -> BuildContext:
+        """Return the Dockerfile, and what is left out of its context, without files where they are the client's.
+
+        The caller closes it. Raise as `context` does.
+        """
+        if source.address:
+            return self._remote(source, builds)
         name, raw, patterns = self._dockerfile(source.dockerfile_folder, source.dockerfile)
         if patterns is None:
             patterns = self._ignored(source.context_folder)
-        with self.vertices.step("[internal] load build context"):
-            selection = Selection(source.context_folder, exclude=patterns)
-            tree = receive_files(self.session, selection, self.temporary, self.cancellation, builds.saved_contexts)
-        try:
-            return BuildContext(_text(raw, name), tree, Sums(tree.sums), close=tree.close)
-        except BaseException:
-            tree.close()
-            raise
+        matcher = IgnoreMatcher(patterns) if patterns else None
+        return BuildContext(_text(raw, name), name=name, ignored=matcher)
+
+    def _remote(self, source: Source, builds: Builds) -> BuildContext:
+        """Return the context behind an address."""
+        is_uploaded = source.address.startswith(_UPLOADED)
+        kind = "uploaded" if is_uploaded else "remote"
+        with self.vertices.step(f"[internal] load {kind} build context") as step:
+            if is_uploaded:
+                context = self._uploaded(source, builds)
+            else:
+                address, name = source.address, source.dockerfile
+                context = builds.remote_context(address, name, cancellation=self.cancellation)
+            self._note(step, context.name, context.dockerfile.encode("utf-8", "surrogateescape"))
+        return context
+
+    def _note(self, step: Step, name: str, raw: bytes) -> None:
+        """Note the Dockerfile, so that warnings and errors can show its lines."""
+        self.vertices.definition = Definition(step.digest, SourceInfo(name, raw, LANGUAGE))
 
     def _uploaded(self, source: Source, builds: Builds) -> BuildContext:
         """Return the context that the client has as a stream. Rule: moby/buildkit, session/upload."""
@@ -158,15 +181,16 @@ class Client:
             stream = StreamReader(call)
             return builds.stream_context(stream, source.dockerfile, cancellation=self.cancellation)
 
-    def _dockerfile(self, folder: str, name: str) -> tuple[str, bytes, tuple[str, ...] | None]:
+    def _dockerfile(self, folder: str, name: str) -> tuple[str, bytes, tuple[Pattern, ...] | None]:
         """Return name and bytes of the Dockerfile, and the patterns of the ignore file that is only its own."""
         file_name = name or DEFAULT_NAME
         names = [file_name, f"{file_name}{IGNORE_NAME}"] + ([DEFAULT_NAME.lower()] if file_name == DEFAULT_NAME else [])
-        with self.vertices.step(f"[internal] load build definition from {file_name}"):
+        with self.vertices.step(f"[internal] load build definition from {file_name}") as step:
             selection = Selection(folder, follow=tuple(names))
             tree = receive_files(self.session, selection, self.temporary, self.cancellation)
             try:
                 path, raw = self._find(tree, name, file_name)
+                self._note(step, path, raw)
                 return path, raw, _patterns(tree, f"{path}{IGNORE_NAME}")
             finally:
                 tree.close()
@@ -178,7 +202,7 @@ class Client:
             # Rule: moby/buildkit, frontend/dockerui: clients look for these words.
             raise NotFound(f"failed to read dockerfile: open {file_name}: no such file or directory") from None
 
-    def _ignored(self, folder: str) -> tuple[str, ...]:
+    def _ignored(self, folder: str) -> tuple[Pattern, ...]:
         with self.vertices.step(f"[internal] load {IGNORE_NAME}"):
             selection = Selection(folder, follow=(IGNORE_NAME,))
             tree = receive_files(self.session, selection, self.temporary, self.cancellation)
@@ -231,11 +255,11 @@ class Secrets(Mapping[str, bytes]):
         return sum(1 for _ in self)
 
 
-def _patterns(tree: Tree, name: str) -> tuple[str, ...] | None:
+def _patterns(tree: Tree, name: str) -> tuple[Pattern, ...] | None:
     node = find(tree, name)
     if node is None or node.is_directory:
         return None
-    return tuple(str(pattern) for pattern in parse_ignore(decode(read_all(tree, node, MAX_SIZE))))
+    return parse_ignore(decode(read_all(tree, node, MAX_SIZE)))
 
 
 def _text(raw: bytes, name: str) -> str:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from lamina.daemon.buildkit.failures import Code, code_of, error_with, failure_of
+from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_with, failure_of
 from lamina.daemon.buildkit.http2 import Http2
+from lamina.daemon.buildkit.messages.control import Status
+from lamina.daemon.buildkit.messages.source import Detail
 from lamina.daemon.buildkit.protobuf import Message
 from lamina.daemon.buildkit.streams import Headers, Stream
 from lamina.errors import InvalidInput, TooLarge, Unavailable
 
 _LOG = logging.getLogger("lamina.daemon")
 _LARGEST = 16 << 20  # bytes of one message, as BuildKit allows them
+_LARGEST_DETAILS = 512 << 10  # characters: clients take a megabyte of headers at most
+_DETAILS = "grpc-status-details-bin"
 _HEAD = 5
 M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -124,7 +129,16 @@ def _raise_status(stream: Stream) -> None:
     if code == "0":
         return
     message = unquote(answer.get("grpc-message", "")) or f"the call failed with status {code}"
-    raise error_with(int(code) if code.isdecimal() else Code.UNKNOWN, message)
+    raise error_with(int(code) if code.isdecimal() else Code.UNKNOWN, message, details=_details(answer))
+
+
+def _details(answer: Mapping[str, str]) -> tuple[Detail, ...]:
+    """Return the facts about an error in a call's trailers. What cannot be read is none."""
+    encoded = answer.get(_DETAILS, "")
+    try:
+        return Status.decode(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)).details
+    except (ValueError, InvalidInput):
+        return ()
 
 
 class Caller:
@@ -189,15 +203,17 @@ class Server:
             await method(Call(stream))
         except Exception as error:  # it becomes the status of the call
             _LOG.debug("%s: %s", stream.headers.get(":path"), error)
-            stream.finish(_status(code_of(error), failure_of(error)))
+            stream.finish(_status(code_of(error), failure_of(error), details_of(error)))
         else:
             stream.finish(_status(Code.OK))
 
 
-def _status(code: Code, message: str = "") -> Headers:
+def _status(code: Code, message: str = "", details: tuple[Detail, ...] = ()) -> Headers:
+    """Return the trailers of a call. Details come as a whole google.rpc.Status, in base64."""
     trailers = [("grpc-status", str(code.value))]
-    return (
-        [*trailers, ("grpc-message", quote(message, safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"))]
-        if message
-        else trailers
-    )
+    if message:
+        trailers.append(("grpc-message", quote(message, safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")))
+    encoded = b64encode(Status(code.value, message, details).encode()).decode().rstrip("=") if details else ""
+    if encoded and len(encoded) <= _LARGEST_DETAILS:
+        trailers.append((_DETAILS, encoded))
+    return trailers

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lamina.api.build import BuildRequest, Output
 from lamina.builder.attestations.attest import attested
@@ -23,7 +24,7 @@ from lamina.daemon.buildkit.outputs import SessionOutput
 from lamina.daemon.buildkit.refs import GraphRef, ImageRef
 from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
-from lamina.errors import Forbidden
+from lamina.errors import Forbidden, LaminaError
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 
@@ -72,7 +73,7 @@ class Solver:
         `receive_files` raise.
         """
         named = NamedContexts(self.builds, self._images, client, contexts or Contexts())
-        with context or client.context(source, self.builds) as opened:
+        with _showing_source(client), context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
             return self.builds.build_platforms(
                 opened,
@@ -111,3 +112,15 @@ class Solver:
         for number, output in enumerate(outputs):
             answers |= self._exporter.export(result, output, SessionOutput(client, number))
         return answers
+
+
+@contextmanager
+def _showing_source(client: Client) -> Iterator[None]:
+    """Add the Dockerfile to errors that name a line of it, so that the client can show the line."""
+    try:
+        yield
+    except LaminaError as error:
+        definition = client.vertices.definition
+        if definition is not None:
+            error.facts.setdefault("source", definition.file)
+        raise

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lamina.builder.console import Console
 from lamina.daemon.buildkit.failures import failure_of
+from lamina.daemon.buildkit.messages.source import SourceInfo, ranges_of
 from lamina.daemon.buildkit.messages.status import (
     StatusResponse,
     Timestamp,
@@ -21,6 +22,7 @@ from lamina.daemon.buildkit.messages.status import (
     VertexStatus,
     VertexWarning,
 )
+from lamina.dockerfile.checks.findings import Finding
 from lamina.errors import LaminaError
 from lamina.formats.text import printable
 from lamina.progress import Message, Output, Report, Status, ignore
@@ -39,6 +41,14 @@ class Step:
     cached: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """The Dockerfile of a build, and the digest of the vertex that loaded it."""
+
+    digest: str
+    file: SourceInfo
+
+
 class Vertices:
     """The vertices of one build, in order, sent as they change. Thread-safe."""
 
@@ -48,6 +58,8 @@ class Vertices:
         self.send = send
         self._count = 0
         self._previous = ""
+        self.definition: Definition | None = None
+        self._findings: set[Finding] = set()  # that were told
         self._lock = threading.Lock()
 
     def start(self, name: str) -> Step:
@@ -87,6 +99,22 @@ class Vertices:
             self.status(vertex, message)
         elif isinstance(message, Output):
             self.log(vertex, message.text, message.error)
+
+    def warn_of(self, finding: Finding) -> None:
+        """Tell a finding of the Dockerfile's checks once, as a warning about the vertex that loaded the file."""
+        if self.definition is None or finding in self._findings:
+            return
+        self._findings.add(finding)
+        warning = VertexWarning(
+            self.definition.digest,
+            1,
+            str(finding).encode(),
+            (finding.rule.description.encode(),),
+            finding.rule.url,
+            self.definition.file,
+            ranges_of(finding.lines.first, finding.lines.last),
+        )
+        self.send(StatusResponse(warnings=(warning,)))
 
     def warn(self, vertex: Step, text: str) -> None:
         """Tell a warning about a vertex."""
@@ -136,8 +164,12 @@ class VertexConsole(Console):
     def part(self, report: Report, platform: str = "") -> VertexConsole:
         return VertexConsole(self._vertices, self, platform or self._platform.rstrip())
 
+    def findings(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self._vertices.warn_of(finding)
+
     def part_failed(self, error: BaseException) -> None:
-        self._end(failure_of(error))
+        self._fail(error)
 
     def stage(self, name: str, instructions: Sequence[str]) -> None:
         self._stage = f"{name} " if name else ""
@@ -171,6 +203,12 @@ class VertexConsole(Console):
         self._end()
 
     def failed(self, error: LaminaError) -> None:
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the step that failed, and name it to the client that asks for the reason."""
+        if self._current is not None and isinstance(error, LaminaError):
+            error.facts.setdefault("vertex", self._current.digest)
         self._end(failure_of(error))
 
     def _end(self, error: str = "") -> None:

@@ -89,12 +89,16 @@ def _bar(current: int, total: int | None) -> str:
     return f"[{arrow:<50}] {human_size(current):>8}/{human_size(total)}"
 
 
+_COMMAND_FACTS = ("command", "output", "line", "last_line", "excerpt")  # which our own client hands to programs
+
+
 def error_line(error: BaseException) -> dict[str, Any]:
     """Return the last line of a stream that failed. A failed command's exit code is part of it."""
     message = message_of(error)
     detail: dict[str, Any] = {"message": message}
     if isinstance(error, CommandFailed) and "exit_code" in error.facts:
-        detail = {"code": error.facts["exit_code"], "message": message}
+        facts = {name: error.facts[name] for name in _COMMAND_FACTS if name in error.facts}
+        detail = {"code": error.facts["exit_code"], "message": message, **({"facts": facts} if facts else {})}
     return {"errorDetail": detail, "error": message}
 
 

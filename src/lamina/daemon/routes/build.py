@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from aiohttp import web
 
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import BuildResult
 from lamina.builder.context.source import BuildContext, from_directory
 from lamina.cancellation import Cancellation
+from lamina.credentials import Credentials
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.decoding import config_header
 from lamina.daemon.http.routing import Route
@@ -53,6 +55,8 @@ class BuildRoutes:
 
         async with receiving(call) as upload:
             open_context = self._opener(call, upload, request)
+            if request.call:
+                return reply(await call.run_cancellable(self._answer, open_context, request, credentials))
 
             def work(report: Report, cancellation: Cancellation) -> BuildResult:
                 with open_context(cancellation) as context:
@@ -61,6 +65,19 @@ class BuildRoutes:
                     )
 
             return await progress_response(call, work)
+
+    def _answer(
+        self,
+        open_context: Callable[[Cancellation], BuildContext],
+        request: BuildRequest,
+        credentials: Mapping[str, Credentials],
+        *,
+        cancellation: Cancellation,
+    ) -> Any:
+        """Return what is asked for instead of an image, as JSON values."""
+        with open_context(cancellation) as context:
+            result = self._builds.answer(context, request, credentials=credentials, cancellation=cancellation)
+            return msgspec.to_builtins(result)
 
     def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Callable[[Cancellation], BuildContext]:
         """Return how the worker thread gets at the context: from the caller's directory, a URL, or the body."""

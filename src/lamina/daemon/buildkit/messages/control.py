@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from lamina.daemon.buildkit.messages.source import Detail
 from lamina.daemon.buildkit.messages.status import Timestamp
 from lamina.daemon.buildkit.protobuf import Message
 
@@ -143,10 +144,11 @@ class HistoryRequest(Message, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """An error: a code of gRPC and a message."""
+    """An error: a code of gRPC, a message, and facts about it."""
 
     code: Annotated[int, 1] = 0
     message: Annotated[str, 2] = ""
+    details: Annotated[tuple[Detail, ...], 3] = ()
 
 
 class HistoryRecord(Message, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 from lamina.daemon.buildkit.messages.control import Definition, Platform, Status, Worker
 from lamina.daemon.buildkit.messages.ops import SourceOp
 from lamina.daemon.buildkit.messages.session import Stat
+from lamina.daemon.buildkit.messages.source import LineRange, SourceInfo
 from lamina.daemon.buildkit.protobuf import Message
 
 _map: Any = msgspec.field(default_factory=dict)
@@ -176,3 +177,7 @@ class WarnRequest(Message, frozen=True):
     digest: Annotated[str, 1] = ""
     level: Annotated[int, 2] = 0
     short: Annotated[bytes, 3] = b""
+    detail: Annotated[tuple[bytes, ...], 4] = ()
+    url: Annotated[str, 5] = ""
+    info: Annotated[SourceInfo | None, 6] = None
+    ranges: Annotated[tuple[LineRange, ...], 7] = ()

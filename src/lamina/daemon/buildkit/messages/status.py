@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
+from lamina.daemon.buildkit.messages.source import LineRange, SourceInfo
 from lamina.daemon.buildkit.protobuf import Message
 
 
@@ -74,6 +75,8 @@ class VertexWarning(Message, frozen=True):
     short: Annotated[bytes, 3] = b""
     detail: Annotated[tuple[bytes, ...], 4] = ()
     url: Annotated[str, 5] = ""
+    info: Annotated[SourceInfo | None, 6] = None
+    ranges: Annotated[tuple[LineRange, ...], 7] = ()
 
 
 class StatusResponse(Message, frozen=True):

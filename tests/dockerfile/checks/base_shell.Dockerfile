@@ -1,0 +1,3 @@
+FROM busybox AS a
+CMD x
+ENV P=$PATH:$HOME

@@ -1,0 +1,5 @@
+arg A
+arg B
+arg C
+FROM scratch
+LABEL a=b

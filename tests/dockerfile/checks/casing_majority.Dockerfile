@@ -1,0 +1,4 @@
+from scratch
+copy a /
+COPY b /
+label a=b

@@ -1,0 +1,4 @@
+From scratch
+LABEL a=b
+lAbEl c=d
+LABEL e=f

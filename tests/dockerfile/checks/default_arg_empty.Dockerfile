@@ -1,0 +1,4 @@
+# check=skip=JSONArgsRecommended
+ARG TAG
+FROM busybox:${TAG}
+CMD x

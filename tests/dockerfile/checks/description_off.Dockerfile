@@ -1,0 +1,3 @@
+# not described
+ARG B=2
+FROM scratch

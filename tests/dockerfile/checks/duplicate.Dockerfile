@@ -1,0 +1,5 @@
+FROM scratch AS one
+FROM scratch AS two
+FROM scratch AS one
+FROM scratch AS ONE
+FROM scratch

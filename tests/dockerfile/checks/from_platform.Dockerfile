@@ -1,0 +1,9 @@
+ARG ARCH=arm64
+FROM --platform=linux/arm64 scratch AS one
+FROM --platform=linux/arm64 scratch AS build_arm64
+FROM --platform=linux/amd64 scratch AS linux-tools
+FROM --platform=$BUILDPLATFORM scratch AS three
+FROM --platform=linux/${ARCH} scratch AS four
+FROM --platform=${TARGETPLATFORM} scratch AS five
+FROM --platform=$TARGETPLATFORM scratch AS six
+FROM --platform=$TARGETOS/$TARGETARCH scratch

@@ -1,0 +1,4 @@
+FROM scratch
+MAINTAINER ada
+maintainer bob
+ONBUILD RUN x

@@ -1,0 +1,10 @@
+FROM scratch AS a
+CMD ["a"]
+CMD ["b"]
+ENTRYPOINT ["a"]
+ENTRYPOINT ["b"]
+ENTRYPOINT ["c"]
+HEALTHCHECK NONE
+HEALTHCHECK CMD ["a"]
+FROM a
+CMD ["c"]

@@ -1,0 +1,5 @@
+# check=skip=all;experimental=InvalidDefinitionDescription
+FROM scratch AS Upper
+CMD x
+# nothing
+ARG b

@@ -1,0 +1,4 @@
+# check=skip=StageNameCasing, JSONArgsRecommended
+FROM scratch AS Upper
+CMD x
+WORKDIR y

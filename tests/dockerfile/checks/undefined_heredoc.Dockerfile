@@ -1,0 +1,10 @@
+FROM scratch
+ARG A
+COPY <<E <<"F" /x/
+$A $MISSING1 '$MISSING2'
+E
+$MISSING3
+F
+COPY <<-G /$MISSING4
+	$MISSING5
+	G

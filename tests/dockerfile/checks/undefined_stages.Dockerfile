@@ -1,0 +1,8 @@
+FROM scratch AS a
+ARG X=1
+ENV Y=2
+ONBUILD ENV Z=$X
+FROM a AS b
+ENV Q=$X$Y$Z
+FROM scratch
+ENV Q=$X$Y$Z
