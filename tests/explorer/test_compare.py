@@ -75,6 +75,58 @@ def test_attributes_are_told_apart(gallery: Gallery, explorer: Explorer) -> None
 def test_configurations_are_compared_value_by_value(gallery: Gallery, explorer: Explorer) -> None:
     gallery.image({"a": b"1"}, names=["x"], labels={"k": "1", "same": "s"}, author="me")
     gallery.image({"a": b"1"}, names=["y"], labels={"k": "2", "same": "s"})
+    changes = [(change.name, change.before, change.after) for change in explorer.compare("x", "y").config]
+    assert changes == [("Author", "me", None), ("Labels.k", "1", "2")]
+
+
+def dpkg(version: str, program: bytes) -> dict[str, bytes]:
+    """A small system of dpkg with two packages."""
+    stanza = "Package: {}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {}\n\n"
+    return {
+        "etc/os-release": b"ID=debian\nVERSION_ID=12\n",
+        "var/lib/dpkg/status": (stanza.format("tool", version) + stanza.format("kept", "1")).encode(),
+        "var/lib/dpkg/info/tool.list": b"/.\n/usr\n/usr/bin\n/usr/bin/tool\n/usr/share/doc/tool\n",
+        "usr/bin/tool": program,
+        "usr/bin/kept": b"same",
+    }
+
+
+def test_an_upgraded_package_is_named_with_its_files(gallery: Gallery, explorer: Explorer) -> None:
+    gallery.image(dpkg("1.0-1", b"old"), names=["x"])
+    gallery.image(dpkg("1.0-2", b"new"), names=["y"])
+    difference = explorer.compare("x", "y")
+    (change,) = difference.packages
+    assert (change.kind, change.name, change.architecture) == ("deb", "tool", "amd64")
+    assert (change.before, change.after, change.files) == ("1.0-1", "1.0-2", ("/usr/bin/tool",))
+    assert {file.path for file in difference.files} == {"/usr/bin/tool", "/var/lib/dpkg/status"}
+
+
+def test_packages_of_languages_are_compared_where_they_lie(gallery: Gallery, explorer: Explorer) -> None:
+    def installed(version: str) -> dict[str, bytes]:
+        information = f"site/demo-{version}.dist-info"
+        return {
+            f"{information}/METADATA": f"Name: Demo\nVersion: {version}\n\n".encode(),
+            f"{information}/RECORD": f"demo/__init__.py,,\n{information}/METADATA,,\n../bin/demo,,\n".encode(),
+            "site/demo/__init__.py": version.encode(),
+            "bin/demo": version.encode(),
+            "a/node_modules/@s/n/package.json": f'{{"name": "@s/n", "version": "{version}"}}'.encode(),
+            "a/node_modules/@s/n/index.js": version.encode(),
+            "b/node_modules/@s/n/package.json": b'{"name": "@s/n", "version": "1"}',
+        }
+
+    gallery.image(installed("1"), names=["x"])
+    gallery.image(installed("2"), names=["y"])
+    node, python = explorer.compare("x", "y").packages
+    assert (node.name, node.before, node.after) == ("@s/n", "1", "2")
+    assert node.files == ("/a/node_modules/@s/n/index.js", "/a/node_modules/@s/n/package.json")
+    assert (python.name, python.before, python.after) == ("demo", "1", "2")
+    assert {"/bin/demo", "/site/demo/__init__.py"} <= set(python.files)
+
+
+def test_a_new_package_and_one_that_is_gone(gallery: Gallery, explorer: Explorer) -> None:
+    installed = b"P:one\nV:1\nA:x86_64\nF:usr/bin\nR:one\n\n"
+    gallery.image({"lib/apk/db/installed": installed, "usr/bin/one": b""}, names=["x"])
+    gallery.image({"lib/apk/db/installed": installed.replace(b"one", b"two"), "usr/bin/two": b""}, names=["y"])
     difference = explorer.compare("x", "y")
     assert [(change.name, change.before, change.after, change.files) for change in difference.packages] == [
         ("one", "1", None, ("/usr/bin/one",)),
