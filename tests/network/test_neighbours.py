@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lamina.errors import InvalidInput
 from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
 from lamina.network.settings import NetworkSettings
@@ -77,3 +78,28 @@ def test_direct_routing_opens_published_ports_alone(
     for sandbox in ("one", "neighbour"):
         networks.leave(sandbox)
     networks.close()
+
+
+@_EITHER
+def test_a_trusted_interface_of_the_host_reaches_published_ports_at_their_own_addresses(
+    networks: Networks, family: Family
+) -> None:
+    neighbour = neighbour_of(networks)
+    networks.create("trusting", family.options(**{"bridge.trusted_host_interfaces": "other:wire"}))
+    networks.create("wary", family.options(**{"bridge.trusted_host_interfaces": "other"}))
+    for name in ("trusting", "wary"):
+        endpoint = networks.join(name, name, _published())
+        own = family.of(endpoint)
+        with echo_server(networks.sandbox(name), own, 80), echo_server(networks.sandbox(name), own, 81):
+            if name == "trusting":
+                assert in_namespace(neighbour, partial(ask, own, 80)) == own
+            else:
+                with pytest.raises(TimeoutError):
+                    in_namespace(neighbour, partial(ask, own, 80, timeout=_SILENCE))
+            with pytest.raises(TimeoutError):
+                in_namespace(neighbour, partial(ask, own, 81, timeout=_SILENCE))
+
+
+def test_a_name_of_an_interface_that_cannot_be_is_refused(networks: Networks) -> None:
+    with pytest.raises(InvalidInput, match="trusted_host_interfaces value: a:b c"):
+        networks.create("odd", V4.options(**{"bridge.trusted_host_interfaces": "a:b c"}))

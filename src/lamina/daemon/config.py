@@ -90,6 +90,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     ip6tables: bool = True
     fixed_cidr: str = ""
     fixed_cidr_v6: str = ""
+    default_gateway: str = ""
+    default_gateway_v6: str = ""
     userland_proxy: bool = True
     allow_direct_routing: bool = False
     ip_forward: bool = True

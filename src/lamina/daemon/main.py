@@ -107,6 +107,8 @@ def engine_settings(options: Options) -> EngineSettings:
             ipv6=options.ipv6,
             fixed_cidr=options.fixed_cidr,
             fixed_cidr_v6=options.fixed_cidr_v6,
+            default_gateway=options.default_gateway,
+            default_gateway_v6=options.default_gateway_v6,
             pools=tuple((pool.base, pool.size) for pool in options.default_address_pools),
             host_ip=options.ip,
             userland_proxy=options.userland_proxy,

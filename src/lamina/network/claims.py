@@ -102,7 +102,7 @@ class Claims:
             address = choose_address(subnet, used, last, asked)
             if not asked:
                 self._last[network.id, version] = address
-            gateway = "" if network.internal or routed_on_link(network) else subnet.gateway
+            gateway = "" if network.internal or routed_on_link(network) else network.way_out(version)
             values = (address, parse_subnet(subnet.subnet).prefixlen, gateway, asked)
             chosen |= dict(zip(_FIELDS[version], values, strict=True))
         return chosen

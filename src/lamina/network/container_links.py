@@ -45,6 +45,7 @@ def set_up(namespace: Path, interface: Interface, before: Routes, after: Routes)
     with _route_in(namespace, f"setting up {interface.name}") as route:
         index = socket.if_nametoindex(interface.name)
         _prepare_ipv6(interface)
+        _announce_addresses(interface.name)
         for address in interface.addresses:
             add_address(route, index, address)
         for sysctl in interface.sysctls:
@@ -110,6 +111,17 @@ def _prepare_ipv6(interface: Interface) -> None:
     for setting, value in (settings | {"disable_ipv6": disabled}).items():
         with suppress(FileNotFoundError):  # a kernel without IPv6
             Path(f"/proc/sys/net/ipv6/conf/{interface.name}/{setting}").write_text(value)
+
+
+def _announce_addresses(interface: str) -> None:
+    """Have the kernel announce the interface's addresses when it comes up: by ARP and by neighbour advertisements.
+
+    An address may have been another container's a moment ago, whose MAC the neighbours remember. Rule: arp_notify and
+    ndisc_notify in ip-sysctl.rst.
+    """
+    for setting in ("ipv4/conf/{}/arp_notify", "ipv6/conf/{}/ndisc_notify"):
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            Path("/proc/sys/net", setting.format(interface)).write_text("1")
 
 
 @contextmanager

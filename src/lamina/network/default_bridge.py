@@ -15,7 +15,7 @@ from lamina.network.allocation import Allocation, choosing
 from lamina.network.bridges import Bridges
 from lamina.network.catalog import NetworkCatalog
 from lamina.network.links import Links
-from lamina.network.model import DEFAULT, HOST, NONE, Network
+from lamina.network.model import DEFAULT, HOST, NONE, ROUTERS, Network
 from lamina.network.new_network import new_network
 from lamina.network.settings import NetworkSettings
 from lamina.network.subnets import check_subnets
@@ -95,6 +95,8 @@ class DefaultBridge:
                 advice="Make it, or leave the setting `bridge` out",
             )
         settled = configured.ipam.subnets or subnets_of(self._links.addresses_of(bridge), configured.versions)
+        settled = with_routers(settled, self._settings)
+        check_subnets(settled, ipv6=True)
         return msgspec.structs.replace(configured, borrowed=True, ipam=Ipam(subnets=settled))
 
     def _fits(self, present: Network, configured: Network) -> bool:
@@ -106,8 +108,9 @@ def default_network(bridge: str, settings: NetworkSettings, mtu: int) -> Network
 
     Raise InvalidInput for settings that are no addresses.
     """
+    subnets = _subnets(settings) if settings.bridge else with_routers(_subnets(settings), settings)
     options = msgspec.structs.replace(
-        _default_options(bridge, settings, mtu), enable_ipv6=settings.ipv6, ipam=Ipam(subnets=_subnets(settings))
+        _default_options(bridge, settings, mtu), enable_ipv6=settings.ipv6, ipam=Ipam(subnets=subnets)
     )
     check_subnets(options.ipam.subnets, ipv6=True)
     return new_network(DEFAULT, options)
@@ -129,7 +132,8 @@ def _agree(present: Network, configured: Subnet) -> bool:
     if subnet is None:
         return False
     same_gateway = not configured.gateway or configured.gateway == subnet.gateway
-    return (subnet.subnet, subnet.ip_range) == (configured.subnet, configured.ip_range) and same_gateway
+    own, asked = ((each.subnet, each.ip_range, each.reserved) for each in (subnet, configured))
+    return own == asked and same_gateway
 
 
 def subnets_of(addresses: Iterable[str], versions: Iterable[int]) -> tuple[Subnet, ...]:
@@ -157,6 +161,26 @@ def _subnets(settings: NetworkSettings) -> tuple[Subnet, ...]:
             raise InvalidInput(f"invalid fixed-cidr-v6: '{settings.fixed_cidr_v6}' is not a valid IPv6 subnet")
         subnets.append(Subnet(subnet=settings.fixed_cidr_v6))
     return tuple(subnets)
+
+
+def with_routers(subnets: Iterable[Subnet], settings: NetworkSettings) -> tuple[Subnet, ...]:
+    """Return `subnets` with the routers of the settings, which are reserved.
+
+    Raise InvalidInput for a router without a subnet to be in.
+    """
+    routers = {4: settings.default_gateway, 6: settings.default_gateway_v6 if settings.ipv6 else ""}
+    given = []
+    for subnet in subnets:
+        version = parse_subnet(subnet.subnet).version
+        router = routers.pop(version, "")
+        given.append(msgspec.structs.replace(subnet, reserved={ROUTERS[version]: router}) if router else subnet)
+    for left, router in routers.items():
+        if router:
+            raise InvalidInput(
+                f"there is no IPv{left} subnet for the default gateway {router} to be in",
+                advice="Give the default bridge its addresses, by bip or bip6",
+            )
+    return tuple(given)
 
 
 def _settled(key: str, text: str, version: int, ip_range: str) -> Subnet:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from lamina.errors import InvalidInput
-from lamina.network.model import FALSE, TRUE
+from lamina.network.model import FALSE, TRUE, TRUSTED
 
 BRIDGE = "com.docker.network.bridge."
 MTU = "com.docker.network.driver.mtu"
@@ -58,6 +58,10 @@ def _interface_fault(value: str) -> str:
     return "an interface has at most 15 characters, and no blank, slash, colon or quote"
 
 
+def _interfaces_fault(value: str) -> str:
+    return next(filter(None, map(_interface_fault, value.split(":"))), "")
+
+
 _CHECKS: Mapping[str, Callable[[str], str]] = {
     MTU: _number_fault,
     f"{BRIDGE}name": _interface_fault,
@@ -65,6 +69,7 @@ _CHECKS: Mapping[str, Callable[[str], str]] = {
     f"{BRIDGE}enable_ip_masquerade": _flag_fault,
     f"{BRIDGE}inhibit_ipv4": _flag_fault,
     f"{BRIDGE}default_bridge": _flag_fault,
+    TRUSTED: _interfaces_fault,
     f"{BRIDGE}gateway_mode_ipv4": _mode_fault,
     f"{BRIDGE}gateway_mode_ipv6": _mode_fault,
     f"{BRIDGE}host_binding_ipv4": _address_fault,

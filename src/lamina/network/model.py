@@ -14,6 +14,10 @@ TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # what Go's strconv.P
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
+TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
+ROUTERS = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}  # reserved addresses of routers (moby's bridge driver)
+
+
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A network as it is kept.
 
@@ -51,9 +55,19 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return next((subnet for subnet in self.ipam.subnets if (":" in subnet.subnet) == (version == 6)), None)
 
+    def way_out(self, version: int) -> str:
+        """Return the router of its containers, "" for none: the host, unless a reserved address names another."""
+        subnet = self.subnet(version)
+        return (subnet.reserved.get(ROUTERS[version]) or subnet.gateway) if subnet is not None else ""
+
     def gateway_mode(self, version: int) -> str:
         """Return how its containers reach the outside: `nat`, `nat-unprotected`, `routed` or `isolated`."""
         return self.options.get(f"com.docker.network.bridge.gateway_mode_ipv{version}") or "nat"
+
+    @property
+    def trusted_interfaces(self) -> tuple[str, ...]:
+        """Return the host's interfaces by which others reach published ports at its containers' own addresses."""
+        return tuple(filter(None, self.options.get(TRUSTED, "").split(":")))
 
     def flag(self, option: str, default: bool) -> bool:
         """Return a truth value of its options, which were checked when it was made."""

@@ -176,13 +176,18 @@ class Networks(resources.Networks):
         there are none.
         """
         ways = ways_out(self._attachments.of_sandbox(sandbox_id))
-        own = [gateway for version, endpoint in ways.items() if (gateway := endpoint.gateway_of(version))]
+        own = [gateway for version, endpoint in ways.items() if (gateway := self._host_in(endpoint, version))]
         default = self._catalog.find(DEFAULT)
         others = [subnet.gateway for subnet in default.ipam.subnets] if default is not None else []
         addresses = self._settings.host_gateway_ips or tuple(own or filter(None, others))
         if not addresses:
             raise InvalidInput("unable to derive the IP value for host-gateway")
         return addresses
+
+    def _host_in(self, endpoint: Endpoint, version: int) -> str:
+        """Return the host's address in an endpoint's network; "" where no way leads out there."""
+        subnet = self._catalog.get(endpoint.network_id).subnet(version)
+        return subnet.gateway if subnet is not None and endpoint.gateway_of(version) else ""
 
     def sandbox(self, sandbox_id: str, userns: UserNamespace | None = None) -> Path:
         """Return the file that holds the sandbox's network namespace; made (loopback only) where there is none yet.

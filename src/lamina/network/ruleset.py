@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
 
 from lamina.network.model import Network, PortBinding
 from lamina.network.table import SET_NAMES, Elements, whole_table
@@ -68,7 +69,17 @@ class Ruleset:
                 elements[f"targets{port.version}"][target] = ""
                 if self.direct:
                     elements[f"opened{port.version}"][target] = ""
+                for interface in self._trusted_for(port):
+                    elements[f"trusted{port.version}"][f'"{interface}" . {target}'] = ""
         return elements
+
+    def _trusted_for(self, port: PortBinding) -> Iterator[str]:
+        """Yield the interfaces that the network of a port's container trusts."""
+        address = ip_address(port.container_ip)
+        for network in self.networks.values():
+            subnet = network.subnet(port.version)
+            if network.trusted_interfaces and subnet is not None and address in ip_network(subnet.subnet, strict=False):
+                yield from network.trusted_interfaces
 
     def replacement(self) -> str:
         """Return the commands that put this ruleset in the place of whatever the table holds."""

@@ -12,7 +12,8 @@ class NetworkSettings:
 
     `bip` and `bip6` are the default bridge's addresses in CIDR form, `bridge` its interface's name (default: one
     that belongs to the exec root alone), `fixed_cidr` and `fixed_cidr_v6` the ranges its containers get addresses
-    from. `pools` are daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its
+    from. `default_gateway` and `default_gateway_v6` are the routers of these containers, where it is not the host.
+    `pools` are daemon.json's default-address-pools as (base, prefix length). `identity` names the engine: its
     IPv6 addresses follow from it. `host_ip` is where the default bridge publishes ports that name no address.
     Without `userland_proxy` no process carries what the kernel cannot translate. With `allow_direct_routing` others
     reach published ports at the containers' own addresses too. With `ip_forward` the engine lets the host forward
@@ -26,6 +27,8 @@ class NetworkSettings:
     ipv6: bool = False
     fixed_cidr: str = ""
     fixed_cidr_v6: str = ""
+    default_gateway: str = ""
+    default_gateway_v6: str = ""
     pools: tuple[tuple[str, int], ...] = ()
     identity: str = ""
     host_ip: str = ""

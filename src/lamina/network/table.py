@@ -7,7 +7,7 @@ from __future__ import annotations
 #   would let both through; for IPv6 the kernel sees to it). A container sends from addresses that are reached through
 #   its own bridge, and does not tell the host where to send packets. In an isolated network the host has no address.
 # direct: other machines reach a container by its published ports, never by its address, even when they route it here,
-#   unless its network is of the gateway mode routed or nat-unprotected.
+#   unless its network is of the gateway mode routed or nat-unprotected, or it trusts the interface they come by.
 # publish: a connection to one of the host's own addresses goes to the container. Link-local senders and the loopback of
 #   IPv6 cannot be translated: what they send reaches the proxy.
 # postrouting: containers go out under the host's address, or the one that was chosen for their network. A client in
@@ -31,6 +31,8 @@ _CHAINS = """\
     type filter hook prerouting priority mangle; policy accept;
     iifname "lo" accept
     iifname @bridges accept
+    iifname . ip daddr . meta l4proto . th dport @trusted4 accept
+    iifname . ip6 daddr . meta l4proto . th dport @trusted6 accept
     ip daddr @closed4 ct direction original drop
     ip6 daddr @closed6 ct direction original drop
   }
@@ -76,6 +78,8 @@ _CHAINS = """\
     iifname . meta nfproto @unprotected ct direction reply accept
     oifname . meta nfproto @routed meta l4proto { icmp, ipv6-icmp } accept
     iifname . meta nfproto @routed meta l4proto { icmp, ipv6-icmp } ct direction reply accept
+    iifname . ip daddr . meta l4proto . th dport @trusted4 accept
+    iifname . ip6 daddr . meta l4proto . th dport @trusted6 accept
     ip daddr . meta l4proto . th dport @opened4 accept
     ip6 daddr . meta l4proto . th dport @opened6 accept
     ct direction reply ip saddr . meta l4proto . th sport @opened4 accept
@@ -103,6 +107,7 @@ _BY_ADDRESS = {
     "sources": "map sourcesN { type ipvN_addr : ipvN_addr; flags interval; ELEMENTS }",
     "isolated": "set isolatedN { type ifname . ipvN_addr; flags interval; ELEMENTS }",
     "targets": "set targetsN { type ipvN_addr . inet_proto . inet_service; ELEMENTS }",
+    "trusted": "set trustedN { type ifname . ipvN_addr . inet_proto . inet_service; ELEMENTS }",
     "opened": "set openedN { type ipvN_addr . inet_proto . inet_service; ELEMENTS }",
     "any": "map anyN { type inet_proto . inet_service : ipvN_addr . inet_service; ELEMENTS }",
     "bound": "map boundN { type ipvN_addr . inet_proto . inet_service : ipvN_addr . inet_service; ELEMENTS }",

@@ -23,6 +23,8 @@ _TEXTS = {
     "bridge": "Bridge of the host for the default network, or none for no such network",
     "fixed-cidr": "IPv4 range for addresses of the default bridge",
     "fixed-cidr-v6": "IPv6 subnet of the default bridge",
+    "default-gateway": "Router of the default bridge's containers, where it is not the host",
+    "default-gateway-v6": "The same for IPv6",
     "ip": "Host address for published ports that name none (default all)",
     "storage-driver": "Storage driver: erofs, overlay or copy",
     "log-driver": "Default driver for container logs",
