@@ -6,7 +6,10 @@ import json
 import os
 import re
 import socket
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from lamina.errors import InvalidInput, Unavailable, Unsupported
 from lamina.formats.times import parse_time
 from lamina.runtime.monitor.log_file import LogFile, last_time
 from lamina.runtime.monitor.output import Log
+from support.registries import make_certificate
 from support.waiting import eventually
 
 from .conftest import Rooms
@@ -189,6 +193,75 @@ def test_syslog_gets_every_message_and_so_does_logs(rooms: Rooms, receiver: Rece
     assert re.fullmatch(pattern.format(19 << 3 | 6, "out", host=name), out), out
     assert re.fullmatch(pattern.format(19 << 3 | 3, "err", host=name), err), err
     assert rooms.output(id) == "out\nerr\n"
+
+
+class TlsReceiver(Receiver):
+    """A syslog server over TLS that asks its clients for a certificate."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("tcp", folder)
+        self.certificate, self.key = make_certificate(folder, "127.0.0.1")
+        self.address = self.address.replace("tcp://", "tcp+tls://")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.certificate))
+        context.load_cert_chain(self.certificate, self.key)
+        context.verify_mode = ssl.CERT_REQUIRED
+        plain = self.socket
+        self.socket = context.wrap_socket(plain, server_side=True)
+
+    def options(self) -> dict[str, str]:
+        return {
+            "syslog_address": self.address,
+            "syslog_tls_ca_cert": str(self.certificate),
+            "syslog_tls_cert": str(self.certificate),
+            "syslog_tls_key": str(self.key),
+        }
+
+
+@contextmanager
+def taken(receiver: TlsReceiver, count: int) -> Iterator[Future[list[str]]]:
+    """Messages that a thread receives while the block starts a container, which waits for an answer first."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(receiver.received, count)
+    receiver.socket.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("form", ["", "rfc5424"])
+def test_syslog_over_tls(rooms: Rooms, tmp_path: Path, form: str) -> None:
+    """With the lengths of RFC 5425 in front of the messages of RFC 5424, as moby's driver writes them."""
+    receiver = TlsReceiver(tmp_path)
+    with taken(receiver, 300) as lines:
+        script = "i=0; while test $i -lt 300; do echo line $i; i=$((i+1)); done"
+        id = rooms.run(script, host=logging("syslog", syslog_format=form, **receiver.options()))
+        assert rooms.containers.wait(id, timeout=30).exit_code == 0
+    received = lines.result()
+    assert [line.rpartition("line ")[2] for line in received] == [str(number) for number in range(300)]
+    if form:
+        assert all(int(line.partition(" ")[0]) == len(line.partition(" ")[2]) + 1 for line in received)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("without", "more", "words"),
+    [
+        ("syslog_tls_ca_cert", {}, "CERTIFICATE_VERIFY_FAILED"),
+        ("", {"syslog_tls_ca_cert": "/not/there"}, "No such file"),
+    ],
+)
+def test_a_server_that_is_not_trusted_gets_nothing(
+    rooms: Rooms, tmp_path: Path, without: str, more: dict[str, str], words: str
+) -> None:
+    receiver = TlsReceiver(tmp_path)
+    options = {name: value for name, value in receiver.options().items() if name != without} | more
+    id = rooms.create("echo x", host=logging("syslog", **options))
+    with ThreadPoolExecutor(1) as thread:
+        accepting = thread.submit(receiver.socket.accept)
+        with pytest.raises(Unavailable, match=f"failed to initialize logging driver: .*{words}"):
+            rooms.containers.start(id)
+        receiver.socket.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(OSError):
+            accepting.result()
+    receiver.socket.close()
 
 
 @pytest.mark.root

@@ -21,6 +21,7 @@ from lamina.formats.booleans import parse_bool
 from lamina.formats.patterns import found_in
 from lamina.formats.sizes import parse_size
 from lamina.runtime.monitor import log_forward
+from lamina.runtime.monitor.log_tls import TlsOptions
 from lamina.runtime.monitor.protocol import LogForward, LogSpec
 
 DRIVERS = ("json-file", "local", "none", "syslog", "journald")
@@ -42,6 +43,7 @@ _FACILITIES = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
     *("", "", "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"),
 )
+_SCHEMES = {"udp": "udp", "tcp": "tcp", "tcp+tls": "tls"}
 _FORMATS = ("", "rfc3164", "rfc5424", "rfc5424micro")
 _TEMPLATE = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 _TAGS = ("ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName")
@@ -172,7 +174,7 @@ def _forward(record: Record) -> LogForward:
     forward = LogForward(
         kind=log.type,
         network=network,
-        address=_number(address, port) if network in ("udp", "tcp") else address,
+        address=_number(address, port) if network in ("udp", "tcp", "tls") else address,
         port=port,
         facility=_facility(log.config.get("syslog-facility", "")),
         format=log.config.get("syslog-format", ""),
@@ -180,12 +182,23 @@ def _forward(record: Record) -> LogForward:
         fields=_journal_fields(record) if log.type == "journald" else {},
         non_blocking=log.config.get("mode") == "non-blocking",
         buffer=_buffer(log.config),
+        tls=_tls(address, log.config) if network == "tls" else None,
     )
     try:
         log_forward.connect(forward, _CONNECT_SECONDS).close()
     except OSError as error:
         raise Unavailable(f"failed to initialize logging driver: {error.strerror or error}", driver=log.type) from None
     return forward
+
+
+def _tls(host: str, options: Mapping[str, str]) -> TlsOptions:
+    return TlsOptions(
+        name=host or "localhost",
+        authority=options.get("syslog-tls-ca-cert", ""),
+        certificate=options.get("syslog-tls-cert", ""),
+        key=options.get("syslog-tls-key", ""),
+        any_server="syslog-tls-skip-verify" in options,  # whatever it says (moby daemon/logger/syslog)
+    )
 
 
 def _number(host: str, port: int) -> str:
@@ -210,10 +223,10 @@ def _receiver(options: Mapping[str, str]) -> tuple[str, str, int]:
         if not os.path.exists(parts.path):
             raise InvalidInput(f"stat {parts.path}: no such file or directory", option="syslog-address")
         return parts.scheme, parts.path, 0
-    if parts.scheme not in ("udp", "tcp"):
-        advice = "Write unix://, unixgram://, udp:// or tcp://"
+    if parts.scheme not in _SCHEMES:
+        advice = "Write unix://, unixgram://, udp://, tcp:// or tcp+tls://"
         raise InvalidInput(f"unsupported scheme: '{parts.scheme}'", advice=advice, option="syslog-address")
-    return parts.scheme, parts.hostname or "", port
+    return _SCHEMES[parts.scheme], parts.hostname or "", port
 
 
 def _facility(text: str) -> int:

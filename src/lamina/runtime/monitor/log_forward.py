@@ -1,4 +1,4 @@
-"""Logs that go to another program: syslog (RFC 3164 and RFC 5424, as moby's driver writes them) and journald.
+"""Logs that go to another program: syslog (RFC 3164, 5424 and 5425, as moby's driver writes them) and journald.
 
 A message is sent when it is complete. Over TCP and unix streams it waits for the receiver in a buffer of bounded size:
 when that is full, the output of the container waits, or messages are dropped in the mode "non-blocking".
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lamina.formats.times import format_time
+from lamina.runtime.monitor.log_tls import TlsConnection, Waiting
 from lamina.runtime.monitor.loop import WRITE, Loop
 from lamina.runtime.monitor.protocol import LogForward
 
@@ -24,14 +25,36 @@ _RETRY_SECONDS = 1.0  # between two attempts to reach a receiver that went away
 _SEVERITY = {"stdout": 6, "stderr": 3}  # informational, error (RFC 5424, 6.2.1)
 
 
-def connect(forward: LogForward, seconds: float = 0.0) -> socket.socket:
+Connection = socket.socket | TlsConnection
+
+
+def connect(forward: LogForward, seconds: float = 0.0) -> Connection:
     """Return a connection to the receiver; without `seconds` to wait it may still be on its way.
 
     Raise OSError where there is none.
     """
+    if forward.tls is None:
+        return _plain(forward, seconds)
+    plain = _plain(forward, seconds)
+    try:
+        connection = TlsConnection(plain, forward.tls)
+    except BaseException:
+        plain.close()
+        raise
+    if seconds:
+        plain.settimeout(seconds)
+        try:
+            connection.handshake()
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _plain(forward: LogForward, seconds: float) -> socket.socket:
     if forward.kind == "journald":
         return _connected(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), JOURNAL, seconds)
-    if forward.network in ("udp", "tcp"):
+    if forward.network in ("udp", "tcp", "tls"):
         kind = socket.SOCK_DGRAM if forward.network == "udp" else socket.SOCK_STREAM
         family = socket.AF_INET6 if ":" in forward.address else socket.AF_INET
         return _connected(socket.socket(family, kind), (forward.address, forward.port), seconds)
@@ -70,7 +93,10 @@ def syslog_message(forward: LogForward, stream: str, text: bytes, now: float) ->
         stamp = time.strftime("%b %e %H:%M:%S", time.localtime(now))
         named = f" {host}" if forward.format == "rfc3164" else ""
         head = f"<{priority}>{stamp}{named} {tag}[{pid}]: "
-    return head.encode() + text.rstrip(b"\n") + b"\n"
+    message = head.encode() + text.rstrip(b"\n") + b"\n"
+    if forward.network == "tls" and forward.format.startswith("rfc5424"):
+        return b"%d %s" % (len(message), message)  # RFC 5425, 4.3
+    return message
 
 
 def journal_message(forward: LogForward, stream: str, text: bytes) -> bytes:
@@ -96,7 +122,7 @@ class Forwarder:
         self._settle = settle
         self._pending: deque[bytes] = deque()
         self._size = 0
-        self._connection: socket.socket | None = None
+        self._connection: Connection | None = None
         self._stream = False
         self._closing = False
         self._retrying = False
@@ -143,7 +169,7 @@ class Forwarder:
         self._retrying = False
         with suppress(OSError):  # it is tried again with the next messages
             self._connection = connect(self._forward)
-            self._stream = self._connection.type == socket.SOCK_STREAM
+            self._stream = isinstance(self._connection, TlsConnection) or self._connection.type == socket.SOCK_STREAM
 
     def _flush(self) -> None:
         if self._connection is None and self._pending and not self._retrying:
@@ -151,8 +177,9 @@ class Forwarder:
         while self._pending and self._connection is not None:
             try:
                 sent = self._connection.send(self._pending[0])
-            except BlockingIOError:
-                self._loop.watch(self._connection.fileno(), WRITE, lambda events: self._flush())
+            except BlockingIOError as blocked:
+                wanted = blocked.events if isinstance(blocked, Waiting) else WRITE
+                self._loop.watch(self._connection.fileno(), wanted, lambda events: self._flush())
                 break
             except OSError:
                 self._drop()

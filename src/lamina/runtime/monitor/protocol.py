@@ -23,6 +23,8 @@ import socket
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lamina.runtime.monitor.log_tls import TlsOptions
+
 SOCKET = "monitor.sock"
 EXIT_FILE = "exit.json"
 PID_FILE = "init.pid"
@@ -39,8 +41,8 @@ START_SECONDS = 120.0  # how long the runtime program may take for a start: a th
 class LogForward:
     """Another program that gets the output: `kind` is syslog or journald.
 
-    `network` is "udp", "tcp", "unix", "unixgram", or "" for the machine's own syslog; `address` a path or a number of
-    IP. `format` is "", "rfc3164", "rfc5424" or "rfc5424micro". `fields` are journald's. `buffer` is in bytes.
+    `network` is "udp", "tcp", "tls", "unix", "unixgram", or "" for the machine's own syslog; `address` a path or a
+    number of IP. `format` is "", "rfc3164", "rfc5424" or "rfc5424micro". `fields` are journald's. `buffer` is in bytes.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class LogForward:
     fields: dict[str, str] = field(default_factory=dict)
     non_blocking: bool = False
     buffer: int = 1 << 20
+    tls: TlsOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,13 @@ class LogSpec:
 
     @classmethod
     def load(cls, document: dict[str, Any]) -> LogSpec:
-        forward = LogForward(**document["forward"]) if document["forward"] else None
+        forward = _forward(document["forward"]) if document["forward"] else None
         return cls(**{**document, "forward": forward})
+
+
+def _forward(document: dict[str, Any]) -> LogForward:
+    tls = TlsOptions(**document["tls"]) if document.get("tls") else None
+    return LogForward(**{**document, "tls": tls})
 
 
 @dataclass(frozen=True, slots=True)
