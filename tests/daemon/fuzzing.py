@@ -158,7 +158,7 @@ class Fuzzer:
         for name in endpoint.query.split():
             if self.dice.random() < 0.5:
                 words.append(f"{name}={quote(self._parameter(name), safe='')}")
-        version = self.dice.choice(("", "/v1.24", "/v1.41", "/v1.52"))
+        version = self.dice.choice(("", "/v1.24", "/v1.41", "/v1.53"))
         return version + endpoint.path.format(place) + (f"?{'&'.join(words)}" if words else "")
 
     def _parameter(self, name: str) -> str:

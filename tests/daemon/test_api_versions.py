@@ -1,8 +1,9 @@
-"""What came and went with API versions 1.42 to 1.52 (moby, api/docs/CHANGELOG.md)."""
+"""What came and went with API versions 1.42 to 1.53 (moby, api/docs/CHANGELOG.md)."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
+from lamina.formats.times import parse_time
 from support.api import Http
-from support.tars import directory_tar
+from support.registries import Running
+from support.registry_fixtures import registry, start
+from support.tars import directory_tar, tar
+
+__all__ = ["registry", "start"]
 
 pytestmark = pytest.mark.root
 
@@ -77,6 +83,24 @@ def test_an_inspected_image_shows_only_what_it_has(http_: Http, image: str) -> N
     for member in ("Parent", "DockerVersion", "Author"):
         assert shown["1.51"][member] == ""
         assert member not in shown["1.52"]
+
+
+def test_an_image_tells_where_it_came_from(http_: Http, image: str, registry: Running) -> None:
+    """Since 1.53: the registries that have it, and that it was built here."""
+    name = f"{registry.address}/team/app"
+    assert "Identity" not in at(http_, "1.53", f"/images/{image}/json")
+    http_("POST", f"/images/{image}/tag?repo={name}&tag=1")
+    assert http_("POST", f"/images/{name}/push?tag=1", b"", {"X-Registry-Auth": ""}).status == 200
+    assert at(http_, "1.53", f"/images/{image}/json")["Identity"] == {"Pull": [{"Repository": name}]}
+
+    context = tar({"Dockerfile": b"FROM versions:1\nLABEL a=b\n"})
+    assert http_("POST", "/build?t=versions:built", context, {"Content-Type": "application/x-tar"}).status == 200
+    built = at(http_, "1.53", "/images/versions:built/json")
+    assert list(built["Identity"]) == ["Build"]
+    assert parse_time(built["Identity"]["Build"][0]["CreatedAt"]) <= time.time_ns()
+    assert "Identity" not in at(http_, "1.52", "/images/versions:built/json")
+    for reference in ("versions:built", f"{name}:1"):
+        assert http_("DELETE", f"/images/{reference}").status == 200
 
 
 @pytest.mark.parametrize("version", ["1.41", "1.52"])

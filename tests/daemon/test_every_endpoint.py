@@ -1,4 +1,4 @@
-"""Every endpoint of the public API (1.24 to 1.52) is there, and answers as dockerd does outside of a swarm.
+"""Every endpoint of the public API (1.24 to 1.53) is there, and answers as dockerd does outside of a swarm.
 
 The table was written from moby's api/swagger.yaml: one line for each endpoint, with parameters that have an effect.
 `{c}` is a running container, `{x}` one that has ended, `{i}` an image, `{v}` a volume, `{n}` a network, `{e}` an exec.

@@ -20,7 +20,7 @@ def test_ping_tells_what_clients_negotiate_with(http_: Http) -> None:
     answer = http_("GET", "/_ping")
 
     assert (answer.status, answer.body) == (200, b"OK")
-    assert answer.headers["api-version"] == "1.52"
+    assert answer.headers["api-version"] == "1.53"
     assert answer.headers["builder-version"] == "2"
     assert answer.headers["ostype"] == "linux"
 
@@ -29,14 +29,14 @@ def test_head_ping_has_headers_and_no_body(http_: Http) -> None:
     answer = http_("HEAD", "/v1.40/_ping")
 
     assert (answer.status, answer.body) == (200, b"")
-    assert answer.headers["api-version"] == "1.52"
+    assert answer.headers["api-version"] == "1.53"
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.41", "/v1.52"])
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.41", "/v1.53"])
 def test_every_version_is_served(http_: Http, prefix: str) -> None:
     version = http_("GET", f"{prefix}/version").json
 
-    assert version["ApiVersion"] == "1.52"
+    assert version["ApiVersion"] == "1.53"
     assert version["MinAPIVersion"] == "1.24"
     assert version["Platform"] == {"Name": "lamina"}
 
@@ -49,7 +49,7 @@ def test_versions_out_of_range_are_told(http_: Http, version: str, words: str) -
     assert words in answer.message
 
 
-@pytest.mark.parametrize("target", ["/nothing", "/v1.41/images", "/images/", "//", "/containers/a/b/c"])
+@pytest.mark.parametrize("target", ["/nothing", "/v1.41/images", "/images/", "//", "/networks/a/b/c"])
 def test_unknown_paths_are_not_found(http_: Http, target: str) -> None:
     assert http_("GET", target).status == 404
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
 
-NEWEST = (1, 52)
+NEWEST = (1, 53)
 OLDEST = (1, 24)
 _PREFIX = re.compile(r"/v(\d+)\.(\d+)(?=/)")
 _PLACE = re.compile(r"\{(\w+)(\*?)\}")

@@ -57,7 +57,20 @@ def _by_version(image: Image, version: Version) -> dict[str, Any]:
         members["Container"] = document.get("container") or ""
     if version >= (1, 48):
         members["Descriptor"] = _descriptor(image)
+    if version >= (1, 53):
+        members |= _identity(image)
     return members
+
+
+def _identity(image: Image) -> dict[str, Any]:
+    """Return where the image came from: registries that have it, and a build here. Signatures are not looked at."""
+    identity: dict[str, Any] = {}
+    repositories = dict.fromkeys(reference.name for reference in image.digest_references)
+    if repositories:
+        identity["Pull"] = [{"Repository": name} for name in repositories]
+    if image.built:
+        identity["Build"] = [{"CreatedAt": image.built}]
+    return {"Identity": identity} if identity else {}
 
 
 def _container_config(written: object) -> dict[str, Any]:
