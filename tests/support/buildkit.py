@@ -11,7 +11,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from lamina.daemon.buildkit.definition import digest_of
 from lamina.daemon.buildkit.http2 import Http2
+from lamina.daemon.buildkit.messages import ops
+from lamina.daemon.buildkit.messages.control import Definition
 from lamina.daemon.buildkit.messages.session import (
     PACKET_DATA,
     PACKET_END,
@@ -215,3 +218,11 @@ async def send(call: Call, listing: Sequence[Stat], contents: Mapping[str, bytes
                 await call.send(Packet(PACKET_DATA, id=packet.id))
             elif packet.type == PACKET_END:
                 await call.send(Packet(PACKET_END))
+
+
+def defined(*operations: ops.Op, metadata: Mapping[int, ops.OpMetadata] | None = None) -> Definition:
+    """A graph of operations, of which the last one is the result. `metadata` is by their place."""
+    raw = [operation.encode() for operation in operations]
+    end = ops.Op((ops.Input(digest_of(raw[-1])),)).encode()
+    described = {digest_of(raw[place]): told.encode() for place, told in (metadata or {}).items()}
+    return Definition((*raw, end), {digest_of(end): b"", **described})

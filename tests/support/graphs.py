@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,12 @@ from lamina.errors import NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.layers.tar.source import Readable
 from lamina.layers.tree import Tree, read_all, walk
-from lamina.progress import Message, Report
+from lamina.progress import Message, Report, ignore
 from support.context import File, write_context
+
+_LONGEST = 1 << 20  # bytes of a file that is shown
 
 
 @dataclass
@@ -37,6 +40,8 @@ class GraphShop:
     ran: list[str] = field(default_factory=list)
     cached: list[str] = field(default_factory=list)
     said: str = ""
+    heard: Callable[[str], object] = ignore
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     def offer(self, name: str, files: Mapping[str, File | str]) -> None:
         """Offer a folder of these files, or change it."""
@@ -46,8 +51,9 @@ class GraphShop:
 
     @contextmanager
     def build(self) -> Iterator[GraphBuild]:
-        self.ran, self.cached, self.said = [], [], ""
-        with GraphBuild(self.rooms, self, self, Cancellation()) as build:
+        self.ran, self.cached, self.said, self.heard = [], [], "", ignore
+        self.cancellation = Cancellation()
+        with GraphBuild(self.rooms, self, self, self.cancellation) as build:
             yield build
 
     def files(self, vertex: Vertex | Edge) -> dict[str, str]:
@@ -64,12 +70,17 @@ class GraphShop:
     def image(self, name: str, platform: Platform | None, mode: str, report: Report) -> Image:
         return self.images.get(name)
 
-    def folder_files(self, name: str, attributes: Mapping[str, str]) -> ForeignFiles:
+    def folder_files(self, name: str, attributes: Mapping[str, str], report: Report) -> ForeignFiles:
         path = self.folder / name
         if not path.is_dir():
             raise NotFound(f"no folder is called {name}")
         tree = DirectoryTree(path)
         return ForeignFiles(tree, Sums(), tree.close)
+
+    @contextmanager
+    def upload(self, path: str) -> Iterator[Readable]:
+        with (self.folder / path).open("rb") as file:
+            yield file
 
     def layout(self, name: str, platform: Platform | None, attributes: Mapping[str, str]) -> Image:
         raise Unsupported("this client has no layouts")
@@ -82,6 +93,7 @@ class GraphShop:
 
     def output(self, vertex: Vertex, text: str, error: bool) -> None:
         self.said += text
+        self.heard(text)
 
     def report(self, vertex: Vertex, message: Message) -> None: ...
 
@@ -98,7 +110,9 @@ def _told(tree: Tree, path: str) -> str:
     node = tree.lookup(path)
     assert node is not None
     entry = node.entry
-    text = read_all(tree, node, 1 << 20).decode() if entry.type.value == "regular" else entry.target
+    text = entry.target
+    if entry.type.value == "regular":
+        text = read_all(tree, node, _LONGEST).decode() if entry.size < _LONGEST else f"{entry.size} bytes"
     return f"{entry.type.value} {entry.mode:o} {entry.uid}:{entry.gid} {text}".rstrip()
 
 

@@ -22,6 +22,7 @@ from lamina.builder.console import Console
 from lamina.builder.context.archive import ArchiveTree, DownloadTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress, checkout, is_git
+from lamina.builder.copy.ownership import Owner
 from lamina.builder.copy.place import Placing
 from lamina.builder.copy.sources import CopySource
 from lamina.builder.download import download
@@ -75,7 +76,8 @@ def place_archive(source: CopySource, placing: Placing, temporary: Path, closing
     closing.callback(tree.close)
     plan = placing.plan
     target = plan.resolve(placing.destination)
-    plan.make_directories(target)
+    owner = (placing.owner if placing.owns_archives else None) or Owner()
+    plan.make_directories(target, uid=owner.uid, gid=owner.gid, mode=placing.made_mode)
     for node in walk(tree):
         if node.path:
             _put(node, target, tree, placing)
@@ -94,7 +96,10 @@ def _put(node: Node, target: str, tree: ArchiveTree, placing: Placing) -> None:
     else:
         parent = plan.resolve(parent, target)
         path = f"{parent}/{name}" if parent else name
-    plan.put_copy(PlannedFile(replace(node.entry, path=path), tree, node))
+    entry = replace(node.entry, path=path)
+    if placing.owner is not None and placing.owns_archives:
+        entry = replace(entry, uid=placing.owner.uid, gid=placing.owner.gid)
+    plan.put_copy(PlannedFile(entry, tree, node))
 
 
 class Downloads:

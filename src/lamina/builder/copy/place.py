@@ -31,6 +31,8 @@ class Placing:
     owner: Owner | None
     chmod: Chmod | None = None
     time_ns: int | None = None
+    made_mode: int = 0o755  # of directories that are made on the way
+    owns_archives: bool = False  # whether members of archives get the owner too
 
     def place(self, source: CopySource) -> None:
         """Plan one source. Raise Problem where the destination does not allow it."""
@@ -54,7 +56,7 @@ class Placing:
 
     def _put(self, source: CopySource, node: Node, path: str) -> None:
         owner = self.owner or Owner()
-        self.plan.make_directories(posixpath.dirname(path), uid=owner.uid, gid=owner.gid)
+        self.plan.make_directories(posixpath.dirname(path), uid=owner.uid, gid=owner.gid, mode=self.made_mode)
         self.plan.put_copy(PlannedFile(self._entry(node.entry, path), source.tree, node))
 
     def _entry(self, entry: Entry, path: str) -> Entry:
@@ -89,7 +91,8 @@ class Placing:
             self._with_parents(source)
             return
         target = self.plan.resolve(self.destination)
-        if self.plan.make_directories(target) and target:
+        owner = self.owner or Owner()
+        if self.plan.make_directories(target, uid=owner.uid, gid=owner.gid, mode=self.made_mode) and target:
             self._dress(target, source.node.entry)
         self._put_below(source, target)
 

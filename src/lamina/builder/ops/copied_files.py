@@ -9,6 +9,7 @@ from lamina.builder.copy.sources import CopySource, without_excluded
 from lamina.builder.graph.operations import Copy
 from lamina.dockerfile.ignore import IgnoreMatcher, Verdict, parse_patterns
 from lamina.dockerfile.position import Problem
+from lamina.dockerfile.suggest import did_you_mean
 from lamina.formats.matching import compile_match, has_wildcards
 from lamina.layers.tree import Node, Tree, entry_at, find, resolve, walk
 
@@ -41,12 +42,18 @@ def _source(action: Copy, tree: Tree, name: str) -> CopySource:
     path = f"{parent}/{last}" if parent else last
     node = find(tree, path) if action.follow else tree.lookup(path)
     if node is None:
-        raise Problem(f"lstat /{name}: no such file or directory")
+        raise Problem(f'"/{name}": not found', _why_missing(tree, path))
     nodes = tuple(walk(tree, node.path))
     if action.include and node.is_directory:
         matcher = IgnoreMatcher(parse_patterns(action.include))
         nodes = tuple(_included(nodes, matcher))
     return CopySource(name, node, tree, nodes)
+
+
+def _why_missing(tree: Tree, path: str) -> str | None:
+    """Return a hint at a name beside it that is nearly the same."""
+    parent, _, name = path.rpartition("/")
+    return did_you_mean(name, [node.name for node in tree.children(parent)])
 
 
 def _included(nodes: tuple[Node, ...], matcher: IgnoreMatcher) -> Iterator[Node]:

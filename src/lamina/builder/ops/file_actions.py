@@ -187,11 +187,10 @@ def _place_one(action: graph.Copy, source: CopySource, place: Place, owner: Owne
     is_directory = source.node.is_directory
     if is_directory and not action.contents and plan.is_directory(plan.resolve(destination)):
         destination = posixpath.join(destination, posixpath.basename(source.name))
-    placing = Placing(plan, destination, owner, Chmod.parse(action.mode), action.time_ns)
-    if action.unpack and not is_directory:
-        unpacking = Placing(plan, destination, owner)
-        if place_archive(source, unpacking, place.temporary, place.closing):
-            return
+    made_mode = int(action.mode, 8) if action.mode.isdecimal() else 0o755
+    placing = Placing(plan, destination, owner, Chmod.parse(action.mode), action.time_ns, made_mode, owns_archives=True)
+    if action.unpack and not is_directory and place_archive(source, placing, place.temporary, place.closing):
+        return
     placing.place(source)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from lamina.builder.build_run import SshAgents
 from lamina.builder.file_sums import Sums
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
+from lamina.layers.tar.source import Readable
 from lamina.layers.tree import Tree
 from lamina.progress import Report
 
@@ -47,11 +49,15 @@ class Outside(Protocol):
         """
         ...
 
-    def folder_files(self, name: str, attributes: Mapping[str, str]) -> ForeignFiles:
+    def folder_files(self, name: str, attributes: Mapping[str, str], report: Report) -> ForeignFiles:
         """Return the files of a folder that the client offers, as far as the attributes of its source select them.
 
         Raise NotFound, InvalidInput, Unavailable, Cancelled.
         """
+        ...
+
+    def upload(self, path: str) -> AbstractContextManager[Readable]:
+        """Provide the bytes that the client sends under a path. Raise Unsupported, Unavailable, Cancelled."""
         ...
 
     def layout(self, name: str, platform: Platform | None, attributes: Mapping[str, str]) -> Image:

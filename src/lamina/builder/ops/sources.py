@@ -16,22 +16,25 @@ from lamina.builder.console import Console
 from lamina.builder.context.archive import DownloadTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git import GitAddress, checkout
-from lamina.builder.copy.add import Downloads
+from lamina.builder.copy.add import UNNAMED, Downloads
 from lamina.builder.file_sums import Sums
 from lamina.builder.graph.operations import Source
 from lamina.builder.ops.outside import Outside
 from lamina.builder.ops.result import LooseFiles, Result
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput, TooLarge, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.times import parse_time
 from lamina.images.image import Image
 from lamina.layers.entry import Entry
+from lamina.layers.limits import Limits
 from lamina.layers.tree import Content, Node, Tree
 from lamina.progress import Report, ignore
 from lamina.store.store import Store
 
+_SESSION = "buildkit-session/"  # an address that stands for the client
+_PIECE = 1 << 20
 _DEFAULT_NAME = "download"  # what BuildKit calls a file whose address names none
 _RESOLVE_MODES = {"": "default", "default": "default", "pull": "pull", "local": "local"}
 
@@ -61,11 +64,13 @@ class Sources:
                 image = self.outside.layout(name, platform, attributes)
                 return self._image(image, attributes.get("oci.layerlimit", ""))
             case "local":
-                files = self.outside.folder_files(name, attributes)
+                files = self.outside.folder_files(name, attributes, report)
                 self.closing.callback(files.close)
                 return LooseFiles(self.store, files.tree, files.sums)
             case "git":
                 return self._repository(name, attributes)
+            case "http" if name.startswith(_SESSION):
+                return self._upload(name.removeprefix(_SESSION), attributes)
             case "http" | "https":
                 return self._download(source.identifier, attributes)
             case _:
@@ -99,19 +104,34 @@ class Sources:
             found = downloads.fetch(url, "", attributes.get("http.checksum", ""))
         except Problem as problem:
             raise InvalidInput(problem.message, advice=problem.advice) from None
-        name = attributes.get("http.filename") or found.node.name
+        return self._named(found.tree, found.node, attributes)
+
+    def _upload(self, path: str, attributes: Mapping[str, str]) -> Result:
+        """Return one file that the client sends."""
+        tree = DownloadTree(self.temporary)
+        self.closing.callback(tree.close)
+        size, limit = 0, Limits().expanded_size
+        with self.outside.upload(path) as stream:
+            while piece := stream.read(_PIECE):
+                size += len(piece)
+                if size > limit:
+                    raise TooLarge(f"the client sends more than {limit} bytes", limit=limit)
+                tree.write(piece)
+        return self._named(tree, tree.finish(UNNAMED, mtime_ns=0), attributes)
+
+    def _named(self, tree: Tree, node: Node, attributes: Mapping[str, str]) -> Result:
+        """Return a single file with the name, mode and owner that its source asks for."""
+        name = attributes.get("http.filename") or node.name
         entry = replace(
-            found.node.entry,
-            path=name if name != "__unnamed__" else _DEFAULT_NAME,
+            node.entry,
+            path=name if name != UNNAMED else _DEFAULT_NAME,
             mode=_octal(attributes.get("http.perm", ""), 0o600),
             uid=_number(attributes.get("http.uid", "")),
             gid=_number(attributes.get("http.gid", "")),
         )
         if "/" in entry.path or entry.path in ("", ".", ".."):
-            raise InvalidInput(f"{entry.path!r} is no name for a downloaded file", url=url)
-        assert isinstance(found.tree, DownloadTree)
-        tree = _Renamed(found.tree, found.node, entry)
-        return LooseFiles(self.store, tree, Sums())
+            raise InvalidInput(f"{entry.path!r} is no name for a downloaded file")
+        return LooseFiles(self.store, _Renamed(tree, node, entry), Sums())
 
 
 def _octal(text: str, default: int) -> int:

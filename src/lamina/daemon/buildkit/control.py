@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from lamina import __version__
@@ -50,6 +51,7 @@ from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.http.call import in_thread
 from lamina.errors import CommandFailed, Unsupported
 from lamina.images.image import Image
+from lamina.layers.tree import Tree
 
 T = TypeVar("T")
 _VERSION = Version("lamina", f"v{__version__}")
@@ -126,7 +128,12 @@ class Control:
         self, build: Build, attributes: Mapping[str, str], inputs: Mapping[str, Definition]
     ) -> Images:
         """Build a Dockerfile. `inputs` are graphs that the attributes name. Raise what `Solver.build` raises."""
-        request, source = request_of(attributes), Source.of(attributes)
+
+        def tree_of(definition: Definition) -> Tree:
+            return self._solver.ref_of_graph(build.graph, edge_of(definition), definition).tree()
+
+        given = {name: partial(tree_of, definition) for name, definition in inputs.items()}
+        request, source = request_of(attributes), Source.of(attributes, given)
         build.facts = BuildFacts.of(attributes)
 
         def image_of(definition: Definition, config: bytes) -> Image:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -28,8 +29,11 @@ from lamina.daemon.buildkit.messages.session import (
 from lamina.daemon.buildkit.sessions import Session, SessionCall
 from lamina.daemon.buildkit.streams import Headers
 from lamina.errors import InvalidInput, Unavailable
+from lamina.progress import Report, Status, ignore
 
 _RECEIVE = "/moby.filesync.v1.FileSync/DiffCopy"
+TRANSFERRING = "transferring"  # what is told of a transfer
+_TOLD_EACH = 1 << 20  # bytes
 _ASKED = 100  # files asked for at once: the client keeps 128 waiting, and then neither reads nor writes
 
 
@@ -62,27 +66,31 @@ def receive_files(
     temporary: Path,
     cancellation: Cancellation,
     saved_contexts: SavedContexts | None = None,
+    report: Report = ignore,
 ) -> ContextTree:
     """Return the files of a client's folder. The caller closes the tree.
 
-    With `saved_contexts`, files that are there from an earlier transfer are not sent again, if they have the same
-    size, time and mode. Raise InvalidInput or TooLarge for a listing that cannot be, NotFound for a folder that the
-    client does not offer, Unavailable when it goes away, Cancelled.
+    `report` hears how many bytes have come. With `saved_contexts`, files that are there from an earlier transfer are
+    not sent again, if they have the same size, time and mode. Raise InvalidInput or TooLarge for a listing that cannot
+    be, NotFound for a folder that the client does not offer, Unavailable when it goes away, Cancelled.
     """
     if saved_contexts is None or not session.shared_key:
-        return _receive(session, selection, ContextTree(temporary), cancellation)
+        return _receive(session, selection, ContextTree(temporary), cancellation, report)
     name = f"{session.shared_key}\0{selection.folder}"
     with saved_contexts.use(name) as saved:
-        tree = _receive(session, selection, ContextTree(temporary, saved), cancellation)
+        tree = _receive(session, selection, ContextTree(temporary, saved), cancellation, report)
         if saved is not None:
             saved_contexts.save(name, saved, tree.rows)
         return tree
 
 
-def _receive(session: Session, selection: Selection, tree: ContextTree, cancellation: Cancellation) -> ContextTree:
+def _receive(
+    session: Session, selection: Selection, tree: ContextTree, cancellation: Cancellation, report: Report
+) -> ContextTree:
     try:
         with session.call(_RECEIVE, cancellation, selection.metadata()) as call:
-            _Receiver(call, tree).run()
+            receiver = _Receiver(call, tree, lambda size: report(Status(TRANSFERRING, selection.folder, size)))
+            receiver.run()
         return tree
     except BaseException:
         tree.close()
@@ -92,8 +100,11 @@ def _receive(session: Session, selection: Selection, tree: ContextTree, cancella
 class _Receiver:
     """One transfer from the client."""
 
-    def __init__(self, call: SessionCall, tree: ContextTree) -> None:
+    def __init__(self, call: SessionCall, tree: ContextTree, tell: Callable[[int], None]) -> None:
+        """`tell` hears how many bytes have come."""
         self._call = call
+        self._tell = tell
+        self._bytes = self._told = 0
         self._tree = tree
         self._count = 0
         self._listed = False
@@ -113,6 +124,7 @@ class _Receiver:
             self._ask()
         self._tree.seal()
         self._call.finish()
+        self._tell(self._bytes)
 
     def _take(self, packet: Packet) -> None:
         match packet.type:
@@ -142,6 +154,10 @@ class _Receiver:
         incoming, stat = self._incoming[packet.id]
         if packet.data:
             self._tree.write(incoming, packet.data)
+            self._bytes += len(packet.data)
+            if self._bytes - self._told >= _TOLD_EACH:
+                self._told = self._bytes
+                self._tell(self._bytes)
         else:
             self._tree.end(incoming, stat)
             del self._incoming[packet.id]

@@ -7,16 +7,21 @@ the ignore file is asked for first, and its patterns then go to the client.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from lamina.api.build import BuildRequest
 from lamina.api.build_calls import LANGUAGE
 from lamina.api.containers import Ulimit
 from lamina.api.query import parse_number
+from lamina.builder.context.directory import IgnoringTree
+from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, read_dockerfile
 from lamina.builder.file_sums import Sums
+from lamina.builder.ops.outside import ForeignFiles
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
 from lamina.daemon.buildkit.filesync import Selection, StreamReader, receive_files
@@ -29,12 +34,13 @@ from lamina.daemon.buildkit.messages.session import (
 from lamina.daemon.buildkit.messages.source import SourceInfo
 from lamina.daemon.buildkit.sessions import Session, Sessions
 from lamina.daemon.buildkit.vertices import Definition, Step, Vertices
-from lamina.dockerfile.ignore import IgnoreMatcher, Pattern, parse_ignore
+from lamina.dockerfile.ignore import IgnoreMatcher, Pattern, parse_ignore, parse_patterns
 from lamina.dockerfile.syntax import MAX_SIZE, decode
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.reference import DEFAULT_DOMAIN, Reference
 from lamina.layers.tree import Tree, find, read_all
+from lamina.progress import Report, ignore
 
 NAME = "dockerfile.v0"
 _GET_CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
@@ -83,21 +89,26 @@ def _ulimit(text: str) -> Ulimit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a build's files are: behind an `address`, or in folders that the client offers by these names."""
+    """Where a build's files are: behind an `address`, or in folders that the client offers by these names.
+
+    `given` are files that take the place of such a folder.
+    """
 
     address: str = ""
     dockerfile: str = ""
     context_folder: str = "context"
     dockerfile_folder: str = "dockerfile"
+    given: Mapping[str, Callable[[], Tree]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, attributes: Mapping[str, str]) -> Source:
+    def of(cls, attributes: Mapping[str, str], given: Mapping[str, Callable[[], Tree]] | None = None) -> Source:
         """Return what a frontend's attributes name."""
         return cls(
             attributes.get("context", ""),
             attributes.get("filename", ""),
             attributes.get("contextkey", "context"),
             attributes.get("dockerfilekey", "dockerfile"),
+            given or {},
         )
 
 
@@ -138,10 +149,23 @@ class Client:
             return self._remote(source, builds)
         definition = self.definition(source, builds)
         excluded = tuple(map(str, definition.ignored.patterns)) if definition.ignored else ()
-        with self.vertices.step("[internal] load build context"):
+        with self.vertices.step("[internal] load build context") as step:
             selection = Selection(source.context_folder, exclude=excluded)
-            tree = receive_files(self.session, selection, self.temporary, self.cancellation, builds.saved_contexts)
-        return replace(definition, tree=tree, sums=Sums(tree.sums), close=tree.close)
+            files = self._files(source, selection, builds.saved_contexts, partial(self.vertices.hear, step))
+        return replace(definition, tree=files.tree, sums=files.sums, close=files.close)
+
+    def _files(
+        self, source: Source, selection: Selection, saved: SavedContexts | None = None, report: Report = ignore
+    ) -> ForeignFiles:
+        """Return the files of a folder: those that are given, or those that the client sends."""
+        given = source.given.get(selection.folder)
+        if given is None:
+            received = receive_files(self.session, selection, self.temporary, self.cancellation, saved, report)
+            return ForeignFiles(received, Sums(received.sums), received.close)
+        tree = given()
+        if selection.exclude:
+            tree = IgnoringTree(tree, IgnoreMatcher(parse_patterns(selection.exclude)))
+        return ForeignFiles(tree, Sums(of_image=True), ignore)
 
     def definition(self, source: Source, builds: Builds) -> BuildContext:
         """Return the Dockerfile, and what is left out of its context, without files where they are the client's.
@@ -150,9 +174,9 @@ class Client:
         """
         if source.address:
             return self._remote(source, builds)
-        name, raw, patterns = self._dockerfile(source.dockerfile_folder, source.dockerfile)
+        name, raw, patterns = self._dockerfile(source)
         if patterns is None:
-            patterns = self._ignored(source.context_folder)
+            patterns = self._ignored(source)
         matcher = IgnoreMatcher(patterns) if patterns else None
         return BuildContext(_text(raw, name), name=name, ignored=matcher)
 
@@ -176,24 +200,29 @@ class Client:
     def _uploaded(self, source: Source, builds: Builds) -> BuildContext:
         """Return the context that the client has as a stream. Rule: moby/buildkit, session/upload."""
         host, _, path = source.address.removeprefix("http://").partition("/")
-        metadata = [("urlhost", host), ("urlpath", f"/{path}")]
-        with self.session.call(_PULL, self.cancellation, metadata) as call:
-            stream = StreamReader(call)
+        with self.upload(host, f"/{path}") as stream:
             return builds.stream_context(stream, source.dockerfile, cancellation=self.cancellation)
 
-    def _dockerfile(self, folder: str, name: str) -> tuple[str, bytes, tuple[Pattern, ...] | None]:
+    @contextmanager
+    def upload(self, host: str, path: str) -> Iterator[StreamReader]:
+        """Provide the bytes that the client sends for an address of its session."""
+        metadata = [("urlhost", host), ("urlpath", path)]
+        with self.session.call(_PULL, self.cancellation, metadata) as call:
+            yield StreamReader(call)
+
+    def _dockerfile(self, source: Source) -> tuple[str, bytes, tuple[Pattern, ...] | None]:
         """Return name and bytes of the Dockerfile, and the patterns of the ignore file that is only its own."""
+        name = source.dockerfile
         file_name = name or DEFAULT_NAME
         names = [file_name, f"{file_name}{IGNORE_NAME}"] + ([DEFAULT_NAME.lower()] if file_name == DEFAULT_NAME else [])
         with self.vertices.step(f"[internal] load build definition from {file_name}") as step:
-            selection = Selection(folder, follow=tuple(names))
-            tree = receive_files(self.session, selection, self.temporary, self.cancellation)
+            files = self._files(source, Selection(source.dockerfile_folder, follow=tuple(names)))
             try:
-                path, raw = self._find(tree, name, file_name)
+                path, raw = self._find(files.tree, name, file_name)
                 self._note(step, path, raw)
-                return path, raw, _patterns(tree, f"{path}{IGNORE_NAME}")
+                return path, raw, _patterns(files.tree, f"{path}{IGNORE_NAME}")
             finally:
-                tree.close()
+                files.close()
 
     def _find(self, tree: Tree, name: str, file_name: str) -> tuple[str, bytes]:
         try:
@@ -202,14 +231,13 @@ class Client:
             # Rule: moby/buildkit, frontend/dockerui: clients look for these words.
             raise NotFound(f"failed to read dockerfile: open {file_name}: no such file or directory") from None
 
-    def _ignored(self, folder: str) -> tuple[Pattern, ...]:
+    def _ignored(self, source: Source) -> tuple[Pattern, ...]:
         with self.vertices.step(f"[internal] load {IGNORE_NAME}"):
-            selection = Selection(folder, follow=(IGNORE_NAME,))
-            tree = receive_files(self.session, selection, self.temporary, self.cancellation)
+            files = self._files(source, Selection(source.context_folder, follow=(IGNORE_NAME,)))
             try:
-                return _patterns(tree, IGNORE_NAME) or ()
+                return _patterns(files.tree, IGNORE_NAME) or ()
             finally:
-                tree.close()
+                files.close()
 
     def credentials(self, reference: Reference) -> Credentials | None:
         """Return who the user is at the reference's registry, None for nobody."""

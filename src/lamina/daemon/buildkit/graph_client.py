@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 from lamina.builder.file_sums import Sums
@@ -18,6 +19,7 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
+from lamina.layers.tar.source import Readable
 from lamina.progress import Report
 
 _MOST_PATTERNS = 10_000
@@ -56,7 +58,7 @@ class GraphClient:
             cancellation=self._client.cancellation,
         )
 
-    def folder_files(self, name: str, attributes: Mapping[str, str]) -> ForeignFiles:
+    def folder_files(self, name: str, attributes: Mapping[str, str], report: Report) -> ForeignFiles:
         client = self._client
         follow = _patterns(attributes, "local.followpaths")
         selection = Selection(
@@ -68,8 +70,11 @@ class GraphClient:
         # A part of a folder must not take the place of the whole in what is kept for the next transfer.
         saved = None if follow or selection.include else self._builds.saved_contexts
         session = client.session_of(attributes.get("local.session", ""))
-        tree = receive_files(session, selection, client.temporary, client.cancellation, saved)
+        tree = receive_files(session, selection, client.temporary, client.cancellation, saved, report)
         return ForeignFiles(tree, Sums(tree.sums), tree.close)
+
+    def upload(self, path: str) -> AbstractContextManager[Readable]:
+        return self._client.upload("buildkit-session", f"/{path}")
 
     def layout(self, name: str, platform: Platform | None, attributes: Mapping[str, str]) -> Image:
         raise Unsupported("images of a layout on the client's side are not supported by this daemon")

@@ -69,8 +69,9 @@ class NamedContexts:
     def _image_of(self, name: str, kind: str, rest: str, address: str) -> Image:
         client = self._client
         if kind == "local":
-            with client.vertices.step(f"[context {name}] load from client"):
-                tree = receive_files(client.session, Selection(rest), client.temporary, client.cancellation)
+            with client.vertices.step(f"[context {name}] load from client") as vertex:
+                hear = partial(client.vertices.hear, vertex)
+                tree = receive_files(client.session, Selection(rest), client.temporary, client.cancellation, None, hear)
             context = BuildContext(_WHOLE, tree, Sums(tree.sums), close=tree.close)
         elif kind in ("https", "http", "git") or kind.startswith("git@"):
             with client.vertices.step(f"[context {name}] load {address}"):

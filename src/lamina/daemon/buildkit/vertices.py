@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lamina.builder.console import Console
 from lamina.daemon.buildkit.failures import failure_of
+from lamina.daemon.buildkit.filesync import TRANSFERRING
 from lamina.daemon.buildkit.messages.source import SourceInfo, ranges_of
 from lamina.daemon.buildkit.messages.status import (
     StatusResponse,
@@ -88,8 +89,16 @@ class Vertices:
         """Tell how far a part of a vertex is, such as a layer that is pulled."""
         now = Timestamp.now()
         name = f"{status.id}: {status.status}" if status.id else status.status
+        if status.status == TRANSFERRING:
+            name = f"{status.status} {status.id}:"  # clients look for both, moby/buildkit, source/local
         part = VertexStatus(
-            name, vertex.digest, name, status.current or 0, status.total or 0, timestamp=now, started=vertex.started
+            name,
+            vertex.digest,
+            status.status if status.status == TRANSFERRING else name,
+            status.current or 0,
+            status.total or 0,
+            timestamp=now,
+            started=vertex.started,
         )
         self.send(StatusResponse(statuses=(part,)))
 

@@ -1,0 +1,160 @@
+"""Graphs that a client has solved over the gateway, and without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from lamina.daemon.buildkit.definition import digest_of
+from lamina.daemon.buildkit.messages import control, gateway, ops
+from lamina.daemon.buildkit.messages.session import Empty
+from lamina.daemon.buildkit.messages.status import Vertex
+from lamina.errors import Forbidden, InvalidInput
+from support.buildkit import defined
+from support.daemons import Daemon, lamina_daemon
+from support.gateway import CONTROL, Driver, drive
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with lamina_daemon() as daemon:
+        yield daemon
+
+
+def mkfile(path: str, content: bytes, source: str = "") -> control.Definition:
+    """A graph that makes a file, on a source where there is one."""
+    action = ops.FileAction(
+        0 if source else -1, -1, 0, make_file=ops.MakeFileAction(path, 0o600, content, timestamp=-1)
+    )
+    made = ops.Op(file=ops.FileOp((action,)))
+    if not source:
+        return defined(made)
+    below = ops.Op(source=ops.SourceOp(source))
+    return defined(below, ops.Op((ops.Input(digest_of(below.encode())),), file=made.file))
+
+
+async def solve_graph(build: Driver, definition: control.Definition, *, evaluate: bool = False) -> gateway.Ref:
+    request = gateway.SolveRequest(definition, evaluate=evaluate)
+    answer = await build.ask("Solve", request, gateway.SolveResponse)
+    assert answer.result is not None
+    assert answer.result.ref is not None
+    return answer.result.ref
+
+
+async def read(build: Driver, id: str, path: str) -> bytes:
+    return (await build.ask("ReadFile", gateway.ReadFileRequest(id, path), gateway.ReadFileResponse)).data
+
+
+def test_a_graph_is_solved_looked_at_and_becomes_the_image_that_the_client_wants(daemon: Daemon) -> None:
+    config = {"architecture": "amd64", "os": "linux", "config": {"Labels": {"of": "the client"}}, "odd": [1]}
+    raw = msgspec.json.encode({**config, "rootfs": {"type": "layers", "diff_ids": []}})
+
+    async def use(build: Driver) -> None:
+        solved = build.begin(control.Exporter("moby", {"name": "docker.io/library/graphed:latest"}))
+        ref = await solve_graph(build, mkfile("/d/own", b"mine", "local://context"))
+        assert await read(build, ref.id, "/d/own") == b"mine"
+        assert await read(build, ref.id, "/g") == b"x"
+        again = await solve_graph(build, ref.definition or control.Definition())
+        result = gateway.Result(ref=gateway.Ref(again.id), metadata={"containerimage.config": raw})
+        await build.ask("Return", gateway.ReturnRequest(result), Empty)
+        await solved
+        shown = json.loads(daemon.text("inspect", "graphed"))[0]
+        assert shown["Config"]["Labels"] == {"of": "the client"}
+        assert len(shown["RootFS"]["Layers"]) == 2
+        assert shown["Architecture"] == "amd64"
+
+    drive(daemon, use)
+
+
+def test_the_vertices_of_a_graph_are_told_under_their_own_digests(daemon: Daemon) -> None:
+    definition = mkfile("/told", b"1", "local://context")
+
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        await solve_graph(build, definition, evaluate=True)
+        await build.give_back()
+        await solved
+        told: dict[str, list[Vertex]] = {}
+        for news in await build.news():
+            for vertex in news.vertexes:
+                told.setdefault(vertex.digest, []).append(vertex)
+        source, made = map(digest_of, definition.operations[:2])
+        assert told[made][0].inputs == (source,)
+        assert [told[source][-1].name, told[made][-1].name] == ["local://context", "mkfile /told"]
+        assert told[made][0].started is None
+        assert told[made][-1].completed is not None
+
+    drive(daemon, use)
+
+
+def test_a_graph_without_a_gateway_is_built_for_its_outputs(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        exporter = control.Exporter("moby", {"name": "docker.io/library/plain:latest"})
+        request = control.SolveRequest(build.ref, mkfile("/f", b"1"), session=build.session, exporters=(exporter,))
+        answer = await build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
+        assert answer.response["containerimage.config.digest"] == daemon.text("images", "-q", "--no-trunc", "plain")
+
+    drive(daemon, use)
+
+
+def test_a_graph_fails_when_it_is_needed(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        broken = mkfile("/no/folder/f", b"1")
+        ref = await solve_graph(build, broken)
+        with pytest.raises(InvalidInput, match="no such file or directory"):
+            await build.ask("Evaluate", gateway.StatFileRequest(ref.id), Empty)
+        with pytest.raises(InvalidInput, match="no such file or directory"):
+            await solve_graph(build, broken, evaluate=True)
+        await build.give_back(ref.id)
+        with pytest.raises(InvalidInput, match="no such file or directory"):
+            await solved
+
+    drive(daemon, use)
+
+
+def test_graphs_of_the_client_are_the_contexts_of_a_dockerfile(daemon: Daemon) -> None:
+    dockerfile = b"FROM made\nCOPY --from=made /named /copied\nCOPY own /\n"
+
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        inputs = {
+            "dockerfile": mkfile("/Dockerfile", dockerfile),
+            "context": mkfile("/own", b"of the context"),
+            "input": mkfile("/named", b"of a graph"),
+        }
+        request = gateway.SolveRequest(
+            frontend="dockerfile.v0", attributes={"context:made": "input:input"}, inputs=inputs
+        )
+        answer = await build.ask("Solve", request, gateway.SolveResponse)
+        assert answer.result is not None
+        assert answer.result.ref is not None
+        id = answer.result.ref.id
+        assert [await read(build, id, path) for path in ("/named", "/copied", "/own")] == [
+            b"of a graph",
+            b"of a graph",
+            b"of the context",
+        ]
+        await build.give_back()
+        await solved
+
+    drive(daemon, use)
+
+
+def test_what_needs_an_entitlement_is_refused_without_it(daemon: Daemon) -> None:
+    command = ops.ExecOp(ops.Meta(("true",), cwd="/"), (ops.Mount(-1, target="/"),), security=1)
+
+    async def use(build: Driver) -> None:
+        request = control.SolveRequest(build.ref, session=build.session, entitlements=("security.insecure",))
+        with pytest.raises(Forbidden, match="is not allowed by build daemon configuration"):
+            await build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
+        solved = build.begin()
+        with pytest.raises(Forbidden, match=r"security\.insecure is not allowed"):
+            await solve_graph(build, defined(ops.Op(exec=command)), evaluate=True)
+        await build.give_back()
+        await solved
+
+    drive(daemon, use)
