@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamina.builder.run.cache_mounts import CacheMounts
+from lamina.formats.digest import Digest
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def take(caches: CacheMounts, sharing: str, closing: ExitStack, name: str = "/ro
     return caches.take(name, sharing, (0, 0), 0o750, closing)
 
 
-def test_it_stays_until_it_is_pruned(caches: CacheMounts) -> None:
+def test_it_stays_until_it_is_removed(caches: CacheMounts) -> None:
     with ExitStack() as closing:
         path = take(caches, "shared", closing)
         assert path is not None
@@ -30,36 +30,33 @@ def test_it_stays_until_it_is_pruned(caches: CacheMounts) -> None:
     with ExitStack() as closing:
         assert take(caches, "locked", closing) == path
         assert (path / "kept").exists()
-    pruned = caches.prune()
-    assert ([digest.encoded for digest in pruned.digests], pruned.bytes) == ([path.name], 5)
-    assert not caches.root.exists()
-    assert caches.prune().digests == ()
+    (cache,) = caches.objects()
+    assert (cache.id, cache.description, cache.size, cache.in_use) == (f"sha256:{path.name}", "/root/.cache", 5, False)
+    assert caches.remove(Digest.parse(cache.id))
+    assert not caches.remove(Digest.parse(cache.id))
+    assert list(caches.objects()) == []
 
 
-def test_a_prune_leaves_what_is_in_use(caches: CacheMounts) -> None:
+def test_a_cache_in_use_is_not_removed(caches: CacheMounts) -> None:
     with ExitStack() as closing:
         path = take(caches, "shared", closing)
         with ExitStack() as soon:
             take(caches, "shared", soon, "/other")
         assert path is not None
-        assert len(caches.prune().digests) == 1
+        removed = {cache.description: caches.remove(Digest.parse(cache.id)) for cache in caches.objects()}
+        assert removed == {"/root/.cache": False, "/other": True}
+        assert [cache.in_use for cache in caches.objects()] == [True]
         assert path.exists()
 
 
-def test_a_prune_keeps_the_newest_that_fit(caches: CacheMounts) -> None:
-    for age, name in enumerate(("new", "old")):
-        with ExitStack() as closing:
-            path = take(caches, "shared", closing, name)
-            assert path is not None
-            (path / "data").write_bytes(bytes(1000))
-            os.utime(path, (1000 - age, 1000 - age))
-    assert len(caches.prune(2_000_000).digests) == 0
-    assert len(caches.prune(1500).digests) == 1
+def test_what_a_crash_left_half_made_is_swept(caches: CacheMounts) -> None:
     with ExitStack() as closing:
-        newest = take(caches, "shared", closing, "new")
-        assert newest is not None
-        assert (newest / "data").exists()
-    assert len(caches.prune().digests) == 1
+        path = take(caches, "shared", closing)
+    assert path is not None
+    path.with_name(".new-half").mkdir()
+    path.with_name(".old-half").mkdir()
+    caches.sweep()
+    assert list(caches.root.iterdir()) == [path]
 
 
 def test_sharing(caches: CacheMounts) -> None:

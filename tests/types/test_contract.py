@@ -25,6 +25,7 @@ from lamina.types import (
     HostConfig,
     InvalidInput,
     Ipam,
+    LaminaError,
     Library,
     MemoryContext,
     NetworkOptions,
@@ -345,6 +346,22 @@ def test_what_an_engine_tells_of_itself_is_the_same(libraries: dict[str, Library
         assert getattr(ours.machine, field) == getattr(theirs.machine, field), field
     assert ours.id != theirs.id
     assert ours.root != theirs.root
+
+
+def test_the_build_cache_is_the_same(library: Library) -> None:
+    dockerfile = "FROM scratch\nCOPY a /cached\n"
+    library.builds.build(MemoryContext(dockerfile, {"a": b"1\n"}), BuildRequest(tags=("cached:1",)))
+    with pytest.raises(LaminaError):
+        library.builds.build(MemoryContext(f"{dockerfile}COPY a /free\nCOPY none /\n", {"a": b"1\n"}))
+    kept = {each.description: each.kept_for for each in library.builds.usage({"type": ["regular"]})}
+    assert kept["COPY a /cached"] == "image cached:1"
+    assert kept["COPY a /free"] == ""
+    assert library.builds.prune({"description": ["/free"]}, max_used=1 << 40).removed == ()
+    (removed,) = library.builds.prune({"description": ["/free"]}).removed
+    assert removed not in {each.id for each in library.builds.usage()}
+    with pytest.raises(InvalidInput, match="invalid filter"):
+        library.builds.usage({"colour": ["red"]})
+    library.images.remove("cached:1")
 
 
 def test_disk_usage_counts_the_files_of_layers_containers_and_volumes(library: Library) -> None:

@@ -17,6 +17,7 @@ from lamina.api.build import BuildRequest
 from lamina.api.build_steps import BuildStep
 from lamina.builder.arguments import BuildArgs, epoch_ns, predefined_values, with_epoch
 from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
+from lamina.builder.cache.holders import note_final
 from lamina.builder.cache.step_cache import StepCache
 from lamina.builder.checking import BuildChecks, surroundings_of
 from lamina.builder.console import Console
@@ -205,6 +206,8 @@ class _Build:
             work.rooms.images.publish("create", image, str(image.id))
         # Create it once more, with its names: a prune in between may have taken an image without names.
         image = work.rooms.images.create(image.config, references=work.tags, parent=image.parent)
+        with work.rooms.store.transaction() as tx:
+            note_final(tx, image.id)
         work.console.built(str(image.id), [tag.familiar() for tag in work.tags])
         epoch = last.args.epoch_ns
         stages = tuple(state.image_id for state in states)

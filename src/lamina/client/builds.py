@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lamina.api.build import BuildRequest
+    from lamina.api.build_cache import CacheObject
     from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
@@ -171,15 +172,31 @@ class Builds(builds.Builds):
         )
         return convert(document, kind)
 
+    def usage(self, filters: Filters | None = None) -> tuple[CacheObject, ...]:
+        from lamina.api.build_cache import cache_object_of, check_filters, matches
+
+        check_filters(filters or {})
+        usage = self._transport.json("GET", "/system/df", {"type": "build-cache", "verbose": True})
+        documents = usage.get("BuildCache") or (usage.get("BuildCacheUsage") or {}).get("Items") or ()
+        return tuple(each for each in map(cache_object_of, documents) if matches(each, filters or {}))
+
     def prune(
         self,
         filters: Filters | None = None,
         *,
         all: bool = False,
         reserved: int = 0,
+        max_used: int = 0,
+        min_free: int = 0,
         cancellation: Cancellation = NEVER,
     ) -> Pruned:
-        query = {"filters": filters or None, "all": all, "reserved-space": reserved or None}
+        query = {
+            "filters": filters or None,
+            "all": all,
+            "reserved-space": reserved or None,
+            "max-used-space": max_used or None,
+            "min-free-space": min_free or None,
+        }
         return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
 
     def _context(

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from lamina.api.build_cache import CacheLimits
 from lamina.errors import InvalidInput
+from lamina.formats.sizes import parse_size
 
 CONFIG_FILE = Path("/etc/lamina/daemon.json")
 DEFAULT_HOST = "unix:///run/lamina/lamina.sock"
@@ -41,10 +43,24 @@ class RuntimeEntry(msgspec.Struct, frozen=True):
 
 
 class BuilderGc(msgspec.Struct, frozen=True, rename="camel"):
-    """The collection of the build cache; `default_keep_storage` is a size such as "20GB"."""
+    """How much the build cache may hold. Sizes are texts such as "20GB"; without any nothing is collected."""
 
     enabled: bool = True
-    default_keep_storage: str = ""
+    default_keep_storage: str = ""  # Docker's older name of `default_max_used_space`
+    default_reserved_space: str = ""
+    default_max_used_space: str = ""
+    default_min_free_space: str = ""
+
+    @property
+    def limits(self) -> CacheLimits | None:
+        """Return the limits in bytes, None without any. Raise InvalidInput for what is no size."""
+        texts = {
+            "reserved": self.default_reserved_space,
+            "max_used": self.default_max_used_space or self.default_keep_storage,
+            "min_free": self.default_min_free_space,
+        }
+        sizes = {name: parse_size(text, "size in builder.gc") for name, text in texts.items() if text}
+        return CacheLimits(**sizes) if self.enabled and sizes else None
 
 
 class Entitlements(msgspec.Struct, frozen=True, rename="kebab"):
@@ -167,6 +183,7 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
             f'default cgroup namespace mode "{options.default_cgroupns_mode}" is invalid',
             advice='Use "host" or "private"',
         )
+    _ = options.builder.gc.limits  # to be refused now, not at the first build
     if not options.ip6tables:
         raise InvalidInput("ip6tables cannot be switched off", advice="Leave it out: IPv6 networks need their rules")
     return options

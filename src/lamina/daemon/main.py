@@ -128,6 +128,7 @@ def engine_settings(options: Options) -> EngineSettings:
         live_restore=options.live_restore,
         labels=options.labels,
         userns_remap=options.userns_remap,
+        build_cache=options.builder.gc.limits,
         containers=Defaults(
             log=LogConfig(options.log_driver, options.log_opts),
             dns=options.dns,

@@ -13,12 +13,15 @@ from typing import cast
 from msgspec.structs import replace
 
 from lamina.api.build import BuildRequest
+from lamina.api.build_cache import CacheLimits, CacheObject, check_filters, matches
 from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
 from lamina.builder.build_run import BuildRooms, SshAgents
 from lamina.builder.builder import BuildResult, build
+from lamina.builder.cache.collector import Collector
 from lamina.builder.cache.step_cache import forget_lost
+from lamina.builder.cache.usage import CacheUsage
 from lamina.builder.checking import answer
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
@@ -63,13 +66,25 @@ class Builds(builds.Builds):
     directories of `RUN --mount=type=cache`. Both are on the data root's file system.
     """
 
-    def __init__(self, rooms: Rooms, registries: Registries, defaults: Defaults, temporary: Path, mounts: Path) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        registries: Registries,
+        defaults: Defaults,
+        temporary: Path,
+        mounts: Path,
+        *,
+        limits: CacheLimits | None = None,
+    ) -> None:
+        """`limits` are what the build cache may hold."""
         self._rooms = rooms
         self._registries = registries
         self._defaults = defaults
         self._temporary = temporary
         self._mounts = mounts
         self.saved_contexts = SavedContexts(temporary.with_name("build-contexts"))
+        self._cache = CacheUsage(rooms.images, CacheMounts(mounts), self.saved_contexts, temporary)
+        self._collector = Collector(self._cache, limits)
         private_directory(temporary)
 
     def build(
@@ -116,7 +131,10 @@ class Builds(builds.Builds):
             return self._base(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        return build(context, request, rooms, report, cancellation, secrets=secrets, agents=agents, console=console)
+        try:
+            return build(context, request, rooms, report, cancellation, secrets=secrets, agents=agents, console=console)
+        finally:
+            self._collector.collect()
 
     def build_platforms(
         self,
@@ -278,23 +296,32 @@ class Builds(builds.Builds):
         """Return the context in a tar, compressed or not. The caller closes it. Raise InvalidInput, Cancelled."""
         return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
 
+    def usage(self, filters: Filters | None = None) -> tuple[CacheObject, ...]:
+        check_filters(filters or {})
+        return tuple(each for each in self._cache.objects() if matches(each, filters or {}))
+
     def prune(
         self,
         filters: Filters | None = None,
         *,
         all: bool = False,
         reserved: int = 0,
+        max_used: int = 0,
+        min_free: int = 0,
         cancellation: Cancellation = NEVER,
     ) -> Pruned:
         cancellation.check()
-        results = self.graph_rooms.records.prune(reserved)
-        content = self._rooms.store.collect(cache_bytes=reserved if all else None)
-        caches = CacheMounts(self._mounts).prune(reserved)
-        if all and not reserved:
+        check_filters(filters or {})
+        limits = CacheLimits(reserved=reserved, max_used=max_used, min_free=min_free)
+        removed = [self._cache.prune(filters or {}, limits)]
+        is_everything = not filters and limits == CacheLimits()
+        if not filters:
+            removed.append(self.graph_rooms.records.prune(reserved))
+            removed.append(self._rooms.store.collect(cache_bytes=reserved if all else None))
+        if all and is_everything:
             forget_sums(self._rooms.store)
-        contexts = self.saved_contexts.prune() if all and not reserved else 0
-        dropped = tuple(str(digest) for digest in (*results.digests, *content.digests, *caches.digests))
-        return Pruned(dropped, results.bytes + content.bytes + caches.bytes + contexts)
+        dropped = dict.fromkeys(str(digest) for each in removed for digest in each.digests)
+        return Pruned(tuple(dropped), sum(each.bytes for each in removed))
 
     def forget_lost(self) -> None:
         """Forget steps whose image is gone."""
@@ -303,6 +330,7 @@ class Builds(builds.Builds):
     def sweep_files(self) -> None:
         """Remove the files that builds of an engine which died left, but for those of RUN steps."""
         sweep_files(self._temporary)
+        CacheMounts(self._mounts).sweep()
 
     def sweep(self) -> None:
         """End the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""

@@ -132,7 +132,8 @@ class Engine:
             self.store, self.root / "volumes", events=self.bus, users=self._volume_users, owner=owner
         )
         self.registries = Registries(self.store, self.images, self.settings.registries())
-        self.builds = Builds(self, self.registries, self._defaults, self.root / "temporary", self.root / "build-mounts")
+        folders = (self.root / "temporary", self.root / "build-mounts")
+        self.builds = Builds(self, self.registries, self._defaults, *folders, limits=self.settings.build_cache)
         self.builds.sweep_files()
 
     def __enter__(self) -> Engine:

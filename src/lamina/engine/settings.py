@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lamina.api.build_cache import CacheLimits
 from lamina.distribution import Proxies
 from lamina.distribution import Settings as RegistrySettings
 from lamina.errors import Unsupported
@@ -22,6 +23,7 @@ class EngineSettings:
     """Where things are and how they behave; empty and None mean: choose.
 
     `registry_mirrors` are asked before Docker Hub. `containers` is what containers get where they do not say otherwise.
+    `build_cache` is what the build cache may hold, None for all that there is.
     `userns_remap` says who the users of containers are on the host, as in daemon.json: "default", or USER[:GROUP].
     """
 
@@ -37,6 +39,7 @@ class EngineSettings:
     labels: tuple[str, ...] = ()
     userns_remap: str = ""
     containers: Defaults = field(default_factory=Defaults)
+    build_cache: CacheLimits | None = None
 
     def container_defaults(self, exec_root: Path) -> Defaults:
         """Return `containers` with the users that they have; their namespace is kept in `exec_root`.

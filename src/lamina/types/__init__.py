@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lamina.api.build import BuildRequest as BuildRequest
+    from lamina.api.build_cache import CacheObject as CacheObject
     from lamina.api.build_calls import CheckResult as CheckResult
     from lamina.api.build_calls import CheckWarning as CheckWarning
     from lamina.api.build_calls import OutlineResult as OutlineResult
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
 # Where each name lives: modules are loaded when a name of theirs is first asked for, so that a client stays quick.
 _HOMES = {
     "lamina.api.build": "BuildRequest",
+    "lamina.api.build_cache": "CacheObject",
     "lamina.api.build_steps": "BuildStep Difference",
     "lamina.api.build_calls": "CheckResult CheckWarning OutlineResult TargetsResult",
     "lamina.api.containers": (

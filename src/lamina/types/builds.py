@@ -8,9 +8,10 @@ from lamina.progress import Report, ignore
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lamina.api.build import BuildRequest
+    from lamina.api.build_cache import CacheObject
     from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
@@ -96,17 +97,27 @@ class Builds(Protocol):
         Raise InvalidInput for a wrong Dockerfile, NotFound without one, Cancelled.
         """
 
+    def usage(self, filters: Filters | None = None) -> Sequence[CacheObject]:
+        """Return what the build cache holds, what was used last first: layers of steps, cache mounts, saved contexts.
+
+        `filters` are those of `prune`.
+        """
+
     def prune(
         self,
         filters: Filters | None = None,
         *,
         all: bool = False,
         reserved: int = 0,
+        max_used: int = 0,
+        min_free: int = 0,
         cancellation: Cancellation = NEVER,
     ) -> Pruned:
-        """Empty the build cache: cache mounts that are not in use, steps whose image is gone, unowned content.
+        """Empty the build cache: objects that nothing else needs, the least recently used first, and unowned content.
 
-        With `all` also what only saves work: the compressed forms of layers, and what is remembered of contexts. Steps
-        whose image is here stay: the images are the cache. Of cache mounts and of compressed layers `reserved` bytes
-        each are kept. An engine ignores `filters`. Raise Cancelled.
+        A step stays while an image with a name, the image of a build, or a container needs it. `filters` choose among
+        the objects: id, type, description, until, unused-for, inuse, shared, private, mutable. In bytes, `reserved`
+        stay in any case, `max_used` stay at most, and `min_free` are to be free on the disk; with `reserved` alone
+        nothing above it stays. With `all` also what only saves work goes: the compressed forms of layers, and what is
+        remembered of contexts. Raise InvalidInput for other filters, Cancelled.
         """

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lamina.builder.cache.holders import FINAL
 from lamina.builder.cache.records import (
     Inputs,
     StepPlace,
@@ -209,4 +210,7 @@ def forget_lost(store: Store) -> int:
         for key, _ in tx.items(COPIES):
             tx.delete(COPIES, key)
         forget_lost_records(tx)
+        for image, _ in tx.items(FINAL):
+            if tx.get(IMAGES, image) is None:
+                tx.delete(FINAL, image)
     return len(lost_keys)

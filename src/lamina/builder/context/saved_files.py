@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.formats.digest import Digest
+from lamina.api.build_cache import CacheObject
+from lamina.formats.digest import DEFAULT, Digest
 from lamina.linux.files import private_directory
 
 _MOST_CONTEXTS = 32
@@ -110,17 +111,32 @@ class SavedContexts:
             if number >= _MOST_CONTEXTS or total > _MOST_BYTES:
                 self._drop(listing)
 
-    def _drop(self, listing: Path) -> int:
-        """Delete a context, and return the bytes of its files."""
-        size = 0
+    def _drop(self, listing: Path) -> None:
         for path in (listing, listing.with_suffix(".data")):
-            with suppress(FileNotFoundError):
-                size += path.stat().st_size
-                path.unlink()
-        return size
+            path.unlink(missing_ok=True)
 
-    def prune(self) -> int:
-        """Delete all contexts, and return how many bytes they had."""
-        if not self._folder.is_dir():
-            return 0
-        return sum(self._drop(path) for path in {path.with_suffix(".list") for path in self._folder.iterdir()})
+    def objects(self) -> Iterator[CacheObject]:
+        """Yield all saved contexts with their bytes."""
+        for listing in self._folder.glob("*.list"):
+            size = 0
+            for path in (listing, listing.with_suffix(".data")):
+                with suppress(FileNotFoundError):
+                    size += path.stat().st_size
+            with suppress(FileNotFoundError):
+                yield CacheObject(
+                    id=str(Digest(DEFAULT, listing.stem)),
+                    type="source.local",
+                    description="files of a build context",
+                    size=size,
+                    used=listing.stat().st_mtime,
+                    in_use=listing.stem in self._busy,
+                )
+
+    def remove(self, id: Digest) -> bool:
+        """Delete a context. Return False for one that is in use, or not there. Its present readers go on."""
+        listing = self._folder / f"{id.encoded}.list"
+        with self._guard:
+            if id.encoded in self._busy or not listing.exists():
+                return False
+            self._drop(listing)
+            return True

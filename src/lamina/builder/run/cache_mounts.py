@@ -1,4 +1,4 @@
-"""The directories of `RUN --mount=type=cache`, which outlive builds until `builder prune` deletes them.
+"""The directories of `RUN --mount=type=cache`, which outlive builds until somebody removes them.
 
 Rule: BuildKit's sharing modes. A step holds a flock(2) on each cache that it uses, so that a prune leaves the cache
 alone, and an engine that dies leaves no lock behind.
@@ -10,17 +10,17 @@ import errno
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamina.api.build_cache import CacheObject
 from lamina.formats.digest import DEFAULT, Digest
 from lamina.linux.files import private_directory
 from lamina.progress import ignore
 from lamina.snapshots.records import NEW, delete_tree, discard, sweep_directory
 from lamina.snapshots.unpacked import tree_bytes
-from lamina.store.content import Collected
 
 _LOCKS = {"locked": fcntl.LOCK_EX, "private": fcntl.LOCK_EX | fcntl.LOCK_NB}
 
@@ -60,11 +60,12 @@ class CacheMounts:
                 return None
             if _is_at(fd, path):
                 closing.callback(os.close, fd)
+                self._note_use(path, name)
                 return path
             os.close(fd)
 
     def _make(self, path: Path, owner: tuple[int, int], mode: int, fill: Callable[[Path], None]) -> None:
-        """Make the cache where it is missing. It appears whole: a crash leaves what `prune` sweeps."""
+        """Make the cache where it is missing. It appears whole: a crash leaves what `sweep` deletes."""
         private_directory(self.root)
         if path.exists():
             return
@@ -79,39 +80,66 @@ class CacheMounts:
             if not (isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY)):
                 raise  # else another step was faster
 
-    def prune(self, reserved: int = 0) -> Collected:
-        """Delete the caches that no step uses now, the oldest first, until at most `reserved` bytes are left.
+    def _note_use(self, path: Path, name: str) -> None:
+        """Remember the name of a cache, and when it was used last: the time of the file that holds its name."""
+        private_directory(self._names)
+        (self._names / path.name).write_bytes(name.encode("utf-8", "surrogateescape"))
 
-        Return the digests of their names, and the bytes of their files.
-        """
-        if not self.root.is_dir():
-            return Collected()
-        sweep_directory(self.root)
-        caches = sorted(self.root.iterdir(), key=lambda path: path.lstat().st_mtime_ns)
-        left = sum(tree_bytes(path) for path in caches) if reserved else 0
-        deleted_sizes: dict[Digest, int] = {}
-        for path in caches:
-            if reserved and left <= reserved:
-                break
-            if (size := self._drop(path)) is not None:
-                deleted_sizes[Digest(DEFAULT, path.name)] = size
-                left -= size
-        with suppress(OSError):  # some are in use
-            self.root.rmdir()
-        return Collected(tuple(deleted_sizes), sum(deleted_sizes.values()))
+    @property
+    def _names(self) -> Path:
+        return self.root.with_name(f"{self.root.name}-names")
 
-    def _drop(self, path: Path) -> int | None:
+    def objects(self) -> Iterator[CacheObject]:
+        """Yield all caches with their names, their bytes, and whether a step uses them now."""
+        with suppress(FileNotFoundError):
+            for path in list(self.root.iterdir()):
+                if not path.name.startswith("."):
+                    yield self._object(path)
+
+    def _object(self, path: Path) -> CacheObject:
+        named = self._names / path.name
+        try:
+            name, used = named.read_bytes().decode("utf-8", "replace"), named.stat().st_mtime
+        except FileNotFoundError:  # an older lamina made it
+            name, used = "", 0.0
+        with self._alone(path) as is_alone:
+            return CacheObject(
+                id=str(Digest(DEFAULT, path.name)),
+                type="exec.cachemount",
+                description=name,
+                size=tree_bytes(path),
+                used=used,
+                in_use=not is_alone,
+            )
+
+    def remove(self, id: Digest) -> bool:
+        """Delete a cache. Return False when a step uses it, or when it is not there."""
+        path = self.root / id.encoded
+        with self._alone(path) as is_alone:
+            if not is_alone or not path.exists():
+                return False
+            discard(path)
+        (self._names / path.name).unlink(missing_ok=True)
+        return True
+
+    def sweep(self) -> None:
+        """Delete what was half made or half deleted when a process died. For the start, before any build."""
+        with suppress(FileNotFoundError):
+            sweep_directory(self.root)
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[bool]:
+        """Keep steps away from a cache while the block runs. Yield False when one uses it already."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            yield True
+            return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            size = tree_bytes(path)
-            discard(path)
-            return size
+            yield True
         except BlockingIOError:
-            return None
+            yield False
         finally:
             os.close(fd)
 

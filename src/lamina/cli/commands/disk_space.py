@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -50,8 +51,9 @@ def _images(client: Client, conditions: Mapping[str, list[str]]) -> int:
     return answer.reclaimed
 
 
-def _builds(client: Client, conditions: Mapping[str, list[str]], everything: bool = False) -> int:
-    answer = client.builds.prune(conditions, all=everything)
+def prune_cache(client: Client, conditions: Mapping[str, list[str]], **limits: Any) -> int:
+    """Prune the build cache, tell what went, and return its bytes."""
+    answer = client.builds.prune(conditions, **limits)
     _tell("Deleted build cache objects:", answer.removed)
     return answer.reclaimed
 
@@ -63,7 +65,8 @@ def _tell(title: str, items: Any) -> None:
         write_lines([title, *items, ""])
 
 
-def _prune(session: Session, force: bool, warning: str, action: Callable[[Client], int], total: bool = True) -> None:
+def run_prune(session: Session, force: bool, warning: str, action: Callable[[Client], int], total: bool = True) -> None:
+    """Ask, run the prune, and tell how many bytes it has freed."""
     if not confirmed(force, warning):
         return
     reclaimed = action(session.client)
@@ -77,7 +80,7 @@ def _prune(session: Session, force: bool, warning: str, action: Callable[[Client
 def prune_containers(session: Session, filter_: tuple[str, ...], force: bool) -> None:
     """Remove all stopped containers."""
     conditions = filters(filter_)
-    _prune(session, force, "WARNING! This will remove all stopped containers.", lambda c: _containers(c, conditions))
+    run_prune(session, force, "WARNING! This will remove all stopped containers.", lambda c: _containers(c, conditions))
 
 
 @command("lamina network prune -f")
@@ -87,7 +90,7 @@ def prune_networks(session: Session, filter_: tuple[str, ...], force: bool) -> N
     """Remove all networks that no container uses."""
     conditions = filters(filter_)
     warning = "WARNING! This will remove all custom networks not used by at least one container."
-    _prune(session, force, warning, lambda client: _networks(client, conditions), total=False)
+    run_prune(session, force, warning, lambda client: _networks(client, conditions), total=False)
 
 
 @command("lamina volume prune -f --all")
@@ -101,7 +104,7 @@ def prune_volumes(session: Session, all_: bool, filter_: tuple[str, ...], force:
         conditions["all"] = ["true"]
     kind = "all" if all_ else "anonymous"
     warning = f"WARNING! This will remove {kind} local volumes not used by at least one container."
-    _prune(session, force, warning, lambda client: _volumes(client, conditions))
+    run_prune(session, force, warning, lambda client: _volumes(client, conditions))
 
 
 @command("lamina image prune -a --filter until=240h")
@@ -112,18 +115,7 @@ def prune_images(session: Session, all_: bool, filter_: tuple[str, ...], force: 
     """Remove images that nothing uses."""
     conditions = {**filters(filter_), "dangling": ["false" if all_ else "true"]}
     what = "all images without at least one container associated to them" if all_ else "all dangling images"
-    _prune(session, force, f"WARNING! This will remove {what}.", lambda client: _images(client, conditions))
-
-
-@command("lamina builder prune -f")
-@switch("-a", "--all", "all_", help="Remove all unused build cache, not just dangling parts")
-@filter_option
-@force_option
-def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: bool) -> None:
-    """Remove build cache."""
-    conditions = filters(filter_)
-    warning = f"WARNING! This will remove all {'' if all_ else 'dangling '}build cache."
-    _prune(session, force, warning, lambda client: _builds(client, conditions, all_))
+    run_prune(session, force, f"WARNING! This will remove {what}.", lambda client: _images(client, conditions))
 
 
 @command("lamina system prune -f --volumes")
@@ -134,7 +126,7 @@ def prune_builds(session: Session, all_: bool, filter_: tuple[str, ...], force: 
 def prune_system(session: Session, all_: bool, filter_: tuple[str, ...], force: bool, volumes: bool) -> None:
     """Remove stopped containers, unused networks, dangling images and unused build cache."""
     conditions = filters(filter_)
-    _prune(session, force, _warning(all_, volumes), lambda client: _everything(client, conditions, all_, volumes))
+    run_prune(session, force, _warning(all_, volumes), lambda client: _everything(client, conditions, all_, volumes))
 
 
 def _warning(all_: bool, volumes: bool) -> str:
@@ -150,18 +142,35 @@ def _everything(client: Client, conditions: Mapping[str, list[str]], all_: bool,
     if volumes:
         reclaimed += _volumes(client, {name: value for name, value in conditions.items() if name != "until"})
     reclaimed += _images(client, {**conditions, "dangling": ["false" if all_ else "true"]})
-    return reclaimed + _builds(client, conditions, all_)
+    known = {name: value for name, value in conditions.items() if name == "until"}
+    return reclaimed + (0 if conditions.keys() - {"until"} else prune_cache(client, known, all=all_))
 
 
 Document = Mapping[str, Any]
 
 CACHE = {
-    "ID": Column("CACHE ID", lambda d, trunc: short_id(d["ID"])),
+    "ID": Column("CACHE ID", lambda d, trunc: short_id(d["ID"]) if trunc else str(d["ID"])),
     "CacheType": Column("CACHE TYPE", lambda d, trunc: str(d["Type"])),
     "Size": Column("SIZE", lambda d, trunc: human_size(d["Size"], 3)),
     "UsageCount": Column("USAGE", lambda d, trunc: str(d["UsageCount"])),
     "Shared": Column("SHARED", lambda d, trunc: str(d["Shared"]).lower()),
+    "LastUsedSince": Column("LAST USED", lambda d, trunc: _ago(d)),
+    "InUse": Column("IN USE", lambda d, trunc: str(d["InUse"]).lower()),
+    "KeptFor": Column("KEPT FOR", lambda d, trunc: str(d.get("KeptFor") or "")),
+    "Description": Column("DESCRIPTION", lambda d, trunc: _shortened(d.get("Description") or "", trunc)),
 }
+
+
+def _shortened(text: str, trunc: bool) -> str:
+    return f"{text[:59]}…" if trunc and len(text) > 60 else text
+
+
+def _ago(document: Any) -> str:
+    from lamina.formats.times import human_duration, parse_time
+
+    used = parse_time(document["LastUsedAt"]) if document.get("LastUsedAt") else 0
+    return f"{human_duration((time.time_ns() - used) // 10**9)} ago" if used else "never"
+
 
 COLUMNS = {
     "Type": Column("TYPE", lambda d, trunc: str(d["type"])),

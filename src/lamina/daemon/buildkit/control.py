@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from lamina import __version__
 from lamina.api.build import Output
+from lamina.api.build_cache import CacheObject, parse_expressions
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.export.result import Result as Images
@@ -24,6 +25,7 @@ from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_wit
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
 from lamina.daemon.buildkit.messages.control import (
     Definition,
+    DiskUsageRequest,
     DiskUsageResponse,
     HistoryEvent,
     HistoryRequest,
@@ -42,6 +44,7 @@ from lamina.daemon.buildkit.messages.control import (
     Worker,
 )
 from lamina.daemon.buildkit.messages.session import Empty
+from lamina.daemon.buildkit.messages.status import Timestamp
 from lamina.daemon.buildkit.named_contexts import contexts_of
 from lamina.daemon.buildkit.refs import GraphRef
 from lamina.daemon.buildkit.results import result_of
@@ -79,7 +82,7 @@ class Control:
             "Status": self.status,
             "ListWorkers": unary(ListWorkersRequest, self.workers),
             "Info": unary(Empty, self.info),
-            "DiskUsage": unary(Empty, self.disk_usage),
+            "DiskUsage": unary(DiskUsageRequest, self.disk_usage),
             "Prune": self.prune,
             "ListenBuildHistory": self.history,
             "UpdateBuildHistory": unary(HistoryUpdate, self.update_history),
@@ -175,18 +178,38 @@ class Control:
         """Return the daemon's version."""
         return InfoResponse(_VERSION)
 
-    async def disk_usage(self, request: Empty, call: Call) -> DiskUsageResponse:
-        """Return nothing: the images are the cache, and `system df` counts them."""
-        return DiskUsageResponse()
+    async def disk_usage(self, request: DiskUsageRequest, call: Call) -> DiskUsageResponse:
+        """Return what the cache holds."""
+        filters = parse_expressions(request.filter)
+        objects = await in_thread(lambda: self._solver.builds.usage(filters))
+        return DiskUsageResponse(tuple(map(_usage_record, objects)))
 
     async def prune(self, call: Call) -> None:
-        """Drop what only saves work, and tell what it was."""
+        """Remove what the cache can spare, and tell what it was."""
         request = await call.receive(PruneRequest) or PruneRequest()
+        filters = parse_expressions(request.filter)
+        if request.keep_duration:
+            filters["unused-for"] = [f"{request.keep_duration}ns"]
         cancellation = Cancellation()
         builds = self._solver.builds
-        pruned = await cancelling(cancellation, lambda: builds.prune(all=request.all, cancellation=cancellation))
-        for number, id in enumerate(pruned.removed):
-            await call.send(UsageRecord(id, size=0 if number else pruned.reclaimed, type="regular"))
+        before = {each.id: each for each in await in_thread(builds.usage)}
+        pruned = await cancelling(
+            cancellation,
+            lambda: builds.prune(
+                filters,
+                all=request.all,
+                reserved=request.reserved_space,
+                max_used=request.max_used_space,
+                min_free=request.min_free_space,
+                cancellation=cancellation,
+            ),
+        )
+        known = [before[id] for id in pruned.removed if id in before]
+        rest = pruned.reclaimed - sum(each.size for each in known)
+        for record in map(_usage_record, known):
+            await call.send(record)
+        for number, id in enumerate(id for id in pruned.removed if id not in before):
+            await call.send(UsageRecord(id, size=0 if number else max(rest, 0), type="internal"))
 
     async def history(self, call: Call) -> None:
         """Send the builds of this daemon's life. Later ones are not waited for."""
@@ -199,6 +222,21 @@ class Control:
         if request.delete:
             self._builds.forget(request.ref)
         return Empty()
+
+
+def _usage_record(each: CacheObject) -> UsageRecord:
+    used = Timestamp.of(int(each.used * 1e9))
+    return UsageRecord(
+        each.id,
+        each.type == "exec.cachemount",
+        each.in_use,
+        each.size,
+        used,
+        used,
+        description=f"{each.description} (kept for {each.kept_for})" if each.kept_for else each.description,
+        type=each.type,
+        shared=bool(each.kept_for),
+    )
 
 
 async def cancelling(cancellation: Cancellation, work: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Raw
 
+from lamina.api.build_cache import CacheObject
 from lamina.containers.inspect import ContainerSummary
 from lamina.daemon.render.kept_items import KeptItems
 from lamina.daemon.render.volume import volume
@@ -67,7 +68,13 @@ def _volume(item: VolumeUsage) -> dict[str, Any]:
     return volume(item.volume) | {"UsageData": {"RefCount": item.users, "Size": item.size}}
 
 
-NO_CACHE = Totals([], 0, 0, 0)  # the build cache is made of images
+def build_cache(objects: Sequence[CacheObject]) -> Totals:
+    """Return what the build cache takes. What images need too is counted with them."""
+    own = [item for item in objects if not item.kept_for]
+    active = sum(item.in_use or bool(item.kept_for) for item in objects)
+    reclaimable = sum(item.size for item in own if not item.in_use)
+    items = [Raw(encode_json(item.to_json())) for item in objects]
+    return Totals(items, active, sum(item.size for item in own), reclaimable)
 
 
 def older(totals: dict[str, Totals], version: Version) -> dict[str, Any]:
@@ -76,7 +83,9 @@ def older(totals: dict[str, Totals], version: Version) -> dict[str, Any]:
     members: dict[str, Any] = {names[kind]: item.items for kind, item in totals.items()}
     if "image" in totals:
         members["LayersSize"] = totals["image"].size
-    return members | ({"BuilderSize": 0} if version < (1, 42) else {})
+    return members | (
+        {"BuilderSize": totals["build-cache"].size if "build-cache" in totals else 0} if version < (1, 42) else {}
+    )
 
 
 def newer(totals: dict[str, Totals], *, verbose: bool) -> dict[str, Any]:

@@ -102,14 +102,17 @@ class BuildRoutes:
         return lambda token: self._builds.archive_context(cast(Readable, upload), dockerfile, cancellation=token)
 
     async def prune(self, call: Call) -> web.StreamResponse:
-        """`all` takes what only saves work too. Steps go with their images, and with no other filter.
-
-        `reserved-space`, which API versions before 1.48 call `keep-storage`, is kept, and so is what fits in
-        `max-used-space`. Both are in bytes.
-        """
-        names = ("keep-storage", "reserved-space", "max-used-space") if call.version >= (1, 48) else ("keep-storage",)
-        reserved = max(call.number(name) or 0 for name in names)
-        pruned = await call.run_cancellable(self._builds.prune, all=call.flag("all"), reserved=max(0, reserved))
+        """Sizes are in bytes. What later versions call `reserved-space`, those before 1.48 call `keep-storage`."""
+        names = ("keep-storage", "reserved-space", "max-used-space", "min-free-space")
+        sizes = {name: max(0, call.number(name) or 0) for name in (names if call.version >= (1, 48) else names[:1])}
+        pruned = await call.run_cancellable(
+            self._builds.prune,
+            call.filters(),
+            all=call.flag("all"),
+            reserved=max(sizes["keep-storage"], sizes.get("reserved-space", 0)),
+            max_used=sizes.get("max-used-space", 0),
+            min_free=sizes.get("min-free-space", 0),
+        )
         return reply({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
 
 

@@ -123,7 +123,7 @@ class SystemRoutes:
                 [VolumeUsage(item, len(volumes.users(item.name)), volumes.usage(item)) for item in volumes.list()]
             )
         if "build-cache" in kinds:
-            totals["build-cache"] = disk_usage.NO_CACHE
+            totals["build-cache"] = disk_usage.build_cache(self._engine.builds.usage())
         return totals
 
 

@@ -133,6 +133,16 @@ class PruneRequest(Message, frozen=True):
 
     filter: Annotated[tuple[str, ...], 1] = ()
     all: Annotated[bool, 2] = False
+    keep_duration: Annotated[int, 3] = 0  # nanoseconds
+    reserved_space: Annotated[int, 4] = 0  # bytes, as the next two
+    max_used_space: Annotated[int, 5] = 0
+    min_free_space: Annotated[int, 6] = 0
+
+
+class DiskUsageRequest(Message, frozen=True):
+    """Ask what the cache holds."""
+
+    filter: Annotated[tuple[str, ...], 1] = ()
 
 
 class HistoryRequest(Message, frozen=True):

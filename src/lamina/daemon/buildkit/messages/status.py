@@ -21,7 +21,12 @@ class Timestamp(Message, frozen=True):
     @classmethod
     def now(cls) -> Timestamp:
         """Return the present moment."""
-        return cls(*divmod(time.time_ns(), 10**9))
+        return cls.of(time.time_ns())
+
+    @classmethod
+    def of(cls, time_ns: int) -> Timestamp:
+        """Return a moment in nanoseconds since the epoch."""
+        return cls(*divmod(time_ns, 10**9))
 
 
 class ProgressGroup(Message, frozen=True):
