@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.hostile import OFF, Answer, Target, attacked, link, special
+from support.hostile import OFF, Answer, Target, archive, attacked, link, special
 from support.processes import processes_naming
 from support.runtimes import unaware
 from support.waiting import eventually
@@ -67,6 +67,34 @@ def stuck(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with attacked(busybox_tar, "--default-runtime", unaware(tmp_path_factory.mktemp("unaware"))) as target:
         target.image("odd", members=[special("etc/passwd", tarfile.FIFOTYPE)], without=["etc/passwd"])
         yield target
+
+
+@pytest.fixture(scope="module")
+def stuck_twice(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A daemon whose runtime hangs on the image "odd", and once more when it is to clear up."""
+    runtime = unaware(tmp_path_factory.mktemp("stuck"), deletes=False)
+    with attacked(busybox_tar, "--default-runtime", runtime) as target:
+        target.image("odd", members=[special("etc/passwd", tarfile.FIFOTYPE)], without=["etc/passwd"])
+        yield target
+
+
+def _steps(target: Target) -> list[str]:
+    """What runs for steps of builds by this daemon: runtimes, monitors, commands."""
+    return [line for line in processes_naming(f"{target.daemon.folder}/") if "run --bundle" in line or "delete" in line]
+
+
+@pytest.mark.parametrize("fixture", ["stuck", "stuck_twice"])
+def test_a_build_whose_runtime_hangs_ends_with_its_connection(request: pytest.FixtureRequest, fixture: str) -> None:
+    """The runtime may hang for two minutes, and a cancelled build must not wait for it."""
+    target: Target = request.getfixturevalue(fixture)
+    tar = archive({"Dockerfile": b"FROM odd\nRUN true\n"})
+    head = f"POST /build?networkmode=none HTTP/1.1\r\nHost: l\r\nContent-Length: {len(tar)}\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(target.daemon.socket))
+        asking.sendall(head.encode() + tar)
+        eventually(lambda: _steps(target))
+    eventually(lambda: not _steps(target), seconds=5)
+    eventually(lambda: not list((target.daemon.folder / "d/temporary").glob("build-*")), seconds=5)
 
 
 def _is_gone(id: str) -> bool:

@@ -7,9 +7,14 @@ from pathlib import Path
 from support.programs import need
 
 
-def unaware(folder: Path) -> str:
-    """The path of a runc that does not tell who it is: the engine lets it open whatever the image has in /etc."""
+def unaware(folder: Path, *, deletes: bool = True) -> str:
+    """The path of a runc that does not tell who it is: the engine lets it open whatever the image has in /etc.
+
+    Unless it `deletes` it hangs when it is to forget a container, too.
+    """
     script = folder / "runc"
-    script.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec echo other version 1\nexec {need("runc")} "$@"\n')
+    version = '[ "$1" = --version ] && exec echo other version 1'
+    hang = "" if deletes else 'case " $* " in *" delete "*) exec sleep 300;; esac'
+    script.write_text(f'#!/bin/sh\n{version}\n{hang}\nexec {need("runc")} "$@"\n')
     script.chmod(0o755)
     return str(script)

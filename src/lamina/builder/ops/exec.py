@@ -16,7 +16,8 @@ from lamina.builder.graph.operations import Exec
 from lamina.builder.ops.exec_mounts import ExecMounting, ExecMounts
 from lamina.builder.ops.outside import Outside
 from lamina.builder.ops.result import Result, write_layer
-from lamina.builder.run.container import ContainerRunner, check_ended_well
+from lamina.builder.run.command import check_ended_well, run_task
+from lamina.builder.run.container import ContainerRunner
 from lamina.builder.run.mounts import StepFiles
 from lamina.builder.run.networks import StepNetworks
 from lamina.builder.stage import DEFAULT_PATH
@@ -71,7 +72,7 @@ class Commands:
             return self._outputs(operation, inputs, mounts)
 
     def _run(self, operation: Exec, spec: SandboxSpec, mounts: ExecMounts, show: Callable[[str, bool], None]) -> None:
-        status = self.runner.run_task(spec, mounts.root, show, self.cancellation)
+        status = run_task(self.runner.sandboxes, spec, mounts.root, show, self.cancellation)
         try:
             check_ended_well(status, operation.exit_codes)
         except CommandFailed as error:

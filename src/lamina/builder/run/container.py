@@ -7,10 +7,8 @@ namespaces have the ID of a container.
 
 from __future__ import annotations
 
-import codecs
 import posixpath
 import shutil
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -22,18 +20,16 @@ import msgspec
 from lamina.api.containers import Config, HostConfig
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.console import short
+from lamina.builder.run.command import OutputTail, check_ended_well, run_task
 from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
-from lamina.cancellation import Cancellation
-from lamina.errors import CommandFailed, LaminaError
-from lamina.formats.frames import STDERR, STDOUT, Deframer
+from lamina.errors import LaminaError
 from lamina.layers.layer import Layer
 from lamina.layers.tree import entry_at, resolve
 from lamina.linux.processes import making_files_of
 from lamina.runtime.cgroups.layout import abilities
-from lamina.runtime.process import ExitStatus
 from lamina.runtime.runtime import Runtime
 from lamina.sandbox import limit_checks
 from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms, ensure_directory
@@ -43,8 +39,6 @@ from lamina.snapshots.records import delete_tree
 
 _PREFIX = "build-"  # of a step's folder, in front of its container's ID
 _KILL_SECONDS = 10.0  # for a killed container to end
-_TAIL = 4096  # characters of a failed command's output in its error
-_CHUNK = 64 * 1024
 _DEFAULT_NETWORK = "bridge"
 
 
@@ -80,7 +74,7 @@ class ContainerRunner:
             request = replace(request, environment=(*request.environment, *mounts.environment))
             spec = self._spec(work, state, request, (*volumes, *mounts.mounts), folder)
             tail = OutputTail(work.console.text)
-            check_ended_well(self.run_task(spec, root, tail.show, work.cancellation), output=tail)
+            check_ended_well(run_task(self.sandboxes, spec, root, tail.show, work.cancellation), output=tail)
             return self._changes(work, state, snapshot)
 
     def _snapshot(
@@ -159,27 +153,6 @@ class ContainerRunner:
             work.networks[network] = container_id
         return work.networks[network]
 
-    def run_task(
-        self, spec: SandboxSpec, root: Path, show: Callable[[str, bool], None], cancellation: Cancellation
-    ) -> ExitStatus | None:
-        """Run a sandbox's command to its end, and return how it ended.
-
-        `show` takes its output, and whether it came from the standard error. Raise Cancelled.
-        """
-        task = self.sandboxes.create_task(spec)
-        try:
-            with task.attach(stdin=False) as output:
-                self.sandboxes.start(spec, lambda: (task, root))
-                with cancellation.on_cancel(partial(_hang_up, output)):
-                    _follow(output, show)
-                cancellation.check()
-            return task.wait()
-        finally:
-            if task.pid:
-                task.kill()
-                task.wait()
-            self.sandboxes.release(spec, task)
-
     def _volumes(
         self, state: StageState, request: RunRequest, root: Path, mounts: StepMounts, closing: ExitStack
     ) -> tuple[MountPoint, ...]:
@@ -213,51 +186,10 @@ class ContainerRunner:
         return work.rooms.store.layers.write(fill, work.cancellation)
 
 
-def check_ended_well(
-    status: ExitStatus | None, exit_codes: Sequence[int] = (0,), output: OutputTail | None = None
-) -> None:
-    """Raise CommandFailed for a command that ended with none of `exit_codes`, with the end of its output."""
-    if status is not None and status.code not in exit_codes:
-        facts = {"output": output.text} if output else {}
-        raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code, **facts)
-
-
 def _resolved(state: StageState, path: str) -> str:
     """Return `path` in the stage's files, free of symlinks."""
     tree = state.files.tree
     return resolve(lambda place: entry_at(tree, place), path)
-
-
-def _follow(source: socket.socket, show: Callable[[str, bool], None]) -> None:
-    """Pass all output of an attached `source` (Docker's stream frames) to `show` until it ends.
-
-    `show` takes the text, and whether it came from the standard error. Bytes that are no UTF-8 become the replacement
-    character. A character may be cut between two frames.
-    """
-    decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (STDOUT, STDERR)}
-    deframer = Deframer()
-    while piece := source.recv(_CHUNK):
-        for stream, data in deframer.feed(piece):
-            if text := decoders[STDERR if stream == STDERR else STDOUT].decode(data):
-                show(text, stream == STDERR)
-
-
-class OutputTail:
-    """Pass a command's output on, and keep the end of it for the error if the command fails."""
-
-    def __init__(self, show: Callable[[str, bool], None]) -> None:
-        self._show = show
-        self.text = ""
-
-    def show(self, text: str, error: bool) -> None:
-        self.text = (self.text + text)[-_TAIL:]
-        self._show(text, error)
-
-
-def _hang_up(source: socket.socket) -> None:
-    """End the output for the thread that waits for it in `_follow`. It may be called at any time."""
-    with suppress(OSError):  # it has ended by itself
-        source.shutdown(socket.SHUT_RDWR)
 
 
 def sweep_files(folder: Path) -> None:

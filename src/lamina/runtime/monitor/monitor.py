@@ -27,6 +27,7 @@ DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from proce
 UNWANTED_SECONDS = 3.0  # how long a start that nobody wants any more may go on
 UNUSED_SECONDS = 60.0  # how long an exec may wait for its start
 DELETE_SECONDS = 10.0  # how long the runtime program may take to forget a task
+HANGING_SECONDS = 1.0  # the same, for one that hung at the start and was killed
 LINGER_SECONDS = 30.0  # how long slow clients may take to fetch the rest
 
 Answer = Callable[[dict[str, Any]], None]
@@ -301,8 +302,10 @@ class Monitor:
         if self._job.delete and not self._forget():
             pid = spawn(self._job.delete, self._job.directory, self._job.hide, (-1, -1, -1))
             with suppress(ChildProcessError):
-                wait_at_most(pid, DELETE_SECONDS)
+                wait_at_most(pid, HANGING_SECONDS if self._cut else DELETE_SECONDS)
             remove(self._job.cgroups)  # which a runtime that was killed early does not know of
+            if self._cut:  # a runtime that hung may have hung again
+                shutil.rmtree(self._job.state, ignore_errors=True)
         self._cleaned_up = True
         self._peers.tell({"event": "deleted", "clients": len(self._output.clients)})
         self._loop.later(LINGER_SECONDS, self._end)
