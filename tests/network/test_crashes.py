@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import InvalidInput
+from lamina.network.abandoned_tables import swept
 from lamina.network.bridges import Unsettled
 from lamina.network.default_bridge import bridge_name
 from lamina.network.forwarding import GUARD
 from lamina.network.model import EndpointOptions, PortBinding
 from lamina.network.networks import Networks
+from lamina.network.nft import LibraryNft
 from lamina.network.settings import NetworkSettings
 from lamina.store.store import Store
 from network.talk import ask, echo_server
@@ -222,3 +224,21 @@ def test_tables_whose_bridges_are_gone_are_swept_and_no_others(
         first.close()
     for name in ("lamina-here", "strangers"):
         subprocess.run(["nft", f"delete table inet {name}"], check=True)
+
+
+def test_a_table_may_go_while_it_is_looked_at(machine: None) -> None:
+    """Its engine closes just then."""
+    rules = 'table inet lamina-going { set bridges { type ifname; elements = { "going" }; } }'
+    subprocess.run(["nft", rules], check=True)
+
+    class Closing(LibraryNft):
+        def run(self, commands: str) -> str:
+            output = super().run(commands)
+            if commands.startswith("list set inet lamina-going"):
+                super().run("delete table inet lamina-going\n")
+            return output
+
+    nft = Closing()
+    with swept(nft, "lamina-own"):
+        assert _tables() == []
+    nft.close()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from lamina.errors import LaminaError
 from lamina.network.machine_lock import lock_file
 from lamina.network.nft import Nft
+from lamina.network.table import removal
 
 _NAME = re.compile(r"^table inet (lamina-\S+)", re.MULTILINE)
 _INTERFACE = re.compile(r'"([^"]+)"')
@@ -39,7 +40,7 @@ def swept(nft: Nft, own: str) -> Iterator[None]:
 def _sweep(nft: Nft, own: str) -> None:
     for name in _NAME.findall(nft.run("list tables inet\n")):
         if name != own and _is_abandoned(nft, name):
-            nft.run(f"delete table inet {name}\n")
+            nft.run(removal(name))  # its engine may be closing just now, and may have removed it
 
 
 def _is_abandoned(nft: Nft, table: str) -> bool:
