@@ -228,7 +228,7 @@ def test_tables_whose_bridges_are_gone_are_swept_and_no_others(
 
 def test_a_table_may_go_while_it_is_looked_at(machine: None) -> None:
     """Its engine closes just then."""
-    rules = 'table inet lamina-going { set bridges { type ifname; elements = { "going" }; } }'
+    rules = 'table inet lamina-going {\n set bridges { type ifname; elements = { "going" }; }\n}'
     subprocess.run(["nft", rules], check=True)
 
     class Closing(LibraryNft):
