@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +30,7 @@ from lamina.builder.stage import StageState
 from lamina.builder.stage_build import StageBuild, StepCounter, failed, placed
 from lamina.builder.stages import Stages
 from lamina.cancellation import NEVER, Cancellation
+from lamina.dockerfile.checks.stage_names import StageNames
 from lamina.dockerfile.directives import Directive
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse
 from lamina.dockerfile.expand import Lexer
@@ -161,18 +162,34 @@ class _Build:
             work.console.step(number + 1, counter.total, str(argument))
             self._global_argument(argument)
         self._check_platforms()
-        build_stages(work, lambda part: StageBuild(part, self._args, counter).build())
+        build_stages(work, lambda part: StageBuild(part, self._args, counter).build(), self._needed)
         unused = self._args.unused()
         if unused:
             work.console.line(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed")
-        return self._finish(work.stages.all())
+        return self._finish(work.stages.built())
+
+    def _needed(self, target: int) -> Collection[int]:
+        """Return the stages that one is made from, and it. Docker's classic builder builds all in front of it too."""
+        if self._work.console.every_stage:
+            return range(target + 1)
+        file, lexer, values = self._work.file, Lexer(self._work.file.escape), self._args.for_from()
+        bases = []
+        for stage in file.stages:
+            try:
+                bases.append(lexer.expand(stage.base.base, values))
+            except Problem:  # raised again when the stage is built
+                bases.append("")
+        return StageNames(file).needed(bases, target)
 
     def _check_platforms(self) -> None:
         """Raise Unsupported before anything is built when a RUN is for a machine whose programs do not run here."""
         work, platforms = self._work, dict[str, Platform | None]()
-        for stage in work.file.stages:
+        needed = self._needed(len(work.file.stages) - 1)
+        for index, stage in enumerate(work.file.stages):
             platform = self._platform(stage, platforms)
             platforms[stage.name] = platform
+            if index not in needed:
+                continue
             run = next((each for each in stage.instructions if isinstance(each, Run)), None)
             if platform is None or run is None:
                 continue

@@ -23,6 +23,9 @@ class Console:
         self._findings: list[Finding] = []
         self._known_findings: set[Finding] = set()  # of all platforms, which find the same
 
+    every_stage = True
+    """Whether all stages up to the target are built: scripts know Docker's classic output, which counts their steps."""
+
     def text(self, text: str, error: bool = False) -> None:
         """Show text as it is. `error` marks text from a command's standard error."""
         if self._quiet:

@@ -6,7 +6,7 @@ What they tell still comes stage by stage, as if one had been built after the ot
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -34,6 +34,7 @@ class Turns:
         self._sizes = [0] * count
         self._size = 0  # of all that waits
         self._turn = 0
+        self._failed = False
         self._ended: set[int] = set()
 
     def hear(self, index: int, message: Message) -> None:
@@ -47,7 +48,7 @@ class Turns:
                 self._waiting[index].append(message)
                 self._sizes[index] += size
                 self._size += size
-            elif index == self._turn:
+            elif not self._failed:
                 self._take(message)
 
     def end(self, index: int) -> None:
@@ -63,6 +64,7 @@ class Turns:
             while self._turn < index:
                 self._go_on()
             self._turn = len(self._waiting)
+            self._failed = True
 
     def _go_on(self) -> None:
         self._turn += 1
@@ -74,20 +76,28 @@ class Turns:
         self._change.notify_all()
 
 
-def build_stages(work: BuildRun, build: Callable[[BuildRun], StageState]) -> None:
-    """Have `build` build each stage, several at once where there are several.
+def build_stages(
+    work: BuildRun, build: Callable[[BuildRun], StageState], needed: Callable[[int], Collection[int]]
+) -> None:
+    """Have `build` build the last stage and those that it needs, several at once where there are several.
 
-    When one fails the others are cancelled. Raise the error of the one that failed first, and Cancelled.
+    `needed` returns a stage and those that it is known to need. One that only shows to be needed when a trigger of a
+    base is read is built then. When one fails the others are cancelled. Raise the error of the one that failed first,
+    and Cancelled.
     """
     count = len(work.stages.names)
     if count == 1:
+        work.stages.claim(0)
         work.stages.run(0, lambda: build(work))
         return
+    chosen = sorted(needed(count - 1))
     with work.cancellation.child() as cancellation:
         turns = Turns(count, work.console.take, cancellation)
         failures: list[tuple[int, BaseException]] = []
 
         def run(index: int) -> None:
+            if not work.stages.claim(index):
+                return
             console = work.console.part(partial(turns.hear, index))
             part = replace(work, stage=index, console=console, cancellation=cancellation, mount_points=[], networks={})
 
@@ -104,9 +114,16 @@ def build_stages(work: BuildRun, build: Callable[[BuildRun], StageState]) -> Non
                 work.stages.run(index, built)
                 turns.end(index)
 
-        with ThreadPoolExecutor(min(count, _AT_ONCE), thread_name_prefix="lamina-stage") as pool:
+        def run_on_demand(index: int) -> None:
+            for below in sorted(needed(index)):
+                run(below)
+
+        work.stages.on_demand = run_on_demand
+        for index in set(range(count)) - set(chosen):
+            turns.end(index)
+        with ThreadPoolExecutor(min(len(chosen), _AT_ONCE), thread_name_prefix="lamina-stage") as pool:
             # The context has the build's lease: what a stage makes is held by it.
-            futures = [pool.submit(copy_context().run, run, index) for index in range(count)]
+            futures = [pool.submit(copy_context().run, run, index) for index in chosen]
             try:
                 wait(futures)
             except BaseException:  # Ctrl-C in the thread that waits

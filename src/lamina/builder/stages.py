@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from lamina.builder.stage import StageState
 from lamina.errors import Cancelled
+from lamina.progress import ignore
 
 
 class Stages:
@@ -18,6 +20,10 @@ class Stages:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._states = [Future[StageState]() for _ in names]
+        self._claimed: set[int] = set()
+        self._guard = threading.Lock()
+        self.on_demand: Callable[[int], None] = ignore
+        """Builds a stage that somebody asks for, if nobody has begun to build it."""
 
     def named(self, name: str, *, before: int) -> StageState | None:
         """Wait for the last stage called `name` among the first `before` and return it; None when there is none.
@@ -30,17 +36,25 @@ class Stages:
 
     def at(self, index: int) -> StageState:
         """Wait for a stage and return it. Raise Cancelled when it has failed."""
+        self.on_demand(index)
         try:
             return self._states[index].result()
         except Exception:  # whoever built it tells why
             raise Cancelled("a stage that this one uses has failed") from None
 
-    def all(self) -> list[StageState]:
-        """Wait for all stages and return them."""
-        return [self.at(index) for index in range(len(self.names))]
+    def built(self) -> list[StageState]:
+        """Wait for the stages that were begun and return them."""
+        return [self.at(index) for index in sorted(self._claimed)]
+
+    def claim(self, index: int) -> bool:
+        """Return whether the caller is the first to build a stage, and so the one who does."""
+        with self._guard:
+            is_first = index not in self._claimed
+            self._claimed.add(index)
+            return is_first
 
     def run(self, index: int, build: Callable[[], StageState]) -> None:
-        """Build a stage, and let those go on that wait for it. Raise what `build` raises."""
+        """Build a stage that was claimed, and let those go on that wait for it. Raise what `build` raises."""
         try:
             self._states[index].set_result(build())
         except BaseException as error:

@@ -145,6 +145,8 @@ class Vertices:
 class VertexConsole(Console):
     """Hear the steps of a build and show them as vertices."""
 
+    every_stage = False
+
     def __init__(self, vertices: Vertices, whole: VertexConsole | None = None, platform: str = "") -> None:
         """`whole` is the build's console, for that of a part. `platform` is named where there are several."""
         super().__init__(ignore)

@@ -100,7 +100,9 @@ class _Whole:
                 self.bases.append(check_base(stage.base, file.escape, self.arguments, self._findings))
         except Problem as problem:
             raise located(problem, file.text, lines) from None
-        needed = range(len(file.stages)) if target is None else self.names.needed(self.bases, target)
+        needed = (
+            range(len(file.stages)) if target is None else self.names.needed([base.name for base in self.bases], target)
+        )
         for index in sorted(needed):
             self.stages[index] = self._walk(index, file.stages[index])
 

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from lamina.dockerfile.checks.bases import BaseName
 from lamina.dockerfile.dockerfile import Dockerfile
 from lamina.dockerfile.instructions import Copy, Run
 from lamina.dockerfile.mounts import parse_mount
@@ -31,15 +30,15 @@ class StageNames:
         place = bisect_left(indexes, before)
         return indexes[place - 1] if place else None
 
-    def needed(self, bases: Sequence[BaseName], target: int) -> set[int]:
-        """Return the stages that a target is made from, and the target itself."""
+    def needed(self, bases: Sequence[str], target: int) -> set[int]:
+        """Return the stages that a target is made from, and the target itself. `bases` are what they begin with."""
         needed: set[int] = set()
         waiting = [target]
         while waiting:
             index = waiting.pop()
             if index not in needed:
                 needed.add(index)
-                waiting += self._uses(bases[index].name, index)
+                waiting += self._uses(bases[index], index)
         return needed
 
     def _uses(self, base: str, index: int) -> Iterator[int]:
