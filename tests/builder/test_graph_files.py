@@ -169,6 +169,13 @@ def test_a_result_of_an_action_is_copied_from_and_gone_on_from(shop: GraphShop) 
     assert set(shop.files(Edge(forked, 1))) == {"f", "copy"}
 
 
+@pytest.mark.parametrize("path", ["/none", "/none/below", "/a/below"])
+def test_a_file_that_is_not_there_is_told_whatever_is_missing(shop: GraphShop, path: str) -> None:
+    shop.offer("context", FILES)
+    with pytest.raises(InvalidInput, match="not found"):
+        copied(shop, path=path, destination="/x")
+
+
 def copy_of_all(name: str = "copy") -> Vertex:
     action = graph.Copy(base=0, source=1, path="/sub", destination="/d", contents=True, output=0)
     return files(name, [action], base(), local("context"))

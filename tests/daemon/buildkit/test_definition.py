@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import pytest
 
 from lamina.builder.graph import operations as graph
-from lamina.builder.graph.vertex import in_order
+from lamina.builder.graph.vertex import Location, in_order
 from lamina.daemon.buildkit import definition as reading
 from lamina.daemon.buildkit.definition import digest_of, edge_of
 from lamina.daemon.buildkit.messages import ops
 from lamina.daemon.buildkit.messages.control import Definition, Platform
+from lamina.daemon.buildkit.messages.source import LineRange, Position
 from lamina.daemon.buildkit.messages.status import ProgressGroup
 from lamina.errors import InvalidInput, LaminaError, TooLarge, Unsupported
 from lamina.formats.platform import Platform as Named
@@ -89,6 +91,18 @@ def test_every_kind_of_mount_and_action_is_read() -> None:
             graph.Remove(base=4, path="/d/*", wildcard=True, may_be_missing=True, output=0),
         )
     )
+
+
+def test_a_vertex_knows_its_lines() -> None:
+    definition = defined(SOURCE)
+    digest = digest_of(definition.operations[0])
+    ranges = (LineRange(Position(3), Position(4)),)
+    file = ops.MappedFile("Dockerfile", b"text", Definition((b"x",)), "Dockerfile")
+    places = ops.Locations((ops.Location(0, ranges), ops.Location(9, ranges), ops.Location(-1, ranges)))
+    sources = ops.SourceMap({digest: places}, (file,)).encode()
+    edge = edge_of(msgspec.structs.replace(definition, sources=sources))
+    assert edge is not None
+    assert edge.vertex.description.locations == (Location("Dockerfile", b"text", "Dockerfile", ((3, 4),), (b"x",)),)
 
 
 def test_an_empty_graph_is_no_files() -> None:

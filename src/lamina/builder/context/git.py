@@ -10,7 +10,7 @@ import base64
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -103,7 +103,9 @@ class Checkout(NamedTuple):
     seconds: int
 
 
-def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "") -> Checkout:
+def checkout(
+    address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "", submodules: bool = True
+) -> Checkout:
     """Fetch into the empty folder `root`. Return the folder that `address` names. Delete `.git` unless `keep_git`.
 
     Raise InvalidInput when git refuses, the folder is not in the repository, or its commit does not begin with
@@ -112,23 +114,42 @@ def checkout(address: GitAddress, root: Path, *, keep_git: bool = False, commit:
     if shutil.which("git") is None:
         raise Unavailable("git is not installed", advice="Install it, or send the files as a folder.")
     secrets = address.environment
-    _git(root, "init", "--quiet")
-    fetch = ("fetch", "--quiet", address.remote, "--", address.ref or "HEAD")
-    try:
-        _git(root, *fetch[:2], "--depth", "1", *fetch[2:], **secrets)
-    except InvalidInput:  # plain file servers cannot give a part of the history
-        _git(root, *fetch, **secrets)
+    _fetch(address, root)
     _git(root, "checkout", "--quiet", "FETCH_HEAD")
     head = _git(root, "rev-parse", "HEAD").strip()
     if not head.startswith(commit):
         raise InvalidInput(f"expected checksum to match {commit}, got {head}", expected=commit, found=head)
-    _git(root, "submodule", "update", "--init", "--recursive", "--depth=1", "--quiet", **secrets)
+    if submodules:
+        update = ("submodule", "update", "--init", "--recursive", "--quiet")
+        _whole_if_needed(lambda depth: _git(root, *update, *depth, **secrets))
     seconds = int(_git(root, "log", "-1", "--format=%ct").strip() or 0)
     if not keep_git:
         shutil.rmtree(root / ".git", ignore_errors=True)
     folder = _inside(root, address.folder)
     _date(folder, seconds)
     return Checkout(folder, head, seconds)
+
+
+def _fetch(address: GitAddress, root: Path) -> None:
+    """Fetch what the address names. Raise InvalidInput, in BuildKit's words for a ref that is not there."""
+    _git(root, "init", "--quiet")
+    ref = address.ref or "HEAD"
+    try:
+        _whole_if_needed(
+            lambda depth: _git(root, "fetch", "--quiet", *depth, address.remote, "--", ref, **address.environment)
+        )
+    except InvalidInput as error:
+        if "couldn't find remote ref" in error.message:
+            raise InvalidInput(f"repository does not contain ref {ref}: {error.message}", **error.facts) from error
+        raise
+
+
+def _whole_if_needed(run: Callable[[Sequence[str]], object]) -> None:
+    """Run git for a commit alone, and for the whole history where plain file servers cannot give a part of it."""
+    try:
+        run(("--depth", "1"))
+    except InvalidInput:
+        run(())
 
 
 def _date(folder: Path, seconds: int) -> None:

@@ -21,12 +21,27 @@ class ProgressGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Location:
+    """The lines of a file that a vertex comes from, counted from 1, with the file's text.
+
+    `origin` are the operations of the graph that the file itself is from.
+    """
+
+    file_name: str
+    text: bytes
+    language: str
+    lines: tuple[tuple[int, int], ...]
+    origin: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What is told of a vertex and does not change what it makes. `ignore_cache` has it run whatever is known."""
 
     name: str = ""
     ignore_cache: bool = False
     group: ProgressGroup | None = None
+    locations: tuple[Location, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

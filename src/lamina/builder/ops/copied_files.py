@@ -53,6 +53,9 @@ def _source(action: Copy, tree: Tree, name: str) -> CopySource:
 def _why_missing(tree: Tree, path: str) -> str | None:
     """Return a hint at a name beside it that is nearly the same."""
     parent, _, name = path.rpartition("/")
+    directory = tree.lookup(parent)
+    if directory is None or not directory.is_directory:
+        return None
     return did_you_mean(name, [node.name for node in tree.children(parent)])
 
 

@@ -31,7 +31,7 @@ from lamina.builder.run.networks import StepNetworks
 from lamina.builder.solve.scheduler import Scheduler
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.keylocks import KeyLocks
 from lamina.progress import Message
 from lamina.store.leases import Lease
@@ -79,6 +79,12 @@ class GraphRooms:
         return ResultRecords(self.store)
 
 
+def placed(vertex: Vertex, error: LaminaError) -> LaminaError:
+    """Return the same error with the vertex that it is from, and its places in a client's files, in `facts`."""
+    facts = {"vertex": vertex.digest, "locations": vertex.description.locations, **error.facts}
+    return type(error)(error.message, advice=error.advice, **facts)
+
+
 class GraphBuild:
     """Builds the graphs of one client. Thread-safe; close it after use, which waits for what still runs."""
 
@@ -116,9 +122,12 @@ class GraphBuild:
         try:
             results, cached = self._looked_up(vertex, inputs)
         except Problem as problem:
-            error = InvalidInput(problem.message, advice=problem.advice)
+            error = placed(vertex, InvalidInput(problem.message, advice=problem.advice))
             self._watch.end(vertex, error=error)
             raise error from None
+        except LaminaError as failure:
+            self._watch.end(vertex, error=failure)
+            raise placed(vertex, failure) from failure
         except BaseException as failure:
             self._watch.end(vertex, error=failure)
             raise

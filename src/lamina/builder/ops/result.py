@@ -69,15 +69,22 @@ class Result:
 class LooseFiles(Result):
     """Files that are no layer yet. Their tree is closed by whoever opened it, when the build ends."""
 
-    def __init__(self, store: Store, tree: Tree, sums: Sums, *, time_ns: int | None = None) -> None:
-        """`time_ns` is by default that of the newest file."""
+    def __init__(
+        self, store: Store, tree: Tree, sums: Sums, *, time_ns: int | None = None, identity: str | None = None
+    ) -> None:
+        """`time_ns` is by default that of the newest file. `identity` is a name that only the same files have."""
         super().__init__()
+        self._identity = identity
         self._store = store
         self._layers = None
         self._tree = tree
         self.sums = sums
         newest = max((node.entry.mtime_ns for node in walk(tree)), default=0)
         self.time_ns = newest - newest % _SECOND if time_ns is None else time_ns
+
+    @property
+    def identity(self) -> str | None:
+        return self._identity or super().identity
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -91,11 +91,14 @@ class Sources:
         address = GitAddress.parse(f"{remote.partition('#')[0]}#{fragment}" if fragment else remote)
         root = Path(tempfile.mkdtemp(prefix="git-", dir=self.temporary))
         self.closing.callback(shutil.rmtree, root, ignore_errors=True)
-        keep = attributes.get("git.keepgitdir") == "true"
-        fetched = checkout(address, root, keep_git=keep, commit=attributes.get("git.checksum", ""))
+        submodules = attributes.get("git.skipsubmodules") != "true"
+        keep, commit = attributes.get("git.keepgitdir") == "true", attributes.get("git.checksum", "")
+        fetched = checkout(address, root, keep_git=keep, commit=commit, submodules=submodules)
         tree = DirectoryTree(fetched.folder)
         self.closing.callback(tree.close)
-        return LooseFiles(self.store, tree, Sums())
+        # A `.git` folder is different each time, though it holds the same.
+        identity = f"git {address.remote} {fetched.commit} {address.folder} {keep} {submodules}"
+        return LooseFiles(self.store, tree, Sums(), identity=identity)
 
     def _download(self, url: str, attributes: Mapping[str, str]) -> Result:
         """Return one file from the web. Rule: moby/buildkit, source/http: mode 0600 and the name of the address."""

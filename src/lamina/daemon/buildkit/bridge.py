@@ -87,6 +87,7 @@ _GRAPH = (
     "source.git.keepgitdir",
     "source.git.fullurl",
     "source.git.checksum",
+    "source.git.skipsubmodules",
     "source.git.subdir",
     "source.http",
     "source.http.checksum",

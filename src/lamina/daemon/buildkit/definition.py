@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lamina.builder.graph import operations as graph
-from lamina.builder.graph.vertex import Description, Edge, ProgressGroup, Vertex
+from lamina.builder.graph.vertex import Description, Edge, Location, ProgressGroup, Vertex
 from lamina.daemon.buildkit.messages import ops
 from lamina.daemon.buildkit.messages.control import Definition
+from lamina.daemon.buildkit.messages.source import Position
 from lamina.daemon.buildkit.operations import copied, exec_of, file_action_of
 from lamina.errors import InvalidInput, TooLarge, Unsupported
 from lamina.formats.platform import Platform
@@ -37,7 +38,7 @@ def edge_of(definition: Definition | None) -> Edge | None:
     end = by_digest[digest_of(definition.operations[-1])]
     if len(end.inputs) != 1 or _named(end) is not None:
         raise InvalidInput("the graph does not end with one result")
-    return _Reading(by_digest, definition.metadata).read(end.inputs[0])
+    return _Reading(by_digest, definition.metadata, ops.SourceMap.decode(definition.sources)).read(end.inputs[0])
 
 
 def digest_of(operation: bytes) -> str:
@@ -48,8 +49,11 @@ def digest_of(operation: bytes) -> str:
 class _Reading:
     """One graph while it is read, each vertex behind its inputs. It does not recurse."""
 
-    def __init__(self, by_digest: Mapping[str, ops.Op], metadata: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, by_digest: Mapping[str, ops.Op], metadata: Mapping[str, bytes], source_map: ops.SourceMap
+    ) -> None:
         self._ops = by_digest
+        self._source_map = source_map
         self._metadata = metadata
         self._vertices: dict[str, Vertex] = {}
 
@@ -80,7 +84,8 @@ class _Reading:
         operation = _operation(op)
         platform = Platform(op.platform.os, op.platform.architecture, op.platform.variant) if op.platform else None
         metadata = ops.OpMetadata.decode(self._metadata.get(digest, b""))
-        return Vertex(digest, operation, inputs, platform, _description(metadata, operation))
+        description = _description(metadata, operation, tuple(_locations(self._source_map, digest)))
+        return Vertex(digest, operation, inputs, platform, description)
 
 
 def _named(op: ops.Op) -> str | None:
@@ -114,11 +119,22 @@ def _files(actions: Sequence[ops.FileAction], inputs: int) -> graph.Files:
     return graph.Files(actions=tuple(file_action_of(action, inputs + number) for number, action in enumerate(actions)))
 
 
-def _description(metadata: ops.OpMetadata, operation: graph.Operation) -> Description:
+def _locations(source_map: ops.SourceMap, digest: str) -> Iterator[Location]:
+    """Yield where a vertex is from. A file that is not there is left out."""
+    for location in source_map.locations.get(digest, ops.Locations()).locations:
+        if 0 <= location.file < len(source_map.files):
+            file = source_map.files[location.file]
+            ranges = [(one.start or Position(), one.end or one.start or Position()) for one in location.ranges]
+            lines = tuple((start.line, end.line) for start, end in ranges)
+            origin = file.definition.operations if file.definition is not None else ()
+            yield Location(file.filename, file.data, file.language, lines, origin)
+
+
+def _description(metadata: ops.OpMetadata, operation: graph.Operation, locations: tuple[Location, ...]) -> Description:
     group = metadata.group
     progress = ProgressGroup(group.id, group.name, group.weak) if group is not None else None
     name = metadata.description.get(_NAME) or _usual_name(operation)
-    return Description(name, metadata.ignore_cache, progress)
+    return Description(name, metadata.ignore_cache, progress, locations)
 
 
 def _usual_name(operation: graph.Operation) -> str:

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import msgspec
 
+from lamina.builder.graph.vertex import Location
 from lamina.daemon.buildkit.messages.source import Detail, SourceInfo
 from lamina.daemon.http.answers import message_of
 from lamina.errors import (
@@ -87,11 +88,19 @@ def details_of(error: BaseException) -> tuple[Detail, ...]:
         ranges = [{"start": {"line": n}, "end": {"line": n}} for n in range(first, facts.get("last_line", first) + 1)]
         info = {"filename": file.filename, "data": file.data, "language": file.language}
         details.append(_detail("Source", {"info": info, "ranges": ranges}))
+    details += [_detail("Source", _source(location)) for location in facts.get("locations", ())]
     if "vertex" in facts:
         details.append(_detail("Vertex", {"digest": facts["vertex"]}))
     if "subrequest" in facts:
         details.append(_detail("Subrequest", {"name": facts["subrequest"]}))
     return tuple(details)
+
+
+def _source(location: Location) -> dict[str, object]:
+    """Return a place in a client's file."""
+    info = {"filename": location.file_name, "data": location.text, "language": location.language}
+    ranges = [{"start": {"line": first}, "end": {"line": last}} for first, last in location.lines]
+    return {"info": {**info, "definition": {"def": location.origin}}, "ranges": ranges}
 
 
 def _detail(name: str, value: object) -> Detail:

@@ -19,11 +19,13 @@ _map: Any = msgspec.field(default_factory=dict)
 class Definition(Message, frozen=True):
     """A build graph: `operations` are encoded Ops, of which the last one only names the result.
 
-    `metadata` is by the digests of the operations; clients take a graph without any for none.
+    `metadata` is by the digests of the operations; clients take a graph without any for none. `sources` says which
+    lines of which files they are from.
     """
 
     operations: Annotated[tuple[bytes, ...], 1] = ()
     metadata: Annotated[dict[str, bytes], 2] = _map
+    sources: Annotated[bytes, 3] = b""  # an encoded SourceMap
 
 
 class Exporter(Message, frozen=True):

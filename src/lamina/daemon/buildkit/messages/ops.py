@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from lamina.daemon.buildkit.messages.control import Platform
+from lamina.daemon.buildkit.messages.control import Definition, Platform
+from lamina.daemon.buildkit.messages.source import LineRange
 from lamina.daemon.buildkit.messages.status import ProgressGroup
 from lamina.daemon.buildkit.protobuf import Message
 
@@ -282,3 +283,32 @@ class OpMetadata(Message, frozen=True):
     ignore_cache: Annotated[bool, 1] = False
     description: Annotated[dict[str, str], 2] = _map
     group: Annotated[ProgressGroup | None, 6] = None
+
+
+class MappedFile(Message, frozen=True):
+    """A file that operations are from, with the graph that it is from itself."""
+
+    filename: Annotated[str, 1] = ""
+    data: Annotated[bytes, 2] = b""
+    definition: Annotated[Definition | None, 3] = None
+    language: Annotated[str, 4] = ""
+
+
+class Location(Message, frozen=True):
+    """Lines of a file, which is named by its place in the list of files."""
+
+    file: Annotated[int, 1] = 0
+    ranges: Annotated[tuple[LineRange, ...], 2] = ()
+
+
+class Locations(Message, frozen=True):
+    """Where an operation is from."""
+
+    locations: Annotated[tuple[Location, ...], 1] = ()
+
+
+class SourceMap(Message, frozen=True):
+    """Where operations are from, by their digests."""
+
+    locations: Annotated[dict[str, Locations], 1] = _map
+    files: Annotated[tuple[MappedFile, ...], 2] = ()
