@@ -69,6 +69,13 @@ def test_the_installed_script_adds_nothing() -> None:
 
 
 @pytest.mark.root
+def test_a_command_beside_a_container_waits_for_no_classes(lamina: Cli) -> None:
+    lamina("run", "-d", "--network", "none", "--name", "beside", "base", "sleep", "1000")
+    modules = imported("exec", "beside", "true", LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
+    assert not modules & (FORBIDDEN - {"collections", "contextlib", "enum", "functools"})  # signals are enums
+
+
+@pytest.mark.root
 def test_ps_loads_no_more_modules_than_it_needs(lamina: Cli) -> None:
     """Loading modules is what a command takes its time for; their number is exact where times are noisy."""
     modules = loaded("ps", LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))

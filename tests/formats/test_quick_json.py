@@ -51,6 +51,17 @@ def test_what_is_no_json_is_refused_as_json_refuses_it(data: bytes) -> None:
     assert (type(error.value), str(error.value)) == (type(expected.value), str(expected.value))
 
 
+@given(VALUES)
+def test_values_are_written(value: Any) -> None:
+    assert quick_json.dumps(value) == json.dumps(value, ensure_ascii=False)
+
+
+def test_tuples_are_lists_and_objects_are_refused() -> None:
+    assert quick_json.dumps({"a": ("b", 1)}) == '{"a": ["b", 1]}'
+    with pytest.raises(TypeError):
+        quick_json.dumps(object())
+
+
 def test_numbers_that_are_none_and_deep_nesting() -> None:
     for text in ("NaN", "Infinity", "-Infinity"):
         assert repr(quick_json.loads(text)) == repr(json.loads(text))

@@ -161,7 +161,14 @@ class Containers(ComposedVerbs):
     def exec_create(self, reference: str, config: ExecConfig) -> str:
         from lamina.api.containers import encode
 
-        return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=encode(config))).id
+        return self.exec_request(reference, encode(config))
+
+    def exec_request(self, reference: str, request: Mapping[str, object]) -> str:
+        """Create an exec by a request in the API's own words, and return its ID. See `exec_create`.
+
+        For commands, which would wait longer for the class of such requests than for the answer.
+        """
+        return Created(self._transport.json("POST", f"{_path(reference)}/exec", json_body=request)).id
 
     def exec_start(self, exec_id: str, *, tty: bool | None = None) -> Stream:
         if tty is None:

@@ -191,9 +191,7 @@ def encode_query(query: Query) -> str:
 
 def encode(value: object) -> bytes:
     """Return JSON for the daemon; bytes of names that are no UTF-8 become U+FFFD, as Docker's client sends them."""
-    import json
-
-    return valid_unicode(json.dumps(value, ensure_ascii=False)).encode()
+    return valid_unicode(quick_json.dumps(value)).encode()
 
 
 def encode_name(name: str, safe: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.light import TYPE_CHECKING
+from lamina.light import TYPE_CHECKING, Mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,34 @@ def _scanner() -> Scan | None:
 
 
 _SCAN = _scanner()
+
+
+def dumps(value: object) -> str:
+    """Return the JSON of a value, as `json.dumps` does with `ensure_ascii=False`. Raise TypeError, ValueError."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(dumps, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_quoted(name)}: {dumps(member)}' for name, member in value.items())}}}"
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _quoted(text: str) -> str:
+    try:
+        from _json import encode_basestring
+    except ImportError:
+        from json.encoder import encode_basestring
+    quoted: str = encode_basestring(text)
+    return quoted
 
 
 def loads(data: bytes | str) -> Any:

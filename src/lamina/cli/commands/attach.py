@@ -8,13 +8,11 @@ from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name
 from lamina.errors import Conflict, InvalidInput
 from lamina.light import TYPE_CHECKING
-from lamina.progress import ignore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from lamina.api.containers import ExecConfig
     from lamina.cli.session import Session
 
 detach_keys_option = option("--detach-keys", default="", metavar="KEYS", help="Keys that leave it running")
@@ -109,7 +107,7 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
         check_terminal(tty, stdin)
     keys = flags["detach_keys"] or session.settings.config.text("detachKeys")
     containers = session.client.containers
-    exec_id = containers.exec_create(container, _config(arguments, flags, keys))
+    exec_id = containers.exec_request(container, _request(arguments, flags, keys))
     if detach:
         containers.exec_detached(exec_id)
         return 0
@@ -121,24 +119,24 @@ def exec_(session: Session, /, container: str, arguments: tuple[str, ...], **fla
         resize=lambda rows, columns: containers.exec_resize(exec_id, rows, columns),
         kill=None,
     )
-    if not attend(stream, attachment, ignore):
+    if not attend(stream, attachment, begin=None):
         return 0
     return containers.exec_inspect(exec_id).exit_code or 0
 
 
-def _config(arguments: tuple[str, ...], flags: Mapping[str, Any], keys: str) -> ExecConfig:
-    from lamina.api.containers import ExecConfig
-
+def _request(arguments: tuple[str, ...], flags: Mapping[str, Any], keys: str) -> dict[str, object]:
+    """Return the request of the API; what it leaves out is false or empty there."""
     attached = not flags["detach"]
-    return ExecConfig(
-        cmd=arguments,
-        tty=flags["tty"],
-        attach_stdin=flags["interactive"] and attached,
-        attach_stdout=attached,
-        attach_stderr=attached,
-        env=tuple(environment(flags["env_file"], flags["env"])),
-        privileged=flags["privileged"],
-        user=flags["user"],
-        working_dir=flags["workdir"],
-        detach_keys=keys,
-    )
+    request = {
+        "Cmd": arguments,
+        "Tty": flags["tty"],
+        "AttachStdin": flags["interactive"] and attached,
+        "AttachStdout": attached,
+        "AttachStderr": attached,
+        "Env": environment(flags["env_file"], flags["env"]),
+        "Privileged": flags["privileged"],
+        "User": flags["user"],
+        "WorkingDir": flags["workdir"],
+        "DetachKeys": keys,
+    }
+    return {name: value for name, value in request.items() if value}

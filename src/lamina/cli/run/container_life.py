@@ -6,14 +6,10 @@ import os
 import sys
 from contextlib import suppress
 
-from msgspec.structs import replace
-
-from lamina.cli.credentials import credentials_for
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name, terminal_size
 from lamina.client.references import split_name
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
 from lamina.light import TYPE_CHECKING, NamedTuple
-from lamina.progress import Report, ignore
 
 if TYPE_CHECKING:
     from typing import Any
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     from lamina.cli.session import Session
     from lamina.client.containers import Containers
     from lamina.client.waiting import Waiting
+    from lamina.progress import Report
 
 ENGINE_FAILED, NOT_INVOKED, NOT_FOUND = 125, 126, 127
 PULL = ("always", "missing", "never")
@@ -110,7 +107,9 @@ def _meant(session: Session, image: str) -> str | None:
 
 def pull_for(session: Session, image: str, options: ClientFlags) -> None:
     """Pull an image for a container. Progress goes to stderr, because stdout belongs to the container."""
+    from lamina.cli.credentials import credentials_for
     from lamina.cli.progress import Display
+    from lamina.progress import ignore
 
     credentials = credentials_for(session.settings.config, image)
     report: Report = ignore if options.quiet else Display(sys.stderr)
@@ -123,6 +122,8 @@ def run_container(session: Session, request: Request, options: ClientFlags) -> i
     if not options.detach:
         check_terminal(config.tty, config.attach_stdin)
         if config.tty and (size := terminal_size(sys.stdout.fileno())):
+            from msgspec.structs import replace
+
             # Without it the process would start with a terminal of no size.
             request = request._replace(host_config=replace(request.host_config, console_size=size))
     try:

@@ -73,8 +73,8 @@ def check_terminal(tty: bool, stdin: bool) -> None:
         raise InvalidInput("the input device is not a TTY", advice="Leave out -t, or run it in a terminal")
 
 
-def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None]) -> bool:
-    """Call `begin`, which starts the process, then pump its stream.
+def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None] | None) -> bool:
+    """Call `begin`, which starts the process where it does not run yet, then pump its stream.
 
     Return True when the stream ended, and False when the user detached.
     """
@@ -93,7 +93,8 @@ def attend(stream: Stream, attachment: Attachment, begin: Callable[[], None]) ->
     with ExitStack() as stack:
         stack.callback(stream.close)
         signals = stack.enter_context(Signals(numbers))
-        begin()
+        if begin is not None:
+            begin()
         if raw_input:
             stack.enter_context(RawMode(sys.stdin.fileno()))
         if attachment.tty:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import sys
+from _socket import socketpair  # socket adds selectors
 from contextlib import suppress
 
 from lamina.errors import InvalidInput, Unavailable
@@ -41,7 +41,7 @@ class Signals:
         self._numbers = tuple(numbers)
         self._before: dict[int, Any] = {}
         self._requests = 0
-        self._reader, self._writer = socket.socketpair()
+        self._reader, self._writer = socketpair()
 
     def __enter__(self) -> Signals:
         self._reader.setblocking(False)
