@@ -58,9 +58,9 @@ floor: setup
 outer: setup
 	$(BIN)/python scripts/test_twice tests --ignore=tests/structure $(INNER:%=--ignore=tests/%)
 
-## make bench   a first look at speed, beside dockerd where it is installed (root)
+## make bench   lamina beside the other engines of this machine (root); figures and a picture go to build/bench
 bench: setup
-	PYTHONPATH=tests:examples $(BIN)/python benchmarks/beside_dockerd.py
+	PYTHONPATH=tests:examples:benchmarks $(BIN)/python benchmarks/beside_engines.py
 
 ## make bench-registry   the registry beside Debian's docker-registry
 bench-registry: setup
