@@ -11,9 +11,9 @@ import pytest
 
 from support.daemons import Daemon
 from support.engines import Cli
-from support.programs import CLIENT_20, CLIENT_28
+from support.programs import CLIENT_20, CLIENT_NEWEST
 
-CLIENT = CLIENT_28 if Path(CLIENT_28).exists() else CLIENT_20
+CLIENT = CLIENT_NEWEST if Path(CLIENT_NEWEST).exists() else CLIENT_20
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 

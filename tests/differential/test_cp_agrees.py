@@ -17,11 +17,11 @@ import pytest
 
 from support.daemons import Daemon
 from support.engines import Cli, engine_with_base
-from support.programs import CLIENT_20, CLIENT_28
+from support.programs import CLIENT_20, CLIENT_NEWEST
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 
-CLIENT = CLIENT_28 if Path(CLIENT_28).exists() else CLIENT_20
+CLIENT = CLIENT_NEWEST if Path(CLIENT_NEWEST).exists() else CLIENT_20
 
 SOURCES = ["file", "dir", "dir/.", "dir/sub/..", "link", "to-dir", "to-dir/", "missing", "."]
 FOLLOWED = ["link", "to-dir/.", "dangling"]

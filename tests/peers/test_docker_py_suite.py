@@ -17,10 +17,10 @@ import pytest
 
 from support.api import Http
 from support.daemons import Daemon, lamina_daemon
-from support.programs import need_folder
+from support.programs import PEERS, need_folder
 
 HERE = Path(__file__).parent
-SUITE = Path(__file__).parents[2] / ".peers" / "docker-py"
+SUITE = PEERS / "docker-py"
 SECONDS = 600
 
 _EARLY = "it reads a log right after the start, when the process may not have written yet"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.daemons import Daemon, running, short_folder
-from support.programs import CLIENT_20, CLIENT_28
+from support.programs import CLIENT_20, CLIENT_NEWEST
 from support.registry_kinds import (
     BARE,
     GUARDED,
@@ -32,7 +32,7 @@ from support.registry_kinds import (
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-CLIENTS = [CLIENT_20, CLIENT_28]
+CLIENTS = [CLIENT_20, CLIENT_NEWEST]
 ORAS = """
 import sys
 from pathlib import Path

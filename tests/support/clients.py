@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.engines import LAMINA
-from support.programs import CLIENT_20, CLIENT_28, need
+from support.programs import CLIENT_20, CLIENT_NEWEST, need
 from support.terminal import Terminal
 
 PATIENCE = 60.0  # seconds until what must happen has not
@@ -20,7 +20,11 @@ def _docker(path: str, identifier: str) -> object:
     return pytest.param((path,), id=identifier, marks=pytest.mark.peer)
 
 
-CLIENTS = [pytest.param(tuple(LAMINA), id="lamina"), _docker(CLIENT_20, "docker20"), _docker(CLIENT_28, "docker28")]
+CLIENTS = [
+    pytest.param(tuple(LAMINA), id="lamina"),
+    _docker(CLIENT_20, "docker20"),
+    _docker(CLIENT_NEWEST, "docker-newest"),
+]
 
 
 @dataclass(frozen=True)
