@@ -79,9 +79,9 @@ def check_options(value: str) -> CheckOptions:
         key, separator, setting = part.partition("=")
         key = key.strip()
         if not separator or key not in ("skip", "error", "experimental"):
-            raise Problem(
-                f"invalid check option {part.strip()!r}", did_you_mean(key, ("skip", "error", "experimental"))
-            )
+            known = did_you_mean(key, ("skip", "error", "experimental"))
+            advice = known or "Write skip=RULES, error=true or experimental=RULES."
+            raise Problem(f"invalid check option {part.strip()!r}", advice)
         options[key] = setting.strip()
     if options.get("error", "false").lower() not in ("true", "false", "1", "0", "t", "f"):
         raise Problem(f"invalid check option error={options['error']}", "Write error=true or error=false.")

@@ -1,0 +1,3 @@
+FROM scratch
+ARG S=lots
+RUN --mount=type=tmpfs,target=/x,size=$S true

@@ -1,0 +1,4 @@
+FROM scratch AS Upper
+CMD x
+USER ${A:?missing}
+CMD y

@@ -1,0 +1,2 @@
+FROM scratch
+ADD --checksum=a --checksum=b c /

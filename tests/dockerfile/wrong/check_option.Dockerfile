@@ -1,0 +1,2 @@
+# check=sip=all
+FROM scratch

@@ -1,0 +1,3 @@
+FROM scratch
+ONBUILD COPY <<E /x
+body

@@ -1,0 +1,2 @@
+FROM scratch
+RUN [1, 2]

@@ -1,0 +1,2 @@
+FROM scratch
+RUN --mount=type=bind,from=$BASE,target=/x true
