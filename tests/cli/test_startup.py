@@ -76,6 +76,14 @@ def test_a_command_beside_a_container_waits_for_no_classes(lamina: Cli) -> None:
 
 
 @pytest.mark.root
+def test_a_build_does_not_wait_for_the_checks_of_dockerfiles(lamina: Cli, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM base\n")
+    modules = loaded("build", "-q", str(tmp_path), LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
+    assert "lamina.client.builds" in modules
+    assert not any(name.startswith("lamina.dockerfile.checks") for name in modules)
+
+
+@pytest.mark.root
 def test_ps_loads_no_more_modules_than_it_needs(lamina: Cli) -> None:
     """Loading modules is what a command takes its time for; their number is exact where times are noisy."""
     modules = loaded("ps", LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
