@@ -316,7 +316,6 @@ class Builds(builds.Builds):
         removed = [self._cache.prune(filters or {}, limits)]
         is_everything = not filters and limits == CacheLimits()
         if not filters:
-            removed.append(self.graph_rooms.records.prune(reserved))
             removed.append(self._rooms.store.collect(cache_bytes=reserved if all else None))
         if all and is_everything:
             forget_sums(self._rooms.store)

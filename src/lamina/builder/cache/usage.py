@@ -12,6 +12,7 @@ from lamina.api.build_cache import CacheLimits, CacheObject, matches
 from lamina.builder.cache.holders import Holders
 from lamina.builder.cache.records import StepRecord, all_records
 from lamina.builder.context.saved_files import SavedContexts
+from lamina.builder.keys.records import ResultRecords
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.errors import Conflict, NotFound
 from lamina.formats.digest import Digest
@@ -22,7 +23,7 @@ from lamina.store.content import Collected
 
 @dataclass(frozen=True, slots=True)
 class CacheUsage:
-    """The cache of one engine: layers of steps, cache mounts, saved files of contexts."""
+    """The cache of one engine: layers of steps, results of graphs, cache mounts, saved files of contexts."""
 
     images: Images
     mounts: CacheMounts
@@ -31,8 +32,12 @@ class CacheUsage:
 
     def objects(self) -> list[CacheObject]:
         """Return all objects, those that were used last first."""
-        found = [*self._steps(), *self.mounts.objects(), *self.contexts.objects()]
+        found = [*self._steps(), *self._results.objects(), *self.mounts.objects(), *self.contexts.objects()]
         return sorted(found, key=lambda each: each.used, reverse=True)
+
+    @property
+    def _results(self) -> ResultRecords:
+        return ResultRecords(self.images.store)
 
     def _steps(self) -> Iterator[CacheObject]:
         """Yield one object for each layer: records that share one count once."""
@@ -80,7 +85,7 @@ class CacheUsage:
             return self.mounts.remove(Digest.parse(cache_object.id))
         if cache_object.type == "source.local":
             return self.contexts.remove(Digest.parse(cache_object.id))
-        return self._drop_layer(cache_object.id)
+        return self._results.remove(cache_object.id) or self._drop_layer(cache_object.id)
 
     def _drop_layer(self, layer: str) -> bool:
         """Remove the images that hold a layer only as steps. Return whether it is gone."""

@@ -1,26 +1,28 @@
 """The memory of what vertices made: keys to stacks of layers, in the store.
 
 A record holds its layers, so they are there as long as it is. It is found again after a restart. The records that were
-not used for longest go when there are too many, and all that no build uses when the cache is pruned.
+not used for longest go when there are too many, and when the cache is pruned.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from lamina.api.build_cache import CacheObject
 from lamina.builder.ops.result import Result
 from lamina.errors import NotFound
 from lamina.formats.digest import Digest
-from lamina.store.content import Collected
+from lamina.formats.text import valid_unicode
 from lamina.store.store import Store
 from lamina.store.transaction import Transaction
 
 BUCKET = "graph-result"  # key → what the vertex made
 ALIASES = "graph-alias"  # exact key → key of a record
 MOST = 20_000  # records
+_LONGEST = 500  # characters of a description
 _FRESH = 3600.0  # seconds in which a use is not written down again
 
 
@@ -32,6 +34,7 @@ class _Output(msgspec.Struct, array_like=True):
 class _Record(msgspec.Struct, array_like=True):
     used: float  # seconds since the epoch
     outputs: tuple[_Output, ...]
+    description: str = ""  # the vertex's name
 
 
 def _owner(key: str, number: int) -> str:
@@ -78,13 +81,17 @@ class ResultRecords:
                 record.used = time.time()
                 tx.put(BUCKET, key, msgspec.msgpack.encode(record))
 
-    def remember(self, key: str, results: Sequence[Result], exact: str | None = None) -> None:
+    def remember(self, key: str, results: Sequence[Result], exact: str | None = None, description: str = "") -> None:
         """Record what a vertex made. `exact` is another key under which it is found too."""
         outputs = tuple(
             _Output(tuple(str(layer.diff_id) for layer in result.layers), result.time_ns) for result in results
         )
         with self._store.transaction() as tx:
-            tx.put(BUCKET, key, msgspec.msgpack.encode(_Record(time.time(), outputs)))
+            tx.put(
+                BUCKET,
+                key,
+                msgspec.msgpack.encode(_Record(time.time(), outputs, valid_unicode(description[:_LONGEST]))),
+            )
             for number, result in enumerate(results):
                 tx.link(_owner(key, number), (), [layer.diff_id for layer in result.layers])
             if exact is not None and exact != key:
@@ -112,28 +119,27 @@ class ResultRecords:
                 tx.unlink(_owner(key, number))
             tx.delete(BUCKET, key)
 
-    def prune(self, reserved: int = 0) -> Collected:
-        """Forget the records that were not used for longest, until what is left holds at most `reserved` bytes.
-
-        Return the layers that went with them, and their bytes. Layers that a build uses stay until it ends.
-        """
-        with self._store.transaction() as tx:
+    def objects(self) -> Iterator[CacheObject]:
+        """Yield each record as an object of the cache. Its size is that of the layers that the vertex made."""
+        with self._store.read() as tx:
             records = [(key, msgspec.msgpack.decode(raw, type=_Record)) for key, raw in tx.items(BUCKET)]
-            records.sort(key=lambda pair: pair[1].used, reverse=True)
-            sizes: dict[str, int] = {}
-            for key, record in records:
-                new = self._sizes({layer for output in record.outputs for layer in output.layers} - sizes.keys())
-                sizes |= new
-                if not reserved or sum(sizes.values()) > reserved:
-                    self._drop(tx, key)
-            for exact, raw in list(tx.items(ALIASES)):
-                if tx.get(BUCKET, raw.decode()) is None:
-                    tx.delete(ALIASES, exact)
-        return Collected(tx.dropped, sum(sizes.get(str(digest), 0) for digest in tx.dropped))
+        for key, record in records:
+            made = {Digest.parse(output.layers[-1]) for output in record.outputs if output.layers}
+            sizes = self._store.layers.sizes([digest for digest in made if self._store.layers.has(digest)])
+            yield CacheObject(
+                id=key,
+                type="regular",
+                description=record.description,
+                size=sum(size.tar_bytes + size.index_bytes for size in sizes),
+                used=record.used,
+            )
 
-    def _sizes(self, layers: set[str]) -> dict[str, int]:
-        """Return the bytes on disk of layers, 0 for lost ones."""
-        digests = [Digest.parse(text) for text in layers if self._store.layers.has(Digest.parse(text))]
-        sizes = self._store.layers.sizes(digests)
-        known = {str(digest): size.tar_bytes + size.index_bytes for digest, size in zip(digests, sizes, strict=True)}
-        return {layer: known.get(layer, 0) for layer in layers}
+    def remove(self, key: str) -> bool:
+        """Forget a record. Return whether there was one. Layers that others hold stay."""
+        with self._store.transaction() as tx:
+            is_there = tx.get(BUCKET, key) is not None
+            self._drop(tx, key)
+            for exact, raw in list(tx.items(ALIASES)):
+                if raw.decode() == key:
+                    tx.delete(ALIASES, exact)
+        return is_there

@@ -150,7 +150,7 @@ class GraphBuild:
                     records.add_alias(exact, key)
                 return results, True
             results = self._run(vertex, inputs)
-            records.remember(key, results, exact)
+            records.remember(key, results, exact, vertex.description.name)
             return results, False
 
     def _run(self, vertex: Vertex, inputs: Sequence[Result]) -> list[Result]:
