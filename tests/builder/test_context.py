@@ -276,6 +276,34 @@ def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
         workshop.build(f"FROM scratch\nADD --checksum={'0' * 40} {address}/r.git#main /src\n")
 
 
+def published(work: Path, bare: Path, *init: str) -> None:
+    """Commit what is in a folder, and show it as a plain file server can."""
+    git = ["git", "-c", "user.email=a@example.org", "-c", "user.name=a", "-c", "protocol.http.allow=always"]
+    for command in (["init", "-q", "-b", "main", *init], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], cwd=work, check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True)
+    subprocess.run(["git", "update-server-info"], cwd=bare, check=True)
+
+
+def test_submodules_and_longer_names_from_a_plain_file_server(workshop: Workshop, web: tuple[Path, str]) -> None:
+    folder, address = web
+    for name in ("inner", "outer", "longer"):
+        write_context(workshop.folder / name, {"Dockerfile": "FROM scratch\nCOPY . /\n", name: "1"})
+    published(workshop.folder / "inner", folder / "inner.git")
+    outer = workshop.folder / "outer"
+    subprocess.run(["git", "init", "-q"], cwd=outer, check=True)
+    subprocess.run(["git", "submodule", "--quiet", "add", f"{address}/inner.git", "in"], cwd=outer, check=True)
+    published(outer, folder / "outer.git")
+    image = workshop.run(from_remote(f"{address}/outer.git", workshop.folder)).image
+    assert {"outer", "in/inner"} <= set(listing(image))
+
+    published(workshop.folder / "longer", folder / "longer.git", "--object-format=sha256")
+    image = workshop.run(from_remote(f"{address}/longer.git#main", workshop.folder)).image
+    assert "longer" in listing(image)
+    with pytest.raises(InvalidInput, match="repository does not contain ref refs/heads/none"):
+        from_remote(f"{address}/outer.git#refs/heads/none", workshop.folder)
+
+
 def test_git_addresses() -> None:
     assert GitAddress.parse("github.com/a/b#v1:docs") == GitAddress("https://github.com/a/b", "v1", "docs")
     with pytest.raises(InvalidInput):

@@ -12,7 +12,7 @@ from lamina.daemon.buildkit.definition import digest_of
 from lamina.daemon.buildkit.messages import control, gateway, ops
 from lamina.daemon.buildkit.messages.session import Empty
 from lamina.daemon.buildkit.messages.status import Vertex
-from lamina.errors import Forbidden, InvalidInput
+from lamina.errors import Forbidden, InvalidInput, Unsupported
 from support.buildkit import defined
 from support.daemons import Daemon, lamina_daemon
 from support.gateway import CONTROL, Driver, drive
@@ -138,6 +138,20 @@ def test_graphs_of_the_client_are_the_contexts_of_a_dockerfile(daemon: Daemon) -
             b"of a graph",
             b"of the context",
         ]
+        await build.give_back()
+        await solved
+
+    drive(daemon, use)
+
+
+def test_rules_about_sources_are_not_ignored(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        request = control.SolveRequest(build.ref, session=build.session, source_policy=b"\x08\x01")
+        with pytest.raises(Unsupported, match="source policies"):
+            await build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
+        solved = build.begin()
+        with pytest.raises(Unsupported, match="source policies"):
+            await build.ask("Solve", gateway.SolveRequest(source_policies=(b"\x08\x01",)), gateway.SolveResponse)
         await build.give_back()
         await solved
 

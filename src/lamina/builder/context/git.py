@@ -20,6 +20,8 @@ from lamina.formats.http import split_userinfo
 from lamina.linux.files import USUAL_UMASK
 from lamina.linux.programs import run_bounded
 
+# What git says of a repository whose objects are named by SHA-256, when its own are to be named by SHA-1.
+_SHA256 = re.compile(r"mismatched algorithms|bad revision '[0-9a-f]{64}'")
 _GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")
 _SECONDS = 600  # for one git command
 _OUTPUT = 1 << 20  # bytes that one git command may write: a server can send messages without end
@@ -132,16 +134,22 @@ def checkout(
 
 def _fetch(address: GitAddress, root: Path) -> None:
     """Fetch what the address names. Raise InvalidInput, in BuildKit's words for a ref that is not there."""
-    _git(root, "init", "--quiet")
     ref = address.ref or "HEAD"
+
+    def fetch(depth: Sequence[str]) -> None:
+        _git(root, "fetch", "--quiet", *depth, address.remote, "--", ref, **address.environment)
+
+    _git(root, "init", "--quiet")
     try:
-        _whole_if_needed(
-            lambda depth: _git(root, "fetch", "--quiet", *depth, address.remote, "--", ref, **address.environment)
-        )
+        _whole_if_needed(fetch)
     except InvalidInput as error:
         if "couldn't find remote ref" in error.message:
             raise InvalidInput(f"repository does not contain ref {ref}: {error.message}", **error.facts) from error
-        raise
+        if not _SHA256.search(error.message):
+            raise
+        shutil.rmtree(root / ".git")
+        _git(root, "init", "--quiet", "--object-format=sha256")
+        _whole_if_needed(fetch)
 
 
 def _whole_if_needed(run: Callable[[Sequence[str]], object]) -> None:

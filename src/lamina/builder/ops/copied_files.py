@@ -18,7 +18,7 @@ def copied_files(action: Copy, tree: Tree) -> list[CopySource]:
     """Return what the copy takes of `tree`, in order. Raise Problem for a path that leads to nothing."""
     for path in action.required:
         if find(tree, path) is None:
-            raise Problem(f"{posixpath.join('/', path)}: not found")
+            raise _not_found(posixpath.join("/", path))
     names = _named(action, tree)
     if not names and not action.may_match_nothing:
         raise Problem(f"{posixpath.join('/', action.path)} not found", "Nothing matches it.")
@@ -42,12 +42,17 @@ def _source(action: Copy, tree: Tree, name: str) -> CopySource:
     path = f"{parent}/{last}" if parent else last
     node = find(tree, path) if action.follow else tree.lookup(path)
     if node is None:
-        raise Problem(f'"/{name}": not found', _why_missing(tree, path))
+        raise _not_found(f"/{name}", _why_missing(tree, path))
     nodes = tuple(walk(tree, node.path))
     if action.include and node.is_directory:
         matcher = IgnoreMatcher(parse_patterns(action.include))
         nodes = tuple(_included(nodes, matcher))
     return CopySource(name, node, tree, nodes)
+
+
+def _not_found(path: str, advice: str | None = None) -> Problem:
+    """Return the error for a file that is not there. Clients look for BuildKit's words, solver/llbsolver/ops."""
+    return Problem(f'failed to calculate checksum of ref: "{path}": not found', advice)
 
 
 def _why_missing(tree: Tree, path: str) -> str | None:

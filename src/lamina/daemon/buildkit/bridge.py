@@ -13,9 +13,8 @@ import msgspec
 
 from lamina.builder.export.result import Result as Images
 from lamina.daemon.buildkit.builds import Build, Builds
-from lamina.daemon.buildkit.control import Control
+from lamina.daemon.buildkit.control import Control, check_supported
 from lamina.daemon.buildkit.filesend import stat_of
-from lamina.daemon.buildkit.frontend import NAME
 from lamina.daemon.buildkit.messages.gateway import (
     Capability,
     ImageMeta,
@@ -45,7 +44,7 @@ from lamina.daemon.buildkit.results import CONFIG, PLATFORMS, platforms_text
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.buildkit.subrequests import REQUEST_ID, answer
-from lamina.errors import InvalidInput, NotFound, Unsupported
+from lamina.errors import InvalidInput, NotFound
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.tree import Node, Tree, find, read_all
@@ -176,8 +175,7 @@ class Bridge:
         Raise Unsupported for another frontend, and what `Control.solve_frontend` and `edge_of` raise.
         """
         build = await self._build(call)
-        if request.frontend not in ("", NAME):
-            raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
+        check_supported(request.frontend, bool(request.source_policies))
         if request.frontend:
             if REQUEST_ID in request.attributes:
                 metadata = await self._control.work(

@@ -91,8 +91,7 @@ class Control:
 
     async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
         """Build, and hand the result to the outputs. The build ends with the call."""
-        if request.frontend not in ("", NAME):
-            raise Unsupported(f"frontend {request.frontend} is not supported", advice=f"Use {NAME}.")
+        check_supported(request.frontend, bool(request.source_policy))
         attestations = AttestationOptions.of(request.attributes)
         build = await self._builds.begin(request, await self._sessions.get(request.session))
         error, response = Status(Code.CANCELLED, "the client went away"), dict[str, str]()
@@ -237,6 +236,14 @@ def _usage_record(each: CacheObject) -> UsageRecord:
         type=each.type,
         shared=bool(each.kept_for),
     )
+
+
+def check_supported(frontend: str, has_policy: bool) -> None:
+    """Raise Unsupported for a foreign frontend, and for rules about sources: what they forbid would be fetched."""
+    if frontend not in ("", NAME):
+        raise Unsupported(f"frontend {frontend} is not supported", advice=f"Use {NAME}.")
+    if has_policy:
+        raise Unsupported("source policies are not supported by this daemon", advice="Leave the policy out.")
 
 
 async def cancelling(cancellation: Cancellation, work: Callable[[], T]) -> T:

@@ -51,6 +51,7 @@ class SolveRequest(Message, frozen=True):
     entitlements: Annotated[tuple[str, ...], 9] = ()
     inputs: Annotated[dict[str, Definition], 10] = _map
     internal: Annotated[bool, 11] = False
+    source_policy: Annotated[bytes, 12] = b""
     exporters: Annotated[tuple[Exporter, ...], 13] = ()
 
 

@@ -63,6 +63,7 @@ class SolveRequest(Message, frozen=True):
     attributes: Annotated[dict[str, str], 3] = _map
     inputs: Annotated[dict[str, Definition], 13] = _map
     evaluate: Annotated[bool, 14] = False
+    source_policies: Annotated[tuple[bytes, ...], 15] = ()
 
 
 class SolveResponse(Message, frozen=True):
