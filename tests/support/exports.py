@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from lamina.api.build import BuildRequest, Output
+from lamina.api.build import BuildOutput, BuildRequest
 from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.result import Attestation, PlatformImage, Result
 from lamina.cancellation import Cancellation
@@ -17,8 +17,7 @@ from lamina.distribution import RegistryClient
 from lamina.formats.reference import Reference
 from lamina.layers.tar.writer import Writable
 from lamina.layers.tree import Tree, walk
-from lamina.progress import Output as Text
-from lamina.progress import Report
+from lamina.progress import Output, Report
 from support.registries import patient
 from support.workshop import Workshop
 
@@ -41,7 +40,7 @@ class Taker:
     @contextmanager
     def step(self, name: str) -> Iterator[Report]:
         self.steps.append(name)
-        yield lambda message: self._hear(message.text) if isinstance(message, Text) else None
+        yield lambda message: self._hear(message.text) if isinstance(message, Output) else None
 
     def _hear(self, text: str) -> None:
         self.said += text
@@ -103,4 +102,4 @@ def export(
 ) -> dict[str, str]:
     """Do one output. In the names of attributes `_` stands for `-`."""
     attrs = {name.replace("_", "-"): value for name, value in attributes.items()}
-    return Exporter(workshop.images, open_registry).export(made, Output(type, attrs), taker or Taker())
+    return Exporter(workshop.images, open_registry).export(made, BuildOutput(type, attrs), taker or Taker())

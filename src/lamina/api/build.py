@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from lamina.api.containers import Resources, Ulimit
 from lamina.api.query import Query, parse_flag, parse_json, parse_number, write_json
+from lamina.errors import InvalidInput
 from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64
 
+STDOUT = "-"  # as the `dest` of an output
+_NAMED = ("moby", "image", "registry", "docker", "oci")
+FILE_OUTPUTS = ("local", "tar", "docker", "oci")
 
-class Output(msgspec.Struct, frozen=True, rename="pascal"):
+
+class BuildOutput(msgspec.Struct, frozen=True, rename="pascal"):
     """One thing to do with a build's result: the type of an exporter, and its attributes.
 
     Types are image, registry, docker, oci, local, tar and cacheonly.
@@ -39,7 +45,7 @@ _JSON: dict[str, Any] = {
     "labels": dict[str, str],
     "cache_from": tuple[str, ...],
     "ulimits": tuple[Ulimit, ...],
-    "outputs": tuple[Output, ...],
+    "outputs": tuple[BuildOutput, ...],
     "attestations": dict[str, str],
 }
 _REPEATED = frozenset({"tags", "security_options"})
@@ -86,7 +92,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     security_options: tuple[str, ...] = ()
     isolation: str = ""
     version: str = ""
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[BuildOutput, ...] = ()
     attestations: dict[str, str] = {}
     explain: bool = False
     call: str = ""
@@ -150,3 +156,25 @@ def _read(field: msgspec.structs.FieldInfo, sent: Any) -> Any:
     if field.type is bool:
         return parse_flag(sent[0])
     return sent[0] if field.type is str else parse_number(_parameter(field.name), sent[0])
+
+
+def outputs_of(request: BuildRequest) -> tuple[BuildOutput, ...]:
+    """Return the outputs of a request. Without any the image is kept under its tags; outputs of images get the tags.
+
+    A `docker` output without `dest` is the store here. Raise InvalidInput when one lacks its `dest`.
+    """
+    tags = ",".join(request.tags)
+    outputs = []
+    for output in request.outputs or (BuildOutput("image"),):
+        kind = "image" if output.type == "docker" and not output.attrs.get("dest") else output.type
+        if kind in FILE_OUTPUTS and not output.attrs.get("dest"):
+            raise InvalidInput(f"output type={kind} needs a dest", advice=f"Write type={kind},dest=PATH.")
+        named = {"name": tags} if kind in _NAMED and tags else {}
+        outputs.append(BuildOutput(kind, named | output.attrs))
+    return tuple(outputs)
+
+
+def without_destinations(outputs: Sequence[BuildOutput]) -> tuple[BuildOutput, ...]:
+    """Return outputs as they go to a daemon: where files end up is not its business."""
+    hidden = {"dest": STDOUT}
+    return tuple(BuildOutput(o.type, o.attrs | (hidden if "dest" in o.attrs else {})) for o in outputs)

@@ -52,7 +52,7 @@ class BuildResult:
     """The image that was built, tagged already, and the IDs of all stages that were built, in order.
 
     `base` is the image under the last stage, `epoch` the build's SOURCE_DATE_EPOCH in seconds, `use` what was taken
-    from outside, `steps` what became of each step.
+    from outside, `steps` what became of each step. `metadata` is what exporters told, by BuildKit's keys.
     """
 
     image: Image
@@ -61,6 +61,7 @@ class BuildResult:
     epoch: int | None = None
     use: BuildUse = field(default_factory=BuildUse)
     steps: tuple[BuildStep, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(

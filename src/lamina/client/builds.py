@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
@@ -18,6 +19,8 @@ from lamina.types import builds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from tarfile import TarInfo
     from typing import Any
 
     from lamina.api.build import BuildRequest
@@ -28,15 +31,17 @@ if TYPE_CHECKING:
     from lamina.client.transport import Transport
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
+    from lamina.progress import Message
 
     Sent = tuple[Iterator[bytes] | None, dict[str, str | list[str]], dict[str, str]]
 
 
 class SentBuild(NamedTuple):
-    """The ID of the image that a build made, and what became of its steps."""
+    """The ID of the image that a build made, what became of its steps, and what its outputs tell."""
 
     image: str
     steps: tuple[BuildStep, ...]
+    metadata: Mapping[str, str]
 
 
 R = TypeVar("R")
@@ -67,7 +72,7 @@ class Builds(builds.Builds):
         request = request or BuildRequest()
         source = self._context(context, request)
         sent = self.send(source, request, credentials=credentials or {}, report=report, cancellation=cancellation)
-        return BuildResult(Images(self._transport).get(sent.image), sent.steps)
+        return BuildResult(Images(self._transport).get(sent.image), sent.steps, sent.metadata)
 
     def send(
         self,
@@ -82,20 +87,24 @@ class Builds(builds.Builds):
 
         Raise CommandFailed when a step fails, with its exit code in the facts.
         """
+        from msgspec.structs import replace
+
+        from lamina.api.build import outputs_of, without_destinations
+        from lamina.linux.output_files import OutputFiles
+
+        outputs = outputs_of(request)
+        if request.outputs:
+            request = replace(request, outputs=without_destinations(outputs))
         chunks, query, headers = _sent(context, request, credentials)
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
-        image, steps = "", list["BuildStep"]()
-        for message in messages(lines):
-            if isinstance(message, Aux) and "ID" in message.value:
-                image = str(message.value["ID"])
-            elif isinstance(message, Aux) and "Step" in message.value:
-                steps.append(_step(message.value["Step"]))
-            elif isinstance(message, Output) and message.text.startswith("sha256:"):
-                image = message.text.strip()  # all that a quiet build says
-            report(message)
-        if not image:
+        with OutputFiles(outputs, _unpack) as files:
+            heard = _Heard(files.take)
+            for message in messages(lines):
+                if heard.is_text(message):
+                    report(message)
+        if not heard.image:
             raise CommandFailed("the build ended without an image", exit_code=1)
-        return SentBuild(image, tuple(steps))
+        return SentBuild(heard.image, tuple(heard.steps), heard.metadata)
 
     def check(
         self,
@@ -229,3 +238,53 @@ def _sent(context: BuildContext | None, request: BuildRequest, credentials: Mapp
     if context:
         request = replace(request, dockerfile=context.dockerfile)
     return context.chunks if context else None, request.to_query(), headers
+
+
+class _Heard:
+    """What the messages of a build have told so far. `take` gets the files of its outputs."""
+
+    def __init__(self, take: Callable[[int, bytes | None], object]) -> None:
+        self._take = take
+        self.image = ""
+        self.steps: list[BuildStep] = []
+        self.metadata: dict[str, str] = {}
+
+    def is_text(self, message: Message) -> bool:
+        """Note a message. Return whether it is also for those who watch the build."""
+        if isinstance(message, Output) and message.text.startswith("sha256:"):
+            self.image = message.text.strip()  # all that a quiet build says
+        if not isinstance(message, Aux):
+            return True
+        value = message.value
+        if "Output" in value:
+            data = value.get("Data")
+            self._take(int(value["Output"]), None if data is None else b64decode(str(data)))
+            return False
+        if "ID" in value:
+            self.image = str(value["ID"])
+        elif "Step" in value:
+            self.steps.append(_step(value["Step"]))
+        elif "Metadata" in value:
+            self.metadata = dict(value["Metadata"])
+        return True
+
+
+def _unpack(tar: Path, folder: int) -> None:
+    """Put the files of a tar into a folder, as the caller's own. Raise InvalidInput for one that is not good.
+
+    Python's filter refuses what would lie outside, over links that the tar itself made too.
+    """
+    import tarfile
+
+    try:
+        with tarfile.open(tar) as archive:
+            archive.extractall(f"/proc/self/fd/{folder}", filter=_as_own)
+    except tarfile.TarError as error:
+        raise InvalidInput(f"the files of an output cannot be unpacked: {error}") from None
+
+
+def _as_own(member: TarInfo, folder: str) -> TarInfo | None:
+    import tarfile
+
+    member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
+    return None if member.isdev() else tarfile.tar_filter(member, folder)

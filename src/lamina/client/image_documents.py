@@ -103,6 +103,7 @@ class BuildResult(NamedTuple):
 
     image: Image
     steps: tuple[BuildStep, ...] = ()
+    metadata: Mapping[str, str] = {}
 
 
 class PrunedImages(Document):

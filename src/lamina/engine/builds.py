@@ -12,11 +12,14 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from lamina.api.build import BuildRequest
+from lamina.api.build import BuildRequest, outputs_of
 from lamina.api.build_cache import CacheLimits, CacheObject, check_filters, matches
 from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
+from lamina.builder.attestations.attest import attested
+from lamina.builder.attestations.facts import BuildFacts, attributes_of
+from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.build_run import BuildRooms, SshAgents
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache.collector import Collector
@@ -26,6 +29,8 @@ from lamina.builder.checking import answer
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
+from lamina.builder.export.exporter import Exporter
+from lamina.builder.export.reported import ReportedOutput
 from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.ops.graph_build import GraphRooms
@@ -35,20 +40,24 @@ from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
+from lamina.engine.base_images import BaseImages
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.registries import Registries, credentials_for
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
+from lamina.layers.unpack import Style, unpack
 from lamina.linux.files import private_directory
-from lamina.progress import Report, ignore
+from lamina.linux.output_files import OutputFiles
+from lamina.progress import Aux, Output, Report, ignore
 from lamina.sandbox.spec import Defaults
 from lamina.types import builds
 
 FindContext = Callable[[str], Image | str | None]
+TakeOutput = Callable[[int, bytes | None], object]
 
 
 def no_credentials(reference: Reference) -> None:
@@ -79,6 +88,7 @@ class Builds(builds.Builds):
         """`limits` are what the build cache may hold."""
         self._rooms = rooms
         self._registries = registries
+        self._bases = BaseImages(rooms.images, registries)
         self._defaults = defaults
         self._temporary = temporary
         self._mounts = mounts
@@ -97,10 +107,46 @@ class Builds(builds.Builds):
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         request = request or BuildRequest()
-        with self._opened(context, request, cancellation) as opened:
-            return self.build_context(
-                opened, request, credentials=credentials, report=report, cancellation=cancellation
+        with self._opened(context, request, cancellation) as opened, OutputFiles(outputs_of(request), _unpack) as files:
+            return self.build_outputs(
+                opened, request, files.take, credentials=credentials, report=report, cancellation=cancellation
             )
+
+    def build_outputs(
+        self,
+        context: BuildContext,
+        request: BuildRequest,
+        take: TakeOutput,
+        *,
+        credentials: Mapping[str, Credentials] | None = None,
+        report: Report = ignore,
+        cancellation: Cancellation = NEVER,
+    ) -> BuildResult:
+        """Build for all platforms of the request, attest, and do its outputs.
+
+        `take` gets the files of outputs: the number of one and a piece of its tar, and None at the end. Raise what
+        `build` raises, and what exporters raise.
+        """
+        attestations, outputs = AttestationOptions.parse(request.attestations), outputs_of(request)
+        if not request.outputs and not attestations.any and len(platforms_of(request.platform)) < 2:
+            return self.build_context(
+                context, request, credentials=credentials, report=report, cancellation=cancellation
+            )
+        facts, told = BuildFacts.of(attributes_of(request)), dict[str, str]()
+        ask = partial(credentials_for, credentials=credentials or {})
+        exporter = Exporter(self._rooms.images, self._registries.client)
+        progress = ignore if request.quiet else report
+        with self._rooms.store.lease(ttl=24 * 3600.0):
+            result = self.build_platforms(context, request, credentials=ask, report=report, cancellation=cancellation)
+            with self._rooms.images.held([item.image for item in result.images]):
+                result = attested(result, facts, attestations, cancellation)
+                for number, output in enumerate(outputs):
+                    client = ReportedOutput(progress, partial(take, number), ask, cancellation)
+                    told |= exporter.export(result, output, client)
+        main = result.main
+        id = told.get("containerimage.digest", str(main.image.id)) if result.several else str(main.image.id)
+        report(Output(f"{id}\n") if request.quiet else Aux({"ID": id}))
+        return BuildResult(main.image, base=None, epoch=main.epoch, use=main.use, steps=main.steps, metadata=told)
 
     def build_context(
         self,
@@ -128,7 +174,7 @@ class Builds(builds.Builds):
             context = contexts(name)
             if isinstance(context, Image):
                 return context
-            return self._base(context or name, platform, pull, ask, report, cancellation, named=name_bases)
+            return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
         try:
@@ -178,6 +224,7 @@ class Builds(builds.Builds):
                 epoch=built.epoch,
                 use=used,
                 dockerfile=context.dockerfile,
+                steps=built.steps,
             )
 
         if len(platforms) < 2:
@@ -259,7 +306,7 @@ class Builds(builds.Builds):
         cancellation: Cancellation = NEVER,
     ) -> Image:
         """Return the image that FROM would begin with. Raise NotFound, Unauthorized, Unavailable, Cancelled."""
-        return self._base(name, platform, pull, credentials, report, cancellation, named=True)
+        return self._bases.image(name, platform, pull, credentials, report, cancellation, named=True)
 
     @cached_property
     def graph_rooms(self) -> GraphRooms:
@@ -340,45 +387,6 @@ class Builds(builds.Builds):
         rooms = self._rooms
         return ContainerRunner(rooms.snapshots, rooms, self._defaults, self._temporary, self._mounts)
 
-    def _base(
-        self,
-        name: str,
-        platform: Platform | None,
-        pull: bool,
-        ask: AskCredentials,
-        report: Report,
-        cancellation: Cancellation,
-        *,
-        named: bool,
-    ) -> Image:
-        """Return the image behind a name in a FROM: from here unless `pull` says otherwise, else from its registry."""
-        here = None if pull else self._here(name, platform)
-        if here is not None and (platform is None or here.platform.matches(platform)):
-            return here
-        reference = Reference.parse(name).with_default_tag()
-        credentials = ask(reference)
-        try:
-            if named or platform is None or platform.matches(Platform.host()):
-                (image, *_) = self._registries.pull(
-                    str(reference),
-                    platform=str(platform or ""),
-                    credentials=credentials,
-                    report=report,
-                    cancellation=cancellation,
-                )
-                return image
-            return self._registries.pull_base(
-                str(reference), platform, credentials=credentials, report=report, cancellation=cancellation
-            )
-        except NotFound:
-            if here is None:
-                raise
-            return here
 
-    def _here(self, name: str, platform: Platform | None) -> Image | None:
-        """Return the image here that a name means, of an index the one for `platform` where it has one."""
-        image = self._rooms.images.find(name)
-        if image is None or platform is None or image.platform.matches(platform):
-            return image
-        index = self._rooms.images.indexes.find(name)
-        return (index.image_for(platform) if index else None) or image
+def _unpack(tar: Path, folder: int) -> None:
+    unpack(tar, folder, Style.PLAIN, owner=(os.geteuid(), os.getegid()))

@@ -16,6 +16,7 @@ from lamina.light import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from lamina.api.build import BuildOutput as BuildOutput
     from lamina.api.build import BuildRequest as BuildRequest
     from lamina.api.build_cache import CacheObject as CacheObject
     from lamina.api.build_calls import CheckResult as CheckResult
@@ -132,7 +133,7 @@ if TYPE_CHECKING:
 
 # Where each name lives: modules are loaded when a name of theirs is first asked for, so that a client stays quick.
 _HOMES = {
-    "lamina.api.build": "BuildRequest",
+    "lamina.api.build": "BuildOutput BuildRequest",
     "lamina.api.build_cache": "CacheObject",
     "lamina.api.build_steps": "BuildStep Difference",
     "lamina.api.build_calls": "CheckResult CheckWarning OutlineResult TargetsResult",

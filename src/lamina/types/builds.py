@@ -22,7 +22,9 @@ if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each impo
 
 
 class BuildResult(Protocol):
-    """The image that a build made, and what it did with each step.
+    """The image that a build made, and what it did with each step; of several platforms the one for this machine.
+
+    `metadata` is what the outputs tell, by BuildKit's keys: `containerimage.digest`, `image.name`.
 
     A client hears of the steps only with `BuildRequest(explain=True)`, and so do both of differences.
     """
@@ -32,6 +34,9 @@ class BuildResult(Protocol):
 
     @property
     def steps(self) -> tuple[BuildStep, ...]: ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
 
 
 class Builds(Protocol):
@@ -51,9 +56,10 @@ class Builds(Protocol):
     ) -> BuildResult:
         """Build a directory, or files in memory; None for the address in `request.remote`.
 
-        `credentials` are by registry, for base images. Raise CommandFailed when a step fails: its facts have `command`,
-        `exit_code`, the last `output`, and `line`, `last_line` and `excerpt` of the Dockerfile. Raise InvalidInput for
-        a wrong Dockerfile, NotFound, Cancelled.
+        `credentials` are by registry, for base images and for outputs that are pushed. Files of outputs are written
+        where their `dest` says, on the side of the caller. Raise CommandFailed when a step fails: its facts have
+        `command`, `exit_code`, the last `output`, and `line`, `last_line` and `excerpt` of the Dockerfile. Raise
+        InvalidInput for a wrong Dockerfile, NotFound, Cancelled.
         """
 
     def check(

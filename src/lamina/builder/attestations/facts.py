@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lamina.api.build import BuildRequest
 from lamina.formats.digest import Digest
 
 FRONTEND = "dockerfile.v0"
@@ -48,6 +49,17 @@ class BuildFacts:
                 arguments[name] = without_credentials(value) if name.startswith("context:") else value
         folders = () if address else (key, attributes.get("dockerfilekey", "dockerfile"))
         return cls(arguments, folders, address, attributes.get("filename", ""), vcs, FRONTEND)
+
+
+def attributes_of(request: BuildRequest) -> dict[str, str]:
+    """Return a request as the attributes of a frontend, as far as they decide what is built."""
+    named = {"context": request.remote, "filename": request.dockerfile, "target": request.target}
+    attributes = {name: value for name, value in named.items() if value}
+    attributes |= {f"build-arg:{name}": value or "" for name, value in request.build_args.items()}
+    attributes |= {f"label:{name}": value for name, value in request.labels.items()}
+    if request.network not in ("", "default"):
+        attributes["force-network-mode"] = request.network
+    return attributes | ({"no-cache": ""} if request.no_cache else {})
 
 
 def without_credentials(address: str) -> str:

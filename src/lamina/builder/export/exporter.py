@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from lamina.api.build import Output
+from lamina.api.build import BuildOutput
 from lamina.builder.export.archives import archive_pieces
 from lamina.builder.export.assembly import COMPRESSED, PLAIN, Assembly, assemble, blobs_of
 from lamina.builder.export.files import result_files, write_tar
@@ -29,8 +29,7 @@ from lamina.images.indexes import NewIndex
 from lamina.images.record import check_tag
 from lamina.layers.tar.writer import Writable
 from lamina.layers.tree import Tree
-from lamina.progress import Output as Text
-from lamina.progress import Report
+from lamina.progress import Output, Report
 
 OpenRegistry = Callable[[Reference, Credentials | None, str, Cancellation], AbstractContextManager[RegistryClient]]
 
@@ -65,7 +64,7 @@ class Exporter:
         self._images = images
         self._open_registry = open_registry
 
-    def export(self, result: Result, output: Output, client: ExportClient) -> dict[str, str]:
+    def export(self, result: Result, output: BuildOutput, client: ExportClient) -> dict[str, str]:
         """Do one output, and return what the client is told of it, by BuildKit's keys.
 
         Raise InvalidInput for attributes that do not fit the result, Unsupported for an unknown type, what registries
@@ -92,7 +91,7 @@ class Exporter:
                 )
         return {}
 
-    def _image(self, result: Result, output: Output, client: ExportClient) -> dict[str, str]:
+    def _image(self, result: Result, output: BuildOutput, client: ExportClient) -> dict[str, str]:
         options = ImageOptions.parse(output.attrs, output.type)
         form = options.form or (COMPRESSED if options.push else PLAIN)
         names = [check_tag(Reference.parse(name).with_default_tag()) for name in options.names]
@@ -109,7 +108,7 @@ class Exporter:
                     if options.name_canonical:
                         self._name_by_digest(assembly, names)
                     for name in names:
-                        report(Text(f"naming to {name}\n"))
+                        report(Output(f"naming to {name}\n"))
             for name in names if options.push else ():
                 with client.step(f"pushing {name}") as report:
                     self._push(assembly, name.without_tag() if options.push_by_digest else name, client, report)
@@ -141,7 +140,7 @@ class Exporter:
         image = assembly.images[0].image
         self._images.publish("push", image, reference.familiar())
 
-    def _archive(self, result: Result, output: Output, client: ExportClient) -> dict[str, str]:
+    def _archive(self, result: Result, output: BuildOutput, client: ExportClient) -> dict[str, str]:
         docker = output.type == "docker"
         if docker and (result.several or len(result.images) > 1):
             raise InvalidInput(
@@ -173,10 +172,10 @@ def _images_of(result: Result) -> list[Image]:
 
 def _tell(report: Report, assembly: Assembly) -> None:
     for item in assembly.images:
-        report(Text(f"exporting manifest {item.manifest.digest}\n"))
-        report(Text(f"exporting config {item.image.id}\n"))
+        report(Output(f"exporting manifest {item.manifest.digest}\n"))
+        report(Output(f"exporting config {item.image.id}\n"))
     if assembly.index is not None:
-        report(Text(f"exporting manifest list {assembly.index.digest}\n"))
+        report(Output(f"exporting manifest list {assembly.index.digest}\n"))
 
 
 def _response(assembly: Assembly, options: ImageOptions) -> dict[str, str]:

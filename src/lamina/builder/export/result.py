@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lamina.api.build_steps import BuildStep
 from lamina.builder.build_run import BuildUse
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
-from lamina.formats.platform import Platform
+from lamina.formats.platform import Platform, choose
 from lamina.images.image import Image
 
 
@@ -31,7 +32,7 @@ class PlatformImage:
     """The image for one platform. `base` is the config of the image that it was built on.
 
     `epoch` is the build's SOURCE_DATE_EPOCH in seconds, where there is one, `use` what came from outside, and
-    `dockerfile` the text that was built.
+    `dockerfile` the text that was built, `steps` what became of its steps.
     """
 
     platform: Platform
@@ -41,6 +42,7 @@ class PlatformImage:
     epoch: int | None = None
     use: BuildUse = field(default_factory=BuildUse)
     dockerfile: str = ""
+    steps: tuple[BuildStep, ...] = ()
 
     @property
     def id(self) -> str:
@@ -57,6 +59,11 @@ class Result:
 
     images: tuple[PlatformImage, ...]
     several: bool = False
+
+    @property
+    def main(self) -> PlatformImage:
+        """Return the image for this machine, or the first."""
+        return self.images[choose(Platform.host(), [item.platform for item in self.images]) or 0]
 
     @property
     def single(self) -> PlatformImage:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lamina.cli.arguments import many, switch
+from lamina.cli.build_outputs import attestations, outputs, write_metadata
 from lamina.cli.key_values import mapping
 from lamina.cli.parsing.declare import Choice, argument, command, option
 from lamina.cli.run.flags import limit_flags
@@ -35,9 +36,13 @@ PIECE = 1 << 20
     lamina build -f docker/Dockerfile.test --target test --build-arg VERSION=2 .
     lamina build -t from-stdin - < Dockerfile
     lamina build --check --format sarif . > checks.sarif
+    lamina build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .
+    lamina build -o type=oci,dest=app.tar .
 """)
 @argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
+@many("--annotation", "notes", metavar="[PLACE:]KEY=VALUE", help="Annotate the manifest, or the index")
+@many("--attest", metavar="type=TYPE,…", help="Attest how the image was made (provenance) or what is in it (sbom)")
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @option("--call", default="build", metavar="METHOD", help="What to do: build, check, outline or targets")
 @many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
@@ -56,14 +61,20 @@ PIECE = 1 << 20
 @option("--format", "format_", default="", metavar="FORMAT", help="Format of --check and --call: text, json or sarif")
 @option("--iidfile", default="", metavar="FILE", help="Write the image's ID to a file")
 @option("--isolation", default="", hidden=True, help="Accepted for Docker's sake")
+@switch("--load", help="Keep the image here, also beside other outputs")
+@option("--metadata-file", default="", metavar="FILE", help="Write digests and names of the result to a file, as JSON")
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
 @option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
 @switch("--no-cache", help="Do not use cached steps")
-@option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platform to build for")
+@many("-o", "--output", metavar="type=TYPE,dest=PATH|FOLDER", help="What to make: local, tar, oci, docker, image, …")
+@option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platforms to build for, with commas between")
 @option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
+@option("--provenance", default="", metavar="mode=min|max", help="Attest how the image was made")
+@switch("--push", help="Push the image to the registry that its tag names")
 @switch("--pull", help="Always look for newer base images")
 @switch("-q", "--quiet", help="Only print the image's ID")
 @option("--rm/--no-rm", "remove", default=True, help="Remove intermediate containers (default true)")
+@option("--sbom", default="", metavar="true", help="Attest which packages are in the image")
 @many("--security-opt", "security_options", help="Security options of RUN steps")
 @switch("--squash", help="Make one layer of the new ones")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
@@ -92,6 +103,7 @@ def build(
     call: str,
     check: bool,
     format_: str,
+    metadata_file: str,
     **flags: Any,
 ) -> int:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
@@ -100,32 +112,33 @@ def build(
     from lamina.cli.progress import Display
 
     asked = build_call(call, check, format_)
-
     if iidfile:
         with suppress(FileNotFoundError):
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
     remote = context if context.startswith(REMOTE) else ""
     source = None if remote else _context(session, context, dockerfile)
     request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote, explain=explain)
-    config = session.settings.config
     if asked.name:
         return _answer(session, asked, source, request)
     hidden: list[Message] = []
-    with Display() as display:
+    piped = any(each.attrs.get("dest") == "-" for each in request.outputs)  # then the standard output is its own
+    with Display(sys.stderr if piped else None) as display:
         report = hidden.append if quiet else display
         try:
-            sent = session.client.builds.send(source, request, credentials=all_credentials(config), report=report)
+            credentials = all_credentials(session.settings.config)
+            sent = session.client.builds.send(source, request, credentials=credentials, report=report)
         except LaminaError:
             sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
             raise
     image = sent.image
     if explain:
         _explain(sent.steps, explain_format)
-    if quiet and not (explain and explain_format == "json"):
+    if quiet and not piped and not (explain and explain_format == "json"):
         print(image)
     if iidfile:
         with open(iidfile, "w") as file:
             file.write(image)
+    write_metadata(metadata_file, sent.metadata)
     return 0
 
 
@@ -179,6 +192,8 @@ def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     fields["build_args"] = arguments(flags["build_args"])
     fields["labels"] = mapping(flags["labels"])
     fields["cache_from"] = tuple(name for text in flags["cache_from"] for name in text.split(","))
+    fields["outputs"] = outputs(flags["output"], flags["notes"], push=flags["push"], load=flags["load"])
+    fields["attestations"] = attestations(flags["provenance"], flags["sbom"], flags["attest"])
     return BuildRequest(**{**fields, **read_limits(flags), **more})
 
 

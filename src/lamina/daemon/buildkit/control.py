@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from lamina import __version__
-from lamina.api.build import Output
+from lamina.api.build import BuildOutput
 from lamina.api.build_cache import CacheObject, parse_expressions
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
@@ -148,9 +148,9 @@ class Control:
 
     def _write(self, build: Build, result: Images, attestations: AttestationOptions) -> dict[str, str]:
         request = build.request
-        outputs = [Output(exporter.type, exporter.attributes) for exporter in request.exporters]
+        outputs = [BuildOutput(exporter.type, exporter.attributes) for exporter in request.exporters]
         if not outputs and request.exporter:
-            outputs = [Output(request.exporter, request.exporter_attributes)]
+            outputs = [BuildOutput(request.exporter, request.exporter_attributes)]
         return self._solver.write(result, outputs, build.client, build.facts, attestations)
 
     async def work(self, build: Build, work: Callable[[], T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from lamina.api.build import BuildRequest, Output
+from lamina.api.build import BuildOutput, BuildRequest
 from lamina.builder.attestations.attest import attested
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
@@ -96,7 +96,7 @@ class Solver:
     def write(
         self,
         result: Result,
-        outputs: Sequence[Output],
+        outputs: Sequence[BuildOutput],
         client: Client,
         facts: BuildFacts,
         attestations: AttestationOptions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +27,7 @@ from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.engine.builds import Builds
 from lamina.errors import Forbidden, InvalidInput
 from lamina.layers.tar.source import Readable
-from lamina.progress import Report
+from lamina.progress import Aux, Message, Report
 
 # A client on the same machine may name the directory instead of sending it. The path is percent-encoded UTF-8; a body,
 # where there is one, is the Dockerfile to use.
@@ -59,12 +60,16 @@ class BuildRoutes:
                 return reply(await call.run_cancellable(self._answer, open_context, request, credentials))
 
             def work(report: Report, cancellation: Cancellation) -> BuildResult:
+                def take(number: int, data: bytes | None) -> None:
+                    told = {} if data is None else {"Data": b64encode(data).decode()}
+                    report(Aux({"Output": number, **told}))
+
                 with open_context(cancellation) as context:
-                    return self._builds.build_context(
-                        context, request, credentials=credentials, report=report, cancellation=cancellation
+                    return self._builds.build_outputs(
+                        context, request, take, credentials=credentials, report=report, cancellation=cancellation
                     )
 
-            return await progress_response(call, work)
+            return await progress_response(call, work, done=_metadata)
 
     def _answer(
         self,
@@ -114,6 +119,10 @@ class BuildRoutes:
             min_free=sizes.get("min-free-space", 0),
         )
         return reply({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
+
+
+def _metadata(result: BuildResult) -> list[Message]:
+    return [Aux({"Metadata": dict(result.metadata)})] if result.metadata else []
 
 
 def _check_supported(request: BuildRequest) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from aiohttp import web
 
-from lamina.api.build import BuildRequest, Output
+from lamina.api.build import BuildOutput, BuildRequest
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, dump, empty
@@ -147,7 +147,7 @@ class BuildKitRoutes:
         from lamina.daemon.buildkit.solver import Solver
         from lamina.daemon.buildkit.vertices import Vertices
 
-        named = Output("moby", {"name": ",".join(request.tags)})
+        named = BuildOutput("moby", {"name": ",".join(request.tags)})
         outputs = list(request.outputs) or [named]
         untagged = msgspec.structs.replace(request, tags=(), outputs=())
         source = Source("" if request.remote == _CLIENT_SESSION else request.remote, request.dockerfile)
