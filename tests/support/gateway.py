@@ -11,7 +11,7 @@ from lamina.daemon.buildkit.messages import control, gateway
 from lamina.daemon.buildkit.messages.session import Empty, Stat
 from lamina.daemon.buildkit.messages.status import StatusResponse
 from lamina.daemon.buildkit.protobuf import Message
-from lamina.daemon.buildkit.rpc import Caller
+from lamina.daemon.buildkit.rpc import Caller, Method
 from support.buildkit import DOCKERFILE, grpc, sharing, tunnelled
 from support.daemons import Daemon
 
@@ -87,13 +87,14 @@ def drive(
     upgrade: bool = True,
     dockerfile: bytes = DOCKERFILE,
     ignore: bytes = b"",
+    methods: Mapping[str, Method] | None = None,
 ) -> None:
-    """Run `use` with a build that may begin. Its session goes through the same connection."""
+    """Run `use` with a build that may begin. Its session, on the same connection, has these `methods` too."""
 
     async def main() -> None:
         async with grpc(daemon.socket, upgrade=upgrade) as caller:
             id = uuid.uuid4().hex
-            async with tunnelled(caller, id, sharing(LISTING, CONTENTS, dockerfile, ignore)):
+            async with tunnelled(caller, id, {**sharing(LISTING, CONTENTS, dockerfile, ignore), **(methods or {})}):
                 await use(Driver(caller, id))
 
     asyncio.run(asyncio.wait_for(main(), 60))

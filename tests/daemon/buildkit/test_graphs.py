@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 
@@ -9,13 +10,21 @@ import msgspec
 import pytest
 
 from lamina.daemon.buildkit.definition import digest_of
+from lamina.daemon.buildkit.layouts import ReadRequest, ReadResponse
 from lamina.daemon.buildkit.messages import control, gateway, ops
 from lamina.daemon.buildkit.messages.session import Empty
 from lamina.daemon.buildkit.messages.status import Vertex
-from lamina.errors import Forbidden, InvalidInput, Unsupported
+from lamina.daemon.buildkit.rpc import Call, Method
+from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound, Unsupported
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.manifest import Index, Manifest
+from lamina.formats.platform import Platform
 from support.buildkit import defined
 from support.daemons import Daemon, lamina_daemon
 from support.gateway import CONTROL, Driver, drive
+from support.tars import tar
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +151,81 @@ def test_graphs_of_the_client_are_the_contexts_of_a_dockerfile(daemon: Daemon) -
         await solved
 
     drive(daemon, use)
+
+
+def a_layout(*, broken: str = "") -> tuple[str, dict[str, bytes]]:
+    """The digest of an image's index, and the content of a client's layout by digest."""
+    content: dict[str, bytes] = {}
+
+    def put(raw: bytes) -> Digest:
+        digest = Digest.of(raw)
+        content[str(digest)] = raw
+        return digest
+
+    layer = tar({f"in-layout{broken}": b"yes"})
+    config = ImageConfig.build(diff_ids=[Digest.of(layer)])
+    packed = gzip.compress(layer)
+    blob, named = put(packed), put(config.raw)
+    manifest = Manifest.build(
+        Descriptor(OCI_CONFIG, named, len(config.raw)), [Descriptor(OCI_LAYER_GZIP, blob, len(packed))]
+    )
+    put(manifest.raw)
+    entry = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw), platform=Platform.host())
+    index = Index.build([entry])
+    top = put(index.raw)
+    if broken == "config":
+        content[str(named)] = content[str(named)] + b" "
+    elif broken == "layer":
+        content[str(blob)] = gzip.compress(tar({"other": b"no"}))
+    return str(top), content
+
+
+def offering(content: dict[str, bytes]) -> dict[str, Method]:
+    """The method by which a client gives the content of its layout `shop`, in pieces."""
+
+    async def read(call: Call) -> None:
+        assert call.metadata("buildkit-attachable-store-id") == ["shop"]
+        request = await call.receive(ReadRequest)
+        assert request is not None
+        raw = content.get(request.digest)
+        if raw is None:
+            raise NotFound("no such content")
+        for start in range(0, len(raw), 100):
+            await call.send(ReadResponse(start, raw[start : start + 100]))
+
+    return {"/containerd.services.content.v1.Content/Read": read}
+
+
+def test_an_image_of_a_layout_that_the_client_has(daemon: Daemon) -> None:
+    digest, content = a_layout()
+    source = ops.Op(source=ops.SourceOp(f"oci-layout://any/name@{digest}", {"oci.store": "shop"}))
+
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        ref = await solve_graph(build, defined(source))
+        assert await read(build, ref.id, "/in-layout") == b"yes"
+        asked = gateway.ResolveRequest(f"any/name@{digest}", kind=1, store="shop")
+        resolved = await build.ask("ResolveImageConfig", asked, gateway.ResolveResponse)
+        assert (resolved.digest, resolved.config) == (digest, content[str(Digest.of(resolved.config))])
+        await build.give_back()
+        await solved
+
+    drive(daemon, use, methods=offering(content))
+
+
+@pytest.mark.parametrize(("broken", "message"), [("config", "other bytes"), ("layer", "has diff-id")])
+def test_what_a_client_says_of_its_layout_is_not_believed(daemon: Daemon, broken: str, message: str) -> None:
+    digest, content = a_layout(broken=broken)
+    source = ops.Op(source=ops.SourceOp(f"oci-layout://broken/{broken}@{digest}", {"oci.store": "shop"}))
+
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        with pytest.raises(LaminaError, match=message):
+            await solve_graph(build, defined(source), evaluate=True)
+        await build.give_back()
+        await solved
+
+    drive(daemon, use, methods=offering(content))
 
 
 def test_rules_about_sources_are_not_ignored(daemon: Daemon) -> None:

@@ -15,6 +15,7 @@ from lamina.builder.export.result import Result as Images
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control, check_supported
 from lamina.daemon.buildkit.filesend import stat_of
+from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.gateway import (
     Capability,
     ImageMeta,
@@ -50,6 +51,7 @@ from lamina.formats.reference import Reference
 from lamina.layers.tree import Node, Tree, find, read_all
 
 T = TypeVar("T")
+_LAYOUT = 1  # a ResolveRequest's kind
 _SERVICE = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD_ID = "buildkit-controlapi-buildid"
 _LARGEST = 16 << 20  # bytes of a file that a client reads at once
@@ -82,6 +84,7 @@ _GRAPH = (
     "source.local.followpaths",
     "source.local.excludepatterns",
     "source.local.sharedkeyhint",
+    "source.ocilayout",
     "source.git",
     "source.git.keepgitdir",
     "source.git.fullurl",
@@ -222,6 +225,10 @@ class Bridge:
         reference = Reference.parse(request.ref).with_default_tag()
         parts = request.platform
         platform = Platform(parts.os, parts.architecture, parts.variant) if parts and parts.os else None
+        if request.kind == _LAYOUT:
+            layout = LayoutName(request.ref, request.store, request.session)
+            image = await self._control.work(build, lambda: self._solver.layout_image(build.client, layout, platform))
+            return ResolveResponse(str(reference.digest), image.config.raw, request.ref)
         pull = request.mode == "pull"
         image = await self._control.work(
             build, lambda: self._solver.resolve(build.client, str(reference), platform, pull)
@@ -233,6 +240,12 @@ class Bridge:
         if request.source is None:
             raise InvalidInput("the call names no source")
         scheme, _, name = request.source.identifier.partition("://")
+        if scheme == "oci-layout":
+            attributes = request.source.attributes
+            store, session = attributes.get("oci.store", ""), attributes.get("oci.session", "")
+            asked = ResolveRequest(name, request.platform, request.mode, _LAYOUT, session, store)
+            resolved = await self.resolve(asked, call)
+            return SourceMetaResponse(request.source, ImageMeta(resolved.digest, resolved.config))
         if scheme != "docker-image":
             await self._build(call)
             return SourceMetaResponse(request.source)

@@ -177,10 +177,13 @@ class _Receiver:
 
 
 class StreamReader:
-    """Read bytes that the client sends as messages."""
+    """Read bytes that the client sends as messages. `data_of` returns the bytes in one."""
 
-    def __init__(self, call: SessionCall) -> None:
+    def __init__(
+        self, call: SessionCall, data_of: Callable[[bytes], bytes] = lambda raw: Piece.decode(raw).data
+    ) -> None:
         self._call = call
+        self._data_of = data_of
         self._rest = b""
 
     def read(self, size: int, /) -> bytes:
@@ -189,6 +192,6 @@ class StreamReader:
             batch = self._call.receive()
             if not batch:
                 return b""
-            self._rest = b"".join(Piece.decode(raw).data for raw in batch)
+            self._rest = b"".join(map(self._data_of, batch))
         data, self._rest = self._rest[:size], self._rest[size:]
         return data

@@ -13,8 +13,9 @@ from lamina.daemon.buildkit.agents import ForwardedAgents
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client, Secrets
 from lamina.daemon.buildkit.graph import own_image
+from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.engine.builds import Builds
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
@@ -77,7 +78,8 @@ class GraphClient:
         return self._client.upload("buildkit-session", f"/{path}")
 
     def layout(self, name: str, platform: Platform | None, attributes: Mapping[str, str]) -> Image:
-        raise Unsupported("images of a layout on the client's side are not supported by this daemon")
+        layout = LayoutName(name, attributes.get("oci.store", ""), attributes.get("oci.session", ""))
+        return layout.image(self._client, platform, self._images)
 
 
 def _patterns(attributes: Mapping[str, str], key: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client
+from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput
@@ -68,6 +69,9 @@ class NamedContexts:
 
     def _image_of(self, name: str, kind: str, rest: str, address: str) -> Image:
         client = self._client
+        if kind == "oci-layout":
+            with client.vertices.step(f"[context {name}] {address}"):
+                return LayoutName(rest.removeprefix("//")).image(client, None, self._images)
         if kind == "local":
             with client.vertices.step(f"[context {name}] load from client") as vertex:
                 hear = partial(client.vertices.hear, vertex)

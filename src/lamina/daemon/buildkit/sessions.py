@@ -97,6 +97,14 @@ class SessionCall:
         """Send messages in order. Wait while the client is behind."""
         self._wait(lambda: self._call.send(*messages))
 
+    def end(self) -> None:
+        """Say that nothing more comes."""
+
+        async def end() -> None:
+            self._call.finish()
+
+        self._wait(end)
+
     def finish(self) -> None:
         """Say that nothing more comes, and wait for the client's end. Raise the client's error."""
 

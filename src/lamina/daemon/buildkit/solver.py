@@ -18,6 +18,7 @@ from lamina.daemon.buildkit.agents import ForwardedAgents
 from lamina.daemon.buildkit.frontend import Client, Secrets, Source
 from lamina.daemon.buildkit.graph_client import GraphClient
 from lamina.daemon.buildkit.graph_progress import GraphProgress
+from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
 from lamina.daemon.buildkit.named_contexts import Contexts, NamedContexts
 from lamina.daemon.buildkit.outputs import SessionOutput
@@ -49,6 +50,10 @@ class Solver:
                 )
         outside = GraphClient(client, self.builds, self._images, frozenset(entitlements))
         return GraphBuild(self.builds.graph_rooms, outside, GraphProgress(client.vertices), client.cancellation)
+
+    def layout_image(self, client: Client, layout: LayoutName, platform: Platform | None) -> Image:
+        """Return an image of a layout that the client offers. Raise as `LayoutName.image` does."""
+        return layout.image(client, platform, self._images)
 
     def ref_of_graph(self, build: GraphBuild, edge: Edge | None, definition: Definition) -> GraphRef:
         """Return what a graph ends with."""

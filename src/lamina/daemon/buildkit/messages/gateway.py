@@ -92,6 +92,9 @@ class ResolveRequest(Message, frozen=True):
     ref: Annotated[str, 1] = ""
     platform: Annotated[Platform | None, 2] = None
     mode: Annotated[str, 3] = ""
+    kind: Annotated[int, 5] = 0  # of the place where the image is: a registry (0), or a layout of the client's (1)
+    session: Annotated[str, 6] = ""
+    store: Annotated[str, 7] = ""
 
 
 class ResolveResponse(Message, frozen=True):
