@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.daemon.config import Options
+from lamina.daemon.service_manager import ServiceManager
 from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable
 from lamina.linux.files import usual_directory
 
 _SOCKET_MODE = 0o660
 BACKLOG = 1024  # connections that wait to be taken
-_FIRST_PASSED = 3  # sd_listen_fds(3): where systemd's descriptors begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,18 @@ class Listener:
                 self.path.unlink()
 
 
-def listen(host: str, options: Options) -> list[Listener]:
-    """Bind `unix://PATH`, `tcp://HOST:PORT` or `fd://`. Raise InvalidInput, Conflict (in use) or Unavailable."""
+def listen(host: str, options: Options, manager: ServiceManager) -> list[Listener]:
+    """Bind `unix://PATH` or `tcp://HOST:PORT`, or take the sockets that `manager` passed (`fd://`).
+
+    Raise InvalidInput, Conflict (in use) or Unavailable.
+    """
     scheme, separator, rest = host.partition("://")
     if not separator:
         scheme, rest = "tcp", host
     if scheme == "unix":
         return [_unix(Path(rest), options.group)]
     if scheme == "fd":
-        return _passed()
+        return [Listener(passed) for passed in manager.sockets()]
     if scheme == "tcp":
         return [_tcp(rest, options)]
     raise InvalidInput(f"cannot listen on {host!r}", advice="Hosts start with unix://, tcp:// or fd://")
@@ -144,14 +147,6 @@ def _tls(options: Options) -> ssl.SSLContext | None:
             f"the TLS files cannot be used: {error}", advice="Give --tlscert, --tlskey and, to verify, --tlscacert"
         ) from error
     return context
-
-
-def _passed() -> list[Listener]:
-    """Return the sockets that systemd opened for us (`-H fd://`). Raise Unavailable without any."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        raise Unavailable("no sockets were passed to the daemon", advice="-H fd:// works below a systemd socket unit")
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    return [Listener(socket.socket(fileno=_FIRST_PASSED + number)) for number in range(count)]
 
 
 def _refused(place: str, error: OSError) -> LaminaError:

@@ -21,6 +21,7 @@ from lamina.daemon.http.connection import Connection, Handler
 from lamina.daemon.listen import BACKLOG, Listener, listen, listener_names
 from lamina.daemon.routes.all import all_routes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
+from lamina.daemon.service_manager import ServiceManager
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
@@ -44,22 +45,23 @@ def serve(options: Options) -> None:
     Raise Conflict if the data root, a socket or the pid file is in use, InvalidInput, or Unavailable. Containers keep
     running afterwards, unless live-restore is off.
     """
+    manager = ServiceManager.take()
     make_private_by_default()
     _log(options)
     raise_limit()
     with ExitStack() as end:
         end.enter_context(_pidfile(options.pidfile))
-        listeners = [listener for host in listen_on(options) for listener in listen(host, options)]
+        listeners = [listener for host in listen_on(options) for listener in listen(host, options, manager)]
         for listener in listeners:
             end.callback(listener.close)
         engine = end.enter_context(Engine(options.data_root, options.exec_root, settings=engine_settings(options)))
         engine.start()
-        asyncio.run(_run(engine, options, listeners))
+        asyncio.run(_run(engine, options, listeners, manager))
         if not options.live_restore:
             engine.containers.stop_all(options.shutdown_timeout)
 
 
-async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> None:
+async def _run(engine: Engine, options: Options, listeners: list[Listener], manager: ServiceManager) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +83,7 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener]) -> N
             doors.append(await loop.create_server(connection, sock=listener.socket, ssl=listener.tls, backlog=_TAKEN))
             listener.socket.listen(BACKLOG)
         _LOG.info("API listen on %s", ", ".join(listen_on(options)))
-        _tell_systemd("READY=1")
+        manager.tell("READY=1")
         await stopped.wait()
         _LOG.info("stopping")
     finally:
@@ -204,13 +206,3 @@ def _is_python(pid: int) -> bool:
         return b"daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-
-
-def _tell_systemd(message: str) -> None:
-    """Send sd_notify(3) to systemd, if a unit of Type=notify runs us."""
-    import socket
-
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.sendto(message.encode(), "\0" + path[1:] if path.startswith("@") else path)
