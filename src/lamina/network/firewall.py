@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
-from lamina.errors import LaminaError
+from lamina.errors import LaminaError, Unsupported
 from lamina.network.abandoned_tables import swept
 from lamina.network.model import Endpoint, Network, PortBinding
 from lamina.network.nft import Nft
@@ -73,20 +73,29 @@ class Firewall:
         return swept(self._nft, self._rules.table)
 
     def replace(self, networks: Iterable[Network], endpoints: Iterable[Endpoint]) -> None:
-        """Put a table for these networks and endpoints in the place of an earlier engine's, in one transaction."""
+        """Put a table for these networks and endpoints in the place of an earlier engine's, in one transaction.
+
+        Without networks there is nothing to protect, so a kernel without such tables is no error then. Raise
+        Unsupported otherwise.
+        """
         with self._lock:
             rules = self._none
             for network in networks:
                 rules = rules.with_network(network)
             for endpoint in endpoints:
                 rules = rules.with_ports(endpoint.ports)
-            self._nft.run(rules.replacement())
+            try:
+                self._nft.run(rules.replacement())
+            except Unsupported:
+                if rules != self._none:
+                    raise
             self._rules = rules
 
     def remove(self) -> None:
         """Remove the table; one that is gone already is ignored."""
         with self._lock:
-            self._nft.run(removal(self._rules.table))
+            with suppress(Unsupported):  # there was never a table
+                self._nft.run(removal(self._rules.table))
             self._rules = self._none
 
     def close(self) -> None:

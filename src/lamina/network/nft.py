@@ -8,13 +8,15 @@ none (nft(8), "atomic rule replacement").
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 import threading
 from typing import Protocol
 
-from lamina.errors import Internal, Unavailable
+from lamina.errors import Internal, LaminaError, Unavailable, Unsupported
 
+_NEXT_COMPLAINT = re.compile(r"\n(?:\S+ )?Error: ")  # the program names the place in its input first
 _HANDLES = 1 << 3  # NFT_CTX_OUTPUT_HANDLE: lists show the numbers by which rules can be deleted
 
 
@@ -22,10 +24,24 @@ class Nft(Protocol):
     """What changes the packet filter: libnftables where it is installed, else the program `nft`."""
 
     def run(self, commands: str) -> str:
-        """Apply `commands` as one transaction and return what they print. Raise Internal with nft's words."""
+        """Apply `commands` as one transaction and return what they print.
+
+        Raise Unsupported where the kernel has no such tables, else Internal with nft's words.
+        """
 
     def close(self) -> None:
         """Free what is held; a second call does nothing."""
+
+
+def refusal(errors: str, commands: str) -> LaminaError:
+    """Return the error that nft's words make. Only its first complaint counts: the others follow from it."""
+    first = _NEXT_COMPLAINT.split(errors.strip())[0]
+    if "Operation not supported" in first:  # EOPNOTSUPP, for a family that the kernel was built without
+        return Unsupported(
+            "this kernel has no nftables tables of the family inet, which bridge networks need",
+            advice='Use a kernel with CONFIG_NF_TABLES_INET, or set "bridge" to "none" and use other networks',
+        )
+    return Internal(f"nftables refused a change: {first}", commands=commands)
 
 
 class LibraryNft:
@@ -57,7 +73,7 @@ class LibraryNft:
             errors = (self._library.nft_ctx_get_error_buffer(self._context) or b"").decode(errors="replace")
             output = (self._library.nft_ctx_get_output_buffer(self._context) or b"").decode(errors="replace")
         if failed:
-            raise Internal(f"nftables refused a change: {errors.strip()}", commands=commands)
+            raise refusal(errors, commands)
         return output
 
     def close(self) -> None:
@@ -78,7 +94,7 @@ class ProgramNft:
             [self._program, "-a", "-f", "-"], input=commands, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise Internal(f"nftables refused a change: {done.stderr.strip()}", commands=commands)
+            raise refusal(done.stderr, commands)
         return done.stdout
 
     def close(self) -> None:
