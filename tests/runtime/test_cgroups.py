@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +11,7 @@ import pytest
 
 from lamina.errors import Conflict
 from lamina.runtime.cgroups.control import freeze
-from lamina.runtime.cgroups.layout import Layout, detect
+from lamina.runtime.cgroups.layout import Layout, detect, processes
 from lamina.runtime.cgroups.stats import BlockIo, read
 from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, own_cgroup, remove
 from lamina.runtime.monitor.loop import Loop
@@ -83,6 +85,22 @@ def test_what_is_gone_counts_as_nothing(layout: Layout) -> None:
     assert oom_kills(("/gone",)) == 0
     assert remove(("/gone",))
     kill_all(("/gone",), 9)
+
+
+def test_processes_in_cgroups_of_the_containers_own_are_its_processes(tmp_path: Path) -> None:
+    """An init in a container moves itself and its services below the container's cgroup."""
+    service = tmp_path / "t/init/service"
+    service.mkdir(parents=True)
+    (tmp_path / "t/cgroup.procs").touch()
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    try:
+        (service / "cgroup.procs").write_text(f"{sleeper.pid}\n")
+        assert processes(tmp_path / "t") == [sleeper.pid]
+        kill_all((str(tmp_path / "t"),), signal.SIGTERM)
+        assert sleeper.wait(10) == -signal.SIGTERM
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 def test_out_of_memory_is_told_on_v2(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,11 +87,13 @@ def _mounts(mountinfo: str) -> Iterator[tuple[Path, str, list[str]]]:
 
 
 def processes(directory: Path) -> list[int]:
-    """Return the ids of the processes in a cgroup directory; none where it is gone."""
-    try:
-        return [int(pid) for pid in (directory / "cgroup.procs").read_text().split()]
-    except OSError:
-        return []
+    """Return the ids of the processes in a cgroup and in those that its container made below it; none where it is
+    gone."""
+    pids = []
+    for folder, _, _ in os.walk(directory):
+        with suppress(OSError):  # gone meanwhile, or a threaded cgroup, whose processes are its parent's
+            pids += [int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()]
+    return pids
 
 
 def remove(directory: Path) -> None:

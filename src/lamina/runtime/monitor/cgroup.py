@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -50,14 +51,33 @@ def oom_kills(directories: Sequence[str]) -> int:
 
 
 def kill_all(directories: Sequence[str], number: int) -> None:
-    """Signal every process in the cgroup."""
+    """Signal every process in the cgroup and in those that its container made below it.
+
+    SIGKILL on cgroup v2 also reaches processes that fork meanwhile (cgroup-v2.rst, cgroup.kill, Linux 5.14).
+    """
     for directory in directories:
-        pids = _read(os.path.join(directory, "cgroup.procs")).split()
+        if number == signal.SIGKILL and _killed_at_once(directory):
+            return
+        folders = [folder for folder, _, _ in os.walk(directory)]
+        pids = [pid for folder in folders for pid in _read(os.path.join(folder, "cgroup.procs")).split()]
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), number)
         if pids:
             return
+
+
+def _killed_at_once(directory: str) -> bool:
+    try:
+        file = os.open(os.path.join(directory, "cgroup.kill"), os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.write(file, b"1") == 1
+    except OSError:
+        return False
+    finally:
+        os.close(file)
 
 
 def remove(directories: Sequence[str]) -> bool:
