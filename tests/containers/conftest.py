@@ -18,11 +18,13 @@ from lamina.errors import LaminaError
 from lamina.events import Event, EventBus
 from lamina.images.images import Images
 from lamina.network.networks import Networks
+from lamina.network.settings import NetworkSettings
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver
 from lamina.snapshots.driver import Driver
 from lamina.store.store import Store
 from lamina.volumes.volumes import Volumes
+from support.kernel import DEFAULT_BRIDGE
 from support.processes import processes_naming
 from support.waiting import eventually
 
@@ -76,7 +78,7 @@ def open_rooms(root: Path, closing: ExitStack, program: str | None = None) -> Ro
     events = EventBus()
     snapshots = open_driver(root / "snapshots")
     closing.callback(snapshots.close)
-    networks = Networks.open(store, root / "exec", events=events)
+    networks = Networks.open(store, root / "exec", NetworkSettings(bridge=DEFAULT_BRIDGE), events)
     closing.callback(networks.close)
     runtime = Runtime(root / "exec/tasks", program)
     closing.callback(runtime.close)

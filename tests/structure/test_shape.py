@@ -22,7 +22,7 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b|# type: 
 WIDE = {"Exception", "BaseException", "LaminaError", "OSError", "RuntimeError"}
 LIBRARY = {"client", "engine", "events.py", "volumes"}  # what programs call: every method of it has a docstring
 # Folders of tests that are about no one room.
-BESIDE_ROOMS = {"peers", "structure", "support", "e2e", "crash", "differential", "hostile"}
+BESIDE_ROOMS = {"peers", "structure", "support", "e2e", "crash", "differential", "hostile", "machine"}
 
 SOURCES = sorted(SOURCE.rglob("*.py"))
 BESIDE = sorted(path for folder in ("tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
