@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from lamina.runtime.monitor.log_file import MESSAGE_LIMIT, LogFile
 from lamina.runtime.monitor.output import Log
 
@@ -51,3 +53,19 @@ def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
     texts = [line["log"] for file in kept for line in lines(file)]
     assert texts == [f"line {number}\n" for number in range(20 - len(texts), 20)]
+
+
+@pytest.mark.parametrize("left", [b'{"log":"half', bytes(300_000), b'{"log"' + bytes(4096)])
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_line_that_a_power_cut_left_in_part_is_removed(tmp_path: Path, left: bytes, before: int) -> None:
+    path = tmp_path / "log"
+    log = LogFile(str(path))
+    log.write("stdout", [b"whole\n"] * before)
+    log.close()
+    with path.open("ab") as file:
+        file.write(left)
+    log = LogFile(str(path))
+    log.write("stdout", [b"next\n"])
+    log.close()
+    texts = [json.loads(line)["log"] for line in path.read_text().splitlines()]
+    assert texts == ["whole\n"] * before + ["next\n"]

@@ -66,6 +66,8 @@ class LogFile:
         self._compressor = 0  # the process that compresses what was rotated last
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         self._fd = self._open()
+        with suppress(OSError):  # what cannot be mended is written on all the same
+            _cut_behind_whole_lines(path)
         self._size = os.fstat(self._fd).st_size
         self._last = last_time(path)
 
@@ -154,6 +156,22 @@ class LogFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _cut_behind_whole_lines(path: str) -> None:
+    """Remove what a power cut left of a last line, or zeros in its place: the next line would be joined to it."""
+    with open(path, "r+b") as file:
+        end = size = os.fstat(file.fileno()).st_size
+        while end:
+            start = max(0, end - _LAST_LINE)
+            file.seek(start)
+            after = file.read(end - start).rfind(b"\n") + 1
+            if after:
+                end = start + after
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
 
 
 def last_time(path: str) -> int:
