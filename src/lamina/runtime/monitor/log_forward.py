@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lamina.formats.times import format_time
+from lamina.runtime.monitor.log_file import MESSAGE_LIMIT
 from lamina.runtime.monitor.log_tls import TlsConnection, Waiting
 from lamina.runtime.monitor.loop import WRITE, Loop
 from lamina.runtime.monitor.protocol import LogForward
@@ -100,8 +101,13 @@ def syslog_message(forward: LogForward, stream: str, text: bytes, now: float) ->
 
 
 def journal_message(forward: LogForward, stream: str, text: bytes) -> bytes:
-    """Return one message of journald's native protocol (systemd JOURNAL_NATIVE_PROTOCOL)."""
+    """Return one message of journald's native protocol (systemd JOURNAL_NATIVE_PROTOCOL).
+
+    A part of a longer line is marked as dockerd marks it.
+    """
     fields = {**forward.fields, "PRIORITY": str(_SEVERITY[stream])}
+    if len(text) >= MESSAGE_LIMIT and not text.endswith(b"\n"):
+        fields["CONTAINER_PARTIAL_MESSAGE"] = "true"
     parts = [_field(name, value.encode()) for name, value in fields.items()]
     return b"".join((*parts, _field("MESSAGE", text.rstrip(b"\n"))))
 
