@@ -12,6 +12,7 @@ from lamina.api.networks import NetworkOptions
 from lamina.network.networks import Networks
 from lamina.network.settings import NetworkSettings
 from lamina.store.store import Store
+from support.kernel import DEFAULT_BRIDGE
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def exec_root(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def settings() -> NetworkSettings:
     """Overridden where the networks are to be others."""
-    return NetworkSettings()
+    return NetworkSettings(bridge=DEFAULT_BRIDGE)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from lamina.errors import Unsupported
 from lamina.linux import nftables
 from lamina.network.namespaces import inside
 
@@ -32,7 +33,7 @@ _CHECKSUMS = {socket.IPPROTO_UDP: 6, socket.IPPROTO_TCP: 16}
 def open_sockets(namespace: Path) -> tuple[socket.socket, socket.socket]:
     """Return a UDP and a listening TCP socket that get what a sandbox sends to 127.0.0.11:53.
 
-    Rules that are there already are replaced. Raise OSError.
+    Rules that are there already are replaced. Raise Unsupported on a kernel without nftables for IPv4, else OSError.
     """
     with inside(namespace):
         udp, tcp = _bound(socket.SOCK_DGRAM), _bound(socket.SOCK_STREAM)
@@ -66,7 +67,15 @@ def _write_rules(udp: int, tcp: int) -> None:
     rest = list(_rules(udp, tcp))
     try:
         nftables.commit([nftables.table(_TABLE), *rest])
-    except FileExistsError:  # an earlier keeper's
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            raise Unsupported(
+                "this kernel has no nftables tables of the family ip, which names of containers need",
+                advice="Use a kernel with CONFIG_NF_TABLES_IPV4, or the networks host and none",
+            ) from None
+        if error.errno != errno.EEXIST:
+            raise
+        # An earlier keeper's table is there.
         gone = (nftables.no_table(_TABLE), nftables.table(_TABLE))
         nftables.commit([nftables.table(_TABLE, exclusive=False), *gone, *rest])
 
