@@ -46,6 +46,15 @@ def test_a_whole_life(rooms: Rooms) -> None:
     assert rooms.snapshots.keys() == []
 
 
+def test_nothing_is_written_before_the_start_that_inspect_tells(rooms: Rooms) -> None:
+    id = rooms.create("echo out")
+    for _ in range(5):
+        rooms.containers.start(id)
+        rooms.containers.wait(id, timeout=10)
+        started = rooms.containers.get(id).state.started_at
+        assert len(list(rooms.containers.logs(id, since=started))) == 1
+
+
 def test_environment_user_and_directory(rooms: Rooms) -> None:
     script = "env | sort; id -u; pwd; hostname; cat /proc/1/cgroup | wc -l"
     text = rooms.output(rooms.run(script, env=("A=b",), user="nobody", working_dir="/new/place", hostname="box"))

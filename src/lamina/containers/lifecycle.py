@@ -80,6 +80,7 @@ class Lifecycle:
 
     def _start(self, container: Container) -> None:
         """Start the process of a container that may be started. `lock` is held."""
+        started_at = time.time_ns()  # before its first output, which clients look for from that time on, as with moby
         try:
             pid = self._launch(container)
         except Exception as error:  # whatever it was: those who wait for the container must be told
@@ -91,7 +92,7 @@ class Lifecycle:
             exit_code=0,
             error="",
             oom_killed=False,
-            started_at=format_time(time.time_ns()),
+            started_at=format_time(started_at),
             health=None,
             stopped_by_user=False,
         )
