@@ -68,6 +68,7 @@ def test_its_root_does_what_root_does_inside(daemon: Daemon) -> None:
     places = ("--tmpfs", "/scratch", "--tmpfs", "/given:uid=5,gid=6", "--device", "/dev/null:/opt/null", "-h", "here")
     shown = shell(daemon, script, *places)
     assert shown.split("\n") == ["out", "5:6", "0:0", "5:6", "uid", "here"]
+    assert shell(daemon, "test -w /dev/shm && echo shared", "--ipc", "host") == "shared"
     assert shell(daemon, "id -u; echo told > /dev/stderr", "-u", "1000", "--read-only", "--init").split() == ["1000"]
 
 

@@ -148,7 +148,7 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
     base = defaults.mounts(spec.shm_size, spec.privileged, writable_cgroups)
     defaults_left = [entry for entry in base if not _covered(entry["destination"], taken)]
     if spec.namespaces.ipc == "host":
-        defaults_left = [_host_ipc(entry) for entry in defaults_left]
+        defaults_left = [mount for entry in defaults_left if (mount := _host_ipc(entry, spec.userns)) is not None]
     users = sorted(spec.mounts, key=lambda mount: os.path.normpath(mount.destination).count("/"))
     return defaults_left + [_mount(mount) for mount in users]
 
@@ -157,14 +157,17 @@ def _covered(path: str, taken: set[str]) -> bool:
     return any(f"{path}/".startswith(f"{destination}/") for destination in taken)
 
 
-def _host_ipc(entry: dict[str, Any]) -> dict[str, Any]:
+def _host_ipc(entry: dict[str, Any], userns: UserNamespace | None) -> dict[str, Any] | None:
     """Return the mount for a container with the host's IPC, which sees its shared memory (moby setupIPCDirs).
 
     A new mount of message queues shows those of the IPC namespace it is made in. So it needs no bind, and the host need
-    not have one mounted.
+    not have one mounted. Only a container with users of its own may not make one: without the host's it has none.
     """
     path = entry["destination"]
-    return defaults.mount(path, "bind", path, "rbind") if path == "/dev/shm" else entry
+    if path != "/dev/shm" and (path != "/dev/mqueue" or userns is None):
+        return entry
+    bind = defaults.mount(path, "bind", path, "rbind")
+    return bind if path == "/dev/shm" or os.path.ismount(path) else None
 
 
 def _mount(mount: AnyMount) -> dict[str, Any]:
