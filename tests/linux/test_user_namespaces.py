@@ -12,7 +12,15 @@ import pytest
 from lamina.errors import InvalidInput
 from lamina.linux.mounts import idmapped_tree
 from lamina.linux.processes import making_files_of
-from lamina.linux.user_namespaces import OVERFLOW, IdMap, IdRange, UserNamespace, ids_of, user_namespace
+from lamina.linux.user_namespaces import (
+    OVERFLOW,
+    IdMap,
+    IdRange,
+    UserNamespace,
+    ids_of,
+    sweep_user_namespaces,
+    user_namespace,
+)
 
 IDS = IdMap((IdRange(0, 300_000, 1000), IdRange(1000, 500_000, 10)), (IdRange(0, 400_000, 1000),))
 
@@ -54,6 +62,20 @@ def test_a_namespace_is_made_once_and_found_again(userns: UserNamespace) -> None
     assert shown.stdout.split() == ["0", "0", "300000", "1000", "1000", "500000", "10"]
     userns.remove()
     assert not userns.path.exists()
+
+
+@pytest.mark.root
+def test_what_earlier_engines_pinned_is_let_go(userns: UserNamespace) -> None:
+    other = user_namespace(userns.path.parent, IdMap(IDS.uids, IDS.uids))
+    for each in (userns, other):
+        each.make()
+    (userns.path.parent / "half-made").touch()
+    sweep_user_namespaces(userns.path.parent, userns)
+    assert os.listdir(userns.path.parent) == [userns.path.name]
+    assert userns.has(os.getpid()) is False
+    sweep_user_namespaces(userns.path.parent, None)
+    sweep_user_namespaces(userns.path.parent / "missing", None)
+    assert os.listdir(userns.path.parent) == []
 
 
 @pytest.mark.root

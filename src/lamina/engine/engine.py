@@ -30,7 +30,7 @@ from lamina.formats.matching import Filters
 from lamina.images.image import ImageUser
 from lamina.images.images import Images
 from lamina.linux.files import private_directory
-from lamina.linux.user_namespaces import UserNamespace
+from lamina.linux.user_namespaces import UserNamespace, sweep_user_namespaces
 from lamina.network.networks import Networks
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import check_idmapped, open_driver
@@ -122,6 +122,7 @@ class Engine:
         self._closing.callback(self.store.close)
         self._closing.callback(self._remove_unused_exec_root)
         userns = self._defaults.userns
+        sweep_user_namespaces(self.exec_root / "users", userns)
         if userns is not None:
             self._closing.callback(self._remove_unused, userns)
         self._catalog = Catalog(self.store, self.root / "containers", self.bus, userns)

@@ -140,6 +140,13 @@ def user_namespace(folder: Path, ids: IdMap) -> UserNamespace:
     return UserNamespace(folder / name, ids)
 
 
+def sweep_user_namespaces(folder: Path, kept: UserNamespace | None) -> None:
+    """Let go of all namespaces that earlier engines pinned in `folder`, but for `kept`. Processes stay in theirs."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if kept is None or path != kept.path:
+            UserNamespace(path, IdMap((), ())).remove()
+
+
 def _map(path: str, ranges: Sequence[IdRange]) -> None:
     with open(path, "wb", buffering=0) as file:  # which the kernel takes in one write
         file.write("".join(f"{each.inside} {each.outside} {each.length}\n" for each in ranges).encode())
