@@ -180,3 +180,19 @@ def test_containers_keep_their_users_when_the_setting_changes(daemon: Daemon, tm
         daemon.start()
     daemon.docker("rm", "-f", id)
     daemon.docker("volume", "rm", "later")
+
+
+def test_trees_that_are_copied_are_mapped_too(busybox_tar: Path) -> None:
+    with subordinate_ids(), lamina_daemon("--userns-remap", SETTING, driver="copy") as copying:
+        copying.docker("import", "-c", 'CMD ["sh"]', str(busybox_tar), "bb")
+        script = "touch /f; chown 1000:1001 /f; touch /data/v; sleep 1000"
+        id = copying.text("run", "-d", "--network", "none", "-v", "files:/data", "bb", "sh", "-c", script)
+        shown = copying.text("exec", id, "stat", "-c", "%u:%g", "/f", "/bin", "/data/v")
+        assert shown.split() == ["1000:1001", "0:0", "0:0"]
+        copying.kill()
+        copying.start()
+        assert owners(copying.docker("cp", f"{id}:/f", "-").stdout) == {"f": (1000, 1001)}
+        assert copying.text("diff", id).split("\n") == ["A /data", "A /f"]
+        copying.docker("commit", id, "kept")
+        assert copying.text("run", "--rm", "--userns", "host", "kept", "stat", "-c", "%u:%g", "/f") == "1000:1001"
+        copying.docker("rm", "-f", id)

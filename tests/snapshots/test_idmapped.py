@@ -12,9 +12,10 @@ import pytest
 from lamina.errors import Unsupported
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer_writer import LayerBuilder
+from lamina.linux.mounts import mount, umount2
 from lamina.linux.processes import making_files_of
 from lamina.linux.user_namespaces import IdMap, IdRange, UserNamespace, user_namespace
-from lamina.snapshots.choose import check_idmapped
+from lamina.snapshots.choose import NAMES, check_idmapped
 from snapshots.bench import Bench
 
 pytestmark = pytest.mark.root
@@ -29,7 +30,7 @@ def userns(tmp_path: Path) -> Iterator[UserNamespace]:
     made.remove()
 
 
-@pytest.fixture(params=["erofs", "overlay"])
+@pytest.fixture(params=NAMES)
 def mapping(request: pytest.FixtureRequest, data_root: Path) -> Iterator[Bench]:
     made = Bench(data_root, request.param)
     yield made
@@ -95,16 +96,36 @@ def test_many_layers_are_mapped_together(mapping: Bench, userns: UserNamespace) 
     snapshot.unmount()
 
 
-def test_a_driver_that_cannot_map_says_so(data_root: Path, userns: UserNamespace) -> None:
-    copies = Bench(data_root, "copy")
-    with pytest.raises(Unsupported, match="the storage driver copy mounts nothing"):
-        check_idmapped(copies.driver, copies.home, userns)
-    snapshot = copies.driver.prepare("one", [copies.layer(steps)])
-    with pytest.raises(Unsupported, match="copy cannot map users"):
-        snapshot.mount(userns)
-    copies.clear()
+def test_an_engine_that_comes_back_finds_what_is_mounted(mapping: Bench, userns: UserNamespace) -> None:
+    snapshot = mapping.driver.prepare("running", [mapping.layer(steps)])
+    mapping.driver.prepare("ended", [mapping.layer(steps)]).mount(userns)
+    root = snapshot.mount(userns)
+    driver = mapping.reopen()
+    driver.sweep(["running", "ended"], running=["running"])
+    assert owner(driver.get("running").mount(userns) / "of-root") == (300_000, 400_000)
+    for _ in range(2):
+        driver.get("running").unmount()
+    for key in ("running", "ended"):
+        plain = driver.get(key).mount()
+        assert plain.name == root.name
+        assert owner(plain / "of-root") == (0, 0)
+        driver.get(key).unmount()
+    driver.remove("running")
+    assert driver.keys() == ["ended"]
 
 
-def test_a_file_system_that_cannot_map_is_named(mapping: Bench, userns: UserNamespace) -> None:
-    with pytest.raises(Unsupported, match="userns-remap does not work below /proc: Invalid argument"):
-        check_idmapped(mapping.driver, Path("/proc"), userns)
+def test_a_trial_leaves_nothing_behind(mapping: Bench, userns: UserNamespace) -> None:
+    before = sorted(os.listdir(mapping.home))
+    check_idmapped(mapping.driver, mapping.home, userns)
+    assert sorted(os.listdir(mapping.home)) == before
+
+
+def test_a_file_system_that_cannot_map_is_named(mapping: Bench, userns: UserNamespace, tmp_path: Path) -> None:
+    small = tmp_path / "ramfs"
+    small.mkdir()
+    mount("ramfs", small, "ramfs")
+    try:
+        with pytest.raises(Unsupported, match=r"userns-remap does not work below .*ramfs: .*Invalid argument"):
+            check_idmapped(mapping.driver, small, userns)
+    finally:
+        umount2(small)

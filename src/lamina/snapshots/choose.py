@@ -15,14 +15,13 @@ from lamina.linux.user_namespaces import UserNamespace
 from lamina.snapshots.copy import CopyDriver
 from lamina.snapshots.driver import Driver
 from lamina.snapshots.erofs import MountedLayers, mount_index
-from lamina.snapshots.idmapped import ADVICE, why_not
+from lamina.snapshots.idmapped import ADVICE, PROBE, why_not
 from lamina.snapshots.mounts import MountRoot, Overlay, temporary_mount, unmount_all
 from lamina.snapshots.records import delete_tree
 from lamina.snapshots.stacked import StackedDriver
 from lamina.snapshots.trees import Trees
 from lamina.snapshots.unpacked import UnpackedLayers
 
-_PROBE = ".probe-"
 _BLOCK = 512
 NAMES = ("erofs", "overlay", "copy")
 
@@ -54,7 +53,7 @@ def open_driver(root: Path, name: str | None = None) -> Driver:
 
 def check_idmapped(driver: Driver, root: Path, userns: UserNamespace) -> None:
     """Raise Unsupported where `driver` cannot show the files below `root` as those of the users of `userns`."""
-    reason = "the storage driver copy mounts nothing" if driver.name == "copy" else why_not(root, userns)
+    reason = why_not(root, userns, stacked=driver.name != "copy")
     if reason:
         raise Unsupported(f"userns-remap does not work below {root}: {reason}", advice=ADVICE)
 
@@ -82,7 +81,7 @@ def _make(root: Path, name: str, reason: str) -> Driver:
 def why_unusable(root: Path, name: str) -> str | None:
     """Return why the driver `name` cannot work below `root`; None when a trial went well. Leaves nothing behind."""
     trial: Callable[[Path], None] = {"erofs": _try_erofs, "overlay": _try_overlay}[name]
-    home = Path(tempfile.mkdtemp(prefix=_PROBE, dir=root))
+    home = Path(tempfile.mkdtemp(prefix=PROBE, dir=root))
     mounts = MountRoot(home)
     try:
         for part in ("lower", "base", "upper", "work", "merged"):
@@ -134,7 +133,7 @@ def _try_stack(home: Path) -> None:
 
 def _sweep_probes(root: Path) -> None:
     for entry in list(root.iterdir()):
-        if entry.name.startswith(_PROBE):
+        if entry.name.startswith(PROBE):
             for part in ("merged", "lower", "."):
                 unmount_all(entry / part)
             delete_tree(entry)

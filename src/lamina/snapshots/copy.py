@@ -1,4 +1,8 @@
-"""The driver for any file system: every snapshot is a whole tree of its own, and nothing is ever mounted."""
+"""The driver for any file system: every snapshot is a whole tree of its own.
+
+Nothing is mounted but the trees of containers with users of their own: such a tree is mounted over itself, with its
+owners mapped, and is read below that mount by the driver.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lamina.errors import Corrupt, NotFound, Unsupported
+from lamina.errors import Corrupt, NotFound
+from lamina.keylocks import KeyLocks
 from lamina.layers.diff import Change, tree_changes, write_tree_diff
 from lamina.layers.entry import EntryType
 from lamina.layers.layer import Layer
@@ -14,9 +19,12 @@ from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.union import UnionTree
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.files import usual_directory
+from lamina.linux.mounts import OPEN_TREE_CLONE, open_tree
 from lamina.linux.user_namespaces import UserNamespace
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
+from lamina.snapshots.idmapped import mount_mapped
+from lamina.snapshots.mounts import MountRoot, unmount_all
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_all
 from lamina.snapshots.trees import Trees
 
@@ -26,7 +34,10 @@ _FILES = "merged"
 class CopiedSnapshot:
     """A Snapshot of CopyDriver."""
 
-    def __init__(self, path: Path, key: str, layers: tuple[Layer, ...], writable: bool, trees: Trees) -> None:
+    def __init__(
+        self, driver: CopyDriver, path: Path, key: str, layers: tuple[Layer, ...], writable: bool, trees: Trees
+    ) -> None:
+        self._driver = driver
         self._trees = trees
         self._root = path / _FILES
         self.key = key
@@ -41,17 +52,27 @@ class CopiedSnapshot:
         return ()
 
     def mount(self, userns: UserNamespace | None = None) -> Path:
-        if userns is not None:
-            raise Unsupported("the storage driver copy cannot map users", advice="Use erofs or overlay")
         if not self._root.exists():
             raise NotFound(f"there is no snapshot called {self.key}", key=self.key)
+        self._driver.mount(self.key, self._root, userns)
         return self._root
 
     def unmount(self) -> None:
-        pass  # nothing is mounted
+        self._driver.unmount(self.key, self._root)
 
     def _open(self) -> int:
-        return os.open(self.mount(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Return a descriptor of the files with the owners that they have on disk."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            if not self._driver.is_mapped(self.key):
+                return os.open(self._root, flags)
+            below = open_tree(self._root.parent, OPEN_TREE_CLONE)  # without what is mounted in it
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no snapshot called {self.key}", key=self.key) from error
+        try:
+            return os.open(_FILES, flags, dir_fd=below)
+        finally:
+            os.close(below)
 
     def changes(self) -> Iterator[Change]:
         root = self._open()
@@ -89,6 +110,9 @@ class CopyDriver:
         self.reason = reason
         self._records = Records(root / "snapshots")
         self._trees = Trees()
+        self._mounts = MountRoot(root)
+        self._locks: KeyLocks[str] = KeyLocks()
+        self._counts: dict[str, int] = {}  # users of each mount
 
     def prepare(
         self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
@@ -107,22 +131,63 @@ class CopyDriver:
         except BaseException:
             delete_tree(draft)
             raise
-        return CopiedSnapshot(self._records.path(key), key, tuple(layers), writable, self._trees)
+        return CopiedSnapshot(self, self._records.path(key), key, tuple(layers), writable, self._trees)
 
     def get(self, key: str) -> CopiedSnapshot:
         layers, writable, _, _ = self._records.load(key)
-        return CopiedSnapshot(self._records.path(key), key, layers, writable, self._trees)
+        return CopiedSnapshot(self, self._records.path(key), key, layers, writable, self._trees)
+
+    def is_mapped(self, key: str) -> bool:
+        """Return whether a snapshot is mounted with other owners."""
+        return key in self._counts
+
+    def mount(self, key: str, root: Path, userns: UserNamespace | None) -> None:
+        """Mount a snapshot's files with the owners that `userns` gives them, or count one more user of that mount."""
+        with self._locks.hold(key):
+            if key not in self._counts:
+                if userns is None:
+                    return
+                self._mounts.hold()
+                try:
+                    mount_mapped(root, userns)
+                except BaseException:
+                    self._mounts.release()
+                    raise
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def unmount(self, key: str, root: Path, *, entirely: bool = False) -> None:
+        """Drop one user of a snapshot's mount, or all of them if `entirely`. The last one unmounts it."""
+        with self._locks.hold(key):
+            count = self._counts.pop(key, 0)
+            if count > 1 and not entirely:
+                self._counts[key] = count - 1
+            elif count:
+                unmount_all(root)
+                self._mounts.release()
 
     def remove(self, key: str) -> None:
+        self.unmount(key, self._records.path(key) / _FILES, entirely=True)
         self._records.delete(key)
 
     def keys(self) -> list[str]:
         return self._records.keys()
 
     def sweep(self, live_keys: Iterable[str], running: Iterable[str] | None = None) -> None:
-        for key in set(self.keys()) - set(live_keys):
-            self._records.delete(key)
+        live = set(live_keys)
+        in_use = live if running is None else live & set(running)
+        mounted = {point.target for point in self._mounts.below()}
+        for key in self.keys():
+            root = self._records.path(key) / _FILES
+            if os.path.realpath(root) in mounted and key not in self._counts:
+                if key in in_use:
+                    self._mounts.hold()
+                    self._counts[key] = 1
+                else:
+                    unmount_all(root)
+            if key not in live:
+                self.remove(key)
         self._records.sweep()
+        self._mounts.sweep()
 
     def sync(self) -> None:
         self._records.sync(flush_all)

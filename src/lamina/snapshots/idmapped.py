@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,10 +20,14 @@ from lamina.linux.mounts import MS_PRIVATE, detached_filesystem, idmapped_tree, 
 from lamina.linux.processes import making_files_of
 from lamina.linux.syscalls import CLONE_NEWNS, unshare
 from lamina.linux.user_namespaces import UserNamespace
-from lamina.snapshots.mounts import Overlay, forget_volatile
+from lamina.snapshots.mounts import Overlay, forget_volatile, unmount_all
 
+PROBE = ".probe-"  # begins the names of folders in which something is tried
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
-ADVICE = "It takes Linux 6.8 with ext4, xfs, btrfs or tmpfs; leave userns-remap out on this machine"
+ADVICE = (
+    "It takes ext4, xfs, btrfs or tmpfs and Linux 6.8, or 5.12 with the storage driver copy. Leave userns-remap out "
+    "where that is not to be had"
+)
 
 
 def mount_idmapped(overlay: Overlay, target: Path, userns: UserNamespace) -> None:
@@ -43,16 +48,55 @@ def mount_idmapped(overlay: Overlay, target: Path, userns: UserNamespace) -> Non
         os.close(new_mount)
 
 
-def why_not(directory: Path, userns: UserNamespace) -> str:
-    """Return why the file system of `directory` cannot show mapped owners; "" where it can."""
+def mount_mapped(directory: Path, userns: UserNamespace) -> None:
+    """Mount `directory` over itself, with the owners that `userns` gives its files.
+
+    Raise Unsupported where this kernel or the file system cannot do that, and OSError.
+    """
     namespace = userns.open()
     try:
-        os.close(idmapped_tree(directory, namespace))
+        tree = idmapped_tree(directory, namespace)
     except OSError as error:
-        return error.strerror or str(error)
+        if error.errno not in _CANNOT:
+            raise
+        raise _unsupported(error) from error
     finally:
         os.close(namespace)
-    return ""
+    try:
+        move_mount(tree, directory)
+    finally:
+        os.close(tree)
+
+
+def _unsupported(error: OSError) -> Unsupported:
+    return Unsupported(f"owners cannot be mapped here: {error.strerror}", advice=ADVICE)
+
+
+def why_not(directory: Path, userns: UserNamespace, *, stacked: bool) -> str:
+    """Return why the file system of `directory` cannot show mapped owners, or not be `stacked` then; "" where it can.
+
+    Leave nothing behind: `choose` sweeps what a crash leaves.
+    """
+    with tempfile.TemporaryDirectory(prefix=PROBE, dir=directory) as home:
+        parts = [Path(home, name) for name in ("lower", "diff", "work", "merged")]
+        for part in parts:
+            part.mkdir()
+        lower, upper, work, merged = parts
+        target = merged if stacked else lower
+        try:
+            if stacked:
+                mount_idmapped(Overlay((lower,), upper, work), merged, userns)
+            else:
+                mount_mapped(lower, userns)
+            with making_files_of(userns.ids.root):
+                (target / "made").mkdir()
+            return "" if (target / "made").stat().st_uid == userns.ids.root[0] else "owners are not mapped"
+        except Unsupported as error:
+            return error.message
+        except OSError as error:
+            return error.strerror or str(error)
+        finally:
+            unmount_all(target)
 
 
 def _stacked(overlay: Overlay, target: Path, namespace: int, owner: tuple[int, int]) -> int:
@@ -77,7 +121,7 @@ def _stacked(overlay: Overlay, target: Path, namespace: int, owner: tuple[int, i
         except OSError as error:
             if error.errno not in _CANNOT:
                 raise
-            raise Unsupported(f"owners cannot be mapped here: {error.strerror}", advice=ADVICE) from error
+            raise _unsupported(error) from error
         with making_files_of(owner):
             return detached_filesystem("overlay", options, overlay.attributes)
 
