@@ -89,6 +89,23 @@ def test_failures_carry_the_code_and_keep_nothing(shop: Workshop) -> None:
         build(shop, "USER ghost\nRUN true")
 
 
+def test_a_failed_step_leaves_an_image_on_demand(shop: Workshop) -> None:
+    text = "ARG WHO=ada\nENV A=1\nRUN echo half > /half; exit 7"
+    request = BuildRequest(network="none", keep_failed=True)
+    with pytest.raises(CommandFailed) as caught:
+        build(shop, text, request)
+    image = shop.images.get(str(caught.value.facts["image"]))
+    assert listing(image)["half"] == "regular 644 0:0 half"
+    assert {"A=1", "WHO=ada"} <= set(image.config.config.env)
+    assert (caught.value.facts["exit_code"], image.references) == (7, ())
+    assert "layer" not in caught.value.facts
+    with pytest.raises(CommandFailed) as again:
+        build(shop, text)
+    assert "image" not in again.value.facts
+    with pytest.raises(CommandFailed):  # it is no step of the cache
+        build(shop, text)
+
+
 def test_volumes_forget_what_run_writes(shop: Workshop) -> None:
     image = build(shop, "RUN mkdir /v && echo 1 > /v/a\nVOLUME /v /new\nRUN cat /v/a && echo 2 > /v/b && touch /new/x")
     assert "v/b" not in listing(image)

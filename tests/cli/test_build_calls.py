@@ -58,6 +58,20 @@ def test_targets_and_an_outline_are_tables(lamina: Cli, folder: Path) -> None:
     assert document["args"][0]["location"]["ranges"][0]["start"] == {"line": 4}
 
 
+def test_a_shell_opens_where_a_command_failed(lamina: Cli, folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM base\nARG WHO=ada\nWORKDIR /w\nRUN echo partial > half; exit 7\n")
+    before = lamina.text("images", "-aq").split()
+    flags = ("build", "--network", "none", "--on-error", "shell", str(folder))
+    done = lamina(*flags, stdin=b"cat half; echo $WHO; pwd; exit 3\n", check=False)
+    assert done.returncode == 7
+    assert done.stdout.endswith(b"partial\nada\n/w\n")
+    assert b"returned a non-zero code: 7" in done.stderr
+    assert not lamina.text("ps", "-aq")
+    kept = set(lamina.text("images", "-aq").split()) - set(before)
+    assert len(kept) == 2  # the steps that went well
+    lamina("rmi", "-f", *kept)
+
+
 def test_what_cannot_be_asked_is_refused(lamina: Cli, folder: Path) -> None:
     assert "unknown call 'guess'" in lamina.fails("build", "--call", "guess", str(folder), code=1)
     assert "unknown format 'sarif'" in lamina.fails("build", "--call", "outline,format=sarif", str(folder), code=1)

@@ -89,7 +89,12 @@ ENDPOINTS = (
     Endpoint("POST", "/images/load", "quiet platform", bytes),
     Endpoint("POST", "/images/create", "repo tag message platform changes", bytes, always="fromSrc=-"),
     Endpoint("POST", "/commit", "container repo tag comment author pause changes", (Config,)),
-    Endpoint("POST", "/build", "t q nocache explain call memory memswap shmsize labels buildargs networkmode", bytes),
+    Endpoint(
+        "POST",
+        "/build",
+        "t q nocache explain call keepfailed memory memswap shmsize labels buildargs networkmode ulimits",
+        bytes,
+    ),
     Endpoint("POST", "/build/prune", "all filters keep-storage reserved-space max-used-space min-free-space"),
     Endpoint("GET", "/networks", "filters"),
     Endpoint("GET", "/networks/{}", "verbose scope"),

@@ -55,7 +55,8 @@ _COMMAS = frozenset({"extra_hosts"})  # clients repeat it, or join the hosts by 
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The choices of a build, as `docker build` names them.
 
-    `call` asks for something else than an image: check, outline or targets.
+    `call` asks for something else than an image: check, outline or targets. With `keep_failed` the files that a failed
+    RUN leaves become an image without a name, which the error names.
 
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
@@ -96,6 +97,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     attestations: dict[str, str] = {}
     explain: bool = False
     call: str = ""
+    keep_failed: bool = False
 
     def __post_init__(self) -> None:
         check_lists(self)

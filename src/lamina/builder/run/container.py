@@ -25,7 +25,7 @@ from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
-from lamina.errors import LaminaError
+from lamina.errors import CommandFailed, LaminaError
 from lamina.layers.layer import Layer
 from lamina.layers.tree import entry_at, resolve
 from lamina.linux.processes import making_files_of
@@ -74,7 +74,13 @@ class ContainerRunner:
             request = replace(request, environment=(*request.environment, *mounts.environment))
             spec = self._spec(work, state, request, (*volumes, *mounts.mounts), folder)
             tail = OutputTail(work.console.text)
-            check_ended_well(run_task(self.sandboxes, spec, root, tail.show, work.cancellation), output=tail)
+            status = run_task(self.sandboxes, spec, root, tail.show, work.cancellation)
+            try:
+                check_ended_well(status, output=tail)
+            except CommandFailed as error:
+                if work.request.keep_failed:
+                    error.facts["layer"] = self._changes(work, state, snapshot)
+                raise
             return self._changes(work, state, snapshot)
 
     def _snapshot(

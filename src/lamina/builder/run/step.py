@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.cache.records import result_key
 from lamina.builder.console import new_id
@@ -79,7 +81,10 @@ def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
     except CommandFailed as error:
         if work.request.force_remove:
             work.console.removed(container)
-        raise _ended_badly(error, arguments) from error
+        failure = _ended_badly(error, arguments)
+        if work.request.keep_failed:
+            failure.facts["image"] = _kept(work, state, environment, failure)
+        raise failure from error
     work.commit(state, step, layer, state.time_ns, inputs)
     if work.request.remove or work.request.force_remove:
         work.console.removed(container)
@@ -90,6 +95,20 @@ def _environment(state: StageState) -> dict[str, str]:
     if state.args.epoch_ns is not None:
         values.setdefault("SOURCE_DATE_EPOCH", str(state.args.epoch_ns // 10**9))
     return values
+
+
+def _kept(work: BuildRun, state: StageState, environment: tuple[str, ...], failure: CommandFailed) -> str:
+    """Make an image of what a failed command left, with the names that it saw. Return its ID.
+
+    It is no step of the cache. Like every image without a name it is there until somebody removes or prunes it.
+    """
+    layer = failure.facts.pop("layer", None)
+    config = msgspec.structs.replace(state.config, env=environment)
+    parent = state.image.id if state.image else None
+    image = work.rooms.images.create(
+        state.child(config, f"failed: {failure.facts['command']}", layer, state.time_ns), parent=parent, built=True
+    )
+    return str(image.id)
 
 
 def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFailed:

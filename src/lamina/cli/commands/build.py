@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
     from lamina.api.build_steps import BuildStep
     from lamina.cli.build_calls import BuildCall
+    from lamina.client.builds import SentBuild
 
 REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -66,6 +67,9 @@ PIECE = 1 << 20
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
 @option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
 @switch("--no-cache", help="Do not use cached steps")
+@option(
+    "--on-error", convert=Choice("fail", "shell"), default="fail", help="When a command fails: fail, or open a shell"
+)
 @many("-o", "--output", metavar="type=TYPE,dest=PATH|FOLDER", help="What to make: local, tar, oci, docker, image, …")
 @option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platforms to build for, with commas between")
 @option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
@@ -104,12 +108,11 @@ def build(
     check: bool,
     format_: str,
     metadata_file: str,
+    on_error: str,
     **flags: Any,
 ) -> int:
     """Build an image from a Dockerfile and the files of a directory, a tar or a repository."""
     from lamina.cli.build_calls import build_call
-    from lamina.cli.credentials import all_credentials
-    from lamina.cli.progress import Display
 
     asked = build_call(call, check, format_)
     if iidfile:
@@ -117,19 +120,19 @@ def build(
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
     remote = context if context.startswith(REMOTE) else ""
     source = None if remote else _context(session, context, dockerfile)
-    request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote, explain=explain)
+    more = {"explain": explain, "keep_failed": on_error == "shell"}
+    request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote, **more)
     if asked.name:
         return _answer(session, asked, source, request)
-    hidden: list[Message] = []
     piped = any(each.attrs.get("dest") == "-" for each in request.outputs)  # then the standard output is its own
-    with Display(sys.stderr if piped else None) as display:
-        report = hidden.append if quiet else display
-        try:
-            credentials = all_credentials(session.settings.config)
-            sent = session.client.builds.send(source, request, credentials=credentials, report=report)
-        except LaminaError:
-            sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
+    try:
+        sent = _send(session, source, request, piped)
+    except LaminaError as error:
+        if on_error != "shell" or "image" not in error.facts:
             raise
+        from lamina.cli.build_shell import open_shell
+
+        return open_shell(session, error, request.network)
     image = sent.image
     if explain:
         _explain(sent.steps, explain_format)
@@ -140,6 +143,22 @@ def build(
             file.write(image)
     write_metadata(metadata_file, sent.metadata)
     return 0
+
+
+def _send(session: Session, source: BuildContext | None, request: BuildRequest, piped: bool) -> SentBuild:
+    """Build, and return what came of it. A quiet build shows its output when it fails."""
+    from lamina.cli.credentials import all_credentials
+    from lamina.cli.progress import Display
+
+    hidden: list[Message] = []
+    with Display(sys.stderr if piped else None) as display:
+        report = hidden.append if request.quiet else display
+        try:
+            credentials = all_credentials(session.settings.config)
+            return session.client.builds.send(source, request, credentials=credentials, report=report)
+        except LaminaError:
+            sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
+            raise
 
 
 def _answer(session: Session, call: BuildCall, source: BuildContext | None, request: BuildRequest) -> int:

@@ -89,7 +89,14 @@ def _bar(current: int, total: int | None) -> str:
     return f"[{arrow:<50}] {human_size(current):>8}/{human_size(total)}"
 
 
-_COMMAND_FACTS = ("command", "output", "line", "last_line", "excerpt")  # which our own client hands to programs
+_COMMAND_FACTS = (
+    "command",
+    "output",
+    "line",
+    "last_line",
+    "excerpt",
+    "image",
+)  # for our client
 
 
 def error_line(error: BaseException) -> dict[str, Any]:
