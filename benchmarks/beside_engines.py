@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from engines.report import Outcome, save, text
-from engines.rows import Row, rows, set_up, tear_down, write_inputs
+from engines.rows import Row, rows, set_up, tear_down, write_archives, write_inputs
 from engines.subjects import Subject, subjects
 
 from base import busybox_tar
@@ -74,9 +74,7 @@ def _set_up(found: list[Subject], folder: Path) -> list[Subject]:
                 print(f"left out: {subject.name}: {_last_line(error)}", flush=True)
         if done[engine]:
             ready.append(subject)
-    first = ready[0]
-    first.prepare("build", "-q", "--network", "none", "-t", "big", str(folder / "big"))
-    first.prepare("save", "-o", str(folder / "big.tar"), "big")
+    write_archives(ready[0], folder)
     return ready
 
 

@@ -59,8 +59,8 @@ def rows(folder: Path) -> list[Row]:
         Row(f"build a COPY of {SMALL_FILES} files, cold", build("many", "--no-cache")),
         Row(f"build a COPY of {SMALL_FILES} files, cached", build("many"), _built("many", folder)),
         Row("build a COPY of 256 MiB, cold", build("large", "--no-cache")),
-        Row(f"remove an image of {SMALL_FILES} files", command("rmi", "many"), _built("many", folder)),
-        Row("save 270 MB", command("save", "big"), _loaded(folder)),
+        Row(f"remove an image of {SMALL_FILES} files", command("rmi", "many"), _loaded("many", folder)),
+        Row("save 270 MB", command("save", "big"), _loaded("big", folder)),
         Row("load 270 MB", command("load", stdin=folder / "big.tar"), without("big")),
         Row("commit a small change", command("commit", KEPT, "committed"), without("committed")),
         Row("API: list images", lambda subject: subject.call(lambda client: client.images.list()), api=True),
@@ -102,6 +102,13 @@ def set_up(subject: Subject, folder: Path) -> None:
     subject.prepare("exec", KEPT, "sh", "-c", "echo changed > /changed")
 
 
+def write_archives(subject: Subject, folder: Path) -> None:
+    """Have one engine build and save the images that rows load into all of them."""
+    for name in ("big", "many"):
+        subject.prepare("build", "-q", "--network", "none", "-t", name, str(folder / name))
+        subject.prepare("save", "-o", str(folder / f"{name}.tar"), name)
+
+
 def tear_down(subject: Subject) -> None:
     """Remove what outlives an engine."""
     subject.prepare("rm", "-f", KEPT, check=False)
@@ -111,8 +118,8 @@ def _built(name: str, folder: Path) -> Callable[[Subject], None]:
     return lambda subject: subject.prepare("build", "-q", "--network", "none", "-t", name, str(folder / name))
 
 
-def _loaded(folder: Path) -> Callable[[Subject], None]:
-    return lambda subject: subject.prepare("load", "-i", str(folder / "big.tar"))
+def _loaded(name: str, folder: Path) -> Callable[[Subject], None]:
+    return lambda subject: subject.prepare("load", "-i", str(folder / f"{name}.tar"))
 
 
 def _at_once(sink: Path) -> Callable[[Subject], Sample]:

@@ -93,10 +93,17 @@ def subjects() -> Iterator[list[Subject]]:
         if podman := shutil.which("podman"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pod-"))
             roots = ("--root", f"{folder}/root", "--runroot", f"{folder}/run", "--cgroup-manager", "cgroupfs")
-            limits = Path(folder, "containers.conf")  # its own are above those that this process may set
-            limits.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n')
-            found.append(Subject("podman", (podman, *roots), {"CONTAINERS_CONF": str(limits)}))
+            settings = Path(folder, "containers.conf")
+            settings.write_text(_podman_settings())
+            found.append(Subject("podman", (podman, *roots), {"CONTAINERS_CONF": str(settings)}))
         yield found
+
+
+def _podman_settings() -> str:
+    """Return settings with limits that this process may set, and a runtime that knows the machine's cgroups."""
+    limits = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
+    is_hybrid = Path("/sys/fs/cgroup/unified").is_dir()  # crun refuses to start containers there
+    return limits + ('[engine]\nruntime = "runc"\n' if is_hybrid else "")
 
 
 def _own_command() -> str:
