@@ -262,3 +262,12 @@ def test_export_is_the_whole_tree(lamina: Cli, engine: Daemon, tmp_path: Path) -
     lamina("export", "-o", str(tmp_path / "x.tar"), "whole")
     with tarfile.open(tmp_path / "x.tar") as archive:
         assert "bin/busybox" in archive.getnames()
+
+
+def test_run_tells_how_long_its_phases_took(lamina: Cli) -> None:
+    done = lamina("run", "--timings", "--rm", "--network", "none", "base", "echo", "hi")
+    phases = [line.split() for line in done.stderr.decode().splitlines()]
+    assert [phase[0] for phase in phases] == ["begin", "create", "attach", "start", "run", "remove"]
+    assert all(float(phase[1]) >= 0 for phase in phases)
+    assert done.stdout == b"hi\n"
+    assert not lamina("run", "--rm", "--network", "none", "base", "true").stderr

@@ -31,6 +31,7 @@ rest_argument = argument("arguments", many=True, required=False, metavar="[COMMA
 @switch("-d", "--detach", help="Run in the background and print the container's ID")
 @option("--detach-keys", default="", metavar="KEYS", help="Keys that leave the container running")
 @option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to the process (default true)")
+@switch("--timings", help="Print to standard error how long each phase took")
 @image_argument
 @rest_argument
 def run(session: Session, /, image: str, arguments: tuple[str, ...], **flags: Any) -> int:

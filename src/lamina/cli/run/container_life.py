@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
+from lamina.cli.run.timings import Timings
 from lamina.cli.terminal.attach import Attachment, attend, check_terminal, exit_code, signal_name, terminal_size
 from lamina.client.references import split_name
 from lamina.errors import Conflict, InvalidInput, LaminaError, NotFound
@@ -35,6 +36,7 @@ class ClientFlags(NamedTuple):
     detach: bool = False
     detach_keys: str = ""
     sig_proxy: bool = True
+    timings: bool = False
 
 
 def create_container(session: Session, request: Request, options: ClientFlags) -> str:
@@ -118,7 +120,8 @@ def pull_for(session: Session, image: str, options: ClientFlags) -> None:
 
 def run_container(session: Session, request: Request, options: ClientFlags) -> int:
     """Run a container. Return its exit code, or 125, 126 or 127 if it did not start."""
-    config = request.config
+    config, timings = request.config, Timings(options.timings)
+    timings.ended("begin")
     if not options.detach:
         check_terminal(config.tty, config.attach_stdin)
         if config.tty and (size := terminal_size(sys.stdout.fileno())):
@@ -128,14 +131,18 @@ def run_container(session: Session, request: Request, options: ClientFlags) -> i
             request = request._replace(host_config=replace(request.host_config, console_size=size))
     try:
         identifier = create_container(session, request, options)
+        timings.ended("create")
         if options.detach:
             _start(session.client.containers, identifier, removes=request.host_config.auto_remove)
+            timings.ended("start")
             print(identifier)
             return 0
-        return _foreground(session.client.containers, identifier, request, options)
+        return _foreground(session.client.containers, identifier, request, options, timings)
     except LaminaError as error:
         error.facts.setdefault("cli_exit", ENGINE_FAILED)
         raise
+    finally:
+        timings.show()
 
 
 def _start(containers: Containers, identifier: str, removes: bool) -> None:
@@ -158,7 +165,9 @@ def _start_failure(containers: Containers, identifier: str, removal: Waiting | N
     return code if code in (NOT_INVOKED, NOT_FOUND) else ENGINE_FAILED
 
 
-def _foreground(containers: Containers, identifier: str, request: Request, options: ClientFlags) -> int:
+def _foreground(
+    containers: Containers, identifier: str, request: Request, options: ClientFlags, timings: Timings
+) -> int:
     config, removes = request.config, request.host_config.auto_remove
     try:
         stream = containers.attach(
@@ -181,14 +190,18 @@ def _foreground(containers: Containers, identifier: str, request: Request, optio
         kill=(lambda number: containers.kill(identifier, signal_name(number))) if options.sig_proxy else None,
     )
     with containers.waiting(identifier, "removed" if removes else "next-exit") as waiting:
+        timings.ended("attach")
 
         def begin() -> None:
             try:
                 containers.start(identifier)
+                timings.ended("start")
             except LaminaError as error:
                 error.facts["cli_exit"] = _start_failure(containers, identifier, waiting if removes else None)
                 raise
 
-        if not attend(stream, attachment, begin):
-            return 0
-        return exit_code(waiting)
+        is_over = attend(stream, attachment, begin)
+        timings.ended("run")
+        code = exit_code(waiting) if is_over else 0
+        timings.ended("remove" if removes else "end")
+        return code
