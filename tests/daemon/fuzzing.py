@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec.inspect as types
 
+from lamina.api.build_history import BuildRecord
 from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
 from lamina.api.networks import NetworkBody
 from lamina.daemon.routes.networks import Connection
@@ -95,6 +96,10 @@ ENDPOINTS = (
         "t q nocache explain call keepfailed memory memswap shmsize labels buildargs networkmode ulimits",
         bytes,
     ),
+    Endpoint("GET", "/build/history"),
+    Endpoint("POST", "/build/history", "", (BuildRecord,)),
+    Endpoint("GET", "/build/history/{}"),
+    Endpoint("DELETE", "/build/history/{}"),
     Endpoint("POST", "/build/prune", "all filters keep-storage reserved-space max-used-space min-free-space"),
     Endpoint("GET", "/networks", "filters"),
     Endpoint("GET", "/networks/{}", "verbose scope"),

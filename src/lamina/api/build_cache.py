@@ -93,7 +93,7 @@ def parse_expressions(texts: tuple[str, ...]) -> dict[str, list[str]]:
     """Return the filters in BuildKit's expressions: `type==regular`, `id~=abc`, `inuse`. Raise InvalidInput."""
     filters: dict[str, list[str]] = {}
     for text in texts:
-        for part in text.split(","):
+        for part in filter(None, text.split(",")):
             match = re.fullmatch(r"\s*([\w.-]+)\s*(?:(==|~=|=)\s*(.*?))?\s*", part)
             if match is None:
                 raise InvalidInput(f"invalid filter {text!r}", advice="Write name==value, or name~=value.")

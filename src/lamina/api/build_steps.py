@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Outcome = Literal["cached", "run", "skipped"]
+Outcome = Literal["cached", "run", "failed", "skipped"]
 
 
 class Difference(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
@@ -30,7 +30,10 @@ class Difference(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tru
 
 
 class BuildStep(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """A step. `stage` and `number` count from 0, and FROM is step 0. `omitted` differences are not listed."""
+    """A step. `stage` and `number` count from 0, and FROM is step 0. `omitted` differences are not listed.
+
+    `started` is in seconds since 1970, 0 for a step that was skipped.
+    """
 
     stage: int
     number: int
@@ -39,6 +42,7 @@ class BuildStep(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True
     stage_name: str = ""
     line: int = 0
     image: str = ""
+    started: float = 0.0
     seconds: float = 0.0
     differences: tuple[Difference, ...] = ()
     omitted: int = 0

@@ -29,6 +29,7 @@ from lamina.builder.squash import squash
 from lamina.builder.stage import StageState
 from lamina.builder.stage_build import StageBuild, StepCounter, failed, placed
 from lamina.builder.stages import Stages
+from lamina.builder.step_log import StepLog
 from lamina.cancellation import NEVER, Cancellation
 from lamina.dockerfile.checks.stage_names import StageNames
 from lamina.dockerfile.directives import Directive
@@ -74,20 +75,21 @@ def build(
     secrets: Mapping[str, bytes] | None = None,
     agents: SshAgents | None = None,
     console: Console | None = None,
+    log: StepLog | None = None,
 ) -> BuildResult:
     """Build the context's Dockerfile and tag the result; progress goes to `report` as Docker's classic lines.
 
-    A `console` hears of the steps instead. The caller closes `context`. `secrets` and `agents` are those of RUN
-    --mount. The images of finished steps stay for the cache when a later step fails. Raise InvalidInput, NotFound,
-    Unsupported with the Dockerfile's line in `facts`, CommandFailed when a RUN fails, Cancelled, and what
-    `resolve_base` raises.
+    A `console` hears of the steps instead, and `log` learns what became of each, also when the build fails. The caller
+    closes `context`. `secrets` and `agents` are those of RUN --mount. The images of finished steps stay for the cache
+    when a later step fails. Raise InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
+    CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
     """
     console = console or Console(report, quiet=request.quiet, explain=request.explain)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
             file = parse(context.dockerfile)
             work = _prepare(file, context, request, rooms, console, {} if secrets is None else secrets, cancellation)
-            work.lease, work.agents = lease, agents
+            work.lease, work.agents, work.log = lease, agents, log or StepLog()
             with work.closing:
                 work.closing.callback(work.cache.settle)
                 target = len(work.file.stages) - 1

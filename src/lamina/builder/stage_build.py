@@ -83,9 +83,15 @@ class StageBuild:
         try:
             perform(self._work, state, instruction)
         except Problem as problem:
+            self._note_failure(state)
             raise failed(self._work.file, instruction, problem) from None
         except LaminaError as error:
+            self._note_failure(state)
             raise placed(self._work.file, instruction, error) from error
+
+    def _note_failure(self, state: StageState) -> None:
+        self._work.current.outcome = "failed"
+        self._note(state)
 
     def _begin(self, stage: Stage) -> StageState:
         try:

@@ -21,6 +21,7 @@ class StepUnderWay:
     omitted: int = 0
     line: int = 0
     began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.time)
 
 
 class StepLog:
@@ -42,6 +43,7 @@ class StepLog:
             stage_name,
             step.line,
             image,
+            step.started,
             seconds,
             step.differences,
             step.omitted,
@@ -50,10 +52,14 @@ class StepLog:
             self._steps.append(done)
         return done
 
+    def done(self) -> tuple[BuildStep, ...]:
+        """Return the steps that were done so far."""
+        with self._guard:
+            return tuple(sorted(self._steps, key=_position))
+
     def all(self, file: Dockerfile) -> tuple[BuildStep, ...]:
         """Return the steps that were done, and as skipped those of the file's stages that were not built."""
-        with self._guard:
-            steps = list(self._steps)
+        steps = list(self.done())
         built = {step.stage for step in steps}
         for index, stage in enumerate(file.stages):
             if index not in built:

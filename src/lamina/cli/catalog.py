@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 
 GROUPS = {
     "builder": "Manage builds",
+    "builder history": "Look at the records of builds",
     "container": "Manage containers",
     "context": "Manage contexts",
     "image": "Manage images",
@@ -124,6 +125,13 @@ COMMANDS: dict[str, Entry] = {
     "network remove": Entry("networks", "rm", "Remove networks", hidden=True),
     "builder build": _hidden(_IMAGE["build"]),
     "builder du": Entry("builder", "du", "Show what the build cache holds"),
+    "builder history export": Entry("build_history", "export", "Write the record of a build"),
+    "builder history import": Entry("build_history", "import_", "Keep the record of a build"),
+    "builder history inspect": Entry("build_history", "inspect", "Show the record of a build"),
+    "builder history logs": Entry("build_history", "logs", "Show what a build told"),
+    "builder history ls": Entry("build_history", "ls", "List builds"),
+    "builder history rm": Entry("build_history", "rm", "Forget builds"),
+    "builder history trace": Entry("build_history", "trace", "Write a trace for Perfetto"),
     "builder prune": Entry("builder", "prune", "Remove build cache"),
     "system df": Entry("disk_space", "df", "Show disk usage"),
     "system dial-stdio": Entry("system", "dial_stdio", "Proxy the standard streams to the daemon", hidden=True),
@@ -174,8 +182,8 @@ ELSEWHERE = {
 def listed(group: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return what the help of a group lists: titles, with names and what they are for. "" is the top level."""
     names = names_in(group)
-    groups = [(name, GROUPS[name]) for name in names if not group and name in GROUPS]
     paths = [(name, f"{group} {name}".lstrip()) for name in names]
+    groups = [(name, GROUPS[path]) for name, path in paths if path in GROUPS]
     entries = [(name, COMMANDS[path]) for name, path in paths if path in COMMANDS]
     commands = [(name, entry.summary) for name, entry in entries if not entry.hidden]
     return [("Management Commands", groups), ("Commands", commands)]

@@ -47,8 +47,8 @@ def run_command(words: Sequence[str]) -> object:
         flags, words = parse_flags(PROGRAM, words)
         if flags["version"]:
             return _print_version()
-        if words and words[0] in GROUPS:
-            path = words[0]
+        while words and f"{path} {words[0]}".lstrip() in GROUPS:
+            path = f"{path} {words[0]}".lstrip()
             _, words = parse_flags(_GROUP, words[1:])
         if not words:
             raise HelpWanted(is_missing=True)

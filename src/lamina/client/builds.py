@@ -12,6 +12,7 @@ from lamina.client.image_documents import BuildResult
 from lamina.client.images import Images
 from lamina.client.messages import auth_of, encode_auth, messages
 from lamina.client.sending import TAR
+from lamina.client.transport import encode_name
 from lamina.errors import CommandFailed, InvalidInput, Unsupported
 from lamina.light import TYPE_CHECKING, NamedTuple, TypeVar
 from lamina.progress import Aux, Output, Report, ignore
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
     from lamina.api.build_cache import CacheObject
     from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
+    from lamina.api.build_history import BuildRecord
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
     from lamina.client.transport import Transport
@@ -207,6 +209,23 @@ class Builds(builds.Builds):
             "min-free-space": min_free or None,
         }
         return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
+
+    def history(self) -> tuple[BuildRecord, ...]:
+        from lamina.api.build_history import BuildRecord
+
+        return tuple(BuildRecord.of(each) for each in self._transport.json("GET", "/build/history"))
+
+    def record(self, ref: str) -> BuildRecord:
+        from lamina.api.build_history import BuildRecord
+
+        return BuildRecord.of(self._transport.json("GET", f"/build/history/{encode_name(ref)}"))
+
+    def remove_record(self, ref: str) -> None:
+        self._transport.json("DELETE", f"/build/history/{encode_name(ref)}")
+
+    def keep_record(self, record: BuildRecord) -> BuildRecord:
+        self._transport.json("POST", "/build/history", json_body=record.to_json())
+        return record
 
     def _context(
         self, context: str | os.PathLike[str] | MemoryContext | None, request: BuildRequest

@@ -33,6 +33,7 @@ from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.reported import ReportedOutput
 from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.file_sums import forget_sums
+from lamina.builder.history.records import BuildHistory
 from lamina.builder.ops.graph_build import GraphRooms
 from lamina.builder.platforms import build_each, platforms_of
 from lamina.builder.run.cache_mounts import CacheMounts
@@ -41,6 +42,7 @@ from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.base_images import BaseImages
+from lamina.engine.build_records import RecordedBuilds
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import InvalidInput
@@ -54,7 +56,6 @@ from lamina.linux.files import private_directory
 from lamina.linux.output_files import OutputFiles
 from lamina.progress import Aux, Output, Report, ignore
 from lamina.sandbox.spec import Defaults
-from lamina.types import builds
 
 FindContext = Callable[[str], Image | str | None]
 TakeOutput = Callable[[int, bytes | None], object]
@@ -68,7 +69,7 @@ def no_context(name: str) -> None:
     """Know no names but those of images: a FindContext for builds without named contexts."""
 
 
-class Builds(builds.Builds):
+class Builds(RecordedBuilds):
     """The builds of one engine. Thread-safe. A build without RUN opens no room that needs privileges.
 
     RUN steps get the `defaults` of containers. `temporary` holds what a build needs for a while, `mounts` the
@@ -95,6 +96,7 @@ class Builds(builds.Builds):
         self.saved_contexts = SavedContexts(temporary.with_name("build-contexts"))
         self._cache = CacheUsage(rooms.images, CacheMounts(mounts), self.saved_contexts, temporary)
         self._collector = Collector(self._cache, limits)
+        super().__init__(BuildHistory(temporary.with_name("build-history")))
         private_directory(temporary)
 
     def build(
@@ -177,8 +179,12 @@ class Builds(builds.Builds):
             return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
+        work = partial(
+            build, context, request, rooms, cancellation=cancellation, secrets=secrets, agents=agents, console=console
+        )
         try:
-            return build(context, request, rooms, report, cancellation, secrets=secrets, agents=agents, console=console)
+            # A front with a console of its own keeps a record of the whole.
+            return work(report) if console is not None else self.recorded(request, report, work)
         finally:
             self._collector.collect()
 
@@ -377,6 +383,7 @@ class Builds(builds.Builds):
         """Remove the files that builds of an engine which died left, but for those of RUN steps."""
         sweep_files(self._temporary)
         CacheMounts(self._mounts).sweep()
+        self._history.sweep()
 
     def sweep(self) -> None:
         """End the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""

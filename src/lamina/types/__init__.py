@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lamina.api.build_calls import CheckWarning as CheckWarning
     from lamina.api.build_calls import OutlineResult as OutlineResult
     from lamina.api.build_calls import TargetsResult as TargetsResult
+    from lamina.api.build_history import BuildRecord as BuildRecord
     from lamina.api.build_steps import BuildStep as BuildStep
     from lamina.api.build_steps import Difference as Difference
     from lamina.api.containers import BindOptions as BindOptions
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "lamina.api.build": "BuildOutput BuildRequest",
     "lamina.api.build_cache": "CacheObject",
+    "lamina.api.build_history": "BuildRecord",
     "lamina.api.build_steps": "BuildStep Difference",
     "lamina.api.build_calls": "CheckResult CheckWarning OutlineResult TargetsResult",
     "lamina.api.containers": (

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each impo
     from lamina.api.build import BuildRequest
     from lamina.api.build_cache import CacheObject
     from lamina.api.build_calls import CheckResult, OutlineResult, TargetsResult
+    from lamina.api.build_history import BuildRecord
     from lamina.api.build_steps import BuildStep
     from lamina.api.memory_context import MemoryContext
     from lamina.credentials import Credentials
@@ -128,3 +129,15 @@ class Builds(Protocol):
         nothing above it stays. With `all` also what only saves work goes: the compressed forms of layers, and what is
         remembered of contexts. Raise InvalidInput for other filters, Cancelled.
         """
+
+    def history(self) -> Sequence[BuildRecord]:
+        """Return the records of builds, the latest first. They outlive the engine; there are at most 200."""
+
+    def record(self, ref: str) -> BuildRecord:
+        """Return the record of a build: its steps, its log, its trace. Raise NotFound."""
+
+    def remove_record(self, ref: str) -> None:
+        """Forget a build. Raise NotFound."""
+
+    def keep_record(self, record: BuildRecord) -> BuildRecord:
+        """Keep a record, such as one that another engine made, in place of the one with its ref. Raise InvalidInput."""

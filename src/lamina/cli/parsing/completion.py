@@ -45,9 +45,12 @@ def offers(words: list[str], typed: str) -> list[Offer]:
     """Return what may stand for the word `typed` behind `words`; lamina's own name is not among them."""
     try:
         flags, rest = parse_flags(PROGRAM, [*words, _TYPED])
-        if rest == [_TYPED] or (rest[:1] and rest[0] in GROUPS and rest[1:] == [_TYPED]):
-            return list(_members(rest[0] if rest[1:] else "", typed))
-        size = 2 if rest[0] in GROUPS else 1
+        size = 0  # of the group's name, in words
+        while size < len(rest) and " ".join(rest[: size + 1]) in GROUPS:
+            size += 1
+        if rest[size:] == [_TYPED]:
+            return list(_members(" ".join(rest[:size]), typed))
+        size += 1
         path = " ".join(rest[:size])
         return list(_in_command(load(path), rest[size:], typed, flags)) if path in COMMANDS else []
     except (HelpWanted, WrongUsage, IndexError):
@@ -81,9 +84,10 @@ def _members(group: str, typed: str) -> Iterator[Offer]:
         yield from _flags(PROGRAM, typed) if not group else ()
         return
     for name in names_in(group):
-        entry = COMMANDS.get(f"{group} {name}".lstrip())
+        path = f"{group} {name}".lstrip()
+        entry = COMMANDS.get(path)
         if name.startswith(typed) and not (entry and entry.hidden):
-            yield Offer(name, entry.summary if entry else GROUPS[name])
+            yield Offer(name, entry.summary if entry else GROUPS[path])
 
 
 def _in_command(command: Command, words: list[str], typed: str, flags: Mapping[str, Any]) -> Iterator[Offer]:

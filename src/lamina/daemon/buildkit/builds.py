@@ -13,6 +13,7 @@ from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
+from lamina.daemon.buildkit.history import MOST_NEWS, keep, news_of, record_of
 from lamina.daemon.buildkit.messages.control import Definition, HistoryRecord, SolveRequest, Status
 from lamina.daemon.buildkit.messages.gateway import ReturnRequest
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
@@ -21,12 +22,11 @@ from lamina.daemon.buildkit.sessions import Session, Sessions
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.buildkit.vertices import Vertices
 from lamina.daemon.http.call import in_thread
-from lamina.errors import Conflict, NotFound, Unavailable
+from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 _PATIENCE = 5.0  # seconds that a question waits for its build to begin
 _MOST_BUILDS = 256  # under way at once: each has a thread
 _KEPT = 100  # builds that have ended and are still told of
-_MOST_NEWS = 100_000  # messages kept of one build, for those who listen late
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Builds:
         return build
 
     def _note(self, build: Build, status: StatusResponse) -> None:
-        if len(build.news) < _MOST_NEWS:
+        if len(build.news) < MOST_NEWS:
             build.news.append(status)
         build.more.set()
 
@@ -105,11 +105,14 @@ class Builds:
         """Note that a build has ended."""
         await in_thread(build.graph.close)
         await asyncio.sleep(0)  # what its thread told last comes first
-        build.ended = True
         build.results.clear()
         build.record = msgspec.structs.replace(
             build.record, error=error, completed=Timestamp.now(), response=dict(response or {})
         )
+        if not build.request.internal:  # before it is not under way any more, so that it is always in the history
+            record = record_of(build.record, build.news)
+            await in_thread(lambda: keep(self._solver.builds, record))
+        build.ended = True
         build.more.set()
         ref = build.request.ref
         self._active.pop(ref, None)
@@ -128,15 +131,22 @@ class Builds:
                 raise NotFound(f"no such job {ref}") from None
             return self._active.get(ref) or self._past[ref]
 
-    def records(self, ref: str = "", *, active: bool = False) -> list[HistoryRecord]:
-        """Return the builds of this daemon's life, or only the one with this ref."""
-        builds = [*([] if active else self._past.values()), *self._active.values()]
-        return [build.record for build in builds if ref in ("", build.request.ref) and not build.request.internal]
+    def active(self, ref: str = "") -> list[HistoryRecord]:
+        """Return the builds that are under way, or only the one with this ref."""
+        return [
+            build.record
+            for build in self._active.values()
+            if ref in ("", build.request.ref) and not build.request.internal
+        ]
 
-    def forget(self, ref: str) -> None:
-        """Forget a build that has ended. Raise NotFound."""
-        if self._past.pop(ref, None) is None:
-            raise NotFound(f"no such build {ref}")
+    async def past_news(self, ref: str) -> list[StatusResponse] | None:
+        """Return the news of a build of an earlier daemon, None for one that is none."""
+        if ref in self._active or ref in self._past:
+            return None
+        try:
+            return news_of(await in_thread(lambda: self._solver.builds.record(ref)))
+        except (NotFound, InvalidInput):
+            return None
 
     async def news(self, build: Build) -> AsyncIterator[StatusResponse]:
         """Yield all news of a build, from its beginning to its end."""

@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from msgspec.structs import replace as replace_fields
+
 from lamina import __version__
 from lamina.api.build import BuildOutput
 from lamina.api.build_cache import CacheObject, parse_expressions
@@ -23,6 +25,7 @@ from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.definition import edge_of
 from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_with, failure_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
+from lamina.daemon.buildkit.history import message_of
 from lamina.daemon.buildkit.messages.control import (
     Definition,
     DiskUsageRequest,
@@ -160,6 +163,11 @@ class Control:
     async def status(self, call: Call) -> None:
         """Send all news of a build until it ends."""
         request = await call.receive(StatusRequest) or StatusRequest()
+        past = await self._builds.past_news(request.ref)
+        if past is not None:
+            for status in past:
+                await call.send(status)
+            return
         build = await self._builds.get(request.ref)
         async for status in self._builds.news(build):
             await call.send(status)
@@ -211,15 +219,23 @@ class Control:
             await call.send(UsageRecord(id, size=0 if number else max(rest, 0), type="internal"))
 
     async def history(self, call: Call) -> None:
-        """Send the builds of this daemon's life. Later ones are not waited for."""
+        """Send the builds that there are, also those of earlier daemons. Later ones are not waited for."""
         request = await call.receive(HistoryRequest) or HistoryRequest()
-        for record in self._builds.records(request.ref, active=request.active_only):
-            await call.send(HistoryEvent(1 if record.completed else 0, record))
+        if not request.active_only:
+            for record in await in_thread(self._solver.builds.history):
+                if request.ref in ("", record.ref):
+                    await call.send(HistoryEvent(1, message_of(record)))
+        for active in self._builds.active(request.ref):
+            await call.send(HistoryEvent(0, active))
 
     async def update_history(self, request: HistoryUpdate, call: Call) -> Empty:
-        """Forget a build. Pinning and finalizing change nothing: records do not outlive the daemon."""
+        """Forget a build, or keep it for good. Finalizing changes nothing: a record is whole once the build ends."""
+        builds = self._solver.builds
         if request.delete:
-            self._builds.forget(request.ref)
+            await in_thread(lambda: builds.remove_record(request.ref))
+        elif not request.finalize:
+            record = await in_thread(lambda: builds.record(request.ref))
+            await in_thread(lambda: builds.keep_record(replace_fields(record, pinned=request.pinned)))
         return Empty()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lamina.daemon.config import Options
 from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.build import BuildRoutes
+from lamina.daemon.routes.build_history import BuildHistoryRoutes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.daemon.routes.containers import ContainerRoutes
 from lamina.daemon.routes.exec import ExecRoutes
@@ -31,6 +32,7 @@ def all_routes(engine: Engine, options: Options, buildkit: BuildKitRoutes) -> li
         *StreamRoutes(containers).routes(),
         *ExecRoutes(containers).routes(),
         *BuildRoutes(engine.builds, buildkit).routes(),
+        *BuildHistoryRoutes(engine.builds).routes(),
         *buildkit.routes(),
         *RegistryRoutes(registries).routes(),
         *NetworkRoutes(lambda: engine.networks, containers).routes(),

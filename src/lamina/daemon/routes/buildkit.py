@@ -25,11 +25,14 @@ from lamina.errors import InvalidInput
 from lamina.layers.tar.source import Readable
 
 if TYPE_CHECKING:
+    from lamina.builder.context.source import BuildContext
+    from lamina.daemon.buildkit.frontend import Client
     from lamina.daemon.buildkit.http2 import Http2
     from lamina.daemon.buildkit.jobs import Job, Jobs
     from lamina.daemon.buildkit.messages.status import StatusResponse
     from lamina.daemon.buildkit.rpc import Server
     from lamina.daemon.buildkit.sessions import Session, Sessions
+    from lamina.daemon.buildkit.solver import Solver
 
 _CLIENT_SESSION = "client-session"
 
@@ -143,7 +146,9 @@ class BuildKitRoutes:
         """Return the work of one build. Raise InvalidInput for outputs that cannot be understood."""
         from lamina.builder.attestations.facts import BuildFacts
         from lamina.builder.attestations.options import AttestationOptions
+        from lamina.builder.history.recorder import options_of
         from lamina.daemon.buildkit.frontend import Client, Source
+        from lamina.daemon.buildkit.history import recorded
         from lamina.daemon.buildkit.solver import Solver
         from lamina.daemon.buildkit.vertices import Vertices
 
@@ -157,19 +162,24 @@ class BuildKitRoutes:
             def send(status: StatusResponse) -> None:
                 pipe.write(_line("moby.buildkit.trace", base64.b64encode(status.encode()).decode()))
 
-            vertices = Vertices(uuid.uuid4().hex, send)
-            client = Client(session, solver.builds.temporary, vertices, pipe.cancellation)
-            context = None
-            if upload is not None:
-                readable = cast(Readable, upload)
-                with vertices.step("[internal] load remote build context"):
-                    context = solver.builds.stream_context(readable, request.dockerfile, cancellation=pipe.cancellation)
-            result = solver.build(client, untagged, source, context=context)
-            told = solver.write(result, outputs, client, BuildFacts({}), AttestationOptions())
-            index = told.get("containerimage.digest") if len(result.images) > 1 else None
+            ref = uuid.uuid4().hex
+            with recorded(solver.builds, ref, options_of(request), send) as (hear, response):
+                client = Client(session, solver.builds.temporary, Vertices(ref, hear), pipe.cancellation)
+                result = solver.build(client, untagged, source, context=_received(client, solver, upload, request))
+                response |= solver.write(result, outputs, client, BuildFacts({}), AttestationOptions())
+            index = response.get("containerimage.digest") if len(result.images) > 1 else None
             pipe.write(_line("moby.image.id", {"ID": index or str(result.images[0].image.id)}))
 
         return work
+
+
+def _received(client: Client, solver: Solver, upload: Upload | None, request: BuildRequest) -> BuildContext | None:
+    """Return the context that the request brought as a stream, None where the client has it."""
+    if upload is None:
+        return None
+    readable = cast(Readable, upload)
+    with client.vertices.step("[internal] load remote build context"):
+        return solver.builds.stream_context(readable, request.dockerfile, cancellation=client.cancellation)
 
 
 def _line(id: str, value: Any) -> bytes:

@@ -175,6 +175,7 @@ class HistoryRecord(Message, frozen=True):
     created: Annotated[Timestamp | None, 6] = None
     completed: Annotated[Timestamp | None, 7] = None
     response: Annotated[dict[str, str], 9] = _map
+    pinned: Annotated[bool, 14] = False
     cached_steps: Annotated[int, 15] = 0
     total_steps: Annotated[int, 16] = 0
     completed_steps: Annotated[int, 17] = 0
