@@ -22,9 +22,11 @@ pytestmark = pytest.mark.root
 ROOT = graph.Mount(target="/", input=0, output=0)
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, busybox_tar: Path) -> Iterator[GraphShop]:
-    with shop_with(tmp_path_factory.mktemp("graphs"), busybox_tar, "copy") as workshop:
+@pytest.fixture(scope="module", params=["erofs", "copy"])
+def shop(
+    tmp_path_factory: pytest.TempPathFactory, busybox_tar: Path, request: pytest.FixtureRequest
+) -> Iterator[GraphShop]:
+    with shop_with(tmp_path_factory.mktemp("graphs"), busybox_tar, request.param) as workshop:
         rooms = workshop.rooms
         runner = rooms.runner() if rooms.runner is not None else None
         assert isinstance(runner, ContainerRunner)
@@ -89,6 +91,13 @@ def test_mounts_show_a_part_inside_of_others(shop: GraphShop) -> None:
     made = changed(shop, command(script, outer, inner, one, inputs=(some(a="A"), some(b="B", c="C"))))
     assert made["out"] == "regular 644 0:0 ABB"
     assert not {"m", "one"} & made.keys()
+
+
+def test_mounts_of_no_files_are_empty(shop: GraphShop) -> None:
+    mounts = (graph.Mount(target="/empty", read_only=True), graph.Mount(target="/new", output=1))
+    vertex = command("ls -A /empty > /out; ! touch /empty/x; touch /new/y", *mounts)
+    assert changed(shop, vertex)["out"] == "regular 644 0:0"
+    assert set(shop.files(Edge(vertex, 1))) == {"y"}
 
 
 def test_a_mount_without_an_output_takes_what_is_lost(shop: GraphShop) -> None:

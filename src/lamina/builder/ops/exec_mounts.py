@@ -93,7 +93,9 @@ class ExecMounting:
         places = self._places(files.tree, node, inner, is_root=is_root)
         closing = self.files.closing
         layers = (*files.layers, *((places,) if places else ()))
-        snapshot = self.driver.prepare(key, layers, writable=is_root or not mount.read_only, durable=False)
+        # Overlayfs shows nothing without a layer to show.
+        writable = is_root or not mount.read_only or not layers
+        snapshot = self.driver.prepare(key, layers, writable=writable, durable=False)
         closing.callback(self.driver.remove, key)
         root = snapshot.mount(self.userns)
         closing.callback(snapshot.unmount)

@@ -98,9 +98,15 @@ def details_of(error: BaseException) -> tuple[Detail, ...]:
 
 def _source(location: Location) -> dict[str, object]:
     """Return a place in a client's file."""
-    info = {"filename": location.file_name, "data": location.text, "language": location.language}
+    info: dict[str, object] = {
+        "filename": location.file_name,
+        "data": location.text,
+        "language": location.language,
+    }
+    if location.origin:
+        info["definition"] = {"def": location.origin}
     ranges = [{"start": {"line": first}, "end": {"line": last}} for first, last in location.lines]
-    return {"info": {**info, "definition": {"def": location.origin}}, "ranges": ranges}
+    return {"info": info, "ranges": ranges}
 
 
 def _detail(name: str, value: object) -> Detail:

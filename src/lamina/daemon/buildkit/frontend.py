@@ -233,7 +233,10 @@ class Client:
 
     def _ignored(self, source: Source) -> tuple[Pattern, ...]:
         with self.vertices.step(f"[internal] load {IGNORE_NAME}"):
-            files = self._files(source, Selection(source.context_folder, follow=(IGNORE_NAME,)))
+            try:
+                files = self._files(source, Selection(source.context_folder, follow=(IGNORE_NAME,)))
+            except NotFound:  # without a context nothing of it is ignored
+                return ()
             try:
                 return _patterns(files.tree, IGNORE_NAME) or ()
             finally:
