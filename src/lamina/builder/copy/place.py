@@ -24,7 +24,10 @@ _CAPABILITY = "security.capability"
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """How one instruction puts files in place. `owner` None keeps the source's, and so does `time_ns`."""
+    """How one instruction puts files in place. `owner` None keeps the source's, and so does `time_ns`.
+
+    A file that is later than `latest_ns` gets that time.
+    """
 
     plan: LayerPlan
     destination: str  # as given, after WORKDIR was put in front of a relative one
@@ -33,6 +36,7 @@ class Placing:
     time_ns: int | None = None
     made_mode: int = 0o755  # of directories that are made on the way
     owns_archives: bool = False  # whether members of archives get the owner too
+    latest_ns: int | None = None
 
     def place(self, source: CopySource) -> None:
         """Plan one source. Raise Problem where the destination does not allow it."""
@@ -76,7 +80,7 @@ class Placing:
             uid,
             gid,
             entry.size,
-            whole_seconds(entry.mtime_ns) if self.time_ns is None else self.time_ns,
+            self._time(entry),
             entry.target,
             entry.major,
             entry.minor,
@@ -85,6 +89,12 @@ class Placing:
             "",
             entry.sparse,
         )
+
+    def _time(self, entry: Entry) -> int:
+        if self.time_ns is not None:
+            return self.time_ns
+        time_ns = whole_seconds(entry.mtime_ns)
+        return time_ns if self.latest_ns is None else min(time_ns, self.latest_ns)
 
     def _directory(self, source: CopySource) -> None:
         if source.pivot:

@@ -201,6 +201,7 @@ def _plan(
         absolute(state.config.working_dir, instruction.destination),
         None if keep_owner else owner,
         Chmod.parse(instruction.chmod),
+        latest_ns=state.args.epoch_ns,
     )
     unpack: Callable[[CopySource], bool] = _unpacks(instruction)
     archives: list[CopySource] = []
