@@ -20,9 +20,8 @@ from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA
 from support.programs import CLIENT_20, need
 
-pytestmark = [pytest.mark.root, pytest.mark.peer]
-
 VARIATIONS = int(os.environ.get("LAMINA_BUILD_VARIATIONS", "8"))
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.timeout(300 + 30 * VARIATIONS)]
 EPOCH = "1700000000"
 DOCKERFILE = """\
 FROM scratch AS parts

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace as replace_fields
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import cast
@@ -17,9 +16,6 @@ from lamina.api.build_cache import CacheLimits, CacheObject, check_filters, matc
 from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
-from lamina.builder.attestations.attest import attested
-from lamina.builder.attestations.facts import BuildFacts, attributes_of
-from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.build_run import BuildRooms, SshAgents
 from lamina.builder.builder import BuildResult, build
 from lamina.builder.cache.collector import Collector
@@ -29,13 +25,9 @@ from lamina.builder.checking import answer
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
-from lamina.builder.export.exporter import Exporter
-from lamina.builder.export.reported import ReportedOutput
-from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.history.records import BuildHistory
 from lamina.builder.ops.graph_build import GraphRooms
-from lamina.builder.platforms import build_each, platforms_of
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
@@ -43,6 +35,7 @@ from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.base_images import BaseImages
 from lamina.engine.build_records import RecordedBuilds
+from lamina.engine.build_results import BuildResults, FindContext, no_context
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import InvalidInput
@@ -54,19 +47,12 @@ from lamina.layers.tar.source import Readable
 from lamina.layers.unpack import Style, unpack
 from lamina.linux.files import private_directory
 from lamina.linux.output_files import OutputFiles
-from lamina.progress import Aux, Output, Report, ignore
+from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
-
-FindContext = Callable[[str], Image | str | None]
-TakeOutput = Callable[[int, bytes | None], object]
 
 
 def no_credentials(reference: Reference) -> None:
     """Know no user of any registry: an AskCredentials."""
-
-
-def no_context(name: str) -> None:
-    """Know no names but those of images: a FindContext for builds without named contexts."""
 
 
 class Builds(RecordedBuilds):
@@ -90,6 +76,7 @@ class Builds(RecordedBuilds):
         self._rooms = rooms
         self._registries = registries
         self._bases = BaseImages(rooms.images, registries)
+        self.results = BuildResults(rooms, registries, self.build_context)
         self._defaults = defaults
         self._temporary = temporary
         self._mounts = mounts
@@ -110,45 +97,9 @@ class Builds(RecordedBuilds):
     ) -> BuildResult:
         request = request or BuildRequest()
         with self._opened(context, request, cancellation) as opened, OutputFiles(outputs_of(request), _unpack) as files:
-            return self.build_outputs(
+            return self.results.export(
                 opened, request, files.take, credentials=credentials, report=report, cancellation=cancellation
             )
-
-    def build_outputs(
-        self,
-        context: BuildContext,
-        request: BuildRequest,
-        take: TakeOutput,
-        *,
-        credentials: Mapping[str, Credentials] | None = None,
-        report: Report = ignore,
-        cancellation: Cancellation = NEVER,
-    ) -> BuildResult:
-        """Build for all platforms of the request, attest, and do its outputs.
-
-        `take` gets the files of outputs: the number of one and a piece of its tar, and None at the end. Raise what
-        `build` raises, and what exporters raise.
-        """
-        attestations, outputs = AttestationOptions.parse(request.attestations), outputs_of(request)
-        if not request.outputs and not attestations.any and len(platforms_of(request.platform)) < 2:
-            return self.build_context(
-                context, request, credentials=credentials, report=report, cancellation=cancellation
-            )
-        facts, told = BuildFacts.of(attributes_of(request)), dict[str, str]()
-        ask = partial(credentials_for, credentials=credentials or {})
-        exporter = Exporter(self._rooms.images, self._registries.client)
-        progress = ignore if request.quiet else report
-        with self._rooms.store.lease(ttl=24 * 3600.0):
-            result = self.build_platforms(context, request, credentials=ask, report=report, cancellation=cancellation)
-            with self._rooms.images.held([item.image for item in result.images]):
-                result = attested(result, facts, attestations, cancellation)
-                for number, output in enumerate(outputs):
-                    client = ReportedOutput(progress, partial(take, number), ask, cancellation)
-                    told |= exporter.export(result, output, client)
-        main = result.main
-        id = told.get("containerimage.digest", str(main.image.id)) if result.several else str(main.image.id)
-        report(Output(f"{id}\n") if request.quiet else Aux({"ID": id}))
-        return BuildResult(main.image, base=None, epoch=main.epoch, use=main.use, steps=main.steps, metadata=told)
 
     def build_context(
         self,
@@ -187,57 +138,6 @@ class Builds(RecordedBuilds):
             return work(report) if console is not None else self.recorded(request, report, work)
         finally:
             self._collector.collect()
-
-    def build_platforms(
-        self,
-        context: BuildContext,
-        request: BuildRequest,
-        *,
-        secrets: Mapping[str, bytes] | None = None,
-        agents: SshAgents | None = None,
-        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
-        report: Report = ignore,
-        console: Console | None = None,
-        contexts: FindContext = no_context,
-        cancellation: Cancellation = NEVER,
-    ) -> Result:
-        """Build for all platforms of the request, which may name several. Arguments are those of `build_context`.
-
-        Hold a lease of the store around it until the images are exported. The tags are left to an exporter.
-        """
-        platforms = platforms_of(request.platform)
-        untagged = replace(request, tags=())
-
-        def work(platform: str, console: Console | None, token: Cancellation) -> PlatformImage:
-            built = self.build_context(
-                context,
-                replace(untagged, platform=platform),
-                secrets=secrets,
-                agents=agents,
-                credentials=credentials,
-                report=report,
-                console=console,
-                contexts=contexts,
-                name_bases=len(platforms) < 2,  # else the platforms would take a name from each other
-                cancellation=token,
-            )
-            base = built.base.config if built.base else None
-            used = replace_fields(built.use, context=(("sha1", context.commit),)) if context.commit else built.use
-            return PlatformImage(
-                built.image.platform.normalised(),
-                built.image,
-                base,
-                epoch=built.epoch,
-                use=used,
-                dockerfile=context.dockerfile,
-                steps=built.steps,
-            )
-
-        if len(platforms) < 2:
-            return Result((work(request.platform, console, cancellation),))
-        whole = console or Console(report, quiet=request.quiet)
-        images = build_each(platforms, whole, cancellation, lambda each, part, stop: work(str(each), part, stop))
-        return Result(tuple(images), several=True)
 
     def check(
         self,

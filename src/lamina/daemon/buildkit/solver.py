@@ -80,7 +80,7 @@ class Solver:
         named = NamedContexts(self.builds, self._images, client, contexts or Contexts())
         with _showing_source(client), context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
-            return self.builds.build_platforms(
+            return self.builds.results.build(
                 opened,
                 request,
                 secrets=Secrets(client),

@@ -65,7 +65,7 @@ class BuildRoutes:
                     report(Aux({"Output": number, **told}))
 
                 with open_context(cancellation) as context:
-                    return self._builds.build_outputs(
+                    return self._builds.results.export(
                         context, request, take, credentials=credentials, report=report, cancellation=cancellation
                     )
 
