@@ -6,7 +6,7 @@ What they tell still comes stage by stage, as if one had been built after the ot
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -90,47 +90,72 @@ def build_stages(
         work.stages.claim(0)
         work.stages.run(0, lambda: build(work))
         return
-    chosen = sorted(needed(count - 1))
     with work.cancellation.child() as cancellation:
-        turns = Turns(count, work.console.take, cancellation)
-        failures: list[tuple[int, BaseException]] = []
+        _Building(work, build, needed, cancellation).run_all(sorted(needed(count - 1)))
 
-        def run(index: int) -> None:
-            if not work.stages.claim(index):
-                return
-            console = work.console.part(partial(turns.hear, index))
-            part = replace(work, stage=index, console=console, cancellation=cancellation, mount_points=[], networks={})
 
-            def built() -> StageState:
-                try:
-                    return build(part)
-                except BaseException as error:  # noted before those that wait for this stage hear of it
-                    failures.append((index, error))
-                    cancellation.cancel("another stage has failed")
-                    console.part_failed(error)
-                    raise
+class _Building:
+    """The stages of one build, built at once and told one after the other. `cancellation` ends all of them."""
 
-            with suppress(BaseException):  # it is in `failures`
-                work.stages.run(index, built)
-                turns.end(index)
+    def __init__(
+        self,
+        work: BuildRun,
+        build: Callable[[BuildRun], StageState],
+        needed: Callable[[int], Collection[int]],
+        cancellation: Cancellation,
+    ) -> None:
+        self._work = work
+        self._build = build
+        self._needed = needed
+        self._cancellation = cancellation
+        self._stages = work.stages.built_by(self._run_on_demand)
+        self._turns = Turns(len(work.stages.names), work.console.take, cancellation)
+        self._failures: list[tuple[int, BaseException]] = []
 
-        def run_on_demand(index: int) -> None:
-            for below in sorted(needed(index)):
-                run(below)
-
-        work.stages.on_demand = run_on_demand
-        for index in set(range(count)) - set(chosen):
-            turns.end(index)
+    def run_all(self, chosen: Sequence[int]) -> None:
+        """Build the chosen stages. Raise the error of the one that failed first, and Cancelled."""
+        for index in set(range(len(self._stages.names))) - set(chosen):
+            self._turns.end(index)
         with ThreadPoolExecutor(min(len(chosen), _AT_ONCE), thread_name_prefix="lamina-stage") as pool:
             # The context has the build's lease: what a stage makes is held by it.
-            futures = [pool.submit(copy_context().run, run, index) for index in chosen]
+            futures = [pool.submit(copy_context().run, self._run, index) for index in chosen]
             try:
                 wait(futures)
             except BaseException:  # Ctrl-C in the thread that waits
-                cancellation.cancel("interrupted")
+                self._cancellation.cancel("interrupted")
                 raise
-        if failures:
-            index, error = failures[0]
-            turns.fail(index)
-            work.cancellation.check()
+        if self._failures:
+            index, error = self._failures[0]
+            self._turns.fail(index)
+            self._work.cancellation.check()
             raise error
+
+    def _run(self, index: int) -> None:
+        """Build a stage, unless somebody does already, and note its failure."""
+        if self._stages.claim(index):
+            with suppress(BaseException):  # it is among the failures
+                self._stages.run(index, partial(self._built, index))
+                self._turns.end(index)
+
+    def _built(self, index: int) -> StageState:
+        console = self._work.console.part(partial(self._turns.hear, index))
+        part = replace(
+            self._work,
+            stage=index,
+            stages=self._stages,
+            console=console,
+            cancellation=self._cancellation,
+            mount_points=[],
+            networks={},
+        )
+        try:
+            return self._build(part)
+        except BaseException as error:  # noted before those that wait for this stage hear of it
+            self._failures.append((index, error))
+            self._cancellation.cancel("another stage has failed")
+            console.part_failed(error)
+            raise
+
+    def _run_on_demand(self, index: int) -> None:
+        for below in sorted(self._needed(index)):
+            self._run(below)
