@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,13 @@ class Engine:
     def output(self, *flags: str, script: str) -> str:
         """Run a script in a container of the image `base`, and return what it prints."""
         return self.text("run", "--rm", "--network", "none", *flags, "base", "sh", "-c", script)
+
+
+def run_tests(guest: Guest, *arguments: str, seconds: float) -> Done:
+    """Run pytest on tests of rooms in the machine."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--basetemp=/disk/pytest", *arguments]
+    there = f"cd {REPOSITORY} && LAMINA_TEST_BRIDGE=none exec {shlex.join(command)}"
+    return guest.run("sh", "-c", there, seconds=seconds, check=False)
 
 
 @pytest.fixture(scope="session")

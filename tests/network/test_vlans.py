@@ -114,6 +114,25 @@ def test_a_network_outlives_the_engine_and_its_parent_does_not_stop_it(
     networks.close()
 
 
+@pytest.mark.parametrize("mode", ["l2", "l3", "l3s"])
+def test_ipvlan_containers_have_each_other(networks: Networks, mode: str) -> None:
+    """Run in the machine of tests/machine as well, whose kernel has ipvlan for sure."""
+    command("ip", "link", "add", "wire", "type", "dummy")
+    command("ip", "link", "set", "wire", "up")
+    probe = ["ip", "link", "add", "probe", "link", "wire", "type", "ipvlan", "mode", mode]
+    if subprocess.run(probe, check=False, capture_output=True).returncode != 0:
+        pytest.skip("this kernel has no ipvlan")
+    command("ip", "link", "delete", "probe")
+    networks.create("lan", _options("ipvlan", ipvlan_mode=mode))
+    one = networks.join("one", "lan")
+    networks.join("two", "lan")
+
+    shown = command("nsenter", f"--net={networks.sandbox('one')}", "ip", "-d", "link", "show", "eth0")
+    assert f"ipvlan  mode {mode} bridge" in shown
+    with echo_server(networks.sandbox("one"), one.ip, 80):
+        assert _reached(networks, "two", one.ip)
+
+
 def test_ipvlan_routes_by_the_link_or_the_kernels_lack_of_it_is_said(networks: Networks) -> None:
     neighbour_of(networks)
     networks.create("lan", _options("ipvlan", ipvlan_mode="l3"))
