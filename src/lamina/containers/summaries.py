@@ -32,15 +32,23 @@ class Summaries:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._kept: LruCache[str, tuple[_Basis, ContainerSummary]] = LruCache(KEPT)
+        self._sized: LruCache[str, tuple[ContainerSummary, ContainerSummary]] = LruCache(
+            KEPT
+        )  # without sizes, and with
         self._image_sizes: LruCache[str, tuple[int, int]] = LruCache(KEPT)  # with the generation of the images
 
     def get(self, container: Container, link_names: tuple[str, ...], *, size: bool = False) -> ContainerSummary:
-        """Return what a list shows of a container; with `size` also the bytes of its files, which are never kept."""
+        """Return what a list shows of a container; with `size` also the bytes of its files, counted anew each time."""
         item = self._get(container, link_names)
         if not size:
             return item
         own = changed_bytes(container, self._rooms)
-        return replace(item, size_rw=own, size_root_fs=own + self._image_size(container.record.image))
+        total = own + self._image_size(container.record.image)
+        kept = self._sized.get(container.id)
+        if kept is None or kept[0] is not item or (kept[1].size_rw, kept[1].size_root_fs) != (own, total):
+            kept = item, replace(item, size_rw=own, size_root_fs=total)
+            self._sized.put(container.id, kept)
+        return kept[1]
 
     def _image_size(self, image_id: str) -> int:
         generation = self._rooms.store.generation(IMAGES)

@@ -232,7 +232,7 @@ class Engine:
 
         While the containers are being opened, return the records as they are.
         """
-        if self._catalog.all() and not self._containers.begun:
+        if not self._containers.begun and self._catalog.all():
             self._containers()
         return self._catalog
 

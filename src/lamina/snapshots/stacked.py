@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from lamina.errors import NotFound
@@ -20,7 +21,7 @@ from lamina.linux.user_namespaces import UserNamespace
 from lamina.snapshots.directory import DirectoryTree
 from lamina.snapshots.driver import GraphDirectories, Mount
 from lamina.snapshots.idmapped import mount_idmapped
-from lamina.snapshots.lowers import Lowers, arrange
+from lamina.snapshots.lowers import Group, Lowers, arrange
 from lamina.snapshots.mounts import MountRoot, Overlay, mount_overlay, unmount_all
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_record
 from lamina.snapshots.trees import Trees, borrowed_directories, make_directories, set_root
@@ -39,8 +40,12 @@ class StackedSnapshot:
         self.layers = record.layers
         self.writable = record.writable
         self.durable = record.durable
-        self.stack = arrange(record.layers[record.hidden :])
-        """What is stacked, the bottom one first."""
+        self._hidden = record.hidden
+
+    @cached_property
+    def stack(self) -> tuple[Group, ...]:
+        """Return what is stacked, the bottom one first."""
+        return arrange(self.layers[self._hidden :])
 
     @property
     def directories(self) -> GraphDirectories:

@@ -53,7 +53,9 @@ def containers(summaries: Sequence[ContainerSummary], version: Version, kept: Ke
     sizes = {item.id: item.size_rw or 0 for item in summaries}
     active = [item for item in summaries if item.record.state.running]
     reclaimable = sum(sizes.values()) - sum(sizes[item.id] for item in active)
-    items = kept.values((replace(item, manifest=None) for item in summaries), version)
+    with_manifests = version >= (1, 48)  # in other lists than this one
+    shown = (replace(item, manifest=None) for item in summaries) if with_manifests else summaries
+    items = kept.values(shown, version)
     return Totals(items, len(active), sum(sizes.values()), reclaimable)
 
 
