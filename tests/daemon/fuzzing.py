@@ -93,7 +93,7 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/build",
-        "t q nocache explain call keepfailed memory memswap shmsize labels buildargs networkmode ulimits",
+        "t q nocache explain verify call keepfailed memory memswap shmsize labels buildargs networkmode ulimits",
         bytes,
     ),
     Endpoint("GET", "/build/history"),

@@ -61,7 +61,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
     under its tags. `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
-    step why it had to run. Memory and `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
+    step why it had to run; with `verify` it is done twice without the cache, and fails where the two differ. Memory and
+    `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
     """
 
     tags: tuple[str, ...] = ()
@@ -96,6 +97,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[BuildOutput, ...] = ()
     attestations: dict[str, str] = {}
     explain: bool = False
+    verify: bool = False
     call: str = ""
     keep_failed: bool = False
 

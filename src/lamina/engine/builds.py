@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, Targe
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
 from lamina.builder.build_run import BuildRooms, SshAgents
-from lamina.builder.builder import BuildResult, build
+from lamina.builder.builder import BuildResult
 from lamina.builder.cache.collector import Collector
 from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.cache.usage import CacheUsage
@@ -30,6 +30,7 @@ from lamina.builder.history.records import BuildHistory
 from lamina.builder.ops.graph_build import GraphRooms
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
+from lamina.builder.verify import build_as_asked
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
@@ -130,12 +131,11 @@ class Builds(RecordedBuilds):
             return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
         rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
-        work = partial(
-            build, context, request, rooms, cancellation=cancellation, secrets=secrets, agents=agents, console=console
-        )
+        theirs: dict[str, Any] = {"secrets": secrets, "agents": agents, "console": console}
+        work = partial(build_as_asked, context, request, rooms, cancellation=cancellation, **theirs)
         try:
             # A front with a console of its own keeps a record of the whole.
-            return work(report) if console is not None else self.recorded(request, report, work)
+            return work(report=report) if console is not None else self.recorded(request, report, work)
         finally:
             self._collector.collect()
 

@@ -81,7 +81,7 @@ def _in_files(images: Images, record: StepRecord, inputs: Inputs, layer: Layer |
             left -= first.entry.size + second.entry.size
             if left < 0:
                 continue
-        texts = [_content(tree, node) for tree, node in ((old, first), (new, second))]
+        texts = [content_of(tree, node) for tree, node in ((old, first), (new, second))]
         if texts[0] != texts[1]:
             yield Difference("file", f"/{path}", *texts)
 
@@ -96,7 +96,7 @@ def _of_owner(path: str, first: Node | None, second: Node | None) -> Iterator[Di
         yield Difference("owner", f"/{path}", *owners)
 
 
-def _content(tree: Tree | None, node: Node | None) -> str:
+def content_of(tree: Tree | None, node: Node | None) -> str:
     """Return the digest of a file, the target of a link, else the kind; "" for a path that is not there."""
     if tree is None or node is None:
         return ""

@@ -81,6 +81,7 @@ PIECE = 1 << 20
 @option("--sbom", default="", metavar="true", help="Attest which packages are in the image")
 @many("--security-opt", "security_options", help="Security options of RUN steps")
 @switch("--squash", help="Make one layer of the new ones")
+@switch("--verify", help="Build twice without the cache, and fail where the two differ")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
 @option("--target", default="", metavar="STAGE", help="Stage to stop at")
 @limit_flags(
