@@ -82,8 +82,11 @@ class CacheMounts:
 
     def _note_use(self, path: Path, name: str) -> None:
         """Remember the name of a cache, and when it was used last: the time of the file that holds its name."""
-        private_directory(self._names)
-        (self._names / path.name).write_bytes(name.encode("utf-8", "surrogateescape"))
+        while True:
+            private_directory(self._names)
+            with suppress(FileNotFoundError):  # a prune took the folder just now
+                (self._names / path.name).write_bytes(name.encode("utf-8", "surrogateescape"))
+                return
 
     @property
     def _names(self) -> Path:
@@ -120,6 +123,9 @@ class CacheMounts:
                 return False
             discard(path)
         (self._names / path.name).unlink(missing_ok=True)
+        for folder in (self.root, self._names):
+            with suppress(OSError):  # there are others
+                folder.rmdir()
         return True
 
     def sweep(self) -> None:
