@@ -76,7 +76,9 @@ def test_a_name_means_the_image_for_this_machine_and_any_other_on_request(galler
     assert index.main.platform == Platform.parse(PLATFORMS[best or 0])
     assert gallery.images.get("app").id == index.main.id
     for platform in PLATFORMS:
-        assert gallery.images.get("app", platform=platform).platform == Platform.parse(platform)
+        image = gallery.images.get("app", platform=platform)
+        assert image.platform == Platform.parse(platform)
+        assert (image.tags, image.digests) == (("app:latest",), (f"app@{index.index.digest}",))
     with pytest.raises(NotFound, match="not for linux/s390x"):
         gallery.images.get("app", platform="linux/s390x")
 

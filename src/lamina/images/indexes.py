@@ -60,8 +60,17 @@ class LocalIndex:
         return tuple(e for e in self.index.manifests if e.annotations.get(SUBJECT) == str(manifest))
 
     def image_for(self, platform: Platform) -> Image | None:
-        """Return the image for a platform, None where there is none."""
-        return next((image for _, image in self.images if image.platform.matches(platform)), None)
+        """Return the image for a platform with the index's names beside its own, None where there is none."""
+        image = next((image for _, image in self.images if image.platform.matches(platform)), None)
+        if image is None or image.id == self.main.id:
+            return image
+        names = [name for name in self.main.references if self.main.indexes.get(str(name)) == self.index.digest]
+        digests = [name.without_tag().with_digest(self.index.digest) for name in names]
+        return replace(
+            image,
+            references=tuple(dict.fromkeys((*names, *image.references))),
+            digest_references=tuple(dict.fromkeys((*digests, *image.digest_references))),
+        )
 
 
 @dataclass(frozen=True, slots=True)
