@@ -75,7 +75,8 @@ def test_changes_reach_the_running_service(daemon: Daemon, folder: Path, tmp_pat
             eventually(lambda: "atch enabled" in output.read_text() and _ready(daemon), seconds=60)
             _sync(daemon, folder)
             _sync_and_restart(daemon, folder)
-            _rebuild(daemon, folder)
+            if program == _COMPOSE_5:  # 2.40 crashes when a container that died is removed before it looks
+                _rebuild(daemon, folder)
             watching.send_signal(signal.SIGINT)
             watching.wait(30)
         except BaseException as error:
