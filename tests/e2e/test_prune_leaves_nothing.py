@@ -47,9 +47,7 @@ def use(daemon: Daemon, folder: Path, base: Path) -> None:
 
 
 def in_data_root(daemon: Daemon) -> set[str]:
-    """All of it but the history of builds, which is there to outlive what was built, and has bounds of its own."""
-    everything = {path for path in traces.everything(daemon.folder) if path.startswith("d/")}
-    return {path for path in everything if not path.startswith("d/build-history")}
+    return {path for path in traces.everything(daemon.folder) if path.startswith("d/")}
 
 
 def test_nothing_is_left(daemon: Daemon, busybox_tar: Path, tmp_path: Path) -> None:

@@ -21,9 +21,13 @@ _TABLES = ("content", "link", "stack", "stack_owner", "cached")
 
 
 def everything(folder: Path) -> set[str]:
-    """All paths below the data and exec roots, but for the database's own files."""
+    """All paths below the data and exec roots, but for the database's own files and the records of builds.
+
+    The history of builds is there to outlive what was built, and has bounds of its own.
+    """
     paths = [path for root in ("d", "e") for path in (folder / root).rglob("*")]
-    return {str(path.relative_to(folder)) for path in paths if not path.name.startswith("metadata.db")}
+    names = {str(path.relative_to(folder)) for path in paths if not path.name.startswith("metadata.db")}
+    return {name for name in names if not re.fullmatch(r"d/build-history(/\w+\.json)?", name)}
 
 
 def rows(folder: Path) -> Counter[str]:
