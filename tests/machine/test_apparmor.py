@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import Engine
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 
 CONFINEMENT = "cat /proc/self/attr/current"
 MOUNT = "mount -t tmpfs none /tmp && echo mounted"

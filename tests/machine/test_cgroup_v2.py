@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import Engine
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 
 GROUP = "/sys/fs/cgroup/lamina"
 both_programs = pytest.mark.parametrize("program", ["crun", "runc"])

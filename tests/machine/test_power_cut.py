@@ -12,7 +12,7 @@ from support.waiting import eventually
 
 from .conftest import Engine
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 
 COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; echo $i > /data/count; usleep 50000; done"
 POLICIES = {  # container → its restart policy, and its state after the boot

@@ -13,7 +13,7 @@ from support.guest import Guest
 
 from .conftest import run_tests
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 
 TESTS = os.environ.get("LAMINA_MACHINE_TESTS", "").split()
 SECONDS = 3600

@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import Engine
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 
 
 def test_a_bridge_network_is_refused(engine: Engine) -> None:

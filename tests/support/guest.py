@@ -1,7 +1,7 @@
 """A machine of its own kernel for tests: user-mode Linux with this computer's files, cgroup v2 alone, and systemd.
 
 Its root is this computer's own, read-only, with all changes in memory (tests/machine/boot). `/disk` is a file system
-that outlives a boot. Debian's package user-mode-linux holds the kernel; it needs neither KVM nor root.
+that outlives a boot. Debian's package user-mode-linux holds the kernel; it needs no KVM.
 """
 
 from __future__ import annotations
