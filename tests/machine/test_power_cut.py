@@ -44,8 +44,8 @@ def before(engine: Engine) -> Iterator[Before]:
     digest = engine.text("logs", "writer")
     engine("commit", "writer", FLUSHED)
     path = engine.text("inspect", "-f", "{{.LogPath}}", "always")
-    engine.guest.run("sync")
     log = lines(engine, path)
+    engine.guest.run("sync")  # so all of that is on the disk
     engine("commit", "writer", FRESH)
     engine("rm", "writer")
 
