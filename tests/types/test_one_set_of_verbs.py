@@ -37,8 +37,11 @@ ROOMS: list[tuple[type, type, type]] = [
     (types.Builds, Builds, ClientBuilds),
     (types.Registries, Registries, ClientRegistries),
 ]
-# What the command line needs beside the library's verbs: bytes just as the daemon sends them.
-WIRE: dict[type, set[str]] = {ClientContainers: {"archive", "log_pieces"}, ClientBuilds: {"send", "answer"}}
+# What the command line needs beside the library's verbs: requests and bytes just as they travel.
+WIRE: dict[type, set[str]] = {
+    ClientContainers: {"archive", "exec_request", "log_pieces"},
+    ClientBuilds: {"send", "answer"},
+}
 
 
 def engine_is_a_library(engine: Engine) -> types.Library:
