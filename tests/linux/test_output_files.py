@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from lamina.api.build import BuildOutput, BuildRequest, outputs_of, without_destinations
-from lamina.client import builds as client
-from lamina.engine import builds as engine
 from lamina.errors import InvalidInput
-from lamina.linux.output_files import OutputFiles, Unpack
+from lamina.layers.unpack import unpack_as_own
+from lamina.linux.output_files import OutputFiles
 from support.tars import tar
-
-UNPACKERS = pytest.mark.parametrize("unpack", [engine._unpack, client._unpack], ids=["engine", "client"])
 
 
 def nothing(tar: Path, folder: int) -> None:
@@ -67,34 +61,13 @@ def test_what_is_not_whole_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["app.tar"]
 
 
-@UNPACKERS
-def test_a_folder_keeps_what_it_has_and_its_files_are_the_callers(tmp_path: Path, unpack: Unpack) -> None:
+def test_a_folder_keeps_what_it_has_and_its_files_are_the_callers(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    with OutputFiles([BuildOutput("local", {"dest": str(tmp_path)})], unpack) as files:
+    with OutputFiles([BuildOutput("local", {"dest": str(tmp_path)})], unpack_as_own) as files:
         files.take(0, tar({"d/f": b"1"}))
         files.take(0, None)
     assert sorted(os.listdir(tmp_path)) == ["d", "mine"]
     assert (tmp_path / "d/f").stat().st_uid == os.geteuid()
-
-
-@UNPACKERS
-def test_links_in_an_image_do_not_lead_out_of_the_folder(tmp_path: Path, unpack: Unpack) -> None:
-    outside, folder = tmp_path / "outside", tmp_path / "folder"
-    outside.mkdir()
-    folder.mkdir()
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as archive:
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
-        archive.addfile(link)
-        inside = tarfile.TarInfo("link/evil")
-        inside.size = 1
-        archive.addfile(inside, io.BytesIO(b"x"))
-    with OutputFiles([BuildOutput("local", {"dest": str(folder)})], unpack) as files:
-        files.take(0, raw.getvalue())
-        with suppress(InvalidInput):  # the client refuses the file, the engine puts it in place of the link
-            files.take(0, None)
-    assert os.listdir(outside) == []
 
 
 def test_a_daemon_cannot_write_where_it_was_not_asked_to(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ ENTRIES = {
     ("cli/commands/registry.py", "distribution"),
     ("cli/commands/registry.py", "registry"),
     ("cli/copying.py", "layers"),  # what containers send is as hostile as what images hold
+    ("client/builds.py", "layers"),  # and so is what a build's outputs hold
 }
 
 

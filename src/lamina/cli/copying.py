@@ -164,7 +164,7 @@ def unpack(chunks: Iterator[bytes], top: str, placement: Placement, *, keep_owne
     Raise what `lamina.layers.unpack` does: InvalidInput for a damaged archive, Conflict for a directory in a file's
     place or the other way round, Forbidden, NoSpace; and NotFound for an empty archive.
     """
-    from lamina.layers.unpack import Style
+    from lamina.layers.unpack import Style, moved
     from lamina.layers.unpack import unpack as unpack_below
 
     folder = os.open(placement.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -177,7 +177,8 @@ def unpack(chunks: Iterator[bytes], top: str, placement: Placement, *, keep_owne
             Style.PLAIN,
             owner=owner,
             keep_kinds=True,
-            rename=lambda path: renamed(path, top, placement.name) or None,  # the folder itself stays as it is
+            # The folder itself stays as it is.
+            change=lambda entry: moved(entry, lambda path: renamed(path, top, placement.name) or None),
         )
     finally:
         os.close(folder)

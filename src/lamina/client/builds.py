@@ -21,7 +21,6 @@ from lamina.types import builds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from tarfile import TarInfo
     from typing import Any
 
     from lamina.api.build import BuildRequest
@@ -289,21 +288,6 @@ class _Heard:
 
 
 def _unpack(tar: Path, folder: int) -> None:
-    """Put the files of a tar into a folder, as the caller's own. Raise InvalidInput for one that is not good.
+    from lamina.layers.unpack import unpack_as_own
 
-    Python's filter refuses what would lie outside, over links that the tar itself made too.
-    """
-    import tarfile
-
-    try:
-        with tarfile.open(tar) as archive:
-            archive.extractall(f"/proc/self/fd/{folder}", filter=_as_own)
-    except tarfile.TarError as error:
-        raise InvalidInput(f"the files of an output cannot be unpacked: {error}") from None
-
-
-def _as_own(member: TarInfo, folder: str) -> TarInfo | None:
-    import tarfile
-
-    member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
-    return None if member.isdev() else tarfile.tar_filter(member, folder)
+    unpack_as_own(tar, folder)

@@ -45,7 +45,7 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
-from lamina.layers.unpack import Style, unpack
+from lamina.layers.unpack import unpack_as_own
 from lamina.linux.files import private_directory
 from lamina.linux.output_files import OutputFiles
 from lamina.progress import Report, ignore
@@ -97,7 +97,8 @@ class Builds(RecordedBuilds):
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         request = request or BuildRequest()
-        with self._opened(context, request, cancellation) as opened, OutputFiles(outputs_of(request), _unpack) as files:
+        outputs = outputs_of(request)
+        with self._opened(context, request, cancellation) as opened, OutputFiles(outputs, unpack_as_own) as files:
             return self.results.export(
                 opened, request, files.take, credentials=credentials, report=report, cancellation=cancellation
             )
@@ -293,7 +294,3 @@ class Builds(RecordedBuilds):
         """Return what runs the RUN steps of builds; a step without a network does not open the networks."""
         rooms = self._rooms
         return ContainerRunner(rooms.snapshots, rooms, self._defaults, self._temporary, self._mounts)
-
-
-def _unpack(tar: Path, folder: int) -> None:
-    unpack(tar, folder, Style.PLAIN, owner=(os.geteuid(), os.getegid()))

@@ -62,32 +62,31 @@ def unpack(
     *,
     owner: tuple[int, int] | None = None,
     keep_kinds: bool = False,
-    rename: Callable[[str], str | None] | None = None,
+    change: Callable[[Entry], Entry | None] | None = None,
     ids: IdMap | None = None,
 ) -> Unpacked:
     """Unpack the plain tar `source` (a stream, or a file) below the directory that the descriptor `root` holds open.
 
     Restores owner (root only), mode, times, extended attributes, capabilities, devices and holes. `owner` is given to
     every file in place of its own. `keep_kinds` refuses, with Conflict, to put a directory where something else is, or
-    the other way round. `rename` says where a member goes: it takes and gives paths as `Entry.path` has them, or None
-    for a member that is left out. `ids` says who on the host the owners in the archive are. Raise InvalidInput for a
-    broken archive, TooLarge beyond a limit, Forbidden, NoSpace; what was unpacked before stays, and it is the caller's
-    to remove. Nothing is synced.
+    the other way round. `change` returns what becomes of a member, None for one that is left out. `ids` says who on the
+    host the owners in the archive are. Raise InvalidInput for a broken archive, TooLarge beyond a limit, Forbidden,
+    NoSpace; what was unpacked before stays, and it is the caller's to remove. Nothing is synced.
     """
     if isinstance(source, Path):
         with source.open("rb", buffering=0) as file:
-            return unpack(file, root, style, limits, owner=owner, keep_kinds=keep_kinds, rename=rename, ids=ids)
+            return unpack(file, root, style, limits, owner=owner, keep_kinds=keep_kinds, change=change, ids=ids)
     placer = Placer(owner, own=os.geteuid() == 0, ids=ids)
     unpacking = _Unpacking(root, _whiteouts(Style(style), root), placer, keep_kinds)
     entries = size = 0
     try:
         for member in read_tar(source, limits):
             entries += 1
-            if rename is not None:
-                renamed = _renamed(member.entry, rename)
-                if renamed is None:
+            if change is not None:
+                changed = change(member.entry)
+                if changed is None:
                     continue
-                member.entry = renamed
+                member.entry = changed
             with placing(member.entry.path):
                 unpacking.put(member)
             size += member.entry.size
@@ -97,10 +96,29 @@ def unpack(
     return Unpacked(entries, size)
 
 
-def _renamed(entry: Entry, rename: Callable[[str], str | None]) -> Entry | None:
-    path = rename(entry.path)
-    target = rename(entry.target) if entry.type is EntryType.HARDLINK else entry.target
+def moved(entry: Entry, place: Callable[[str], str | None]) -> Entry | None:
+    """Return an entry at another path, None for one that has none. `place` takes and gives paths of an Entry."""
+    path = place(entry.path)
+    target = place(entry.target) if entry.type is EntryType.HARDLINK else entry.target
     return None if path is None or target is None else replace(entry, path=path, target=target)
+
+
+def unpack_as_own(source: Path, root: int) -> Unpacked:
+    """Unpack a tar for somebody who wants the files and no more, below the directory that `root` holds open.
+
+    All are the caller's own. No file gets set-id bits, attributes such as capabilities, or leave for others to write,
+    and devices and pipes are left out. Raise as `unpack` does.
+    """
+    left_out: set[str] = set()
+
+    def plain(entry: Entry) -> Entry | None:
+        is_link = entry.type is EntryType.HARDLINK
+        if entry.type.is_device or entry.type is EntryType.FIFO or (is_link and entry.target in left_out):
+            left_out.add(entry.path)
+            return None
+        return replace(entry, mode=entry.mode & 0o755, xattrs={})
+
+    return unpack(source, root, Style.PLAIN, owner=(os.geteuid(), os.getegid()), change=plain)
 
 
 def _whiteouts(style: Style, root: int) -> Whiteouts:
