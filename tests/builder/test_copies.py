@@ -198,3 +198,10 @@ def test_modes_are_kept_whole(workshop: Workshop, mode: int) -> None:
     files = {"s": File("x", mode=mode), "d/s": File("x", mode=mode)}
     paths = kinds(workshop.build("FROM scratch\nCOPY s /\nCOPY --chown=1:2 s /owned\nCOPY d /d\n", files))
     assert [paths[path].split()[1] for path in ("s", "owned", "d/s")] == [f"{mode:o}"] * 3
+
+
+def test_a_dot_names_a_directory(workshop: Workshop) -> None:
+    """As BuildKit has it. Docker's classic builder wants a "/" at the end."""
+    for place in (".", "./", "x/..", "./."):
+        image = workshop.build(f"FROM scratch\nWORKDIR /w\nCOPY a.txt run.sh {place}\n", FILES)
+        assert {"w/a.txt", "w/run.sh"} <= set(listing(image)), place

@@ -147,16 +147,21 @@ def whole_seconds(time_ns: int) -> int:
 
 
 def absolute(workdir: str, destination: str) -> str:
-    """Return the absolute path of a destination, relative to WORKDIR. A final "/" stays."""
+    """Return the absolute path of a destination, relative to WORKDIR. It ends in "/" where it names a directory."""
     if destination.startswith("/"):
         return destination
     joined = posixpath.normpath(posixpath.join("/", workdir, destination))
-    return f"{joined}/" if destination.endswith("/") and joined != "/" else joined
+    return f"{joined}/" if _names_directory(destination) and joined != "/" else joined
+
+
+def _names_directory(destination: str) -> bool:
+    """Return whether a destination is a directory whatever is there: "dir/", but also "." as BuildKit has it."""
+    return destination.rpartition("/")[2] in ("", ".", "..")
 
 
 def check_destination(sources: list[CopySource], extra: int, destination: str, keyword: str) -> None:
     """Raise Problem when several sources have no directory to go to."""
-    if len(sources) + extra > 1 and not destination.endswith("/"):
+    if len(sources) + extra > 1 and not _names_directory(destination):
         raise Problem(
             f"When using {keyword} with more than one source file, the destination must be a directory"
             " and end with a /",
