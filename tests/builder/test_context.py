@@ -10,12 +10,13 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.directory import DirectoryTree
-from lamina.builder.context.git import GitAddress
+from lamina.builder.context.git_address import GitAddress
 from lamina.builder.context.source import from_archive, from_directory, from_remote
 from lamina.builder.layer_plan import PlannedFile, write_files
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
@@ -274,6 +275,12 @@ def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
     assert parse_time(added.config.created or "") == parse_time(image.config.created or "") == parse_time(old)
     with pytest.raises(InvalidInput, match="expected checksum"):
         workshop.build(f"FROM scratch\nADD --checksum={'0' * 40} {address}/r.git#main /src\n")
+    asked = f"{address}/r.git?branch=other&subdir=sub&commit={digest[:12]}"
+    assert listing(workshop.run(from_remote(asked, workshop.folder)).image) == listing(image)
+    kept = workshop.build(f"FROM scratch\nADD {address}/r.git?keep-git-dir=true&commit={digest} /src\n")
+    assert {"src/.git/HEAD", "src/sub/a"} <= set(listing(kept))
+    with pytest.raises(InvalidInput, match="expected checksum"):
+        from_remote(f"{address}/r.git?branch=main&commit=0000000", workshop.folder)
 
 
 def published(work: Path, bare: Path, *init: str) -> None:
@@ -308,3 +315,38 @@ def test_git_addresses() -> None:
     assert GitAddress.parse("github.com/a/b#v1:docs") == GitAddress("https://github.com/a/b", "v1", "docs")
     with pytest.raises(InvalidInput):
         GitAddress.parse("https://x/y.git#--upload-pack=evil")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?branch=b", {"ref": "refs/heads/b"}),
+        ("?tag=v1", {"ref": "refs/tags/v1"}),
+        ("?ref=pull/42/head&subdir=docs", {"ref": "pull/42/head", "folder": "docs"}),
+        ("?subdir=docs#v1", {"ref": "v1", "folder": "docs"}),
+        ("?branch=b#refs/heads/b:", {"ref": "refs/heads/b"}),
+        ("?commit=1234567&tag=v1", {"ref": "refs/tags/v1", "commit": "1234567"}),
+        (f"?checksum={'a' * 40}", {"ref": "a" * 40, "commit": "a" * 40}),
+        ("?keep-git-dir&submodules=false", {"keep_git": True, "submodules": False}),
+    ],
+)
+def test_queries_of_git_addresses(query: str, expected: dict[str, Any]) -> None:
+    assert GitAddress.parse(f"https://x/y.git{query}") == GitAddress("https://x/y.git", **expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("?depth=1", "unexpected query 'depth'"),
+        ("?branch=a#b", "a ref is given twice"),
+        ("?branch=a&tag=b", "a ref is given twice"),
+        ("?subdir=a#:b", "a folder is given twice"),
+        ("?commit=1234567&checksum=7654321", "a commit is given twice"),
+        ("?commit=main", "invalid commit"),
+        ("?submodules=perhaps", "invalid query submodules"),
+        ("?ref=--upload-pack=x", "invalid refspec"),
+    ],
+)
+def test_queries_that_make_no_sense_are_refused(query: str, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        GitAddress.parse(f"https://x/y.git{query}")

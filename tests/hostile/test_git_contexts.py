@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lamina.builder.context import git
-from lamina.builder.context.git import GitAddress, checkout
+from lamina.builder.context.git import checkout
+from lamina.builder.context.git_address import GitAddress
 from lamina.errors import InvalidInput
 from support.processes import processes_naming
 from support.waiting import eventually

@@ -6,23 +6,20 @@ commit gives the same image.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from lamina.builder.context.git_address import GitAddress
 from lamina.errors import InvalidInput, TooLarge, Unavailable
-from lamina.formats.http import split_userinfo
 from lamina.linux.files import USUAL_UMASK
 from lamina.linux.programs import run_bounded
 
 # What git says of a repository whose objects are named by SHA-256, when its own are to be named by SHA-1.
 _SHA256 = re.compile(r"mismatched algorithms|bad revision '[0-9a-f]{64}'")
-_GIT = re.compile(r"(?:https?://.+\.git(?:#.*)?|git://.+|ssh://.+|git@.+|github\.com/.+)\Z")
 _SECONDS = 600  # for one git command
 _OUTPUT = 1 << 20  # bytes that one git command may write: a server can send messages without end
 _QUOTE = 2000  # characters of git's last message that an error repeats
@@ -44,52 +41,6 @@ _SETTINGS = (
 )
 
 
-def is_git(location: str) -> bool:
-    """Return whether `location` names a repository, by moby's rule."""
-    return bool(_GIT.match(location))
-
-
-@dataclass(frozen=True, slots=True)
-class GitAddress:
-    """A repository, what to check out (empty: its default branch), and the folder that is the context.
-
-    `userinfo` is "user:password" of an http(s) address, which `remote` is without.
-    """
-
-    remote: str
-    ref: str = ""
-    folder: str = ""
-    userinfo: str = field(default="", repr=False)
-
-    @classmethod
-    def parse(cls, location: str) -> GitAddress:
-        """Raise InvalidInput for a ref that git would take for an option."""
-        remote, _, fragment = location.partition("#")
-        if remote.startswith("github.com/"):
-            remote = f"https://{remote}"
-        ref, _, folder = fragment.partition(":")
-        if ref.startswith("-"):
-            raise InvalidInput(f"invalid refspec: {ref}", advice="Name a branch, a tag or a commit.")
-        plain, userinfo = split_userinfo(remote)
-        return cls(plain, ref, folder, userinfo)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Return git's configuration that gives user and password to the repository's server, and to no other.
-
-        Everybody may read the arguments of a process, and its owner alone the environment.
-        """
-        if not self.userinfo:
-            return {}
-        server = "/".join(self.remote.split("/", 3)[:3])
-        basic = base64.b64encode(self.userinfo.encode("utf-8", "surrogateescape")).decode()
-        return {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"http.{server}/.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-        }
-
-
 def _inside(root: Path, folder: str) -> Path:
     path = (root / folder).resolve()
     if not path.is_relative_to(root.resolve()) or not path.is_dir():
@@ -108,10 +59,10 @@ class Checkout(NamedTuple):
 def checkout(
     address: GitAddress, root: Path, *, keep_git: bool = False, commit: str = "", submodules: bool = True
 ) -> Checkout:
-    """Fetch into the empty folder `root`. Return the folder that `address` names. Delete `.git` unless `keep_git`.
+    """Fetch into the empty folder `root`. Return the folder that `address` names.
 
-    Raise InvalidInput when git refuses, the folder is not in the repository, or its commit does not begin with
-    `commit`; Unavailable without git.
+    `.git` is deleted unless `keep_git` or the address keeps it. Raise InvalidInput when git refuses, the folder is not
+    in the repository, or its commit does not begin with `commit` and with that of the address; Unavailable without git.
     """
     if shutil.which("git") is None:
         raise Unavailable("git is not installed", advice="Install it, or send the files as a folder.")
@@ -119,13 +70,14 @@ def checkout(
     _fetch(address, root)
     _git(root, "checkout", "--quiet", "FETCH_HEAD")
     head = _git(root, "rev-parse", "HEAD").strip()
-    if not head.startswith(commit):
-        raise InvalidInput(f"expected checksum to match {commit}, got {head}", expected=commit, found=head)
-    if submodules:
+    for expected in (commit, address.commit):
+        if not head.startswith(expected):
+            raise InvalidInput(f"expected checksum to match {expected}, got {head}", expected=expected, found=head)
+    if submodules and address.submodules:
         update = ("submodule", "update", "--init", "--recursive", "--quiet")
         _whole_if_needed(lambda depth: _git(root, *update, *depth, **secrets))
     seconds = int(_git(root, "log", "-1", "--format=%ct").strip() or 0)
-    if not keep_git:
+    if not (keep_git or address.keep_git):
         shutil.rmtree(root / ".git", ignore_errors=True)
     folder = _inside(root, address.folder)
     _date(folder, seconds)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.directory import DirectoryTree, IgnoringTree
-from lamina.builder.context.git import GitAddress, checkout, is_git
+from lamina.builder.context.git import checkout
+from lamina.builder.context.git_address import GitAddress, is_git
 from lamina.builder.download import download
 from lamina.builder.file_sums import Sums
 from lamina.cancellation import NEVER, Cancellation, CheckedReader

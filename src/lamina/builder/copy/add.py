@@ -21,7 +21,8 @@ from urllib.parse import unquote, urlsplit
 from lamina.builder.console import Console
 from lamina.builder.context.archive import ArchiveTree, DownloadTree
 from lamina.builder.context.directory import DirectoryTree
-from lamina.builder.context.git import GitAddress, checkout, is_git
+from lamina.builder.context.git import checkout
+from lamina.builder.context.git_address import GitAddress, is_git
 from lamina.builder.copy.ownership import Owner
 from lamina.builder.copy.place import Placing
 from lamina.builder.copy.sources import CopySource

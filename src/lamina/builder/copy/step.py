@@ -15,7 +15,7 @@ import msgspec
 
 from lamina.builder.build_run import BuildRun
 from lamina.builder.cache.step_cache import COPIES, Step
-from lamina.builder.context.git import is_git
+from lamina.builder.context.git_address import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
 from lamina.builder.copy.inputs import digest_of_files
 from lamina.builder.copy.missing import MissingSource

@@ -15,7 +15,8 @@ from pathlib import Path
 from lamina.builder.console import Console
 from lamina.builder.context.archive import DownloadTree
 from lamina.builder.context.directory import DirectoryTree
-from lamina.builder.context.git import GitAddress, checkout
+from lamina.builder.context.git import checkout
+from lamina.builder.context.git_address import GitAddress
 from lamina.builder.copy.add import UNNAMED, Downloads
 from lamina.builder.file_sums import Sums
 from lamina.builder.graph.operations import Source
