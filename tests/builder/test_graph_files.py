@@ -290,3 +290,28 @@ def test_a_command_that_is_not_allowed_is_refused_before_anything_runs(shop: Gra
         with pytest.raises(Forbidden, match="is not allowed"):
             shop.files(Vertex.of(command, [Edge(base())]))
         assert shop.ran == []
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        MKFILE(path="/a\0b", output=0),
+        MKDIR(path="/a\0b/c", parents=True, output=0),
+        graph.MakeLink(path="/l", target="a\0b", output=0),
+        MKDIR(path="/a" * 50_000, parents=True, output=0),
+        MKFILE(path="/" + "n" * 256, output=0),
+        graph.Copy(path="/", destination="/a\0b", contents=True, make_destination=True, output=0),
+        graph.Copy(path="/", destination="/d", contents=True, mode="9", make_destination=True, output=0),
+    ],
+)
+def test_paths_and_modes_that_cannot_be_are_refused(shop: GraphShop, action: graph.Action) -> None:
+    with pytest.raises(InvalidInput):
+        shop.files(files("change", [action]))
+
+
+def test_a_path_may_be_as_deep_as_it_is_long(shop: GraphShop) -> None:
+    deep = "/a" * 2000
+    made = files("deep", [MKDIR(path=deep, parents=True, output=0)])
+    assert deep[1:] in shop.files(made)
+    gone = files("gone", [MKDIR(path=deep, parents=True), graph.Remove(base=0, path="/a", output=0)])
+    assert shop.files(gone) == {}

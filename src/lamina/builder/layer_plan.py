@@ -142,26 +142,30 @@ class LayerPlan:
             self._names.get(path.rpartition("/")[0], set()).discard(path)
 
     def _forget_below(self, path: str) -> None:
-        for child in self._names.pop(path, set()):
-            self._changes.pop(child, None)
-            for places in (self._new, self._removed, self._opaque, self.created):
-                places.discard(child)
-            self._forget_below(child)
+        todo = [path]
+        while todo:
+            children = self._names.pop(todo.pop(), set())
+            for child in children:
+                self._changes.pop(child, None)
+                for places in (self._new, self._removed, self._opaque, self.created):
+                    places.discard(child)
+            todo += children
 
     def make_directories(self, path: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755) -> bool:
         """Make `path` and its missing parents, as `mkdir -p`. Return whether `path` is new.
 
         Raise Problem when a file is in the way.
         """
-        entry = self.lookup(path) if path else None
-        if path == "" or (entry is not None and entry.type is EntryType.DIRECTORY):
-            return False
-        if entry is not None:
+        missing: list[str] = []
+        while path and self.lookup(path) is None:
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        if not self.is_directory(path):
             raise Problem(f"mkdir /{path}: not a directory", "A file of that name is in the way.")
-        self.make_directories(path.rpartition("/")[0], uid=uid, gid=gid, mode=mode)
-        self.put(PlannedFile(Entry(path, EntryType.DIRECTORY, mode, uid, gid)))
-        self.created.add(path)
-        return True
+        for new in reversed(missing):
+            self.put(PlannedFile(Entry(new, EntryType.DIRECTORY, mode, uid, gid)))
+            self.created.add(new)
+        return bool(missing)
 
     def members(self, time_ns: int) -> Iterator[PlannedFile]:
         """Return everything that goes into the layer, parents first, names in order.

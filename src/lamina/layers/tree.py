@@ -11,7 +11,11 @@ from typing import Protocol, Self
 
 from lamina.errors import InvalidInput
 from lamina.layers.entry import Entry, EntryType
+from lamina.layers.limits import Limits
 from lamina.linux.paths import follow
+
+_LONGEST = Limits().path_length
+_SHOWN = 80  # characters of a path in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,13 @@ def walk(tree: Tree, path: str = "") -> Iterator[Node]:
 def resolve(lookup: Callable[[str], Entry | None], path: str) -> str:
     """Return `path` without symlinks, never above the root. What is missing is taken as it is written.
 
-    `lookup` returns the entry at a path. Raise InvalidInput for a loop of links.
+    `lookup` returns the entry at a path. Raise InvalidInput for a loop of links, and for what no path can be: one with
+    a NUL in it, or longer than the kernel's PATH_MAX.
     """
+    if "\0" in path:
+        raise InvalidInput(f"the path {path[:_SHOWN]!r} holds a NUL byte")
+    if len(path) > _LONGEST:
+        raise InvalidInput(f"the path {path[:_SHOWN]!r}… is longer than {_LONGEST} bytes", advice="Use shorter names.")
 
     def link(place: str, more: bool) -> str:
         entry = lookup(place)

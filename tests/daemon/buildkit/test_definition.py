@@ -29,6 +29,15 @@ def on_source(op: ops.Op) -> ops.Op:
     return ops.Op((ops.Input(digest_of(raw)), *op.inputs), op.exec, None, op.file, op.build, op.merge, op.diff)
 
 
+def secret(uid: int) -> ops.Mount:
+    return ops.Mount(-1, target="/s", output=-1, type=1, secret=ops.SecretOpt("s", uid))
+
+
+def owned_by(id: int) -> ops.FileAction:
+    owner = ops.ChownOpt(ops.UserOpt(by_id=id))
+    return ops.FileAction(0, -1, 0, make_file=ops.MakeFileAction("/f", owner=owner))
+
+
 def test_a_graph_is_read_with_its_names() -> None:
     command = ops.Op(
         (ops.Input(digest_of(SOURCE.encode())),), ops.ExecOp(META, (ROOT,)), platform=Platform("arm64", "linux")
@@ -118,6 +127,16 @@ def test_an_empty_graph_is_no_files() -> None:
         ([on_source(ops.Op(exec=ops.ExecOp(None, (ROOT,))))], InvalidInput, "no arguments"),
         ([on_source(ops.Op(exec=ops.ExecOp(META)))], InvalidInput, "no root"),
         ([on_source(ops.Op(exec=ops.ExecOp(META, (ROOT, ROOT))))], InvalidInput, "or several"),
+        ([on_source(ops.Op(exec=ops.ExecOp(META, (ROOT, ops.Mount(target="/a/..")))))], InvalidInput, "or several"),
+        ([on_source(ops.Op(exec=ops.ExecOp(META, (ROOT, ops.Mount(target=".", type=4)))))], InvalidInput, "or several"),
+        (
+            [on_source(ops.Op(exec=ops.ExecOp(META, (ROOT, *(ops.Mount(target="/m"),) * 1000))))],
+            TooLarge,
+            "1000 mounts",
+        ),
+        ([on_source(ops.Op(exec=ops.ExecOp(META, (ROOT, secret(-1)))))], InvalidInput, "group -1"),
+        ([on_source(ops.Op(file=ops.FileOp((owned_by(-1),))))], InvalidInput, "group -1"),
+        ([on_source(ops.Op(file=ops.FileOp((owned_by((1 << 32) - 1),))))], InvalidInput, "group 4294967295"),
         ([on_source(ops.Op(exec=ops.ExecOp(ops.Meta(("x",), cwd="x"), (ROOT,))))], InvalidInput, "not absolute"),
         ([on_source(ops.Op(exec=ops.ExecOp(META, (ops.Mount(7, target="/"),))))], InvalidInput, "the input 7"),
         ([on_source(ops.Op(exec=ops.ExecOp(META, (ops.Mount(-9, target="/"),))))], InvalidInput, "the input -9"),

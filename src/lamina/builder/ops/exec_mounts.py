@@ -59,12 +59,13 @@ class ExecMounting:
         """Return all that is mounted, until the step's files are closed. Raise Problem for what cannot be had."""
         made = ExecMounts()
         mounts = [_absolute(mount, operation.directory) for mount in operation.mounts]
+        held = [(mount, _holder(mount, mounts)) for mount in mounts]
         for number in sorted(range(len(mounts)), key=lambda number: mounts[number].target.rstrip("/").count("/")):
             mount = mounts[number]
             match mount.kind:
                 case "bind":
                     key = f"{'build' if mount.target == '/' else 'bind'}-{id}-{number}"
-                    inner = [_place_of(other, mount, inputs) for other in mounts if _holder(other, mounts) is mount]
+                    inner = [_place_of(other, mount, inputs) for other, holder in held if holder is mount]
                     made.snapshots[number] = self._bind(key, mount, inner, inputs, made)
                 case "cache":
                     made.points.bind(self._cache(mount, inputs), mount.target, read_only=mount.read_only)

@@ -7,6 +7,7 @@ below the root of the files, and no link leads out of it.
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -187,8 +188,9 @@ def _place_one(action: graph.Copy, source: CopySource, place: Place, owner: Owne
     is_directory = source.node.is_directory
     if is_directory and not action.contents and plan.is_directory(plan.resolve(destination)):
         destination = posixpath.join(destination, posixpath.basename(source.name))
-    made_mode = int(action.mode, 8) if action.mode.isdecimal() else 0o755
-    placing = Placing(plan, destination, owner, Chmod.parse(action.mode), action.time_ns, made_mode, owns_archives=True)
+    chmod = Chmod.parse(action.mode)
+    made_mode = 0o755 if chmod is None or chmod.absolute is None else chmod.absolute
+    placing = Placing(plan, destination, owner, chmod, action.time_ns, made_mode, owns_archives=True)
     if action.unpack and not is_directory and place_archive(source, placing, place.temporary, place.closing):
         return
     placing.place(source)
@@ -227,7 +229,7 @@ def run_actions(
 def _shared(actions: Sequence[graph.Action], inputs: int) -> Iterator[int]:
     """Yield the actions whose result is copied from, or is the base of several others."""
     bases = [action.base - inputs for action in actions if action.base is not None and action.base >= inputs]
-    yield from (number for number in bases if bases.count(number) > 1)
+    yield from (number for number, count in Counter(bases).items() if count > 1)
     for action in actions:
         owners = [who.place for who in (action.user, action.group) if isinstance(who, graph.NamedOwner)]
         places = [*owners, action.source] if isinstance(action, graph.Copy) else owners

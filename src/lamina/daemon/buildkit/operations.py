@@ -5,17 +5,20 @@ Rule: moby/buildkit, solver/llbsolver/ops/opsutils/validate.go, for what is refu
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from lamina.api.containers import Ulimit
+from lamina.builder.copy.ownership import MAX_ID
 from lamina.builder.graph import operations as graph
 from lamina.daemon.buildkit.messages import ops
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput, TooLarge, Unsupported
 
 _KINDS = ("bind", "secret", "ssh", "cache", "tmpfs")
 _SHARING = ("shared", "private", "locked")
 _NETWORKS = ("default", "host", "none")
 _NONE = -1
+_MOST_MOUNTS = 1_000  # of one command
 _PROXIES = (("http", "HTTP"), ("https", "HTTPS"), ("ftp", "FTP"), ("none", "NO"), ("all", "ALL"))
 
 
@@ -35,13 +38,19 @@ def _choice(number: int, choices: tuple[str, ...], what: str) -> str:
 
 
 def exec_of(op: ops.ExecOp, inputs: int) -> graph.Exec:
-    """Return a command. Raise InvalidInput, Unsupported."""
+    """Return a command. Raise InvalidInput, TooLarge, Unsupported."""
     meta = op.meta
     if meta is None or not meta.args:
         raise InvalidInput("a command of the graph has no arguments")
     if not meta.cwd.startswith("/"):
         raise InvalidInput(f"a command of the graph has the working directory {meta.cwd[:80]!r}, which is not absolute")
-    if [mount.target for mount in op.mounts].count("/") != 1:
+    if len(op.mounts) > _MOST_MOUNTS:
+        raise TooLarge(f"a command of the graph has more than {_MOST_MOUNTS} mounts", limit=_MOST_MOUNTS)
+    targets = [mount.target for mount in op.mounts]
+    roots = [
+        target for target in targets if target and not posixpath.normpath(posixpath.join(meta.cwd, target)).strip("/")
+    ]
+    if roots != ["/"]:
         raise InvalidInput("a command of the graph has no root, or several")
     if any(not device.optional for device in op.devices):
         raise Unsupported("devices of commands are not supported by this daemon")
@@ -86,7 +95,7 @@ def _mount(mount: ops.Mount, inputs: int) -> graph.Mount:
         options |= {"id": cache.id, "sharing": _choice(cache.sharing, _SHARING, "cache")}
     if kind in ("secret", "ssh"):
         secret = (mount.secret if kind == "secret" else mount.agent) or ops.SecretOpt()
-        options |= {"id": secret.id, "uid": secret.uid, "gid": secret.gid}
+        options |= {"id": secret.id, "uid": _id(secret.uid), "gid": _id(secret.gid)}
         options |= {"mode": secret.mode & 0o777, "optional": secret.optional}
     return graph.Mount(
         target=mount.target,
@@ -156,4 +165,11 @@ def _who(user: ops.UserOpt | None, places: int) -> int | graph.NamedOwner | None
         return None
     if user.by_name is not None:
         return graph.NamedOwner(name=user.by_name.name, place=copied(user.by_name.input, places, "input"))
-    return user.by_id or 0
+    return _id(user.by_id or 0)
+
+
+def _id(number: int) -> int:
+    """Return the number of a user or group. Raise InvalidInput for one that nobody can have."""
+    if not 0 <= number <= MAX_ID:
+        raise InvalidInput(f"the graph names the user or group {number}", advice=f"Ids lie between 0 and {MAX_ID}.")
+    return number

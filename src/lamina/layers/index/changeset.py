@@ -80,7 +80,7 @@ class Changeset:
         that is when it is known already.
 
         Raise InvalidInput for what no unpacker could do: a hard link to nothing or to a directory, a file as parent,
-        a name longer than 255 bytes, a root that is no directory.
+        a name longer than 255 bytes or with a NUL, a root that is no directory.
         """
         path = entry.path
         mark, about = classify(path) if ".wh." in path else (Mark.NONE, path)
@@ -195,6 +195,8 @@ def _encoded(name: str, path: str) -> bytes:
     encoded = os.fsencode(name)
     if len(encoded) > NAME_MAX:
         raise InvalidInput(f"a name in {path[:80]!r} is longer than {NAME_MAX} bytes", path=path)
+    if b"\0" in encoded:
+        raise InvalidInput(f"the path {path[:80]!r} holds a NUL byte", path=path)
     return encoded
 
 

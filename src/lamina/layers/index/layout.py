@@ -85,6 +85,8 @@ class Layout:
             inode.size = len(inode.text)
             if not 0 < inode.size <= TARGET_MAX:
                 raise InvalidInput(f"the symlink {entry.path!r} has a target of {inode.size} bytes", path=entry.path)
+            if b"\0" in inode.text:
+                raise InvalidInput(f"the target of the symlink {entry.path!r} holds a NUL byte", path=entry.path)
 
     def _place(self) -> int:
         """Number the inodes. Neither an inode nor the contents that stand behind it may cross a block."""
