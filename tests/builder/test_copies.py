@@ -81,6 +81,22 @@ def test_the_dockerfiles_own_ignore_file_comes_first(workshop: Workshop) -> None
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("/t/a/./b/./c", {"b/c/d/f", "b/c/d/e/g"}),  # the first "/./" counts
+        ("/t/a/b/c/d/.", {"t/a/b/c/d/f", "t/a/b/c/d/e/g"}),
+        ("/t/a/./*/c", {"b/c/d/f", "b/c/d/e/g", "b2/c/d/e/g"}),
+        ("/t/a/b*/./**/g", {"c/d/e/g"}),
+        ("/t/**/f", {"t/a/b/c/d/f"}),
+    ],
+)
+def test_parents_are_repeated_behind_the_pivot(workshop: Workshop, source: str, expected: set[str]) -> None:
+    files = dict.fromkeys(("t/a/b/c/d/f", "t/a/b/c/d/e/g", "t/a/b2/c/d/e/g"), "x")
+    found = kinds(workshop.build(f"FROM scratch\nCOPY --parents {source} /\n", files))
+    assert {path for path, kind in found.items() if kind.startswith("regular")} == expected
+
+
+@pytest.mark.parametrize(
     ("line", "expected"),
     [
         ("COPY a.txt /", {"a.txt": "regular 644 0:0 alpha"}),

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lamina.builder.copy.missing import MissingSource
 from lamina.builder.file_sums import Sums, combined, followed
 from lamina.dockerfile.ignore import IgnoreMatcher
+from lamina.dockerfile.pathpattern import Predicate, compile_path
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
 from lamina.formats.matching import compile_match, has_wildcards
@@ -45,9 +45,11 @@ def local_sources(
 
     `context` tells whether `tree` is the build context, and `missing` explains a file that is not there. With
     `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands behind
-    `/./`. Raise Problem for a word that names nothing and, together, for words that match nothing.
+    the first `/./`, and `**` stands for any number of folders. Raise Problem for a word that names nothing and,
+    together, for words that match nothing.
     """
-    named = [(word, source) for word in words for source in _sources(tree, word, missing, context)]
+    compiled = compile_path if parents else _compile_match
+    named = [(word, source) for word in words for source in _sources(tree, word, missing, context, compiled)]
     sources = [_pivoted(source, word) if parents else source for word, source in named]
     if not sources:
         raise Problem("no source files were specified", missing.nothing_matches(words), sources=words)
@@ -55,7 +57,7 @@ def local_sources(
 
 
 def _pivoted(source: CopySource, word: str) -> CopySource:
-    head, marker, _ = word.rpartition("/./")
+    head, marker, _ = word.partition("/./")
     depth = len([part for part in relative(head).split("/") if part]) if marker and head not in ("", ".") else 0
     return replace(source, pivot="/".join(source.name.split("/")[depth:]))
 
@@ -73,21 +75,28 @@ def relative(word: str) -> str:
     return "" if cleaned == "." else cleaned.lstrip("/")
 
 
-def _sources(tree: Tree, word: str, missing: MissingSource, context: bool) -> Iterator[CopySource]:
+def _sources(
+    tree: Tree, word: str, missing: MissingSource, context: bool, compiled: Callable[[str], Predicate]
+) -> Iterator[CopySource]:
     if has_wildcards(word):
-        pattern = _pattern(word)
+        matches = _pattern(word, compiled)
         for node in walk(tree):
-            if node.path and pattern.match(node.path):
+            if node.path and matches(node.path):
                 yield source_at(tree, node.path, missing, context=context)
     else:
         yield source_at(tree, relative(word), missing, context=context)
 
 
-def _pattern(word: str) -> re.Pattern[str]:
+def _pattern(word: str, compiled: Callable[[str], Predicate]) -> Predicate:
     try:
-        return compile_match(word.removeprefix("/").removeprefix("./").replace("/./", "/"))
+        return compiled(word.removeprefix("/").removeprefix("./").replace("/./", "/"))
     except InvalidInput as error:
         raise Problem(error.message, error.advice) from None
+
+
+def _compile_match(pattern: str) -> Predicate:
+    expression = compile_match(pattern)
+    return lambda path: expression.match(path) is not None
 
 
 def source_at(tree: Tree, path: str, missing: MissingSource, *, context: bool) -> CopySource:
