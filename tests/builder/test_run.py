@@ -76,6 +76,13 @@ def test_environment_arguments_user_and_directory(shop: Workshop) -> None:
         assert max(member.mtime for member in tar) <= 1_000_000
 
 
+def test_the_host_name_may_be_given(shop: Workshop) -> None:
+    for name in ("one", "other"):  # and the second build does not take the first one's step
+        options = BuildRequest(network="none", build_args={"BUILDKIT_SANDBOX_HOSTNAME": name})
+        assert listing(build(shop, "RUN hostname > /name", options))["name"].endswith(f" {name}")
+    assert "not consumed" not in shop.said
+
+
 def test_failures_carry_the_code_and_keep_nothing(shop: Workshop) -> None:
     with pytest.raises(CommandFailed) as caught:
         build(shop, "RUN echo before; exit 7")

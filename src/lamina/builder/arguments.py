@@ -19,6 +19,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 FROM_CONTEXT = "context"  # a value of SOURCE_DATE_EPOCH: the time of the commit that the context is of
 TARGET_STAGE = "TARGETSTAGE"
 SETTINGS = "BUILDKIT_"  # begins the names of arguments that are for the builder itself
+HOST_NAME = f"{SETTINGS}SANDBOX_HOSTNAME"  # of the containers that RUN steps run in
 _DIGITS = 11  # of seconds: until the year 5138; RFC 3339 ends with 9999
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from lamina.api.build import BuildRequest
 from lamina.api.build_steps import Difference
+from lamina.builder.arguments import HOST_NAME
 from lamina.builder.cache.explain import differences
 from lamina.builder.cache.records import Inputs
 from lamina.builder.cache.step_cache import Step, StepCache
@@ -148,6 +149,11 @@ class BuildRun:
     downloads: list[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=list)  # as BuildUse has them
     log: StepLog = field(default_factory=StepLog)
     current: StepUnderWay = field(default_factory=StepUnderWay)
+
+    @property
+    def host_name(self) -> str:
+        """Return the host name that RUN steps see; empty for one of each container's own."""
+        return self.request.build_args.get(HOST_NAME) or ""
 
     @property
     def platform(self) -> Platform:

@@ -108,7 +108,7 @@ class ContainerRunner:
         self, work: BuildRun, state: StageState, request: RunRequest, mounts: Sequence[MountPoint], folder: Path
     ) -> SandboxSpec:
         """Return the sandbox of a step. The steps of one build share a network namespace."""
-        name = short(request.container_id)
+        name = work.host_name or short(request.container_id)
         network = _DEFAULT_NETWORK if request.network in ("", "default") else request.network
         config = Config(
             hostname=name,

@@ -40,6 +40,8 @@ def run_inputs(
         "directory": posixpath.normpath(config.working_dir or "/"),
         "network": instruction.network if instruction.network != "default" else request.network,
     }
+    if work.host_name:
+        inputs["host name"] = work.host_name
     inputs |= {f"environment {name}": value for name, value in state.env.items()}
     inputs |= {f"argument {name}": value for name, value in state.args.declared(state.env).items()}
     inputs |= {f"document {file.name}": file.text for file in instruction.command.files}

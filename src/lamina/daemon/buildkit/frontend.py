@@ -17,6 +17,7 @@ from lamina.api.build import BuildRequest
 from lamina.api.build_calls import LANGUAGE
 from lamina.api.containers import Ulimit
 from lamina.api.query import parse_number
+from lamina.builder.arguments import HOST_NAME
 from lamina.builder.context.directory import IgnoringTree
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, read_dockerfile
@@ -56,7 +57,7 @@ def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> Bui
         tags=tags,
         dockerfile=attributes.get("filename", ""),
         target=attributes.get("target", ""),
-        build_args=dict(_below(attributes, "build-arg:")),
+        build_args={**_host_name(attributes), **dict(_below(attributes, "build-arg:"))},
         labels=dict(_below(attributes, "label:")),
         no_cache="no-cache" in attributes,
         pull=attributes.get("image-resolve-mode") == "pull",
@@ -68,6 +69,11 @@ def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> Bui
         ulimits=tuple(_ulimit(text) for text in _fields(attributes.get("ulimit", ""))),
         cgroup_parent=attributes.get("cgroup-parent", ""),
     )
+
+
+def _host_name(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Return the host name of RUN steps as the build argument that stands for it."""
+    return {HOST_NAME: attributes["hostname"]} if attributes.get("hostname") else {}
 
 
 def _below(attributes: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
