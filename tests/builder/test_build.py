@@ -43,6 +43,13 @@ def test_classic_output_first_and_cached(workshop: Workshop) -> None:
     assert [step.id for step in workshop.images.history("my-app")] == [str(image.id), str(copied)]
 
 
+def test_from_scratch_alone_is_an_empty_image(workshop: Workshop) -> None:
+    image = workshop.build("FROM scratch AS nothing\nFROM nothing\n", request=BuildRequest(tags=("empty",)))
+    assert (image.layers, image.config.history) == ((), ())
+    assert workshop.images.get("empty").id == image.id
+    assert kinds(workshop.build("FROM empty\nCOPY a.txt /\n", FILES)) == {"a.txt": "regular 644 0:0"}
+
+
 def test_a_base_that_is_nowhere_gets_near_misses(workshop: Workshop) -> None:
     workshop.build("FROM scratch\nENV A=1\n", request=BuildRequest(tags=("python-app",)))
     with pytest.raises(NotFound, match=r"Did you mean python-app\?"):
@@ -102,7 +109,6 @@ def test_squash_leaves_one_layer_over_the_base(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("dockerfile", "message"),
     [
-        ("FROM scratch\n", "No image was generated"),
         ("FROM scratch\nCOPY nope /\n", "COPY failed: file not found in build context or excluded by .dockerignore"),
         ("FROM scratch\nCOPY *.none /\n", "COPY failed: no source files were specified"),
         ("FROM scratch\nCOPY ../x /\n", "forbidden path outside the build context"),

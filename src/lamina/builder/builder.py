@@ -41,6 +41,7 @@ from lamina.dockerfile.mounts import parse_mount
 from lamina.dockerfile.position import Lines, Problem
 from lamina.dockerfile.split import Pair
 from lamina.errors import Cancelled, InvalidInput, LaminaError, Unsupported
+from lamina.formats.config import ImageConfig
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.images.image import Image
@@ -213,12 +214,15 @@ class _Build:
         except (Problem, InvalidInput):
             return None
 
+    def _empty_image(self, stage: StageState) -> Image:
+        """Make the image of FROM scratch and nothing else."""
+        config = ImageConfig.build(platform=stage.platform, config=stage.config, diff_ids=())
+        return self._work.rooms.images.create(config, built=True)
+
     def _finish(self, states: Sequence[StageState]) -> BuildResult:
         work, last = self._work, states[-1]
         self._checks.finish(work.resolved.get)
-        image = last.image
-        if image is None:
-            raise InvalidInput("No image was generated", advice="Is your Dockerfile empty?")
+        image = last.image or self._empty_image(last)
         if work.request.squash:
             image = squash(work.rooms, image, last.base)
             work.console.stage_done(str(image.id))
