@@ -111,3 +111,27 @@ def test_what_cannot_be_read_or_is_half_written_is_no_record(history: BuildHisto
     for ref in ("bad", "none"):
         with pytest.raises(NotFound, match=f"no such build {ref}"):
             history.get(ref)
+
+
+def test_a_record_fits_whatever_its_texts_are(history: BuildHistory) -> None:
+    vertices = tuple(HistoryVertex("\1" * 10_000, error="\1" * 10_000) for _ in range(1000))
+    history.write(record("big", vertices=vertices, error="\1" * 5_000_000, log="\1" * 300_000))
+    (path,) = history._folder.iterdir()
+    assert path.stat().st_size <= records.LARGEST
+
+
+def test_a_record_from_elsewhere_may_have_any_time(history: BuildHistory) -> None:
+    for number, started in enumerate((-(2**63), -1, 2**63, 2**64 - 1)):
+        history.take(record(f"b{number}", started).encode())
+    assert len(history.all()) == 4
+    assert {path.suffix for path in history._folder.iterdir()} == {".json"}
+
+
+def test_no_record_holds_the_password_of_an_address(history: BuildHistory) -> None:
+    addresses = {"remote": "https://me:pass@word@host/a.git#main:b", "context:x": "https://me:secret@host/b.git"}
+    history.write(record("a", options=addresses | {"t": "registry:5000/app@sha256:1"}))
+    assert history.get("a").options == {
+        "remote": "https://host/a.git#main:b",
+        "context:x": "https://host/b.git",
+        "t": "registry:5000/app@sha256:1",
+    }

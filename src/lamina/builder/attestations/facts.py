@@ -14,7 +14,7 @@ from lamina.formats.digest import Digest
 FRONTEND = "dockerfile.v0"
 # Attributes of a frontend that say something of the machine, or are told elsewhere.
 _HOST_ONLY = ("cgroup-parent", "image-resolve-mode", "platform", "cache-imports", "multi-platform")
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_USERINFO = re.compile(r"(?<=://)[^/\s?#]+@")  # a password may hold an @ of its own
 
 
 @dataclass(frozen=True, slots=True)

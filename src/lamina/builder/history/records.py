@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from lamina.api.build_history import BuildRecord, check_ref
+from lamina.builder.attestations.facts import without_credentials
 from lamina.errors import InvalidInput, NotFound
 from lamina.linux.files import private_directory
 
@@ -18,6 +19,8 @@ _MOST_BYTES = 64 << 20  # of all records together
 LARGEST = 4 << 20  # bytes of one record
 _MOST_LOG = 256 << 10  # characters of a step's log, and of a classic build's
 _MOST_STEPS = 1000
+_SHORT = 300  # characters of each text where all together are too much
+_LATEST = 2**63 - 1  # nanoseconds since 1970
 _NEW = ".new-"
 
 
@@ -43,7 +46,8 @@ class BuildHistory:
         temporary = self._folder / f"{_NEW}{check_ref(record.ref)}"
         with self._guard:
             temporary.write_bytes(raw)
-            os.utime(temporary, ns=(record.started, record.started))
+            started = min(max(record.started, 0), _LATEST)
+            os.utime(temporary, ns=(started, started))
             temporary.replace(self._path(record.ref))
             self._bound()
 
@@ -106,12 +110,22 @@ def _is_pinned(path: Path) -> bool:
 
 
 def _bounded(record: BuildRecord) -> BuildRecord:
-    """Return a record that fits: its first steps, the ends of their logs, and none of them where that is too much."""
+    """Return a record that fits: its first steps, the ends of their logs, and none of them where that is too much.
+
+    Records are shown and handed on, so they hold no name and password of an address.
+    """
     vertices = tuple(replace(each, log=_end_of(each.log)) for each in record.vertices[:_MOST_STEPS])
-    fitting = replace(record, vertices=vertices, steps=record.steps[:_MOST_STEPS], log=_end_of(record.log))
+    fitting = replace(
+        record,
+        options={name: without_credentials(value) for name, value in record.options.items()},
+        vertices=vertices,
+        steps=record.steps[:_MOST_STEPS],
+        log=_end_of(record.log),
+    )
     if len(fitting.encode()) > LARGEST:
-        bare = tuple(replace(each, log="", error=each.error[:1000]) for each in vertices)
-        fitting = replace(fitting, vertices=bare, steps=(), options={}, response={})
+        bare = tuple(replace(each, name=each.name[:_SHORT], log="", error=each.error[:_SHORT]) for each in vertices)
+        error, log = record.error[:_SHORT], fitting.log[-_SHORT:]
+        fitting = replace(fitting, vertices=bare, steps=(), options={}, response={}, error=error, log=log)
     return fitting
 
 

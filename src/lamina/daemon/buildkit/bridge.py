@@ -265,12 +265,12 @@ class Bridge:
     async def read_dir(self, request: ReadDirRequest, call: Call) -> ReadDirResponse:
         """Return what is in a folder of a result, as far as a pattern matches the names."""
 
-        def read(tree: Tree) -> list[Node]:
-            return list(tree.children(_file(tree, request.path).path))
+        def read(tree: Tree) -> ReadDirResponse:
+            pattern = request.pattern or "*"
+            nodes = tree.children(_file(tree, request.path).path)
+            return ReadDirResponse(tuple(_named(node) for node in nodes if fnmatch.fnmatchcase(node.name, pattern)))
 
-        nodes = await self._look(call, request.ref, read)
-        named = [node for node in nodes if not request.pattern or fnmatch.fnmatchcase(node.name, request.pattern)]
-        return ReadDirResponse(tuple(_named(node) for node in named))
+        return await self._look(call, request.ref, read)
 
     async def stat_file(self, request: StatFileRequest, call: Call) -> StatFileResponse:
         """Return what a file of a result is."""

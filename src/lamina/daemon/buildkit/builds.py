@@ -13,7 +13,7 @@ from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
-from lamina.daemon.buildkit.history import MOST_NEWS, keep, news_of, record_of
+from lamina.daemon.buildkit.history import News, keep, news_of, record_of
 from lamina.daemon.buildkit.messages.control import Definition, HistoryRecord, SolveRequest, Status
 from lamina.daemon.buildkit.messages.gateway import ReturnRequest
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
@@ -37,7 +37,7 @@ class Build:
     client: Client
     solver: Solver
     graph: GraphBuild
-    news: list[StatusResponse] = field(default_factory=list)
+    news: News = field(default_factory=News)
     results: dict[str, Ref] = field(default_factory=dict)
     returned: asyncio.Future[ReturnRequest] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     ended: bool = False
@@ -97,8 +97,7 @@ class Builds:
         return build
 
     def _note(self, build: Build, status: StatusResponse) -> None:
-        if len(build.news) < MOST_NEWS:
-            build.news.append(status)
+        build.news.add(status)
         build.more.set()
 
     async def end(self, build: Build, error: Status | None = None, response: Mapping[str, str] | None = None) -> None:
@@ -110,8 +109,8 @@ class Builds:
             build.record, error=error, completed=Timestamp.now(), response=dict(response or {})
         )
         if not build.request.internal:  # before it is not under way any more, so that it is always in the history
-            record = record_of(build.record, build.news)
-            await in_thread(lambda: keep(self._solver.builds, record))
+            builds, news = self._solver.builds, build.news.messages
+            await in_thread(lambda: keep(builds, record_of(build.record, news)))
         build.ended = True
         build.more.set()
         ref = build.request.ref
@@ -153,8 +152,8 @@ class Builds:
         position = 0
         while True:
             build.more.clear()
-            while position < len(build.news):
-                yield build.news[position]
+            while position < len(build.news.messages):
+                yield build.news.messages[position]
                 position += 1
             if build.ended:
                 return

@@ -16,18 +16,48 @@ from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput
 
 _LOG = logging.getLogger("lamina.daemon")
-MOST_NEWS = 100_000  # messages kept of one build
+_MOST_NEWS = 100_000  # messages kept of one build, and once more of its vertices
+_MOST_OUTPUT = 16 << 20  # bytes that commands wrote, in all of them; the end counts
 _MOST_LOG = 256 << 10  # bytes of a vertex's log that are kept; the end counts
+
+
+class News:
+    """The news of one build, as far as they are kept: the last output of its commands, and what became of it all."""
+
+    def __init__(self) -> None:
+        self.messages: list[StatusResponse] = []
+        self._output = 0  # bytes
+        self._oldest = 0  # all messages before it have lost their output
+
+    def add(self, status: StatusResponse) -> None:
+        """Keep a message. Drop the oldest output where it becomes too much."""
+        if len(self.messages) >= (2 * _MOST_NEWS if status.vertexes else _MOST_NEWS):
+            return
+        self.messages.append(status)
+        self._output += _output_of(status)
+        while self._output > _MOST_OUTPUT:
+            oldest = self.messages[self._oldest]
+            if oldest.logs:
+                self._output -= _output_of(oldest)
+                self.messages[self._oldest] = replace(oldest, logs=())
+            self._oldest += 1
+
+
+def _output_of(status: StatusResponse) -> int:
+    return sum(len(log.message) for log in status.logs)
 
 
 def record_of(message: HistoryRecord, news: Iterable[StatusResponse]) -> BuildRecord:
     """Return the record of a build that has ended."""
     vertices: dict[str, Vertex] = {}
-    logs: dict[str, bytes] = {}
+    logs: dict[str, bytearray] = {}
     for status in news:
         vertices.update((vertex.digest, vertex) for vertex in status.vertexes)
         for log in status.logs:
-            logs[log.vertex] = (logs.get(log.vertex, b"") + log.message)[-_MOST_LOG:]
+            told = logs.setdefault(log.vertex, bytearray())
+            told += log.message
+            if len(told) > 2 * _MOST_LOG:
+                del told[:-_MOST_LOG]
     return BuildRecord(
         ref=message.ref,
         frontend=message.frontend or "gateway.v0",
@@ -37,7 +67,7 @@ def record_of(message: HistoryRecord, news: Iterable[StatusResponse]) -> BuildRe
         error=message.error.message or "it failed" if message.error is not None else "",
         code=message.error.code if message.error is not None else 0,
         response=dict(message.response),
-        vertices=tuple(_kept(vertex, logs.get(vertex.digest, b"")) for vertex in vertices.values()),
+        vertices=tuple(_kept(vertex, bytes(logs.get(vertex.digest, b"")[-_MOST_LOG:])) for vertex in vertices.values()),
     )
 
 
@@ -49,13 +79,12 @@ def recorded(
 
     Yield what hears its news and passes them to `send`, and the response that it gives in the end.
     """
-    news: list[StatusResponse] = []
+    news = News()
     response: dict[str, str] = {}
     message = HistoryRecord(ref, "dockerfile.v0", dict(options), created=Timestamp.now())
 
     def hear(status: StatusResponse) -> None:
-        if len(news) < MOST_NEWS:
-            news.append(status)
+        news.add(status)
         send(status)
 
     error: Status | None = None
@@ -66,7 +95,7 @@ def recorded(
         raise
     finally:
         ended = replace(message, completed=Timestamp.now(), error=error, response=response)
-        keep(builds, record_of(ended, news))
+        keep(builds, record_of(ended, news.messages))
 
 
 def keep(builds: Builds, record: BuildRecord) -> None:
