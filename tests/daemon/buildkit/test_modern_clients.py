@@ -231,3 +231,10 @@ def test_buildx_reads_the_attestations_of_what_it_pushed(daemon: Daemon, project
     ]
     assert told[0]["linux/arm64"]["SLSA"]["buildDefinition"]["buildType"].startswith("https://")
     assert told[1]["linux/amd64"]["SPDX"]["spdxVersion"] == "SPDX-2.3"
+
+
+def test_a_named_context_may_be_nothing(daemon: Daemon, project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM base\nCOPY here /\n")
+    nothing = "base=docker-image://scratch"
+    run(daemon, project, BUILDX, "build", "--build-context", nothing, "--load", "-t", "on-nothing", ".")
+    assert daemon.text("image", "inspect", "-f", "{{len .RootFS.Layers}}", "on-nothing") == "1"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from lamina.api.build import BuildRequest
-from lamina.builder.context.source import BuildContext
+from lamina.builder.context.source import BuildContext, from_dockerfile
 from lamina.builder.file_sums import Sums
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client
@@ -24,6 +24,7 @@ from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
 
+_NOTHING = b"FROM scratch\n"
 _WHOLE = "FROM scratch\nCOPY . /\n"  # a folder becomes an image: then COPY, FROM and mounts need no other rule for it
 
 
@@ -61,7 +62,7 @@ class NamedContexts:
             return self._opened[name]
         address = self._addresses[name]
         kind, _, rest = address.partition(":")
-        if kind == "docker-image":
+        if kind == "docker-image" and rest != "//scratch":
             return rest.removeprefix("//")
         if name not in self._opened:
             self._opened[name] = self._image_of(name, kind, rest, address)
@@ -69,10 +70,12 @@ class NamedContexts:
 
     def _image_of(self, name: str, kind: str, rest: str, address: str) -> Image:
         client = self._client
-        if kind == "oci-layout":
+        if kind == "docker-image":
+            context = from_dockerfile(_NOTHING)
+        elif kind == "oci-layout":
             with client.vertices.step(f"[context {name}] {address}"):
                 return LayoutName(rest.removeprefix("//")).image(client, None, self._images)
-        if kind == "local":
+        elif kind == "local":
             with client.vertices.step(f"[context {name}] load from client") as vertex:
                 hear = partial(client.vertices.hear, vertex)
                 tree = receive_files(client.session, Selection(rest), client.temporary, client.cancellation, None, hear)
