@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.api.build import BuildOutput, BuildRequest
+from lamina.api.build import BuildOutput, BuildRequest, CacheOption
 from lamina.api.containers import Config, HostConfig, MountSpec, NetworkingConfig, Resources, Ulimit, decode, encode
 from lamina.errors import InvalidInput
 
@@ -19,12 +19,14 @@ NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 ULIMITS = st.builds(Ulimit, name=WORDS, soft=NUMBERS, hard=NUMBERS)
 # `dest` stays with the client.
 OUTPUTS = st.builds(BuildOutput, type=WORDS, attrs=st.dictionaries(WORDS.filter("dest".__ne__), WORDS, max_size=2))
+CACHES = st.builds(CacheOption, WORDS, st.dictionaries(WORDS, WORDS, max_size=2))
 VALUES: dict[Any, Any] = {
     str: WORDS,
     bool: st.booleans(),
     tuple[str, ...]: st.lists(WORDS, max_size=3).map(tuple),
     tuple[Ulimit, ...]: st.lists(ULIMITS, max_size=2).map(tuple),
     tuple[BuildOutput, ...]: st.lists(OUTPUTS, max_size=2).map(tuple),
+    tuple[CacheOption, ...]: st.lists(CACHES, max_size=2).map(tuple),
     dict[str, str]: st.dictionaries(WORDS, WORDS, max_size=3),
     dict[str, str | None]: st.dictionaries(WORDS, WORDS | st.none(), max_size=3),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.cli.build_outputs import attestations, outputs
+from lamina.cli.build_outputs import attestations, caches, outputs
 from lamina.errors import InvalidInput
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA
@@ -107,6 +107,28 @@ def test_outputs_are_read_as_buildx_reads_them() -> None:
 def test_wrong_outputs_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         outputs([text], [], push=False, load=False)
+
+
+def test_caches_go_to_a_registry_and_come_from_it(
+    daemon: Daemon, context: Path, registry: Running, tmp_path: Path
+) -> None:
+    name = f"{registry.address}/cache"
+    build(daemon, "--cache-to", f"type=registry,ref={name},mode=max", "-t", "cached", context)
+    with lamina_daemon() as other:
+        done = build(other, "--cache-from", f"type=registry,ref={name}", "-t", "cached", context)
+        assert b"Using cache" in done.stdout
+        assert other.text("images", "-q", "cached") == daemon.text("images", "-q", "cached")
+
+
+def test_caches_are_read_as_buildx_reads_them() -> None:
+    read = caches(["host/app:cache", "type=registry,ref=host/app,mode=max"])
+    assert [(option.type, option.attrs) for option in read] == [
+        ("registry", {"ref": "host/app:cache"}),
+        ("registry", {"ref": "host/app", "mode": "max"}),
+    ]
+    for wrong in ("ref=x", "type=registry,ref"):
+        with pytest.raises(InvalidInput):
+            caches([wrong])
 
 
 def test_attestations_are_read_from_all_their_flags() -> None:

@@ -93,7 +93,8 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/build",
-        "t q nocache explain verify call keepfailed memory memswap shmsize labels buildargs networkmode ulimits",
+        "t q nocache explain verify call keepfailed memory memswap shmsize labels buildargs networkmode ulimits "
+        "cacheimports cacheexports",
         bytes,
     ),
     Endpoint("GET", "/build/history"),

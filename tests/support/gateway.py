@@ -31,8 +31,12 @@ class Driver:
         self.session = session
         self.ref = uuid.uuid4().hex
 
-    def begin(self, *exporters: control.Exporter, frontend: str = "") -> asyncio.Task[control.SolveResponse]:
-        request = control.SolveRequest(self.ref, session=self.session, frontend=frontend, exporters=exporters)
+    def begin(
+        self, *exporters: control.Exporter, frontend: str = "", cache: control.CacheOptions | None = None
+    ) -> asyncio.Task[control.SolveResponse]:
+        request = control.SolveRequest(
+            self.ref, session=self.session, frontend=frontend, exporters=exporters, cache=cache
+        )
         return asyncio.ensure_future(self.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse))
 
     async def ask(self, method: str, request: Message, kind: type[M]) -> M:

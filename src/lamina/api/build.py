@@ -28,6 +28,13 @@ class BuildOutput(msgspec.Struct, frozen=True, rename="pascal"):
     attrs: dict[str, str] = {}
 
 
+class CacheOption(msgspec.Struct, frozen=True, rename="pascal"):
+    """A place for the cache of builds: a type, and its attributes. The type registry has `ref`, and `mode` to write."""
+
+    type: str
+    attrs: dict[str, str] = {}
+
+
 # Attributes whose parameter has another name. All others are called alike, without the underscores.
 _NAMES = {
     "tags": "t",
@@ -44,6 +51,8 @@ _JSON: dict[str, Any] = {
     "build_args": dict[str, str | None],
     "labels": dict[str, str],
     "cache_from": tuple[str, ...],
+    "cache_imports": tuple[CacheOption, ...],
+    "cache_exports": tuple[CacheOption, ...],
     "ulimits": tuple[Ulimit, ...],
     "outputs": tuple[BuildOutput, ...],
     "attestations": dict[str, str],
@@ -60,7 +69,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
-    under its tags. `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
+    under its tags. `cache_from` names images, `cache_imports` the caches that engines wrote to `cache_exports`.
+    `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
     step why it had to run; with `verify` it is done twice without the cache, and fails where the two differ. Memory and
     `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
     """
@@ -79,6 +89,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     platform: str = ""
     cache_from: tuple[str, ...] = ()
+    cache_imports: tuple[CacheOption, ...] = ()
+    cache_exports: tuple[CacheOption, ...] = ()
     network: str = "default"
     extra_hosts: tuple[str, ...] = ()
     memory: Int64 = 0

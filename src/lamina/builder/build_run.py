@@ -15,6 +15,7 @@ from lamina.builder.arguments import HOST_NAME
 from lamina.builder.cache.explain import differences
 from lamina.builder.cache.records import Inputs
 from lamina.builder.cache.step_cache import Step, StepCache
+from lamina.builder.cache_exchange.cache_import import AskCredentials, OpenRegistry
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
@@ -111,6 +112,8 @@ class BuildRooms:
     `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
     its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
     privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
+    `open_registry` opens the registries of caches that a build imports, with its user's `credentials`; without it they
+    are refused.
     """
 
     store: Store
@@ -118,6 +121,8 @@ class BuildRooms:
     resolve_base: ResolveBase
     temporary: Path
     runner: Callable[[], CommandRunner] | None = None
+    open_registry: OpenRegistry | None = None
+    credentials: AskCredentials = lambda reference: None
 
 
 @dataclass(slots=True)
@@ -224,7 +229,7 @@ class BuildRun:
 
     def hit(self, state: StageState, step: Step) -> bool:
         """Go on from the cached image of a step. Return False when the cache does not have it."""
-        image = self.cache.find(step)
+        image = self.cache.find(step, self.current.place.keyword)
         if image is None or not self._hold(image):
             return False
         self._cached()
@@ -242,16 +247,21 @@ class BuildRun:
     def reuse(self, state: StageState, step: Step, inputs: Inputs) -> bool:
         """Go on from the files that an earlier step made of the same inputs, in a new image.
 
-        Return False when the cache does not have them.
+        Return False when neither the cache nor an imported one has them.
         """
-        result = self.cache.result(self.current.place.keyword, inputs)
-        if result is None or not self._hold(result.image):
+        keyword = self.current.place.keyword
+        result = self.cache.result(keyword, inputs)
+        if result is not None and self._hold(result.image):
+            layer, created = result.layer, result.image.config.created
+        elif (imported := self.cache.imported(keyword, inputs, self.console, self.cancellation)) is not None:
+            layer, created = imported[1], imported[0].created
+        else:
             return False
         time_ns = state.time_ns
-        if state.args.epoch_ns is None and result.image.config.created:
-            time_ns = max(time_ns, parse_time(result.image.config.created))
+        if state.args.epoch_ns is None and created:
+            time_ns = max(time_ns, parse_time(created))
         self._cached()
-        self.commit(state, step, result.layer, time_ns, inputs)
+        self.commit(state, step, layer, time_ns, inputs)
         return True
 
     def _cached(self) -> None:

@@ -18,7 +18,10 @@ from lamina.api.build_steps import BuildStep
 from lamina.builder.arguments import BuildArgs, epoch_ns, predefined_values, with_epoch
 from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.holders import note_final
+from lamina.builder.cache.records import CachedStep
 from lamina.builder.cache.step_cache import StepCache
+from lamina.builder.cache_exchange.cache_import import imported_caches
+from lamina.builder.cache_exchange.cache_options import cache_sources
 from lamina.builder.checking import BuildChecks, surroundings_of
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
@@ -54,7 +57,8 @@ class BuildResult:
     """The image that was built, tagged already, and the IDs of all stages that were built, in order.
 
     `base` is the image under the last stage, `epoch` the build's SOURCE_DATE_EPOCH in seconds, `use` what was taken
-    from outside, `steps` what became of each step. `metadata` is what exporters told, by BuildKit's keys.
+    from outside, `steps` what became of each step, `cached` what other engines can use. `metadata` is what exporters
+    told, by BuildKit's keys.
     """
 
     image: Image
@@ -63,6 +67,7 @@ class BuildResult:
     epoch: int | None = None
     use: BuildUse = field(default_factory=BuildUse)
     steps: tuple[BuildStep, ...] = ()
+    cached: tuple[CachedStep, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -93,6 +98,7 @@ def build(
             work.lease, work.agents, work.log = lease, agents, log or StepLog()
             with work.closing:
                 work.closing.callback(work.cache.settle)
+                _import_caches(work)
                 target = len(work.file.stages) - 1
                 checks = BuildChecks(file, target, surroundings_of(request, file, context), console)
                 checks.begin(lambda name: None if request.pull else rooms.images.find(name))
@@ -136,6 +142,18 @@ def _prepare(
     cache = StepCache(rooms.store, rooms.images, not request.no_cache, sources)
     stages = Stages([stage.name for stage in file.stages])
     return BuildRun(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation, stages)
+
+
+def _import_caches(work: BuildRun) -> None:
+    """Open the caches that the request names, until the build ends. Raise InvalidInput, Unsupported, Cancelled."""
+    references, rooms = cache_sources(work.request.cache_imports), work.rooms
+    if references and not work.request.no_cache:
+        if rooms.open_registry is None:
+            raise Unsupported("this build has no registries to import a cache from", advice="Leave --cache-from out.")
+        caches = imported_caches(
+            references, rooms.store, rooms.open_registry, rooms.credentials, work.console, work.cancellation
+        )
+        work.cache.imports = work.closing.enter_context(caches)
 
 
 def _with_labels(file: Dockerfile, labels: Mapping[str, str]) -> Dockerfile:
@@ -242,6 +260,7 @@ class _Build:
             None if epoch is None else epoch // 10**9,
             _use(work),
             work.log.all(parse(work.context.dockerfile)),
+            work.cache.steps(),
         )
 
     def _global_argument(self, argument: Arg) -> None:

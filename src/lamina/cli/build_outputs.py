@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lamina.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from lamina.api.build import BuildOutput
+    from lamina.api.build import BuildOutput, CacheOption
 
 _DESCRIPTOR = "containerimage.descriptor"
 
@@ -57,6 +57,28 @@ def _output(text: str) -> BuildOutput:
     if "dest" in attrs and attrs["dest"] != "-":
         attrs["dest"] = os.path.expanduser(attrs["dest"])
     return BuildOutput(kind, attrs)
+
+
+def caches(texts: Sequence[str]) -> tuple[CacheOption, ...]:
+    """Return what --cache-to and --cache-from ask for; a name alone is one at a registry. Raise InvalidInput."""
+    from lamina.api.build import CacheOption
+
+    asked = []
+    for text in texts:
+        fields = next(csv.reader([text]), [])
+        if fields == [text] and "=" not in text:
+            fields = ["type=registry", f"ref={text}"]
+        attrs = {}
+        for field in fields:
+            name, equals, value = field.partition("=")
+            if not equals:
+                raise InvalidInput(f"invalid value {field} in cache {text!r}", advice="Write type=TYPE,KEY=VALUE,…")
+            attrs[name.strip().lower()] = value
+        kind = attrs.pop("type", "")
+        if not kind:
+            raise InvalidInput(f"type is required for cache {text!r}", advice="Write type=registry,ref=NAME.")
+        asked.append(CacheOption(kind, attrs))
+    return tuple(asked)
 
 
 def _annotation(text: str) -> list[tuple[str, str]]:

@@ -15,6 +15,8 @@ from lamina.builder.attestations.facts import BuildFacts, attributes_of
 from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.build_run import SshAgents
 from lamina.builder.builder import BuildResult
+from lamina.builder.cache_exchange.cache_export import export_caches
+from lamina.builder.cache_exchange.cache_options import cache_targets
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
@@ -97,17 +99,7 @@ class BuildResults:
                 name_bases=len(platforms) < 2,  # else the platforms would take a name from each other
                 cancellation=token,
             )
-            base = built.base.config if built.base else None
-            used = replace_fields(built.use, context=(("sha1", context.commit),)) if context.commit else built.use
-            return PlatformImage(
-                built.image.platform.normalised(),
-                built.image,
-                base,
-                epoch=built.epoch,
-                use=used,
-                dockerfile=context.dockerfile,
-                steps=built.steps,
-            )
+            return _platform_image(context, built)
 
         if len(platforms) < 2:
             return Result((work(request.platform, console, cancellation),))
@@ -127,11 +119,12 @@ class BuildResults:
     ) -> BuildResult:
         """Build for all platforms of the request, attest, and do its outputs.
 
-        `take` gets the files of outputs: the number of one and a piece of its tar, and None at the end. Raise what
-        `build` raises, and what exporters raise.
+        The cache is exported at last. `take` gets the files of outputs: the number of one and a piece of its tar, and
+        None at the end. Raise what `build` raises, what exporters raise, and what registries answer.
         """
         attestations, outputs = AttestationOptions.parse(request.attestations), outputs_of(request)
-        if not request.outputs and not attestations.any and len(platforms_of(request.platform)) < 2:
+        targets, several = cache_targets(request.cache_exports), len(platforms_of(request.platform)) > 1
+        if not (request.outputs or attestations.any or targets or several):
             return self._build_context(
                 context, request, credentials=credentials, report=report, cancellation=cancellation
             )
@@ -146,7 +139,23 @@ class BuildResults:
                 for number, output in enumerate(outputs):
                     client = ReportedOutput(progress, partial(take, number), ask, cancellation)
                     told |= exporter.export(result, output, client)
+                caches = ReportedOutput(progress, partial(take, len(outputs)), ask, cancellation)
+                export_caches(result, targets, self._rooms.store, self._registries.client, caches)
         main = result.main
         id = told.get("containerimage.digest", str(main.image.id)) if result.several else str(main.image.id)
         report(Output(f"{id}\n") if request.quiet else Aux({"ID": id}))
         return BuildResult(main.image, base=None, epoch=main.epoch, use=main.use, steps=main.steps, metadata=told)
+
+
+def _platform_image(context: BuildContext, built: BuildResult) -> PlatformImage:
+    used = replace_fields(built.use, context=(("sha1", context.commit),)) if context.commit else built.use
+    return PlatformImage(
+        built.image.platform.normalised(),
+        built.image,
+        built.base.config if built.base else None,
+        epoch=built.epoch,
+        use=used,
+        dockerfile=context.dockerfile,
+        steps=built.steps,
+        cached=built.cached,
+    )

@@ -131,7 +131,8 @@ class Builds(RecordedBuilds):
                 return context
             return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
-        rooms = BuildRooms(self._rooms.store, self._rooms.images, resolve, self._temporary, self._runner)
+        store, images, client = self._rooms.store, self._rooms.images, self._registries.client
+        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, client, ask)
         theirs: dict[str, Any] = {"secrets": secrets, "agents": agents, "console": console}
         work = partial(build_as_asked, context, request, rooms, cancellation=cancellation, **theirs)
         try:
@@ -192,7 +193,6 @@ class Builds(RecordedBuilds):
     ) -> CallResult:
         """Answer what `request.call` asks of a context that is open already. Raise as `check` and `outline` do."""
         ask = credentials if callable(credentials) else partial(credentials_for, credentials=credentials or {})
-
         bases = KnownBases(self._rooms.images, self._registries, ask, request.pull, cancellation)
         return answer(context, request, bases.find)
 

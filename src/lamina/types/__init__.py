@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lamina.api.build import BuildOutput as BuildOutput
     from lamina.api.build import BuildRequest as BuildRequest
+    from lamina.api.build import CacheOption as CacheOption
     from lamina.api.build_cache import CacheObject as CacheObject
     from lamina.api.build_calls import CheckResult as CheckResult
     from lamina.api.build_calls import CheckWarning as CheckWarning
@@ -134,7 +135,7 @@ if TYPE_CHECKING:
 
 # Where each name lives: modules are loaded when a name of theirs is first asked for, so that a client stays quick.
 _HOMES = {
-    "lamina.api.build": "BuildOutput BuildRequest",
+    "lamina.api.build": "BuildOutput BuildRequest CacheOption",
     "lamina.api.build_cache": "CacheObject",
     "lamina.api.build_history": "BuildRecord",
     "lamina.api.build_steps": "BuildStep Difference",

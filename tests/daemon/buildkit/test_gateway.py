@@ -15,6 +15,10 @@ from lamina.daemon.buildkit.protobuf import Message
 from lamina.errors import InvalidInput, LaminaError, NotFound, Unsupported
 from support.daemons import Daemon, lamina_daemon
 from support.gateway import CONTROL, GATEWAY, Driver, drive
+from support.registries import Running
+from support.registry_fixtures import registry, start
+
+__all__ = ["registry", "start"]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,34 @@ def test_a_result_is_looked_at_and_named(daemon: Daemon, upgrade: bool) -> None:
         assert daemon.text("images", "-q", "--no-trunc", "driven") == image
 
     drive(daemon, use, upgrade=upgrade)
+
+
+def test_caches_go_to_a_registry_and_come_from_it(daemon: Daemon, registry: Running) -> None:
+    ref = {"ref": f"{registry.address}/cache"}
+
+    async def export(build: Driver) -> None:
+        entry = control.CacheEntry("registry", {**ref, "mode": "max"})
+        solved = build.begin(cache=control.CacheOptions(exports=(entry,)))
+        await build.give_back(await build.solve())
+        await solved
+
+    async def use(build: Driver) -> None:
+        solved = build.begin()
+        id = await build.solve(**{"cache-imports": json.dumps([{"Type": "registry", "Attrs": ref}])})
+        await build.give_back(id)
+        await solved
+        cached = {vertex.name for status in await build.news() for vertex in status.vertexes if vertex.cached}
+        assert any("COPY . /" in name for name in cached), cached
+
+    async def refuse(build: Driver) -> None:
+        solved = build.begin(cache=control.CacheOptions(exports=(control.CacheEntry("gha"),)))
+        with pytest.raises(Unsupported, match="type 'gha' is not supported"):
+            await solved
+
+    drive(daemon, export)
+    drive(daemon, refuse)
+    with lamina_daemon() as other:
+        drive(other, use)
 
 
 def test_several_platforms_are_one_result_and_become_an_index(daemon: Daemon) -> None:

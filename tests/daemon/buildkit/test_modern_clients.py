@@ -70,9 +70,13 @@ def daemon(busybox_tar: Path) -> Iterator[Daemon]:
     with lamina_daemon() as daemon:
         (daemon.folder / "cli-plugins").mkdir()
         (daemon.folder / "cli-plugins/docker-buildx").symlink_to(need(BUILDX))  # Compose builds with it
-        command = [*LAMINA, "--host", daemon.host, "import", "-c", 'CMD ["sh"]', str(busybox_tar), "busybox"]
-        subprocess.run(command, check=True, capture_output=True)
+        add_busybox(daemon, busybox_tar)
         yield daemon
+
+
+def add_busybox(daemon: Daemon, tar: Path) -> None:
+    command = [*LAMINA, "--host", daemon.host, "import", "-c", 'CMD ["sh"]', str(tar), "busybox"]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -137,6 +141,25 @@ def test_buildx_builds_loads_and_gives_out(daemon: Daemon, project: Path, tmp_pa
     run(daemon, project, BUILDX, "build", "-o", str(tmp_path / "out"), ".")
     assert (tmp_path / "out/here").read_text() == "here\n"
     assert "Completed" in run(daemon, project, BUILDX, "history", "ls").stdout
+
+
+def test_buildx_takes_its_cache_to_another_daemon(
+    daemon: Daemon, project: Path, registry: Running, busybox_tar: Path
+) -> None:
+    ref = f"type=registry,ref={registry.address}/cache:1"
+    run(daemon, project, BUILDX, "build", "--load", "-t", "cached", "--cache-to", f"{ref},mode=max", ".")
+    with lamina_daemon() as other:
+        add_busybox(other, busybox_tar)
+        done = run(
+            other, project, BUILDX, "build", "--load", "-t", "cached", "--cache-from", ref, "--progress", "plain", "."
+        )
+        assert done.stderr.count("CACHED") == 2, done.stderr
+        layers = [each.text("inspect", "--format", "{{json .RootFS.Layers}}", "cached") for each in (daemon, other)]
+        assert layers[0] == layers[1]
+
+    done = run(daemon, project, BUILDX, "build", "--cache-to", "type=local,dest=cache", ".", check=False)
+    assert done.returncode != 0
+    assert "a cache of the type 'local' is not supported" in done.stderr
 
 
 def test_buildx_checks_and_describes_a_dockerfile(daemon: Daemon, project: Path) -> None:

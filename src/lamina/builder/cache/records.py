@@ -20,6 +20,7 @@ from lamina.store.transaction import ReadTransaction, Transaction
 
 RESULTS = "build-result"  # the key of a step's inputs → StepRecord
 MOST_RECORDS = 10_000
+FILE_STEPS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})  # whose results are looked up by their inputs
 _LONGEST = 1000  # characters of an input that a record keeps, to show it
 
 Inputs = Mapping[str, str]
@@ -37,6 +38,19 @@ class StepPlace:
     project: str = ""
     stage: int = 0
     number: int = 0  # in its stage, 0 is FROM
+
+
+@dataclass(frozen=True, slots=True)
+class CachedStep:
+    """What a step made, as another engine can use it.
+
+    `key` stands for its inputs, `layer` is the diff-id of its changes, None for no change. `created` is the time of its
+    image, "" for none.
+    """
+
+    key: str
+    layer: Digest | None
+    created: str = ""
 
 
 class StepRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -11,9 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lamina.builder.cache.holders import FINAL
 from lamina.builder.cache.records import (
+    FILE_STEPS,
+    CachedStep,
     Inputs,
     StepPlace,
     find_record,
@@ -22,6 +25,8 @@ from lamina.builder.cache.records import (
     touch_records,
     write_record,
 )
+from lamina.builder.console import Console
+from lamina.cancellation import Cancellation
 from lamina.formats.config import ImageConfig, RunConfig
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode_key
@@ -74,28 +79,41 @@ class StepResult:
     layer: Layer | None
 
 
+class StepSource(Protocol):
+    """Steps that other engines made."""
+
+    def find(self, key: str, console: Console, cancellation: Cancellation) -> tuple[CachedStep, Layer | None] | None:
+        """Return the step with this key and its layer, which a lease holds; None where there is none.
+
+        The console hears why a layer cannot be had.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class StepCache:
     """Finds and remembers steps. `sources` are the images of `--cache-from`: with them only their steps count.
 
-    Thread-safe.
+    `imports` are asked for what is not here. Thread-safe.
     """
 
     store: Store
     images: Images
     enabled: bool = True
     sources: Sequence[Image] = field(default_factory=tuple)
+    imports: StepSource | None = None
+    _steps: dict[str, CachedStep] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
     _written: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, step: Step) -> Image | None:
+    def find(self, step: Step, keyword: str = "") -> Image | None:
         """Return the image that `step` made before; None when the step must run."""
         if not self.enabled:
             return None
         if self.sources:
-            return self._from_sources(step)
-        return self._local(step.key)
+            return self._from_sources(step, keyword)
+        return self._local(step, keyword)
 
     def result(self, keyword: str, inputs: Inputs) -> StepResult | None:
         """Return what a step of this kind made of the same inputs; None when the step must run."""
@@ -113,30 +131,52 @@ class StepCache:
         self._use(key)
         return StepResult(image, layer)
 
-    def _local(self, key: str) -> Image | None:
+    def imported(
+        self, keyword: str, inputs: Inputs, console: Console, cancellation: Cancellation
+    ) -> tuple[CachedStep, Layer | None] | None:
+        """Return what another engine made of the same inputs, with its layer; None when the step must run."""
+        if not self.enabled or self.imports is None:
+            return None
+        return self.imports.find(result_key(keyword, inputs), console, cancellation)
+
+    def steps(self) -> tuple[CachedStep, ...]:
+        """Return the steps of this build that other engines can use: those that ran, and those that were found."""
+        with self._guard:
+            return tuple(self._steps.values())
+
+    def _local(self, step: Step, keyword: str) -> Image | None:
         with self.store.read() as tx:
-            raw = tx.get(BUCKET, key)
+            raw = tx.get(BUCKET, step.key)
         if raw is None:
             return None
-        image, _, result = raw.decode().partition(" ")
+        id, _, result = raw.decode().partition(" ")
         if result:
             self._use(result)
-        return self.images.find(Digest.parse(image))
+        image = self.images.find(Digest.parse(id))
+        if image is not None and result:
+            self._note(keyword, result, step, image)
+        return image
 
     def _use(self, key: str) -> None:
         with self._guard:
             self._used.add(key)
 
+    def _note(self, keyword: str, key: str, step: Step, image: Image) -> None:
+        if keyword in FILE_STEPS:
+            cached = CachedStep(key, _layer_of(step, image), image.config.created or "")
+            with self._guard:
+                self._steps[key] = cached
+
     def remember(self, step: Step, image: Image, place: StepPlace | None = None, inputs: Inputs | None = None) -> None:
         """Record `image` as the result of `step`, and of the inputs of its files where they are given."""
-        has_layer = image.config.diff_ids != (step.parent.config.diff_ids if step.parent else ())
-        layer = str(image.config.diff_ids[-1]) if has_layer else ""
+        layer = str(_layer_of(step, image) or "")
         text = str(image.id)
         with self.store.transaction() as tx:
             if place is not None and inputs is not None:
                 key = result_key(place.keyword, inputs)
                 write_record(tx, key, place, inputs, text, layer)
                 text = f"{text} {key}"
+                self._note(place.keyword, key, step, image)
             tx.put(BUCKET, step.key, text.encode())
         with self._guard:
             self._written = True
@@ -156,9 +196,9 @@ class StepCache:
         if used or written:
             touch_records(self.store, used)
 
-    def _from_sources(self, step: Step) -> Image | None:
+    def _from_sources(self, step: Step, keyword: str) -> Image | None:
         """Return the image of `step` in a source whose history and layers begin with the parent's: Docker's rule."""
-        local = self._local(step.key)
+        local = self._local(step, keyword)
         if local is not None and any(_begins(source.config, local.config) for source in self.sources):
             return local
         position = len(step.parent.config.history) if step.parent else 0
@@ -191,6 +231,12 @@ class StepCache:
         image = self.images.create(config, parent=step.parent.id if step.parent else None, built=True)
         self.remember(step, image)
         return image
+
+
+def _layer_of(step: Step, image: Image) -> Digest | None:
+    """Return the diff-id of what the step added to its parent; None where it changed no file."""
+    below = step.parent.config.diff_ids if step.parent else ()
+    return image.config.diff_ids[-1] if image.config.diff_ids != below else None
 
 
 def _begins(image: ImageConfig, parent: ImageConfig) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lamina.api.build_steps import BuildStep
 from lamina.builder.build_run import BuildUse
+from lamina.builder.cache.records import CachedStep
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.platform import Platform, choose
@@ -32,7 +33,8 @@ class PlatformImage:
     """The image for one platform. `base` is the config of the image that it was built on.
 
     `epoch` is the build's SOURCE_DATE_EPOCH in seconds, where there is one, `use` what came from outside, and
-    `dockerfile` the text that was built, `steps` what became of its steps.
+    `dockerfile` the text that was built, `steps` what became of its steps,
+    and `cached` what other engines can use of them.
     """
 
     platform: Platform
@@ -43,6 +45,7 @@ class PlatformImage:
     use: BuildUse = field(default_factory=BuildUse)
     dockerfile: str = ""
     steps: tuple[BuildStep, ...] = ()
+    cached: tuple[CachedStep, ...] = ()
 
     @property
     def id(self) -> str:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lamina.cli.arguments import many, switch
-from lamina.cli.build_outputs import attestations, outputs, write_metadata
+from lamina.cli.build_outputs import attestations, caches, outputs, write_metadata
 from lamina.cli.key_values import mapping
 from lamina.cli.parsing.declare import Choice, argument, command, option
 from lamina.cli.run.flags import limit_flags
@@ -46,7 +46,8 @@ PIECE = 1 << 20
 @many("--attest", metavar="type=TYPE,…", help="Attest how the image was made (provenance) or what is in it (sbom)")
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @option("--call", default="build", metavar="METHOD", help="What to do: build, check, outline or targets")
-@many("--cache-from", metavar="IMAGE", help="Images to look for cached steps in")
+@many("--cache-from", metavar="IMAGE|type=TYPE,…", help="Images and caches to look for cached steps in")
+@many("--cache-to", metavar="NAME|type=TYPE,…", help="Write the cache of the build to a registry")
 @switch("--check", help="Check the Dockerfile instead of building it")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")
@@ -211,7 +212,11 @@ def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     fields = {name: value for name, value in flags.items() if name in BuildRequest.__struct_fields__}
     fields["build_args"] = arguments(flags["build_args"])
     fields["labels"] = mapping(flags["labels"])
-    fields["cache_from"] = tuple(name for text in flags["cache_from"] for name in text.split(","))
+    options = [text for text in flags["cache_from"] if "=" in text]
+    fields["cache_from"] = tuple(
+        name for text in flags["cache_from"] if text not in options for name in text.split(",")
+    )
+    fields["cache_imports"], fields["cache_exports"] = caches(options), caches(flags["cache_to"])
     fields["outputs"] = outputs(flags["output"], flags["notes"], push=flags["push"], load=flags["load"])
     fields["attestations"] = attestations(flags["provenance"], flags["sbom"], flags["attest"])
     return BuildRequest(**{**fields, **read_limits(flags), **more})

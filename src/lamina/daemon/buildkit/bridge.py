@@ -186,7 +186,8 @@ class Bridge:
                 )
                 return SolveResponse(result=Result(metadata=metadata))
             inputs = request.inputs or build.request.inputs
-            solved = await self._control.solve_frontend(build, request.attributes, inputs)
+            imports = request.cache_imports
+            solved = await self._control.solve_frontend(build, request.attributes, inputs, imports)
             return SolveResponse(result=self._told(build, solved))
         if request.definition is None or not request.definition.operations:
             return SolveResponse(result=Result(ref=Ref()))

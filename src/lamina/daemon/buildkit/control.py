@@ -6,7 +6,7 @@ Rule: moby/buildkit, control/control.go.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -14,10 +14,11 @@ from typing import TypeVar
 from msgspec.structs import replace as replace_fields
 
 from lamina import __version__
-from lamina.api.build import BuildOutput
+from lamina.api.build import BuildOutput, CacheOption
 from lamina.api.build_cache import CacheObject, parse_expressions
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
+from lamina.builder.cache_exchange.cache_options import CacheTarget, cache_targets
 from lamina.builder.export.result import Result as Images
 from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
@@ -27,6 +28,7 @@ from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_wit
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
 from lamina.daemon.buildkit.history import message_of
 from lamina.daemon.buildkit.messages.control import (
+    CacheEntry,
     Definition,
     DiskUsageRequest,
     DiskUsageResponse,
@@ -95,12 +97,15 @@ class Control:
     async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
         """Build, and hand the result to the outputs. The build ends with the call."""
         check_supported(request.frontend, bool(request.source_policy))
+        caches = cache_targets(_options(request.cache.exports if request.cache else ()))
         attestations = AttestationOptions.of(request.attributes)
         build = await self._builds.begin(request, await self._sessions.get(request.session))
         error, response = Status(Code.CANCELLED, "the client went away"), dict[str, str]()
         try:
             result = await self._result(build)
-            response = await self.work(build, lambda: self._write(build, result, attestations)) if result else {}
+            response = (
+                await self.work(build, lambda: self._write(build, result, attestations, caches)) if result else {}
+            )
             error = Status()
         except Exception as failure:
             error = Status(code_of(failure), failure_of(failure), details_of(failure))
@@ -130,15 +135,26 @@ class Control:
         return self._solver.ref_of_graph(build.graph, edge, definition)
 
     async def solve_frontend(
-        self, build: Build, attributes: Mapping[str, str], inputs: Mapping[str, Definition]
+        self,
+        build: Build,
+        attributes: Mapping[str, str],
+        inputs: Mapping[str, Definition],
+        imports: Sequence[CacheEntry] = (),
     ) -> Images:
-        """Build a Dockerfile. `inputs` are graphs that the attributes name. Raise what `Solver.build` raises."""
+        """Build a Dockerfile. `inputs` are graphs that the attributes name. Raise what `Solver.build` raises.
+
+        Caches are imported from what the attributes name, from `imports`, and from what the build named as a whole.
+        """
 
         def tree_of(definition: Definition) -> Tree:
             return self._solver.ref_of_graph(build.graph, edge_of(definition), definition).tree()
 
         given = {name: partial(tree_of, definition) for name, definition in inputs.items()}
         request, source = request_of(attributes), Source.of(attributes, given)
+        whole = build.request.cache.imports if build.request.cache else ()
+        named = (*request.cache_imports, *_options((*imports, *whole)))
+        once = tuple(option for number, option in enumerate(named) if option not in named[:number])
+        request = replace_fields(request, cache_imports=once)
         build.facts = BuildFacts.of(attributes)
 
         def image_of(definition: Definition, config: bytes) -> Image:
@@ -149,12 +165,14 @@ class Control:
         solved = await self.work(build, lambda: self._solver.build(build.client, request, source, contexts=contexts))
         return replace(solved, several=solved.several or attributes.get("multi-platform") in ("1", "t", "true"))
 
-    def _write(self, build: Build, result: Images, attestations: AttestationOptions) -> dict[str, str]:
+    def _write(
+        self, build: Build, result: Images, attestations: AttestationOptions, caches: Sequence[CacheTarget]
+    ) -> dict[str, str]:
         request = build.request
         outputs = [BuildOutput(exporter.type, exporter.attributes) for exporter in request.exporters]
         if not outputs and request.exporter:
             outputs = [BuildOutput(request.exporter, request.exporter_attributes)]
-        return self._solver.write(result, outputs, build.client, build.facts, attestations)
+        return self._solver.write(result, outputs, build.client, build.facts, attestations, caches)
 
     async def work(self, build: Build, work: Callable[[], T]) -> T:
         """Run blocking work of a build in a thread. When the call is cut, cancel the build."""
@@ -237,6 +255,10 @@ class Control:
             record = await in_thread(lambda: builds.record(request.ref))
             await in_thread(lambda: builds.keep_record(replace_fields(record, pinned=request.pinned)))
         return Empty()
+
+
+def _options(entries: Sequence[CacheEntry]) -> tuple[CacheOption, ...]:
+    return tuple(CacheOption(entry.type, entry.attributes) for entry in entries)
 
 
 def _usage_record(each: CacheObject) -> UsageRecord:

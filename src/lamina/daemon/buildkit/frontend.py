@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from lamina.api.build import BuildRequest
+from lamina.api.build import BuildRequest, CacheOption
 from lamina.api.build_calls import LANGUAGE
 from lamina.api.containers import Ulimit
-from lamina.api.query import parse_number
+from lamina.api.query import parse_json, parse_number
 from lamina.builder.arguments import HOST_NAME
 from lamina.builder.context.directory import IgnoringTree
 from lamina.builder.context.saved_files import SavedContexts
@@ -63,6 +63,7 @@ def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> Bui
         pull=attributes.get("image-resolve-mode") == "pull",
         platform=attributes.get("platform", ""),
         cache_from=tuple(name for name in attributes.get("cache-from", "").split(",") if name),
+        cache_imports=parse_json("cache-imports", attributes.get("cache-imports", ""), tuple[CacheOption, ...], ()),
         network=attributes.get("force-network-mode") or "default",
         extra_hosts=tuple(pair.replace("=", ":", 1) for pair in _fields(attributes.get("add-hosts", ""))),
         shm_size=parse_number("shm-size", attributes.get("shm-size", "")) or 0,

@@ -9,6 +9,8 @@ from lamina.api.build import BuildOutput, BuildRequest
 from lamina.builder.attestations.attest import attested
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
+from lamina.builder.cache_exchange.cache_export import export_caches
+from lamina.builder.cache_exchange.cache_options import CacheTarget
 from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.result import PlatformImage, Result
@@ -38,6 +40,7 @@ class Solver:
         self.builds = engine.builds
         self._images = engine.images
         self._entitlements = entitlements
+        self._open_registry = engine.registries.client
         self._exporter = Exporter(engine.images, engine.registries.client)
 
     def graph(self, client: Client, entitlements: Sequence[str]) -> GraphBuild:
@@ -105,8 +108,9 @@ class Solver:
         client: Client,
         facts: BuildFacts,
         attestations: AttestationOptions,
+        caches: Sequence[CacheTarget] = (),
     ) -> dict[str, str]:
-        """Hand the result over to each output in order, and return what the client is told of it."""
+        """Hand the result over to each output in order, export the cache, and return what the client is told."""
         answers: dict[str, str] = {}
         if attestations.any and outputs:
             with (
@@ -116,6 +120,7 @@ class Solver:
                 result = attested(result, facts, attestations, client.cancellation)
         for number, output in enumerate(outputs):
             answers |= self._exporter.export(result, output, SessionOutput(client, number))
+        export_caches(result, caches, self._images.store, self._open_registry, SessionOutput(client, len(outputs)))
         return answers
 
 

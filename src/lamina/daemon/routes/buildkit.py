@@ -146,6 +146,7 @@ class BuildKitRoutes:
         """Return the work of one build. Raise InvalidInput for outputs that cannot be understood."""
         from lamina.builder.attestations.facts import BuildFacts
         from lamina.builder.attestations.options import AttestationOptions
+        from lamina.builder.cache_exchange.cache_options import cache_targets
         from lamina.builder.history.recorder import options_of
         from lamina.daemon.buildkit.frontend import Client, Source
         from lamina.daemon.buildkit.history import recorded
@@ -155,6 +156,7 @@ class BuildKitRoutes:
         named = BuildOutput("moby", {"name": ",".join(request.tags)})
         outputs = list(request.outputs) or [named]
         untagged = msgspec.structs.replace(request, tags=(), outputs=())
+        targets = cache_targets(request.cache_exports)
         source = Source("" if request.remote == _CLIENT_SESSION else request.remote, request.dockerfile)
         solver = Solver(self._engine)
 
@@ -166,7 +168,7 @@ class BuildKitRoutes:
             with recorded(solver.builds, ref, options_of(request), send) as (hear, response):
                 client = Client(session, solver.builds.temporary, Vertices(ref, hear), pipe.cancellation)
                 result = solver.build(client, untagged, source, context=_received(client, solver, upload, request))
-                response |= solver.write(result, outputs, client, BuildFacts({}), AttestationOptions())
+                response |= solver.write(result, outputs, client, BuildFacts({}), AttestationOptions(), targets)
             index = response.get("containerimage.digest") if len(result.images) > 1 else None
             pipe.write(_line("moby.image.id", {"ID": index or str(result.images[0].image.id)}))
 

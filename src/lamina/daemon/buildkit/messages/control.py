@@ -35,6 +35,20 @@ class Exporter(Message, frozen=True):
     attributes: Annotated[dict[str, str], 2] = _map
 
 
+class CacheEntry(Message, frozen=True):
+    """A place for the cache."""
+
+    type: Annotated[str, 1] = ""
+    attributes: Annotated[dict[str, str], 2] = _map
+
+
+class CacheOptions(Message, frozen=True):
+    """Where the cache is written, and where it is read when no frontend is told."""
+
+    exports: Annotated[tuple[CacheEntry, ...], 4] = ()
+    imports: Annotated[tuple[CacheEntry, ...], 5] = ()
+
+
 class SolveRequest(Message, frozen=True):
     """A build. Without a frontend and a definition the client drives it over the gateway.
 
@@ -48,6 +62,7 @@ class SolveRequest(Message, frozen=True):
     session: Annotated[str, 5] = ""
     frontend: Annotated[str, 6] = ""
     attributes: Annotated[dict[str, str], 7] = _map
+    cache: Annotated[CacheOptions | None, 8] = None
     entitlements: Annotated[tuple[str, ...], 9] = ()
     inputs: Annotated[dict[str, Definition], 10] = _map
     internal: Annotated[bool, 11] = False

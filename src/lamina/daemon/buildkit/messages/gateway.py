@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from lamina.daemon.buildkit.messages.control import Definition, Platform, Status, Worker
+from lamina.daemon.buildkit.messages.control import CacheEntry, Definition, Platform, Status, Worker
 from lamina.daemon.buildkit.messages.ops import SourceOp
 from lamina.daemon.buildkit.messages.session import Stat
 from lamina.daemon.buildkit.messages.source import LineRange, SourceInfo
@@ -61,6 +61,7 @@ class SolveRequest(Message, frozen=True):
     definition: Annotated[Definition | None, 1] = None
     frontend: Annotated[str, 2] = ""
     attributes: Annotated[dict[str, str], 3] = _map
+    cache_imports: Annotated[tuple[CacheEntry, ...], 12] = ()
     inputs: Annotated[dict[str, Definition], 13] = _map
     evaluate: Annotated[bool, 14] = False
     source_policies: Annotated[tuple[bytes, ...], 15] = ()

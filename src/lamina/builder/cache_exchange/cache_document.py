@@ -1,0 +1,96 @@
+"""A cache as a document: which step made which layer.
+
+The form is BuildKit's (moby/buildkit, cache/remotecache/v1/spec.go), and the keys are lamina's own. A record names the
+key of a step's inputs and the step's one layer. BuildKit's keys are digests of other values, so that neither engine
+finds a step of the other. The member `lamina` tells who wrote a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lamina.builder.cache.records import CachedStep
+from lamina.errors import InvalidInput, TooLarge
+from lamina.formats.descriptor import LAYERS, Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.document import Document, bad_field, decode_object, encode, integer, mapping, objects, text
+from lamina.formats.times import parse_time
+
+MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
+MOST_STEPS = 20_000
+MOST_LAYERS = 10_000
+_WHAT = "build cache"
+_VERSION = 1
+
+
+def write_document(steps: Sequence[CachedStep], blobs: Mapping[Digest, Descriptor]) -> bytes:
+    """Return the document for `steps`. `blobs` are the compressed layers by diff-id."""
+    positions = {diff_id: number for number, diff_id in enumerate(blobs)}
+    layers = [_layer(diff_id, blob) for diff_id, blob in blobs.items()]
+    records = [_record(step, positions) for step in steps]
+    return encode({"layers": layers, "records": records, "lamina": {"version": _VERSION}})
+
+
+def _layer(diff_id: Digest, blob: Descriptor) -> dict[str, Any]:
+    notes = {"mediaType": blob.media_type, "diffID": str(diff_id), "size": blob.size}
+    return {"blob": str(blob.digest), "parent": -1, "annotations": notes}
+
+
+def _record(step: CachedStep, positions: Mapping[Digest, int]) -> dict[str, Any]:
+    record: dict[str, Any] = {"digest": step.key}
+    if step.layer is not None:
+        record["layers"] = [{"layer": positions[step.layer]}]
+    return record | ({"created": step.created} if step.created else {})
+
+
+def read_document(raw: bytes, blobs: Sequence[Descriptor]) -> dict[str, tuple[CachedStep, Descriptor | None]] | None:
+    """Return the steps by their keys, each with the blob of its layer; None for a document of another engine.
+
+    `blobs` are those that the cache's manifest lists. Raise InvalidInput for a document that is wrong or names another
+    blob, TooLarge for one with too many steps.
+    """
+    document = decode_object(raw, _WHAT)
+    own = mapping(document, "lamina", _WHAT)
+    if own is None or own.get("version") != _VERSION:
+        return None
+    listed = {blob.digest: blob for blob in blobs if blob.media_type in LAYERS}
+    layer_members, records = objects(document, "layers", _WHAT), objects(document, "records", _WHAT)
+    if len(records) > MOST_STEPS or len(layer_members) > MOST_LAYERS:
+        raise TooLarge(f"a build cache has at most {MOST_STEPS} steps and {MOST_LAYERS} layers")
+    layers = [_read_layer(member, listed, f"layers[{n}].") for n, member in enumerate(layer_members)]
+    read = (_read_record(member, layers, f"records[{n}].") for n, member in enumerate(records))
+    return {step.key: (step, blob) for step, blob in read}
+
+
+def _read_layer(member: Document, listed: Mapping[Digest, Descriptor], where: str) -> tuple[Digest, Descriptor]:
+    blob = listed.get(_digest(member, "blob", where))
+    if blob is None:
+        raise bad_field(_WHAT, f"{where}blob", "the manifest lists no such layer")
+    notes = mapping(member, "annotations", _WHAT, where) or {}
+    return _digest(notes, "diffID", f"{where}annotations."), blob
+
+
+def _read_record(
+    member: Document, layers: Sequence[tuple[Digest, Descriptor]], where: str
+) -> tuple[CachedStep, Descriptor | None]:
+    created = text(member, "created", _WHAT, where)
+    try:
+        parse_time(created or "1970-01-01T00:00:00Z")
+    except ValueError:
+        raise bad_field(_WHAT, f"{where}created", "a time such as 2024-01-31T12:00:00Z is needed") from None
+    key, results = str(_digest(member, "digest", where)), objects(member, "layers", _WHAT, where)
+    if not results:
+        return CachedStep(key, None, created), None
+    position = integer(results[0], "layer", _WHAT, f"{where}layers[0].")
+    if len(results) > 1 or not 0 <= position < len(layers):
+        raise bad_field(_WHAT, f"{where}layers", "one layer of the document is needed")
+    diff_id, blob = layers[position]
+    return CachedStep(key, diff_id, created), blob
+
+
+def _digest(document: Document, name: str, where: str) -> Digest:
+    try:
+        return Digest.parse(text(document, name, _WHAT, where))
+    except InvalidInput as error:
+        raise bad_field(_WHAT, where + name, error.message) from error

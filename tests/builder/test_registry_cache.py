@@ -1,0 +1,89 @@
+"""The cache of a build at a registry of ours: written by one engine, and used by another."""
+
+from __future__ import annotations
+
+import pytest
+
+from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE
+from lamina.errors import LaminaError
+from support.build_caches import FILES, ONE, Builder, builders, cache, fetched
+from support.registries import Raw, Running, Start
+from support.registry_fixtures import raw, registry, start
+
+__all__ = ["builders", "raw", "registry", "start"]
+
+
+def test_another_engine_goes_on_from_the_steps_of_the_first(
+    builders: list[Builder], registry: Running, raw: Raw
+) -> None:
+    first, second = builders
+    image = first.build(cache_exports=cache(registry, mode="max")).image
+    manifest, document = fetched(raw)
+    assert manifest["config"]["mediaType"] == MEDIA_TYPE
+    assert len(document["records"]) == 5
+    assert {layer["blob"] for layer in document["layers"]} == {layer["digest"] for layer in manifest["layers"]}
+
+    again = second.build(cache_imports=cache(registry))
+    assert again.image.id == image.id
+    assert second.cached == 5, second.said
+    assert [step.outcome for step in again.steps if step.instruction.startswith("COPY")] == ["cached"] * 3
+    assert second.build(cache_imports=()).image.id == image.id, "what a cache gave is remembered without it"
+
+
+def test_only_the_layers_of_steps_that_are_needed_are_fetched(builders: list[Builder], registry: Running) -> None:
+    first, second = builders
+    first.build(cache_exports=cache(registry, mode="max"))
+    second.build("FROM scratch\nCOPY a.txt /\n", cache_imports=cache(registry))
+    assert second.cached == 1
+    assert len(list((second.engine.root / "layers/sha256").glob("*.tar"))) == 1
+
+
+def test_the_mode_min_has_the_layers_of_the_result_only(builders: list[Builder], registry: Running, raw: Raw) -> None:
+    image = builders[0].build(cache_exports=cache(registry)).image
+    _, document = fetched(raw)
+    assert {layer["annotations"]["diffID"] for layer in document["layers"]} == set(map(str, image.diff_ids))
+
+
+def test_a_changed_file_runs_its_step_again(builders: list[Builder], registry: Running) -> None:
+    first, second = builders
+    first.build(cache_exports=cache(registry, mode="max"))
+    changed = second.build(files={**FILES, "a.txt": b"beta\n"}, cache_imports=cache(registry))
+    assert second.cached == 2, "the stage of tools"
+    layer = changed.image.layers[0]
+    assert b"beta" in layer.tar.read_bytes()
+
+
+def test_what_was_found_in_the_cache_is_exported_again(builders: list[Builder], registry: Running, raw: Raw) -> None:
+    first, second = builders
+    first.build(cache_exports=cache(registry, mode="max"))
+    first.build(cache_exports=cache(registry, "warm:1", mode="max"))
+    second.build(cache_imports=cache(registry), cache_exports=cache(registry, "passed:1", mode="max"))
+    documents = [fetched(raw, name)[1]["records"] for name in ("cache", "warm", "passed")]
+    keys = [{record["digest"] for record in records} for records in documents]
+    assert keys[0] == keys[1] == keys[2]
+    assert len(keys[0]) == 5
+
+
+def test_several_platforms_share_a_cache(builders: list[Builder], registry: Running) -> None:
+    first, second = builders
+    text = "FROM scratch\nARG TARGETARCH\nCOPY a.txt /$TARGETARCH\n"
+    first.build(text, platform="linux/amd64,linux/arm64", cache_exports=cache(registry))
+    second.build(text, platform="linux/arm64", cache_imports=cache(registry))
+    assert second.cached == 1
+
+
+def test_a_prune_takes_nothing_that_was_imported(builders: list[Builder], registry: Running) -> None:
+    first, second = builders
+    first.build(tags=("app",), cache_exports=cache(registry, mode="max"))
+    second.build(tags=("app",), cache_imports=cache(registry))
+    second.engine.builds.prune(all=True)
+    assert list(second.engine.store.verify()) == []
+    assert second.engine.images.get("app").id == first.engine.images.get("app").id
+
+
+def test_an_export_that_fails_fails_the_build_unless_it_may(builders: list[Builder], start: Start) -> None:
+    registry = start(read_only=True)
+    with pytest.raises(LaminaError, match="read-only"):
+        builders[0].build(ONE, cache_exports=cache(registry))
+    builders[0].build(ONE, cache_exports=cache(registry, **{"ignore-error": "true"}))
+    assert "The cache was not exported" in builders[0].said

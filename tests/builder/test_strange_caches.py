@@ -1,0 +1,176 @@
+"""Caches of strangers, options that no cache has, and an engine that dies while a layer is on its way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.api.build import CacheOption
+from lamina.api.memory_context import MemoryContext
+from lamina.builder.cache.records import CachedStep
+from lamina.builder.cache_exchange import cache_document
+from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE, read_document, write_document
+from lamina.builder.cache_exchange.cache_options import cache_sources, cache_targets
+from lamina.distribution import RegistryClient
+from lamina.engine import Engine
+from lamina.errors import InvalidInput, LaminaError, TooLarge, Unsupported
+from lamina.formats.descriptor import OCI_LAYER, Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.manifest import Manifest
+from support.build_caches import ONE, Builder, builders, cache, put_cache
+from support.registries import Running
+from support.registry_fixtures import client, registry, start
+from support.stalling import SIZE, stalling_registry
+
+__all__ = ["builders", "client", "registry", "start"]
+
+
+@pytest.mark.parametrize("index", [False, True], ids=["manifest", "index"])
+def test_a_layer_that_is_not_what_the_cache_says_is_left_and_the_step_runs(
+    builders: list[Builder], registry: Running, client: RegistryClient, index: bool
+) -> None:
+    """The blob is what its own digest says, and has the files of another step."""
+    first, second = builders
+    result = first.build(ONE)
+    other = first.build("FROM scratch\nCOPY tool /\n").image.layers[0].tar.read_bytes()
+    (step,) = result.cached
+    assert step.layer is not None
+    blob = Descriptor.of(OCI_LAYER, other)
+    put_cache(client, registry, write_document([step], {step.layer: blob}), [(blob, other)], index=index)
+
+    again = second.build(ONE, cache_imports=cache(registry)).image
+    assert "does not give the layer of this step" in second.said
+    assert (second.cached, again.id) == (0, result.image.id)
+
+
+def test_a_cache_written_as_an_index_is_read(
+    builders: list[Builder], registry: Running, client: RegistryClient
+) -> None:
+    result = builders[0].build(ONE)
+    layer = result.image.layers[0]
+    blob = Descriptor(OCI_LAYER, layer.diff_id, layer.size)
+    document = write_document(result.cached, {layer.diff_id: blob})
+    put_cache(client, registry, document, [(blob, layer.tar.read_bytes())], index=True)
+    assert builders[1].build(ONE, cache_imports=cache(registry)).image.id == result.image.id
+    assert builders[1].cached == 1
+
+
+def test_a_cache_of_buildkit_is_told_and_left_out(
+    builders: list[Builder], registry: Running, client: RegistryClient
+) -> None:
+    document = json.dumps({"layers": [], "records": [{"digest": str(Digest.of(b"op")), "inputs": [[{"link": 0}]]}]})
+    put_cache(client, registry, document.encode(), [])
+    builders[1].build(ONE, cache_imports=cache(registry))
+    assert "is not used: another engine wrote it" in builders[1].said
+
+
+def test_what_is_no_cache_and_what_is_not_there_are_told_and_left_out(
+    builders: list[Builder], registry: Running
+) -> None:
+    builder, name = builders[0], f"{registry.address}/app:1"
+    builder.build(ONE, tags=(name,))
+    builder.engine.registries.push(name)
+    builder.build(ONE, cache_imports=(*cache(registry, "missing:1"), *cache(registry, "app:1")))
+    assert builder.said.count("is not used") == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"records": [{"digest": "sha256:short"}]},
+        {"records": [{"digest": "KEY", "layers": [{"layer": 7}]}]},
+        {"records": [{"digest": "KEY", "layers": [{"layer": -1}]}]},
+        {"records": [{"digest": "KEY", "created": "tomorrow"}]},
+        {"records": "all"},
+        {"layers": [{"blob": "KEY", "annotations": {"diffID": "KEY"}}]},
+    ],
+)
+def test_documents_of_strangers_are_refused_by_their_field(change: dict[str, Any]) -> None:
+    document = json.loads(write_document([], {})) | change
+    raw = json.dumps(document).replace("KEY", str(Digest.of(b"key"))).encode()
+    with pytest.raises(InvalidInput, match="build cache has a bad field"):
+        read_document(raw, [])
+
+
+def test_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_document, "MOST_STEPS", 2)
+    steps = [CachedStep(str(Digest.of(bytes([number]))), None) for number in range(3)]
+    assert read_document(write_document(steps[:2], {}), []) is not None
+    with pytest.raises(TooLarge):
+        read_document(write_document(steps, {}), [])
+
+
+@pytest.mark.parametrize(
+    ("type", "attributes", "kind"),
+    [
+        ("gha", {}, Unsupported),
+        ("s3", {"bucket": "b"}, Unsupported),
+        ("azblob", {}, Unsupported),
+        ("local", {"dest": "d"}, Unsupported),
+        ("registry", {}, InvalidInput),
+        ("registry", {"ref": "localhost:1/c", "mode": "most"}, InvalidInput),
+        ("registry", {"ref": "localhost:1/c", "ignore-error": "perhaps"}, InvalidInput),
+        ("registry", {"ref": "localhost:1/c", "compression": "zstd"}, Unsupported),
+        ("registry", {"ref": "localhost:1/c", "colour": "red"}, InvalidInput),
+    ],
+)
+def test_what_a_cache_cannot_be_is_refused(type: str, attributes: dict[str, str], kind: type[LaminaError]) -> None:
+    with pytest.raises(kind):
+        cache_targets([CacheOption(type, attributes)])
+    with pytest.raises(LaminaError):
+        cache_sources([CacheOption(type, attributes)])
+
+
+def test_a_cache_that_cannot_be_is_refused_before_the_first_step(builders: list[Builder]) -> None:
+    wrong = (CacheOption("gha"),)
+    choices: list[dict[str, Any]] = [{"cache_exports": wrong}, {"cache_imports": wrong}]
+    for options in choices:
+        with pytest.raises(Unsupported, match="type 'gha' is not supported"):
+            builders[0].build(**options)
+        assert "Step" not in builders[0].said
+
+
+BUILD = """
+import sys
+from lamina.api.build import BuildRequest, CacheOption
+from lamina.api.memory_context import MemoryContext
+from lamina.engine import Engine
+
+root, run, text, field, ref = sys.argv[1:]
+option = (CacheOption("registry", {"ref": ref}),)
+with Engine(root, run) as engine:
+    engine.builds.build(MemoryContext(text, {"a.txt": b"alpha\\n"}), BuildRequest(**{field: option}))
+"""
+
+
+@pytest.mark.parametrize("field", ["cache_imports", "cache_exports"])
+def test_a_kill_while_a_layer_is_on_its_way_leaves_nothing(builders: list[Builder], tmp_path: Path, field: str) -> None:
+    """The registry stops in the middle of the layer, and the engine is killed there."""
+    result = builders[0].build(ONE)
+    (step,) = result.cached
+    root, run = tmp_path / "killed", tmp_path / "run-killed"
+    with stalling_registry() as registry:
+        assert step.layer is not None
+        blob = Descriptor(OCI_LAYER, Digest.of(b"stalls"), SIZE)
+        registry.config = write_document([step], {step.layer: blob})
+        registry.manifest = Manifest.build(Descriptor.of(MEDIA_TYPE, registry.config), [blob]).raw
+        command = [sys.executable, "-c", BUILD, str(root), str(run), ONE, field, f"{registry.address}/cache:1"]
+        with subprocess.Popen(command) as process:
+            assert registry.stalled.wait(30)
+            process.kill()
+    with Engine(root, run) as engine:
+        engine.store.collect()
+        kept = {
+            str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and "history" not in str(path)
+        }
+        assert list(engine.store.verify()) == []
+        image = engine.builds.build(MemoryContext(ONE, {"a.txt": b"alpha\n"})).image
+    assert image.id == result.image.id
+    assert not [name for name in kept if name.startswith(("ingest/", "temporary/"))]
+    layers = [name for name in kept if name.startswith("layers/")]
+    assert layers == [] if field == "cache_imports" else len(layers) == 2, kept
