@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import tarfile
 
+import pytest
+
 from lamina.api.explorer import ImageDifference
+from lamina.explorer import package_changes
 from lamina.explorer.explorer import Explorer
 from support.gallery import Gallery
 
@@ -132,3 +135,36 @@ def test_a_new_package_and_one_that_is_gone(gallery: Gallery, explorer: Explorer
         ("one", "1", None, ("/usr/bin/one",)),
         ("two", None, "1", ("/usr/bin/two",)),
     ]
+
+
+def test_a_list_of_files_that_no_program_wrote_hides_nothing_else(gallery: Gallery, explorer: Explorer) -> None:
+    def installed(version: str) -> dict[str, bytes]:
+        information = f"site/demo-{version}.dist-info"
+        record = f"bin/demo,,\n{'x' * 200_000},,\n"
+        return {
+            f"{information}/METADATA": f"Name: demo\nVersion: {version}\n\n".encode(),
+            f"{information}/RECORD": record.encode(),
+            "site/bin/demo": version.encode(),
+        }
+
+    gallery.image(installed("1"), names=["x"])
+    gallery.image(installed("2"), names=["y"])
+    (change,) = explorer.compare("x", "y").packages
+    assert change.files == ("/site/bin/demo",)
+
+
+def test_packages_that_list_very_many_files_are_named_without_them(
+    gallery: Gallery, explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package_changes, "_MOST_LOOKS", 4500)
+
+    def installed(version: str) -> dict[str, bytes]:
+        files = b"R:no\n" * 2000
+        stanzas = b"".join(
+            b"P:%s\nV:%s\nF:usr\n%sR:a\n\n" % (name, version.encode(), files) for name in (b"one", b"two")
+        )
+        return {"lib/apk/db/installed": stanzas, "usr/a": version.encode()}
+
+    gallery.image(installed("1"), names=["x"])
+    gallery.image(installed("2"), names=["y"])
+    assert [change.files for change in explorer.compare("x", "y").packages] == [("/usr/a",), ()]

@@ -6,13 +6,17 @@ import json
 import random
 import sqlite3
 import struct
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from lamina.images.packages.package import Package
+from lamina.errors import InvalidInput
+from lamina.images.packages.package import Distribution, Package
+from lamina.images.packages.rpm import rpm_packages
 from lamina.images.packages.scan import scan
+from lamina.images.packages.stanzas import dpkg_packages
 from lamina.layers.union import StackTree
 from support.gallery import Gallery
 
@@ -140,6 +144,52 @@ def test_a_later_layer_decides(gallery: Gallery) -> None:
     below = {metadata: b"Name: a\nVersion: 1\n\n", "lib/b.dist-info/METADATA": b"Name: b\nVersion: 1\n\n"}
     packages = found(gallery, below, {metadata: b"Name: a\nVersion: 2\n\n", "lib/.wh.b.dist-info": b""})
     assert list(packages) == ["pkg:pypi/a@2"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "CREATE TABLE Packages (hnum INTEGER, x BLOB, blob AS (zeroblob(900000000)))",
+        "CREATE TABLE Packages (hnum INTEGER, x BLOB, blob AS (hex(zeroblob(hnum)) GLOB '*0*0*0*0*0*0*0*1') STORED)",
+    ],
+)
+def test_no_database_runs_functions_of_its_own(tmp_path: Path, table: str) -> None:
+    raw = sqlite_database(tmp_path, header(name="bash", version="1"), table=table)
+    with pytest.raises(InvalidInput, match="no table of packages"):
+        list(rpm_packages(raw, "p", Distribution()))
+
+
+def test_a_header_that_names_one_text_many_times_takes_no_more_than_it_is_long(tmp_path: Path) -> None:
+    entries, text = 1 << 16, b"x" * (8 << 20)
+    raw = struct.pack(">II", entries, len(text)) + b"".join(
+        struct.pack(">IiiI", 1000 + number, 6, 0, 1) for number in range(entries)
+    )
+    tracemalloc.start()
+    try:
+        (package,) = rpm_packages(ndb_database(raw + text), "p", Distribution())
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert package.name == "x" * 1024
+
+
+def test_headers_that_lie_over_each_other_are_read_once(tmp_path: Path) -> None:
+    raw = bytearray(ndb_database(header(name="bash", version="1") + bytes(1 << 16)))
+    for number in range(2, 200):  # as many slots for the one blob
+        raw[32 + 16 * (number - 1) : 32 + 16 * number] = struct.pack("<4sIII", b"Slot", number, 4096 // 16, 1)
+    with pytest.raises(InvalidInput, match="over each other"):
+        list(rpm_packages(bytes(raw), "p", Distribution()))
+
+
+def test_lines_of_a_database_are_not_kept(tmp_path: Path) -> None:
+    raw = DPKG + b"a: b\n" * (1 << 16) + b"".join(b"n%d: x\n" % number for number in range(1 << 15))
+    tracemalloc.start()
+    try:
+        packages = list(dpkg_packages(raw, "p", Distribution()))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert [package.name for package in packages] == ["zlib1g"]
 
 
 def test_damaged_files_are_told_and_hide_nothing_else(gallery: Gallery, tmp_path: Path) -> None:

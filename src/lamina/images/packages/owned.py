@@ -6,8 +6,10 @@ Rules: dpkg, info/NAME.list; Alpine's apk-installed(5), F: and R:; packaging.pyt
 from __future__ import annotations
 
 import csv
+import io
 import posixpath
 from collections.abc import Iterator
+from contextlib import suppress
 
 from lamina.errors import InvalidInput
 from lamina.images.packages.package import Package
@@ -47,28 +49,20 @@ def _apk_files(tree: Tree, package: Package) -> Iterator[str]:
 def _python_files(tree: Tree, package: Package) -> Iterator[str]:
     information = posixpath.dirname(package.path)
     site = posixpath.dirname(information)
-    for row in csv.reader(_lines(tree, f"{information}/RECORD")):
-        if row:
-            yield posixpath.normpath(posixpath.join(site, row[0])).lstrip("/")
+    with suppress(csv.Error):  # a field that no path can be
+        for row in csv.reader(_lines(tree, f"{information}/RECORD")):
+            if row:
+                yield posixpath.normpath(posixpath.join(site, row[0])).lstrip("/")
 
 
-def _lines(tree: Tree, path: str) -> list[str]:
-    """Return the lines of a file; none for a file that is not there or too large."""
+def _lines(tree: Tree, path: str) -> Iterator[str]:
+    """Yield the lines of a file; none for a file that is not there or too large."""
     try:
         node = find(tree, path)
         if node is None or node.entry.type is not EntryType.REGULAR:
-            return []
-        return read_all(tree, node, _LIMIT).decode("utf-8", "surrogateescape").splitlines()
+            return
+        raw = read_all(tree, node, _LIMIT)
     except InvalidInput:
-        return []
-
-
-def is_owned(path: str, owned: frozenset[str]) -> bool:
-    """Return whether `path` is among the owned ones, or in an owned folder, which ends in "/"."""
-    return path in owned or any(f"{part}/" in owned for part in _folders(path))
-
-
-def _folders(path: str) -> Iterator[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
+        return
+    for line in io.BytesIO(raw):  # one at a time: all of them would take many times the file's size
+        yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")

@@ -5,6 +5,7 @@ Rules: Debian Policy, chapter 5; Alpine's apk specification, apk-installed(5).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 from lamina.images.packages.package import Distribution, Package, cut
@@ -13,10 +14,22 @@ DPKG_STATUS = "var/lib/dpkg/status"
 DPKG_FOLDER = "var/lib/dpkg/status.d"  # of images without a package manager
 APK_INSTALLED = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 
+_FIELDS = frozenset(
+    (
+        b"Package",
+        b"Status",
+        b"Source",
+        b"Version",
+        b"Architecture",
+        b"Maintainer",
+        *(b"P", b"V", b"A", b"L", b"m", b"o"),
+    )
+)
+
 
 def dpkg_packages(raw: bytes, path: str, distribution: Distribution) -> Iterator[Package]:
     """Yield the packages in dpkg's status, but those that are not installed."""
-    for fields in _paragraphs(raw, ": "):
+    for fields in _paragraphs(raw, b": "):
         status = fields.get("Status", "install ok installed").split()
         if "Package" not in fields or "installed" not in status:
             continue
@@ -35,7 +48,7 @@ def dpkg_packages(raw: bytes, path: str, distribution: Distribution) -> Iterator
 
 def apk_packages(raw: bytes, path: str, distribution: Distribution) -> Iterator[Package]:
     """Yield the packages in apk's list of what is installed."""
-    for fields in _paragraphs(raw, ":"):
+    for fields in _paragraphs(raw, b":"):
         if "P" not in fields:
             continue
         origin = fields.get("o", "")
@@ -52,17 +65,17 @@ def apk_packages(raw: bytes, path: str, distribution: Distribution) -> Iterator[
         )
 
 
-def _paragraphs(raw: bytes, separator: str) -> Iterator[dict[str, str]]:
-    """Yield the fields of each paragraph by name. The first of two fields of one name counts."""
+def _paragraphs(raw: bytes, separator: bytes) -> Iterator[dict[str, str]]:
+    """Yield what each paragraph tells in the fields that we need. The first of two fields of one name counts."""
     fields: dict[str, str] = {}
-    for line in raw.decode("utf-8", "replace").splitlines():
+    for line in io.BytesIO(raw):  # one at a time: all of them would take many times the file's size
         if not line.strip():
             if fields:
                 yield fields
             fields = {}
-        elif not line[0].isspace():
+        elif not line[:1].isspace():
             name, found, value = line.partition(separator)
-            if found:
-                fields.setdefault(name, value.strip())
+            if found and name in _FIELDS:
+                fields.setdefault(name.decode(), value.decode("utf-8", "replace").strip())
     if fields:
         yield fields
