@@ -12,7 +12,7 @@ import pytest
 from lamina.builder.graph import operations as graph
 from lamina.builder.graph.vertex import Edge, Vertex
 from lamina.builder.ops.graph_build import GraphRooms
-from lamina.errors import Forbidden, InvalidInput, NotFound, Unsupported
+from lamina.errors import Forbidden, InvalidInput, NotFound, TooLarge, Unsupported
 from lamina.events import EventBus
 from lamina.images.images import Images
 from lamina.store.store import Store
@@ -315,3 +315,13 @@ def test_a_path_may_be_as_deep_as_it_is_long(shop: GraphShop) -> None:
     assert deep[1:] in shop.files(made)
     gone = files("gone", [MKDIR(path=deep, parents=True), graph.Remove(base=0, path="/a", output=0)])
     assert shop.files(gone) == {}
+
+
+def test_a_stack_of_layers_has_a_bound(shop: GraphShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamina.builder.ops.result.MOST_LAYERS", 3)
+    below = files("below", [MKFILE(path="/0", output=0)])
+    for number in range(1, 3):
+        below = files(str(number), [MKFILE(base=0, path=f"/{number}", output=0)], below)
+    assert len(shop.files(below)) == 3
+    with pytest.raises(TooLarge, match="more than 3 layers"):
+        shop.files(files("3", [MKFILE(base=0, path="/3", output=0)], below))

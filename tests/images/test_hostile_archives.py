@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from lamina.errors import Corrupt, InvalidInput, LaminaError, NotFound
+from lamina.errors import Corrupt, InvalidInput, LaminaError, NotFound, TooLarge
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor
 from lamina.formats.digest import Digest
@@ -36,6 +36,12 @@ def manifest(value: object) -> Files:
     return {"manifest.json": json.dumps(value).encode()}
 
 
+def layers(count: int) -> Files:
+    """A config that names one layer again and again."""
+    rootfs = {"type": "layers", "diff_ids": [str(DIFF_ID)] * count}
+    return {"config.json": json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode()}
+
+
 def layout(*, layer: bytes = LAYER, claimed: Digest = DIFF_ID, media_type: str = OCI_LAYER) -> bytes:
     """An OCI layout whose layer blob is `layer` under the name `claimed`."""
     made = Manifest.build(Descriptor.of(OCI_CONFIG, CONFIG.raw), [Descriptor(media_type, claimed, len(layer))])
@@ -49,8 +55,21 @@ def layout(*, layer: bytes = LAYER, claimed: Digest = DIFF_ID, media_type: str =
     )
 
 
+def nested(times: int, depth: int) -> bytes:
+    """A layout whose indexes name the one below them many times, down to one manifest."""
+    config = ImageConfig.build()
+    inner: Manifest | Index = Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [])
+    files = {f"blobs/sha256/{config.digest.encoded}": config.raw}
+    for _ in range(depth):
+        files[f"blobs/sha256/{inner.digest.encoded}"] = inner.raw
+        inner = Index.build([inner.descriptor] * times)
+    return tar({**files, "index.json": inner.raw})
+
+
 BAD: list[tuple[str, bytes, type[LaminaError], str]] = [
     ("not a tar", b"this is no tar " * 100, InvalidInput, ""),
+    ("indexes that name each other again and again", nested(100, 3), TooLarge, "more than 10000 entries"),
+    ("very many layers", archive(layers(1001)), InvalidInput, "more than 1000 layers"),
     ("nothing", b"", InvalidInput, "no image archive"),
     ("a root file system", tar({"bin/sh": b"#!"}), InvalidInput, "no image archive"),
     ("cut off", archive()[:3000], InvalidInput, ""),
@@ -147,3 +166,8 @@ def test_a_layer_that_is_left_out_but_here_is_taken(gallery: Gallery) -> None:
     gallery.images.load(io.BytesIO(archive()))
     gallery.images.load(io.BytesIO(archive(without="l/layer.tar", RepoTags=["again:1"])))
     assert gallery.images.get("again:1").id == CONFIG.digest
+
+
+def test_an_index_is_read_once_however_often_it_is_named(gallery: Gallery) -> None:
+    (loaded,) = {loaded.id for loaded in gallery.images.load(io.BytesIO(nested(50, 2)))}
+    assert gallery.images.get(str(loaded)).layers == ()

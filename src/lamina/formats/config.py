@@ -28,6 +28,7 @@ from lamina.formats.times import parse_time
 __all__ = ["Healthcheck", "History", "ImageConfig", "RunConfig", "chain_ids"]
 
 WHAT = "image config"
+MOST_LAYERS = 1000  # twice as many as overlayfs stacks: each takes descriptors and memory wherever it is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,8 @@ def _time(value: Any, name: str) -> str | None:
 
 
 def _diff_ids(written: tuple[str, ...]) -> tuple[Digest, ...]:
+    if len(written) > MOST_LAYERS:
+        raise bad_field(WHAT, "rootfs.diff_ids", f"an image cannot have more than {MOST_LAYERS} layers")
     diff_ids = []
     for position, item in enumerate(written):
         try:

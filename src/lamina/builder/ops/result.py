@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from lamina.builder.file_sums import Sums
 from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
-from lamina.formats.config import chain_ids
+from lamina.errors import TooLarge
+from lamina.formats.config import MOST_LAYERS, chain_ids
 from lamina.layers.layer import Layer
 from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tree import MemoryTree, Tree, walk
@@ -30,7 +31,9 @@ class Result:
     """
 
     def __init__(self, layers: Sequence[Layer] = (), time_ns: int = 0, below: Result | None = None) -> None:
-        """`below` is a result whose open layers are used again."""
+        """`below` is a result whose open layers are used again. Raise TooLarge for more than an image can have."""
+        if len(layers) > MOST_LAYERS:
+            raise TooLarge(f"a result of the graph has more than {MOST_LAYERS} layers", limit=MOST_LAYERS)
         self._layers: tuple[Layer, ...] | None = tuple(layers)
         self._below = below
         self._tree: Tree | None = None

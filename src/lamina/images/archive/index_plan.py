@@ -5,7 +5,7 @@ Others are loaded as the image that suits this machine: see `layout`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lamina.errors import LaminaError
@@ -43,18 +43,15 @@ def plan_indexes(intake: Intake) -> list[PlannedIndex]:
     """Return the indexes that `index.json` names, each once, with all its names. Raise InvalidInput."""
     if not intake.has(layout.INDEX):
         return []
-    planned: dict[Digest, PlannedIndex] = {}
+    parts = _Parts(intake)
+    indexes: dict[Digest, PlannedIndex | None] = {}
+    names: dict[Digest, list[Reference]] = {}
     for entry in Index.parse(intake.document(layout.INDEX)).manifests:
-        path = layout.blob_path(entry.digest)
-        if not intake.has(path):
-            continue
-        inner = parse_manifest(intake.document(path), entry.media_type, algorithm=entry.digest.algorithm)
-        if not isinstance(inner, Index) or (whole := _whole(intake, inner)) is None:
-            continue
-        name = layout.name_of(entry)
-        before = planned.get(inner.digest, whole)
-        planned[inner.digest] = replace(before, references=(*before.references, *((name,) if name else ())))
-    return list(planned.values())
+        if entry.digest not in indexes:
+            indexes[entry.digest] = parts.index(entry)
+        if name := layout.name_of(entry):
+            names.setdefault(entry.digest, []).append(name)
+    return [replace(whole, references=tuple(names.get(digest, ()))) for digest, whole in indexes.items() if whole]
 
 
 def with_indexes(planned: Sequence[PlannedImage], indexes: Sequence[PlannedIndex]) -> list[PlannedImage]:
@@ -70,34 +67,58 @@ def with_indexes(planned: Sequence[PlannedImage], indexes: Sequence[PlannedIndex
     return list(images.values())
 
 
-def _whole(intake: Intake, index: Index) -> PlannedIndex | None:
-    members, documents = [], []
-    try:
+class _Parts:
+    """What the indexes of an archive consist of. Each document is read once, however often it is named."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._documents: dict[Digest, bytes] = {}
+        self._manifests: dict[tuple[Digest, str], Manifest] = {}
+        self._images: dict[Digest, PlannedImage | None] = {}
+
+    def index(self, entry: Descriptor) -> PlannedIndex | None:
+        """Return the index that an entry names, None where it is none, or not whole."""
+        path = layout.blob_path(entry.digest)
+        if not self._intake.has(path):
+            return None
+        index = parse_manifest(self._intake.document(path), entry.media_type, algorithm=entry.digest.algorithm)
+        try:
+            return self._whole(index) if isinstance(index, Index) else None
+        except LaminaError:
+            return None  # a document is missing or wrong: what is whole of it is loaded as an image
+
+    def _whole(self, index: Index) -> PlannedIndex | None:
+        members: list[tuple[Digest, PlannedImage]] = []
+        documents: dict[Digest, bytes] = {}
         for entry in index.manifests:
-            manifest = Manifest.parse(_document(intake, entry), entry.media_type)
-            documents.append(manifest.raw)
+            manifest = self._manifest(entry)
+            documents[entry.digest] = manifest.raw
             if ATTESTATION in entry.annotations:
-                documents += [_document(intake, each) for each in (manifest.config, *manifest.layers)]
-            elif (image := _image(intake, manifest)) is not None:
+                documents |= {each.digest: self._document(each) for each in (manifest.config, *manifest.layers)}
+            elif (image := self._image(manifest)) is not None:
                 members.append((entry.digest, image))
             else:
                 return None
-    except LaminaError:
-        return None  # a document is missing or wrong: what is whole of it is loaded as an image
-    return PlannedIndex(index, (), tuple(members), tuple(documents)) if members else None
+        return PlannedIndex(index, (), tuple(members), tuple(documents.values())) if members else None
 
+    def _manifest(self, entry: Descriptor) -> Manifest:
+        key = (entry.digest, entry.media_type)
+        if key not in self._manifests:
+            self._manifests[key] = Manifest.parse(self._document(entry), entry.media_type)
+        return self._manifests[key]
 
-def _document(intake: Intake, entry: Descriptor) -> bytes:
-    return entry.check(entry.data or intake.document(layout.blob_path(entry.digest)))
+    def _document(self, entry: Descriptor) -> bytes:
+        if entry.digest not in self._documents:
+            raw = entry.data or self._intake.document(layout.blob_path(entry.digest))
+            self._documents[entry.digest] = entry.check(raw)
+        return self._documents[entry.digest]
 
-
-def _image(intake: Intake, manifest: Manifest) -> PlannedImage | None:
-    """Return the image of a manifest, None when a layer of it is not here in the form that the manifest names."""
-    config = ImageConfig.parse(_document(intake, manifest.config))
-    paths = tuple(_layers(manifest))
-    usable = len(paths) == len(config.diff_ids) and all(layout.is_here(intake, b.digest) for b in manifest.layers)
-    return PlannedImage(config, paths, manifest=manifest) if usable else None
-
-
-def _layers(manifest: Manifest) -> Iterator[str]:
-    return (layout.blob_path(layer.digest) for layer in manifest.layers if is_layer(layer.media_type))
+    def _image(self, manifest: Manifest) -> PlannedImage | None:
+        """Return the image of a manifest, None when a layer of it is not here in the form that the manifest names."""
+        if manifest.digest not in self._images:
+            config = ImageConfig.parse(self._document(manifest.config))
+            paths = tuple(layout.blob_path(layer.digest) for layer in manifest.layers if is_layer(layer.media_type))
+            is_here = all(layout.is_here(self._intake, blob.digest) for blob in manifest.layers)
+            usable = len(paths) == len(config.diff_ids) and is_here
+            self._images[manifest.digest] = PlannedImage(config, paths, manifest=manifest) if usable else None
+        return self._images[manifest.digest]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput, NotFound, TooLarge
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor, is_layer
 from lamina.formats.digest import Digest
@@ -18,6 +18,7 @@ from lamina.images.archive.plan import PlannedImage
 INDEX = "index.json"
 LAYOUT = "oci-layout"
 CONTAINERD_NAME = "io.containerd.image.name"  # the whole name; the annotation of containerd and Docker
+MOST_ENTRIES = 10_000  # of all indexes of an archive
 REF_NAME = "org.opencontainers.image.ref.name"  # the specification's: often only a tag
 
 
@@ -42,9 +43,13 @@ def plan(intake: Intake, platform: Platform | None) -> list[PlannedImage]:
     Raise NotFound when nothing suits, InvalidInput, Corrupt.
     """
     manifests = _chosen(list(_manifests(intake)), platform)
+    configs: dict[Digest, ImageConfig] = {}
     planned: dict[Digest, PlannedImage] = {}
     for item in manifests:
-        image = _image(intake, item, platform)
+        digest = item.manifest.config.digest
+        if digest not in configs:
+            configs[digest] = ImageConfig.parse(intake.document(blob_path(digest)))
+        image = _image(intake, item, configs[digest], platform)
         if image is None:
             continue
         before = planned.get(image.config.digest)
@@ -70,24 +75,42 @@ def is_here(intake: Intake, digest: Digest) -> bool:
 
 
 def _manifests(intake: Intake) -> Iterator[_ListedManifest]:
-    """Yield every image manifest that `index.json` leads to, through nested indexes."""
+    """Yield every image manifest that `index.json` leads to, through nested indexes. Raise TooLarge, InvalidInput."""
     top = Index.parse(intake.document(INDEX))
-    yield from _walk(intake, top, None, depth=0)
+    yield from _Walk(intake).below(top, None, depth=0)
 
 
-def _walk(intake: Intake, index: Index, name: Reference | None, depth: int) -> Iterator[_ListedManifest]:
-    if depth > 4:
-        raise InvalidInput("the archive's indexes are nested too deeply")
-    for entry in index.manifests:
-        path = blob_path(entry.digest)
-        if ATTESTATION in entry.annotations or not (intake.has(path) or depth == 0):
-            continue  # an index may list platforms that were not saved
-        inner = parse_manifest(intake.document(path), entry.media_type, algorithm=entry.digest.algorithm)
-        inner_name = name_of(entry) or name
-        if isinstance(inner, Index):
-            yield from _walk(intake, inner, inner_name, depth + 1)
-        elif inner.is_image:
-            yield _ListedManifest(inner, entry.platform, inner_name)
+class _Walk:
+    """A walk through the indexes of an archive, which may name each other again and again."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._known: dict[tuple[Digest, str], Manifest | Index] = {}
+        self._entries = 0
+
+    def below(self, index: Index, name: Reference | None, depth: int) -> Iterator[_ListedManifest]:
+        """Yield the image manifests that an index leads to."""
+        if depth > 4:
+            raise InvalidInput("the archive's indexes are nested too deeply")
+        for entry in index.manifests:
+            self._entries += 1
+            if self._entries > MOST_ENTRIES:
+                raise TooLarge(f"the archive's indexes have more than {MOST_ENTRIES} entries", limit=MOST_ENTRIES)
+            if ATTESTATION in entry.annotations or not (self._intake.has(blob_path(entry.digest)) or depth == 0):
+                continue  # an index may list platforms that were not saved
+            inner = self._parsed(entry)
+            inner_name = name_of(entry) or name
+            if isinstance(inner, Index):
+                yield from self.below(inner, inner_name, depth + 1)
+            elif inner.is_image:
+                yield _ListedManifest(inner, entry.platform, inner_name)
+
+    def _parsed(self, entry: Descriptor) -> Manifest | Index:
+        key = (entry.digest, entry.media_type)
+        if key not in self._known:
+            raw = self._intake.document(blob_path(entry.digest))
+            self._known[key] = parse_manifest(raw, entry.media_type, algorithm=entry.digest.algorithm)
+        return self._known[key]
 
 
 def _chosen(manifests: list[_ListedManifest], platform: Platform | None) -> list[_ListedManifest]:
@@ -112,9 +135,10 @@ def _chosen(manifests: list[_ListedManifest], platform: Platform | None) -> list
     return result
 
 
-def _image(intake: Intake, item: _ListedManifest, platform: Platform | None) -> PlannedImage | None:
+def _image(
+    intake: Intake, item: _ListedManifest, config: ImageConfig, platform: Platform | None
+) -> PlannedImage | None:
     manifest = item.manifest
-    config = ImageConfig.parse(intake.document(blob_path(manifest.config.digest)))
     if manifest.config.digest != config.digest:
         raise InvalidInput(f"the config {manifest.config.digest} is not named by its sha256 digest")
     if platform is not None and not config.platform.matches(platform):
