@@ -7,7 +7,8 @@ import io
 import pytest
 
 from lamina.api.explorer import Blame
-from lamina.errors import InvalidInput, NotFound
+from lamina.cancellation import Cancellation
+from lamina.errors import Cancelled, InvalidInput, NotFound
 from lamina.explorer.explorer import Explorer
 from support.gallery import Gallery
 from support.tars import tar
@@ -51,3 +52,11 @@ def test_unknown_paths_and_images_are_not_found(gallery: Gallery, explorer: Expl
     for image, path in (("x", "/a/g"), ("x", "/a/f/g"), ("x", "/../../etc/passwd"), ("y", "/a/f")):
         with pytest.raises(NotFound):
             explorer.blame(image, path)
+
+
+def test_the_comparison_of_large_files_can_be_ended(gallery: Gallery, explorer: Explorer) -> None:
+    gallery.image({"f": b"1" * 100}, {"f": b"1" * 100}, names=["x"])
+    cancellation = Cancellation()
+    cancellation.cancel("enough")
+    with pytest.raises(Cancelled):
+        explorer.blame("x", "/f", cancellation=cancellation)

@@ -7,7 +7,8 @@ import io
 import pytest
 
 from lamina.api.explorer import Search
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput, NotFound, TooLarge
+from lamina.explorer import listing
 from lamina.explorer.explorer import Explorer
 from support.gallery import Gallery
 
@@ -62,3 +63,13 @@ def test_a_file_is_read_as_each_layer_has_it(gallery: Gallery, explorer: Explore
     for path, layer in (("/a/f", 2), ("/a", 1), ("/a/f/..", 1)):
         with pytest.raises(NotFound):
             explorer.read("x", path, io.BytesIO(), layer=layer)
+
+
+def test_a_directory_of_very_many_files_is_not_listed(
+    gallery: Gallery, explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST", 2)
+    gallery.image({"a/1": b"", "a/2": b"", "b/1": b"", "b/2": b"", "b/3": b""}, names=["x"])
+    assert len(explorer.files("x", "a")) == 2
+    with pytest.raises(TooLarge, match="more than 2 files"):
+        explorer.files("x", "b")

@@ -49,8 +49,8 @@ class Explorer(explorer.Explorer):
         target = f"{image_path(reference)}/explorer/file"
         self._transport.call("GET", target, query, cancellation=cancellation).pour(sink)
 
-    def blame(self, reference: str, path: str) -> Blame:
-        return self._ask(Blame, reference, "blame", {"path": path})
+    def blame(self, reference: str, path: str, *, cancellation: Cancellation = NEVER) -> Blame:
+        return self._ask(Blame, reference, "blame", {"path": path}, cancellation=cancellation)
 
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
         return self._ask(ImageDifference, before, "compare", {"with": after}, cancellation=cancellation)

@@ -31,7 +31,7 @@ def compare(
     omitted = 0
     texts = _Texts()
     for path, old, new in _pairs(one, other, cancellation):
-        what = _what(one, old, other, new) if old and new else ()
+        what = _what(one, old, other, new, cancellation) if old and new else ()
         if old and new and not what:
             continue
         if len(files) >= MOST_FILES:
@@ -78,14 +78,14 @@ def _pairs(
         todo.extend(reversed(below))
 
 
-def _what(one: OpenImage, old: Node, other: OpenImage, new: Node) -> tuple[str, ...]:
+def _what(one: OpenImage, old: Node, other: OpenImage, new: Node, cancellation: Cancellation) -> tuple[str, ...]:
     before, after = old.entry, new.entry
     if before.type is not after.type:
         return ("type",)
     if one.layers[old.source].diff_id == other.layers[new.source].diff_id:
         return ()
     found = []
-    if not same_content(one.merged, old, other.merged, new):
+    if not same_content(one.merged, old, other.merged, new, cancellation):
         found.append("target" if before.type is EntryType.SYMLINK else "content")
     if before.mode != after.mode and before.type is not EntryType.SYMLINK:
         found.append("mode")

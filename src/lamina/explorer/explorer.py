@@ -88,9 +88,9 @@ class Explorer(explorer.Explorer):
                     cancellation.check()
                     sink.write(piece)
 
-    def blame(self, reference: str, path: str) -> Blame:
+    def blame(self, reference: str, path: str, *, cancellation: Cancellation = NEVER) -> Blame:
         with self._opened(reference) as (_, opened):
-            return blame.blame(opened, path)
+            return blame.blame(opened, path, cancellation)
 
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
         with ExitStack() as closing:

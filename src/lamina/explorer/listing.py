@@ -6,18 +6,24 @@ from collections.abc import Callable
 
 from lamina.api.explorer import FoundFile, Kind, ListedFile
 from lamina.cancellation import NEVER, Cancellation
+from lamina.errors import TooLarge
 from lamina.explorer.opened import OpenImage, state_of
 from lamina.layers.tree import Node, name_key
+
+MOST = 100_000  # files of one directory in a list
 
 
 def listed_files(image: OpenImage, path: str, layer: int) -> tuple[ListedFile, ...]:
     """Return what is in the directory `path` at `layer`, sorted by the bytes of the names; nothing for other files.
 
-    What the layer removed is listed too. No link is followed.
+    What the layer removed is listed too. No link is followed. Raise TooLarge for more than a list can show.
     """
+    nodes = _nodes(image, path, layer)
+    if len(nodes) > MOST:
+        raise TooLarge(f"/{path} has more than {MOST} files", advice="Search in it with `find`.", limit=MOST)
     return tuple(
         ListedFile(name=node.name, layer=source, change=change, state=state_of(node.entry))
-        for node, source, change in _nodes(image, path, layer)
+        for node, source, change in nodes
     )
 
 

@@ -56,10 +56,10 @@ class Explorer(Protocol):
         raises.
         """
 
-    def blame(self, reference: str, path: str) -> Blame:
+    def blame(self, reference: str, path: str, *, cancellation: Cancellation = NEVER) -> Blame:
         """Return which layers brought, changed and removed a path. Links to folders on the way are followed.
 
-        Raise NotFound for a path that no layer has.
+        Raise NotFound for a path that no layer has, Cancelled.
         """
 
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import IO, cast
 
 import msgspec
@@ -11,7 +11,7 @@ from aiohttp import web
 from lamina.api.explorer import Search
 from lamina.cancellation import Cancellation
 from lamina.daemon.http.admission import Kind
-from lamina.daemon.http.call import Call, reply
+from lamina.daemon.http.call import Call, dump, json_reply
 from lamina.daemon.http.direct import bytes_response
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Sink
@@ -29,7 +29,7 @@ class ExplorerRoutes:
         return [
             Route("GET", "/images/{name*}/explorer/layers", self.layers),
             Route("GET", "/images/{name*}/explorer/report", self.report, Kind.WORK),
-            Route("GET", "/images/{name*}/explorer/files", self.files),
+            Route("GET", "/images/{name*}/explorer/files", self.files, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/find", self.find, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/file", self.file, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/blame", self.blame, Kind.WORK),
@@ -37,21 +37,19 @@ class ExplorerRoutes:
         ]
 
     async def layers(self, call: Call) -> web.StreamResponse:
-        return reply(msgspec.to_builtins(await call.run(self._explorer.layers, call.places["name"])))
+        return json_reply(await call.run(_json(self._explorer.layers, call.places["name"])))
 
     async def report(self, call: Call) -> web.StreamResponse:
-        report = await call.run_cancellable(self._explorer.report, call.places["name"])
-        return reply(msgspec.to_builtins(report))
+        return json_reply(await call.run_cancellable(_json(self._explorer.report, call.places["name"])))
 
     async def files(self, call: Call) -> web.StreamResponse:
         path, layer = call.text("path") or "/", call.number("layer")
-        files = await call.run(partial(self._explorer.files, call.places["name"], path, layer=layer))
-        return reply(msgspec.to_builtins(files))
+        return json_reply(await call.run(_json(self._explorer.files, call.places["name"], path, layer=layer)))
 
     async def find(self, call: Call) -> web.StreamResponse:
         search = call.json_parameter("search", Search, Search())
-        find = partial(self._explorer.find, call.places["name"], search, layer=call.number("layer"))
-        return reply(msgspec.to_builtins(await call.run_cancellable(find)))
+        find = _json(self._explorer.find, call.places["name"], search, layer=call.number("layer"))
+        return json_reply(await call.run_cancellable(find))
 
     async def file(self, call: Call) -> web.StreamResponse:
         path, layer = _needed(call, "path"), call.number("layer")
@@ -63,15 +61,24 @@ class ExplorerRoutes:
         return await bytes_response(call, work, "application/octet-stream")
 
     async def blame(self, call: Call) -> web.StreamResponse:
-        return reply(
-            msgspec.to_builtins(await call.run(self._explorer.blame, call.places["name"], _needed(call, "path")))
-        )
+        blame = _json(self._explorer.blame, call.places["name"], _needed(call, "path"))
+        return json_reply(await call.run_cancellable(blame))
 
     async def compare(self, call: Call) -> web.StreamResponse:
-        other = _needed(call, "with")
-        return reply(
-            msgspec.to_builtins(await call.run_cancellable(self._explorer.compare, call.places["name"], other))
-        )
+        compare = _json(self._explorer.compare, call.places["name"], _needed(call, "with"))
+        return json_reply(await call.run_cancellable(compare))
+
+
+def _json(verb: Callable[..., object], *arguments: object, **named: object) -> Callable[..., bytes]:
+    """Return the verb with these arguments, as one that writes its answer in the thread that it runs in.
+
+    Answers may have a hundred thousand files, and the event loop has others to serve.
+    """
+
+    def written(**more: object) -> bytes:
+        return dump(msgspec.to_builtins(verb(*arguments, **named, **more)))
+
+    return written
 
 
 def _needed(call: Call, name: str) -> str:
