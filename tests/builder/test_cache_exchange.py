@@ -1,15 +1,25 @@
-"""`--cache-from` over the border: what dockerd built is a cache here, and what is built here is one for dockerd."""
+"""`--cache-from` over the border: what dockerd built is a cache here, and what is built here is one for dockerd.
+
+Inline caches are not: each engine tells those of the other from its own, and builds without them.
+"""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
-from lamina.api.build import BuildRequest
-from support.context import File
+from lamina.api.build import BuildOutput, BuildRequest
+from support.build_caches import ONE, Builder, builders, cache
+from support.buildkit import build_with_docker
+from support.context import File, write_context
 from support.daemons import dockerd
+from support.registries import Running
+from support.registry_fixtures import registry, start
 from support.workshop import Workshop
+
+__all__ = ["builders", "registry", "start"]
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 FILES: dict[str, File | str] = {"a.txt": "alpha\n", "dir/one": "1", "dir/run": File("2", mode=0o755)}
@@ -32,3 +42,20 @@ def test_both_ways(workshop: Workshop) -> None:
         peer.docker("load", stdin=archive.getvalue())
         said = peer.text("build", "--cache-from", "ours", str(folder))
         assert said.count("Using cache") == STEPS
+
+
+def test_inline_caches_are_told_apart(builders: list[Builder], registry: Running, tmp_path: Path) -> None:
+    theirs, ours = (f"{registry.address}/{name}:1" for name in ("theirs", "ours"))
+    inline = {"BUILDKIT_INLINE_CACHE": "1"}
+    write_context(tmp_path, {"a.txt": "alpha\n", "Dockerfile": ONE})
+    with dockerd() as peer:
+        build_with_docker(peer, "--build-arg", "BUILDKIT_INLINE_CACHE=1", "-t", theirs, str(tmp_path))
+        peer.docker("push", theirs)
+        builders[0].build(ONE, build_args=inline, cache_imports=cache(registry, "theirs:1"))
+        assert "another engine wrote it" in builders[0].said
+
+        push = (BuildOutput("image", {"push": "true"}),)
+        image = builders[0].build(ONE, tags=(ours,), outputs=push, build_args=inline).image
+        done = build_with_docker(peer, "--cache-from", ours, "-t", "again", str(tmp_path))
+        assert b"importing cache manifest" in done.stderr
+        assert peer.text("image", "inspect", "--format", "{{len .RootFS.Layers}}", "again") == str(len(image.layers))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE
+from lamina.api.build import BuildOutput, CacheOption
+from lamina.builder.cache_exchange.cache_document import INLINE, MEDIA_TYPE
 from lamina.errors import LaminaError
 from support.build_caches import FILES, ONE, Builder, builders, cache, fetched
 from support.registries import Raw, Running, Start
@@ -58,10 +61,9 @@ def test_what_was_found_in_the_cache_is_exported_again(builders: list[Builder], 
     first.build(cache_exports=cache(registry, mode="max"))
     first.build(cache_exports=cache(registry, "warm:1", mode="max"))
     second.build(cache_imports=cache(registry), cache_exports=cache(registry, "passed:1", mode="max"))
-    documents = [fetched(raw, name)[1]["records"] for name in ("cache", "warm", "passed")]
-    keys = [{record["digest"] for record in records} for records in documents]
-    assert keys[0] == keys[1] == keys[2]
-    assert len(keys[0]) == 5
+    documents = [fetched(raw, name)[1] for name in ("cache", "warm", "passed")]
+    assert documents[0] == documents[1] == documents[2]
+    assert len(documents[0]["records"]) == 5
 
 
 def test_several_platforms_share_a_cache(builders: list[Builder], registry: Running) -> None:
@@ -79,6 +81,41 @@ def test_a_prune_takes_nothing_that_was_imported(builders: list[Builder], regist
     second.engine.builds.prune(all=True)
     assert list(second.engine.store.verify()) == []
     assert second.engine.images.get("app").id == first.engine.images.get("app").id
+
+
+INLINE_CACHE = (CacheOption("inline"),)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"cache_exports": INLINE_CACHE}, {"build_args": {"BUILDKIT_INLINE_CACHE": "1"}}], ids=["type", "argument"]
+)
+def test_an_image_takes_its_cache_along(builders: list[Builder], registry: Running, asked: dict[str, Any]) -> None:
+    first, second = builders
+    name = f"{registry.address}/app:1"
+    image = first.build(tags=(name,), outputs=(BuildOutput("image", {"push": "true"}),), **asked).image
+    assert INLINE in image.config.document
+    plain = second.build(cache_imports=cache(registry, "app:1")).image
+    assert second.cached == 3, "the steps whose layers are in the image, but for those of tools"
+    assert INLINE not in plain.config.document
+    assert plain.diff_ids == image.diff_ids
+    again = second.build(tags=(name,), cache_imports=cache(registry, "app:1"), **asked).image
+    assert (again.id, second.engine.images.get(name).id) == (image.id, image.id)
+    second.build(f"FROM {name}\nCOPY tool /\n")
+    assert INLINE not in second.build(f"FROM {name}\nCOPY tool /\n").image.config.document
+
+
+def test_an_index_takes_the_caches_of_its_platforms_along(builders: list[Builder], registry: Running) -> None:
+    first, second = builders
+    text = "FROM scratch\nARG TARGETARCH\nCOPY a.txt /$TARGETARCH\n"
+    first.build(
+        text,
+        tags=(f"{registry.address}/app:1",),
+        platform="linux/amd64,linux/arm64",
+        cache_exports=INLINE_CACHE,
+        outputs=(BuildOutput("image", {"push": "true"}),),
+    )
+    second.build(text, platform="linux/arm64", cache_imports=cache(registry, "app:1"))
+    assert second.cached == 1
 
 
 def test_an_export_that_fails_fails_the_build_unless_it_may(builders: list[Builder], start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -14,7 +15,13 @@ from lamina.api.build import CacheOption
 from lamina.api.memory_context import MemoryContext
 from lamina.builder.cache.records import CachedStep
 from lamina.builder.cache_exchange import cache_document
-from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE, read_document, write_document
+from lamina.builder.cache_exchange.cache_document import (
+    MEDIA_TYPE,
+    read_document,
+    read_inline,
+    write_document,
+    write_inline,
+)
 from lamina.builder.cache_exchange.cache_options import cache_sources, cache_targets
 from lamina.distribution import RegistryClient
 from lamina.engine import Engine
@@ -97,6 +104,21 @@ def test_documents_of_strangers_are_refused_by_their_field(change: dict[str, Any
         read_document(raw, [])
 
 
+def test_inline_caches_of_strangers_are_told_apart() -> None:
+    def inline(value: object) -> str:
+        return base64.b64encode(json.dumps(value).encode()).decode()
+
+    key, layer = str(Digest.of(b"key")), Digest.of(b"layer")
+    layers = [(layer, Descriptor(OCI_LAYER, layer, 5))]
+    assert read_inline(inline([{"digest": key, "layers": [{"layer": 0}]}]), layers) is None, "BuildKit's"
+    assert read_inline(inline([]), layers) == {}
+    step = CachedStep(key, layer)
+    assert read_inline(write_inline([step], [layer]), layers) == {key: (step, layers[0][1])}
+    for wrong in ("*", inline(7), inline([7]), inline([{"digest": key, "lamina": 1, "layers": [{"layer": 1}]}])):
+        with pytest.raises(InvalidInput):
+            read_inline(wrong, layers)
+
+
 def test_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_document, "MOST_STEPS", 2)
     steps = [CachedStep(str(Digest.of(bytes([number]))), None) for number in range(3)]
@@ -112,6 +134,7 @@ def test_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         ("s3", {"bucket": "b"}, Unsupported),
         ("azblob", {}, Unsupported),
         ("local", {"dest": "d"}, Unsupported),
+        ("inline", {"mode": "max"}, InvalidInput),
         ("registry", {}, InvalidInput),
         ("registry", {"ref": "localhost:1/c", "mode": "most"}, InvalidInput),
         ("registry", {"ref": "localhost:1/c", "ignore-error": "perhaps"}, InvalidInput),

@@ -15,7 +15,7 @@ from lamina.builder.arguments import HOST_NAME
 from lamina.builder.cache.explain import differences
 from lamina.builder.cache.records import Inputs
 from lamina.builder.cache.step_cache import Step, StepCache
-from lamina.builder.cache_exchange.cache_import import AskCredentials, OpenRegistry
+from lamina.builder.cache_exchange.cache_import import CacheRegistries
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
@@ -112,8 +112,7 @@ class BuildRooms:
     `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
     its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
     privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
-    `open_registry` opens the registries of caches that a build imports, with its user's `credentials`; without it they
-    are refused.
+    `registries` are those of caches that a build imports; without them caches are refused.
     """
 
     store: Store
@@ -121,8 +120,7 @@ class BuildRooms:
     resolve_base: ResolveBase
     temporary: Path
     runner: Callable[[], CommandRunner] | None = None
-    open_registry: OpenRegistry | None = None
-    credentials: AskCredentials = lambda reference: None
+    registries: CacheRegistries | None = None
 
 
 @dataclass(slots=True)

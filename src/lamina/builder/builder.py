@@ -20,7 +20,6 @@ from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.holders import note_final
 from lamina.builder.cache.records import CachedStep
 from lamina.builder.cache.step_cache import StepCache
-from lamina.builder.cache_exchange.cache_import import imported_caches
 from lamina.builder.cache_exchange.cache_options import cache_sources
 from lamina.builder.checking import BuildChecks, surroundings_of
 from lamina.builder.console import Console
@@ -148,11 +147,9 @@ def _import_caches(work: BuildRun) -> None:
     """Open the caches that the request names, until the build ends. Raise InvalidInput, Unsupported, Cancelled."""
     references, rooms = cache_sources(work.request.cache_imports), work.rooms
     if references and not work.request.no_cache:
-        if rooms.open_registry is None:
+        if rooms.registries is None:
             raise Unsupported("this build has no registries to import a cache from", advice="Leave --cache-from out.")
-        caches = imported_caches(
-            references, rooms.store, rooms.open_registry, rooms.credentials, work.console, work.cancellation
-        )
+        caches = rooms.registries.caches(references, rooms.store, work.platform, work.console, work.cancellation)
         work.cache.imports = work.closing.enter_context(caches)
 
 

@@ -16,7 +16,8 @@ from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.build_run import SshAgents
 from lamina.builder.builder import BuildResult
 from lamina.builder.cache_exchange.cache_export import export_caches
-from lamina.builder.cache_exchange.cache_options import cache_targets
+from lamina.builder.cache_exchange.cache_options import cache_targets, inline_wanted
+from lamina.builder.cache_exchange.inline_cache import with_inline_cache
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
@@ -85,6 +86,7 @@ class BuildResults:
         """
         platforms = platforms_of(request.platform)
         untagged = replace(request, tags=())
+        inline = inline_wanted(request.cache_exports, request.build_args)
 
         def work(platform: str, console: Console | None, token: Cancellation) -> PlatformImage:
             built = self._build_context(
@@ -99,7 +101,8 @@ class BuildResults:
                 name_bases=len(platforms) < 2,  # else the platforms would take a name from each other
                 cancellation=token,
             )
-            return _platform_image(context, built)
+            item = _platform_image(context, built)
+            return with_inline_cache(self._rooms.images, item) if inline else item
 
         if len(platforms) < 2:
             return Result((work(request.platform, console, cancellation),))
@@ -124,7 +127,8 @@ class BuildResults:
         """
         attestations, outputs = AttestationOptions.parse(request.attestations), outputs_of(request)
         targets, several = cache_targets(request.cache_exports), len(platforms_of(request.platform)) > 1
-        if not (request.outputs or attestations.any or targets or several):
+        inline = inline_wanted(request.cache_exports, request.build_args)
+        if not (request.outputs or attestations.any or targets or inline or several):
             return self._build_context(
                 context, request, credentials=credentials, report=report, cancellation=cancellation
             )

@@ -21,6 +21,7 @@ from lamina.builder.builder import BuildResult
 from lamina.builder.cache.collector import Collector
 from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.cache.usage import CacheUsage
+from lamina.builder.cache_exchange.cache_import import CacheRegistries
 from lamina.builder.checking import answer
 from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
@@ -131,8 +132,9 @@ class Builds(RecordedBuilds):
                 return context
             return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
-        store, images, client = self._rooms.store, self._rooms.images, self._registries.client
-        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, client, ask)
+        registries = CacheRegistries(self._registries.client, ask)
+        store, images = self._rooms.store, self._rooms.images
+        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, registries)
         theirs: dict[str, Any] = {"secrets": secrets, "agents": agents, "console": console}
         work = partial(build_as_asked, context, request, rooms, cancellation=cancellation, **theirs)
         try:

@@ -146,16 +146,16 @@ def test_buildx_builds_loads_and_gives_out(daemon: Daemon, project: Path, tmp_pa
 def test_buildx_takes_its_cache_to_another_daemon(
     daemon: Daemon, project: Path, registry: Running, busybox_tar: Path
 ) -> None:
-    ref = f"type=registry,ref={registry.address}/cache:1"
-    run(daemon, project, BUILDX, "build", "--load", "-t", "cached", "--cache-to", f"{ref},mode=max", ".")
-    with lamina_daemon() as other:
-        add_busybox(other, busybox_tar)
-        done = run(
-            other, project, BUILDX, "build", "--load", "-t", "cached", "--cache-from", ref, "--progress", "plain", "."
-        )
-        assert done.stderr.count("CACHED") == 2, done.stderr
-        layers = [each.text("inspect", "--format", "{{json .RootFS.Layers}}", "cached") for each in (daemon, other)]
-        assert layers[0] == layers[1]
+    cache, image = f"type=registry,ref={registry.address}/cache:1", f"{registry.address}/app:1"
+    build = (BUILDX, "build", "--progress", "plain", "--provenance=false", "-t", image)
+    run(daemon, project, *build, "--push", "--cache-to", f"{cache},mode=max", "--cache-to", "type=inline", ".")
+    for source in (cache, image):
+        with lamina_daemon() as other:
+            add_busybox(other, busybox_tar)
+            done = run(other, project, *build, "--load", "--cache-from", source, ".")
+            assert done.stderr.count("CACHED") == 2, done.stderr
+            layers = [each.text("inspect", "--format", "{{json .RootFS.Layers}}", image) for each in (daemon, other)]
+            assert layers[0] == layers[1]
 
     done = run(daemon, project, BUILDX, "build", "--cache-to", "type=local,dest=cache", ".", check=False)
     assert done.returncode != 0

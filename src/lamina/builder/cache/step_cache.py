@@ -140,9 +140,12 @@ class StepCache:
         return self.imports.find(result_key(keyword, inputs), console, cancellation)
 
     def steps(self) -> tuple[CachedStep, ...]:
-        """Return the steps of this build that other engines can use: those that ran, and those that were found."""
+        """Return the steps of this build that other engines can use: those that ran, and those that were found.
+
+        They are in the order of their keys, so that a cache has the same bytes whichever stage was built first.
+        """
         with self._guard:
-            return tuple(self._steps.values())
+            return tuple(self._steps[key] for key in sorted(self._steps))
 
     def _local(self, step: Step, keyword: str) -> Image | None:
         with self.store.read() as tx:

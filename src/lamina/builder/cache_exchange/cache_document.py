@@ -3,10 +3,14 @@
 The form is BuildKit's (moby/buildkit, cache/remotecache/v1/spec.go), and the keys are lamina's own. A record names the
 key of a step's inputs and the step's one layer. BuildKit's keys are digests of other values, so that neither engine
 finds a step of the other. The member `lamina` tells who wrote a document.
+
+An inline cache is a list of records in an image's config, whose layers are those of the image. There each record has
+that member.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,11 +21,13 @@ from lamina.formats.digest import Digest
 from lamina.formats.document import Document, bad_field, decode_object, encode, integer, mapping, objects, text
 from lamina.formats.times import parse_time
 
+INLINE = "moby.buildkit.cache.v0"  # the member of an image's config
 MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 MOST_STEPS = 20_000
 MOST_LAYERS = 10_000
 _WHAT = "build cache"
 _VERSION = 1
+Steps = dict[str, tuple[CachedStep, Descriptor | None]]  # by their keys, each with the blob of its layer
 
 
 def write_document(steps: Sequence[CachedStep], blobs: Mapping[Digest, Descriptor]) -> bytes:
@@ -30,6 +36,13 @@ def write_document(steps: Sequence[CachedStep], blobs: Mapping[Digest, Descripto
     layers = [_layer(diff_id, blob) for diff_id, blob in blobs.items()]
     records = [_record(step, positions) for step in steps]
     return encode({"layers": layers, "records": records, "lamina": {"version": _VERSION}})
+
+
+def write_inline(steps: Sequence[CachedStep], diff_ids: Sequence[Digest]) -> str:
+    """Return the inline cache of an image with these layers."""
+    positions = {diff_id: number for number, diff_id in enumerate(diff_ids)}
+    records = [{**_record(step, positions), "lamina": _VERSION} for step in steps]
+    return b64encode(encode(records)).decode()
 
 
 def _layer(diff_id: Digest, blob: Descriptor) -> dict[str, Any]:
@@ -44,7 +57,7 @@ def _record(step: CachedStep, positions: Mapping[Digest, int]) -> dict[str, Any]
     return record | ({"created": step.created} if step.created else {})
 
 
-def read_document(raw: bytes, blobs: Sequence[Descriptor]) -> dict[str, tuple[CachedStep, Descriptor | None]] | None:
+def read_document(raw: bytes, blobs: Sequence[Descriptor]) -> Steps | None:
     """Return the steps by their keys, each with the blob of its layer; None for a document of another engine.
 
     `blobs` are those that the cache's manifest lists. Raise InvalidInput for a document that is wrong or names another
@@ -55,10 +68,28 @@ def read_document(raw: bytes, blobs: Sequence[Descriptor]) -> dict[str, tuple[Ca
     if own is None or own.get("version") != _VERSION:
         return None
     listed = {blob.digest: blob for blob in blobs if blob.media_type in LAYERS}
-    layer_members, records = objects(document, "layers", _WHAT), objects(document, "records", _WHAT)
-    if len(records) > MOST_STEPS or len(layer_members) > MOST_LAYERS:
+    members = objects(document, "layers", _WHAT)
+    if len(members) > MOST_LAYERS:
+        raise TooLarge(f"a build cache has at most {MOST_LAYERS} layers")
+    layers = [_read_layer(member, listed, f"layers[{n}].") for n, member in enumerate(members)]
+    return _read_records(objects(document, "records", _WHAT), layers)
+
+
+def read_inline(text: str, layers: Sequence[tuple[Digest, Descriptor]]) -> Steps | None:
+    """Return the steps of an inline cache as `read_document` does. `layers` are the image's, with their blobs."""
+    try:
+        raw = b64decode(text, validate=True)
+    except ValueError as error:
+        raise InvalidInput(f"the inline build cache is not in base64: {error}") from None
+    # The list gets an object around it, as all documents have one.
+    records = objects(decode_object(b'{"records":' + raw + b"}", _WHAT), "records", _WHAT)
+    own = [record for record in records if record.get("lamina") == _VERSION]
+    return _read_records(own, layers) if own or not records else None
+
+
+def _read_records(records: Sequence[Document], layers: Sequence[tuple[Digest, Descriptor]]) -> Steps:
+    if len(records) > MOST_STEPS or len(layers) > MOST_LAYERS:
         raise TooLarge(f"a build cache has at most {MOST_STEPS} steps and {MOST_LAYERS} layers")
-    layers = [_read_layer(member, listed, f"layers[{n}].") for n, member in enumerate(layer_members)]
     read = (_read_record(member, layers, f"records[{n}].") for n, member in enumerate(records))
     return {step.key: (step, blob) for step, blob in read}
 

@@ -11,17 +11,20 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from lamina.builder.cache.records import CachedStep
-from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE, read_document
+from lamina.builder.cache_exchange.cache_document import INLINE, MEDIA_TYPE, Steps, read_document, read_inline
 from lamina.builder.console import Console
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
 from lamina.distribution.layer_pull import LayerFetch
+from lamina.distribution.pull import choose_manifest
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
-from lamina.errors import Cancelled, LaminaError, NoSpace, NotFound
-from lamina.formats.descriptor import Descriptor
+from lamina.errors import Cancelled, InvalidInput, LaminaError, NoSpace, NotFound
+from lamina.formats.config import ImageConfig
+from lamina.formats.descriptor import LAYERS, Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Index, Manifest
+from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.layer import Layer
 from lamina.layers.limits import Limits
@@ -30,7 +33,6 @@ from lamina.store.store import Store
 
 OpenRegistry = Callable[[Reference, Credentials | None, str, Cancellation], AbstractContextManager[RegistryClient]]
 AskCredentials = Callable[[Reference], Credentials | None]
-Steps = dict[str, tuple[CachedStep, Descriptor | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,50 +71,71 @@ class ImportedCaches:
             return LayerFetch(repository, self.store, ignore, Limits(), cancellation).fetch(blob, diff_id)
 
 
-@contextmanager
-def imported_caches(
-    references: Sequence[Reference],
-    store: Store,
-    open_registry: OpenRegistry,
-    credentials: AskCredentials,
-    console: Console,
-    cancellation: Cancellation,
-) -> Iterator[ImportedCaches]:
-    """Provide the caches of a build. Raise Cancelled."""
-    imported = ImportedCaches(store)
-    with ExitStack() as clients:
-        for reference in references:
-            name = reference.familiar()
-            console.line(f"importing cache manifest from {name}")
-            try:
-                opened = open_registry(reference, credentials(reference), "pull", cancellation)
-                client = clients.enter_context(opened)
-                cache = _read(client, reference)
-            except Cancelled:
-                raise
-            except LaminaError as error:
-                console.line(f"[WARNING]: The cache {name} is not used: {error.message}")
-                continue
-            if cache is None:
-                console.line(f"[WARNING]: The cache {name} is not used: another engine wrote it, with keys of its own")
-            else:
-                imported.caches.append(cache)
-        yield imported
+@dataclass(frozen=True, slots=True)
+class CacheRegistries:
+    """Reads the caches at registries, as the user of a build."""
+
+    open_registry: OpenRegistry
+    credentials: AskCredentials
+
+    @contextmanager
+    def caches(
+        self,
+        references: Sequence[Reference],
+        store: Store,
+        platform: Platform,
+        console: Console,
+        cancellation: Cancellation,
+    ) -> Iterator[ImportedCaches]:
+        """Provide caches; `platform` chooses among images with an inline cache. Raise Cancelled."""
+        imported = ImportedCaches(store)
+        with ExitStack() as clients:
+            for reference in references:
+                name = reference.familiar()
+                console.line(f"importing cache manifest from {name}")
+                try:
+                    opened = self.open_registry(reference, self.credentials(reference), "pull", cancellation)
+                    cache = _read(clients.enter_context(opened), reference, platform)
+                except Cancelled:
+                    raise
+                except LaminaError as error:
+                    console.line(f"[WARNING]: The cache {name} is not used: {error.message}")
+                    continue
+                if cache is not None:
+                    imported.caches.append(cache)
+                else:
+                    reason = "another engine wrote it, with keys of its own"
+                    console.line(f"[WARNING]: The cache {name} is not used: {reason}")
+            yield imported
 
 
-def _read(client: RegistryClient, reference: Reference) -> _Cache | None:
+def _read(client: RegistryClient, reference: Reference, platform: Platform) -> _Cache | None:
     """Return the cache behind a name; None for one of another engine. Raise what registries answer, NotFound."""
     name = reference.digest or reference.tag or ""
     repository, top = client.first(reference, lambda repository: repository.manifest(name))
-    config, blobs = _parts(top)
-    if config is None:
-        raise NotFound(f"{reference.familiar()} is no build cache")
-    steps = read_document(repository.small_blob(config), blobs)
+    config, blobs = _document(top)
+    if config is not None:
+        steps = read_document(repository.small_blob(config), blobs)
+    else:
+        _, manifest = choose_manifest(repository, top, platform)
+        steps = _inline(repository, manifest)
     return None if steps is None else _Cache(repository, steps)
 
 
-def _parts(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descriptor]]:
+def _document(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descriptor]]:
     """Return the descriptor of a cache's document, and those of its layers. BuildKit also writes them as an index."""
     if isinstance(top, Manifest):
         return (top.config if top.config.media_type == MEDIA_TYPE else None), top.layers
     return next((entry for entry in top.manifests if entry.media_type == MEDIA_TYPE), None), top.manifests
+
+
+def _inline(repository: Repository, manifest: Manifest) -> Steps | None:
+    """Return the steps in the config of an image. Raise NotFound for one without a cache."""
+    name = repository.reference.familiar()
+    config = ImageConfig.parse(repository.small_blob(manifest.config)) if manifest.is_image else None
+    text = config.document.get(INLINE) if config is not None else None
+    if config is None or not isinstance(text, str):
+        raise NotFound(f"{name} is no build cache, and no image with one in it")
+    if len(config.diff_ids) != len(manifest.layers) or not all(blob.media_type in LAYERS for blob in manifest.layers):
+        raise InvalidInput(f"the layers of {name} are not those that its config names")
+    return read_inline(text, list(zip(config.diff_ids, manifest.layers, strict=True)))

@@ -5,7 +5,7 @@ Rule: moby/buildkit, cache/remotecache/registry.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lamina.api.build import CacheOption
@@ -16,6 +16,7 @@ from lamina.images.record import check_tag
 MOST_PLACES = 16
 _EXPORT = {"ref", "mode", "ignore-error", "image-manifest", "oci-mediatypes", "compression"}
 _ONLY = {"image-manifest": "true", "oci-mediatypes": "true", "compression": "gzip"}  # there is one form of a cache
+_INLINE_ARGUMENT = "BUILDKIT_INLINE_CACHE"  # the build argument that older clients ask with
 _FLAGS = {"true": True, "false": False}
 
 
@@ -35,9 +36,17 @@ def cache_sources(options: Sequence[CacheOption]) -> tuple[Reference, ...]:
 
 
 def cache_targets(options: Sequence[CacheOption]) -> tuple[CacheTarget, ...]:
-    """Return where the cache is to be written. Raise as `cache_sources` does."""
+    """Return the registries where the cache is to be written. Raise as `cache_sources` does."""
     _check_number(options)
-    return tuple(_target(option) for option in options)
+    for option in options:
+        if option.type == "inline" and option.attrs.get("mode", "min") != "min":
+            raise InvalidInput("an inline cache has mode=min only", advice="Use type=registry for the other stages.")
+    return tuple(_target(option) for option in options if option.type != "inline")
+
+
+def inline_wanted(options: Sequence[CacheOption], build_args: Mapping[str, str | None]) -> bool:
+    """Return whether the cache is to be part of the image's config."""
+    return any(option.type == "inline" for option in options) or build_args.get(_INLINE_ARGUMENT) in ("1", "true")
 
 
 def _target(option: CacheOption) -> CacheTarget:
@@ -55,7 +64,8 @@ def _target(option: CacheOption) -> CacheTarget:
 
 def _reference(option: CacheOption, names: set[str]) -> Reference:
     if option.type != "registry":
-        raise Unsupported(f"a cache of the type {option.type!r} is not supported", advice="Use type=registry,ref=NAME.")
+        advice = "Use type=registry,ref=NAME."
+        raise Unsupported(f"a cache of the type {option.type!r} is not supported", advice=advice)
     for name in option.attrs:
         if name not in names:
             raise InvalidInput(

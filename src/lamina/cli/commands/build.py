@@ -47,7 +47,7 @@ PIECE = 1 << 20
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @option("--call", default="build", metavar="METHOD", help="What to do: build, check, outline or targets")
 @many("--cache-from", metavar="IMAGE|type=TYPE,…", help="Images and caches to look for cached steps in")
-@many("--cache-to", metavar="NAME|type=TYPE,…", help="Write the cache of the build to a registry")
+@many("--cache-to", metavar="NAME|type=TYPE,…", help="Write the cache to a registry, or into the image")
 @switch("--check", help="Check the Dockerfile instead of building it")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")

@@ -154,7 +154,8 @@ class Control:
         whole = build.request.cache.imports if build.request.cache else ()
         named = (*request.cache_imports, *_options((*imports, *whole)))
         once = tuple(option for number, option in enumerate(named) if option not in named[:number])
-        request = replace_fields(request, cache_imports=once)
+        exports = _options(build.request.cache.exports) if build.request.cache else ()
+        request = replace_fields(request, cache_imports=once, cache_exports=exports)
         build.facts = BuildFacts.of(attributes)
 
         def image_of(definition: Definition, config: bytes) -> Image:
