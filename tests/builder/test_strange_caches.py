@@ -22,13 +22,19 @@ from lamina.builder.cache_exchange.cache_document import (
     write_document,
     write_inline,
 )
+from lamina.builder.cache_exchange.cache_import import CacheRegistries
 from lamina.builder.cache_exchange.cache_options import cache_sources, cache_targets
+from lamina.builder.console import Console
+from lamina.cancellation import NEVER
 from lamina.distribution import RegistryClient
 from lamina.engine import Engine
-from lamina.errors import InvalidInput, LaminaError, TooLarge, Unsupported
+from lamina.errors import InvalidInput, LaminaError, TooLarge, Unavailable, Unsupported
 from lamina.formats.descriptor import OCI_LAYER, Descriptor
 from lamina.formats.digest import Digest
 from lamina.formats.manifest import Manifest
+from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
+from lamina.progress import ignore
 from support.build_caches import ONE, Builder, builders, cache, put_cache
 from support.registries import Running
 from support.registry_fixtures import client, registry, start
@@ -156,6 +162,17 @@ def test_a_cache_that_cannot_be_is_refused_before_the_first_step(builders: list[
         with pytest.raises(Unsupported, match="type 'gha' is not supported"):
             builders[0].build(**options)
         assert "Step" not in builders[0].said
+
+
+def test_a_failure_of_the_build_is_not_told_as_one_of_the_cache(builders: list[Builder], registry: Running) -> None:
+    engine = builders[0].engine
+    caches = CacheRegistries(engine.registries.client, lambda reference: None)
+    reference = Reference.parse(f"{registry.address}/missing:1")
+    with (
+        pytest.raises(Unavailable, match=r"^another registry is away$"),
+        caches.caches([reference], engine.store, Platform.host(), Console(ignore), NEVER),
+    ):
+        raise Unavailable("another registry is away")
 
 
 BUILD = """

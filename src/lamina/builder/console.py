@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from lamina.api.build_steps import BuildStep
 from lamina.dockerfile.checks.findings import Finding
@@ -36,6 +37,12 @@ class Console:
     def line(self, text: str) -> None:
         """Show a line of ours. Text from the Dockerfile and names are made printable."""
         self.text(printable(f"{text}\n", "\n\t"))
+
+    @contextmanager
+    def aside(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Show the work of a block that is no step of the Dockerfile. What is provided warns about it."""
+        self.line(name)
+        yield lambda text: self.line(f"[WARNING]: {text}")
 
     def part(self, report: Report, platform: str = "") -> Console:
         """Return the console of one of several stages that are built at once, or of one platform. It tells `report`."""

@@ -157,6 +157,10 @@ def test_buildx_takes_its_cache_to_another_daemon(
             layers = [each.text("inspect", "--format", "{{json .RootFS.Layers}}", image) for each in (daemon, other)]
             assert layers[0] == layers[1]
 
+    done = run(daemon, project, *build, "--cache-from", f"{registry.address}/missing", ".")
+    assert f"importing cache manifest from {registry.address}/missing:latest" in done.stderr
+    assert f"The cache {registry.address}/missing:latest is not used: " in done.stderr
+
     done = run(daemon, project, BUILDX, "build", "--cache-to", "type=local,dest=cache", ".", check=False)
     assert done.returncode != 0
     assert "a cache of the type 'local' is not supported" in done.stderr

@@ -7,7 +7,7 @@ layer comes in as those of images do: verified, bounded, and only for the key th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from lamina.builder.cache.records import CachedStep
@@ -19,7 +19,7 @@ from lamina.distribution.layer_pull import LayerFetch
 from lamina.distribution.pull import choose_manifest
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
-from lamina.errors import Cancelled, InvalidInput, LaminaError, NoSpace, NotFound
+from lamina.errors import Cancelled, InvalidInput, LaminaError, NoSpace, NotFound, Unsupported
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import LAYERS, Descriptor
 from lamina.formats.digest import Digest
@@ -89,28 +89,23 @@ class CacheRegistries:
     ) -> Iterator[ImportedCaches]:
         """Provide caches; `platform` chooses among images with an inline cache. Raise Cancelled."""
         imported = ImportedCaches(store)
-        with ExitStack() as clients:
+        # The clients are closed without the error of a build, which would be told as one of these registries.
+        with closing(ExitStack()) as clients:
             for reference in references:
+                opened = self.open_registry(reference, self.credentials(reference), "pull", cancellation)
                 name = reference.familiar()
-                console.line(f"importing cache manifest from {name}")
-                try:
-                    opened = self.open_registry(reference, self.credentials(reference), "pull", cancellation)
-                    cache = _read(clients.enter_context(opened), reference, platform)
-                except Cancelled:
-                    raise
-                except LaminaError as error:
-                    console.line(f"[WARNING]: The cache {name} is not used: {error.message}")
-                    continue
-                if cache is not None:
-                    imported.caches.append(cache)
-                else:
-                    reason = "another engine wrote it, with keys of its own"
-                    console.line(f"[WARNING]: The cache {name} is not used: {reason}")
+                with console.aside(f"importing cache manifest from {name}") as warn:
+                    try:
+                        imported.caches.append(_read(clients.enter_context(opened), reference, platform))
+                    except Cancelled:
+                        raise
+                    except LaminaError as error:
+                        warn(f"The cache {name} is not used: {error.message}")
             yield imported
 
 
-def _read(client: RegistryClient, reference: Reference, platform: Platform) -> _Cache | None:
-    """Return the cache behind a name; None for one of another engine. Raise what registries answer, NotFound."""
+def _read(client: RegistryClient, reference: Reference, platform: Platform) -> _Cache:
+    """Return the cache behind a name. Raise what registries answer, NotFound, Unsupported for another engine's."""
     name = reference.digest or reference.tag or ""
     repository, top = client.first(reference, lambda repository: repository.manifest(name))
     config, blobs = _document(top)
@@ -119,7 +114,9 @@ def _read(client: RegistryClient, reference: Reference, platform: Platform) -> _
     else:
         _, manifest = choose_manifest(repository, top, platform)
         steps = _inline(repository, manifest)
-    return None if steps is None else _Cache(repository, steps)
+    if steps is None:
+        raise Unsupported("another engine wrote it, with keys of its own")
+    return _Cache(repository, steps)
 
 
 def _document(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descriptor]]:

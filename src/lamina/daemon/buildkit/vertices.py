@@ -172,6 +172,11 @@ class VertexConsole(Console):
         if self._current is not None:
             self._vertices.warn(self._current, printable(text, "\t"))
 
+    @contextmanager
+    def aside(self, name: str) -> Iterator[Callable[[str], None]]:
+        with self._vertices.step(f"{self._platform}{name}") as vertex:
+            yield lambda text: self._vertices.warn(vertex, printable(text, "\t"))
+
     def part(self, report: Report, platform: str = "") -> VertexConsole:
         return VertexConsole(self._vertices, self, platform or self._platform.rstrip())
 
