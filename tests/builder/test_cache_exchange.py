@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lamina.api.build import BuildOutput, BuildRequest
+from lamina.api.build import BuildOutput, BuildRequest, CacheOption
+from lamina.api.memory_context import MemoryContext
+from lamina.client import connect
+from lamina.errors import Unsupported
+from support.build_caches import FILES as CONTENT
 from support.build_caches import ONE, Builder, builders, cache
 from support.buildkit import build_with_docker
 from support.context import File, write_context
@@ -42,6 +46,14 @@ def test_both_ways(workshop: Workshop) -> None:
         peer.docker("load", stdin=archive.getvalue())
         said = peer.text("build", "--cache-from", "ours", str(folder))
         assert said.count("Using cache") == STEPS
+
+
+def test_a_daemon_that_would_ignore_a_cache_is_not_asked() -> None:
+    option = (CacheOption("registry", {"ref": "localhost:1/cache"}),)
+    with dockerd() as peer, connect(peer.host) as client:
+        for request in (BuildRequest(cache_exports=option), BuildRequest(cache_imports=option)):
+            with pytest.raises(Unsupported, match="knows no --cache-to"):
+                client.builds.build(MemoryContext(ONE, CONTENT), request)
 
 
 def test_inline_caches_are_told_apart(builders: list[Builder], registry: Running, tmp_path: Path) -> None:

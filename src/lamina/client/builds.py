@@ -86,13 +86,19 @@ class Builds(builds.Builds):
     ) -> SentBuild:
         """Build a context that is ready to be sent.
 
-        Raise CommandFailed when a step fails, with its exit code in the facts.
+        Raise CommandFailed when a step fails, with its exit code in the facts, and Unsupported for a cache where the
+        daemon would ignore it.
         """
         from msgspec.structs import replace
 
         from lamina.api.build import outputs_of, without_destinations
         from lamina.linux.output_files import OutputFiles
 
+        if (request.cache_exports or request.cache_imports) and not self._is_lamina():
+            raise Unsupported(
+                "this daemon builds over the classic API, which knows no --cache-to and no types of --cache-from",
+                advice="Ask lamina's daemon, or use docker buildx build.",
+            )
         outputs = outputs_of(request)
         if request.outputs:
             request = replace(request, outputs=without_destinations(outputs))

@@ -57,11 +57,11 @@ class Builds(Protocol):
     ) -> BuildResult:
         """Build a directory, or files in memory; None for the address in `request.remote`.
 
-        `credentials` are by registry, for base images and for outputs that are pushed. Files of outputs are written
+        `credentials` are by registry, for base images, caches and outputs that are pushed. Files of outputs are written
         where their `dest` says, on the side of the caller. Raise CommandFailed when a step fails: its facts have
         `command`, `exit_code`, the last `output`, and `line`, `last_line` and `excerpt` of the Dockerfile, and with
         `request.keep_failed` the ID of an `image` of the files as the command left them. Raise InvalidInput for a wrong
-        Dockerfile, NotFound, Cancelled.
+        Dockerfile, Unsupported for a kind of cache that there is not, NotFound, Cancelled.
         """
 
     def check(
