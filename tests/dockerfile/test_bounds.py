@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lamina.dockerfile.checks.check import check
+from lamina.dockerfile.checks.scope import Surroundings
 from lamina.dockerfile.dockerfile import parse
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
@@ -78,3 +81,25 @@ def test_trimming_takes_what_backtracking_takes(pattern: str, value: str, longes
     tail = {True: ".*", False: ".*?"}[longest]
     match = re.match(pattern.replace("?", ".").replace("*", tail), value)
     assert without_prefix(value, pattern, longest=longest) == (value[match.end() :] if match else value)
+
+
+def test_very_many_instructions_are_read_and_checked() -> None:
+    for text in ("CMD x\n" * 50_000, "".join(f"ENV k{number}=v\n" for number in range(15_000))):
+        assert check(parse(f"FROM scratch\n{text}"), Surroundings()).mistake is None
+
+
+def test_stages_on_each_other_do_not_multiply_what_they_know() -> None:
+    stages = "".join(f"FROM s{number} AS s{number + 1}\nENV k{number}=v\n" for number in range(2_500))
+    tracemalloc.start()
+    try:
+        checked = check(parse(f"FROM scratch AS s0\n{stages}"), Surroundings())
+        assert tracemalloc.get_traced_memory()[0] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(checked.stages) == 2_501
+
+
+@pytest.mark.parametrize("lines", ["ENV k=$big\n", "ARG k=$big\n", "FROM scratch\nARG big\n"])
+def test_values_that_are_large_together_are_refused(lines: str) -> None:
+    text = f"ARG big={'x' * 500_000}\nFROM scratch\nARG big\n{lines * 20}"
+    assert "are larger than" in str(check(parse(text), Surroundings()).mistake)

@@ -60,12 +60,12 @@ def parse(text: str) -> Dockerfile:
     syntax = parse_syntax(text)
     _judge(syntax)
     arguments: list[Arg] = []
-    stages: list[Stage] = []
+    stages: list[tuple[From, list[Instruction]]] = []
     for node, instruction in _instructions(syntax):
         if isinstance(instruction, From):
-            stages.append(Stage(instruction, ()))
+            stages.append((instruction, []))
         elif stages:
-            stages[-1] = Stage(stages[-1].base, (*stages[-1].instructions, instruction))
+            stages[-1][1].append(instruction)
         elif isinstance(instruction, Arg):
             arguments.append(instruction)
         else:
@@ -73,7 +73,8 @@ def parse(text: str) -> Dockerfile:
             raise located(problem, syntax.text, node.lines)
     if not stages:
         raise InvalidInput("dockerfile parse error: no FROM in the file", advice="Add FROM image, or FROM scratch.")
-    return Dockerfile(tuple(arguments), tuple(stages), syntax.escape, syntax.warnings, syntax.text, syntax.directives)
+    whole = tuple(Stage(base, tuple(instructions)) for base, instructions in stages)
+    return Dockerfile(tuple(arguments), whole, syntax.escape, syntax.warnings, syntax.text, syntax.directives)
 
 
 def _judge(syntax: Syntax) -> None:

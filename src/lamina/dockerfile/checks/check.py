@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lamina.dockerfile.checks import rules
 from lamina.dockerfile.checks.bases import BaseName, GlobalArguments, check_base, check_defaults, is_reference
 from lamina.dockerfile.checks.findings import Finding, Findings
-from lamina.dockerfile.checks.scope import BaseFacts, Surroundings
+from lamina.dockerfile.checks.scope import BaseFacts, Room, Surroundings
 from lamina.dockerfile.checks.stage_names import StageNames
 from lamina.dockerfile.checks.stage_walk import StageFacts, StageWalk, begin_on_image
 from lamina.dockerfile.checks.wording import check_wording
@@ -20,6 +20,7 @@ from lamina.errors import InvalidInput
 from lamina.formats.platform import Platform
 
 OPTIONS_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
+_MOST_NAMES = 500_000  # that stages take over from those that they are built on, in one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class _Whole:
         self.bases: list[BaseName] = []
         self.stages: dict[int, StageFacts] = {}
         self.names = StageNames(file)
+        self._names = 0  # that stages took over from others
+        self._room = Room()
 
     def run(self, target: int | None) -> None:
         """Check FROM lines first, then stages in order. Raise InvalidInput for what no build accepts."""
@@ -110,12 +113,18 @@ class _Whole:
         base = self.bases[index]
         below = self.names.find(base.name, index)
         if below is not None and below in self.stages:
-            facts, triggers = self.stages[below].below(), self.stages[below].triggers
+            facts, triggers = self._on_stage(self.stages[below]), self.stages[below].triggers
         else:
             facts, triggers = self._on_image(stage.base, base)
+        facts.scope.room = self._room  # one for the whole file
         walk = StageWalk(self._file, self.arguments, self._surroundings, self._findings, facts)
         walk.run(stage, triggers)
         return facts
+
+    def _on_stage(self, below: StageFacts) -> StageFacts:
+        """Return what a stage on another one begins with. After too many names nothing is known of any."""
+        self._names += len(below.scope)
+        return below.below() if self._names <= _MOST_NAMES else begin_on_image(None, self._file.escape)
 
     def _on_image(self, instruction: From, base: BaseName) -> tuple[StageFacts, tuple[str, ...]]:
         if base.name == "scratch":

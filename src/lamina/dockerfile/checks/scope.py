@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from lamina.dockerfile.expand import Expanded, Lexer
 from lamina.dockerfile.ignore import IgnoreMatcher
+from lamina.dockerfile.position import Problem
 from lamina.formats.platform import Platform
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_SCANNERS = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})  # read by BuildKit, set by nobody
 _NEAR = 2  # letters by which a name may differ from the one that was meant
 _LONGEST = 32  # letters of a name that is compared with others
+_LARGEST = 8 << 20  # characters of all values that a file gives to names
 _CANDIDATES = 200  # names that it is compared with
 
 
@@ -56,6 +59,20 @@ class Surroundings:
 
 
 @dataclass(slots=True)
+class Room:
+    """The room for the values of one file's names, in characters."""
+
+    left: int = _LARGEST
+
+    def take(self, size: int) -> None:
+        """Take some of it. Raise Problem where so much is not left."""
+        self.left -= size
+        if self.left < 0:
+            advice = "Write long values into a file."
+            raise Problem(f"the values of ENV and ARG are larger than {_LARGEST} characters together", advice)
+
+
+@dataclass(slots=True)
 class Scope:
     """The names that an instruction of a stage sees. `declared` are arguments, with a value or without.
 
@@ -67,10 +84,16 @@ class Scope:
     arguments: dict[str, str] = field(default_factory=dict)
     declared: set[str] = field(default_factory=set)
     is_whole: bool = True
+    room: Room = field(default_factory=Room)
 
-    def values(self) -> dict[str, str]:
-        """Return all names with their values. The environment wins over arguments."""
-        return {**self.arguments, **self.environment}
+    def set(self, names: dict[str, str], values: Mapping[str, str]) -> None:
+        """Give values to names of the environment or of the arguments. Raise Problem where all are too much."""
+        self.room.take(sum(map(len, values.values())))
+        names.update(values)
+
+    def values(self) -> Mapping[str, str]:
+        """Return all names with their values, as they are at any time. The environment wins over arguments."""
+        return ChainMap(self.environment, self.arguments)
 
     def expand(self, word: str, *, keep_quotes: bool = False) -> Expanded:
         """Expand a word. Raise Problem as `Lexer.process` does."""
@@ -79,6 +102,9 @@ class Scope:
     def undefined(self, expanded: Expanded) -> list[str]:
         """Return the names in a word that nothing defines."""
         return sorted(expanded.missing - self.declared - _FOR_SCANNERS) if self.is_whole else []
+
+    def __len__(self) -> int:
+        return len(self.environment) + len(self.arguments) + len(self.declared)
 
     def copy(self) -> Scope:
         """Return a scope for a stage that begins with this one."""

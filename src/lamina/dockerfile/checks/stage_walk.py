@@ -123,7 +123,7 @@ class StageWalk:
             case Env() | Label():
                 check_pairs(expanded, findings)
                 if isinstance(expanded, Env):
-                    facts.scope.environment |= {pair.name: pair.value for pair in expanded.pairs}
+                    facts.scope.set(facts.scope.environment, {pair.name: pair.value for pair in expanded.pairs})
             case Workdir():
                 if not facts.has_workdir:
                     check_workdir(expanded, findings)
@@ -165,7 +165,7 @@ class StageWalk:
             elif value is None:
                 value = self._globals.values.get(name)
             if value is not None:
-                scope.arguments[name] = value
+                scope.set(scope.arguments, {name: value})
             scope.declared.add(name)
             description = instruction.origin.description(name)
             own = Argument(name, value or "", description, instruction.origin.lines)
