@@ -240,12 +240,15 @@ class Control:
     async def history(self, call: Call) -> None:
         """Send the builds that there are, also those of earlier daemons. Later ones are not waited for."""
         request = await call.receive(HistoryRequest) or HistoryRequest()
+        # A build that ends now is in both lists: its record is kept before it stops being active.
+        active = {each.ref: each for each in self._builds.active(request.ref)}
         if not request.active_only:
             for record in await in_thread(self._solver.builds.history):
+                active.pop(record.ref, None)
                 if request.ref in ("", record.ref):
                     await call.send(HistoryEvent(1, message_of(record)))
-        for active in self._builds.active(request.ref):
-            await call.send(HistoryEvent(0, active))
+        for each in active.values():
+            await call.send(HistoryEvent(0, each))
 
     async def update_history(self, request: HistoryUpdate, call: Call) -> Empty:
         """Forget a build, or keep it for good. Finalizing changes nothing: a record is whole once the build ends."""
