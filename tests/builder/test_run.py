@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from lamina.api.build import BuildRequest
 from lamina.builder.builder import build as run_build
 from lamina.builder.context.source import from_dockerfile
 from lamina.cancellation import Cancellation
-from lamina.errors import Cancelled, CommandFailed, InvalidInput
+from lamina.errors import Cancelled, CommandFailed, Forbidden, InvalidInput
 from lamina.images.image import Image
 from lamina.progress import Message, Output
 from support.container_workshop import shop_with
@@ -94,6 +95,15 @@ def test_failures_carry_the_code_and_keep_nothing(shop: Workshop) -> None:
         build(shop, 'RUN ["/no/such"]')
     with pytest.raises(InvalidInput, match="ghost"):
         build(shop, "USER ghost\nRUN true")
+
+
+def test_the_hosts_network_is_not_for_a_dockerfile_to_take(shop: Workshop) -> None:
+    text = "RUN --network=host readlink /proc/self/ns/net"
+    with pytest.raises(Forbidden, match=r"network\.host is not allowed"):
+        build(shop, text)
+    for request in (BuildRequest(network="none", allow=("network.host",)), BuildRequest(network="host", no_cache=True)):
+        build(shop, text, request)
+        assert os.readlink("/proc/self/ns/net") in shop.said
 
 
 def test_a_failed_step_leaves_an_image_on_demand(shop: Workshop) -> None:

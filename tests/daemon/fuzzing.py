@@ -93,7 +93,7 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/build",
-        "t q nocache explain verify call keepfailed memory memswap shmsize labels buildargs networkmode ulimits "
+        "t q nocache explain verify call keepfailed allow memory memswap shmsize labels buildargs networkmode ulimits "
         "cacheimports cacheexports",
         bytes,
     ),

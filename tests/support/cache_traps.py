@@ -247,7 +247,7 @@ _RUN_TRAPS = (
         "network of a RUN",
         "FROM trap-base\nRUN --network=none true\n",
         (1,),
-        after="FROM trap-base\nRUN --network=host true\n",
+        after="FROM trap-base\nRUN --network=default true\n",
     ),
     Trap(
         "file behind a bind",

@@ -13,6 +13,7 @@ from lamina.errors import InvalidInput
 from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64
 
+HOST_NETWORK = "network.host"  # BuildKit's entitlement for the host's network
 STDOUT = "-"  # as the `dest` of an output
 _NAMED = ("moby", "image", "registry", "docker", "oci")
 FILE_OUTPUTS = ("local", "tar", "docker", "oci")
@@ -58,7 +59,7 @@ _JSON: dict[str, Any] = {
     "attestations": dict[str, str],
 }
 _REPEATED = frozenset({"tags", "security_options"})
-_COMMAS = frozenset({"extra_hosts"})  # clients repeat it, or join the hosts by commas
+_COMMAS = frozenset({"extra_hosts", "allow"})  # clients repeat it, or join the hosts by commas
 
 
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
     under its tags. `cache_from` names images, `cache_imports` the caches that engines wrote to `cache_exports`.
     `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
-    step why it had to run; with `verify` it is done twice without the cache, and fails where the two differ. Memory and
+    step why it had to run; with `verify` it is done twice without the cache, and fails where the two differ. `allow`
+    names what a Dockerfile may take beside what is usual: `network.host` for `RUN --network=host`. Memory and
     `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
     """
 
@@ -112,9 +114,15 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool = False
     call: str = ""
     keep_failed: bool = False
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_lists(self)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return what the request itself asks for, and lets its Dockerfile take, by BuildKit's names."""
+        return frozenset(self.allow) | (frozenset({HOST_NETWORK}) if self.network == "host" else frozenset())
 
     @property
     def limits(self) -> Resources:

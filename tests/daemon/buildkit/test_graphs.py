@@ -252,6 +252,8 @@ def test_what_needs_an_entitlement_is_refused_without_it(daemon: Daemon) -> None
         solved = build.begin()
         with pytest.raises(Forbidden, match=r"security\.insecure is not allowed"):
             await solve_graph(build, defined(ops.Op(exec=command)), evaluate=True)
+        with pytest.raises(Forbidden, match=r"network\.host is not allowed"):
+            await build.solve(**{"force-network-mode": "host"})
         await build.give_back()
         await solved
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from lamina.api.build import HOST_NETWORK
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.cache.records import result_key
 from lamina.builder.console import new_id
@@ -20,7 +21,7 @@ from lamina.dockerfile.instructions import CommandLine, Run
 from lamina.dockerfile.mounts import MountFlag, agent_id, parse_mount, secret_id
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import parse_mark
-from lamina.errors import CommandFailed, Unsupported
+from lamina.errors import CommandFailed, Forbidden, Unsupported
 from lamina.formats.config import RunConfig
 from lamina.images.config_changes import DEFAULT_SHELL
 
@@ -124,6 +125,9 @@ def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFai
 def _check(work: BuildRun, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
     if instruction.security != "sandbox":
         raise Unsupported("RUN --security=insecure is not supported yet", advice="Leave the flag out.")
+    if instruction.network == "host" and HOST_NETWORK not in work.request.needs:
+        advice = f"Build with --allow {HOST_NETWORK}, or with --network host."
+        raise Forbidden(f"{HOST_NETWORK} is not allowed", advice=advice, entitlement=HOST_NETWORK)
     if instruction.devices:
         raise Unsupported("RUN --device is not supported yet", advice="Leave the flag out.")
     for mount in mounts:

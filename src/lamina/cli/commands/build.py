@@ -42,6 +42,7 @@ PIECE = 1 << 20
 """)
 @argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
+@many("--allow", metavar="NAME", help="What the Dockerfile may take: network.host for RUN --network=host")
 @many("--annotation", "notes", metavar="[PLACE:]KEY=VALUE", help="Annotate the manifest, or the index")
 @many("--attest", metavar="type=TYPE,…", help="Attest how the image was made (provenance) or what is in it (sbom)")
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")

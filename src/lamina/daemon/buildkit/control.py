@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec.structs import replace as replace_fields
 
 from lamina import __version__
-from lamina.api.build import BuildOutput, CacheOption
+from lamina.api.build import HOST_NETWORK, BuildOutput, CacheOption
 from lamina.api.build_cache import CacheObject, parse_expressions
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
@@ -57,7 +57,7 @@ from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.sessions import Sessions
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.http.call import in_thread
-from lamina.errors import CommandFailed, Unsupported
+from lamina.errors import CommandFailed, Forbidden, Unsupported
 from lamina.images.image import Image
 from lamina.layers.tree import Tree
 
@@ -155,7 +155,10 @@ class Control:
         named = (*request.cache_imports, *_options((*imports, *whole)))
         once = tuple(option for number, option in enumerate(named) if option not in named[:number])
         exports = _options(build.request.cache.exports) if build.request.cache else ()
-        request = replace_fields(request, cache_imports=once, cache_exports=exports)
+        allowed = build.request.entitlements
+        if request.network == "host" and HOST_NETWORK not in allowed:
+            raise Forbidden(f"{HOST_NETWORK} is not allowed", advice=f"Allow it: --allow {HOST_NETWORK}.")
+        request = replace_fields(request, cache_imports=once, cache_exports=exports, allow=allowed)
         build.facts = BuildFacts.of(attributes)
 
         def image_of(definition: Definition, config: bytes) -> Image:

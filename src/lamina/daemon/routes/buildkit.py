@@ -21,7 +21,7 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import Pipe, lines_response
 from lamina.daemon.http.upload import Upload, receiving
 from lamina.engine import Engine
-from lamina.errors import InvalidInput
+from lamina.errors import Forbidden, InvalidInput
 from lamina.layers.tar.source import Readable
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ class BuildKitRoutes:
         """Build with the client's session, if it has one. Progress comes as BuildKit's own messages, in base64."""
         from lamina.daemon.buildkit.jobs import UPLOAD
 
+        if missing := request.needs - self._entitlements:
+            raise Forbidden(
+                f"{min(missing)} is not allowed by build daemon configuration",
+                advice="Allow it by the key builder.entitlements of daemon.json.",
+            )
         id = call.text("buildid")
         if id.startswith(f"{UPLOAD}:"):
             async with receiving(call) as upload:
