@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Iterator
@@ -105,6 +106,17 @@ def test_a_graph_without_a_gateway_is_built_for_its_outputs(daemon: Daemon) -> N
         request = control.SolveRequest(build.ref, mkfile("/f", b"1"), session=build.session, exporters=(exporter,))
         answer = await build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
         assert answer.response["containerimage.config.digest"] == daemon.text("images", "-q", "--no-trunc", "plain")
+
+    drive(daemon, use)
+
+
+def test_a_graph_of_nothing_without_a_gateway_is_an_empty_image(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        exporter = control.Exporter("moby", {"name": "docker.io/library/void:latest"})
+        request = control.SolveRequest(build.ref, control.Definition(), session=build.session, exporters=(exporter,))
+        solved = build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
+        await asyncio.wait_for(solved, 60)
+        assert json.loads(daemon.text("inspect", "void"))[0]["RootFS"] == {"Type": "layers"}
 
     drive(daemon, use)
 

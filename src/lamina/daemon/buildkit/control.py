@@ -118,8 +118,9 @@ class Control:
     async def _result(self, build: Build) -> Images | None:
         """Return what the outputs get: what a graph or a frontend made, or what the client returns."""
         request = build.request
-        if request.definition is not None and request.definition.operations:
-            ref = await self.solve_graph(build, request.definition)
+        graph = request.definition
+        if graph is not None and (graph.operations or not request.frontend):  # without operations: an empty image
+            ref = await self.solve_graph(build, graph)
             return await self.work(build, lambda: Images((ref.image(b"", None),)))
         if request.frontend:
             return await self.solve_frontend(build, request.attributes, request.inputs)
