@@ -83,6 +83,7 @@ class Guest:
             f"lamina_modules={MODULES}",
             f"lamina_python={sys.executable}",
             f"lamina_agent={PROGRAMS / 'agent.py'}",
+            f"lamina_checkout={PROGRAMS.parents[1]}",
             "TERM=dumb",
         ]
 
