@@ -211,6 +211,24 @@ def test_two_pulls_at_once_share_the_work(
     assert heard.statuses().count("Pull complete") == 2
 
 
+def test_no_image_puts_its_bytes_in_the_place_of_a_layer_of_others(
+    registry: Running, store: Store, client: RegistryClient
+) -> None:
+    """A manifest may name any blob for a layer that is here, since nobody fetches it."""
+    config, layers = make_image(store, 5000)
+    with closing(Raw(registry.address)) as raw, store.lease():
+        evil = b"\1" * 10240
+        raw.push_blob("evil", config.raw)
+        raw.push_blob("evil", evil)
+        lying = Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [Descriptor.of(OCI_LAYER, evil)])
+        raw.push_manifest("evil", "1", lying)
+        pull(at(registry, "evil:1"), None, store, ignore, client=client)
+        push(at(registry, "mine:1"), config, layers, store, ignore, client=client)
+    pushed = client.repository(at(registry, "mine")).manifest("1")
+    assert isinstance(pushed, Manifest)
+    assert pushed.layers[0].digest != Digest.of(evil)
+
+
 def test_wrong_content_is_never_kept(registry: Running, other_store: Store, client: RegistryClient) -> None:
     with closing(Raw(registry.address)) as raw:
         image = raw.push_image("a", "good", "x")

@@ -1,7 +1,7 @@
 """The compressed blobs that stand for a layer, and the repositories that have them.
 
 Pushes use it to mount a blob from another repository, or to find it there already, without compressing anything.
-It is only a hint: each use is checked by the registry itself.
+Only what was seen to hold a layer is noted: the registry knows whether it has a blob, but not what is in it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class BlobSource(msgspec.Struct, frozen=True):
 
 
 def remember(store: Store, reference: Reference, layers: Iterable[tuple[Digest, Descriptor]]) -> None:
-    """Note that the repository of `reference` has these blobs for these diff-ids."""
+    """Note that the repository of `reference` has these blobs, which hold these layers."""
     with store.transaction() as transaction:
         for diff_id, blob in layers:
             new = BlobSource(reference.domain, reference.path, str(blob.digest), blob.size, blob.media_type)
@@ -57,6 +57,12 @@ def form(store: Store, diff_id: Digest, digest: Digest) -> Descriptor | None:
     with store.read() as transaction:
         raw = transaction.get(BUCKET, str(diff_id))
     return next((source.descriptor for source in _decode(raw) if source.digest == str(digest)), None)
+
+
+def is_form(store: Store, diff_id: Digest, digest: Digest) -> bool:
+    """Return whether the blob `digest` is known to hold the layer."""
+    known = digest == diff_id or form(store, diff_id, digest) is not None
+    return known or digest in store.blobs.cached_forms(diff_id)
 
 
 def _decode(raw: bytes | None) -> list[BlobSource]:

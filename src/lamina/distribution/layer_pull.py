@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lamina.cancellation import Cancellation
 from lamina.distribution.download import download, download_foreign
@@ -33,6 +33,8 @@ class LayerFetch:
     report: Report
     limits: Limits
     cancellation: Cancellation
+    verified: set[tuple[Digest, Digest]] = field(default_factory=set)
+    """Pairs of a layer and the blob that it was seen to come from."""
 
     def fetch(self, blob: Descriptor, diff_id: Digest) -> Layer:
         """Return the layer `diff_id`, from the store or from the compressed `blob`, which stays in the store's cache.
@@ -47,6 +49,7 @@ class LayerFetch:
                 return self.store.layers.get(diff_id)
             self.cancellation.check()
             layer = self._from_cache(blob, diff_id, meter) or self._from_registry(blob, diff_id, meter)
+            self.verified.add((diff_id, blob.digest))
         meter.say("Pull complete")
         return layer
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
-from lamina.distribution.blob_sources import remember
+from lamina.distribution.blob_sources import is_form, remember
 from lamina.distribution.layer_pull import LayerFetch
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
@@ -22,6 +22,7 @@ from lamina.errors import (
 )
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
 from lamina.formats.manifest import Index, Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
@@ -128,6 +129,7 @@ class _Pull:
         self._stop = client.cancellation.child()
         self._cleanup = ExitStack()
         self._lease = store.lease(keep=True)
+        self._verified: set[tuple[Digest, Digest]] = set()
         self._threads = ThreadPoolExecutor(client.settings.max_downloads, "pull")
 
     def __enter__(self) -> _Pull:
@@ -176,16 +178,22 @@ class _Pull:
         self._keep(manifest)
         for index in indexes:
             self._keep(index)
-        remember(self._store, reference, zip(config.diff_ids, manifest.layers, strict=True))
+        remember(self._store, reference, self._known(config, manifest))
         top = indexes[0] if indexes else manifest
         self._report(Status(f"Digest: {top.digest}"))
         return PulledImage(manifest, indexes[0] if indexes else None, config, layers)
+
+    def _known(self, config: ImageConfig, manifest: Manifest) -> Iterator[tuple[Digest, Descriptor]]:
+        """Yield the layers whose blobs are known to hold them. A manifest may name any blob for one that was here."""
+        for diff_id, blob in zip(config.diff_ids, manifest.layers, strict=True):
+            if (diff_id, blob.digest) in self._verified or is_form(self._store, diff_id, blob.digest):
+                yield diff_id, blob
 
     def _keep(self, document: Manifest | Index) -> None:
         self._store.blobs.put(document.raw, document.digest.algorithm)
 
     def _layers(self, repository: Repository, manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:
-        work = LayerFetch(repository, self._store, self._report, self._limits, self._stop)
+        work = LayerFetch(repository, self._store, self._report, self._limits, self._stop, self._verified)
         for blob, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
             self._lease.add(diff_id)  # the threads that bring it in have no lease of their own
             if not self._store.layers.has(diff_id):
