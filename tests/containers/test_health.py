@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lamina.api.containers import ExecConfig
@@ -9,6 +11,7 @@ from lamina.containers.health import judged
 from lamina.containers.record import Health, HealthResult
 from lamina.events import Event
 from lamina.formats.runconfig import Healthcheck
+from support.runtimes import slow_to_exec
 from support.waiting import eventually
 
 from .conftest import Rooms
@@ -80,3 +83,24 @@ def test_a_health_check_that_takes_too_long_says_what_it_said_so_far(rooms: Room
 
     first = eventually(results)[0]
     assert (first.exit_code, first.output) == (-1, "Health check exceeded timeout (500ms): one\ntwo\n")
+
+
+class TestSlowRuntime:
+    """A runtime that takes longer to start a check than the check may take."""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path) -> str:
+        return slow_to_exec(tmp_path)
+
+    @pytest.mark.root
+    @pytest.mark.peer
+    def test_the_start_of_a_health_check_is_not_part_of_its_time(self, rooms: Rooms) -> None:
+        check = Healthcheck(("CMD", "sh", "-c", "echo well"), interval=50_000_000, timeout=1_000_000_000)
+        id = rooms.run("sleep 100", healthcheck=check)
+
+        def results() -> tuple[HealthResult, ...]:
+            health = rooms.containers.get(id).state.health
+            return health.log if health else ()
+
+        first = eventually(results)[0]
+        assert (first.exit_code, first.output) == (0, "well\n")
