@@ -50,6 +50,12 @@ def test_from_scratch_alone_is_an_empty_image(workshop: Workshop) -> None:
     assert kinds(workshop.build("FROM empty\nCOPY a.txt /\n", FILES)) == {"a.txt": "regular 644 0:0"}
 
 
+@pytest.mark.parametrize(("text", "message"), [("", "cannot be empty"), ("\n\t\n", "file with no instructions")])
+def test_a_dockerfile_without_instructions_is_refused_as_by_docker(workshop: Workshop, text: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        workshop.build(text)
+
+
 def test_a_base_that_is_nowhere_gets_near_misses(workshop: Workshop) -> None:
     workshop.build("FROM scratch\nENV A=1\n", request=BuildRequest(tags=("python-app",)))
     with pytest.raises(NotFound, match=r"Did you mean python-app\?"):

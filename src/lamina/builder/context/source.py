@@ -130,7 +130,7 @@ def read_dockerfile(tree: Tree, name: str) -> tuple[str, bytes]:
 
 
 def _checked(raw: bytes, name: str) -> str:
-    if not raw.strip():
+    if not raw:
         raise InvalidInput(f"the Dockerfile ({name}) cannot be empty", advice="Begin it with FROM.")
     return decode(raw)
 

@@ -301,6 +301,6 @@ def _patterns(tree: Tree, name: str) -> tuple[Pattern, ...] | None:
 
 
 def _text(raw: bytes, name: str) -> str:
-    if not raw.strip():
+    if not raw:
         raise InvalidInput(f"the Dockerfile ({name}) cannot be empty", advice="Begin it with FROM.")
     return decode(raw)
