@@ -204,3 +204,10 @@ def test_commands_run_at_the_same_time_and_end_when_cancelled(shop: GraphShop) -
         with pytest.raises(Cancelled, match="enough"):
             build.result(Edge(hanging))
         ending.join()
+
+
+def test_no_cgroup_lies_outside_of_their_file_system(shop: GraphShop, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    with pytest.raises(InvalidInput, match="cgroup parent"):
+        shop.files(command("true", cgroup_parent=f"/../../../../..{outside}"))
+    assert not outside.exists()

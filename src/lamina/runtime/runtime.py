@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from lamina.errors import Conflict, NotFound, Unsupported
+from lamina.errors import Conflict, InvalidInput, NotFound, Unsupported
 from lamina.progress import ignore
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job, LogSpec
@@ -42,11 +42,13 @@ class Runtime(TaskHost):
         `rootfs` is the mounted root; with None, `Task.configure` tells it (and the whole spec anew, but for streams and
         cgroup) before the start. `stdin` keeps the task's input open for clients, otherwise it is /dev/null; with
         `stdin_once` the end of the first client's input ends it. `on_oom` is called when memory ran out. Raise Conflict
-        when a task of that id is there, Unsupported without root.
+        when a task of that id is there, InvalidInput for a cgroup parent that leads upwards, Unsupported without root.
         """
         if os.geteuid() != 0:
             advice = "Images, and builds without RUN, need no privilege"
             raise Unsupported("running a container needs root, which this engine has not", advice=advice)
+        if ".." in spec.cgroup_parent.split("/"):  # which runtime programs follow, out of the cgroup file system too
+            raise InvalidInput(f"the cgroup parent {spec.cgroup_parent!r} holds '..'", advice="Name it from its root.")
         program = self.program
         directory = self.exec_root / id
         self._claim(id, directory)
