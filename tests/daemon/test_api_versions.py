@@ -145,6 +145,13 @@ def test_an_image_for_another_platform_is_not_found(http_: Http, image: str) -> 
     assert http_("GET", f"/v1.49/images/{image}/json?platform={mine}&manifests=1").status == 400
 
 
+def test_the_descriptor_of_an_image_chosen_by_platform_names_it(http_: Http, image: str) -> None:
+    platform = {"architecture": _architecture(http_), "os": "linux"}
+    chosen = at(http_, "1.49", f"/images/{image}/json?platform={quote(json.dumps(platform))}")
+    plain = at(http_, "1.49", f"/images/{image}/json")
+    assert chosen["Descriptor"] == plain["Descriptor"] | {"platform": platform}
+
+
 def _architecture(http_: Http) -> str:
     return str(http_("GET", "/version").json["Arch"])
 

@@ -16,8 +16,11 @@ Version = tuple[int, int]
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
-def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
-    """`GET /images/{name}/json`; `root` is the engine's data root."""
+def inspect(image: Image, root: Path, version: Version, *, chosen: bool = False) -> dict[str, Any]:
+    """`GET /images/{name}/json`; `root` is the engine's data root.
+
+    The descriptor of an image that was `chosen` by its platform names that (moby daemon/containerd/image_inspect.go).
+    """
     document: dict[str, Any] = {
         "Id": str(image.id),
         "RepoTags": list(image.tags),
@@ -35,7 +38,10 @@ def inspect(image: Image, root: Path, version: Version) -> dict[str, Any]:
         document["Variant"] = image.config.variant
     if image.config.os_version:
         document["OsVersion"] = image.config.os_version
-    return document | _by_version(image, version)
+    document |= _by_version(image, version)
+    if chosen:
+        document["Descriptor"]["platform"] = image.platform.to_json()
+    return document
 
 
 def _by_version(image: Image, version: Version) -> dict[str, Any]:

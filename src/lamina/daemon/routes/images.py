@@ -82,7 +82,7 @@ class ImageRoutes:
 
         def work() -> dict[str, Any]:
             image = self._images.get(call.places["name"], platform=only)
-            document = render.inspect(image, self._root, call.version)
+            document = render.inspect(image, self._root, call.version, chosen=bool(only))
             return document | (self._manifests(image, call.places["name"]) if manifests else {})
 
         return reply(await call.run(work))
