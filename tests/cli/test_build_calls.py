@@ -69,7 +69,7 @@ def test_a_shell_opens_where_a_command_failed(lamina: Cli, folder: Path) -> None
     assert not lamina.text("ps", "-aq")
     kept = set(lamina.text("images", "-aq").split()) - set(before)
     assert len(kept) == 2  # the steps that went well
-    lamina("rmi", "-f", *kept)
+    lamina("image", "prune", "-f")
 
 
 def test_what_cannot_be_asked_is_refused(lamina: Cli, folder: Path) -> None:
