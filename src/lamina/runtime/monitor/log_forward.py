@@ -169,6 +169,8 @@ class Forwarder:
         """Send what can be sent now, and let go of the receiver."""
         self._closing = True
         self._flush()
+        if isinstance(self._connection, TlsConnection):
+            self._connection.end()
         self._drop()
 
     def _reconnect(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from lamina.runtime.monitor.loop import READ, WRITE
 
 if TYPE_CHECKING:
     import ssl
+
+_LAST_WORDS = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,17 @@ class TlsConnection:
             raise Waiting(READ) from None
         except ssl.SSLWantWriteError:
             raise Waiting(WRITE) from None
+
+    def end(self) -> None:
+        """Tell the server that nothing follows, and wait a second at most until it knows.
+
+        Servers send keys for later sessions, which nobody reads here. A socket that is closed with something unread
+        takes along what is still on its way to the server (RFC 2525, 2.17).
+        """
+        if self._tls is not None and self._ready:
+            with suppress(OSError, ValueError):  # the server may go first
+                self._tls.settimeout(_LAST_WORDS)
+                self._tls.unwrap()
 
     def close(self) -> None:
         """Close the socket; a second call does nothing."""
