@@ -11,6 +11,7 @@ import msgspec
 
 from lamina.api.explorer import Blame, FileState, ImageDifference, ImageReport, PackageChange, Touch, ValueChange
 from lamina.cli.arguments import complete_images, switch
+from lamina.cli.file_modes import kind_and_mode
 from lamina.cli.parsing.declare import argument, command, option
 from lamina.cli.session import Session
 from lamina.errors import Unsupported
@@ -19,7 +20,6 @@ from lamina.formats.text import printable
 from lamina.types.explorer import Explorer
 
 _LETTERS = {"added": "A", "modified": "C", "removed": "D", "": " "}  # as `diff` of containers has them
-_TYPES = {"directory": "d", "symlink": "l", "char": "c", "block": "b", "fifo": "p"}
 _SHOWN = 20
 
 json_option = switch("--json", "as_json", help="Print all of it as JSON")
@@ -121,7 +121,7 @@ def _touched(touch: Touch) -> str:
 
 
 def _mode(state: FileState) -> str:
-    return f"{_TYPES.get(state.type, '-')}{state.mode:04o} {state.uid}:{state.gid} {human_size(state.size, 3)}"
+    return f"{kind_and_mode(state)} {state.uid}:{state.gid} {human_size(state.size, 3)}"
 
 
 @command("lamina image diff team/app:1 team/app:2\nlamina image diff --exit-code --json base:old base:new")

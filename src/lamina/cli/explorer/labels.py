@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from lamina.api.explorer import FileState, FoundFile, HiddenFile, LayerSummary, ListedFile
+from lamina.api.explorer import FoundFile, HiddenFile, LayerSummary, ListedFile
+from lamina.cli.file_modes import kind_and_mode
 from lamina.formats.sizes import human_size
 from lamina.formats.text import printable
 
 LETTERS = {"added": "A", "modified": "M", "removed": "D", "": " "}
 COLOURS = {"added": "green", "modified": "yellow", "removed": "red", "": ""}
-_TYPES = {"directory": "d", "symlink": "l", "char": "c", "block": "b", "fifo": "p"}
 
 
 def file_label(file: ListedFile) -> Text:
     """Return a line of the tree."""
     target = f" -> {file.state.target}" if file.state.target else ""
     size = human_size(file.state.size, 3) if file.state.type == "regular" else ""
-    text = f"{LETTERS[file.change]} {mode(file.state)} {size:>8} {printable(file.name + target)}"
+    text = f"{LETTERS[file.change]} {kind_and_mode(file.state)} {size:>8} {printable(file.name + target)}"
     return Text(text, style=COLOURS[file.change], no_wrap=True)
 
 
@@ -40,13 +40,10 @@ def layer_cells(layer: LayerSummary) -> tuple[str, str, Text]:
     return str(layer.number), human_size(layer.size, 3), Text(made_by, no_wrap=True)
 
 
-def mode(state: FileState) -> str:
-    """Return type and permissions in one word, such as `d0755`."""
-    return f"{_TYPES.get(state.type, '-')}{state.mode:04o}"
-
-
 def details(path: str, file: ListedFile) -> str:
     """Return all that is known of a file, on one line."""
     state = file.state
     owner = f"{state.uid}:{state.gid}"
-    return f"{printable(path)}  {state.type}  {mode(state)}  {owner}  {state.size} bytes  from layer {file.layer}"
+    return (
+        f"{printable(path)}  {state.type}  {kind_and_mode(state)}  {owner}  {state.size} bytes  from layer {file.layer}"
+    )
