@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace as replace_fields
 from functools import partial
 from typing import Protocol
@@ -13,7 +13,6 @@ from lamina.api.build import BuildRequest, outputs_of
 from lamina.builder.attestations.attest import attested
 from lamina.builder.attestations.facts import BuildFacts, attributes_of
 from lamina.builder.attestations.options import AttestationOptions
-from lamina.builder.build_run import SshAgents
 from lamina.builder.builder import BuildResult
 from lamina.builder.cache_exchange.cache_export import export_caches
 from lamina.builder.cache_exchange.cache_options import cache_targets, inline_wanted
@@ -24,38 +23,20 @@ from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.reported import ReportedOutput
 from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.platforms import build_each, platforms_of
-from lamina.cancellation import NEVER, Cancellation
+from lamina.cancellation import Cancellation
 from lamina.containers.rooms import Rooms
-from lamina.distribution import Credentials
-from lamina.engine.known_bases import AskCredentials
-from lamina.engine.registries import Registries, credentials_for
-from lamina.images.image import Image
-from lamina.progress import Aux, Output, Report, ignore
+from lamina.engine.build_client import BuildClient
+from lamina.engine.registries import Registries
+from lamina.progress import Aux, Output, ignore
 
-FindContext = Callable[[str], Image | str | None]
 TakeOutput = Callable[[int, bytes | None], object]
-
-
-def no_context(name: str) -> None:
-    """Know no names but those of images: a FindContext for builds without named contexts."""
 
 
 class BuildContextVerb(Protocol):
     """`Builds.build_context`, which builds for one platform."""
 
     def __call__(
-        self,
-        context: BuildContext,
-        request: BuildRequest,
-        *,
-        secrets: Mapping[str, bytes] | None = None,
-        agents: SshAgents | None = None,
-        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
-        report: Report = ignore,
-        console: Console | None = None,
-        contexts: FindContext = no_context,
-        name_bases: bool = True,
-        cancellation: Cancellation = NEVER,
+        self, context: BuildContext, request: BuildRequest, client: BuildClient, *, name_bases: bool = True
     ) -> BuildResult: ...
 
 
@@ -67,20 +48,8 @@ class BuildResults:
         self._registries = registries
         self._build_context = build_context
 
-    def build(
-        self,
-        context: BuildContext,
-        request: BuildRequest,
-        *,
-        secrets: Mapping[str, bytes] | None = None,
-        agents: SshAgents | None = None,
-        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
-        report: Report = ignore,
-        console: Console | None = None,
-        contexts: FindContext = no_context,
-        cancellation: Cancellation = NEVER,
-    ) -> Result:
-        """Build for all platforms of the request, which may name several. Arguments are those of `build_context`.
+    def build(self, context: BuildContext, request: BuildRequest, client: BuildClient) -> Result:
+        """Build for all platforms of the request, which may name several.
 
         Hold a lease of the store around it until the images are exported. The tags are left to an exporter.
         """
@@ -89,36 +58,21 @@ class BuildResults:
         inline = inline_wanted(request.cache_exports, request.build_args)
 
         def work(platform: str, console: Console | None, token: Cancellation) -> PlatformImage:
-            built = self._build_context(
-                context,
-                replace(untagged, platform=platform),
-                secrets=secrets,
-                agents=agents,
-                credentials=credentials,
-                report=report,
-                console=console,
-                contexts=contexts,
-                name_bases=len(platforms) < 2,  # else the platforms would take a name from each other
-                cancellation=token,
-            )
+            part = replace_fields(client, console=console, cancellation=token)
+            # The names of bases are for one platform: several would take a name from each other.
+            one, name_bases = replace(untagged, platform=platform), len(platforms) < 2
+            built = self._build_context(context, one, part, name_bases=name_bases)
             item = _platform_image(context, built)
             return with_inline_cache(self._rooms.images, item) if inline else item
 
         if len(platforms) < 2:
-            return Result((work(request.platform, console, cancellation),))
-        whole = console or Console(report, quiet=request.quiet)
-        images = build_each(platforms, whole, cancellation, lambda each, part, stop: work(str(each), part, stop))
+            return Result((work(request.platform, client.console, client.cancellation),))
+        whole = client.console or Console(client.report, quiet=request.quiet)
+        images = build_each(platforms, whole, client.cancellation, lambda each, part, stop: work(str(each), part, stop))
         return Result(tuple(images), several=True)
 
     def export(
-        self,
-        context: BuildContext,
-        request: BuildRequest,
-        take: TakeOutput,
-        *,
-        credentials: Mapping[str, Credentials] | None = None,
-        report: Report = ignore,
-        cancellation: Cancellation = NEVER,
+        self, context: BuildContext, request: BuildRequest, take: TakeOutput, client: BuildClient
     ) -> BuildResult:
         """Build for all platforms of the request, attest, and do its outputs.
 
@@ -129,25 +83,25 @@ class BuildResults:
         targets, several = cache_targets(request.cache_exports), len(platforms_of(request.platform)) > 1
         inline = inline_wanted(request.cache_exports, request.build_args)
         if not (request.outputs or attestations.any or targets or inline or several):
-            return self._build_context(
-                context, request, credentials=credentials, report=report, cancellation=cancellation
-            )
+            return self._build_context(context, request, client)
         facts, told = BuildFacts.of(attributes_of(request)), dict[str, str]()
-        ask = partial(credentials_for, credentials=credentials or {})
         exporter = Exporter(self._rooms.images, self._registries.client)
-        progress = ignore if request.quiet else report
+        progress = ignore if request.quiet else client.report
+
+        def reported(number: int) -> ReportedOutput:
+            return ReportedOutput(progress, partial(take, number), client.credentials, client.cancellation)
+
         with self._rooms.store.lease(ttl=24 * 3600.0):
-            result = self.build(context, request, credentials=ask, report=report, cancellation=cancellation)
+            result = self.build(context, request, client)
             with self._rooms.images.held([item.image for item in result.images]):
-                result = attested(result, facts, attestations, cancellation)
+                result = attested(result, facts, attestations, client.cancellation)
                 for number, output in enumerate(outputs):
-                    client = ReportedOutput(progress, partial(take, number), ask, cancellation)
-                    told |= exporter.export(result, output, client)
-                caches = ReportedOutput(progress, partial(take, len(outputs)), ask, cancellation)
+                    told |= exporter.export(result, output, reported(number))
+                caches = reported(len(outputs))
                 export_caches(result, targets, self._rooms.store, self._registries.client, caches)
         main = result.main
         id = told.get("containerimage.digest", str(main.image.id)) if result.several else str(main.image.id)
-        report(Output(f"{id}\n") if request.quiet else Aux({"ID": id}))
+        client.report(Output(f"{id}\n") if request.quiet else Aux({"ID": id}))
         return BuildResult(main.image, base=None, epoch=main.epoch, use=main.use, steps=main.steps, metadata=told)
 
 

@@ -16,14 +16,13 @@ from lamina.api.build_cache import CacheLimits, CacheObject, check_filters, matc
 from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
-from lamina.builder.build_run import BuildRooms, SshAgents
+from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import BuildResult
 from lamina.builder.cache.collector import Collector
 from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.cache.usage import CacheUsage
 from lamina.builder.cache_exchange.cache_import import CacheRegistries
 from lamina.builder.checking import answer
-from lamina.builder.console import Console
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
 from lamina.builder.file_sums import forget_sums
@@ -36,14 +35,14 @@ from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.base_images import BaseImages
+from lamina.engine.build_client import BuildClient, no_credentials
 from lamina.engine.build_records import RecordedBuilds
-from lamina.engine.build_results import BuildResults, FindContext, no_context
+from lamina.engine.build_results import BuildResults
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import InvalidInput
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
-from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
 from lamina.layers.unpack import unpack_as_own
@@ -51,10 +50,6 @@ from lamina.linux.files import private_directory
 from lamina.linux.output_files import OutputFiles
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
-
-
-def no_credentials(reference: Reference) -> None:
-    """Know no user of any registry: an AskCredentials."""
 
 
 class Builds(RecordedBuilds):
@@ -100,46 +95,36 @@ class Builds(RecordedBuilds):
         request = request or BuildRequest()
         outputs = outputs_of(request)
         with self._opened(context, request, cancellation) as opened, OutputFiles(outputs, unpack_as_own) as files:
-            return self.results.export(
-                opened, request, files.take, credentials=credentials, report=report, cancellation=cancellation
-            )
+            client = BuildClient.with_logins(credentials, report, cancellation)
+            return self.results.export(opened, request, files.take, client)
 
     def build_context(
         self,
         context: BuildContext,
         request: BuildRequest,
+        client: BuildClient | None = None,
         *,
-        secrets: Mapping[str, bytes] | None = None,
-        agents: SshAgents | None = None,
-        credentials: Mapping[str, Credentials] | AskCredentials | None = None,
-        report: Report = ignore,
-        console: Console | None = None,
-        contexts: FindContext = no_context,
         name_bases: bool = True,
-        cancellation: Cancellation = NEVER,
     ) -> BuildResult:
-        """Build a context that is open already. `secrets` and `agents` are those of RUN --mount.
-
-        `credentials` may be a function that is asked for a registry when it is needed. A `console` hears of the steps
-        instead of `report`. `contexts` is asked for each name in FROM and --from that is no stage: for an image, or
-        for the name to use in its place. With `name_bases` the images that are pulled get the names in FROM.
-        """
-        ask = credentials if callable(credentials) else partial(credentials_for, credentials=credentials or {})
+        """Build a context that is open already. With `name_bases` the images that are pulled get the names in FROM."""
+        client = client or BuildClient()
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            context = contexts(name)
+            context = client.contexts(name)
             if isinstance(context, Image):
                 return context
+            ask, report, cancellation = client.credentials, client.report, client.cancellation
             return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
-        registries = CacheRegistries(self._registries.client, ask)
+        registries = CacheRegistries(self._registries.client, client.credentials)
         store, images = self._rooms.store, self._rooms.images
         rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, registries)
-        theirs: dict[str, Any] = {"secrets": secrets, "agents": agents, "console": console}
-        work = partial(build_as_asked, context, request, rooms, cancellation=cancellation, **theirs)
+        theirs: dict[str, Any] = {"secrets": client.secrets, "agents": client.agents, "console": client.console}
+        work = partial(build_as_asked, context, request, rooms, cancellation=client.cancellation, **theirs)
         try:
             # A front with a console of its own keeps a record of the whole.
-            return work(report=report) if console is not None else self.recorded(request, report, work)
+            own_record = client.console is not None
+            return work(report=client.report) if own_record else self.recorded(request, client.report, work)
         finally:
             self._collector.collect()
 

@@ -18,6 +18,7 @@ from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
+from lamina.engine.build_client import BuildClient
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput
 from lamina.formats.reference import Reference
@@ -87,7 +88,9 @@ class NamedContexts:
         else:
             raise InvalidInput(f"unsupported context source {kind} for {name}")
         with context:
-            return self._builds.build_context(context, BuildRequest(), cancellation=client.cancellation).image
+            return self._builds.build_context(
+                context, BuildRequest(), BuildClient(cancellation=client.cancellation)
+            ).image
 
 
 def _forms(name: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from lamina.daemon.buildkit.outputs import SessionOutput
 from lamina.daemon.buildkit.refs import GraphRef, ImageRef
 from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
+from lamina.engine.build_client import BuildClient
 from lamina.errors import Forbidden, LaminaError
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
@@ -83,17 +84,16 @@ class Solver:
         named = NamedContexts(self.builds, self._images, client, contexts or Contexts())
         with _showing_source(client), context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
-            return self.builds.results.build(
-                opened,
-                request,
-                secrets=Secrets(client),
-                agents=ForwardedAgents(client),
-                credentials=client.credentials,
-                report=console.report,
-                console=console,
-                contexts=named.find,
-                cancellation=client.cancellation,
+            theirs = BuildClient(
+                console.report,
+                client.cancellation,
+                client.credentials,
+                Secrets(client),
+                ForwardedAgents(client),
+                console,
+                named.find,
             )
+            return self.builds.results.build(opened, request, theirs)
 
     def resolve(self, client: Client, name: str, platform: Platform | None, pull: bool) -> Image:
         """Return an image by its name, pulling it with the client's credentials where it is not here."""

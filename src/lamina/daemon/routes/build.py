@@ -24,6 +24,7 @@ from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.dockerfile.syntax import MAX_SIZE
+from lamina.engine.build_client import BuildClient
 from lamina.engine.builds import Builds
 from lamina.errors import Forbidden, InvalidInput
 from lamina.layers.tar.source import Readable
@@ -64,10 +65,9 @@ class BuildRoutes:
                     told = {} if data is None else {"Data": b64encode(data).decode()}
                     report(Aux({"Output": number, **told}))
 
+                client = BuildClient.with_logins(credentials, report, cancellation)
                 with open_context(cancellation) as context:
-                    return self._builds.results.export(
-                        context, request, take, credentials=credentials, report=report, cancellation=cancellation
-                    )
+                    return self._builds.results.export(context, request, take, client)
 
             return await progress_response(call, work, done=_metadata)
 

@@ -1,0 +1,52 @@
+"""The client of one build: what the build may ask of it, and what hears of the build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from lamina.builder.build_run import SshAgents
+from lamina.builder.console import Console
+from lamina.cancellation import NEVER, Cancellation
+from lamina.credentials import Credentials
+from lamina.engine.known_bases import AskCredentials
+from lamina.engine.registries import credentials_for
+from lamina.formats.reference import Reference
+from lamina.images.image import Image
+from lamina.progress import Report, ignore
+
+FindContext = Callable[[str], Image | str | None]
+
+
+def no_credentials(reference: Reference) -> None:
+    """Know no user of any registry: an AskCredentials."""
+
+
+def no_context(name: str) -> None:
+    """Know no names but those of images: a FindContext for builds without named contexts."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildClient:
+    """The client of one build. `secrets` and `agents` are those of RUN --mount.
+
+    `credentials` is asked for a registry when it is needed. A `console` hears of the steps instead of `report`.
+    `contexts` is asked for each name in FROM and --from that is no stage: for an image, or for the name to use in its
+    place.
+    """
+
+    report: Report = ignore
+    cancellation: Cancellation = NEVER
+    credentials: AskCredentials = no_credentials
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    agents: SshAgents | None = None
+    console: Console | None = None
+    contexts: FindContext = no_context
+
+    @classmethod
+    def with_logins(
+        cls, logins: Mapping[str, Credentials] | None, report: Report, cancellation: Cancellation
+    ) -> BuildClient:
+        """Return a client whose credentials are known by registry."""
+        return cls(report, cancellation, partial(credentials_for, credentials=logins or {}))
