@@ -98,17 +98,17 @@ def rotated(path: Path) -> Iterator[BinaryIO]:
 
     The caller closes them.
     """
-    seen = set()
+    first_times = set()
     names = (p.name.removeprefix(f"{path.name}.").removesuffix(COMPRESSED) for p in path.parent.glob(f"{path.name}.*"))
     for number in sorted({int(name) for name in names if name.isdecimal()}):
         file = open_rotated(Path(f"{path}.{number}"))
         if file is None:
             continue
         begin = first_time(file)
-        if begin in seen:
+        if begin in first_times:
             file.close()
             continue
-        seen.add(begin)
+        first_times.add(begin)
         yield file
 
 
@@ -124,13 +124,13 @@ def first_time(file: BinaryIO) -> int:
 def whole_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
     """Yield lines up to the end, or the first that begins at `end` or behind it; a half-written one is left for
     later."""
-    at = file.tell()
-    while end is None or at < end:
+    position = file.tell()
+    while end is None or position < end:
         line = file.readline()
         if not line.endswith(b"\n"):
-            file.seek(at)
+            file.seek(position)
             return
-        at += len(line)
+        position += len(line)
         yield line
 
 
@@ -166,21 +166,21 @@ def begin_last(file: BinaryIO, count: int) -> int:
 
 
 def _find(fd: int, count: int) -> tuple[int, int]:
-    at, seen = os.fstat(fd).st_size, 0
-    while at > 0:
-        start = max(0, at - _BLOCK)
-        block = os.pread(fd, at - start, start)
+    position, lines = os.fstat(fd).st_size, 0
+    while position > 0:
+        start = max(0, position - _BLOCK)
+        block = os.pread(fd, position - start, start)
         ends = block.count(b"\n")
-        if seen + ends > count:
-            return start + _behind_end(block, count + 1 - seen), count
-        seen += ends
-        at = start
-    return 0, seen
+        if lines + ends > count:
+            return start + _behind_end(block, count + 1 - lines), count
+        lines += ends
+        position = start
+    return 0, lines
 
 
 def _behind_end(block: bytes, number: int) -> int:
     """Return where the line after the `number`-th last line end begins."""
-    at = len(block)
+    position = len(block)
     for _ in range(number):
-        at = block.rfind(b"\n", 0, at)
-    return at + 1
+        position = block.rfind(b"\n", 0, position)
+    return position + 1

@@ -44,29 +44,29 @@ class Summaries:
             return item
         own = changed_bytes(container, self._rooms)
         total = own + self._image_size(container.record.image)
-        kept = self._sized.get(container.id)
-        if kept is None or kept[0] is not item or (kept[1].size_rw, kept[1].size_root_fs) != (own, total):
-            kept = item, replace(item, size_rw=own, size_root_fs=total)
-            self._sized.put(container.id, kept)
-        return kept[1]
+        sized = self._sized.get(container.id)
+        if sized is None or sized[0] is not item or (sized[1].size_rw, sized[1].size_root_fs) != (own, total):
+            sized = item, replace(item, size_rw=own, size_root_fs=total)
+            self._sized.put(container.id, sized)
+        return sized[1]
 
     def _image_size(self, image_id: str) -> int:
         generation = self._rooms.store.generation(IMAGES)
-        kept = self._image_sizes.get(image_id)
-        if kept is None or kept[0] != generation:
-            kept = generation, image_bytes(image_id, self._rooms)
-            self._image_sizes.put(image_id, kept)
-        return kept[1]
+        entry = self._image_sizes.get(image_id)
+        if entry is None or entry[0] != generation:
+            entry = generation, image_bytes(image_id, self._rooms)
+            self._image_sizes.put(image_id, entry)
+        return entry[1]
 
     def _get(self, container: Container, link_names: tuple[str, ...]) -> ContainerSummary:
         generation = self._rooms.store.generation(IMAGES, REFERENCES, NETWORKS)
         record = container.record
         basis = _Basis(record, endpoints_of(record, self._rooms), link_names, generation)
-        kept = self._kept.get(container.id)
-        if kept is None or kept[0] != basis:
+        entry = self._kept.get(container.id)
+        if entry is None or entry[0] != basis:
             item = summary(container, self._rooms, link_names)
         else:
-            item = kept[1]
+            item = entry[1]
             if (status := status_text(record.state)) == item.status:
                 return item
             item = replace(item, status=status)

@@ -34,13 +34,13 @@ def top(container: Container, ps_args: str) -> Processes:
         raise Unavailable("ps is not installed", advice="Install procps")
     pids = set(map(str, task.processes()))
     words = ps_args.split() or [DEFAULT]
-    done = _run(program, *words, f"-q{','.join(sorted(pids))}") if pids else _run(program, *words)
-    if done.exit_code:
-        done = _run(program, *words)  # some words, such as f, do not go with -q
-    if done.exit_code:
-        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["error: it found no process"])[0]
-        raise InvalidInput(f"ps: {said}", arguments=ps_args, exit_code=done.exit_code)
-    lines = done.stdout.decode(errors="replace").splitlines() or [""]
+    result = _run(program, *words, f"-q{','.join(sorted(pids))}") if pids else _run(program, *words)
+    if result.exit_code:
+        result = _run(program, *words)  # some words, such as f, do not go with -q
+    if result.exit_code:
+        said = (result.stderr.decode(errors="replace").strip().splitlines() or ["error: it found no process"])[0]
+        raise InvalidInput(f"ps: {said}", arguments=ps_args, exit_code=result.exit_code)
+    lines = result.stdout.decode(errors="replace").splitlines() or [""]
     titles = lines[0].split()
     if "PID" not in titles:
         raise InvalidInput("Couldn't find PID field in ps output", arguments=ps_args)

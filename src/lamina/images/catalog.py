@@ -82,9 +82,9 @@ class ImageCatalog:
 
         None when image and config have been removed since the record was read.
         """
-        kept = self._images.get(image_id)
-        if kept is not None and kept[0] == raw:
-            return kept[1]
+        entry = self._images.get(image_id)
+        if entry is not None and entry[0] == raw:
+            return entry[1]
         image = self._make(Digest.parse(image_id), decode(raw))
         if image is not None:
             self._images.put(image_id, (raw, image))

@@ -32,8 +32,8 @@ def emulated_architectures(entries: Path = _ENTRIES) -> tuple[str, ...]:
         texts = [path.read_text() for path in entries.iterdir() if path.name not in ("register", "status")]
     except OSError:
         return ()
-    found = {architecture for text in texts if (architecture := _architecture(text)) is not None}
-    return tuple(sorted(found))
+    architectures = {architecture for text in texts if (architecture := _architecture(text)) is not None}
+    return tuple(sorted(architectures))
 
 
 def _architecture(entry: str) -> str | None:

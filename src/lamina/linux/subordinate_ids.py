@@ -100,9 +100,9 @@ def _make_default(files: SubordinateFiles) -> None:
         if program is None:
             raise InvalidInput(f"there is no user {DEFAULT_USER}", advice="Make that user, or name another") from None
         command = [program, "--system", "--user-group", "--no-create-home", "--shell", "/bin/false", DEFAULT_USER]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise InvalidInput(f"the user {DEFAULT_USER} cannot be made: {done.stderr.strip()}") from None
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise InvalidInput(f"the user {DEFAULT_USER} cannot be made: {result.stderr.strip()}") from None
     for path in (files.uids, files.gids):
         lines = list(_lines(path))
         if DEFAULT_USER not in (owner for owner, _, _ in lines):

@@ -169,18 +169,18 @@ def with_routers(subnets: Iterable[Subnet], settings: NetworkSettings) -> tuple[
     Raise InvalidInput for a router without a subnet to be in.
     """
     routers = {4: settings.default_gateway, 6: settings.default_gateway_v6 if settings.ipv6 else ""}
-    given = []
+    placed = []
     for subnet in subnets:
         version = parse_subnet(subnet.subnet).version
         router = routers.pop(version, "")
-        given.append(msgspec.structs.replace(subnet, reserved={ROUTERS[version]: router}) if router else subnet)
+        placed.append(msgspec.structs.replace(subnet, reserved={ROUTERS[version]: router}) if router else subnet)
     for left, router in routers.items():
         if router:
             raise InvalidInput(
                 f"there is no IPv{left} subnet for the default gateway {router} to be in",
                 advice="Give the default bridge its addresses, by bip or bip6",
             )
-    return tuple(given)
+    return tuple(placed)
 
 
 def _settled(key: str, text: str, version: int, ip_range: str) -> Subnet:

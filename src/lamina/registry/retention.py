@@ -41,14 +41,14 @@ async def plan(registry: Registry) -> list[PlannedDeletion]:
 
 async def apply(registry: Registry) -> list[PlannedDeletion]:
     """Delete what the rules let go, and return what was deleted."""
-    done = []
+    deleted = []
     for planned in await plan(registry):
         immutable = partial(registry.config.is_immutable, planned.repository)
         query, now = manifests.delete, registry.now()
         with suppress(Forbidden):  # it got an immutable tag since the plan was made
             if await registry.database.write(query, planned.repository, planned.digest, immutable, now):
-                done.append(planned)
-    return done
+                deleted.append(planned)
+    return deleted
 
 
 def doomed(rule: Retention, listed: list[ListedManifest], now: float) -> list[ListedManifest]:

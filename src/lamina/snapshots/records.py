@@ -114,9 +114,9 @@ class Records:
         file = f"{self.path(key)}/{_RECORD}"
         try:
             status = os.stat(file)  # a file that is written once: another one by this name is another file
-            kept = self._loaded.get(key)
-            if kept is not None and kept[0] == (status.st_ino, status.st_mtime_ns):
-                return kept[1]
+            entry = self._loaded.get(key)
+            if entry is not None and entry[0] == (status.st_ino, status.st_mtime_ns):
+                return entry[1]
             with open(file, "rb") as opened:
                 record = msgspec.json.decode(opened.read(), type=Record)
         except FileNotFoundError as error:

@@ -47,18 +47,18 @@ class AttestationOptions:
     @classmethod
     def of(cls, attributes: Mapping[str, str]) -> AttestationOptions:
         """Return what a frontend's attributes ask for. Raise InvalidInput, Unsupported."""
-        asked = {}
+        texts = {}
         for name, value in attributes.items():
             for prefix in _PREFIXES:
                 if name.startswith(prefix):
-                    asked[name.removeprefix(prefix).lower()] = value
-        return cls.parse(asked)
+                    texts[name.removeprefix(prefix).lower()] = value
+        return cls.parse(texts)
 
     @classmethod
-    def parse(cls, asked: Mapping[str, str]) -> AttestationOptions:
+    def parse(cls, texts: Mapping[str, str]) -> AttestationOptions:
         """Return the options in the attributes of `provenance` and `sbom`. Raise InvalidInput, Unsupported."""
         provenance, packages = None, False
-        for kind, text in asked.items():
+        for kind, text in texts.items():
             fields = _fields(text)
             if kind not in ("provenance", "sbom"):
                 raise InvalidInput(f'unknown attestation type "{kind}"', advice="Known are provenance and sbom.")

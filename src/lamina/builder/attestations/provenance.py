@@ -49,12 +49,12 @@ def provenance(
         request["ssh"] = [_optional(id, optional) for id, optional in use.agents]
     if facts.folders:
         request["locals"] = [{"name": name} for name in facts.folders]
-    known: dict[str, Any] = {"vcs": dict(facts.vcs)} if facts.vcs else {}
+    metadata: dict[str, Any] = {"vcs": dict(facts.vcs)} if facts.vcs else {}
     if options.full and dockerfile:
         name = facts.dockerfile or "Dockerfile"
         text = base64.b64encode(dockerfile.encode("utf-8", "surrogateescape")).decode()
-        known["source"] = {"infos": [{"filename": name, "language": "Dockerfile", "data": text}]}
-    told = _Told(
+        metadata["source"] = {"infos": [{"filename": name, "language": "Dockerfile", "data": text}]}
+    statement = _Statement(
         materials=materials,
         config=_config(facts, use),
         request=request,
@@ -66,20 +66,20 @@ def provenance(
         request_complete=request_complete and bool(facts.frontend),
         hermetic=complete and not use.networked,
         reproducible=options.reproducible,
-        known=known,
+        known=metadata,
     )
-    predicate = told.v1() if options.version == "v1" else told.v02()
+    predicate = statement.v1() if options.version == "v1" else statement.v02()
     return Attestation(_PREDICATES[options.version], predicate, options.file_name, options.inline_only)
 
 
 def _materials(facts: BuildFacts, use: BuildUse) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
+    materials: list[dict[str, Any]] = [
         {"uri": package_url(source.name, source.platform), "digest": digest_set(source.digest)} for source in use.images
     ]
-    found += [{"uri": uri, "digest": dict(digest)} for uri, digest in use.downloads]
+    materials += [{"uri": uri, "digest": dict(digest)} for uri, digest in use.downloads]
     if use.context:
-        found.append({"uri": facts.context, "digest": dict(use.context)})
-    return found
+        materials.append({"uri": facts.context, "digest": dict(use.context)})
+    return materials
 
 
 def _config(facts: BuildFacts, use: BuildUse) -> dict[str, Any]:
@@ -93,15 +93,15 @@ def _arguments(arguments: Mapping[str, str], *, full: bool) -> tuple[dict[str, s
     """Return the arguments to tell, and whether they are all."""
     if full:
         return dict(arguments), True
-    kept = {name: value for name, value in arguments.items() if not name.startswith(("build-arg:", "label:"))}
-    return kept, len(kept) == len(arguments)
+    public = {name: value for name, value in arguments.items() if not name.startswith(("build-arg:", "label:"))}
+    return public, len(public) == len(arguments)
 
 
 def _optional(id: str, optional: bool) -> dict[str, Any]:
     return {"id": id, "optional": True} if optional else {"id": id}
 
 
-class _Told:
+class _Statement:
     """What both versions tell, each in its own form."""
 
     def __init__(self, **facts: Any) -> None:
@@ -109,53 +109,53 @@ class _Told:
 
     def v1(self) -> dict[str, Any]:
         """Return the predicate of version 1."""
-        told = self._facts
+        facts = self._facts
         metadata: dict[str, Any] = {
-            "invocationID": told["invocation"],
-            "startedOn": told["started"],
-            "finishedOn": told["finished"],
-            "buildkit_metadata": told["known"],
+            "invocationID": facts["invocation"],
+            "startedOn": facts["started"],
+            "finishedOn": facts["finished"],
+            "buildkit_metadata": facts["known"],
             "buildkit_completeness": {
-                "request": told["request_complete"],
-                "resolvedDependencies": told["complete"],
+                "request": facts["request_complete"],
+                "resolvedDependencies": facts["complete"],
             },
         }
-        metadata |= {"buildkit_hermetic": True} if told["hermetic"] else {}
-        metadata |= {"buildkit_reproducible": True} if told["reproducible"] else {}
+        metadata |= {"buildkit_hermetic": True} if facts["hermetic"] else {}
+        metadata |= {"buildkit_reproducible": True} if facts["reproducible"] else {}
         return {
             "buildDefinition": {
                 "buildType": _TYPE_V1,
-                "externalParameters": {"configSource": told["config"], "request": told["request"]},
+                "externalParameters": {"configSource": facts["config"], "request": facts["request"]},
                 "internalParameters": {"builderPlatform": str(Platform.host())},
-                "resolvedDependencies": told["materials"],
+                "resolvedDependencies": facts["materials"],
             },
-            "runDetails": {"builder": {"id": told["builder"]}, "metadata": metadata},
+            "runDetails": {"builder": {"id": facts["builder"]}, "metadata": metadata},
         }
 
     def v02(self) -> dict[str, Any]:
         """Return the predicate of version 0.2."""
-        told = self._facts
-        config = {("entryPoint" if name == "path" else name): value for name, value in told["config"].items()}
+        facts = self._facts
+        config = {("entryPoint" if name == "path" else name): value for name, value in facts["config"].items()}
         metadata: dict[str, Any] = {
-            "buildInvocationID": told["invocation"],
-            "buildStartedOn": told["started"],
-            "buildFinishedOn": told["finished"],
+            "buildInvocationID": facts["invocation"],
+            "buildStartedOn": facts["started"],
+            "buildFinishedOn": facts["finished"],
             "completeness": {
-                "parameters": told["request_complete"],
+                "parameters": facts["request_complete"],
                 "environment": True,
-                "materials": told["complete"],
+                "materials": facts["complete"],
             },
-            "reproducible": told["reproducible"],
-            f"{_TYPE_V02}#metadata": told["known"],
+            "reproducible": facts["reproducible"],
+            f"{_TYPE_V02}#metadata": facts["known"],
         }
         return {
-            "builder": {"id": told["builder"]},
+            "builder": {"id": facts["builder"]},
             "buildType": _TYPE_V02,
-            "materials": told["materials"],
+            "materials": facts["materials"],
             "invocation": {
                 "configSource": config,
-                "parameters": told["request"],
+                "parameters": facts["request"],
                 "environment": {"platform": str(Platform.host())},
             },
-            "metadata": metadata | ({f"{_TYPE_V02}#hermetic": True} if told["hermetic"] else {}),
+            "metadata": metadata | ({f"{_TYPE_V02}#hermetic": True} if facts["hermetic"] else {}),
         }

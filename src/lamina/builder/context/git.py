@@ -125,17 +125,17 @@ def _git(root: Path, *arguments: str, **variables: str) -> str:
     options = [word for setting in _SETTINGS for word in ("-c", setting)]
     command = ["prlimit", f"--as={_memory_limit()}", "git", *options, *arguments]
     try:
-        done = run_bounded(
+        result = run_bounded(
             command, limit=_OUTPUT, seconds=_SECONDS, cwd=root, environment=_environment(variables), umask=USUAL_UMASK
         )
     except Unavailable as error:
         raise Unavailable(f"git {arguments[0]} took more than {_SECONDS} seconds") from error
     except TooLarge as error:
         raise InvalidInput(f"git {arguments[0]} failed: it wrote more than {_OUTPUT} bytes of messages") from error
-    if done.exit_code != 0:
-        message = done.stderr.decode("utf-8", "replace").strip()
-        raise InvalidInput(f"git {arguments[0]} failed: {message[-_QUOTE:]}", exit_code=done.exit_code)
-    return done.stdout.decode("utf-8", "replace")
+    if result.exit_code != 0:
+        message = result.stderr.decode("utf-8", "replace").strip()
+        raise InvalidInput(f"git {arguments[0]} failed: {message[-_QUOTE:]}", exit_code=result.exit_code)
+    return result.stdout.decode("utf-8", "replace")
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

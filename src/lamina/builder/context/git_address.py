@@ -51,10 +51,10 @@ class GitAddress:
         if remote.startswith("github.com/"):
             remote = f"https://{remote}"
         ref, _, folder = fragment.partition(":")
-        asked = _asked(query)
-        ref = _one("a ref", ref, asked.get("ref"), _below("refs/tags", asked), _below("refs/heads", asked))
-        folder = _one("a folder", folder, asked.get("subdir"))
-        commit = _one("a commit", asked.get("commit"), asked.get("checksum"))
+        options = _options(query)
+        ref = _one("a ref", ref, options.get("ref"), _below("refs/tags", options), _below("refs/heads", options))
+        folder = _one("a folder", folder, options.get("subdir"))
+        commit = _one("a commit", options.get("commit"), options.get("checksum"))
         if commit and not _COMMIT.fullmatch(commit):
             raise InvalidInput(f"invalid commit: {commit}", advice="Write 7 to 64 hexadecimal digits.")
         if ref.startswith("-"):
@@ -62,7 +62,7 @@ class GitAddress:
         if not ref and _WHOLE_COMMIT.fullmatch(commit):
             ref = commit
         plain, userinfo = split_userinfo(remote)
-        keep, submodules = _switch(asked, "keep-git-dir", False), _switch(asked, "submodules", True)
+        keep, submodules = _switch(options, "keep-git-dir", False), _switch(options, "submodules", True)
         return cls(plain, ref, folder, userinfo, commit, keep, submodules)
 
     @property
@@ -82,33 +82,33 @@ class GitAddress:
         }
 
 
-def _asked(query: str) -> dict[str, str]:
+def _options(query: str) -> dict[str, str]:
     """Return what a query asks for. Raise InvalidInput for a name that is not known or stands twice."""
-    asked = {}
+    options = {}
     for name, values in parse_qs(query, keep_blank_values=True).items():
         if name not in _KNOWN:
             raise InvalidInput(f"unexpected query {name!r}", advice=f"Known are {', '.join(_KNOWN)}.")
-        asked[name] = _one(name, *values)
-    return asked
+        options[name] = _one(name, *values)
+    return options
 
 
-def _below(folder: str, asked: dict[str, str]) -> str:
+def _below(folder: str, options: dict[str, str]) -> str:
     """Return the whole name of the tag or the branch that is asked for."""
-    name = asked.get("tag" if folder == "refs/tags" else "branch", "")
+    name = options.get("tag" if folder == "refs/tags" else "branch", "")
     return name if not name or name.startswith(f"{folder}/") else f"{folder}/{name}"
 
 
 def _one(what: str, *values: str | None) -> str:
     """Return the value that was given. Raise InvalidInput for two that differ."""
-    given = {value for value in values if value}
-    if len(given) > 1:
-        raise InvalidInput(f"{what} is given twice in the address: {' and '.join(sorted(given))}")
-    return given.pop() if given else ""
+    distinct = {value for value in values if value}
+    if len(distinct) > 1:
+        raise InvalidInput(f"{what} is given twice in the address: {' and '.join(sorted(distinct))}")
+    return distinct.pop() if distinct else ""
 
 
-def _switch(asked: dict[str, str], name: str, default: bool) -> bool:
+def _switch(options: dict[str, str], name: str, default: bool) -> bool:
     """Return a switch; a name without a value means true."""
-    text = asked.get(name)
+    text = options.get(name)
     if text is None:
         return default
     if text.lower() not in ("", "1", "t", "true", "0", "f", "false"):

@@ -57,9 +57,9 @@ class Annotations:
 
     def check(self, platforms: Iterable[Platform], *, several: bool) -> None:
         """Raise InvalidInput for a platform that the result does not have, and for an index that it will not have."""
-        known = {platform.normalised() for platform in platforms}
+        built_platforms = {platform.normalised() for platform in platforms}
         for entry in self.entries:
-            if entry.platform is not None and entry.platform not in known:
+            if entry.platform is not None and entry.platform not in built_platforms:
                 raise InvalidInput(f"invalid annotation: no platform {entry.platform} found in source")
             if entry.place.startswith("index") and not several:
                 raise InvalidInput(

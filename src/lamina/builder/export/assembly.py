@@ -70,10 +70,10 @@ class Assembly:
     @property
     def names(self) -> dict[str, str]:
         """Return what clients are told of the documents, by BuildKit's keys."""
-        told = {"containerimage.digest": str(self.descriptor.digest)}
+        names = {"containerimage.digest": str(self.descriptor.digest)}
         if len(self.images) == 1:  # an ID here is the digest of a config, with attestations too
-            told["containerimage.config.digest"] = str(self.images[0].image.id)
-        return told
+            names["containerimage.config.digest"] = str(self.images[0].image.id)
+        return names
 
 
 def assemble(

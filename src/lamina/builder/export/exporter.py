@@ -159,11 +159,11 @@ class Exporter:
                     self._images, result, options, form, [str(name) for name in names], client.cancellation
                 )
                 _tell(report, assembly)
-                told = _response(assembly, options)
+                response = _response(assembly, options)
                 pieces = archive_pieces(assembly, names, self._images.store, docker_archive=docker, epoch=epoch)
-                with client.stream(told) as sink:
+                with client.stream(response) as sink:
                     copy_to(pieces, sink.write)
-        return told
+        return response
 
 
 def _images_of(result: Result) -> list[Image]:
@@ -179,5 +179,5 @@ def _tell(report: Report, assembly: Assembly) -> None:
 
 
 def _response(assembly: Assembly, options: ImageOptions) -> dict[str, str]:
-    told = assembly.names | {"containerimage.descriptor": descriptor_text(assembly.descriptor)}
-    return told | ({"image.name": ",".join(options.names)} if options.names else {})
+    response = assembly.names | {"containerimage.descriptor": descriptor_text(assembly.descriptor)}
+    return response | ({"image.name": ",".join(options.names)} if options.names else {})

@@ -104,14 +104,14 @@ class _Parts:
         return None
 
     def children(self, path: str) -> Iterator[Node]:
-        found: dict[str, Node] = {}
+        nodes: dict[str, Node] = {}
         if not path:
             for folder in {part.folder for part in self._parts} - {""}:
-                found[folder] = Node(Entry(folder, EntryType.DIRECTORY, 0o755, mtime_ns=self._mtime_ns or 0))
+                nodes[folder] = Node(Entry(folder, EntryType.DIRECTORY, 0o755, mtime_ns=self._mtime_ns or 0))
         for number, part, inside in self._at(path):
             for node in part.tree.children(inside):
-                found.setdefault(node.name, self._shown(number, part, node))
-        yield from (found[name] for name in sorted(found, key=lambda name: name.encode("utf-8", "surrogateescape")))
+                nodes.setdefault(node.name, self._shown(number, part, node))
+        yield from (nodes[name] for name in sorted(nodes, key=lambda name: name.encode("utf-8", "surrogateescape")))
 
     def read(self, node: Node) -> Content:
         for _, part, inside in self._at(node.path):

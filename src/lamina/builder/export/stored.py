@@ -78,10 +78,10 @@ def _attested(
         config_raw = encode({**decode_object(config_raw, "config"), "rootfs": {**rootfs, "diff_ids": diff_ids}})
         config = Descriptor.of(config.media_type, config_raw)
     subject = Descriptor(image.entry.media_type, image.entry.digest, image.entry.size) if manifest.subject else None
-    made = Manifest.build(config, layers, manifest.media_type, subject=subject, artifact_type=manifest.artifact_type)
-    documents += [made.raw, config_raw, *statements]
+    changed = Manifest.build(config, layers, manifest.media_type, subject=subject, artifact_type=manifest.artifact_type)
+    documents += [changed.raw, config_raw, *statements]
     annotations = {**entry.annotations, SUBJECT: str(image.entry.digest)}
-    return replace(entry, digest=made.digest, size=len(made.raw), annotations=annotations)
+    return replace(entry, digest=changed.digest, size=len(changed.raw), annotations=annotations)
 
 
 def _renamed(raw: bytes, old: str, new: Digest) -> bytes:

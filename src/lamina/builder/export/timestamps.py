@@ -29,9 +29,9 @@ def rewritten(
     Without `layers` only the config changes. Raise NoSpace, Cancelled.
     """
     limit = epoch * _SECOND
-    kept = len(base.diff_ids) if base else 0
-    own = image.layers[kept:]
-    new_layers = [*image.layers[:kept]]
+    base_layers = len(base.diff_ids) if base else 0
+    own = image.layers[base_layers:]
+    new_layers = [*image.layers[:base_layers]]
     for layer in own:
         new_layers.append(_rewrite(images.store, layer, limit, cancellation) if layers else layer)
     steps = len(base.history) if base else 0

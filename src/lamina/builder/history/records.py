@@ -68,11 +68,11 @@ class BuildHistory:
 
     def all(self) -> list[BuildRecord]:
         """Return all records that can be read, the latest first."""
-        found: list[BuildRecord] = []
+        records: list[BuildRecord] = []
         for path in self._files():
             with suppress(FileNotFoundError, InvalidInput):
-                found.append(BuildRecord.decode(path.read_bytes()))
-        return found
+                records.append(BuildRecord.decode(path.read_bytes()))
+        return records
 
     def remove(self, ref: str) -> None:
         """Forget a build. Raise NotFound."""

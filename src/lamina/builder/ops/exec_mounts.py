@@ -57,7 +57,7 @@ class ExecMounting:
 
     def mount(self, id: str, operation: Exec, inputs: Sequence[Result]) -> ExecMounts:
         """Return all that is mounted, until the step's files are closed. Raise Problem for what cannot be had."""
-        made = ExecMounts()
+        result = ExecMounts()
         mounts = [_absolute(mount, operation.directory) for mount in operation.mounts]
         held = [(mount, _holder(mount, mounts)) for mount in mounts]
         for number in sorted(range(len(mounts)), key=lambda number: mounts[number].target.rstrip("/").count("/")):
@@ -66,23 +66,23 @@ class ExecMounting:
                 case "bind":
                     key = f"{'build' if mount.target == '/' else 'bind'}-{id}-{number}"
                     inner = [_place_of(other, mount, inputs) for other, holder in held if holder is mount]
-                    made.snapshots[number] = self._bind(key, mount, inner, inputs, made)
+                    result.snapshots[number] = self._bind(key, mount, inner, inputs, result)
                 case "cache":
-                    made.points.bind(self._cache(mount, inputs), mount.target, read_only=mount.read_only)
+                    result.points.bind(self._cache(mount, inputs), mount.target, read_only=mount.read_only)
                 case "tmpfs" if mount.target == _SHARED_MEMORY and mount.size:
-                    made.shared_memory = mount.size
+                    result.shared_memory = mount.size
                 case "tmpfs":
                     size = (f"size={mount.size}",) if mount.size else ()
-                    made.points.add(MountPoint("tmpfs", mount.target, options=("exec", *size)))
+                    result.points.add(MountPoint("tmpfs", mount.target, options=("exec", *size)))
                 case "secret":
-                    self._secret(number, mount, made)
+                    self._secret(number, mount, result)
                 case _:
-                    self._agent(number, mount, made)
+                    self._agent(number, mount, result)
         for secret in operation.secrets:
             content = self._secret_content(secret.id, secret.optional)
             if content is not None:
-                made.points.environment.append(f"{secret.name}={content.decode('utf-8', 'surrogateescape')}")
-        return made
+                result.points.environment.append(f"{secret.name}={content.decode('utf-8', 'surrogateescape')}")
+        return result
 
     def _bind(self, key: str, mount: Mount, inner: Inner, inputs: Sequence[Result], made: ExecMounts) -> Snapshot:
         """Mount files of an input, with the places for mounts inside them."""

@@ -99,8 +99,8 @@ def _number(who: int | graph.NamedOwner | None, kind: str, place: Place) -> int:
     if not isinstance(who, graph.NamedOwner):
         return who or 0
     tree = _tree_of(who, place)
-    found = parse_owner(f"{who.name}:0" if kind == "uid" else f"0:{who.name}", tree)
-    return found.uid if kind == "uid" else found.gid
+    owner = parse_owner(f"{who.name}:0" if kind == "uid" else f"0:{who.name}", tree)
+    return owner.uid if kind == "uid" else owner.gid
 
 
 def _missing(verb: str, path: str) -> Problem:

@@ -33,27 +33,27 @@ def config_of(raw: bytes, diff_ids: Sequence[Digest], time_ns: int, platform: Pl
     document = decode_object(raw, "image config")
     rootfs = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
     if document.get("rootfs") != rootfs:
-        given = ImageConfig.parse(encode({**document, "rootfs": rootfs}))
+        config = ImageConfig.parse(encode({**document, "rootfs": rootfs}))
     else:
-        given = ImageConfig.parse(raw)
-    history = _matching(given.history, len(diff_ids), created)
+        config = ImageConfig.parse(raw)
+    history = _matching(config.history, len(diff_ids), created)
     changes: dict[str, object] = {}
-    if history != given.history:
+    if history != config.history:
         changes["history"] = history
-    if given.created is None and created is not None:
+    if config.created is None and created is not None:
         changes["created"] = created
-    return given.replace(**changes) if changes else given
+    return config.replace(**changes) if changes else config
 
 
 def _matching(history: Sequence[History], layers: int, created: str | None) -> tuple[History, ...]:
     """Return the history with one step for each layer."""
     steps = list(history)
-    told = sum(not step.empty_layer for step in steps)
-    steps += [History(created, "", _COMMENT)] * (layers - told)
-    seen = 0
+    layer_steps = sum(not step.empty_layer for step in steps)
+    steps += [History(created, "", _COMMENT)] * (layers - layer_steps)
+    position = 0
     for number, step in enumerate(steps):
         if step.empty_layer:
             continue
-        seen += 1
-        steps[number] = replace(step, empty_layer=seen > layers, created=step.created or created)
+        position += 1
+        steps[number] = replace(step, empty_layer=position > layers, created=step.created or created)
     return tuple(steps)

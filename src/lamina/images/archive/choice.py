@@ -23,23 +23,23 @@ def images_to_save(
     A repository means all its tags, and a tag itself. An ID or a digest means the image without a name. A name of an
     index means all its images, or the one for `platform`. Raise NotFound, InvalidInput.
     """
-    wanted = Platform.parse(platform) if platform else None
+    chosen_platform = Platform.parse(platform) if platform else None
     chosen: dict[tuple[Digest, Digest | None], list[Reference]] = {}
-    found: dict[Digest, LocalIndex] = {}
+    indexes_by_digest: dict[Digest, LocalIndex] = {}
     for name in names:
         for image_id, reference in _of_repository(catalog, name) or [(catalog.find(name), _tag(catalog, name))]:
             index = indexes.find(str(reference or name))
-            if index is not None and wanted is not None:
-                image_id = _of_platform(index, wanted).id
+            if index is not None and chosen_platform is not None:
+                image_id = _of_platform(index, chosen_platform).id
             elif index is not None:
-                found[index.index.digest] = index
-            key = image_id, index.index.digest if index is not None and wanted is None else None
+                indexes_by_digest[index.index.digest] = index
+            key = image_id, index.index.digest if index is not None and chosen_platform is None else None
             references = chosen.setdefault(key, [])
             if reference is not None and reference not in references:
                 references.append(reference)
     with catalog.store.read() as tx:
         images = [
-            SavedImage(catalog.load(tx, image_id), tuple(references), found.get(digest) if digest else None)
+            SavedImage(catalog.load(tx, image_id), tuple(references), indexes_by_digest.get(digest) if digest else None)
             for (image_id, digest), references in chosen.items()
         ]
     for item in images:

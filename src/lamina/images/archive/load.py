@@ -50,9 +50,9 @@ def load(catalog: ImageCatalog, stream: Readable, platform: Platform | None, rep
         for image in planned:
             check_layers(store, lease, intake, image)
         created = create(catalog, [NewImage(p.config, p.manifest, p.references, p.parent) for p in planned])
-        kept = [Indexes(catalog).create(index.made(created.images), index.references) for index in indexes]
-    beside = {image.id for index in kept for _, image in index.images if image.id != index.main.id}
-    named = {index.main.id: plan.references for index, plan in zip(kept, indexes, strict=True)}
+        local_indexes = [Indexes(catalog).create(index.made(created.images), index.references) for index in indexes]
+    beside = {image.id for index in local_indexes for _, image in index.images if image.id != index.main.id}
+    named = {index.main.id: plan.references for index, plan in zip(local_indexes, indexes, strict=True)}
     loaded = [
         Loaded(image, (*plan.references, *named.get(image.id, ())))
         for image, plan in zip(created.images, planned, strict=True)

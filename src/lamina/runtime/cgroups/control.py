@@ -49,16 +49,16 @@ def _freeze(v2: bool, directory: Path, frozen: bool) -> None:
     deadline = time.monotonic() + PATIENCE
     if v2:
         (directory / "cgroup.freeze").write_text("1" if frozen else "0")
-        done = f"frozen {int(frozen)}"
-        seen = directory / "cgroup.events"
+        state = f"frozen {int(frozen)}"
+        state_file = directory / "cgroup.events"
     else:
-        done = "FROZEN" if frozen else "THAWED"
-        seen = directory / "freezer.state"
+        state = "FROZEN" if frozen else "THAWED"
+        state_file = directory / "freezer.state"
     while True:
         if not v2:
             # A v1 cgroup that forks while it freezes stays FREEZING until it is asked again.
-            seen.write_text(done)
-        if done in seen.read_text():
+            state_file.write_text(state)
+        if state in state_file.read_text():
             return
         if time.monotonic() > deadline:
             raise Unavailable(f"the processes did not {'freeze' if frozen else 'thaw'} within {PATIENCE:.0f} seconds")
