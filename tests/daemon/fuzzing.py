@@ -31,6 +31,20 @@ _TEXTS = (
 _NUMBERS = (0, 1, -1, 80, 65536, 1 << 31, (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 10**30, 1.5, 1e308, 6 << 20)
 _ODD: tuple[Any, ...] = (None, True, [], {}, [[]], [None], {"": None}, {"a": {}}, [1, "a"], *_NUMBERS[:3], *_TEXTS[:3])
 _PLACES = ("%00", "%ff", "%2e%2e", "%zz", "a%2fb", "%0A", "%", "x" * 3000, "-")
+EXPLORER_QUESTIONS = {
+    "layers": "",
+    "sources": "",
+    "report": "",
+    "files": "path layer",
+    "find": "layer search",
+    "file": "path layer",
+    "blame": "path",
+    "compare": "with",
+    "savings": "",
+    "packages": "",
+    "secrets": "",
+    "sharing": "with",
+}
 
 
 @dataclass(frozen=True)
@@ -77,13 +91,11 @@ ENDPOINTS = (
     Endpoint("GET", "/images/{}/json", "platform manifests"),
     Endpoint("GET", "/images/{}/history", "platform"),
     Endpoint("GET", "/images/{}/attestations", "platform type statement"),
-    Endpoint("GET", "/images/{}/explorer/layers"),
-    Endpoint("GET", "/images/{}/explorer/report"),
-    Endpoint("GET", "/images/{}/explorer/files", "path layer"),
-    Endpoint("GET", "/images/{}/explorer/find", "layer search"),
-    Endpoint("GET", "/images/{}/explorer/file", "path layer"),
-    Endpoint("GET", "/images/{}/explorer/blame", "path"),
-    Endpoint("GET", "/images/{}/explorer/compare", "with"),
+    *(
+        Endpoint("GET", f"{place}/explorer/{question}", parameters)
+        for place in ("/images/{}", "/containers/{}")
+        for question, parameters in EXPLORER_QUESTIONS.items()
+    ),
     Endpoint("GET", "/images/{}/get", "platform"),
     Endpoint("GET", "/images/get", "names"),
     Endpoint("POST", "/images/{}/tag", "repo tag"),
@@ -132,6 +144,7 @@ NOT_FUZZED = {
     "DELETE /networks/{}": _DELETES,
     "POST /images/prune": _DELETES,
     "GET /distribution/{}/json": _OUTSIDE,
+    **{f"GET /distribution/{{}}/explorer/{question}": _OUTSIDE for question in EXPLORER_QUESTIONS},
     "GET /images/search": _OUTSIDE,
     "POST /auth": _OUTSIDE,
     "POST /images/{}/push": _OUTSIDE,

@@ -136,6 +136,42 @@ def test_images_are_looked_into_the_same_way(libraries: dict[str, Library]) -> N
     assert seen[0] == seen[1]
 
 
+def test_findings_in_images_are_the_same(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        dockerfile = "FROM base\nENV API_TOKEN=abc\nCOPY netrc /root/.netrc\nCOPY lists /var/lib/apt/lists/x\n"
+        files = {"netrc": b"machine x login y password z\n", "lists": b"l" * 5000}
+        library.builds.build(MemoryContext(dockerfile, files), BuildRequest(tags=("found:1",)))
+        explorer = library.explorer.with_credentials({})
+        (cache,) = [saving for saving in explorer.savings("found:1") if saving.kind == "cache"]
+        secrets = explorer.secrets("found:1")
+        assert [secret.rule for secret in secrets] == ["secret-variable", "secret-variable", "netrc"]
+        sharing = explorer.sharing("base", "found:1")
+        assert [layer.diff_id for layer in sharing.layers] == [explorer.layers("base")[0].diff_id]
+        places = explorer.sources("base").layers
+        seen.append((cache, secrets, sharing.other_bytes, explorer.packages("found:1"), places))
+        library.images.remove("found:1")
+    assert seen[0] == seen[1]
+
+
+def test_containers_are_looked_into_the_same_way(libraries: dict[str, Library]) -> None:
+    seen = []
+    for library in libraries.values():
+        with library.containers.group() as group:
+            group.create("seen-container", Config(image="base", cmd=("sh", "-c", "echo 1 > /new; rm /bin/vi")), ALONE)
+            library.containers.start("seen-container")
+            library.containers.wait("seen-container")
+            explorer, reference = library.explorer, "container://seen-container"
+            top = explorer.layers(reference)[-1]
+            assert top.created_by == "changes of the container seen-container"
+            (touch,) = explorer.blame(reference, "/new").touches
+            changes = [(file.change, file.path) for file in explorer.compare("base", reference).files]
+            report = explorer.report(reference)
+            seen.append((touch.layer, touch.change, changes, report.tags, top.number))
+    assert seen[0] == seen[1]
+    assert {("added", "/new"), ("removed", "/bin/vi")} <= set(seen[0][2])
+
+
 def test_a_container_is_the_same(libraries: dict[str, Library]) -> None:
     seen = []
     for library in libraries.values():

@@ -19,6 +19,7 @@ from lamina.containers.catalog import Catalog
 from lamina.containers.containers import Containers
 from lamina.engine.builds import Builds
 from lamina.engine.event_feed import feed
+from lamina.engine.explored_containers import ContainerOpener
 from lamina.engine.info import Info, Version, info, version
 from lamina.engine.registries import Registries
 from lamina.engine.settings import EngineSettings, default_exec_root
@@ -127,12 +128,13 @@ class Engine:
             self._closing.callback(self._remove_unused, userns)
         self._catalog = Catalog(self.store, self.root / "containers", self.bus, userns)
         self.images = Images(self.store, self.bus, self._image_users)
-        self.explorer = Explorer(self.images)
         owner = userns.ids.root if userns else None
         self.volumes = Volumes.open(
             self.store, self.root / "volumes", events=self.bus, users=self._volume_users, owner=owner
         )
         self.registries = Registries(self.store, self.images, self.settings.registries())
+        containers = ContainerOpener(self._recovered_catalog, self.images, self._snapshots, self.root / "temporary")
+        self.explorer = Explorer(self.images, {"container": containers})
         folders = (self.root / "temporary", self.root / "build-mounts")
         self.builds = Builds(self, self.registries, self._defaults, *folders, limits=self.settings.build_cache)
         self.builds.sweep_files()

@@ -13,7 +13,6 @@ from lamina.explorer.contents import same_content
 from lamina.explorer.opened import OpenImage, state_of
 from lamina.explorer.package_changes import package_changes
 from lamina.formats.config import ImageConfig
-from lamina.images.image import Image
 from lamina.layers.entry import EntryType
 from lamina.layers.tree import Node, Tree, read_all
 
@@ -23,10 +22,8 @@ _LINES = 2000
 _ALL_TEXTS = 4 << 20  # characters of all diffs
 
 
-def compare(
-    before: Image, one: OpenImage, after: Image, other: OpenImage, cancellation: Cancellation = NEVER
-) -> ImageDifference:
-    """Return what leads from `before` to `after`. Raise Cancelled, Corrupt."""
+def compare(one: OpenImage, other: OpenImage, cancellation: Cancellation = NEVER) -> ImageDifference:
+    """Return what leads from `one` to `other`. Raise Cancelled, Corrupt."""
     files: list[FileChange] = []
     omitted = 0
     texts = _Texts()
@@ -49,9 +46,9 @@ def compare(
             )
         )
     return ImageDifference(
-        before=str(before.id),
-        after=str(after.id),
-        config=config_changes(before.config, after.config),
+        before=one.id,
+        after=other.id,
+        config=config_changes(one.config, other.config),
         packages=package_changes(one.merged, other.merged, [file.path for file in files], cancellation),
         files=tuple(files),
         omitted=omitted,

@@ -1,6 +1,8 @@
-"""Whether two files have the same bytes."""
+"""Whether files have the same bytes."""
 
 from __future__ import annotations
+
+import hashlib
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.layers.entry import EntryType
@@ -24,3 +26,13 @@ def same_content(one_tree: Tree, one: Node, other_tree: Tree, other: Node, cance
             if piece != after.read(len(piece)):
                 return False
     return True
+
+
+def content_digest(tree: Tree, node: Node, cancellation: Cancellation = NEVER) -> bytes:
+    """Return what tells the bytes of a REGULAR node from all others. Raise Cancelled."""
+    digest = hashlib.sha256()
+    with tree.read(node) as content:
+        while piece := content.read(_PIECE):
+            cancellation.check()
+            digest.update(piece)
+    return digest.digest()

@@ -1,4 +1,4 @@
-"""An image that is looked into: its layers with what made them, and its files at each of them."""
+"""An image that is looked into: its config, its layers with what made them, and its files at each of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from lamina.api.explorer import FileState, LayerSummary
-from lamina.formats.config import History
+from lamina.api.explorer_findings import ImageSources, LayerSource
+from lamina.formats.config import History, ImageConfig
 from lamina.images.image import Image
 from lamina.layers.entry import Entry
 from lamina.layers.index.tree import LayerTree
@@ -17,10 +18,16 @@ from lamina.layers.union import UnionTree
 
 @dataclass(frozen=True, slots=True)
 class OpenImage:
-    """The layers of an image, the bottom one first, each with its own tree, which has its deletions as whiteouts."""
+    """The layers of an image, the bottom one first, each with its own tree, which has its deletions as whiteouts.
 
+    A container is looked at as the image that a commit of it would make.
+    """
+
+    config: ImageConfig
+    sources: ImageSources
     layers: tuple[LayerSummary, ...]
     trees: tuple[Tree, ...]
+    tags: tuple[str, ...] = ()
     _stacks: dict[int, UnionTree] = field(default_factory=dict)  # those that were asked for, with what they remember
 
     def files(self, layer: int) -> UnionTree:
@@ -28,6 +35,11 @@ class OpenImage:
         if layer not in self._stacks:
             self._stacks[layer] = UnionTree(self.trees[: layer + 1])
         return self._stacks[layer]
+
+    @property
+    def id(self) -> str:
+        """Return the digest of the config."""
+        return self.sources.id
 
     @property
     def merged(self) -> UnionTree:
@@ -40,23 +52,34 @@ def open_image(image: Image) -> Iterator[OpenImage]:
     """Open an image's layers for the block. The caller keeps them from being removed. Raise Corrupt, OSError."""
     with ExitStack() as closing:
         trees = [closing.enter_context(LayerTree.open(layer.index, layer.tar)) for layer in image.layers]
-        yield OpenImage(summaries(image), tuple(trees))
+        yield OpenImage(image.config, local_sources(image), summaries(image), tuple(trees), image.tags)
+
+
+def local_sources(image: Image) -> ImageSources:
+    """Return that all layers of an image are here."""
+    layers = [LayerSource(digest=str(layer.diff_id), size=layer.size, read_from="disk") for layer in image.layers]
+    return ImageSources(reference=str(image.id), id=str(image.id), layers=tuple(layers))
 
 
 def summaries(image: Image) -> tuple[LayerSummary, ...]:
     """Return the layers with the steps of the history that made them, which say nothing where they do not fit."""
-    steps: Sequence[History | None] = [step for step in image.config.history if not step.empty_layer]
-    if len(steps) != len(image.layers):
-        steps = [None] * len(image.layers)
+    return layer_summaries(image.config, image.layer_sizes)
+
+
+def layer_summaries(config: ImageConfig, sizes: Sequence[int]) -> tuple[LayerSummary, ...]:
+    """Return the layers of a config; `sizes` are the bytes of the files in each of them."""
+    steps: Sequence[History | None] = [step for step in config.history if not step.empty_layer]
+    if len(steps) != len(config.diff_ids):
+        steps = [None] * len(config.diff_ids)
     return tuple(
         LayerSummary(
             number=number,
-            diff_id=str(layer.diff_id),
+            diff_id=str(diff_id),
             created_by=step.created_by if step else "",
             created=(step.created or "") if step else "",
             size=size,
         )
-        for number, (layer, size, step) in enumerate(zip(image.layers, image.layer_sizes, steps, strict=True))
+        for number, (diff_id, size, step) in enumerate(zip(config.diff_ids, sizes, steps, strict=True))
     )
 
 

@@ -7,7 +7,7 @@ a deletion or a link at its path, or at a folder above it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from lamina.api.explorer import Efficiency, HiddenFile
@@ -61,10 +61,11 @@ class Waste:
 
 
 _Versions = list[tuple[int, Node]]  # a path in each layer that has it, from the bottom
+OnHidden = Callable[[str, int, int, int], None]  # gets path, layer, hider and size of each hidden file
 
 
-def find_waste(image: OpenImage, cancellation: Cancellation = NEVER) -> Waste:
-    """Walk all layers. Raise Cancelled, Corrupt."""
+def find_waste(image: OpenImage, cancellation: Cancellation = NEVER, on_hidden: OnHidden | None = None) -> Waste:
+    """Walk all layers, and call `on_hidden` for each hidden file. Raise Cancelled, Corrupt."""
     waste = Waste()
     names = _FirstNames()
     todo: list[tuple[_Versions, tuple[int, ...]]] = [(_roots(image), ())]
@@ -79,6 +80,8 @@ def find_waste(image: OpenImage, cancellation: Cancellation = NEVER) -> Waste:
                     sizes.append(names.size(number, node))
                     if (hider := _hider(number, versions, hiders)) is not None:
                         waste.hide(node.path, number, hider, sizes[-1])
+                        if on_hidden is not None:
+                            on_hidden(node.path, number, hider, sizes[-1])
                 elif not node.is_directory:
                     sizes.append(_removed_bytes(image, number, node) if node.is_whiteout else 0)
             waste.count(sizes)

@@ -57,6 +57,14 @@ if TYPE_CHECKING:
     from lamina.api.explorer import Search as Search
     from lamina.api.explorer import Touch as Touch
     from lamina.api.explorer import ValueChange as ValueChange
+    from lamina.api.explorer_findings import ImageSources as ImageSources
+    from lamina.api.explorer_findings import InstalledPackage as InstalledPackage
+    from lamina.api.explorer_findings import LayerSource as LayerSource
+    from lamina.api.explorer_findings import Saving as Saving
+    from lamina.api.explorer_findings import Secret as Secret
+    from lamina.api.explorer_findings import SharedFile as SharedFile
+    from lamina.api.explorer_findings import SharedLayer as SharedLayer
+    from lamina.api.explorer_findings import Sharing as Sharing
     from lamina.api.memory_context import MemoryContext as MemoryContext
     from lamina.api.networks import Ipam as Ipam
     from lamina.api.networks import NetworkOptions as NetworkOptions
@@ -148,6 +156,9 @@ _HOMES = {
     "lamina.api.explorer": (
         "Blame Efficiency FileChange FileState FoundFile HiddenFile ImageDifference ImageReport LayerSummary "
         "ListedFile PackageChange Search Touch ValueChange"
+    ),
+    "lamina.api.explorer_findings": (
+        "ImageSources InstalledPackage LayerSource Saving Secret SharedFile SharedLayer Sharing"
     ),
     "lamina.api.memory_context": "MemoryContext",
     "lamina.api.networks": "Ipam NetworkOptions Subnet",

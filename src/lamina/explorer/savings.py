@@ -1,0 +1,139 @@
+"""What an image could do without: hidden files, package caches, and files that it has twice."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lamina.api.explorer_findings import Saving
+from lamina.cancellation import NEVER, Cancellation
+from lamina.explorer.budget import ReadBudget
+from lamina.explorer.contents import content_digest
+from lamina.explorer.opened import OpenImage
+from lamina.explorer.package_caches import CACHES, cache_of
+from lamina.explorer.waste import find_waste
+from lamina.layers.entry import EntryType
+from lamina.layers.tree import Node, walk
+
+_SMALLEST = 4096  # bytes of a file whose copies are looked for
+_HASHED = 8 << 30  # bytes of files that are read to find copies
+_NAMED = 10  # paths of one saving
+_MOST = 1000  # savings that are returned
+_ADVICE = {cache.name: cache.advice for cache in CACHES}
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Files of one saving: the number of them, their bytes, and the largest ones."""
+
+    files: int = 0
+    bytes: int = 0
+    largest: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, path: str, size: int) -> None:
+        self.files += 1
+        self.bytes += size
+        push = heapq.heappush if len(self.largest) < _NAMED else heapq.heappushpop
+        push(self.largest, (size, path))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        ordered = sorted(self.largest, key=lambda item: (-item[0], item[1]))
+        return tuple(f"/{path.lstrip('/')}" for _, path in ordered)
+
+
+def find_savings(image: OpenImage, cancellation: Cancellation = NEVER) -> tuple[Saving, ...]:
+    """Return what the image could do without, most bytes first. Raise Cancelled, Corrupt."""
+    savings = [*_hidden(image, cancellation), *_caches(image, cancellation), *_duplicates(image, cancellation)]
+    return tuple(sorted(savings, key=lambda saving: (-saving.bytes, saving.layer, saving.kind, saving.paths))[:_MOST])
+
+
+def _hidden(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
+    sums: dict[tuple[int, int], _Sum] = defaultdict(_Sum)
+    find_waste(image, cancellation, lambda path, layer, hider, size: sums[layer, hider].add(path, size))
+    for (layer, hider), files in sums.items():
+        if files.bytes:
+            yield Saving(
+                kind="hidden",
+                bytes=files.bytes,
+                files=files.files,
+                layer=layer,
+                created_by=image.layers[layer].created_by,
+                paths=files.paths,
+                hidden_by=hider,
+                advice=(
+                    f"Layer {hider} replaces or removes these files, and layer {layer} still carries them. Write "
+                    "them once, or remove them in the instruction that writes them."
+                ),
+            )
+
+
+def _caches(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
+    sums: dict[tuple[str, int], _Sum] = defaultdict(_Sum)
+    for node in _regular_files(image, cancellation):
+        if node.entry.size and (cache := cache_of(node.path)) is not None:
+            sums[cache.name, node.source].add(node.path, node.entry.size)
+    for (name, layer), files in sums.items():
+        yield Saving(
+            kind="cache",
+            bytes=files.bytes,
+            files=files.files,
+            layer=layer,
+            created_by=image.layers[layer].created_by,
+            paths=files.paths,
+            advice=_ADVICE[name],
+        )
+
+
+def _duplicates(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
+    """Yield for each layer the files whose bytes the image has at another path as well."""
+    sums: dict[int, _Sum] = defaultdict(_Sum)
+    for copies in _equal_files(image, cancellation):
+        first = min(copies, key=lambda node: (node.source, node.path))
+        for node in copies:
+            if node is not first:
+                sums[node.source].add(node.path, node.entry.size)
+    for layer, files in sums.items():
+        yield Saving(
+            kind="duplicate",
+            bytes=files.bytes,
+            files=files.files,
+            layer=layer,
+            created_by=image.layers[layer].created_by,
+            paths=files.paths,
+            advice="The image has the same bytes at another path. Use a link, or COPY --link from one place.",
+        )
+
+
+def _equal_files(image: OpenImage, cancellation: Cancellation) -> Iterator[list[Node]]:
+    by_size: dict[int, list[Node]] = defaultdict(list)
+    names: set[tuple[int, int]] = set()
+    for node in _regular_files(image, cancellation):
+        if node.entry.size < _SMALLEST or (node.shared is not None and node.shared in names):
+            continue
+        if node.shared is not None:
+            names.add(node.shared)
+        by_size[node.entry.size].append(node)
+    budget = ReadBudget(_HASHED)
+    for nodes in by_size.values():
+        if len(nodes) > 1:
+            yield from _by_digest(image, nodes, budget, cancellation)
+
+
+def _by_digest(
+    image: OpenImage, nodes: list[Node], budget: ReadBudget, cancellation: Cancellation
+) -> Iterator[list[Node]]:
+    equal: dict[bytes, list[Node]] = defaultdict(list)
+    for node in nodes:
+        if budget.take(node):
+            equal[content_digest(image.merged, node, cancellation)].append(node)
+    yield from (copies for copies in equal.values() if len(copies) > 1)
+
+
+def _regular_files(image: OpenImage, cancellation: Cancellation) -> Iterator[Node]:
+    for node in walk(image.merged):
+        cancellation.check()
+        if node.entry.type is EntryType.REGULAR:
+            yield node
