@@ -38,6 +38,7 @@ ORDER = [
     "builder",
     "containers",
     "engine",
+    "dashboard",
     "daemon",
 ]
 
@@ -77,11 +78,13 @@ FORBIDDEN = {
     "snapshots": {"store", "dockerfile"},
     "sandbox": {"dockerfile", "distribution"},
     "containers": {"builder", "dockerfile"},
+    "dashboard": set(ORDER[ORDER.index("dockerfile") : ORDER.index("dashboard")]),  # the public API is all it uses
 }
 
 # What the command line does without a daemon: the places where an edge loads what it otherwise reaches over HTTP.
 ENTRIES = {
     ("cli/commands/daemon.py", "daemon"),
+    ("cli/commands/dashboard.py", "dashboard"),
     ("cli/commands/manifest.py", "distribution"),
     ("cli/commands/registry.py", "distribution"),
     ("cli/commands/registry.py", "registry"),

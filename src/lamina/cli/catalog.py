@@ -90,6 +90,7 @@ COMMANDS: dict[str, Entry] = {
     "version": Entry("system", "version", "Show the version of the client and the engine"),
     "explore": Entry("explore", "explore", "Show the layers of an image and what is wasted in them"),
     "daemon": Entry("daemon", "daemon", "Run the engine: serve the Docker Engine API"),
+    "dashboard": Entry("dashboard", "dashboard", "Open the dashboard in a browser"),
     "completion": Entry("system", "completion", "Print a completion script for your shell"),
     **{f"container {name}": entry for name, entry in _CONTAINER.items()},
     "container inspect": Entry("inspect", "inspect_container", "Display detailed information on containers"),

@@ -149,6 +149,10 @@ class Client:
 
         return DiskUsage(self.transport.json("GET", "/system/df", {"type": list(types)}))
 
+    def dashboard_link(self) -> str:
+        """Return a link that opens the daemon's dashboard once. Raise NotFound where the daemon serves none."""
+        return str(self.transport.json("POST", "/dashboard/links")["Link"])
+
     def events(
         self,
         *,

@@ -90,6 +90,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     `allowed_hosts` are names by which clients may call a plain TCP listener, beside addresses and `localhost`, and
     `allowed_origins` are web pages that may use the API, such as "https://ui.example".
 
+    `dashboard` is the address of the web dashboard, such as "127.0.0.1:8080"; without one there is none.
+
     `live_restore` is on by default, so that containers outlive a restart of the daemon.
     """
 
@@ -150,6 +152,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     tlskey: str = ""
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    dashboard: str = ""
+    dashboard_read_only: bool = False
 
 
 def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:

@@ -55,6 +55,14 @@ def listen(host: str, options: Options, manager: ServiceManager) -> list[Listene
     raise InvalidInput(f"cannot listen on {host!r}", advice="Hosts start with unix://, tcp:// or fd://")
 
 
+def unix_path(listeners: Iterable[Listener]) -> str:
+    """Return the path of the first Unix socket. Raise InvalidInput where there is none."""
+    for listener in listeners:
+        if listener.socket.family == socket.AF_UNIX:
+            return str(listener.socket.getsockname())
+    raise InvalidInput("the dashboard reaches the daemon by a Unix socket", advice="Add --host unix://PATH")
+
+
 def _unix(path: Path, group: str) -> Listener:
     if not path.is_absolute():
         raise InvalidInput(f"the socket path {path} is not absolute")

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -18,10 +18,11 @@ from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
 from lamina.daemon.http.connection import Connection, Handler
-from lamina.daemon.listen import BACKLOG, Listener, listen, listener_names
+from lamina.daemon.listen import BACKLOG, Listener, listen, listener_names, unix_path
 from lamina.daemon.routes.all import all_routes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.daemon.service_manager import ServiceManager
+from lamina.dashboard.server import Dashboard
 from lamina.engine import Engine
 from lamina.engine.settings import EngineSettings
 from lamina.errors import Conflict
@@ -54,21 +55,34 @@ def serve(options: Options) -> None:
         listeners = [listener for host in listen_on(options) for listener in listen(host, options, manager)]
         for listener in listeners:
             end.callback(listener.close)
+        dashboard = _dashboard(options)
+        if dashboard is not None:
+            end.callback(dashboard.close)
         engine = end.enter_context(Engine(options.data_root, options.exec_root, settings=engine_settings(options)))
         engine.start()
-        asyncio.run(_run(engine, options, listeners, manager))
+        asyncio.run(_run(engine, options, listeners, dashboard, manager))
         if not options.live_restore:
             engine.containers.stop_all(options.shutdown_timeout)
 
 
-async def _run(engine: Engine, options: Options, listeners: list[Listener], manager: ServiceManager) -> None:
+def _dashboard(options: Options) -> Dashboard | None:
+    return Dashboard(options.dashboard, read_only=options.dashboard_read_only) if options.dashboard else None
+
+
+async def _run(
+    engine: Engine,
+    options: Options,
+    listeners: list[Listener],
+    dashboard: Dashboard | None,
+    manager: ServiceManager,
+) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     gates = Gates(descriptor_limit())
     buildkit = BuildKitRoutes(engine, options.builder.entitlements.names)
-    api = Api(all_routes(engine, options, buildkit), gates, browser_guard(options))
+    api = Api(all_routes(engine, options, buildkit, dashboard), gates, browser_guard(options))
     runner = web.AppRunner(api.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     server = cast(web.Server, runner.server)
@@ -83,8 +97,11 @@ async def _run(engine: Engine, options: Options, listeners: list[Listener], mana
             doors.append(await loop.create_server(connection, sock=listener.socket, ssl=listener.tls, backlog=_TAKEN))
             listener.socket.listen(BACKLOG)
         _LOG.info("API listen on %s", ", ".join(listen_on(options)))
-        manager.tell("READY=1")
-        await stopped.wait()
+        async with AsyncExitStack() as end:
+            if dashboard is not None:
+                await end.enter_async_context(dashboard.serve(unix_path(listeners)))
+            manager.tell("READY=1")
+            await stopped.wait()
         _LOG.info("stopping")
     finally:
         for door in doors:

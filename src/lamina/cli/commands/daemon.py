@@ -34,6 +34,7 @@ _TEXTS = {
     "default-shm-size": "Size of /dev/shm in containers (default 64MiB)",
     "init-path": "Program of the init in containers",
     "default-runtime": "Default OCI runtime for containers",
+    "dashboard": "Address of the web dashboard, on this machine: 127.0.0.1:PORT",
     "userns-remap": "User and group for user namespaces",
     "tlscacert": "Trust certs signed only by this CA",
     "tlscert": "Path to the TLS certificate file",
@@ -53,6 +54,7 @@ _SWITCHES = {
     "ip-forward": "Let the host forward packets (default true)",
     "ip-forward-no-drop": "Let it forward those of others too, where the engine switches forwarding on",
     "userland-proxy": "Carry connections that the kernel cannot translate (default true)",
+    "dashboard-read-only": "Let the dashboard show everything and change nothing",
     "tls": "Use TLS; implied by --tlsverify. TCP without TLS is only served with --tls=false",
     "tlsverify": "Use TLS and check who connects",
 }

@@ -8,6 +8,7 @@ from lamina.daemon.routes.build import BuildRoutes
 from lamina.daemon.routes.build_history import BuildHistoryRoutes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.daemon.routes.containers import ContainerRoutes
+from lamina.daemon.routes.dashboard import DashboardRoutes
 from lamina.daemon.routes.exec import ExecRoutes
 from lamina.daemon.routes.explorer import ExplorerRoutes
 from lamina.daemon.routes.images import ImageRoutes
@@ -18,10 +19,13 @@ from lamina.daemon.routes.streams import StreamRoutes
 from lamina.daemon.routes.swarm import SwarmRoutes
 from lamina.daemon.routes.system import SystemRoutes
 from lamina.daemon.routes.volumes import VolumeRoutes
+from lamina.dashboard.server import Dashboard
 from lamina.engine import Engine
 
 
-def all_routes(engine: Engine, options: Options, buildkit: BuildKitRoutes) -> list[Route]:
+def all_routes(
+    engine: Engine, options: Options, buildkit: BuildKitRoutes, dashboard: Dashboard | None = None
+) -> list[Route]:
     """Return the whole API."""
     containers, registries = engine.containers, engine.registries
     return [
@@ -38,5 +42,6 @@ def all_routes(engine: Engine, options: Options, buildkit: BuildKitRoutes) -> li
         *NetworkRoutes(lambda: engine.networks, containers).routes(),
         *VolumeRoutes(engine.volumes).routes(),
         *PluginRoutes().routes(),
+        *DashboardRoutes(dashboard).routes(),
         *SwarmRoutes().routes(),
     ]

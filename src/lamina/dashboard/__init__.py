@@ -1,0 +1,1 @@
+"""The dashboard: lamina in a browser, over the daemon's public API."""

@@ -1,0 +1,163 @@
+"""The dashboard's server: a loopback port that serves the page and passes its requests on to the daemon."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware, StrOrURL
+
+from lamina.dashboard.access import Access
+from lamina.dashboard.gateway import Gateway
+from lamina.dashboard.pages import SAFETY, Pages
+from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable, outcome
+
+_LOG = logging.getLogger("lamina.dashboard")
+_BACKLOG = 128
+_ENTERED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
+<meta http-equiv="refresh" content="0;url=/"><p><a href="/">Open the dashboard</a></p></html>
+"""
+_REFUSED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
+<h1>Not signed in</h1><p>{}. Run <code>lamina dashboard</code> for a link.</p></html>
+"""
+
+
+class Dashboard:
+    """A bound port. `link` opens the dashboard once; `serve` serves it.
+
+    dashboard = Dashboard("127.0.0.1:0")
+    async with dashboard.serve("/run/lamina/lamina.sock"):
+        print(dashboard.link())
+    """
+
+    def __init__(self, address: str, *, read_only: bool = False) -> None:
+        """Bind `address`, which must be of the loopback. Raise InvalidInput, Conflict (in use) or Unavailable."""
+        self._socket = _bind(address)
+        self.access = Access(self._socket.getsockname()[1], read_only=read_only)
+
+    def link(self) -> str:
+        """Return a new link, whose token works once. Thread-safe."""
+        return self.access.link()
+
+    @property
+    def address(self) -> str:
+        """Return the address and the port."""
+        host, port = self._socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def close(self) -> None:
+        """Close the port."""
+        self._socket.close()
+
+    @asynccontextmanager
+    async def serve(self, daemon: str) -> AsyncIterator[None]:
+        """Serve for the block, with the daemon at the Unix socket `daemon`."""
+        gateway = Gateway(daemon)
+        runner = web.AppRunner(_application(self.access, gateway), handler_cancellation=True, shutdown_timeout=1.0)
+        try:
+            await runner.setup()
+            await web.SockSite(runner, self._socket, backlog=_BACKLOG).start()
+            _LOG.info("dashboard on %s", self.address)
+            yield
+        finally:
+            await runner.cleanup()
+            await gateway.close()
+
+
+def _bind(text: str) -> socket.socket:
+    name, _, port = text.rpartition(":")
+    try:
+        address = ip_address("127.0.0.1" if name in ("", "localhost") else name.strip("[]"))
+        number = int(port)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no address and port", advice="Write 127.0.0.1:PORT") from None
+    if not address.is_loopback:
+        raise InvalidInput(
+            f"the dashboard listens on this machine only, not on {address}",
+            advice="From elsewhere reach it over ssh: ssh -L PORT:127.0.0.1:PORT MACHINE",
+        )
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        return socket.create_server((str(address), number), family=family, backlog=_BACKLOG)
+    except OverflowError:
+        raise InvalidInput(f"{number} is no port") from None
+    except OSError as error:
+        kind = Conflict if error.errno == errno.EADDRINUSE else Unavailable
+        raise kind(f"cannot listen on {text}: {error.strerror}") from error
+
+
+def _application(access: Access, gateway: Gateway) -> web.Application:
+    pages = Pages()
+
+    async def enter(request: web.Request) -> web.StreamResponse:
+        session = access.enter(request.query.get("token", ""))
+        # A page that leads on, not a redirect: a browser that was sent here by another site's link would leave the
+        # cookie out of a request that a redirect makes (SameSite=Strict).
+        response = web.Response(
+            text=_ENTERED, content_type="text/html", headers={**SAFETY, "Cache-Control": "no-store"}
+        )
+        response.set_cookie(access.cookie, session, httponly=True, samesite="Strict", path="/")
+        return response
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        return pages.answer(request, request.match_info["path"])
+
+    async def settings(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"readOnly": access.read_only}, headers={"Cache-Control": "no-store"})
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        return await gateway.pass_on(request, _target(request))
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        access.check_origin(request.headers)
+        return await gateway.stream(request, _target(request))
+
+    async def join(request: web.Request) -> web.StreamResponse:
+        access.check_origin(request.headers)
+        access.check_change()
+        return await gateway.join(request, _target(request))
+
+    app = web.Application(middlewares=[_checked(access)])
+    app.router.add_get("/enter", enter)
+    app.router.add_get("/settings", settings)
+    app.router.add_route("*", r"/api/{path:[\s\S]*}", api)
+    app.router.add_get(r"/stream/{path:[\s\S]*}", stream)
+    app.router.add_get(r"/socket/{path:[\s\S]*}", join)
+    app.router.add_get("/{path:.*}", page)
+    return app
+
+
+def _target(request: web.Request) -> StrOrURL:
+    """Return what the request asks the daemon for: its path and query without the first part, as they were sent."""
+    sent = request.rel_url
+    path = "/" + sent.raw_path.split("/", 2)[2]
+    return sent.build(scheme="http", host="daemon", path=path, query_string=sent.raw_query_string, encoded=True)
+
+
+def _checked(access: Access) -> Middleware:
+    """Return the checks that every request passes. Errors become answers, as the API has them, or a page."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            access.check_host(request.headers)
+            if request.path != "/enter":
+                access.check_session(request.cookies)
+            if request.path not in ("/", "/enter"):  # another site may link to the page
+                access.check_request(request.method, request.headers)
+            return await handler(request)
+        except LaminaError as error:
+            status = outcome(error).http_status
+            if request.path in ("/", "/enter"):
+                text = _REFUSED.format(error.message)
+                return web.Response(text=text, content_type="text/html", status=status, headers=SAFETY)
+            body = json.dumps({"message": str(error)})
+            return web.Response(text=body, content_type="application/json", status=status, headers=SAFETY)
+
+    return check

@@ -1,0 +1,134 @@
+"""A real browser with a clean profile, driven over WebDriver, which fails tests for errors in its console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from support.programs import PEERS, need, need_folder
+
+PATIENCE = 30  # seconds for something to show
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",  # it runs as root, on pages of our own
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1280,900",
+)
+_RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One window. Waiting methods fail with what the page shows instead."""
+
+    driver: Chrome
+
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
+        """Return the first true result of `condition`. The page may change under it."""
+        return WebDriverWait(self.driver, PATIENCE, 0.05, ignored_exceptions=[Exception]).until(
+            lambda _: condition(), f"{what}; the page shows:\n{self.text()}"
+        )
+
+    def text(self) -> str:
+        """Return what can be read on the page."""
+        return str(self.driver.execute_script("return document.body.innerText"))
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str, text: str = "") -> WebElement:
+        """Wait for an element, and for its text if one is named."""
+
+        def matching() -> WebElement | None:
+            return next((item for item in self.all(selector) if text in item.text and item.is_displayed()), None)
+
+        element = self.wait(matching, f"no {selector} with {text!r}")
+        assert isinstance(element, WebElement)
+        return element
+
+    def labelled(self, label: str) -> WebElement:
+        """Wait for the control that a screen reader would call `label`."""
+        element = self.wait(
+            lambda: next(
+                item for item in self.all("button, a, input, select, textarea") if item.accessible_name == label
+            ),
+            f"nothing is called {label!r}",
+        )
+        assert isinstance(element, WebElement)
+        return element
+
+    def press(self, label: str) -> None:
+        """Click the control that a screen reader would call `label`."""
+
+        def click() -> bool:
+            self.labelled(label).click()
+            return True
+
+        self.wait(click, f"{label!r} cannot be clicked")
+
+    def type(self, label: str, text: str) -> None:
+        """Put text in the place of what a field holds."""
+        control = self.labelled(label)
+        control.clear()
+        control.send_keys(text)
+
+    def shows(self, *texts: str) -> None:
+        """Wait until all texts can be read on the page."""
+        self.wait(lambda: all(text in self.text() for text in texts), f"not shown: {texts}")
+
+    def lacks(self, text: str) -> None:
+        """Wait until a text can no longer be read on the page."""
+        self.wait(lambda: text not in self.text(), f"still shown: {text}")
+
+    def go(self, address: str) -> None:
+        """Go to a page of the dashboard, such as "images"."""
+        self.driver.execute_script("location.hash = '#/' + arguments[0]", address)
+
+    def console(self) -> list[str]:
+        """Return the errors of the console, once. Violations of the page's policy are among them."""
+        entries = self.driver.execute("getLog", {"type": "browser"})["value"]
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+    def check_accessibility(self) -> None:
+        """Fail for violations that axe finds on the page as it is now."""
+        folder = need_folder(PEERS / "node/node_modules/axe-core")
+        self.driver.execute_script((folder / "axe.min.js").read_text())
+        run = """
+            const done = arguments[1];
+            const describe = (node) => `${node.html} ${node.failureSummary}`;
+            axe.run({ runOnly: arguments[0] }).then((results) => done(results.violations.map((violation) =>
+                `${violation.id}: ${violation.nodes.map(describe).join("; ")}`)));
+        """
+        violations = self.driver.execute_async_script(run, list(_RULES))
+        assert not violations, "\n".join(violations)
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Browser]:
+    """Start Chromium with an empty profile in the folder `profile`."""
+    options = ChromeOptions()
+    options.binary_location = need("chromium")
+    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(profile / "downloads")})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options, ChromeService(need("chromedriver")))
+    try:
+        driver.set_script_timeout(PATIENCE)
+        yield Browser(driver)
+    finally:
+        driver.quit()
