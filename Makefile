@@ -58,8 +58,9 @@ floor: setup
 outer: setup
 	$(BIN)/python scripts/test_twice tests --ignore=tests/structure $(INNER:%=--ignore=tests/%)
 
-## make bench   lamina beside the other engines of this machine (root); figures and a picture go to build/bench
+## make bench   lamina beside the other engines of this machine and today's (root); figures go to build/bench
 bench: setup
+	scripts/newest_engines .peers/newest-engines
 	PYTHONPATH=tests:examples:benchmarks $(BIN)/python benchmarks/beside_engines.py
 
 ## make bench-registry   the registry beside Debian's docker-registry

@@ -10,45 +10,69 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from engines.report import Outcome, save, text
-from engines.rows import Row, rows, set_up, tear_down, write_archives, write_inputs
-from engines.subjects import Subject, subjects
+from engines import gauges
+from engines.calls import warm_up
+from engines.inputs import registry, write_contexts
+from engines.peers import subjects
+from engines.report import save, table, text
+from engines.rows import Row, rows, set_up, tear_down, write_archives
+from engines.samples import Outcome, Result, Sample
+from engines.subjects import Subject, failure
 
 from base import busybox_tar
 from lamina.errors import LaminaError
 
+SECONDS = 25  # that a subject may spend on one row, preparation included; what is slower is measured less often
 _INSIDE = "LAMINA_BENCH_INSIDE"  # set in namespaces of our own
 
 
 def main() -> None:
-    """Measure, print each row when it is done, and write bench.json and bench.svg."""
+    """Measure, print each row when it is done, and write the files of `report.save`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", "--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="measure only the rows whose name holds this text")
-    parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder for bench.json and bench.svg")
+    parser.add_argument(
+        "--engines", default="", help="measure only the subjects whose name holds one of these, by comma"
+    )
+    parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder for the figures")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("the bench needs root: other engines do")
     if _INSIDE not in os.environ:
         _enter_namespaces()
     options.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, subjects() as found:
+    results: list[Result] = []
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
+        folder.chmod(0o755)  # engines in another root do not run as this user alone
         busybox_tar(folder / "base.tar")
-        write_inputs(folder)
-        try:
-            ready = _set_up(found, folder)
-            results: dict[str, dict[str, Outcome]] = {}
-            for row in rows(folder):
-                if options.only in row.name:
-                    results[row.name] = _measure(row, ready, options.rounds)
-                    print(text(row.name, results[row.name]), flush=True)
-        finally:
-            for subject in found:
-                tear_down(subject)
-        save(results, options.output)
+        write_contexts(folder)
+        with registry(folder) as image, subjects(folder) as everyone:
+            chosen = [subject for subject in everyone if _is_chosen(subject, options.engines)]
+            try:
+                ready = _set_up(chosen, folder)
+                selected = [row for row in rows(folder, image) if options.only in row.name]
+                if not options.only or options.only in "idle":
+                    results += gauges.idle(ready)
+                    print("\n".join(map(text, results)), flush=True)
+                write_archives(ready[0], folder)
+                for row in selected:
+                    results.append(_measure(row, ready, options.rounds))
+                    print(text(results[-1]), flush=True)
+            finally:
+                for subject in {subject.engine: subject for subject in chosen}.values():
+                    tear_down(subject)
+    save(results, options.output)
+    print(f"\n{table(results)}\n{time.monotonic() - begin:.0f} s; every sample is in {options.output}")
+
+
+def _is_chosen(subject: Subject, texts: str) -> bool:
+    return any(text in subject.name for text in texts.split(","))
 
 
 def _enter_namespaces() -> None:
@@ -59,47 +83,53 @@ def _enter_namespaces() -> None:
     os.execvp("unshare", command)
 
 
-def _set_up(found: list[Subject], folder: Path) -> list[Subject]:
+def _set_up(subjects: Sequence[Subject], folder: Path) -> list[Subject]:
     """Set each engine up once, and leave out those that cannot do the least."""
-    ready: list[Subject] = []
-    done: dict[str, bool] = {}
-    for subject in found:
-        engine = subject.environment.get("DOCKER_HOST", subject.name)
-        if engine not in done:
-            try:
-                set_up(subject, folder)
-                done[engine] = True
-            except subprocess.CalledProcessError as error:
-                done[engine] = False
-                print(f"left out: {subject.name}: {_last_line(error)}", flush=True)
-        if done[engine]:
-            ready.append(subject)
-    write_archives(ready[0], folder)
+    working: dict[str, bool] = {}
+    for subject in subjects:
+        if subject.engine in working:
+            continue
+        try:
+            set_up(subject, folder)
+            working[subject.engine] = True
+        except subprocess.CalledProcessError as error:
+            working[subject.engine] = False
+            print(f"left out: {subject.name}: {failure(error)}", flush=True)
+    ready = [subject for subject in subjects if working[subject.engine]]
+    for subject in ready:
+        if subject.client is not None:
+            warm_up(subject.client)
     return ready
 
 
-def _measure(row: Row, found: list[Subject], rounds: int) -> dict[str, Outcome]:
-    """Return the samples of each subject that the row is for, taken in turn; of one that fails, why."""
-    results: dict[str, Outcome] = {s.name: [] for s in found if (s.client is not None) == row.api}
+def _measure(row: Row, subjects: Sequence[Subject], rounds: int) -> Result:
+    """Take the samples of each subject that the row is for, in turn; of one that fails, note why."""
+    outcomes: dict[str, Outcome] = {subject.name: [] for subject in subjects if row.is_for(subject)}
+    spent = dict.fromkeys(outcomes, 0.0)
     for _ in range(rounds):
-        for subject in found:
-            samples = results.get(subject.name)
-            if not isinstance(samples, list):
-                continue
-            try:
-                row.prepare(subject)
-                os.sync()
-                samples.append(row.measure(subject))
-            except subprocess.CalledProcessError as error:
-                results[subject.name] = f"fails: {_last_line(error)}"
-            except LaminaError as error:
-                results[subject.name] = f"fails: {error}"
-    return results
+        for subject in subjects:
+            samples = outcomes.get(subject.name)
+            if isinstance(samples, list) and spent[subject.name] < SECONDS:
+                begin = time.monotonic()
+                outcome = _sample(row, subject)
+                spent[subject.name] += time.monotonic() - begin
+                if isinstance(outcome, str):
+                    outcomes[subject.name] = outcome
+                else:
+                    samples.append(outcome)
+    return Result(row.name, row.unit, row.targets, row.limit, outcomes)
 
 
-def _last_line(error: subprocess.CalledProcessError) -> str:
-    lines = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-    return lines[-1][:120] if lines else f"status {error.returncode}"
+def _sample(row: Row, subject: Subject) -> Sample | str:
+    measure = row.containerd if subject.is_containerd and row.containerd is not None else row.measure
+    try:
+        row.prepare(subject)
+        os.sync()
+        return measure(subject)
+    except subprocess.CalledProcessError as error:
+        return f"fails: {failure(error)}"
+    except LaminaError as error:
+        return f"fails: {error}"
 
 
 if __name__ == "__main__":
