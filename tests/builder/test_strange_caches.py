@@ -22,7 +22,7 @@ from lamina.builder.cache_exchange.cache_document import (
     write_document,
     write_inline,
 )
-from lamina.builder.cache_exchange.cache_import import CacheRegistries
+from lamina.builder.cache_exchange.cache_import import CachePlaces
 from lamina.builder.cache_exchange.cache_options import cache_sources, cache_targets
 from lamina.builder.console import Console
 from lamina.cancellation import NEVER
@@ -139,12 +139,12 @@ def test_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         ("gha", {}, Unsupported),
         ("s3", {"bucket": "b"}, Unsupported),
         ("azblob", {}, Unsupported),
-        ("local", {"dest": "d"}, Unsupported),
+        ("local", {"dest": ""}, InvalidInput),
         ("inline", {"mode": "max"}, InvalidInput),
         ("registry", {}, InvalidInput),
         ("registry", {"ref": "localhost:1/c", "mode": "most"}, InvalidInput),
         ("registry", {"ref": "localhost:1/c", "ignore-error": "perhaps"}, InvalidInput),
-        ("registry", {"ref": "localhost:1/c", "compression": "zstd"}, Unsupported),
+        ("registry", {"ref": "localhost:1/c", "compression": "zstd", "oci-mediatypes": "false"}, InvalidInput),
         ("registry", {"ref": "localhost:1/c", "colour": "red"}, InvalidInput),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_cache_that_cannot_be_is_refused_before_the_first_step(builders: list[
 
 def test_a_failure_of_the_build_is_not_told_as_one_of_the_cache(builders: list[Builder], registry: Running) -> None:
     engine = builders[0].engine
-    caches = CacheRegistries(engine.registries.client, lambda reference: None)
+    caches = CachePlaces(engine.registries.client, lambda reference: None)
     reference = Reference.parse(f"{registry.address}/missing:1")
     with (
         pytest.raises(Unavailable, match=r"^another registry is away$"),

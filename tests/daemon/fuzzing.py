@@ -109,6 +109,8 @@ ENDPOINTS = (
         "cacheimports cacheexports",
         bytes,
     ),
+    Endpoint("POST", "/build/content/{}", "size missing", bytes),
+    Endpoint("GET", "/build/content/{}"),
     Endpoint("GET", "/build/history"),
     Endpoint("POST", "/build/history", "", (BuildRecord,)),
     Endpoint("GET", "/build/history/{}"),

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from lamina.api.build import BuildOutput, BuildRequest
+from lamina.builder.cache_exchange.cache_folder import CacheFolder
 from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.result import Attestation, PlatformImage, Result
 from lamina.cancellation import Cancellation
@@ -17,6 +18,7 @@ from lamina.distribution import RegistryClient
 from lamina.formats.reference import Reference
 from lamina.layers.tar.writer import Writable
 from lamina.layers.tree import Tree, walk
+from lamina.linux.layout_folder import LayoutFolder
 from lamina.progress import Output, Report
 from support.registries import patient
 from support.workshop import Workshop
@@ -64,6 +66,9 @@ class Taker:
 
     def credentials(self, reference: Reference) -> Credentials | None:
         return None
+
+    def cache_folder(self, name: str) -> CacheFolder:
+        return LayoutFolder(name)
 
     def members(self) -> dict[str, bytes]:
         """The files in the tar that was streamed."""

@@ -30,7 +30,11 @@ class BuildOutput(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class CacheOption(msgspec.Struct, frozen=True, rename="pascal"):
-    """A place for the cache of builds: a type, and its attributes. The type registry has `ref`, and `mode` to write."""
+    """A place for the cache of builds: a type, and its attributes.
+
+    The type registry has `ref`. The type local has `dest` to write and `src` to read, a folder on the side of the
+    caller. `mode=max` writes the steps of all stages.
+    """
 
     type: str
     attrs: dict[str, str] = {}

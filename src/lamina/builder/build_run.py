@@ -15,7 +15,7 @@ from lamina.builder.arguments import HOST_NAME
 from lamina.builder.cache.explain import differences
 from lamina.builder.cache.records import Inputs
 from lamina.builder.cache.step_cache import Step, StepCache
-from lamina.builder.cache_exchange.cache_import import CacheRegistries
+from lamina.builder.cache_exchange.cache_import import CachePlaces
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
@@ -112,7 +112,7 @@ class BuildRooms:
     `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
     its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
     privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
-    `registries` are those of caches that a build imports; without them caches are refused.
+    `caches` opens the caches that a build imports; without it they are refused.
     """
 
     store: Store
@@ -120,7 +120,7 @@ class BuildRooms:
     resolve_base: ResolveBase
     temporary: Path
     runner: Callable[[], CommandRunner] | None = None
-    registries: CacheRegistries | None = None
+    caches: CachePlaces | None = None
 
 
 @dataclass(slots=True)

@@ -145,11 +145,11 @@ def _prepare(
 
 def _import_caches(work: BuildRun) -> None:
     """Open the caches that the request names, until the build ends. Raise InvalidInput, Unsupported, Cancelled."""
-    references, rooms = cache_sources(work.request.cache_imports), work.rooms
-    if references and not work.request.no_cache:
-        if rooms.registries is None:
-            raise Unsupported("this build has no registries to import a cache from", advice="Leave --cache-from out.")
-        caches = rooms.registries.caches(references, rooms.store, work.platform, work.console, work.cancellation)
+    places, rooms = cache_sources(work.request.cache_imports), work.rooms
+    if places and not work.request.no_cache:
+        if rooms.caches is None:
+            raise Unsupported("this build has no place to import a cache from", advice="Leave --cache-from out.")
+        caches = rooms.caches.caches(places, rooms.store, work.platform, work.console, work.cancellation)
         work.cache.imports = work.closing.enter_context(caches)
 
 

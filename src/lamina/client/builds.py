@@ -100,12 +100,19 @@ class Builds(builds.Builds):
                 advice="Ask lamina's daemon, or use docker buildx build.",
             )
         outputs = outputs_of(request)
+        content = None
+        if any(option.type == "local" for option in (*request.cache_exports, *request.cache_imports)):
+            from lamina.client.build_content import CacheFolders
+            from lamina.linux.layout_folder import with_digests
+
+            request = replace(request, cache_imports=with_digests(request.cache_imports, report))
+            content = CacheFolders(request, self._transport, cancellation).answer
         if request.outputs:
             request = replace(request, outputs=without_destinations(outputs))
         chunks, query, headers = _sent(context, request, credentials)
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
         with OutputFiles(outputs, _unpack) as files:
-            heard = _Heard(files.take)
+            heard = _Heard(files.take, content)
             for message in messages(lines):
                 if heard.is_text(message):
                     report(message)
@@ -265,10 +272,16 @@ def _sent(context: BuildContext | None, request: BuildRequest, credentials: Mapp
 
 
 class _Heard:
-    """What the messages of a build have told so far. `take` gets the files of its outputs."""
+    """What the messages of a build have told so far.
 
-    def __init__(self, take: Callable[[int, bytes | None], object]) -> None:
+    `take` gets the files of its outputs, and `content` answers its questions about folders of caches.
+    """
+
+    def __init__(
+        self, take: Callable[[int, bytes | None], object], content: Callable[[Mapping[str, Any]], object] | None
+    ) -> None:
         self._take = take
+        self._content = content
         self.image = ""
         self.steps: list[BuildStep] = []
         self.metadata: dict[str, str] = {}
@@ -283,6 +296,9 @@ class _Heard:
         if "Output" in value:
             data = value.get("Data")
             self._take(int(value["Output"]), None if data is None else b64decode(str(data)))
+            return False
+        if "Content" in value and self._content is not None:
+            self._content(value["Content"])
             return False
         if "ID" in value:
             self.image = str(value["ID"])

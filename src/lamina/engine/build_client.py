@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from lamina.builder.build_run import SshAgents
+from lamina.builder.cache_exchange.cache_folder import FindFolder, no_folder
 from lamina.builder.console import Console
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
@@ -33,7 +34,7 @@ class BuildClient:
 
     `credentials` is asked for a registry when it is needed. A `console` hears of the steps instead of `report`.
     `contexts` is asked for each name in FROM and --from that is no stage: for an image, or for the name to use in its
-    place.
+    place. `cache_folder` finds the folders of caches by the words of their options.
     """
 
     report: Report = ignore
@@ -43,10 +44,16 @@ class BuildClient:
     agents: SshAgents | None = None
     console: Console | None = None
     contexts: FindContext = no_context
+    cache_folder: FindFolder = no_folder
 
     @classmethod
     def with_logins(
-        cls, logins: Mapping[str, Credentials] | None, report: Report, cancellation: Cancellation
+        cls,
+        logins: Mapping[str, Credentials] | None,
+        report: Report,
+        cancellation: Cancellation,
+        cache_folder: FindFolder = no_folder,
     ) -> BuildClient:
         """Return a client whose credentials are known by registry."""
-        return cls(report, cancellation, partial(credentials_for, credentials=logins or {}))
+        ask = partial(credentials_for, credentials=logins or {})
+        return cls(report, cancellation, ask, cache_folder=cache_folder)

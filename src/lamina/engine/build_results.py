@@ -89,7 +89,8 @@ class BuildResults:
         progress = ignore if request.quiet else client.report
 
         def reported(number: int) -> ReportedOutput:
-            return ReportedOutput(progress, partial(take, number), client.credentials, client.cancellation)
+            output = partial(take, number)
+            return ReportedOutput(progress, output, client.credentials, client.cancellation, client.cache_folder)
 
         with self._rooms.store.lease(ttl=24 * 3600.0):
             result = self.build(context, request, client)
@@ -98,7 +99,7 @@ class BuildResults:
                 for number, output in enumerate(outputs):
                     told |= exporter.export(result, output, reported(number))
                 caches = reported(len(outputs))
-                export_caches(result, targets, self._rooms.store, self._registries.client, caches)
+                told |= export_caches(result, targets, self._rooms.store, self._registries.client, caches)
         main = result.main
         id = told.get("containerimage.digest", str(main.image.id)) if result.several else str(main.image.id)
         client.report(Output(f"{id}\n") if request.quiet else Aux({"ID": id}))

@@ -21,7 +21,7 @@ from lamina.builder.builder import BuildResult
 from lamina.builder.cache.collector import Collector
 from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.cache.usage import CacheUsage
-from lamina.builder.cache_exchange.cache_import import CacheRegistries
+from lamina.builder.cache_exchange.cache_import import CachePlaces
 from lamina.builder.checking import answer
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
@@ -47,6 +47,7 @@ from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
 from lamina.layers.unpack import unpack_as_own
 from lamina.linux.files import private_directory
+from lamina.linux.layout_folder import LayoutFolder, with_digests
 from lamina.linux.output_files import OutputFiles
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
@@ -93,9 +94,10 @@ class Builds(RecordedBuilds):
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         request = request or BuildRequest()
+        request = replace(request, cache_imports=with_digests(request.cache_imports, report))
         outputs = outputs_of(request)
         with self._opened(context, request, cancellation) as opened, OutputFiles(outputs, unpack_as_own) as files:
-            client = BuildClient.with_logins(credentials, report, cancellation)
+            client = BuildClient.with_logins(credentials, report, cancellation, LayoutFolder)
             return self.results.export(opened, request, files.take, client)
 
     def build_context(
@@ -116,9 +118,9 @@ class Builds(RecordedBuilds):
             ask, report, cancellation = client.credentials, client.report, client.cancellation
             return self._bases.image(context or name, platform, pull, ask, report, cancellation, named=name_bases)
 
-        registries = CacheRegistries(self._registries.client, client.credentials)
+        caches = CachePlaces(self._registries.client, client.credentials, client.cache_folder)
         store, images = self._rooms.store, self._rooms.images
-        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, registries)
+        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, caches)
         theirs: dict[str, Any] = {"secrets": client.secrets, "agents": client.agents, "console": client.console}
         work = partial(build_as_asked, context, request, rooms, cancellation=client.cancellation, **theirs)
         try:

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from lamina.daemon.buildkit.definition import digest_of
-from lamina.daemon.buildkit.layouts import ReadRequest, ReadResponse
 from lamina.daemon.buildkit.messages import control, gateway, ops
+from lamina.daemon.buildkit.messages.content import ReadRequest, ReadResponse
 from lamina.daemon.buildkit.messages.session import Empty
 from lamina.daemon.buildkit.messages.status import Vertex
 from lamina.daemon.buildkit.rpc import Call, Method

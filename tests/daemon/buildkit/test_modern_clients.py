@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import lamina
+from lamina.formats.descriptor import OCI_INDEX
+from lamina.linux.layout_folder import LayoutFolder
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA
 from support.programs import BUILDX, need
@@ -161,9 +163,33 @@ def test_buildx_takes_its_cache_to_another_daemon(
     assert f"importing cache manifest from {registry.address}/missing:latest" in done.stderr
     assert f"The cache {registry.address}/missing:latest is not used: " in done.stderr
 
-    done = run(daemon, project, BUILDX, "build", "--cache-to", "type=local,dest=cache", ".", check=False)
+    done = run(daemon, project, BUILDX, "build", "--cache-to", "type=azblob,name=x", ".", check=False)
     assert done.returncode != 0
-    assert "a cache of the type 'local' is not supported" in done.stderr
+    assert "a cache of the type 'azblob' is not supported" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options", ["", ",mode=max,compression=zstd", ",image-manifest=false,compression=uncompressed"]
+)
+def test_buildx_keeps_a_cache_in_a_folder(daemon: Daemon, project: Path, busybox_tar: Path, options: str) -> None:
+    (project / "Dockerfile").write_text(
+        "FROM busybox AS tools\nRUN echo hammer > /tool\n"
+        "FROM busybox\nCOPY --from=tools /tool /copied\nRUN echo made > /made\n"
+    )
+    build = (BUILDX, "build", "--progress", "plain", "--provenance=false", "--load", "-t", "app")
+    run(daemon, project, *build, "--cache-to", f"type=local,dest=kept,tag=main{options}", ".")
+    layout = LayoutFolder(project / "kept")
+    manifest = layout.tagged("main")
+    assert manifest is not None
+    assert (manifest.media_type == OCI_INDEX) is ("image-manifest=false" in options)
+    with lamina_daemon() as other:
+        add_busybox(other, busybox_tar)
+        done = run(other, project, *build, "--cache-from", "type=local,src=kept,tag=main", ".")
+        assert done.stderr.count("CACHED") == (3 if "mode=max" in options else 2), done.stderr
+        layers = [each.text("inspect", "--format", "{{json .RootFS.Layers}}", "app") for each in (daemon, other)]
+        assert layers[0] == layers[1]
+    run(daemon, project, *build, "--cache-to", f"type=local,dest=kept,tag=main{options}", ".")
+    assert layout.tagged("main") == manifest, "the same steps give the same cache"
 
 
 def test_buildx_checks_and_describes_a_dockerfile(daemon: Daemon, project: Path) -> None:

@@ -1,4 +1,4 @@
-"""The cache of a build to registries: its layers, the document that names them, and at last the manifest.
+"""The cache of a build to registries and folders: its layers, the document that names them, and at last the manifest.
 
 Everything stays in the store until its upload ends, and a reader sees the cache when the manifest is there: an export
 that is cut off leaves the cache that was there before.
@@ -6,13 +6,19 @@ that is cut off leaves the cache that was there before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lamina.builder.cache.records import CachedStep
 from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE, MOST_LAYERS, MOST_STEPS, write_document
-from lamina.builder.cache_exchange.cache_options import CacheTarget
+from lamina.builder.cache_exchange.cache_folder import write_cache
+from lamina.builder.cache_exchange.cache_options import CacheTarget, FolderPlace
 from lamina.builder.export.exporter import ExportClient, OpenRegistry
+from lamina.builder.export.layer_blobs import LayerEncoder
+from lamina.builder.export.options import LayerForm
 from lamina.builder.export.result import Result
+from lamina.cancellation import Cancellation
 from lamina.distribution.answer_errors import explain_refusal
 from lamina.distribution.blob_sources import remember
 from lamina.distribution.layer_push import BytesSource, LayerPush
@@ -20,32 +26,42 @@ from lamina.distribution.push import push_layers
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.upload import upload
 from lamina.errors import Cancelled, LaminaError
-from lamina.formats.descriptor import OCI_MANIFEST, Descriptor
-from lamina.formats.manifest import Manifest
+from lamina.formats.descriptor import Descriptor
+from lamina.formats.digest import Digest
+from lamina.formats.manifest import Index, Manifest
 from lamina.formats.reference import Reference
+from lamina.layers.compression import Compression
+from lamina.layers.layer import Layer
 from lamina.progress import Output, Report, ignore
+from lamina.store.leases import Lease
 from lamina.store.store import Store
+
+MANIFEST = "cache.manifest"  # the key under which clients that keep `index.json` themselves are told what to name in it
+_GZIP = LayerForm(Compression.GZIP)
 
 
 def export_caches(
     result: Result, targets: Sequence[CacheTarget], store: Store, open_registry: OpenRegistry, client: ExportClient
-) -> None:
-    """Write the cache of a build to each place.
+) -> dict[str, str]:
+    """Write the cache of a build to each place, and return what the client is told of it.
 
-    Raise what registries answer, but for places whose errors are ignored, and Cancelled.
+    Raise what registries and the client answer, but for places whose errors are ignored, and Cancelled.
     """
+    told: dict[str, str] = {}
     for target in targets:
-        reference = target.reference
-        with client.step("exporting cache to registry") as report:
+        in_folder = isinstance(target.place, FolderPlace)
+        with client.step(f"exporting cache to {'client directory' if in_folder else 'registry'}") as report:
             try:
-                with open_registry(reference, client.credentials(reference), "push", client.cancellation) as registry:
-                    _push(_chosen(result, whole=target.whole), reference, store, registry, report)
+                with store.lease() as lease:
+                    export = _Export(target, _chosen(result, whole=target.whole), store, lease, client.cancellation)
+                    told |= export.write(open_registry, client, report)
             except Cancelled:
                 raise
             except LaminaError as error:
                 if not target.ignore_error:
                     raise
                 report(Output(f"[WARNING]: The cache was not exported: {error.message}\n"))
+    return told
 
 
 def _chosen(result: Result, *, whole: bool) -> list[CachedStep]:
@@ -57,24 +73,66 @@ def _chosen(result: Result, *, whole: bool) -> list[CachedStep]:
     return list(chosen.values())[:MOST_STEPS]
 
 
-def _push(
-    steps: Sequence[CachedStep], reference: Reference, store: Store, client: RegistryClient, report: Report
-) -> None:
-    repository = client.repository(reference)
-    with explain_refusal("Push", reference), store.lease() as lease:
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """The export of some steps to one place. The lease holds their layers."""
+
+    target: CacheTarget
+    steps: Sequence[CachedStep]
+    store: Store
+    lease: Lease
+    cancellation: Cancellation
+
+    def write(self, open_registry: OpenRegistry, client: ExportClient, report: Report) -> dict[str, str]:
+        place, layers = self.target.place, self._layers()
+        if isinstance(place, FolderPlace):
+            blobs = self._encoded(layers, self.target.form or _GZIP)
+            document, manifest = self._documents(blobs)
+            documents = [(Descriptor.of(MEDIA_TYPE, document), document), (manifest.descriptor, manifest.raw)]
+            pairs = [(layer, blobs[layer.diff_id]) for layer in layers]
+            write_cache(client.cache_folder(place.folder), place.tag, pairs, documents, self.store)
+            self._tell(report, place.folder, blobs)
+            return {MANIFEST: json.dumps(manifest.descriptor.to_json())}
+        with open_registry(place, client.credentials(place), "push", self.cancellation) as registry:
+            blobs = self._push(layers, place, registry)
+        remember(self.store, place, blobs.items())
+        self._tell(report, place.familiar(), blobs)
+        return {}
+
+    def _layers(self) -> list[Layer]:
         # A prune may have taken the layer of an inner step meanwhile.
-        diff_ids = [diff_id for step in steps if (diff_id := step.layer) is not None and lease.add(diff_id)]
-        diff_ids = list(dict.fromkeys(diff_ids))[:MOST_LAYERS]
-        layers = [store.layers.get(diff_id) for diff_id in diff_ids]
-        work = LayerPush(repository, store, ignore, OCI_MANIFEST, client.cancellation)
-        pushed = push_layers(work, layers, [None] * len(layers), client.settings.max_uploads)
-        blobs = dict(zip(diff_ids, pushed, strict=True))
-        kept = [step for step in steps if step.layer is None or step.layer in blobs]
-        raw = write_document(kept, blobs)
-        config = Descriptor.of(MEDIA_TYPE, raw)
-        manifest = Manifest.build(config, list(dict.fromkeys(pushed)))
-        if not repository.has_blob(config.digest):
-            upload(repository, BytesSource(raw, config.digest), ignore, client.cancellation)
-        repository.put_manifest(manifest, reference.tag)
-    remember(store, reference, blobs.items())
-    report(Output(f"exported {len(kept)} steps with {len(blobs)} layers to {reference.familiar()}\n"))
+        diff_ids = [step.layer for step in self.steps if step.layer is not None and self.lease.add(step.layer)]
+        return [self.store.layers.get(diff_id) for diff_id in list(dict.fromkeys(diff_ids))[:MOST_LAYERS]]
+
+    def _encoded(self, layers: Sequence[Layer], form: LayerForm) -> dict[Digest, Descriptor]:
+        encoder = LayerEncoder(self.store, form, self.target.layer_family, self.cancellation)
+        return {layer.diff_id: encoder.blob(layer) for layer in layers}
+
+    def _documents(self, blobs: Mapping[Digest, Descriptor]) -> tuple[bytes, Manifest | Index]:
+        """Return the document of the steps whose layers are there, and the manifest over it."""
+        document = write_document(self._held(blobs), blobs)
+        config, layers = Descriptor.of(MEDIA_TYPE, document), list(dict.fromkeys(blobs.values()))
+        if self.target.is_manifest:
+            return document, Manifest.build(config, layers)
+        return document, Index.build([*layers, config], self.target.index_type)
+
+    def _push(self, layers: Sequence[Layer], reference: Reference, client: RegistryClient) -> dict[Digest, Descriptor]:
+        repository, form = client.repository(reference), self.target.form
+        encoded = self._encoded(layers, form) if form is not None else {}
+        with explain_refusal("Push", reference):
+            work = LayerPush(repository, self.store, ignore, self.target.layer_family, client.cancellation)
+            originals = [encoded.get(layer.diff_id) for layer in layers]
+            pushed = push_layers(work, layers, originals, client.settings.max_uploads)
+            blobs = dict(zip((layer.diff_id for layer in layers), pushed, strict=True))
+            document, manifest = self._documents(blobs)
+            source = BytesSource(document, Digest.of(document))
+            if not repository.has_blob(Digest.of(document)):
+                upload(repository, source, ignore, client.cancellation)
+            repository.put_manifest(manifest, reference.tag)
+        return blobs
+
+    def _held(self, blobs: Mapping[Digest, Descriptor]) -> list[CachedStep]:
+        return [step for step in self.steps if step.layer is None or step.layer in blobs]
+
+    def _tell(self, report: Report, name: str, blobs: Mapping[Digest, Descriptor]) -> None:
+        report(Output(f"exported {len(self._held(blobs))} steps with {len(blobs)} layers to {name}\n"))

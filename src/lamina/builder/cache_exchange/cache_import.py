@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lamina.builder.cache.records import CachedStep
 from lamina.builder.cache_exchange.cache_document import INLINE, MEDIA_TYPE, Steps, read_document, read_inline
+from lamina.builder.cache_exchange.cache_folder import FindFolder, FolderReader, no_folder
+from lamina.builder.cache_exchange.cache_options import FolderPlace, Place
 from lamina.builder.console import Console
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
@@ -35,9 +38,53 @@ OpenRegistry = Callable[[Reference, Credentials | None, str, Cancellation], Abst
 AskCredentials = Callable[[Reference], Credentials | None]
 
 
+class CacheReader(Protocol):
+    """A place with a cache in it. Methods raise what the place raises: NotFound, Corrupt, Unavailable, …"""
+
+    @property
+    def name(self) -> str:
+        """Return what people call the place."""
+        ...
+
+    def top(self) -> Manifest | Index:
+        """Return the document that the place's name means."""
+        ...
+
+    def image(self, top: Manifest | Index, platform: Platform) -> Manifest:
+        """Return the image for a platform below `top`."""
+        ...
+
+    def document(self, descriptor: Descriptor, /) -> bytes:
+        """Return a document, verified."""
+        ...
+
+    def fetch(self, blob: Descriptor, diff_id: Digest, store: Store, cancellation: Cancellation) -> Layer:
+        """Bring a layer into the store, verified."""
+        ...
+
+
+class _RegistryReader:
+    """The cache at a registry."""
+
+    def __init__(self, repository: Repository, top: Manifest | Index) -> None:
+        self._repository = repository
+        self._top = top
+        self.name = repository.reference.familiar()
+        self.document = repository.small_blob
+
+    def top(self) -> Manifest | Index:
+        return self._top
+
+    def image(self, top: Manifest | Index, platform: Platform) -> Manifest:
+        return choose_manifest(self._repository, top, platform)[1]
+
+    def fetch(self, blob: Descriptor, diff_id: Digest, store: Store, cancellation: Cancellation) -> Layer:
+        return LayerFetch(self._repository, store, ignore, Limits(), cancellation).fetch(blob, diff_id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Cache:
-    repository: Repository
+    reader: CacheReader
     steps: Steps
 
 
@@ -57,31 +104,32 @@ class ImportedCaches:
             if step.layer is None or blob is None:
                 return step, None
             try:
-                return step, self._fetch(cache.repository, step.layer, blob, cancellation)
+                return step, self._fetch(cache.reader, step.layer, blob, cancellation)
             except (Cancelled, NoSpace):
                 raise
             except LaminaError as error:
-                name = cache.repository.reference.familiar()
+                name = cache.reader.name
                 console.line(f"[WARNING]: The cache {name} does not give the layer of this step: {error.message}")
         return None
 
-    def _fetch(self, repository: Repository, diff_id: Digest, blob: Descriptor, cancellation: Cancellation) -> Layer:
+    def _fetch(self, reader: CacheReader, diff_id: Digest, blob: Descriptor, cancellation: Cancellation) -> Layer:
         with self.store.lease() as lease:  # what it holds passes to the build's
             lease.add(diff_id)  # also when it is here already: a prune must not take it now
-            return LayerFetch(repository, self.store, ignore, Limits(), cancellation).fetch(blob, diff_id)
+            return reader.fetch(blob, diff_id, self.store, cancellation)
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRegistries:
-    """Reads the caches at registries, as the user of a build."""
+class CachePlaces:
+    """Where a build may read caches: at registries, as its user, and in folders of its client."""
 
     open_registry: OpenRegistry
     credentials: AskCredentials
+    folder: FindFolder = no_folder
 
     @contextmanager
     def caches(
         self,
-        references: Sequence[Reference],
+        places: Sequence[Place],
         store: Store,
         platform: Platform,
         console: Console,
@@ -91,32 +139,37 @@ class CacheRegistries:
         imported = ImportedCaches(store)
         # The clients are closed without the error of a build, which would be told as one of these registries.
         with closing(ExitStack()) as clients:
-            for reference in references:
-                opened = self.open_registry(reference, self.credentials(reference), "pull", cancellation)
-                name = reference.familiar()
+            for place in places:
+                name = place.folder if isinstance(place, FolderPlace) else place.familiar()
                 with console.aside(f"importing cache manifest from {name}") as warn:
                     try:
-                        imported.caches.append(_read(clients.enter_context(opened), reference, platform))
+                        reader = self._reader(place, clients, cancellation)
+                        imported.caches.append(_read(reader, platform))
                     except Cancelled:
                         raise
                     except LaminaError as error:
                         warn(f"The cache {name} is not used: {error.message}")
             yield imported
 
+    def _reader(self, place: Place, clients: ExitStack, cancellation: Cancellation) -> CacheReader:
+        if isinstance(place, FolderPlace):
+            return FolderReader(self.folder(place.folder), place)
+        opened = self.open_registry(place, self.credentials(place), "pull", cancellation)
+        name = place.digest or place.tag or ""
+        return _RegistryReader(*clients.enter_context(opened).first(place, lambda each: each.manifest(name)))
 
-def _read(client: RegistryClient, reference: Reference, platform: Platform) -> _Cache:
-    """Return the cache behind a name. Raise what registries answer, NotFound, Unsupported for another engine's."""
-    name = reference.digest or reference.tag or ""
-    repository, top = client.first(reference, lambda repository: repository.manifest(name))
+
+def _read(reader: CacheReader, platform: Platform) -> _Cache:
+    """Return a cache. Raise what its place raises, NotFound, Unsupported for another engine's."""
+    top = reader.top()
     config, blobs = _document(top)
     if config is not None:
-        steps = read_document(repository.small_blob(config), blobs)
+        steps = read_document(reader.document(config), blobs)
     else:
-        _, manifest = choose_manifest(repository, top, platform)
-        steps = _inline(repository, manifest)
+        steps = _inline(reader, reader.image(top, platform))
     if steps is None:
         raise Unsupported("another engine wrote it, with keys of its own")
-    return _Cache(repository, steps)
+    return _Cache(reader, steps)
 
 
 def _document(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descriptor]]:
@@ -126,13 +179,12 @@ def _document(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descri
     return next((entry for entry in top.manifests if entry.media_type == MEDIA_TYPE), None), top.manifests
 
 
-def _inline(repository: Repository, manifest: Manifest) -> Steps | None:
+def _inline(reader: CacheReader, manifest: Manifest) -> Steps | None:
     """Return the steps in the config of an image. Raise NotFound for one without a cache."""
-    name = repository.reference.familiar()
-    config = ImageConfig.parse(repository.small_blob(manifest.config)) if manifest.is_image else None
+    config = ImageConfig.parse(reader.document(manifest.config)) if manifest.is_image else None
     text = config.document.get(INLINE) if config is not None else None
     if config is None or not isinstance(text, str):
-        raise NotFound(f"{name} is no build cache, and no image with one in it")
+        raise NotFound(f"{reader.name} is no build cache, and no image with one in it")
     if len(config.diff_ids) != len(manifest.layers) or not all(blob.media_type in LAYERS for blob in manifest.layers):
-        raise InvalidInput(f"the layers of {name} are not those that its config names")
+        raise InvalidInput(f"the layers of {reader.name} are not those that its config names")
     return read_inline(text, list(zip(config.diff_ids, manifest.layers, strict=True)))

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from lamina.api.build import BuildOutput
+from lamina.builder.cache_exchange.cache_folder import CacheFolder
 from lamina.builder.export.archives import archive_pieces
 from lamina.builder.export.assembly import COMPRESSED, PLAIN, Assembly, assemble, blobs_of
 from lamina.builder.export.files import result_files, write_tar
@@ -54,6 +55,10 @@ class ExportClient(Protocol):
 
     def credentials(self, reference: Reference) -> Credentials | None:
         """Return who the user is at the reference's registry."""
+        ...
+
+    def cache_folder(self, name: str) -> CacheFolder:
+        """Return a folder for a cache, by the word of its option. Raise Unsupported for a client without folders."""
         ...
 
 

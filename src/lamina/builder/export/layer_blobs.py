@@ -30,6 +30,43 @@ class _Blob(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class LayerEncoder:
+    """Makes blobs of layers, and keeps them for the next time. Hold a lease of the store until something owns them.
+
+    `family` is the media type of the manifest that will list them. Thread-safe.
+    """
+
+    store: Store
+    form: LayerForm
+    family: str
+    cancellation: Cancellation
+
+    def blob(self, layer: Layer) -> Descriptor:
+        """Return the blob of a layer, which is made where it is not here. Raise NoSpace, Cancelled."""
+        compression = self.form.compression
+        media_type = layer_type(self.family, compression)
+        assert media_type is not None, "the options are checked"
+        if compression is Compression.NONE:
+            return Descriptor(media_type, layer.diff_id, layer.size)
+        key = f"{layer.diff_id}/{compression.value}/{'' if self.form.level is None else self.form.level}"
+        blob = _kept_blob(self.store, key) or self._compress(layer, key)
+        return Descriptor(media_type, Digest.parse(blob.digest), blob.size)
+
+    def _compress(self, layer: Layer, key: str) -> _Blob:
+        with self.store.blobs.ingest() as ingest:
+            with layer.tar.open("rb") as tar, compressor(self.form.compression, ingest, self.form.level) as sink:
+                while piece := tar.read(_CHUNK):
+                    self.cancellation.check()
+                    sink.write(piece)
+            digest = ingest.commit()
+            blob = _Blob(str(digest), ingest.size)
+        self.store.blobs.cache(digest, layer.diff_id)
+        with self.store.transaction() as tx:
+            tx.put(_BUCKET, key, msgspec.json.encode(blob))
+        return blob
+
+
+@dataclass(frozen=True, slots=True)
 class LayerBlobs:
     """Makes the blobs of one export. Hold a lease of the store until something owns them. Thread-safe."""
 
@@ -44,7 +81,8 @@ class LayerBlobs:
         Raise NoSpace, Cancelled.
         """
         originals = {} if self.form.force else self._originals(image)
-        return [originals.get(layer.diff_id) or self._own(layer) for layer in image.layers]
+        encoder = LayerEncoder(self.images.store, self.form, self._family, self.cancellation)
+        return [originals.get(layer.diff_id) or encoder.blob(layer) for layer in image.layers]
 
     def _originals(self, image: Image) -> dict[Digest, Descriptor]:
         """Return the compressed layers that the base image came with, by diff-id."""
@@ -73,32 +111,8 @@ class LayerBlobs:
     def _family(self) -> str:
         return OCI_MANIFEST if self.oci_types else DOCKER_MANIFEST
 
-    def _own(self, layer: Layer) -> Descriptor:
-        compression = self.form.compression
-        media_type = layer_type(self._family, compression)
-        assert media_type is not None, "the options are checked"
-        if compression is Compression.NONE:
-            return Descriptor(media_type, layer.diff_id, layer.size)
-        key = f"{layer.diff_id}/{compression.value}/{'' if self.form.level is None else self.form.level}"
-        blob = _known(self.images.store, key) or self._compress(layer, key)
-        return Descriptor(media_type, Digest.parse(blob.digest), blob.size)
 
-    def _compress(self, layer: Layer, key: str) -> _Blob:
-        store = self.images.store
-        with store.blobs.ingest() as ingest:
-            with layer.tar.open("rb") as tar, compressor(self.form.compression, ingest, self.form.level) as sink:
-                while piece := tar.read(_CHUNK):
-                    self.cancellation.check()
-                    sink.write(piece)
-            digest = ingest.commit()
-            blob = _Blob(str(digest), ingest.size)
-        store.blobs.cache(digest, layer.diff_id)
-        with store.transaction() as tx:
-            tx.put(_BUCKET, key, msgspec.json.encode(blob))
-        return blob
-
-
-def _known(store: Store, key: str) -> _Blob | None:
+def _kept_blob(store: Store, key: str) -> _Blob | None:
     """Return the blob of a layer that was compressed alike before, if it is still here, and hold it."""
     with store.read() as tx:
         raw = tx.get(_BUCKET, key)

@@ -59,7 +59,7 @@ class ImageOptions:
             push_by_digest=flag(attributes, "push-by-digest", False),
             store=flag(attributes, "store", True),
             name_canonical=flag(attributes, "name-canonical", False),
-            form=_form(attributes),
+            form=layer_form(attributes),
             oci_types=flag(attributes, "oci-mediatypes", True),
             oci_artifact=flag(attributes, "oci-artifact", False),
             inline_attestations=flag(attributes, "attestation-inline", not own),
@@ -93,7 +93,8 @@ def flag(attributes: Mapping[str, str], name: str, default: bool) -> bool:
     return text in _TRUE
 
 
-def _form(attributes: Mapping[str, str]) -> LayerForm | None:
+def layer_form(attributes: Mapping[str, str]) -> LayerForm | None:
+    """Return how layers are to be compressed, None where the user leaves it open. Raise InvalidInput, Unsupported."""
     name = attributes.get("compression")
     force = flag(attributes, "force-compression", False)
     written = attributes.get("compression-level", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
+from lamina.builder.cache_exchange.cache_folder import FindFolder, no_folder
 from lamina.builder.export.files import write_tar
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
@@ -25,11 +26,13 @@ class ReportedOutput:
         take: Callable[[bytes | None], object],
         credentials: Callable[[Reference], Credentials | None],
         cancellation: Cancellation,
+        cache_folder: FindFolder = no_folder,
     ) -> None:
         self._report = report
         self._take = take
         self._credentials = credentials
         self.cancellation = cancellation
+        self.cache_folder = cache_folder
 
     @contextmanager
     def step(self, name: str) -> Iterator[Report]:

@@ -39,6 +39,7 @@ PIECE = 1 << 20
     lamina build --check --format sarif . > checks.sarif
     lamina build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .
     lamina build -o type=oci,dest=app.tar .
+    lamina build --cache-to type=local,dest=cache,mode=max --cache-from type=local,src=cache .
 """)
 @argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
@@ -48,7 +49,7 @@ PIECE = 1 << 20
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @option("--call", default="build", metavar="METHOD", help="What to do: build, check, outline or targets")
 @many("--cache-from", metavar="IMAGE|type=TYPE,…", help="Images and caches to look for cached steps in")
-@many("--cache-to", metavar="NAME|type=TYPE,…", help="Write the cache to a registry, or into the image")
+@many("--cache-to", metavar="NAME|type=TYPE,…", help="Write the cache to a registry, a folder, or the image")
 @switch("--check", help="Check the Dockerfile instead of building it")
 @switch("--compress", help="Accepted for Docker's sake")
 @switch("--disable-content-trust", hidden=True, help="Accepted for Docker's sake")

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
 
 from lamina.daemon.buildkit.filesync import StreamReader
 from lamina.daemon.buildkit.frontend import Client
-from lamina.daemon.buildkit.protobuf import Message
+from lamina.daemon.buildkit.messages.content import ReadRequest, ReadResponse
 from lamina.daemon.buildkit.sessions import Session
 from lamina.errors import Corrupt, InvalidInput, TooLarge, Unsupported
 from lamina.formats.config import ImageConfig
@@ -56,20 +55,6 @@ class LayoutName:
         """Return the image, whose layers the client sends where they are not here. Raise as `Layout.image` does."""
         store = self.store or Reference.parse(self.name).familiar_name
         return Layout(client, client.session_of(self.session), store).image(self.digest, platform, images)
-
-
-class ReadRequest(Message, frozen=True):
-    """Ask for content from an offset on."""
-
-    digest: Annotated[str, 1] = ""
-    offset: Annotated[int, 2] = 0
-
-
-class ReadResponse(Message, frozen=True):
-    """A piece of content."""
-
-    offset: Annotated[int, 1] = 0
-    data: Annotated[bytes, 2] = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
 from lamina.daemon.buildkit.filesend import send_files, stream_to
 from lamina.daemon.buildkit.frontend import Client
+from lamina.daemon.buildkit.session_folder import SessionFolder
 from lamina.formats.reference import Reference
 from lamina.layers.tar.writer import Writable
 from lamina.layers.tree import Tree
@@ -48,3 +49,7 @@ class SessionOutput:
     def credentials(self, reference: Reference) -> Credentials | None:
         """Return who the client's user is at a registry."""
         return self._client.credentials(reference)
+
+    def cache_folder(self, name: str) -> SessionFolder:
+        """Return a folder of the client's."""
+        return SessionFolder(self._client, name)

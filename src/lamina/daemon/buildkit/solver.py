@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from lamina.api.build import BuildOutput, BuildRequest
 from lamina.builder.attestations.attest import attested
@@ -25,6 +26,7 @@ from lamina.daemon.buildkit.messages.control import Definition
 from lamina.daemon.buildkit.named_contexts import Contexts, NamedContexts
 from lamina.daemon.buildkit.outputs import SessionOutput
 from lamina.daemon.buildkit.refs import GraphRef, ImageRef
+from lamina.daemon.buildkit.session_folder import SessionFolder
 from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
 from lamina.engine.build_client import BuildClient
@@ -92,6 +94,7 @@ class Solver:
                 ForwardedAgents(client),
                 console,
                 named.find,
+                partial(SessionFolder, client),
             )
             return self.builds.results.build(opened, request, theirs)
 
@@ -120,8 +123,8 @@ class Solver:
                 result = attested(result, facts, attestations, client.cancellation)
         for number, output in enumerate(outputs):
             answers |= self._exporter.export(result, output, SessionOutput(client, number))
-        export_caches(result, caches, self._images.store, self._open_registry, SessionOutput(client, len(outputs)))
-        return answers
+        caching = SessionOutput(client, len(outputs))
+        return answers | export_caches(result, caches, self._images.store, self._open_registry, caching)
 
 
 @contextmanager

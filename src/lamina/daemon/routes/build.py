@@ -22,6 +22,7 @@ from lamina.daemon.http.decoding import config_header
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import progress_response
 from lamina.daemon.http.upload import Upload, receiving
+from lamina.daemon.routes.build_content import BuildContentRoutes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.engine.build_client import BuildClient
@@ -41,11 +42,13 @@ class BuildRoutes:
     def __init__(self, builds: Builds, buildkit: BuildKitRoutes) -> None:
         self._builds = builds
         self._buildkit = buildkit
+        self._content = BuildContentRoutes()
 
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/build", self.build),
             Route("POST", "/build/prune", self.prune),
+            *self._content.routes(),
         ]
 
     async def build(self, call: Call) -> web.StreamResponse:
@@ -65,7 +68,9 @@ class BuildRoutes:
                     told = {} if data is None else {"Data": b64encode(data).decode()}
                     report(Aux({"Output": number, **told}))
 
-                client = BuildClient.with_logins(credentials, report, cancellation)
+                client = BuildClient.with_logins(
+                    credentials, report, cancellation, self._content.folders(report, cancellation)
+                )
                 with open_context(cancellation) as context:
                     return self._builds.results.export(context, request, take, client)
 
