@@ -69,6 +69,26 @@ def test_looking(rooms: Rooms, container: str) -> None:
         rooms.containers.stat_path(container, "/out/")
 
 
+def test_listing_a_folder(rooms: Rooms, container: str) -> None:
+    def listing(path: str) -> list[tuple[str, str, bool]]:
+        return [
+            (entry.name, entry.state.type, entry.is_directory) for entry in rooms.containers.folder(container, path)
+        ]
+
+    rooms.containers.put_archive(container, "/vol", archive(inside=b"v"))
+    assert listing("/d") == listing("/link") == [("e", "directory", True), ("f", "regular", False)]
+    assert listing("vol/") == [("inside", "regular", False)]
+    links = [entry for entry in rooms.containers.folder(container, "/") if entry.name in ("link", "out")]
+    assert [(entry.state.target, entry.is_directory) for entry in links] == [
+        ("/d", True),
+        ("/../../../usr/lib", False),  # it stays inside, where there is none
+    ]
+    with pytest.raises(NotFound):
+        listing("/out")
+    with pytest.raises(InvalidInput, match="not a directory"):
+        listing("/d/f")
+
+
 def test_writing(rooms: Rooms, container: str) -> None:
     rooms.containers.put_archive(container, "/link", archive(new=b"data"))
     assert fetched(rooms, container, "/d/new") == {"new": b"data"}

@@ -107,3 +107,24 @@ def test_what_is_no_websocket_is_refused(http_: Http) -> None:
 
     assert answer.status == 400
     assert "WebSocket" in answer.message
+
+
+def prepared(http_: Http, container: str, *command: str) -> str:
+    """The ID of an exec with a terminal."""
+    config = {"AttachStdin": True, "AttachStdout": True, "Tty": True, "Cmd": command}
+    return str(http_("POST", f"/containers/{container}/exec", config).json["Id"])
+
+
+@pytest.mark.parametrize("container", [("exec sleep 300", False)], indirect=True)
+def test_a_command_is_started_over_a_websocket(http_: Http, container: str) -> None:
+    job = prepared(http_, container, "sh", "-c", "read line; echo got $line; stty size; exit 3")
+
+    async def talk() -> bytes:
+        async with attached(http_, f"/exec/{job}/start/ws?h=20&w=90") as socket:
+            await socket.send_str("words\n")
+            return b"".join(message.data for message in await heard(socket))
+
+    output = run(talk())
+    assert b"got words\r\n20 90\r\n" in output
+    assert http_("GET", f"/exec/{job}/json").json["ExitCode"] == 3
+    assert http_("GET", f"/exec/{job}/start/ws").status == 400

@@ -284,6 +284,8 @@ def test_execs_and_files(library: Library) -> None:
         containers.put_archive(id, "/tmp", packed)
         stat = containers.stat_path(id, "/tmp/note")
         assert (stat.name, stat.size, stat.link_target) == ("note", 4, "")
+        (entry,) = (entry for entry in containers.folder(id, "/tmp") if entry.name == "note")
+        assert (entry.is_directory, entry.state.type, entry.state.size) == (False, "regular", 4)
         copied = io.BytesIO()
         assert containers.get_archive(id, "/tmp/note", copied) == stat
         assert ("A", "/tmp/note") in [(change.kind, change.path) for change in containers.changes(id)]

@@ -64,6 +64,17 @@ class FoundFile(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     state: FileState
 
 
+class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A file of a directory of a container as it is now, its volumes and binds included.
+
+    `is_directory` also tells of a symlink that leads to a directory.
+    """
+
+    name: str
+    is_directory: bool
+    state: FileState
+
+
 class Search(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """Which files to find: those with `text` in their path, of at least `smallest` bytes, with one of the `changes`.
 

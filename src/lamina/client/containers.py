@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+    from lamina.api.explorer import FolderEntry
     from lamina.api.stream import Stream
     from lamina.client.image_documents import Image
     from lamina.client.wire import Reply
@@ -207,6 +208,13 @@ class Containers(ComposedVerbs):
         reply = self._transport.call("HEAD", f"{_path(reference)}/archive", {"path": path})
         reply.close()
         return _stat(reply)
+
+    def folder(self, reference: str, path: str = "/") -> Sequence[FolderEntry]:
+        from msgspec import convert
+
+        from lamina.api.explorer import FolderEntry
+
+        return convert(self._transport.json("GET", f"{_path(reference)}/folder", {"path": path}), list[FolderEntry])
 
     def get_archive(
         self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
+from lamina.api.explorer import FolderEntry
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.containers import archive
 from lamina.containers.archive import PathChange, PathStat
 from lamina.containers.catalog import Catalog
 from lamina.containers.container import Container
+from lamina.containers.folder_list import list_folder
 from lamina.containers.rooms import Rooms
 from lamina.types.composed_verbs import ComposedVerbs
 
@@ -33,6 +35,9 @@ class FileVerbs(ComposedVerbs):
 
     def stat_path(self, reference: str, path: str) -> PathStat:
         return archive.stat_path(self.live(reference), self._rooms, path, reference)
+
+    def folder(self, reference: str, path: str = "/") -> Sequence[FolderEntry]:
+        return list_folder(self.live(reference), self._rooms, path, reference)
 
     def get_archive(
         self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER

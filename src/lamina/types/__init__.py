@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lamina.api.explorer import Efficiency as Efficiency
     from lamina.api.explorer import FileChange as FileChange
     from lamina.api.explorer import FileState as FileState
+    from lamina.api.explorer import FolderEntry as FolderEntry
     from lamina.api.explorer import FoundFile as FoundFile
     from lamina.api.explorer import HiddenFile as HiddenFile
     from lamina.api.explorer import ImageDifference as ImageDifference
@@ -154,8 +155,8 @@ _HOMES = {
         "VolumeOptions"
     ),
     "lamina.api.explorer": (
-        "Blame Efficiency FileChange FileState FoundFile HiddenFile ImageDifference ImageReport LayerSummary "
-        "ListedFile PackageChange Search Touch ValueChange"
+        "Blame Efficiency FileChange FileState FolderEntry FoundFile HiddenFile ImageDifference ImageReport "
+        "LayerSummary ListedFile PackageChange Search Touch ValueChange"
     ),
     "lamina.api.explorer_findings": (
         "ImageSources InstalledPackage LayerSource Saving Secret SharedFile SharedLayer Sharing"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each impo
     from typing import IO
 
     from lamina.api.containers import Config, EndpointConfig, ExecConfig, HostConfig, NetworkingConfig, UpdateConfig
+    from lamina.api.explorer import FolderEntry
     from lamina.api.stream import Stream
     from lamina.formats.matching import Filters
     from lamina.formats.runconfig import RunConfig
@@ -205,6 +206,12 @@ class Containers(Protocol):
 
     def stat_path(self, reference: str, path: str) -> results.PathStat:
         """Return what is at a path in a container. Raise NotFound."""
+
+    def folder(self, reference: str, path: str = "/") -> Sequence[FolderEntry]:
+        """Return what is in a directory of a container, sorted by name, with its volumes and binds.
+
+        Raise NotFound, InvalidInput for no directory, TooLarge for more than 100,000 files.
+        """
 
     def get_archive(
         self, reference: str, path: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER

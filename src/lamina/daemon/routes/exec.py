@@ -16,6 +16,7 @@ from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, empty, reply
 from lamina.daemon.http.hijack import Translate, hijack_first
 from lamina.daemon.http.routing import Route
+from lamina.daemon.http.websocket import check_websocket, converse
 from lamina.daemon.render.container import executed
 from lamina.daemon.routes.containers import size_of
 from lamina.formats.frames import STDOUT, frame, unframer
@@ -41,6 +42,7 @@ class ExecRoutes:
         return [
             Route("POST", "/containers/{id*}/exec", self.create),
             Route("POST", "/exec/{id}/start", self.start, Kind.PROCESS),
+            Route("GET", "/exec/{id}/start/ws", self.start_websocket, Kind.PROCESS),
             Route("POST", "/exec/{id}/resize", self.resize),
             Route("GET", "/exec/{id}/json", self.inspect),
         ]
@@ -71,6 +73,18 @@ class ExecRoutes:
         if terminal != body.tty:
             translate = partial(frame, STDOUT) if terminal else unframer()
         return await hijack_first(call, started, framed=not body.tty, settled=settled, translate=translate)
+
+    async def start_websocket(self, call: Call) -> web.StreamResponse:
+        """Start the command over a WebSocket, without frames; `h` and `w` are the size of its terminal.
+
+        This endpoint is lamina's own, for web pages, which cannot take a connection over.
+        """
+        check_websocket(call)
+        exec_id, containers = call.places["id"], self._containers
+        terminal = containers.exec_inspect(exec_id).config.tty
+        size = size_of(call) if call.text("h") or call.text("w") else None
+        stream = await call.run(containers.exec_start_sized, exec_id, size)
+        return await converse(call, stream.detach(), binary=True, translate=bytes if terminal else unframer())
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)

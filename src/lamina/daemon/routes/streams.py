@@ -13,6 +13,7 @@ from functools import partial
 from typing import IO, cast
 from urllib.parse import quote_plus
 
+import msgspec
 from aiohttp import web
 
 from lamina.cancellation import Cancellation
@@ -21,7 +22,7 @@ from lamina.containers.attach import parse_keys
 from lamina.containers.container import Container
 from lamina.containers.containers import Containers
 from lamina.daemon.http.admission import Kind
-from lamina.daemon.http.call import Call, dump, empty, reply
+from lamina.daemon.http.call import Call, dump, empty, json_reply, reply
 from lamina.daemon.http.direct import bytes_response
 from lamina.daemon.http.hijack import FRAMED, RAW, hijack
 from lamina.daemon.http.routing import Route
@@ -59,6 +60,7 @@ class StreamRoutes:
             Route("GET", "/containers/{id*}/logs", self.logs, Kind.STREAM),
             Route("GET", "/containers/{id*}/stats", self.stats, Kind.STREAM),
             Route("HEAD", "/containers/{id*}/archive", self.stat_path),
+            Route("GET", "/containers/{id*}/folder", self.folder),
             Route("GET", "/containers/{id*}/archive", self.get_archive, Kind.WORK),
             Route("PUT", "/containers/{id*}/archive", self.put_archive),
             Route("GET", "/containers/{id*}/export", self.export, Kind.WORK),
@@ -156,6 +158,14 @@ class StreamRoutes:
     async def stat_path(self, call: Call) -> web.StreamResponse:
         stat = await call.run(self._containers.stat_path, call.places["id"], _path(call))
         return web.Response(headers={STAT_HEADER: _stat_header(stat), "Content-Type": _TAR})
+
+    async def folder(self, call: Call) -> web.StreamResponse:
+        """List a directory. This endpoint is lamina's own."""
+
+        def work() -> bytes:
+            return dump(msgspec.to_builtins(self._containers.folder(call.places["id"], _path(call))))
+
+        return json_reply(await call.run(work))
 
     async def get_archive(self, call: Call) -> web.StreamResponse:
         path, containers = _path(call), self._containers
