@@ -35,8 +35,19 @@ def cli(daemon: Daemon, client: Client) -> Cli:
 
 
 @pytest.fixture(scope="session")
-def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as window:
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("profile")
+
+
+@pytest.fixture
+def downloads(profile: Path) -> Path:
+    """Where the browser puts what it downloads."""
+    return profile / "downloads"
+
+
+@pytest.fixture(scope="session")
+def window(profile: Path) -> Iterator[Browser]:
+    with browser(profile) as window:
         yield window
 
 

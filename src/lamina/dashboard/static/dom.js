@@ -90,3 +90,15 @@ export function field(text, attributes = {}, name = "input") {
   label.control_ = control;
   return { label, control };
 }
+
+const styleSheets = new Map();
+
+// Load a style sheet that only some pages need. Return a promise that it is there.
+export function useStyleSheet(href) {
+  if (!styleSheets.has(href)) {
+    styleSheets.set(href, new Promise((resolve, reject) => {
+      document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: () => reject(new Error(`${href} cannot be loaded`)) }));
+    }));
+  }
+  return styleSheets.get(href);
+}

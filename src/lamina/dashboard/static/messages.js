@@ -28,13 +28,13 @@ export async function attempt(action) {
 }
 
 // Open a dialog and return what its form's action returned, or null if it was cancelled. The action's error stays in
-// the dialog, so that what was typed is not lost.
-export function ask({ title, content = [], action, run = async () => true, isDangerous = false }) {
+// the dialog, so that what was typed is not lost. Without an action the dialog can only be closed.
+export function ask({ title, content = [], action = null, run = async () => true, isDangerous = false }) {
   return new Promise((resolve) => {
     const problem = element("p", { class: "problem", role: "alert", hidden: true });
     const submit = element("button", { type: "submit", class: isDangerous ? "danger" : "primary" }, action);
-    const form = element("form", { method: "dialog" }, content, problem,
-      element("div", { class: "choices" }, button("Cancel", () => dialog.close()), submit));
+    const cancel = button(action ? "Cancel" : "Close", () => dialog.close());
+    const form = element("form", { method: "dialog" }, content, problem, element("div", { class: "choices" }, cancel, action && submit));
     const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, element("h2", { id: "dialog-title" }, title), form);
     let result = null;
     form.addEventListener("submit", async (event) => {

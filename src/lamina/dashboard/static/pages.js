@@ -6,6 +6,12 @@
 
 export const PAGES = [
   { path: "containers", title: "Containers", module: "./pages/containers.js" },
+  { path: "containers/:id/logs", title: "Log", module: "./pages/container_logs.js" },
+  { path: "containers/:id/terminal", title: "Terminal", module: "./pages/container_terminal.js" },
+  { path: "containers/:id/stats", title: "Usage", module: "./pages/container_stats.js" },
+  { path: "containers/:id/files", title: "Files", module: "./pages/container_files.js" },
+  { path: "containers/:id/changes", title: "Changes", module: "./pages/container_changes.js" },
+  { path: "containers/:id/inspect", title: "Details", module: "./pages/container_inspect.js" },
   { path: "images", title: "Images", module: "./pages/images.js" },
 ];
 
