@@ -91,6 +91,7 @@ ENDPOINTS = (
     Endpoint("GET", "/images/json", "all filters digests shared-size filter"),
     Endpoint("GET", "/images/{}/json", "platform manifests"),
     Endpoint("GET", "/images/{}/history", "platform"),
+    Endpoint("GET", "/images/{}/removal", "force noprune"),
     Endpoint("GET", "/images/{}/attestations", "platform type statement"),
     *(
         Endpoint("GET", f"{place}/explorer/{question}", parameters)

@@ -37,6 +37,26 @@ def test_the_last_name_takes_the_image_and_its_layers(gallery: Gallery) -> None:
     assert [event[0] for event in gallery.events()] == ["tag", "untag", "delete"]
 
 
+def test_a_plan_tells_what_a_removal_does_and_changes_nothing(gallery: Gallery) -> None:
+    gallery.image({"a": b"1"}, {"b": b"22"}, names=["app"])
+    gallery.image({"a": b"1"}, {"c": b"333"}, names=["other"])
+    content, events = gallery.content(), gallery.events()
+    plan = gallery.images.removal_plan("app")
+    assert gallery.content() == content
+    assert gallery.events() == events
+    assert plan.reclaimed == 2  # the first layer stays for the other image
+    assert list(plan.removed) == gallery.images.remove("app")
+
+
+def test_a_plan_is_refused_like_its_removal(gallery: Gallery) -> None:
+    use(gallery, gallery.image({"a": b"1"}, names=["app"]), running=False)
+    with pytest.raises(Conflict, match="container cccccccccccc is using"):
+        gallery.images.removal_plan("app")
+    assert lines(list(gallery.images.removal_plan("app", force=True).removed))[0] == "Untagged: app:latest"
+    with pytest.raises(NotFound):
+        gallery.images.removal_plan("nothing")
+
+
 def test_one_of_two_names_only_untags(gallery: Gallery) -> None:
     image = gallery.image({"a": b"1"}, names=["app:1", "app:2"])
     assert lines(gallery.images.remove("app:1")) == ["Untagged: app:1"]

@@ -108,7 +108,13 @@ def test_images_are_the_same(libraries: dict[str, Library]) -> None:
         )
         assert listed.size == image.size > 0
         assert listed.created[:10] == image.created[:10]
+        plan = library.images.removal_plan("same:1")
+        assert library.images.get("same:1").id == image.id
+        assert plan.reclaimed == 1
         removed = library.images.remove("same:1")
+        assert [(item.untagged, item.deleted) for item in plan.removed] == [
+            (item.untagged, item.deleted) for item in removed
+        ]
         assert (removed[0].untagged, removed[-1].untagged) == ("same:1", "")
         assert removed[-1].deleted.startswith("sha256:")
     assert seen[0] == seen[1]

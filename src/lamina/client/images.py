@@ -53,6 +53,10 @@ class Images(images.Images):
         query = {"force": force, "noprune": not prune}
         return [Removal(item) for item in self._transport.json("DELETE", image_path(reference), query)]
 
+    def removal_plan(self, reference: str, *, force: bool = False, prune: bool = True) -> PrunedImages:
+        query = {"force": force, "noprune": not prune}
+        return PrunedImages(self._transport.json("GET", f"{image_path(reference)}/removal", query))
+
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> PrunedImages:
         query = {"filters": filters or None}
         return PrunedImages(self._transport.json("POST", "/images/prune", query, cancellation=cancellation))

@@ -21,7 +21,8 @@ from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable, outc
 _LOG = logging.getLogger("lamina.dashboard")
 _BACKLOG = 128
 _ENTERED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
-<link rel="icon" href="/icon.svg"><meta http-equiv="refresh" content="0;url=/"><p><a href="/">Open the dashboard</a></p></html>
+<link rel="icon" href="/icon.svg"><meta http-equiv="refresh" content="0;url=/">
+<p><a href="/">Open the dashboard</a></p></html>
 """
 _REFUSED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
 <h1>Not signed in</h1><p>{}. Run <code>lamina dashboard</code> for a link.</p></html>

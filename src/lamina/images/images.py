@@ -38,6 +38,7 @@ from lamina.images.listing import (
 )
 from lamina.images.record import add_names, check_tag, children
 from lamina.images.remove import Deleted, Pruned, Removal, Untagged, prune, remove
+from lamina.images.remove import plan as plan_removal
 from lamina.progress import Report, ignore
 from lamina.store.leases import Lease
 from lamina.store.store import Store
@@ -141,6 +142,9 @@ class Images(images.Images):
             elif isinstance(item, Deleted) and item.is_image:
                 self._publish_id("delete", item.digest, {**item.labels, "name": str(item.digest)})
         return removed
+
+    def removal_plan(self, reference: str, *, force: bool = False, prune: bool = True) -> Pruned:
+        return plan_removal(self.catalog, self.users, reference, force=force, prune=prune)
 
     def history(self, reference: str) -> list[HistoryStep]:
         image = self.get(reference)

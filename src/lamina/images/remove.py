@@ -7,7 +7,8 @@ else needs go with the commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from lamina.cancellation import NEVER, Cancellation
@@ -71,11 +72,29 @@ class _Wish:
 
 def remove(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune: bool) -> list[Removal]:
     """Remove what `name` means; `prune` takes unneeded parents along. Raise NotFound, and Conflict naming the user."""
+    return _run(catalog, catalog.store.transaction, users, name, force=force, prune=prune)
+
+
+def plan(catalog: ImageCatalog, users: Users, name: str, *, force: bool, prune: bool) -> Pruned:
+    """Return what `remove` would do, and raise what it would raise. Nothing is changed."""
+    removed = _run(catalog, catalog.store.rehearsal, users, name, force=force, prune=prune)
+    return Pruned(tuple(removed), _reclaimed(removed))
+
+
+def _run(
+    catalog: ImageCatalog,
+    transaction: Callable[[], AbstractContextManager[Transaction]],
+    users: Users,
+    name: str,
+    *,
+    force: bool,
+    prune: bool,
+) -> list[Removal]:
     while True:
         image_id = catalog.find(name)
         by_id = str(image_id).startswith(name) or image_id.encoded.startswith(name)
         in_use = _users_of_line(catalog, users, image_id)
-        with catalog.store.transaction() as tx:
+        with transaction() as tx:
             if find(tx, name) != image_id:
                 continue  # the name moved in between
             work = _RemovalRun(catalog, tx, in_use)
@@ -261,7 +280,11 @@ def prune(
             except (Conflict, NotFound):
                 continue  # in use, or gone since with an image that stood on it
     catalog.store.collect()
-    return Pruned(tuple(removed), sum(item.reclaimed for item in removed if isinstance(item, Deleted)))
+    return Pruned(tuple(removed), _reclaimed(removed))
+
+
+def _reclaimed(removed: Iterable[Removal]) -> int:
+    return sum(item.reclaimed for item in removed if isinstance(item, Deleted))
 
 
 def _candidates(catalog: ImageCatalog, filters: ImageFilters) -> list[Image]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lamina.errors import Corrupt
 from lamina.formats.digest import Digest
+from lamina.progress import ignore
 from lamina.store.blobs import BlobStore
 from lamina.store.content import Collected, ContentTable, Row, all_candidates, is_owned, over_cap, unneeded
 from lamina.store.database import Database, disk_errors, transaction
@@ -37,6 +38,10 @@ class Dependents:
 
     def collect(self) -> None:
         """Drop files that are kept for missing content, after a `collect`."""
+
+
+class _TakenBack(Exception):
+    """The end of a rehearsal."""
 
 
 class Store:
@@ -116,6 +121,19 @@ class Store:
         if moved:
             self._content.unlink(moved)
             self._dependents.tidy()
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Transaction]:
+        """Yield a transaction whose changes are taken back when the block ends. `dropped` is known then as well."""
+        with self._database.exclusive(), disk_errors():
+            connection = self._database.writer
+            with suppress(_TakenBack), transaction(connection):
+                changes = Transaction(connection, ignore)
+                yield changes
+                with self._content.leases.lock:
+                    released = unneeded(connection, changes.released, self._content.leases.held())
+                changes.dropped = tuple(Digest.parse(row.digest) for row in released)
+                raise _TakenBack
 
     def generation(self, *buckets: str) -> int:
         """Return a number that is higher after each change of a document in one of `buckets`.

@@ -152,6 +152,9 @@ class Images(Protocol):
         `facts["image"]` by what.
         """
 
+    def removal_plan(self, reference: str, *, force: bool = False, prune: bool = True) -> PrunedImages:
+        """Return what `remove` would do and how many bytes it would free, and raise what it would raise."""
+
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> PrunedImages:
         """Remove images that nothing names; with the filter `{"dangling": ["false"]}` all that no container uses.
 

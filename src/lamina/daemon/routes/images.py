@@ -54,6 +54,7 @@ class ImageRoutes:
             Route("GET", "/images/{name*}/history", self.history),
             Route("GET", "/images/{name*}/json", self.inspect),
             Route("GET", "/images/{name*}/attestations", self.attestations),
+            Route("GET", "/images/{name*}/removal", self.removal_plan),
             Route("POST", "/images/{name*}/push", self.push),
             Route("POST", "/images/{name*}/tag", self.tag),
             Route("DELETE", "/images/{name*}", self.remove),
@@ -161,6 +162,13 @@ class ImageRoutes:
         gone = [item for item in pruned.removed if not isinstance(item, Deleted) or item.is_image]
         deleted = [render.removal(item) for item in gone]
         return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": pruned.reclaimed})
+
+    async def removal_plan(self, call: Call) -> web.StreamResponse:
+        """Tell what a removal would do, in the form of a prune's answer. This endpoint is lamina's own."""
+        name, force, prune = call.places["name"], call.flag("force"), not call.flag("noprune")
+        plan = await call.run(self._images.removal_plan, name, force=force, prune=prune)
+        removed = [render.removal(item) for item in plan.removed]
+        return reply({"ImagesDeleted": removed, "SpaceReclaimed": plan.reclaimed})
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Pull, or import: Docker has one endpoint for both."""
