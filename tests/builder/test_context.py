@@ -252,6 +252,15 @@ def test_contexts_from_addresses(workshop: Workshop, web: tuple[Path, str]) -> N
         from_remote(f"{address}/none", workshop.folder)
 
 
+def test_files_from_addresses_need_no_dockerfile(workshop: Workshop, web: tuple[Path, str]) -> None:
+    folder, address = web
+    (folder / "c.tar").write_bytes(tar_of(member(".dockerignore", b"a\n"), member("a", b"1")).getvalue())
+    with pytest.raises(NotFound):
+        from_remote(f"{address}/c.tar", workshop.folder)
+    files = from_remote(f"{address}/c.tar", workshop.folder, raw_dockerfile=b"FROM scratch\nCOPY . /\n")
+    assert set(listing(workshop.run(files).image)) == {".dockerignore", "a"}
+
+
 def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
     folder, address = web
     work = workshop.folder / "work"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from lamina.formats.runconfig import Int64
 
 HOST_NETWORK = "network.host"  # BuildKit's entitlement for the host's network
 STDOUT = "-"  # as the `dest` of an output
+_ADDRESSES = ("http://", "https://", "git://", "git@", "ssh://", "github.com/", "docker-image:", "oci-layout:")
 _NAMED = ("moby", "image", "registry", "docker", "oci")
 FILE_OUTPUTS = ("local", "tar", "docker", "oci")
 
@@ -61,6 +63,8 @@ _JSON: dict[str, Any] = {
     "ulimits": tuple[Ulimit, ...],
     "outputs": tuple[BuildOutput, ...],
     "attestations": dict[str, str],
+    "contexts": dict[str, str],
+    "agents": dict[str, str],
 }
 _REPEATED = frozenset({"tags", "security_options"})
 _COMMAS = frozenset({"extra_hosts", "allow"})  # clients repeat it, or join the hosts by commas
@@ -77,8 +81,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     under its tags. `cache_from` names images, `cache_imports` the caches that engines wrote to `cache_exports`.
     `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
     step why it had to run; with `verify` it is done twice without the cache, and fails where the two differ. `allow`
-    names what a Dockerfile may take beside what is usual: `network.host` for `RUN --network=host`. Memory and
-    `shm_size` are in bytes, CPU period and quota in microseconds; 0 means not set.
+    names what a Dockerfile may take beside what is usual: `network.host` for `RUN --network=host`. `contexts` maps
+    names in FROM and --from to what they mean: `docker-image://NAME`, the address of a repository or a tar, or the
+    path of a folder. `agents` maps the IDs of RUN --mount=type=ssh to the sockets of ssh agents. Memory and `shm_size`
+    are in bytes, CPU period and quota in microseconds; 0 means not set.
     """
 
     tags: tuple[str, ...] = ()
@@ -119,6 +125,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     call: str = ""
     keep_failed: bool = False
     allow: tuple[str, ...] = ()
+    contexts: dict[str, str] = {}
+    agents: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         check_lists(self)
@@ -200,6 +208,16 @@ def outputs_of(request: BuildRequest) -> tuple[BuildOutput, ...]:
         named = {"name": tags} if kind in _NAMED and tags else {}
         outputs.append(BuildOutput(kind, named | output.attrs))
     return tuple(outputs)
+
+
+def is_address(context: str) -> bool:
+    """Return whether a context is an address, and not the path of a folder."""
+    return context.startswith(_ADDRESSES)
+
+
+def with_absolute_folders(contexts: Mapping[str, str]) -> dict[str, str]:
+    """Return named contexts with the paths of folders made absolute."""
+    return {name: text if is_address(text) else os.path.realpath(text) for name, text in contexts.items()}
 
 
 def without_destinations(outputs: Sequence[BuildOutput]) -> tuple[BuildOutput, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode
+from types import MappingProxyType
 
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
@@ -13,7 +14,7 @@ from lamina.client.images import Images
 from lamina.client.messages import auth_of, encode_auth, messages
 from lamina.client.sending import TAR
 from lamina.client.transport import encode_name
-from lamina.errors import CommandFailed, InvalidInput, Unsupported
+from lamina.errors import CommandFailed, InvalidInput, NotFound, Unsupported
 from lamina.light import TYPE_CHECKING, NamedTuple, TypeVar
 from lamina.progress import Aux, Output, Report, ignore
 from lamina.types import builds
@@ -65,14 +66,15 @@ class Builds(builds.Builds):
         request: BuildRequest | None = None,
         *,
         credentials: Mapping[str, Credentials] | None = None,
+        secrets: Mapping[str, bytes] | None = None,
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         from lamina.api.build import BuildRequest
 
-        request = request or BuildRequest()
+        request, logins = request or BuildRequest(), credentials or {}
         source = self._context(context, request)
-        sent = self.send(source, request, credentials=credentials or {}, report=report, cancellation=cancellation)
+        sent = self.send(source, request, credentials=logins, secrets=secrets, report=report, cancellation=cancellation)
         return BuildResult(Images(self._transport).get(sent.image), sent.steps, sent.metadata)
 
     def send(
@@ -81,22 +83,25 @@ class Builds(builds.Builds):
         request: BuildRequest,
         *,
         credentials: Mapping[str, Credentials],
+        secrets: Mapping[str, bytes] | None = None,
         report: Report,
         cancellation: Cancellation = NEVER,
     ) -> SentBuild:
         """Build a context that is ready to be sent.
 
-        Raise CommandFailed when a step fails, with its exit code in the facts, and Unsupported for a cache where the
-        daemon would ignore it.
+        Raise CommandFailed when a step fails, with its exit code in the facts, and Unsupported for what the daemon
+        would ignore.
         """
         from msgspec.structs import replace
 
-        from lamina.api.build import outputs_of, without_destinations
+        from lamina.api.build import outputs_of, with_absolute_folders, without_destinations
         from lamina.linux.output_files import OutputFiles
 
-        if (request.cache_exports or request.cache_imports) and not self._is_lamina():
+        extended = (request.cache_exports, request.cache_imports, request.contexts, request.agents, secrets)
+        if any(extended) and not self._is_lamina():
             raise Unsupported(
-                "this daemon builds over the classic API, which knows no --cache-to and no types of --cache-from",
+                "this daemon builds over the classic API, which knows no --cache-to, no types of --cache-from, no"
+                " --secret, no --ssh and no --build-context",
                 advice="Ask lamina's daemon, or use docker buildx build.",
             )
         outputs = outputs_of(request)
@@ -109,7 +114,11 @@ class Builds(builds.Builds):
             content = CacheFolders(request, self._transport, cancellation).answer
         if request.outputs:
             request = replace(request, outputs=without_destinations(outputs))
-        chunks, query, headers = _sent(context, request, credentials)
+        request = replace(request, contexts=with_absolute_folders(request.contexts))
+        folders = _folders(request.contexts)
+        if folders and self._reads_in_place():
+            folders = {}
+        chunks, query, headers = _sent(context, request, credentials, secrets or {}, folders)
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
         with OutputFiles(outputs, _unpack) as files:
             heard = _Heard(files.take, content)
@@ -260,15 +269,41 @@ def _step(document: Mapping[str, Any]) -> BuildStep:
     return BuildStep.from_json(document)
 
 
-def _sent(context: BuildContext | None, request: BuildRequest, credentials: Mapping[str, Credentials]) -> Sent:
-    """Return body, query and headers of a request."""
+def _folders(contexts: Mapping[str, str]) -> dict[str, str]:
+    """Return the named contexts that are folders here. Raise NotFound for one that is not there."""
+    from lamina.api.build import is_address
+
+    folders = {name: path for name, path in contexts.items() if not is_address(path)}
+    for name, path in folders.items():
+        if not os.path.isdir(path):
+            raise NotFound(f"the build context {name} is no directory: {path}")
+    return folders
+
+
+def _sent(
+    context: BuildContext | None,
+    request: BuildRequest,
+    credentials: Mapping[str, Credentials],
+    secrets: Mapping[str, bytes] = MappingProxyType({}),
+    folders: Mapping[str, str] = MappingProxyType({}),
+) -> Sent:
+    """Return body, query and headers of a request. `folders` are named contexts that go with it."""
     from msgspec.structs import replace
 
     auths = {name: auth_of(name, login) for name, login in credentials.items()}
     headers = {**TAR, "X-Registry-Config": encode_auth(auths), **(context.headers if context else {})}
     if context:
         request = replace(request, dockerfile=context.dockerfile)
-    return context.chunks if context else None, request.to_query(), headers
+    chunks = context.chunks if context else None
+    if secrets or folders:
+        from lamina.client.build_form import build_form
+        from lamina.client.context import folder_tar
+
+        addresses = {name: text for name, text in request.contexts.items() if name not in folders}
+        request = replace(request, contexts=addresses)
+        tars = {name: folder_tar(path) for name, path in folders.items()}
+        chunks, headers["Content-Type"] = build_form(chunks, secrets, tars)
+    return chunks, request.to_query(), headers
 
 
 class _Heard:

@@ -74,6 +74,16 @@ def in_place_context(folder: str, dockerfile: str = "", content: bytes | None = 
     return BuildContext(None if content is None else iter([content]), name, headers)
 
 
+def folder_tar(folder: str) -> Iterator[bytes]:
+    """Return a tar of a folder's files, in pieces, without what its `.dockerignore` names.
+
+    Raise NotFound, InvalidInput.
+    """
+    if not os.path.isdir(folder):
+        raise NotFound(f"the build context {folder!r} is not a directory")
+    return pack(walk(folder, parse_ignore(_ignore_text(folder, "")), set()))
+
+
 def single_context(content: bytes) -> BuildContext:
     """Return a context that holds nothing but a Dockerfile."""
     return BuildContext(pack([Packed(DEFAULT_DOCKERFILE, data=content)]), DEFAULT_DOCKERFILE)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from lamina.api.build import BuildRequest, outputs_of
+from lamina.api.build import BuildRequest, outputs_of, with_absolute_folders
 from lamina.api.build_cache import CacheLimits, CacheObject, check_filters, matches
 from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
@@ -36,9 +36,11 @@ from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.base_images import BaseImages
 from lamina.engine.build_client import BuildClient, no_credentials
+from lamina.engine.build_inputs import BuildInputs, CallerInputs
 from lamina.engine.build_records import RecordedBuilds
 from lamina.engine.build_results import BuildResults
 from lamina.engine.known_bases import AskCredentials, KnownBases
+from lamina.engine.named_contexts import WHOLE
 from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import InvalidInput
 from lamina.formats.matching import Filters
@@ -49,6 +51,7 @@ from lamina.layers.unpack import unpack_as_own
 from lamina.linux.files import private_directory
 from lamina.linux.layout_folder import LayoutFolder, with_digests
 from lamina.linux.output_files import OutputFiles
+from lamina.linux.processes import Caller
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
 
@@ -75,6 +78,7 @@ class Builds(RecordedBuilds):
         self._registries = registries
         self._bases = BaseImages(rooms.images, registries)
         self.results = BuildResults(rooms, registries, self.build_context)
+        self.inputs = BuildInputs(self.build_context, self.files_of)
         self._defaults = defaults
         self._temporary = temporary
         self._mounts = mounts
@@ -90,14 +94,19 @@ class Builds(RecordedBuilds):
         request: BuildRequest | None = None,
         *,
         credentials: Mapping[str, Credentials] | None = None,
+        secrets: Mapping[str, bytes] | None = None,
         report: Report = ignore,
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         request = request or BuildRequest()
-        request = replace(request, cache_imports=with_digests(request.cache_imports, report))
-        outputs = outputs_of(request)
-        with self._opened(context, request, cancellation) as opened, OutputFiles(outputs, unpack_as_own) as files:
-            client = BuildClient.with_logins(credentials, report, cancellation, LayoutFolder)
+        contexts, imports = with_absolute_folders(request.contexts), with_digests(request.cache_imports, report)
+        request = replace(request, contexts=contexts, cache_imports=imports)
+        client = BuildClient.with_logins(credentials, report, cancellation, LayoutFolder)
+        with (
+            self._opened(context, request, cancellation) as opened,
+            OutputFiles(outputs_of(request), unpack_as_own) as files,
+            self.inputs.opened(request, client, CallerInputs(secrets or {})) as client,
+        ):
             return self.results.export(opened, request, files.take, client)
 
     def build_context(
@@ -232,6 +241,20 @@ class Builds(RecordedBuilds):
         Raise InvalidInput, NotFound, Unavailable, Cancelled.
         """
         return from_remote(url, self._temporary, dockerfile, cancellation)
+
+    def files_of(
+        self, source: str | Readable, caller: Caller | None = None, *, cancellation: Cancellation = NEVER
+    ) -> BuildContext:
+        """Return the files of a named context, with a Dockerfile that takes them all. The caller closes it.
+
+        `source` is an address, the path of a folder that `caller` may read, or a tar. Raise InvalidInput, NotFound,
+        Forbidden, Unavailable, Cancelled.
+        """
+        if not isinstance(source, str):
+            return from_archive(CheckedReader(source, cancellation), self._temporary, raw_dockerfile=WHOLE)
+        if os.path.isabs(source):
+            return from_directory(Path(source), raw_dockerfile=WHOLE, caller=caller)
+        return from_remote(source, self._temporary, cancellation=cancellation, raw_dockerfile=WHOLE)
 
     def archive_context(
         self, archive: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER

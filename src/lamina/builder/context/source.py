@@ -99,13 +99,18 @@ def from_directory(
         raise
 
 
-def from_archive(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
+def from_archive(
+    stream: Readable, temporary: Path, dockerfile: str = "", *, raw_dockerfile: bytes | None = None
+) -> BuildContext:
     """Return a context that was sent as a tar, compressed or not, without ignored files.
 
-    Raise InvalidInput for what is no tar, or has no Dockerfile.
+    With `raw_dockerfile` all that was sent is in the context. Raise InvalidInput for what is no tar, or has no
+    Dockerfile.
     """
     tree = ArchiveTree(decompressed(stream), temporary)
     try:
+        if raw_dockerfile is not None:
+            return BuildContext(_checked(raw_dockerfile, DEFAULT_NAME), tree, Sums(tree.sums), close=tree.close)
         name, raw = read_dockerfile(tree, dockerfile)
         ignored = _sent_rules(tree, name)
         _drop_ignored(tree, name)
@@ -170,20 +175,33 @@ _BLOCK = 512  # bytes of a tar's first header
 
 
 def from_remote(
-    location: str, temporary: Path, dockerfile: str = "", cancellation: Cancellation = NEVER
+    location: str,
+    temporary: Path,
+    dockerfile: str = "",
+    cancellation: Cancellation = NEVER,
+    *,
+    raw_dockerfile: bytes | None = None,
 ) -> BuildContext:
-    """Return the context behind an address. Raise InvalidInput, NotFound, Unavailable, Cancelled."""
+    """Return the context behind an address. `raw_dockerfile` is used instead of a file of it where given.
+
+    Raise InvalidInput, NotFound, Unavailable, Cancelled.
+    """
     if is_git(location):
-        return _from_git(location, temporary, dockerfile)
+        return _from_git(location, temporary, dockerfile, raw_dockerfile)
     if _URL.match(location):
-        return _from_url(location, temporary, dockerfile, cancellation)
+        return _from_url(location, temporary, dockerfile, cancellation, raw_dockerfile)
     raise InvalidInput(f"{location!r} is neither a folder nor an address", advice="Write https://… or a git address.")
 
 
-def _from_url(url: str, temporary: Path, dockerfile: str, cancellation: Cancellation) -> BuildContext:
+def _from_url(
+    url: str, temporary: Path, dockerfile: str, cancellation: Cancellation, raw_dockerfile: bytes | None
+) -> BuildContext:
     try:
         with download(url, cancellation) as response:
-            return from_stream(CheckedReader(response, cancellation), temporary, dockerfile)
+            stream = CheckedReader(response, cancellation)
+            if raw_dockerfile is not None:
+                return from_archive(stream, temporary, raw_dockerfile=raw_dockerfile)
+            return from_stream(stream, temporary, dockerfile)
     except (NotFound, Unavailable) as error:
         message = f"error downloading remote context {hide_userinfo(url)}: {error.message}"
         raise type(error)(message, advice=error.advice, **error.facts) from error
@@ -206,12 +224,12 @@ def _is_tar(head: bytes) -> bool:
     return detect(head) is not Compression.NONE or head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar"
 
 
-def _from_git(location: str, temporary: Path, dockerfile: str) -> BuildContext:
+def _from_git(location: str, temporary: Path, dockerfile: str, raw_dockerfile: bytes | None) -> BuildContext:
     address = GitAddress.parse(location)
     root = Path(tempfile.mkdtemp(prefix="git-", dir=temporary))
     try:
         fetched = checkout(address, root)
-        context = from_directory(fetched.folder, dockerfile)
+        context = from_directory(fetched.folder, dockerfile, raw_dockerfile=raw_dockerfile)
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise

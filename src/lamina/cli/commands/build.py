@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lamina.cli.arguments import many, switch
+from lamina.cli.build_inputs import named_contexts, read_secrets, ssh_agents
 from lamina.cli.build_outputs import attestations, caches, outputs, write_metadata
 from lamina.cli.key_values import mapping
 from lamina.cli.parsing.declare import Choice, argument, command, option
@@ -40,12 +41,19 @@ PIECE = 1 << 20
     lamina build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .
     lamina build -o type=oci,dest=app.tar .
     lamina build --cache-to type=local,dest=cache,mode=max --cache-from type=local,src=cache .
+    lamina build --secret id=token,env=GITHUB_TOKEN --build-context shared=../shared .
 """)
 @argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
 @many("--allow", metavar="NAME", help="What the Dockerfile may take: network.host for RUN --network=host")
 @many("--annotation", "notes", metavar="[PLACE:]KEY=VALUE", help="Annotate the manifest, or the index")
 @many("--attest", metavar="type=TYPE,…", help="Attest how the image was made (provenance) or what is in it (sbom)")
+@many(
+    "--build-context",
+    "named_contexts",
+    metavar="NAME=VALUE",
+    help="A name for FROM and --from",
+)
 @many("--build-arg", "build_args", metavar="NAME=VALUE", help="Set build-time variables")
 @option("--call", default="build", metavar="METHOD", help="What to do: build, check, outline or targets")
 @many("--cache-from", metavar="IMAGE|type=TYPE,…", help="Images and caches to look for cached steps in")
@@ -82,8 +90,10 @@ PIECE = 1 << 20
 @switch("-q", "--quiet", help="Only print the image's ID")
 @option("--rm/--no-rm", "remove", default=True, help="Remove intermediate containers (default true)")
 @option("--sbom", default="", metavar="true", help="Attest which packages are in the image")
+@many("--secret", "secret_flags", metavar="id=ID,src=FILE|env=NAME", help="A secret for RUN --mount=type=secret")
 @many("--security-opt", "security_options", help="Security options of RUN steps")
 @switch("--squash", help="Make one layer of the new ones")
+@many("--ssh", "agent_flags", metavar="default|ID=SOCKET", help="An ssh agent for RUN --mount=type=ssh")
 @switch("--verify", help="Build twice without the cache, and fail where the two differ")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")
 @option("--target", default="", metavar="STAGE", help="Stage to stop at")
@@ -119,6 +129,7 @@ def build(
     from lamina.cli.build_calls import build_call
 
     asked = build_call(call, check, format_)
+    secrets = read_secrets(flags.pop("secret_flags"))
     if iidfile:
         with suppress(FileNotFoundError):
             os.unlink(iidfile)  # or a stale one would outlive a build that fails
@@ -130,7 +141,7 @@ def build(
         return _answer(session, asked, source, request)
     piped = any(each.attrs.get("dest") == "-" for each in request.outputs)  # then the standard output is its own
     try:
-        sent = _send(session, source, request, piped)
+        sent = _send(session, source, request, secrets, piped)
     except LaminaError as error:
         if on_error != "shell" or "image" not in error.facts:
             raise
@@ -149,7 +160,9 @@ def build(
     return 0
 
 
-def _send(session: Session, source: BuildContext | None, request: BuildRequest, piped: bool) -> SentBuild:
+def _send(
+    session: Session, source: BuildContext | None, request: BuildRequest, secrets: dict[str, bytes], piped: bool
+) -> SentBuild:
     """Build, and return what came of it. A quiet build shows its output when it fails."""
     from lamina.cli.credentials import all_credentials
     from lamina.cli.progress import Display
@@ -159,7 +172,7 @@ def _send(session: Session, source: BuildContext | None, request: BuildRequest, 
         report = hidden.append if request.quiet else display
         try:
             credentials = all_credentials(session.settings.config)
-            return session.client.builds.send(source, request, credentials=credentials, report=report)
+            return session.client.builds.send(source, request, credentials=credentials, secrets=secrets, report=report)
         except LaminaError:
             sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
             raise
@@ -220,6 +233,8 @@ def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     )
     fields["cache_imports"], fields["cache_exports"] = caches(options), caches(flags["cache_to"])
     fields["outputs"] = outputs(flags["output"], flags["notes"], push=flags["push"], load=flags["load"])
+    fields["contexts"] = named_contexts(flags["named_contexts"])
+    fields["agents"] = ssh_agents(flags["agent_flags"])
     fields["attestations"] = attestations(flags["provenance"], flags["sbom"], flags["attest"])
     return BuildRequest(**{**fields, **read_limits(flags), **more})
 

@@ -1,4 +1,4 @@
-"""Named contexts: what FROM and --from mean by a name that the client gave to an image, a folder, or an address.
+"""Named contexts of BuildKit's clients: folders and layouts come over their session.
 
 Rule: moby/buildkit, frontend/dockerui/namedcontext.go.
 """
@@ -8,25 +8,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from lamina.api.build import BuildRequest
-from lamina.builder.context.source import BuildContext, from_dockerfile
+from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
-from lamina.engine.build_client import BuildClient
 from lamina.engine.builds import Builds
+from lamina.engine.named_contexts import WHOLE, ContextImages, MakeImage, NamedContexts
 from lamina.errors import InvalidInput
-from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
-
-_NOTHING = b"FROM scratch\n"
-_WHOLE = "FROM scratch\nCOPY . /\n"  # a folder becomes an image: then COPY, FROM and mounts need no other rule for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,73 +29,55 @@ class Contexts:
     """What names stand for: addresses, and images that are made when they are first used."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)
-    results: Mapping[str, Callable[[], Image]] = field(default_factory=dict)
+    results: Mapping[str, MakeImage] = field(default_factory=dict)
 
 
-class NamedContexts:
-    """The contexts of one build, each opened when a step first names it."""
+def named_contexts(builds: Builds, images: Images, client: Client, contexts: Contexts) -> NamedContexts:
+    """Return the contexts of one build. Raise InvalidInput for an address of an unknown kind."""
+    opening = _Opening(builds, images, client)
+    made = {name: opening.context(name, address) for name, address in contexts.addresses.items()}
+    return NamedContexts({**made, **contexts.results})
 
-    def __init__(self, builds: Builds, images: Images, client: Client, contexts: Contexts) -> None:
+
+class _Opening:
+    """Opens the folders, layouts and addresses that the client named."""
+
+    def __init__(self, builds: Builds, images: Images, client: Client) -> None:
         self._builds = builds
         self._images = images
         self._client = client
-        self._addresses = contexts.addresses
-        self._results = contexts.results
-        self._opened: dict[str, Image] = {}
+        self._context_images = ContextImages(builds.build_context, client.cancellation)
 
-    def find(self, name: str) -> Image | str | None:
-        """Return the image or the other name that `name` means, None if it is no context's.
-
-        Raise InvalidInput for an address of an unknown kind, and what the client's folder or the address raises.
-        """
-        known = {**self._addresses, **self._results}
-        name = next((form for form in _forms(name) if form in known), "")
-        if not name:
-            return None
-        if name in self._results:
-            if name not in self._opened:
-                self._opened[name] = self._results[name]()
-            return self._opened[name]
-        address = self._addresses[name]
+    def context(self, name: str, address: str) -> str | MakeImage:
+        """Return the name of an image, or what makes one. Raise InvalidInput."""
+        image = self._context_images.named(address)
+        if image is not None:
+            return image
         kind, _, rest = address.partition(":")
-        if kind == "docker-image" and rest != "//scratch":
-            return rest.removeprefix("//")
-        if name not in self._opened:
-            self._opened[name] = self._image_of(name, kind, rest, address)
-        return self._opened[name]
+        if kind == "oci-layout":
+            return partial(self._layout, name, rest)
+        if kind == "local":
+            return partial(self._context_images.of_files, partial(self._folder, name, rest))
+        if kind in ("https", "http", "git") or kind.startswith("git@"):
+            return partial(self._context_images.of_files, partial(self._address, name, address))
+        raise InvalidInput(f"unsupported context source {kind} for {name}")
 
-    def _image_of(self, name: str, kind: str, rest: str, address: str) -> Image:
+    def _layout(self, name: str, rest: str) -> Image:
         client = self._client
-        if kind == "docker-image":
-            context = from_dockerfile(_NOTHING)
-        elif kind == "oci-layout":
-            with client.vertices.step(f"[context {name}] {address}"):
-                return LayoutName(rest.removeprefix("//")).image(client, None, self._images)
-        elif kind == "local":
-            with client.vertices.step(f"[context {name}] load from client") as vertex:
-                hear = partial(client.vertices.hear, vertex)
-                tree = receive_files(client.session, Selection(rest), client.temporary, client.cancellation, None, hear)
-            context = BuildContext(_WHOLE, tree, Sums(tree.sums), close=tree.close)
-        elif kind in ("https", "http", "git") or kind.startswith("git@"):
-            with client.vertices.step(f"[context {name}] load {address}"):
-                context = self._builds.remote_context(address, cancellation=client.cancellation)
-                context = replace(context, dockerfile=_WHOLE)
-        else:
-            raise InvalidInput(f"unsupported context source {kind} for {name}")
-        with context:
-            return self._builds.build_context(
-                context, BuildRequest(), BuildClient(cancellation=client.cancellation)
-            ).image
+        with client.vertices.step(f"[context {name}] oci-layout:{rest}"):
+            return LayoutName(rest.removeprefix("//")).image(client, None, self._images)
 
+    def _folder(self, name: str, folder: str) -> BuildContext:
+        client = self._client
+        with client.vertices.step(f"[context {name}] load from client") as vertex:
+            hear = partial(client.vertices.hear, vertex)
+            tree = receive_files(client.session, Selection(folder), client.temporary, client.cancellation, None, hear)
+        return BuildContext(WHOLE.decode(), tree, Sums(tree.sums), close=tree.close)
 
-def _forms(name: str) -> tuple[str, ...]:
-    """Return the ways in which a client may have spelled a name."""
-    try:
-        reference = Reference.parse(name).with_default_tag()
-    except InvalidInput:
-        return (name,)
-    short = reference.familiar().removesuffix(":latest")
-    return (name, reference.familiar(), str(reference), short)
+    def _address(self, name: str, address: str) -> BuildContext:
+        client = self._client
+        with client.vertices.step(f"[context {name}] load {address}"):
+            return self._builds.files_of(address, cancellation=client.cancellation)
 
 
 def contexts_of(
@@ -113,7 +90,7 @@ def contexts_of(
     Raise InvalidInput for an input that was not brought.
     """
     addresses: dict[str, str] = {}
-    results: dict[str, Callable[[], Image]] = {}
+    results: dict[str, MakeImage] = {}
     for attribute, address in attributes.items():
         if not attribute.startswith("context:"):
             continue

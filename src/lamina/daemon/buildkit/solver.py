@@ -23,7 +23,7 @@ from lamina.daemon.buildkit.graph_client import GraphClient
 from lamina.daemon.buildkit.graph_progress import GraphProgress
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
-from lamina.daemon.buildkit.named_contexts import Contexts, NamedContexts
+from lamina.daemon.buildkit.named_contexts import Contexts, named_contexts
 from lamina.daemon.buildkit.outputs import SessionOutput
 from lamina.daemon.buildkit.refs import GraphRef, ImageRef
 from lamina.daemon.buildkit.session_folder import SessionFolder
@@ -83,7 +83,7 @@ class Solver:
         `contexts` are what FROM and --from may use by names of the client's. Raise what `Builds.build_context` and
         `receive_files` raise.
         """
-        named = NamedContexts(self.builds, self._images, client, contexts or Contexts())
+        named = named_contexts(self.builds, self._images, client, contexts or Contexts())
         with _showing_source(client), context or client.context(source, self.builds) as opened:
             console = VertexConsole(client.vertices)
             theirs = BuildClient(

@@ -7,15 +7,23 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientPayloadError, StreamReader
 
-from lamina.daemon.http.call import Call
 from lamina.errors import Cancelled, TooLarge
 
-_PIECE = 1 << 20
+PIECE = 1 << 20  # bytes received or read at once
 _HIGH = 8 << 20  # bytes received and not yet read before receiving waits,
 _LOW = 4 << 20  # and how few there must be before it goes on
+
+
+class Body(Protocol):
+    """A request's body, or a part of it."""
+
+    async def readany(self) -> bytes:
+        """Return the next bytes, b"" at the end."""
+        ...
 
 
 class Upload:
@@ -45,7 +53,7 @@ class Upload:
     def whole(self, limit: int) -> bytes:
         """Return the whole body. Raise TooLarge past `limit` bytes."""
         body = bytearray()
-        while piece := self.read(_PIECE):
+        while piece := self.read(PIECE):
             body += piece
             if len(body) > limit:
                 raise TooLarge(f"the request's body is larger than {limit >> 20} MiB", limit=limit)
@@ -68,11 +76,10 @@ class Upload:
                 self._loop.call_soon_threadsafe(self._room.set)
         return piece
 
-    async def receive(self, request: web.Request) -> None:
+    async def receive(self, body: Body) -> None:
         """Receive until the body ends. Wait while the reader is `_HIGH` bytes behind."""
-        request.content.set_read_chunk_size(_PIECE)
         try:
-            while not self._closed and (piece := await request.content.readany()):
+            while not self._closed and (piece := await body.readany()):
                 await self._put(piece)
             self._end(lost=self._closed)
         except BaseException as error:
@@ -102,10 +109,12 @@ class Upload:
 
 
 @asynccontextmanager
-async def receiving(call: Call) -> AsyncIterator[Upload]:
-    """Receive the request's body while the block runs, for blocking code in a worker thread."""
+async def receiving(body: Body) -> AsyncIterator[Upload]:
+    """Receive a request's body while the block runs, for blocking code in a worker thread."""
+    if isinstance(body, StreamReader):
+        body.set_read_chunk_size(PIECE)
     upload = Upload()
-    task = asyncio.ensure_future(upload.receive(call.request))
+    task = asyncio.ensure_future(upload.receive(body))
     try:
         yield upload
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -21,8 +22,9 @@ from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.decoding import config_header
 from lamina.daemon.http.routing import Route
 from lamina.daemon.http.stream import progress_response
-from lamina.daemon.http.upload import Upload, receiving
+from lamina.daemon.http.upload import Upload
 from lamina.daemon.routes.build_content import BuildContentRoutes
+from lamina.daemon.routes.build_parts import receiving_parts
 from lamina.daemon.routes.buildkit import BuildKitRoutes
 from lamina.dockerfile.syntax import MAX_SIZE
 from lamina.engine.build_client import BuildClient
@@ -57,9 +59,10 @@ class BuildRoutes:
         if request.version == "2":
             return await self._buildkit.build(call, request)
         credentials = config_header(call.request.headers.get("X-Registry-Config", ""))
+        caller = call.caller()
 
-        async with receiving(call) as upload:
-            open_context = self._opener(call, upload, request)
+        async with receiving_parts(call, self._builds) as parts:
+            open_context = self._opener(call, parts.upload, request)
             if request.call:
                 return reply(await call.run_cancellable(self._answer, open_context, request, credentials))
 
@@ -68,10 +71,12 @@ class BuildRoutes:
                     told = {} if data is None else {"Data": b64encode(data).decode()}
                     report(Aux({"Output": number, **told}))
 
-                client = BuildClient.with_logins(
-                    credentials, report, cancellation, self._content.folders(report, cancellation)
-                )
-                with open_context(cancellation) as context:
+                folders = self._content.folders(report, cancellation)
+                client = BuildClient.with_logins(credentials, report, cancellation, folders)
+                with (
+                    open_context(cancellation) as context,
+                    self._builds.inputs.opened(request, client, parts.inputs(caller)) as client,
+                ):
                     return self._builds.results.export(context, request, take, client)
 
             return await progress_response(call, work, done=_metadata)
@@ -89,7 +94,9 @@ class BuildRoutes:
             result = self._builds.answer(context, request, credentials=credentials, cancellation=cancellation)
             return msgspec.to_builtins(result)
 
-    def _opener(self, call: Call, upload: Upload, request: BuildRequest) -> Callable[[Cancellation], BuildContext]:
+    def _opener(
+        self, call: Call, upload: Upload | None, request: BuildRequest
+    ) -> Callable[[Cancellation], BuildContext]:
         """Return how the worker thread gets at the context: from the caller's directory, a URL, or the body."""
         dockerfile, remote = call.file_name("dockerfile"), request.remote
         named = call.request.headers.get(CONTEXT_HEADER)
@@ -100,16 +107,16 @@ class BuildRoutes:
             root = Path(os.fsdecode(unquote_to_bytes(named)))
             if not root.is_absolute():
                 raise InvalidInput(f"{CONTEXT_HEADER}: {named!r} is not an absolute path")
-            has_body = call.request.body_exists
 
             def open_directory(cancellation: Cancellation) -> BuildContext:
-                raw = upload.whole(MAX_SIZE) if has_body else None
+                raw = upload.whole(MAX_SIZE) if upload is not None else None
                 return from_directory(root, dockerfile, raw_dockerfile=raw or None, caller=caller)
 
             return open_directory
         if remote:
             return lambda token: self._builds.remote_context(remote, dockerfile, cancellation=token)
-        return lambda token: self._builds.archive_context(cast(Readable, upload), dockerfile, cancellation=token)
+        tar = cast(Readable, upload or io.BytesIO())
+        return lambda token: self._builds.archive_context(tar, dockerfile, cancellation=token)
 
     async def prune(self, call: Call) -> web.StreamResponse:
         """Sizes are in bytes. What later versions call `reserved-space`, those before 1.48 call `keep-storage`."""

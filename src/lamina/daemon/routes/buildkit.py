@@ -120,7 +120,7 @@ class BuildKitRoutes:
             )
         id = call.text("buildid")
         if id.startswith(f"{UPLOAD}:"):
-            async with receiving(call) as upload:
+            async with receiving(call.request.content) as upload:
                 await self._jobs.bring(id.partition(":")[2], upload)
             return empty(200)
         cancellation = Cancellation()
@@ -142,7 +142,7 @@ class BuildKitRoutes:
         elif request.remote:
             yield None
         else:
-            async with receiving(call) as upload:
+            async with receiving(call.request.content) as upload:
                 yield upload
 
     def _work(

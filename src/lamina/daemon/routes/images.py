@@ -208,7 +208,7 @@ class ImageRoutes:
                 done=_told_id,
             )
         take = self._images.import_tar
-        async with receiving(call) as upload:
+        async with receiving(call.request.content) as upload:
             return await progress_response(
                 call,
                 lambda report, token: take(cast(IO[bytes], upload), reference, cancellation=token, **options),
@@ -246,7 +246,7 @@ class ImageRoutes:
     async def load(self, call: Call) -> web.StreamResponse:
         platform_name, quiet = platform(call), call.flag("quiet")
 
-        async with receiving(call) as upload:
+        async with receiving(call.request.content) as upload:
 
             def work(report: Report, cancellation: Cancellation) -> None:
                 filtered = _only_output(report) if quiet else report

@@ -178,7 +178,7 @@ class StreamRoutes:
 
     async def put_archive(self, call: Call) -> web.StreamResponse:
         path = _path(call)
-        async with receiving(call) as upload:
+        async with receiving(call.request.content) as upload:
             await call.run_cancellable(
                 self._containers.put_archive,
                 call.places["id"],

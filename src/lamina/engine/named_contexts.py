@@ -1,0 +1,93 @@
+"""Named contexts: what FROM and --from mean by a name that the client gave to an image, a folder, or an address.
+
+Rule: moby/buildkit, frontend/dockerui/namedcontext.go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lamina.api.build import BuildRequest
+from lamina.builder.console import Console
+from lamina.builder.context.source import BuildContext, from_dockerfile
+from lamina.cancellation import NEVER, Cancellation
+from lamina.engine.build_client import BuildClient
+from lamina.engine.build_results import BuildContextVerb
+from lamina.errors import InvalidInput
+from lamina.formats.reference import Reference
+from lamina.images.image import Image
+from lamina.progress import ignore
+
+WHOLE = b"FROM scratch\nCOPY . /\n"  # a folder becomes an image: then COPY, FROM and mounts need no other rule for it
+_NOTHING = b"FROM scratch\n"
+_IMAGE = "docker-image://"
+
+MakeImage = Callable[[], Image]
+
+
+class NamedContexts:
+    """The contexts of one build by their names: the name of an image, or what makes one when a step first needs it."""
+
+    def __init__(self, contexts: Mapping[str, str | MakeImage]) -> None:
+        self._contexts = contexts
+        self._images: dict[str, Image] = {}
+        self._guard = threading.Lock()  # stages that are built at once make an image once
+
+    def find(self, name: str) -> Image | str | None:
+        """Return the image or the other name that `name` means, None if it is no context's.
+
+        Raise what making the image raises.
+        """
+        name = next((form for form in _forms(name) if form in self._contexts), "")
+        if not name:
+            return None
+        context = self._contexts[name]
+        if isinstance(context, str):
+            return context
+        with self._guard:
+            if name not in self._images:
+                self._images[name] = context()
+            return self._images[name]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextImages:
+    """Makes images of the files of contexts, and of nothing."""
+
+    build_context: BuildContextVerb
+    cancellation: Cancellation = NEVER
+
+    def of_files(self, open_context: Callable[[], BuildContext]) -> Image:
+        """Return an image of all files of a context whose Dockerfile is `WHOLE`."""
+        with open_context() as context:
+            # A console of its own keeps this out of the lines and the records of builds.
+            client = BuildClient(cancellation=self.cancellation, console=Console(ignore))
+            return self.build_context(context, BuildRequest(), client).image
+
+    def empty(self) -> Image:
+        """Return an image without files."""
+        return self.of_files(lambda: from_dockerfile(_NOTHING))
+
+    def named(self, address: str) -> str | MakeImage | None:
+        """Return what `docker-image://NAME` means, None for an address of another kind. `scratch` is an empty image.
+
+        Raise InvalidInput without a name.
+        """
+        if not address.startswith(_IMAGE):
+            return None
+        name = address.removeprefix(_IMAGE)
+        if not name:
+            raise InvalidInput(f"{address} names no image", advice="Write docker-image://NAME.")
+        return self.empty if name == "scratch" else name
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """Return the ways in which a client may have spelled a name."""
+    try:
+        reference = Reference.parse(name).with_default_tag()
+    except InvalidInput:
+        return (name,)
+    short = reference.familiar().removesuffix(":latest")
+    return (name, reference.familiar(), str(reference), short)
