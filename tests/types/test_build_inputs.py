@@ -69,10 +69,16 @@ def library(request: pytest.FixtureRequest, libraries: dict[str, Library]) -> Li
     return libraries[request.param]
 
 
-def build(library: Library, *steps: str, secrets: dict[str, bytes] | None = None, **fields: object) -> str:
+def build(
+    library: Library,
+    *steps: str,
+    secrets: dict[str, bytes] | None = None,
+    contexts: dict[str, str] | None = None,
+    agents: dict[str, str] | None = None,
+) -> str:
     """Build these steps on the base, and return the image's ID."""
     dockerfile = "\n".join(["FROM base", *steps])
-    request = BuildRequest(no_cache=True, **fields)  # type: ignore[arg-type]
+    request = BuildRequest(no_cache=True, contexts=contexts or {}, agents=agents or {})
     return library.builds.build(MemoryContext(dockerfile), request, secrets=secrets).image.id
 
 

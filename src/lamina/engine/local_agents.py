@@ -128,14 +128,14 @@ class _Forwarding:
         with self._guard:
             self._stopped = True
             for end in (self._listener, *self._connections):
-                with suppress(OSError):
+                with suppress(OSError):  # it has ended already
                     end.shutdown(socket.SHUT_RDWR)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
     """Pass bytes on until one side ends, and tell the other side."""
-    with suppress(OSError):
+    with suppress(OSError):  # one side has gone: the other hears of it below
         while data := source.recv(_PIECE):
             target.sendall(data)
-    with suppress(OSError):
+    with suppress(OSError):  # this side has gone too
         target.shutdown(socket.SHUT_WR)
