@@ -110,7 +110,7 @@ class BuildContentRoutes:
     async def answer(self, call: Call) -> web.StreamResponse:
         size, is_missing = call.number("size"), call.flag("missing")
         question = self._take(call.places["call"], fetches=False)
-        async with receiving(call) as upload:
+        async with receiving(call.request.content) as upload:
             await call.alone(lambda: question.settle(_Answer() if is_missing else _Answer(size, upload)))
         return empty()
 
