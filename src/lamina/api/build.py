@@ -80,9 +80,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
     under its tags. `cache_from` names images, `cache_imports` the caches that engines wrote to `cache_exports`.
     `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
-    step why it had to run; with `verify` it is done twice without the cache, and fails where the two differ. `allow`
-    names what a Dockerfile may take beside what is usual: `network.host` for `RUN --network=host`. `contexts` maps
-    names in FROM and --from to what they mean: `docker-image://NAME`, the address of a repository or a tar, or the
+    step why it had to run; with `live` it tells of the steps of all stages as they happen, as values
+    (`docs/build-api.md`); with `verify` it is done twice without the cache, and fails where the two differ.
+    `allow` names what a Dockerfile may take beside what is usual: `network.host` for `RUN --network=host`. `contexts`
+    maps names in FROM and --from to what they mean: `docker-image://NAME`, the address of a repository or a tar, or the
     path of a folder. `agents` maps the IDs of RUN --mount=type=ssh to the sockets of ssh agents. Memory and `shm_size`
     are in bytes, CPU period and quota in microseconds; 0 means not set.
     """
@@ -121,6 +122,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[BuildOutput, ...] = ()
     attestations: dict[str, str] = {}
     explain: bool = False
+    live: bool = False
     verify: bool = False
     call: str = ""
     keep_failed: bool = False

@@ -33,8 +33,9 @@ class HistoryVertex(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=
 class BuildRecord(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     """A build. `options` are what its client asked for, `response` what it was told in the end.
 
-    `error` is empty for a build that ended well. A `pinned` record stays until it is removed. `log` is what a classic
-    client was shown; the vertices of BuildKit's clients have logs of their own.
+    `error` is empty for a build that ended well, and `excerpt` has the lines of the Dockerfile that it is about. A
+    `pinned` record stays until it is removed. `log` is what a classic client was shown; the vertices of BuildKit's
+    clients and of live builds have logs of their own.
     """
 
     ref: str
@@ -49,6 +50,7 @@ class BuildRecord(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tr
     vertices: tuple[HistoryVertex, ...] = ()
     steps: tuple[BuildStep, ...] = ()
     log: str = ""
+    excerpt: str = ""
 
     @property
     def status(self) -> str:

@@ -29,10 +29,24 @@ class Difference(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tru
     after: str = ""
 
 
+class PlannedStage(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """A stage before it is built. `stage` counts from 0, `instructions` begin with FROM.
+
+    `needs` are the stages that it is made from. One that the target does not need is `skipped`.
+    """
+
+    stage: int
+    name: str
+    instructions: tuple[str, ...]
+    needs: tuple[int, ...] = ()
+    skipped: bool = False
+
+
 class BuildStep(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     """A step. `stage` and `number` count from 0, and FROM is step 0. `omitted` differences are not listed.
 
-    `started` is in seconds since 1970, 0 for a step that was skipped.
+    `started` is in seconds since 1970, 0 for a step that was skipped. `needs` of step 0 are the stages that its stage
+    is made from.
     """
 
     stage: int
@@ -46,6 +60,7 @@ class BuildStep(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True
     seconds: float = 0.0
     differences: tuple[Difference, ...] = ()
     omitted: int = 0
+    needs: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as members of a JSON object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +139,7 @@ class BuildRun:
     cancellation: Cancellation
     stages: Stages
     stage: int = 0  # the one that is being built
+    needs: Sequence[tuple[int, ...]] = ()  # of each stage, the stages that it is made from
     agents: SshAgents | None = None
     image_sums: dict[Digest | None, Sums] = field(default_factory=dict)
     image_files: dict[Digest | None, Files] = field(default_factory=dict)

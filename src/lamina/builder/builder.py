@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from msgspec.structs import replace as replace_fields
 
 from lamina.api.build import BuildRequest
-from lamina.api.build_steps import BuildStep
+from lamina.api.build_steps import BuildStep, PlannedStage
 from lamina.builder.arguments import BuildArgs, epoch_ns, predefined_values, with_epoch
 from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.holders import note_final
@@ -25,6 +25,7 @@ from lamina.builder.checking import BuildChecks, surroundings_of
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import load_sums, save_sums
+from lamina.builder.live_console import console_of
 from lamina.builder.parallel_stages import build_stages
 from lamina.builder.platforms import check_runnable
 from lamina.builder.squash import squash
@@ -89,7 +90,7 @@ def build(
     when a later step fails. Raise InvalidInput, NotFound, Unsupported with the Dockerfile's line in `facts`,
     CommandFailed when a RUN fails, Cancelled, and what `resolve_base` raises.
     """
-    console = console or Console(report, quiet=request.quiet, explain=request.explain)
+    console = console or console_of(request, report)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
             file = parse(context.dockerfile)
@@ -169,6 +170,7 @@ class _Build:
     def __init__(self, work: BuildRun, checks: BuildChecks) -> None:
         self._work = work
         self._checks = checks
+        self._names = StageNames(work.file)
         stage = work.request.target or work.file.stages[-1].name
         values = predefined_values(work.platform, Platform.host(), stage)
         self._args = BuildArgs(work.request.build_args, values, context_epoch=work.context.epoch)
@@ -181,6 +183,8 @@ class _Build:
             work.console.step(number + 1, counter.total, str(argument))
             self._global_argument(argument)
         self._check_platforms()
+        work.needs = [tuple(sorted({*self._names.uses(base, index)})) for index, base in enumerate(self._bases())]
+        work.console.planned(self._plan())
         build_stages(work, lambda part: StageBuild(part, self._args, counter).build(), self._needed)
         unused = self._args.unused()
         if unused:
@@ -191,14 +195,28 @@ class _Build:
         """Return the stages that one is made from, and it. Docker's classic builder builds all in front of it too."""
         if self._work.console.every_stage:
             return range(target + 1)
-        file, lexer, values = self._work.file, Lexer(self._work.file.escape), self._args.for_from()
+        return self._names.needed(self._bases(), target)
+
+    def _bases(self) -> list[str]:
+        """Return what the stages begin with, "" where that is wrong: it is refused when the stage is built."""
+        lexer, values = Lexer(self._work.file.escape), self._args.for_from()
         bases = []
-        for stage in file.stages:
+        for stage in self._work.file.stages:
             try:
                 bases.append(lexer.expand(stage.base.base, values))
-            except Problem:  # raised again when the stage is built
+            except Problem:
                 bases.append("")
-        return StageNames(file).needed(bases, target)
+        return bases
+
+    def _plan(self) -> list[PlannedStage]:
+        work = self._work
+        needed = self._needed(len(work.file.stages) - 1)
+        return [
+            PlannedStage(
+                index, stage.name, (str(stage.base), *map(str, stage.instructions)), needs, index not in needed
+            )
+            for index, (stage, needs) in enumerate(zip(work.file.stages, work.needs, strict=True))
+        ]
 
     def _check_platforms(self) -> None:
         """Raise Unsupported before anything is built when a RUN is for a machine whose programs do not run here."""

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from lamina.api.build_steps import BuildStep
+from lamina.api.build_steps import BuildStep, PlannedStage
 from lamina.dockerfile.checks.findings import Finding
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.text import printable
@@ -61,6 +61,12 @@ class Console:
 
     def part_failed(self, error: BaseException) -> None:
         """Hear that the stage of this part has failed. The build's own console shows why."""
+
+    def planned(self, stages: Sequence[PlannedStage]) -> None:
+        """Hear of all stages before the first of them begins."""
+
+    def begins(self, stage: int, number: int) -> None:
+        """Hear that a step of a stage begins; both count from 0, and FROM is step 0."""
 
     def stage(self, name: str, instructions: Sequence[str]) -> None:
         """Hear of a stage that begins, by BuildKit's name for it, "" for the only one."""

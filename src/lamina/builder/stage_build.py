@@ -73,7 +73,9 @@ class StageBuild:
         """Begin a step of this stage in the log. ONBUILD's are part of step 0."""
         work = self._work
         place = StepPlace(type(instruction).__name__.upper(), str(instruction), work.project, work.stage, number)
-        work.current = StepUnderWay(place, line=instruction.origin.lines.first)
+        needs = work.needs[work.stage] if number == 0 else ()
+        work.current = StepUnderWay(place, line=instruction.origin.lines.first, needs=needs)
+        work.console.begins(work.stage, number)
 
     def _note(self, state: StageState) -> None:
         work = self._work

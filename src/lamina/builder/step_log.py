@@ -20,6 +20,7 @@ class StepUnderWay:
     differences: tuple[Difference, ...] = ()
     omitted: int = 0
     line: int = 0
+    needs: tuple[int, ...] = ()
     began: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.time)
 
@@ -47,6 +48,7 @@ class StepLog:
             seconds,
             step.differences,
             step.omitted,
+            step.needs,
         )
         with self._guard:
             self._steps.append(done)

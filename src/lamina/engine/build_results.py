@@ -22,6 +22,7 @@ from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.reported import ReportedOutput
 from lamina.builder.export.result import PlatformImage, Result
+from lamina.builder.live_console import console_of
 from lamina.builder.platforms import build_each, platforms_of
 from lamina.cancellation import Cancellation
 from lamina.containers.rooms import Rooms
@@ -67,7 +68,7 @@ class BuildResults:
 
         if len(platforms) < 2:
             return Result((work(request.platform, client.console, client.cancellation),))
-        whole = client.console or Console(client.report, quiet=request.quiet)
+        whole = client.console or console_of(request, client.report)
         images = build_each(platforms, whole, client.cancellation, lambda each, part, stop: work(str(each), part, stop))
         return Result(tuple(images), several=True)
 

@@ -38,10 +38,11 @@ class StageNames:
             index = waiting.pop()
             if index not in needed:
                 needed.add(index)
-                waiting += self._uses(bases[index], index)
+                waiting += self.uses(bases[index], index)
         return needed
 
-    def _uses(self, base: str, index: int) -> Iterator[int]:
+    def uses(self, base: str, index: int) -> Iterator[int]:
+        """Yield the stages that a stage names, as its `base`, in COPY or in a mount."""
         for name in (base, *self._sources(index)):
             stage = self.find(name, index)
             if stage is not None:
