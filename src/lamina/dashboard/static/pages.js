@@ -13,6 +13,10 @@ export const PAGES = [
   { path: "containers/:id/changes", title: "Changes", module: "./pages/container_changes.js" },
   { path: "containers/:id/inspect", title: "Details", module: "./pages/container_inspect.js" },
   { path: "images", title: "Images", module: "./pages/images.js" },
+  { path: "volumes", title: "Volumes", module: "./pages/volumes.js" },
+  { path: "volumes/:name", title: "Volume", module: "./pages/volume.js" },
+  { path: "networks", title: "Networks", module: "./pages/networks.js" },
+  { path: "networks/:id", title: "Network", module: "./pages/network.js" },
 ];
 
 // The pages that the navigation lists.
