@@ -13,7 +13,7 @@ import pytest
 
 from lamina.api.build import CacheOption
 from lamina.api.memory_context import MemoryContext
-from lamina.builder.cache.records import CachedStep
+from lamina.builder.cache.records import CachedResult, CachedStep
 from lamina.builder.cache_exchange import cache_document
 from lamina.builder.cache_exchange.cache_document import (
     MEDIA_TYPE,
@@ -119,7 +119,7 @@ def test_inline_caches_of_strangers_are_told_apart() -> None:
     assert read_inline(inline([{"digest": key, "layers": [{"layer": 0}]}]), layers) is None, "BuildKit's"
     assert read_inline(inline([]), layers) == {}
     step = CachedStep(key, layer)
-    assert read_inline(write_inline([step], [layer]), layers) == {key: (step, layers[0][1])}
+    assert read_inline(write_inline([step], [layer]), layers) == {key: (step, dict(layers))}
     for wrong in ("*", inline(7), inline([7]), inline([{"digest": key, "lamina": 1, "layers": [{"layer": 1}]}])):
         with pytest.raises(InvalidInput):
             read_inline(wrong, layers)
@@ -131,6 +131,30 @@ def test_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert read_document(write_document(steps[:2], {}), []) is not None
     with pytest.raises(TooLarge):
         read_document(write_document(steps, {}), [])
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        7,
+        [7],
+        [{"layers": [1]}],
+        [{"layers": [-1]}],
+        [{"layers": [0] * 2000}],
+        [{"time": 1}],
+        [{"layers": [], "time": "x"}],
+    ],
+)
+def test_stacks_of_a_graph_are_checked(outputs: object) -> None:
+    layer = Digest.of(b"layer")
+    blob = Descriptor(OCI_LAYER, layer, 5)
+    right = CachedResult(str(Digest.of(b"key")), (((layer, layer), 7), ((), 0)))
+    raw = write_document([right], {layer: blob})
+    assert read_document(raw, [blob]) == {right.key: (right, {layer: blob})}
+    document = json.loads(raw)
+    document["records"][0]["outputs"] = outputs
+    with pytest.raises(InvalidInput, match="stacks of layers"):
+        read_document(json.dumps(document).encode(), [blob])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,11 @@ from lamina.formats.platform import Platform
 from support.buildkit import defined
 from support.daemons import Daemon, lamina_daemon
 from support.gateway import CONTROL, Driver, drive
+from support.registries import Running
+from support.registry_fixtures import registry, start
 from support.tars import tar
+
+__all__ = ["registry", "start"]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +112,28 @@ def test_a_graph_without_a_gateway_is_built_for_its_outputs(daemon: Daemon) -> N
         assert answer.response["containerimage.config.digest"] == daemon.text("images", "-q", "--no-trunc", "plain")
 
     drive(daemon, use)
+
+
+def test_a_graph_goes_on_from_the_cache_of_another_daemon(daemon: Daemon, registry: Running) -> None:
+    graph = mkfile("/f", b"of a graph")
+    place = {"ref": f"{registry.address}/graph:1"}
+    outcomes, images = [], []
+
+    async def use(build: Driver) -> None:
+        exporter = control.Exporter("moby", {"name": "docker.io/library/cached:latest"})
+        exports = (control.CacheEntry("registry", place | {"mode": "max"}),)
+        cache = control.CacheOptions(exports, (control.CacheEntry("registry", place),))
+        request = control.SolveRequest(build.ref, graph, session=build.session, exporters=(exporter,), cache=cache)
+        answer = await build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
+        images.append(answer.response["containerimage.config.digest"])
+        vertices = [vertex for status in await build.news() for vertex in status.vertexes]
+        outcomes.append(any(vertex.cached for vertex in vertices))
+
+    drive(daemon, use)
+    with lamina_daemon() as other:
+        drive(other, use)
+    assert outcomes == [False, True]
+    assert images[0] == images[1]
 
 
 def test_a_graph_of_nothing_without_a_gateway_is_an_empty_image(daemon: Daemon) -> None:
@@ -202,8 +228,8 @@ def offering(content: dict[str, bytes]) -> dict[str, Method]:
         raw = content.get(request.digest)
         if raw is None:
             raise NotFound("no such content")
-        for start in range(0, len(raw), 100):
-            await call.send(ReadResponse(start, raw[start : start + 100]))
+        for offset in range(0, len(raw), 100):
+            await call.send(ReadResponse(offset, raw[offset : offset + 100]))
 
     return {"/containerd.services.content.v1.Content/Read": read}
 

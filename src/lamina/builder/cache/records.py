@@ -52,6 +52,30 @@ class CachedStep:
     layer: Digest | None
     created: str = ""
 
+    @property
+    def layers(self) -> tuple[Digest, ...]:
+        """Return the layers that it needs."""
+        return () if self.layer is None else (self.layer,)
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResult:
+    """What a vertex of a graph made, as another engine can use it.
+
+    `outputs` are stacks of layers by their diff-ids, each with the time of its newest input.
+    """
+
+    key: str
+    outputs: tuple[tuple[tuple[Digest, ...], int], ...]
+
+    @property
+    def layers(self) -> tuple[Digest, ...]:
+        """Return the layers that it needs."""
+        return tuple(dict.fromkeys(layer for stack, _ in self.outputs for layer in stack))
+
+
+Cached = CachedStep | CachedResult
+
 
 class StepRecord(msgspec.Struct, frozen=True, array_like=True):
     """What is kept of one step. `layer` is the diff-id of its changes, "" for none. Times are seconds since 1970."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lamina.builder.cache.records import CachedStep
+from lamina.builder.cache.records import Cached
 from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE, MOST_LAYERS, MOST_STEPS, write_document
 from lamina.builder.cache_exchange.cache_folder import write_cache
 from lamina.builder.cache_exchange.cache_options import CacheTarget, FolderPlace
@@ -64,12 +64,12 @@ def export_caches(
     return told
 
 
-def _chosen(result: Result, *, whole: bool) -> list[CachedStep]:
+def _chosen(result: Result, *, whole: bool) -> list[Cached]:
     """Return the steps to export, each key once."""
-    chosen: dict[str, CachedStep] = {}
+    chosen: dict[str, Cached] = {}
     for item in result.images:
         layers = frozenset(item.image.config.diff_ids)
-        chosen |= {step.key: step for step in item.cached if whole or step.layer is None or step.layer in layers}
+        chosen |= {step.key: step for step in item.cached if whole or layers.issuperset(step.layers)}
     return list(chosen.values())[:MOST_STEPS]
 
 
@@ -78,7 +78,7 @@ class _Export:
     """The export of some steps to one place. The lease holds their layers."""
 
     target: CacheTarget
-    steps: Sequence[CachedStep]
+    steps: Sequence[Cached]
     store: Store
     lease: Lease
     cancellation: Cancellation
@@ -101,8 +101,8 @@ class _Export:
 
     def _layers(self) -> list[Layer]:
         # A prune may have taken the layer of an inner step meanwhile.
-        diff_ids = [step.layer for step in self.steps if step.layer is not None and self.lease.add(step.layer)]
-        return [self.store.layers.get(diff_id) for diff_id in list(dict.fromkeys(diff_ids))[:MOST_LAYERS]]
+        diff_ids = dict.fromkeys(diff_id for step in self.steps for diff_id in step.layers)
+        return [self.store.layers.get(diff_id) for diff_id in list(diff_ids)[:MOST_LAYERS] if self.lease.add(diff_id)]
 
     def _encoded(self, layers: Sequence[Layer], form: LayerForm) -> dict[Digest, Descriptor]:
         encoder = LayerEncoder(self.store, form, self.target.layer_family, self.cancellation)
@@ -131,8 +131,8 @@ class _Export:
             repository.put_manifest(manifest, reference.tag)
         return blobs
 
-    def _held(self, blobs: Mapping[Digest, Descriptor]) -> list[CachedStep]:
-        return [step for step in self.steps if step.layer is None or step.layer in blobs]
+    def _held(self, blobs: Mapping[Digest, Descriptor]) -> list[Cached]:
+        return [step for step in self.steps if blobs.keys() >= set(step.layers)]
 
     def _tell(self, report: Report, name: str, blobs: Mapping[Digest, Descriptor]) -> None:
         report(Output(f"exported {len(self._held(blobs))} steps with {len(blobs)} layers to {name}\n"))

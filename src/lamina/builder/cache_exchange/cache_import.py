@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from lamina.builder.cache.records import CachedStep
+from lamina.builder.cache.records import CachedResult, CachedStep
 from lamina.builder.cache_exchange.cache_document import INLINE, MEDIA_TYPE, Steps, read_document, read_inline
 from lamina.builder.cache_exchange.cache_folder import FindFolder, FolderReader, no_folder
 from lamina.builder.cache_exchange.cache_options import FolderPlace, Place
@@ -36,6 +36,7 @@ from lamina.store.store import Store
 
 OpenRegistry = Callable[[Reference, Credentials | None, str, Cancellation], AbstractContextManager[RegistryClient]]
 AskCredentials = Callable[[Reference], Credentials | None]
+C = TypeVar("C", CachedStep, CachedResult)
 
 
 class CacheReader(Protocol):
@@ -97,19 +98,34 @@ class ImportedCaches:
 
     def find(self, key: str, console: Console, cancellation: Cancellation) -> tuple[CachedStep, Layer | None] | None:
         """Return a step with its layer, which is fetched now. Hold a lease of the store. Raise Cancelled, NoSpace."""
+        found = self._fetched(key, CachedStep, console.line, cancellation)
+        return None if found is None else (found[0], next(iter(found[1].values()), None))
+
+    def find_result(
+        self, key: str, warn: Callable[[str], object], cancellation: Cancellation
+    ) -> list[tuple[list[Layer], int]] | None:
+        """Return what a vertex made: the layers of each output, and the time of its newest input. Raise as `find`."""
+        found = self._fetched(key, CachedResult, warn, cancellation)
+        if found is None:
+            return None
+        result, layers = found
+        return [([layers[diff_id] for diff_id in stack], time_ns) for stack, time_ns in result.outputs]
+
+    def _fetched(
+        self, key: str, kind: type[C], warn: Callable[[str], object], cancellation: Cancellation
+    ) -> tuple[C, dict[Digest, Layer]] | None:
         for cache in self.caches:
-            step, blob = cache.steps.get(key, (None, None))
-            if step is None:
+            step, blobs = cache.steps.get(key, (None, {}))
+            if not isinstance(step, kind):
                 continue
-            if step.layer is None or blob is None:
-                return step, None
             try:
-                return step, self._fetch(cache.reader, step.layer, blob, cancellation)
+                fetch = self._fetch
+                return step, {each: fetch(cache.reader, each, blob, cancellation) for each, blob in blobs.items()}
             except (Cancelled, NoSpace):
                 raise
             except LaminaError as error:
                 name = cache.reader.name
-                console.line(f"[WARNING]: The cache {name} does not give the layer of this step: {error.message}")
+                warn(f"[WARNING]: The cache {name} does not give the layer of this step: {error.message}")
         return None
 
     def _fetch(self, reader: CacheReader, diff_id: Digest, blob: Descriptor, cancellation: Cancellation) -> Layer:

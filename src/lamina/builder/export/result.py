@@ -8,7 +8,7 @@ from typing import Any
 
 from lamina.api.build_steps import BuildStep
 from lamina.builder.build_run import BuildUse
-from lamina.builder.cache.records import CachedStep
+from lamina.builder.cache.records import Cached
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.platform import Platform, choose
@@ -45,7 +45,7 @@ class PlatformImage:
     use: BuildUse = field(default_factory=BuildUse)
     dockerfile: str = ""
     steps: tuple[BuildStep, ...] = ()
-    cached: tuple[CachedStep, ...] = ()
+    cached: tuple[Cached, ...] = ()
 
     @property
     def id(self) -> str:

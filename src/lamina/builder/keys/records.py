@@ -50,6 +50,11 @@ class ResultRecords:
 
     def find(self, key: str) -> list[Result] | None:
         """Return what a vertex with this key made, held by the present lease; None when it must run."""
+        record = self.find_exact(key)
+        return None if record is None else record[1]
+
+    def find_exact(self, key: str) -> tuple[str, list[Result]] | None:
+        """Return what a vertex with this key made as `find` does, with the key under which it was recorded."""
         with self._store.read() as tx:
             alias = tx.get(ALIASES, key)
             own = key if alias is None else alias.decode()
@@ -63,7 +68,7 @@ class ResultRecords:
             return None
         if time.time() - record.used > _FRESH:
             self._touch(own, record)
-        return results
+        return own, results
 
     def _result(self, output: _Output) -> Result:
         """Return an output. Raise NotFound for a layer that is gone."""

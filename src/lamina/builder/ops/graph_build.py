@@ -8,14 +8,17 @@ What the build makes and uses is held in the store until the block is left.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from lamina.builder.cache.records import CachedResult
+from lamina.builder.cache_exchange.cache_import import ImportedCaches
 from lamina.builder.graph import operations as graph
 from lamina.builder.graph.vertex import Edge, Vertex, in_order
 from lamina.builder.keys.records import ResultRecords
@@ -33,6 +36,7 @@ from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput, LaminaError, Unsupported
 from lamina.keylocks import KeyLocks
+from lamina.layers.layer import Layer
 from lamina.progress import Message
 from lamina.store.leases import Lease
 from lamina.store.store import Store
@@ -79,6 +83,27 @@ class GraphRooms:
         return ResultRecords(self.store)
 
 
+OpenCaches = Callable[[], AbstractContextManager[ImportedCaches]]
+
+
+class ImportedResults:
+    """The caches of other engines, opened when the first vertex needs them. Thread-safe."""
+
+    def __init__(self, open_caches: OpenCaches) -> None:
+        self._open = open_caches
+        self._caches: ImportedCaches | None = None
+        self._lock = threading.Lock()
+
+    def find(
+        self, key: str, warn: Callable[[str], object], closing: ExitStack, cancellation: Cancellation
+    ) -> list[tuple[list[Layer], int]] | None:
+        """Return what a vertex made, as `ImportedCaches.find_result` does. `closing` keeps the caches open."""
+        with self._lock:
+            if self._caches is None:
+                self._caches = closing.enter_context(self._open())
+        return self._caches.find_result(key, warn, cancellation)
+
+
 def placed(vertex: Vertex, error: LaminaError) -> LaminaError:
     """Return the same error with the vertex that it is from, and its places in a client's files, in `facts`."""
     facts = {"vertex": vertex.digest, "locations": vertex.description.locations, **error.facts}
@@ -88,8 +113,18 @@ def placed(vertex: Vertex, error: LaminaError) -> LaminaError:
 class GraphBuild:
     """Builds the graphs of one client. Thread-safe; close it after use, which waits for what still runs."""
 
-    def __init__(self, rooms: GraphRooms, outside: Outside, watch: Watch, cancellation: Cancellation) -> None:
+    def __init__(
+        self,
+        rooms: GraphRooms,
+        outside: Outside,
+        watch: Watch,
+        cancellation: Cancellation,
+        caches: OpenCaches | None = None,
+    ) -> None:
+        """`caches` opens the caches of other engines, which are asked for what is not here."""
         self._rooms = rooms
+        self._imports = ImportedResults(caches) if caches is not None else None
+        self._cached: dict[str, CachedResult] = {}
         self._outside = outside
         self._watch = watch
         self._cancellation = cancellation
@@ -139,8 +174,9 @@ class GraphBuild:
         records = self._rooms.records
         exact = exact_key(vertex, inputs)
         ignore_cache = vertex.description.ignore_cache
-        if exact is not None and not ignore_cache and (results := records.find(exact)) is not None:
-            return results, True
+        if exact is not None and not ignore_cache and (remembered := records.find_exact(exact)) is not None:
+            self._note(*remembered)
+            return remembered[1], True
         key = content_key(vertex, inputs)
         if key is None:
             return self._run(vertex, inputs), False
@@ -148,10 +184,30 @@ class GraphBuild:
             if not ignore_cache and (results := records.find(key)) is not None:
                 if exact is not None:
                     records.add_alias(exact, key)
+                self._note(key, results)
                 return results, True
-            results = self._run(vertex, inputs)
+            imported = None if ignore_cache else self._imported(key, vertex)
+            results = self._run(vertex, inputs) if imported is None else imported
             records.remember(key, results, exact, vertex.description.name)
-            return results, False
+            self._note(key, results)
+            return results, imported is not None
+
+    def _imported(self, key: str, vertex: Vertex) -> list[Result] | None:
+        """Return what another engine made of the same inputs."""
+        if self._imports is None:
+            return None
+        warn = partial(self._watch.output, vertex, error=True)
+        outputs = self._imports.find(key, lambda text: warn(f"{text}\n"), self._closing, self._cancellation)
+        return None if outputs is None else [Result(layers, time_ns) for layers, time_ns in outputs]
+
+    def _note(self, key: str, results: Sequence[Result]) -> None:
+        outputs = ((tuple(layer.diff_id for layer in result.layers), result.time_ns) for result in results)
+        self._cached[key] = CachedResult(key, tuple(outputs))
+
+    def cached(self) -> tuple[CachedResult, ...]:
+        """Return the vertices so far that other engines can use, in the order of their keys."""
+        cached = dict(self._cached)
+        return tuple(cached[key] for key in sorted(cached))
 
     def _run(self, vertex: Vertex, inputs: Sequence[Result]) -> list[Result]:
         match vertex.operation:

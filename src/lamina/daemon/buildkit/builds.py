@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from lamina.api.build import CacheOption
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
@@ -89,7 +90,8 @@ class Builds:
 
         temporary = self._solver.builds.temporary
         client = Client(session, temporary, Vertices(ref, hear), Cancellation(), self._sessions)
-        build = Build(request, client, self._solver, self._solver.graph(client, request.entitlements))
+        imports = [CacheOption(each.type, each.attributes) for each in (request.cache.imports if request.cache else ())]
+        build = Build(request, client, self._solver, self._solver.graph(client, request.entitlements, imports))
         build.record = HistoryRecord(ref, request.frontend, dict(request.attributes), created=Timestamp.now())
         async with self._changed:
             self._active[ref] = build

@@ -77,4 +77,4 @@ class GraphRef:
         platform = platform or (self.edge.vertex.platform if self.edge is not None else None)
         diff_ids = [layer.diff_id for layer in result.layers]
         image = self.images.create(config_of(config, diff_ids, result.time_ns, platform), built=True)
-        return PlatformImage(image.platform.normalised(), image)
+        return PlatformImage(image.platform.normalised(), image, cached=self.build.cached())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-from lamina.api.build import BuildOutput, BuildRequest
+from lamina.api.build import BuildOutput, BuildRequest, CacheOption
 from lamina.builder.attestations.attest import attested
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.cache_exchange.cache_export import export_caches
-from lamina.builder.cache_exchange.cache_options import CacheTarget
+from lamina.builder.cache_exchange.cache_import import CachePlaces, ImportedCaches
+from lamina.builder.cache_exchange.cache_options import CacheTarget, cache_sources
 from lamina.builder.context.source import BuildContext
 from lamina.builder.export.exporter import Exporter
 from lamina.builder.export.result import PlatformImage, Result
@@ -46,8 +47,11 @@ class Solver:
         self._open_registry = engine.registries.client
         self._exporter = Exporter(engine.images, engine.registries.client)
 
-    def graph(self, client: Client, entitlements: Sequence[str]) -> GraphBuild:
-        """Return what builds a client's graphs; the caller closes it. Raise Forbidden for an entitlement."""
+    def graph(self, client: Client, entitlements: Sequence[str], imports: Sequence[CacheOption]) -> GraphBuild:
+        """Return what builds a client's graphs with the caches of `imports`; the caller closes it.
+
+        Raise Forbidden for an entitlement, InvalidInput and Unsupported for a cache.
+        """
         for name in entitlements:
             if name.partition("=")[0] not in self._entitlements:
                 raise Forbidden(
@@ -55,7 +59,15 @@ class Solver:
                     advice="Allow it by the key builder.entitlements of daemon.json.",
                 )
         outside = GraphClient(client, self.builds, self._images, frozenset(entitlements))
-        return GraphBuild(self.builds.graph_rooms, outside, GraphProgress(client.vertices), client.cancellation)
+        watch, places = GraphProgress(client.vertices), cache_sources(imports)
+
+        def caches() -> AbstractContextManager[ImportedCaches]:
+            found = CachePlaces(self._open_registry, client.credentials, partial(SessionFolder, client))
+            console = VertexConsole(client.vertices)
+            return found.caches(places, self._images.store, Platform.host(), console, client.cancellation)
+
+        rooms = self.builds.graph_rooms
+        return GraphBuild(rooms, outside, watch, client.cancellation, caches if places else None)
 
     def layout_image(self, client: Client, layout: LayoutName, platform: Platform | None) -> Image:
         """Return an image of a layout that the client offers. Raise as `LayoutName.image` does."""
