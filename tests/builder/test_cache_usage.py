@@ -21,6 +21,7 @@ from support.workshop import Workshop
 
 TAGGED = BuildRequest(tags=("app",))
 FREE = 1 << 40
+UNIT = 1 << 16  # bytes, whole blocks of every file system
 
 
 @pytest.fixture
@@ -71,16 +72,16 @@ def test_steps_of_builds_that_failed_are_pruned_with_their_bytes(workshop: Works
 
 def test_the_least_recently_used_goes_first_until_the_limit_is_met(usage: CacheUsage) -> None:
     for used, name in enumerate(("old", "middle", "new"), 1000):
-        mount(usage, name, 1000, used)
+        mount(usage, name, UNIT, used)
     assert names(usage) == ["new", "middle", "old"]
-    assert usage.prune({}, CacheLimits(max_used=5000)).bytes == 0
-    assert usage.prune({}, CacheLimits(max_used=2500)).bytes == 1000
+    assert usage.prune({}, CacheLimits(max_used=5 * UNIT)).bytes == 0
+    assert usage.prune({}, CacheLimits(max_used=5 * UNIT // 2)).bytes == UNIT
     assert names(usage) == ["new", "middle"]
-    assert usage.prune({}, CacheLimits(reserved=1500)).bytes == 1000
+    assert usage.prune({}, CacheLimits(reserved=3 * UNIT // 2)).bytes == UNIT
     assert names(usage) == ["new"]
     assert usage.prune({}, CacheLimits(min_free=1)).bytes == 0
-    assert usage.prune({}, CacheLimits(min_free=FREE << 20, reserved=1000)).bytes == 0
-    assert usage.prune({}, CacheLimits(min_free=FREE << 20)).bytes == 1000
+    assert usage.prune({}, CacheLimits(min_free=FREE << 20, reserved=UNIT)).bytes == 0
+    assert usage.prune({}, CacheLimits(min_free=FREE << 20)).bytes == UNIT
     assert names(usage) == []
 
 
@@ -89,6 +90,17 @@ def test_a_mount_in_use_stays(usage: CacheUsage) -> None:
         assert usage.mounts.take("busy", "shared", (0, 0), 0o755, closing) is not None
         assert usage.prune({}, CacheLimits()).digests == ()
     assert len(usage.prune({}, CacheLimits()).digests) == 1
+
+
+def test_what_a_step_uses_now_counts_for_the_limit(usage: CacheUsage) -> None:
+    mount(usage, "idle", UNIT, 1000)
+    with ExitStack() as closing:
+        path = usage.mounts.take("busy", "shared", (0, 0), 0o755, closing)
+        assert path is not None
+        (path / "data").write_bytes(bytes(2 * UNIT))
+        assert usage.prune({}, CacheLimits(max_used=3 * UNIT)).bytes == 0
+        assert usage.prune({}, CacheLimits(max_used=5 * UNIT // 2)).bytes == UNIT
+        assert names(usage) == ["busy"]
 
 
 def test_filters_choose(usage: CacheUsage) -> None:
@@ -139,12 +151,12 @@ def test_what_may_stay(limits: CacheLimits, keep: int) -> None:
 
 def test_the_cap_holds_after_builds_but_is_looked_at_once_a_minute(usage: CacheUsage) -> None:
     now = 100.0
-    collector = Collector(usage, CacheLimits(max_used=1500), lambda: now)
+    collector = Collector(usage, CacheLimits(max_used=3 * UNIT // 2), lambda: now)
     for used, name in enumerate(("a", "b"), 1000):
-        mount(usage, name, 1000, used)
+        mount(usage, name, UNIT, used)
     collector.collect()
     assert names(usage) == ["b"]
-    mount(usage, "c", 1000, 2000)
+    mount(usage, "c", UNIT, 2000)
     now = 159.0
     collector.collect()
     assert names(usage) == ["c", "b"]

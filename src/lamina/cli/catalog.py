@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 
 GROUPS = {
     "builder": "Manage builds",
+    "builder cache": "Manage the directories of RUN --mount=type=cache",
     "builder history": "Look at the records of builds",
     "container": "Manage containers",
     "context": "Manage contexts",
@@ -125,6 +126,10 @@ COMMANDS: dict[str, Entry] = {
     "network rm": Entry("networks", "rm", "Remove networks"),
     "network remove": Entry("networks", "rm", "Remove networks", hidden=True),
     "builder build": _hidden(_IMAGE["build"]),
+    "builder cache export": Entry("cache_mounts", "export", "Write the files of a cache mount as a tar"),
+    "builder cache import": Entry("cache_mounts", "import_", "Fill a cache mount from a tar"),
+    "builder cache ls": Entry("cache_mounts", "ls", "List cache mounts"),
+    "builder cache rm": Entry("cache_mounts", "rm", "Remove cache mounts"),
     "builder du": Entry("builder", "du", "Show what the build cache holds"),
     "builder history export": Entry("build_history", "export", "Write the record of a build"),
     "builder history import": Entry("build_history", "import_", "Keep the record of a build"),

@@ -22,7 +22,7 @@ from lamina.types import builds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from typing import Any
+    from typing import IO, Any
 
     from lamina.api.build import BuildRequest
     from lamina.api.build_cache import CacheObject
@@ -230,6 +230,21 @@ class Builds(builds.Builds):
             "min-free-space": min_free or None,
         }
         return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
+
+    def export_mount(self, name: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
+        self._transport.call("GET", "/build/mounts", {"name": name}, cancellation=cancellation).pour(sink)
+
+    def import_mount(self, name: str, source: IO[bytes], *, cancellation: Cancellation = NEVER) -> CacheObject:
+        from lamina.api.build_cache import cache_object_of
+
+        query = {"name": name}
+        document = self._transport.json(
+            "PUT", "/build/mounts", query, body=source, headers=TAR, cancellation=cancellation
+        )
+        return cache_object_of(document)
+
+    def remove_mount(self, name: str) -> None:
+        self._transport.json("DELETE", "/build/mounts", {"name": name})
 
     def history(self) -> tuple[BuildRecord, ...]:
         from lamina.api.build_history import BuildRecord

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from msgspec.structs import replace
 
@@ -31,7 +31,7 @@ from lamina.builder.ops.graph_build import GraphRooms
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
 from lamina.builder.verify import build_as_asked
-from lamina.cancellation import NEVER, Cancellation, CheckedReader
+from lamina.cancellation import NEVER, Cancellation, CheckedReader, CheckedWriter
 from lamina.containers.rooms import Rooms
 from lamina.distribution import Credentials
 from lamina.engine.base_images import BaseImages
@@ -42,7 +42,7 @@ from lamina.engine.build_results import BuildResults
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.named_contexts import WHOLE
 from lamina.engine.registries import Registries, credentials_for
-from lamina.errors import InvalidInput
+from lamina.errors import Conflict, InvalidInput
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
@@ -287,6 +287,18 @@ class Builds(RecordedBuilds):
             forget_sums(self._rooms.store)
         dropped = dict.fromkeys(str(digest) for each in removed for digest in each.digests)
         return Pruned(tuple(dropped), sum(each.bytes for each in removed))
+
+    def export_mount(self, name: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
+        mounts = CacheMounts(self._mounts)
+        mounts.write_to(mounts.find(name), CheckedWriter(sink, cancellation))
+
+    def import_mount(self, name: str, source: IO[bytes], *, cancellation: Cancellation = NEVER) -> CacheObject:
+        return CacheMounts(self._mounts).read_from(name, CheckedReader(source, cancellation))
+
+    def remove_mount(self, name: str) -> None:
+        mounts = CacheMounts(self._mounts)
+        if not mounts.remove(mounts.find(name)):
+            raise Conflict(f"a step uses the cache mount {name}", advice="Try again when the build has ended.")
 
     def forget_lost(self) -> None:
         """Forget steps whose image is gone."""

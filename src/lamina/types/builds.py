@@ -9,6 +9,7 @@ from lamina.progress import Report, ignore
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
     import os
     from collections.abc import Mapping, Sequence
+    from typing import IO
 
     from lamina.api.build import BuildRequest
     from lamina.api.build_cache import CacheObject
@@ -132,6 +133,23 @@ class Builds(Protocol):
         nothing above it stays. With `all` also what only saves work goes: the compressed forms of layers, and what is
         remembered of contexts. Raise InvalidInput for other filters, Cancelled.
         """
+
+    def export_mount(self, name: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
+        """Write the files of a cache mount to `sink` as a tar. `usage({"type": ["exec.cachemount"]})` lists the mounts.
+
+        `name` is the mount's name, its ID, or the first digits of its ID. Raise NotFound, Conflict while a step has
+        locked it, Cancelled.
+        """
+
+    def import_mount(self, name: str, source: IO[bytes], *, cancellation: Cancellation = NEVER) -> CacheObject:
+        """Make the files of a tar, compressed or not, those of the cache mount `name`, in place of earlier ones.
+
+        `name` is the `id` of `RUN --mount=type=cache`, or its target where it has none. Devices and pipes are left
+        out. Raise Conflict while a step uses it, InvalidInput for a broken archive, Cancelled.
+        """
+
+    def remove_mount(self, name: str) -> None:
+        """Delete a cache mount. Raise NotFound, Conflict while a step uses it."""
 
     def history(self) -> Sequence[BuildRecord]:
         """Return the records of builds, the latest first. They outlive the engine; there are at most 200."""

@@ -67,8 +67,10 @@ class CacheUsage:
 
         Return the IDs of what went, and its bytes on disk.
         """
-        removable = [each for each in self.objects() if each.reclaimable and matches(each, filters)]
-        total = sum(each.size for each in removable)
+        objects = list(self.objects())
+        removable = [each for each in objects if each.reclaimable and matches(each, filters)]
+        # Layers that images need are not the cache's. Rule: moby/buildkit, cache/manager.go, pruneOnce.
+        total = sum(each.size for each in objects if not each.kept_for)
         state = os.statvfs(self.disk)
         keep = limits.to_keep(total, state.f_bavail * state.f_frsize)
         removed: dict[str, int] = {}

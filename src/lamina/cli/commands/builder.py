@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lamina.cli.arguments import FORMAT_HELP, filters, many, switch
 from lamina.cli.commands.disk_space import CACHE, filter_option, force_option, prune_cache, run_prune
 from lamina.cli.parsing.declare import command, option
 from lamina.cli.session import Session
-from lamina.cli.table import print_rows
+from lamina.cli.table import Row, print_rows
 from lamina.formats.sizes import human_size, parse_size
+from lamina.formats.text import printable
+
+if TYPE_CHECKING:
+    from lamina.api.build_cache import CacheObject
 
 DEFAULT = ("ID", "CacheType", "Size", "LastUsedSince", "KeptFor", "Description")
 
@@ -15,17 +21,41 @@ DEFAULT = ("ID", "CacheType", "Size", "LastUsedSince", "KeptFor", "Description")
 @command("""
     lamina builder du
     lamina builder du --filter type=exec.cachemount
+    lamina builder du --verbose
 """)
 @many("--filter", "filter_", metavar="KEY=VALUE", help="Only what matches, such as type=exec.cachemount")
 @option("--format", "format_", default="", metavar="TEMPLATE", help=FORMAT_HELP)
 @switch("--no-trunc", help="Show all of the IDs and descriptions")
-def du(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool) -> None:
+@switch("--verbose", help="Show all of each object, and why a prune leaves it")
+def du(session: Session, filter_: tuple[str, ...], format_: str, no_trunc: bool, verbose: bool) -> None:
     """Show what the build cache holds, when it was used last, and who else needs it."""
     objects = session.client.builds.usage(filters(filter_))
-    print_rows([each.to_json() for each in objects], CACHE, DEFAULT, form=format_, trunc=not no_trunc)
+    if verbose and not format_:
+        print("".join(map(_described, objects)), end="")
+    else:
+        print_rows([each.to_json() for each in objects], CACHE, DEFAULT, form=format_, trunc=not no_trunc)
     if not format_:
         free = sum(each.size for each in objects if each.reclaimable)
         print(f"Reclaimable: {human_size(free)}\nTotal: {human_size(sum(each.size for each in objects))}")
+
+
+def _described(each: CacheObject) -> str:
+    """Return all that is known of an object, in the lines of `docker buildx du --verbose`."""
+    reasons = ["a step uses it now"] if each.in_use else []
+    reasons += [f"{each.kept_for} needs it"] if each.kept_for else []
+    row = Row(CACHE, each.to_json(), False)
+    lines = {
+        "ID": each.id,
+        "Type": each.type,
+        "Mutable": str(each.type == "exec.cachemount").lower(),
+        "Reclaimable": str(each.reclaimable).lower(),
+        "Shared": str(bool(each.kept_for)).lower(),
+        "Size": human_size(each.size, 3),
+        "Last used": row.field("LastUsedSince", ()),
+        "Description": each.description,
+        "Why kept": ", ".join(reasons) or "nothing needs it: a prune takes it",
+    }
+    return "".join(f"{name + ':':13}{printable(text)}\n" for name, text in lines.items()) + "\n"
 
 
 @command("""

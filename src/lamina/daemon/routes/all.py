@@ -7,6 +7,7 @@ from lamina.daemon.http.routing import Route
 from lamina.daemon.routes.build import BuildRoutes
 from lamina.daemon.routes.build_history import BuildHistoryRoutes
 from lamina.daemon.routes.buildkit import BuildKitRoutes
+from lamina.daemon.routes.cache_mounts import CacheMountRoutes
 from lamina.daemon.routes.containers import ContainerRoutes
 from lamina.daemon.routes.dashboard import DashboardRoutes
 from lamina.daemon.routes.exec import ExecRoutes
@@ -37,6 +38,7 @@ def all_routes(
         *ExecRoutes(containers).routes(),
         *BuildRoutes(engine.builds, buildkit).routes(),
         *BuildHistoryRoutes(engine.builds).routes(),
+        *CacheMountRoutes(engine.builds).routes(),
         *buildkit.routes(),
         *RegistryRoutes(registries).routes(),
         *NetworkRoutes(lambda: engine.networks, containers).routes(),
