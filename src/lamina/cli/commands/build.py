@@ -19,7 +19,6 @@ from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
 from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
 from lamina.errors import InvalidInput, LaminaError
-from lamina.progress import Message, Output
 
 if TYPE_CHECKING:
     from lamina.api.build import BuildRequest
@@ -83,7 +82,14 @@ PIECE = 1 << 20
 )
 @many("-o", "--output", metavar="type=TYPE,dest=PATH|FOLDER", help="What to make: local, tar, oci, docker, image, …")
 @option("--platform", default="", envvar="DOCKER_DEFAULT_PLATFORM", help="Platforms to build for, with commas between")
-@option("--progress", default="auto", hidden=True, help="Accepted for Docker's sake")
+@option(
+    "--progress",
+    "progress_form",
+    convert=Choice("auto", "plain", "tty", "quiet", "rawjson"),
+    default="auto",
+    envvar="BUILDKIT_PROGRESS",
+    help="How to show the build: steps beside each other (tty, on terminals), lines (plain), or values (rawjson)",
+)
 @option("--provenance", default="", metavar="mode=min|max", help="Attest how the image was made")
 @switch("--push", help="Push the image to the registry that its tag names")
 @switch("--pull", help="Always look for newer base images")
@@ -129,6 +135,7 @@ def build(
     from lamina.cli.build_calls import build_call
 
     asked = build_call(call, check, format_)
+    quiet = quiet or flags["progress_form"] == "quiet"
     secrets = read_secrets(flags.pop("secret_flags"))
     if iidfile:
         with suppress(FileNotFoundError):
@@ -139,9 +146,8 @@ def build(
     request = _request(flags, quiet=quiet, dockerfile=dockerfile, remote=remote, **more)
     if asked.name:
         return _answer(session, asked, source, request)
-    piped = any(each.attrs.get("dest") == "-" for each in request.outputs)  # then the standard output is its own
     try:
-        sent = _send(session, source, request, secrets, piped)
+        sent = _send(session, source, request, secrets, flags["progress_form"])
     except LaminaError as error:
         if on_error != "shell" or "image" not in error.facts:
             raise
@@ -151,7 +157,7 @@ def build(
     image = sent.image
     if explain:
         _explain(sent.steps, explain_format)
-    if quiet and not piped and not (explain and explain_format == "json"):
+    if quiet and not _is_piped(request) and not (explain and explain_format == "json"):
         print(image)
     if iidfile:
         with open(iidfile, "w") as file:
@@ -161,21 +167,29 @@ def build(
 
 
 def _send(
-    session: Session, source: BuildContext | None, request: BuildRequest, secrets: dict[str, bytes], piped: bool
+    session: Session, source: BuildContext | None, request: BuildRequest, secrets: dict[str, bytes], form: str
 ) -> SentBuild:
-    """Build, and return what came of it. A quiet build shows its output when it fails."""
-    from lamina.cli.credentials import all_credentials
-    from lamina.cli.progress import Display
+    """Build, show what happens in the `form` that is asked for, and return what came of it."""
+    from msgspec.structs import replace
 
-    hidden: list[Message] = []
-    with Display(sys.stderr if piped else None) as display:
-        report = hidden.append if request.quiet else display
-        try:
-            credentials = all_credentials(session.settings.config)
-            return session.client.builds.send(source, request, credentials=credentials, secrets=secrets, report=report)
-        except LaminaError:
-            sys.stderr.write("".join(message.text for message in hidden if isinstance(message, Output)))
-            raise
+    from lamina.cli.build_progress import build_report, print_result, progress_form
+    from lamina.cli.credentials import all_credentials
+
+    stream = sys.stderr if _is_piped(request) else sys.stdout
+    form = progress_form(form, request, stream, is_lamina=session.client.is_lamina)
+    credentials, builds = all_credentials(session.settings.config), session.client.builds
+    if form in ("tty", "rawjson"):
+        request = replace(request, live=True)
+    with build_report(form, stream) as report:
+        sent = builds.send(source, request, credentials=credentials, secrets=secrets, report=report)
+    if form == "tty":
+        print_result(stream, sent.image, request.tags)
+    return sent
+
+
+def _is_piped(request: BuildRequest) -> bool:
+    """Return whether a file of the build goes to the standard output, which then is its own."""
+    return any(output.attrs.get("dest") == "-" for output in request.outputs)
 
 
 def _answer(session: Session, call: BuildCall, source: BuildContext | None, request: BuildRequest) -> int:
