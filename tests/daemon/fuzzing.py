@@ -40,6 +40,7 @@ EXPLORER_QUESTIONS = {
     "file": "path layer",
     "blame": "path",
     "compare": "with",
+    "weights": "layer most",
     "savings": "",
     "packages": "",
     "secrets": "",

@@ -134,6 +134,7 @@ def test_images_are_looked_into_the_same_way(libraries: dict[str, Library]) -> N
         explorer.read("seen:1", "/a", sink := io.BytesIO(), layer=1)
         assert sink.getvalue() == b"1\n"
         assert explorer.layers("seen:1") == report.layers
+        assert [child.name for child in explorer.weights("seen:1", layer=1).children] == ["a"]
         steps = [layer.created_by for layer in report.layers]
         seen.append((blame.touches, steps, report.efficiency, explorer.compare("base", "seen:1").files))
         with pytest.raises(NotFound):

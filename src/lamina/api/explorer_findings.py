@@ -45,6 +45,19 @@ class InstalledPackage(msgspec.Struct, frozen=True, kw_only=True, rename="pascal
     url: str
 
 
+class Weight(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A folder or a file with the bytes of all in it; `hidden` of them are covered by later layers.
+
+    `children` has the heaviest things in a folder, and nothing where the folder is too light to be opened.
+    """
+
+    name: str
+    size: int
+    hidden: int
+    is_directory: bool
+    children: tuple[Weight, ...] = ()
+
+
 class Secret(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """What looks like a secret that was left in an image. Its value is never told.
 

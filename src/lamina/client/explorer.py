@@ -8,7 +8,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, LayerSummary, ListedFile, Search
-from lamina.api.explorer_findings import ImageSources, InstalledPackage, Saving, Secret, Sharing
+from lamina.api.explorer_findings import ImageSources, InstalledPackage, Saving, Secret, Sharing, Weight
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.messages import auth_of, encode_auth
 from lamina.client.references import image_path
@@ -68,6 +68,11 @@ class Explorer(explorer.Explorer):
 
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
         return self._ask(ImageDifference, before, "compare", {"with": after}, cancellation=cancellation)
+
+    def weights(
+        self, reference: str, *, layer: int | None = None, most: int = 400, cancellation: Cancellation = NEVER
+    ) -> Weight:
+        return self._ask(Weight, reference, "weights", {"layer": layer, "most": most}, cancellation=cancellation)
 
     def savings(self, reference: str, *, cancellation: Cancellation = NEVER) -> tuple[Saving, ...]:
         return self._ask(tuple[Saving, ...], reference, "savings", cancellation=cancellation)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import IO, Protocol
 
 from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, LayerSummary, ListedFile, Search
-from lamina.api.explorer_findings import ImageSources, InstalledPackage, Saving, Secret, Sharing
+from lamina.api.explorer_findings import ImageSources, InstalledPackage, Saving, Secret, Sharing, Weight
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
 from lamina.errors import InvalidInput, NotFound
@@ -18,6 +18,7 @@ from lamina.explorer.savings import find_savings
 from lamina.explorer.secrets import find_secrets
 from lamina.explorer.sharing import sharing
 from lamina.explorer.waste import find_waste
+from lamina.explorer.weights import weigh
 from lamina.images.catalog import no_such_image
 from lamina.images.images import Images
 from lamina.layers.entry import EntryType
@@ -128,6 +129,12 @@ class Explorer(explorer.Explorer):
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
         with self._both(before, after, cancellation) as (one, other):
             return compare.compare(one, other, cancellation)
+
+    def weights(
+        self, reference: str, *, layer: int | None = None, most: int = 400, cancellation: Cancellation = NEVER
+    ) -> Weight:
+        with self._opened(reference, cancellation) as opened:
+            return weigh(opened, None if layer is None else _number(opened, layer), most, cancellation)
 
     def savings(self, reference: str, *, cancellation: Cancellation = NEVER) -> tuple[Saving, ...]:
         with self._opened(reference, cancellation) as opened:

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from lamina.api.explorer_findings import SharedFile as SharedFile
     from lamina.api.explorer_findings import SharedLayer as SharedLayer
     from lamina.api.explorer_findings import Sharing as Sharing
+    from lamina.api.explorer_findings import Weight as Weight
     from lamina.api.memory_context import MemoryContext as MemoryContext
     from lamina.api.networks import Ipam as Ipam
     from lamina.api.networks import NetworkOptions as NetworkOptions
@@ -159,7 +160,7 @@ _HOMES = {
         "LayerSummary ListedFile PackageChange Search Touch ValueChange"
     ),
     "lamina.api.explorer_findings": (
-        "ImageSources InstalledPackage LayerSource Saving Secret SharedFile SharedLayer Sharing"
+        "ImageSources InstalledPackage LayerSource Saving Secret SharedFile SharedLayer Sharing Weight"
     ),
     "lamina.api.memory_context": "MemoryContext",
     "lamina.api.networks": "Ipam NetworkOptions Subnet",

@@ -9,7 +9,7 @@ from lamina.cancellation import NEVER, Cancellation
 
 if TYPE_CHECKING:  # clients inherit these verbs, and commands pay for each import
     from lamina.api.explorer import Blame, FoundFile, ImageDifference, ImageReport, LayerSummary, ListedFile, Search
-    from lamina.api.explorer_findings import ImageSources, InstalledPackage, Saving, Secret, Sharing
+    from lamina.api.explorer_findings import ImageSources, InstalledPackage, Saving, Secret, Sharing, Weight
     from lamina.credentials import Credentials
 
 
@@ -76,6 +76,15 @@ class Explorer(Protocol):
 
     def compare(self, before: str, after: str, *, cancellation: Cancellation = NEVER) -> ImageDifference:
         """Return how two images differ, in configuration, packages and files. Raise Cancelled."""
+
+    def weights(
+        self, reference: str, *, layer: int | None = None, most: int = 400, cancellation: Cancellation = NEVER
+    ) -> Weight:
+        """Return the folders with the bytes that `layer`, or every layer, has in them, for a picture.
+
+        The heaviest folders are opened until `most` files and folders are named. Raise InvalidInput for a layer that
+        the image does not have, Cancelled.
+        """
 
     def savings(self, reference: str, *, cancellation: Cancellation = NEVER) -> tuple[Saving, ...]:
         """Return what an image could do without, most bytes first: hidden files, package caches, copies.

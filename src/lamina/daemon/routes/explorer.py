@@ -39,6 +39,7 @@ class ExplorerRoutes:
             Route("GET", "/images/{name*}/explorer/file", self.file, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/blame", self.blame, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/compare", self.compare, Kind.WORK),
+            Route("GET", "/images/{name*}/explorer/weights", self.weights, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/savings", self.savings, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/packages", self.packages, Kind.WORK),
             Route("GET", "/images/{name*}/explorer/secrets", self.secrets, Kind.WORK),
@@ -51,6 +52,7 @@ class ExplorerRoutes:
             Route("GET", "/containers/{container}/explorer/file", self.file, Kind.WORK),
             Route("GET", "/containers/{container}/explorer/blame", self.blame, Kind.WORK),
             Route("GET", "/containers/{container}/explorer/compare", self.compare, Kind.WORK),
+            Route("GET", "/containers/{container}/explorer/weights", self.weights, Kind.WORK),
             Route("GET", "/containers/{container}/explorer/savings", self.savings, Kind.WORK),
             Route("GET", "/containers/{container}/explorer/packages", self.packages, Kind.WORK),
             Route("GET", "/containers/{container}/explorer/secrets", self.secrets, Kind.WORK),
@@ -63,6 +65,7 @@ class ExplorerRoutes:
             Route("GET", "/distribution/{remote*}/explorer/file", self.file, Kind.WORK),
             Route("GET", "/distribution/{remote*}/explorer/blame", self.blame, Kind.WORK),
             Route("GET", "/distribution/{remote*}/explorer/compare", self.compare, Kind.WORK),
+            Route("GET", "/distribution/{remote*}/explorer/weights", self.weights, Kind.WORK),
             Route("GET", "/distribution/{remote*}/explorer/savings", self.savings, Kind.WORK),
             Route("GET", "/distribution/{remote*}/explorer/packages", self.packages, Kind.WORK),
             Route("GET", "/distribution/{remote*}/explorer/secrets", self.secrets, Kind.WORK),
@@ -80,6 +83,12 @@ class ExplorerRoutes:
 
     async def savings(self, call: Call) -> web.StreamResponse:
         return await _answer(call, self._of(call).savings)
+
+    async def weights(self, call: Call) -> web.StreamResponse:
+        number, most = call.number("layer"), call.number("most")
+        chosen = {} if most is None else {"most": most}
+        weights = _json(self._of(call).weights, _reference(call), layer=number, **chosen)
+        return json_reply(await call.run_cancellable(weights))
 
     async def packages(self, call: Call) -> web.StreamResponse:
         return await _answer(call, self._of(call).packages)
