@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lamina.client import Client
-from lamina.types import Config, Healthcheck, HostConfig, PortHost
+from lamina.types import Config, ExecConfig, Healthcheck, HostConfig, PortHost
 from support.browser import Browser
 from support.waiting import eventually
 
@@ -39,13 +39,11 @@ def container(client: Client) -> Iterator[str]:
 
 
 def say(client: Client, container: str, word: str) -> None:
-    from lamina.types import ExecConfig
-
     job = client.containers.exec_create(container, ExecConfig(cmd=("sh", "-c", f"echo {word} > /pipe")))
     client.containers.exec_detached(job)
 
 
-def test_the_log_is_followed_searched_and_coloured(page: Browser, client: Client, container: str) -> None:
+def test_the_log_is_followed_searched_and_coloured(client: Client, container: str, page: Browser) -> None:
     page.press("web")
     page.one("h1", "web")
     page.shows("first line", "trouble", "3 lines")
@@ -64,7 +62,7 @@ def test_the_log_is_followed_searched_and_coloured(page: Browser, client: Client
     page.shows("there will be no more", "exited")
 
 
-def test_a_shell_is_opened_in_the_container(page: Browser, container: str) -> None:
+def test_a_shell_is_opened_in_the_container(container: str, page: Browser) -> None:
     page.go(f"containers/{container}/terminal")
     page.press("Open terminal")
     page.shows("Connected")
@@ -79,14 +77,14 @@ def test_a_shell_is_opened_in_the_container(page: Browser, container: str) -> No
     page.shows("has ended with exit code 0")
 
 
-def test_usage_is_plotted(page: Browser, container: str) -> None:
+def test_usage_is_plotted(container: str, page: Browser) -> None:
     page.go(f"containers/{container}/stats")
     page.shows("Processor", "Memory", "Processes")
     page.wait(lambda: len(page.all(".uplot canvas")) == 4, "not four plots")
 
 
 def test_files_go_in_and_come_out(
-    page: Browser, client: Client, container: str, tmp_path: Path, downloads: Path
+    client: Client, container: str, tmp_path: Path, downloads: Path, page: Browser
 ) -> None:
     page.go(f"containers/{container}/files")
     page.press("data/")
@@ -119,7 +117,7 @@ def downloaded(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_changes_and_details(page: Browser, container: str, downloads: Path) -> None:
+def test_changes_and_details(container: str, downloads: Path, page: Browser) -> None:
     page.go(f"containers/{container}/changes")
     page.shows("/data/note", "added", "/etc/group", "removed")
     page.type("Search", "/etc/group")
@@ -130,7 +128,7 @@ def test_changes_and_details(page: Browser, container: str, downloads: Path) -> 
     assert container.encode() in downloaded(downloads / "web.json")
 
 
-def test_the_page_of_a_removed_container_leads_back(page: Browser, client: Client, container: str) -> None:
+def test_the_page_of_a_removed_container_leads_back(client: Client, container: str, page: Browser) -> None:
     page.go(f"containers/{container}/logs")
     page.shows("first line")
     client.containers.remove(container, force=True)

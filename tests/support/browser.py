@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -30,6 +31,14 @@ _FLAGS = (
 )
 _RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
 
+_LABELLED = """
+    const name = (control) => control.getAttribute("aria-label")
+        ?? (control.labels?.length ? control.labels[0].firstChild.textContent : control.textContent).trim();
+    const root = document.querySelector("dialog[open]") ?? document;
+    return [...root.querySelectorAll("button, a, input, select, textarea, summary")]
+        .find((control) => name(control) === arguments[0] && control.checkVisibility());
+"""
+
 
 @dataclass(frozen=True)
 class Browser:
@@ -39,9 +48,11 @@ class Browser:
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """Return the first true result of `condition`. The page may change under it."""
-        return WebDriverWait(self.driver, PATIENCE, 0.05, ignored_exceptions=[Exception]).until(
-            lambda _: condition(), f"{what}; the page shows:\n{self.text()}"
-        )
+        waiting = WebDriverWait(self.driver, PATIENCE, 0.05, ignored_exceptions=[Exception])
+        try:
+            return waiting.until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"{what}; the page shows:\n{self.text()}") from None
 
     def text(self) -> str:
         """Return what can be read on the page."""
@@ -61,18 +72,13 @@ class Browser:
         return element
 
     def labelled(self, label: str) -> WebElement:
-        """Wait for the control that a screen reader would call `label`."""
-        element = self.wait(
-            lambda: next(
-                item for item in self.all("button, a, input, select, textarea") if item.accessible_name == label
-            ),
-            f"nothing is called {label!r}",
-        )
+        """Wait for the control that is called `label`; only those of a dialog count while one is open."""
+        element = self.wait(lambda: self.driver.execute_script(_LABELLED, label), f"nothing is called {label!r}")
         assert isinstance(element, WebElement)
         return element
 
     def press(self, label: str) -> None:
-        """Click the control that a screen reader would call `label`."""
+        """Click the control that is called `label`."""
 
         def click() -> bool:
             self.labelled(label).click()

@@ -18,17 +18,13 @@ export function printable(text) {
 // Return a new element. Attributes whose value is a function are listeners, true is an attribute without a value, and
 // null, undefined and false leave one out. Children are elements, texts and lists of them.
 export function element(name, attributes = {}, ...children) {
-  const made = name === "svg" || SVG.has(name)
-    ? document.createElementNS("http://www.w3.org/2000/svg", name)
-    : document.createElement(name);
+  const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     setAttribute(made, key, value);
   }
   append(made, children);
   return made;
 }
-
-const SVG = new Set(["g", "rect", "path", "line", "circle", "text", "polyline"]);
 
 function setAttribute(target, key, value) {
   if (typeof value === "function") {

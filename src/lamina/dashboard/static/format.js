@@ -12,7 +12,7 @@ export function size(bytes) {
     value /= 1000;
     unit += 1;
   }
-  return `${unit ? value.toPrecision(3).replace(/\.?0+$/, "") : value} ${UNITS[unit]}`;
+  return `${unit ? Number(value.toPrecision(3)) : value} ${UNITS[unit]}`;
 }
 
 // Return how long ago a time is, in seconds since 1970.
@@ -30,4 +30,9 @@ export function short(identifier) {
 // Return a share of one as a percentage.
 export function percent(share) {
   return `${(share * 100).toFixed(1)} %`;
+}
+
+// Return a number with its noun: "1 file", "2 files".
+export function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

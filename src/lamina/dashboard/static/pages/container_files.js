@@ -3,11 +3,12 @@
 import { address, get, getRaw, path, send } from "../api.js";
 import { showFrame } from "../container_frame.js";
 import { button, element, place } from "../dom.js";
+import { modeText } from "../file_mode.js";
 import { ago, size } from "../format.js";
 import { ask, attempt, tell } from "../messages.js";
 import { Table } from "../table.js";
 import { firstFile, tarOf } from "../tar.js";
-import { modeText } from "../file_mode.js";
+import { trail } from "../trail.js";
 
 const LARGEST_TEXT = 1 << 20; // bytes of a file that is shown
 
@@ -26,7 +27,7 @@ export async function show(page) {
     const files = await get(path`/containers/${details.Id}/folder`, { path: folder }, page.signal);
     table.update(files.sort((one, other) => other.IsDirectory - one.IsDirectory));
   };
-  page.main.append(trail(page.parameters.id, folder));
+  page.main.append(trail(folder, (whole) => folderAddress(page.parameters.id, whole)));
   if (!page.settings.readOnly) {
     table.tools.append(uploadField(folder, target, load));
   }
@@ -77,14 +78,6 @@ function uploadField(folder, target, load) {
     await load();
   }));
   return element("label", { class: "field" }, element("span", {}, "Upload into this folder"), input);
-}
-
-// Return the way from the root to a folder, each part a link.
-function trail(id, folder) {
-  const parts = folder.split("/").filter(Boolean);
-  const items = [["/", "/"], ...parts.map((part, index) => [part, `/${parts.slice(0, index + 1).join("/")}`])];
-  return element("nav", { class: "trail", "aria-label": "Folder" }, element("ol", {}, items.map(([text, whole], index) =>
-    element("li", {}, element("a", { href: folderAddress(id, whole), "aria-current": index === items.length - 1 ? "location" : null }, text)))));
 }
 
 function folderAddress(id, whole) {

@@ -4,6 +4,7 @@ import { Painter } from "../ansi.js";
 import { address, path, stream } from "../api.js";
 import { showFrame } from "../container_frame.js";
 import { element, field, fill } from "../dom.js";
+import { count } from "../format.js";
 import { logLines } from "../frames.js";
 import { report } from "../messages.js";
 
@@ -92,7 +93,7 @@ class LogView {
 
   describe() {
     const shown = this.lines.filter((line) => !line.row.hidden).length;
-    const lines = `${shown} ${shown === 1 ? "line" : "lines"}`;
+    const lines = count(shown, "line");
     fill(this.status, this.hasEnded ? `${lines}, and there will be no more.` : lines);
   }
 

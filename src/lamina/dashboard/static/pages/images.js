@@ -1,9 +1,11 @@
 // The images of the daemon.
 
 import { get } from "../api.js";
-import { element, link } from "../dom.js";
+import { button, element, link } from "../dom.js";
 import { keepLoaded } from "../events.js";
 import { ago, short, size } from "../format.js";
+import { askPull } from "../image_actions.js";
+import { namesOf } from "../image_frame.js";
 import { Table } from "../table.js";
 
 const COLUMNS = [
@@ -21,10 +23,13 @@ export async function show(page) {
     text: (image) => `${(image.RepoTags ?? []).join(" ")} ${image.Id}`,
     empty: "There are no images yet. Pull or build one.",
   });
+  if (!page.settings.readOnly) {
+    table.tools.append(button("Pull an image", askPull));
+  }
   page.main.append(table.element);
   await keepLoaded(["image"], async () => table.update(await get("/images/json", {}, page.signal)), page.signal);
 }
 
 function nameOf(image) {
-  return (image.RepoTags ?? []).filter((tag) => tag !== "<none>:<none>").join(", ") || short(image.Id);
+  return namesOf(image).join(", ") || short(image.Id);
 }
