@@ -29,7 +29,7 @@ export async function showFrame(page, tab) {
       location.hash = place("containers");
       return;
     }
-    fill(summary, stateOf(container), container.Status, " · ", imageLink(container), " · ", portsOf(container));
+    fill(summary, stateOf(container), container.Status, " · ", imageLink(container), " ", portsOf(container));
     fill(actions, page.settings.readOnly ? [] : actionsOf(container));
   };
   keepLoaded(["container"], load, page.signal).catch((error) => page.signal.aborted || report(error));

@@ -6,7 +6,8 @@ const ROWS = 100;
 
 // A table of objects.
 //
-// Columns are { title, cell, sort }: `cell(row)` returns what the cell shows, `sort(row)` a text or number to sort by.
+// Columns are { title, cell, sort, isShort }: `cell(row)` returns what the cell shows, `sort(row)` a text or number to sort
+// by. Short columns are never broken into lines.
 // The first column's cells are the rows' headings. `key(row)` identifies a row, `text(row)` is searched, and
 // `group(row)`, where there is one, names the group under whose heading the row stands.
 export class Table {
@@ -102,7 +103,8 @@ export class Table {
     const signature = JSON.stringify(row);
     const before = this.lines.get(key);
     const line = before?.signature === signature ? before.line : element("tr", { "data-key": key },
-      this.columns.map((column, index) => element(index ? "td" : "th", index ? {} : { scope: "row" }, column.cell(row))));
+      this.columns.map((column, index) => element(index ? "td" : "th",
+        { scope: index ? null : "row", class: column.isShort ? "short" : null }, column.cell(row))));
     lines.set(key, { signature, line });
     return line;
   }

@@ -40,10 +40,10 @@ export async function show(page) {
 function columns(id, folder, target) {
   return [
     { title: "Name", cell: (file) => nameCell(id, folder, file, target), sort: (file) => file.Name },
-    { title: "Size", cell: (file) => (file.State.Type === "regular" ? size(file.State.Size ?? 0) : ""), sort: (file) => file.State.Size ?? 0 },
-    { title: "Mode", cell: (file) => element("code", {}, modeText(file.State)) },
-    { title: "Owner", cell: (file) => `${file.State.Uid ?? 0}:${file.State.Gid ?? 0}` },
-    { title: "Changed", cell: (file) => ago((file.State.MtimeNs ?? 0) / 1e9), sort: (file) => file.State.MtimeNs ?? 0 },
+    { title: "Size", isShort: true, cell: (file) => (file.State.Type === "regular" ? size(file.State.Size ?? 0) : ""), sort: (file) => file.State.Size ?? 0 },
+    { title: "Mode", isShort: true, cell: (file) => element("code", {}, modeText(file.State)) },
+    { title: "Owner", isShort: true, cell: (file) => `${file.State.Uid ?? 0}:${file.State.Gid ?? 0}` },
+    { title: "Changed", isShort: true, cell: (file) => ago((file.State.MtimeNs ?? 0) / 1e9), sort: (file) => file.State.MtimeNs ?? 0 },
     { title: "Actions", cell: (file) => element("a", { href: address(target, { path: below(folder, file.Name) }), download: `${file.Name}.tar`, "aria-label": `Download ${file.Name}` }, "Download") },
   ];
 }

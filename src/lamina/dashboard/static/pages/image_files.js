@@ -31,10 +31,10 @@ function columns(folder, folderAddress, explorer) {
   const whole = (file) => `${folder.replace(/\/$/, "")}/${file.Name}`;
   return [
     { title: "Name", cell: (file) => nameCell(file, whole(file), folderAddress, explorer), sort: (file) => file.Name },
-    { title: "Size", cell: (file) => (file.State.Type === "regular" ? size(file.State.Size ?? 0) : ""), sort: (file) => file.State.Size ?? 0 },
-    { title: "Mode", cell: (file) => element("code", {}, modeText(file.State)) },
-    { title: "Owner", cell: (file) => `${file.State.Uid ?? 0}:${file.State.Gid ?? 0}` },
-    { title: "Layer", cell: (file) => String(file.Layer), sort: (file) => file.Layer },
+    { title: "Size", isShort: true, cell: (file) => (file.State.Type === "regular" ? size(file.State.Size ?? 0) : ""), sort: (file) => file.State.Size ?? 0 },
+    { title: "Mode", isShort: true, cell: (file) => element("code", {}, modeText(file.State)) },
+    { title: "Owner", isShort: true, cell: (file) => `${file.State.Uid ?? 0}:${file.State.Gid ?? 0}` },
+    { title: "Layer", isShort: true, cell: (file) => String(file.Layer), sort: (file) => file.Layer },
     { title: "Actions", cell: (file) => element("div", { class: "actions" },
       button("Blame", () => attempt(() => blame(whole(file), explorer)), { "aria-label": `Blame ${file.Name}` }),
       file.State.Type === "regular" && file.Change !== "removed" && element("a", { href: address(explorer("file"), { path: whole(file) }), download: file.Name, "aria-label": `Download ${file.Name}` }, "Download")) },

@@ -14,7 +14,7 @@ export async function show(page) {
     text: (step) => step.CreatedBy,
     columns: [
       { title: "Made by", cell: (step) => element("code", {}, step.CreatedBy || "unknown") },
-      { title: "Size", cell: (step) => size(step.Size), sort: (step) => step.Size },
+      { title: "Size", isShort: true, cell: (step) => size(step.Size), sort: (step) => step.Size },
       { title: "Made", cell: (step) => (step.Created > 0 ? ago(step.Created) : ""), sort: (step) => step.Created },
       { title: "Comment", cell: (step) => step.Comment },
     ],

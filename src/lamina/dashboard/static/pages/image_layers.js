@@ -26,8 +26,8 @@ function layerTable(layers, picture) {
     key: (layer) => String(layer.Number),
     text: (layer) => layer.CreatedBy,
     columns: [
-      { title: "Layer", cell: (layer) => element("button", { type: "button", class: "quiet", click: () => attempt(() => picture.show(layer.Number)) }, `Layer ${layer.Number}`) },
-      { title: "Size", cell: (layer) => size(layer.Size), sort: (layer) => layer.Size },
+      { title: "Layer", isShort: true, cell: (layer) => element("button", { type: "button", class: "quiet", click: () => attempt(() => picture.show(layer.Number)) }, `Layer ${layer.Number}`) },
+      { title: "Size", isShort: true, cell: (layer) => size(layer.Size), sort: (layer) => layer.Size },
       { title: "Made by", cell: (layer) => element("code", {}, layer.CreatedBy || "unknown"), sort: (layer) => layer.CreatedBy },
     ],
     empty: "The image has no layers.",
@@ -48,7 +48,7 @@ class Picture {
       text: (row) => row.path,
       columns: [
         { title: "Path", cell: (row) => row.path + (row.isDirectory ? "/" : ""), sort: (row) => row.path },
-        { title: "Size", cell: (row) => size(row.size), sort: (row) => row.size },
+        { title: "Size", isShort: true, cell: (row) => size(row.size), sort: (row) => row.size },
         { title: "Hidden by later layers", cell: (row) => (row.hidden ? size(row.hidden) : ""), sort: (row) => row.hidden },
       ],
       empty: "The layer has no files.",

@@ -10,9 +10,9 @@ import { Table } from "../table.js";
 
 const COLUMNS = [
   { title: "Name", cell: (image) => link(nameOf(image), "images", image.Id, "layers"), sort: nameOf },
-  { title: "ID", cell: (image) => element("code", {}, short(image.Id)), sort: (image) => image.Id },
-  { title: "Size", cell: (image) => size(image.Size), sort: (image) => image.Size },
-  { title: "Created", cell: (image) => ago(image.Created), sort: (image) => image.Created },
+  { title: "ID", isShort: true, cell: (image) => element("code", {}, short(image.Id)), sort: (image) => image.Id },
+  { title: "Size", isShort: true, cell: (image) => size(image.Size), sort: (image) => image.Size },
+  { title: "Created", isShort: true, cell: (image) => ago(image.Created), sort: (image) => image.Created },
 ];
 
 export async function show(page) {
