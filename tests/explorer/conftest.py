@@ -1,4 +1,4 @@
-"""A gallery of images, and an explorer that looks into them."""
+"""A gallery of images, an explorer that looks into them, and a registry for images that are elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 
 from lamina.explorer.explorer import Explorer
 from support.gallery import Gallery, open_gallery
+from support.registry_fixtures import raw, registry, start
+
+__all__ = ["explorer", "gallery", "raw", "registry", "start"]
 
 
 @pytest.fixture

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from lamina.distribution.headers import next_link, parse_number
+import urllib3
+
+from lamina.distribution.answer_errors import connection_failure
+from lamina.distribution.headers import next_link, parse_number, parse_offsets
+from lamina.distribution.interrupt import hang_up
 from lamina.distribution.transport import SUCCESS, Answer, Transport, drain, same_place
 from lamina.errors import Corrupt, InvalidInput, NotFound, TooLarge, Unsupported
 from lamina.formats.descriptor import ACCEPTED, OCTET_STREAM, Descriptor
@@ -117,6 +121,31 @@ class Repository:
         headers = {"Range": f"bytes={first}-"} if first else {}
         url = self.url("blobs", str(digest))
         return self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
+
+    def read_range(self, digest: Digest, first: int, length: int) -> bytes:
+        """Return `length` bytes of a blob from byte `first` on. They are not verified: only whole blobs have a digest.
+
+        Raise Unsupported where the registry sends no ranges, Corrupt where it sends another one or less, and the kinds
+        of `answer_errors`.
+        """
+        headers = {"Range": f"bytes={first}-{first + length - 1}"}
+        url = self.url("blobs", str(digest))
+        answer = self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
+        with self.transport.cancellation.on_cancel(lambda: hang_up(answer.connection)):
+            try:
+                if answer.status == 200:
+                    raise Unsupported(f"{self.reference.domain} does not send parts of blobs")
+                if parse_offsets(answer.headers.get("Content-Range")) != (first, first + length - 1):
+                    raise Corrupt(f"{self.reference.domain} sends another part of {digest} than was asked for")
+                data = answer.read(length)
+            except urllib3.exceptions.HTTPError as error:
+                self.transport.cancellation.check()
+                raise connection_failure(self.transport.endpoint.base, error) from error
+            finally:
+                drain(answer)
+        if len(data) != length:
+            raise Corrupt(f"{self.reference.domain} sends {len(data)} bytes of {digest} instead of {length}")
+        return data
 
     def small_blob(self, descriptor: Descriptor, limit: int = 8 << 20) -> bytes:
         """Return a config or the like, verified. Raise Corrupt, InvalidInput above `limit` bytes."""

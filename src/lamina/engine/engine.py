@@ -26,6 +26,7 @@ from lamina.engine.settings import EngineSettings, default_exec_root
 from lamina.errors import LaminaError, Unsupported
 from lamina.events import Event, EventBus
 from lamina.explorer.explorer import Explorer
+from lamina.explorer.remote.remote_image import RemoteOpener
 from lamina.formats.digest import Digest
 from lamina.formats.matching import Filters
 from lamina.images.image import ImageUser
@@ -134,7 +135,8 @@ class Engine:
         )
         self.registries = Registries(self.store, self.images, self.settings.registries())
         containers = ContainerOpener(self._recovered_catalog, self.images, self._snapshots, self.root / "temporary")
-        self.explorer = Explorer(self.images, {"container": containers})
+        remote = RemoteOpener(self.store, self.registries.client_for, self.root / "explorer")
+        self.explorer = Explorer(self.images, {"container": containers, "registry": remote})
         folders = (self.root / "temporary", self.root / "build-mounts")
         self.builds = Builds(self, self.registries, self._defaults, *folders, limits=self.settings.build_cache)
         self.builds.sweep_files()

@@ -231,6 +231,14 @@ class Registries(registries.Registries):
             return client.login(domain, credentials)
 
     @contextmanager
+    def client_for(
+        self, reference: Reference, credentials: Mapping[str, Credentials], cancellation: Cancellation
+    ) -> Iterator[RegistryClient]:
+        """Provide a client that shows the reference's registry its own credentials among several by registry."""
+        with self.client(reference, credentials_for(reference, credentials), "look into", cancellation) as client:
+            yield client
+
+    @contextmanager
     def client(
         self, reference: Reference, credentials: Credentials | None, verb: str, cancellation: Cancellation = NEVER
     ) -> Iterator[RegistryClient]:

@@ -66,15 +66,15 @@ def summaries(image: Image) -> tuple[LayerSummary, ...]:
     return layer_summaries(image.config, image.layer_sizes)
 
 
-def layer_summaries(config: ImageConfig, sizes: Sequence[int]) -> tuple[LayerSummary, ...]:
-    """Return the layers of a config; `sizes` are the bytes of the files in each of them."""
+def layer_summaries(config: ImageConfig, sizes: Sequence[int], names: Sequence[str] = ()) -> tuple[LayerSummary, ...]:
+    """Return the layers of a config; `sizes` are the bytes of the files in each, `names` stand for their diff-ids."""
     steps: Sequence[History | None] = [step for step in config.history if not step.empty_layer]
     if len(steps) != len(config.diff_ids):
         steps = [None] * len(config.diff_ids)
     return tuple(
         LayerSummary(
             number=number,
-            diff_id=str(diff_id),
+            diff_id=names[number] if names else str(diff_id),
             created_by=step.created_by if step else "",
             created=(step.created or "") if step else "",
             size=size,

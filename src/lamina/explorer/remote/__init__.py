@@ -1,0 +1,1 @@
+"""Images at registries, looked into without a pull."""
