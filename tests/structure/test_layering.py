@@ -88,6 +88,7 @@ ENTRIES = {
     ("cli/commands/manifest.py", "distribution"),
     ("cli/commands/registry.py", "distribution"),
     ("cli/commands/registry.py", "registry"),
+    ("cli/explorer/targets.py", "explorer"),  # archives are looked into without a daemon
     ("cli/copying.py", "layers"),  # what containers send is as hostile as what images hold
     ("client/builds.py", "layers"),  # and so is what a build's outputs hold
 }

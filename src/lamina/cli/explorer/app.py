@@ -8,16 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import IO, ClassVar, TypeVar
 
-from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import DataTable, Footer, Static, Tree
 
-from lamina.api.explorer import LayerSummary, Search
+from lamina.api.explorer import LayerSummary, ListedFile, Search
 from lamina.cli.explorer.files import CHANGES, FileTree, Place
-from lamina.cli.explorer.labels import details, found_label, hidden_label, layer_cells
+from lamina.cli.explorer.findings import Finder, Findings, find_packages, find_savings, find_secrets, find_waste
+from lamina.cli.explorer.labels import details, found_label, layer_cells
 from lamina.cli.explorer.screens import Chooser, Question, Viewer
 from lamina.errors import InvalidInput, LaminaError
 from lamina.formats.sizes import human_size, parse_size
@@ -26,35 +26,53 @@ from lamina.types.explorer import Explorer
 
 VIEWED = 1 << 20  # bytes of a file that are shown
 T = TypeVar("T")
+_FINDERS: dict[str, Finder] = {
+    "waste": find_waste,
+    "savings": find_savings,
+    "secrets": find_secrets,
+    "packages": find_packages,
+}
 
 
 class ExplorerApp(App[None]):
-    """Look into one image. Every action has a key, and the footer is a mouse's way to them."""
+    """Look into one image. Every action has a key, and a line in the list that `?` or a click on "Keys" opens."""
 
     CSS_PATH = "explorer.tcss"
     TITLE = "lamina explore"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
-        Binding("slash", "search", "Search"),
+        Binding("question_mark", "keys", "Keys", key_display="?"),
+        Binding("slash", "search", "Search", key_display="/"),
         Binding("v", "view", "View"),
         Binding("b", "blame", "Blame"),
-        Binding("w", "waste", "Waste"),
         Binding("x", "extract", "Extract"),
         Binding("y", "copy_path", "Copy path"),
-        Binding("s", "larger", "Larger than"),
-        Binding("a", "show_or_hide('added')", "Added"),
-        Binding("m", "show_or_hide('modified')", "Modified"),
-        Binding("d", "show_or_hide('removed')", "Removed"),
-        Binding("u", "show_or_hide('')", "Unchanged"),
+        Binding("i", "find('savings')", "Savings"),
+        Binding("w", "find('waste')", "Waste", show=False),
+        Binding("k", "find('secrets')", "Secrets", show=False),
+        Binding("p", "find('packages')", "Packages and licences", show=False),
+        Binding("s", "larger", "Files larger than", show=False),
+        Binding("a", "show_or_hide('added')", "Show or hide added files", show=False),
+        Binding("m", "show_or_hide('modified')", "Show or hide modified files", show=False),
+        Binding("d", "show_or_hide('removed')", "Show or hide removed files", show=False),
+        Binding("u", "show_or_hide('')", "Show or hide unchanged files", show=False),
     ]
 
-    def __init__(self, explorer: Explorer, reference: str) -> None:
+    def __init__(
+        self,
+        explorer: Explorer,
+        reference: str,
+        layers: tuple[LayerSummary, ...] | None = None,
+        files: tuple[ListedFile, ...] | None = None,
+    ) -> None:
+        """`layers`, and the `files` in the root of the topmost one, are asked for where they are not here yet."""
         super().__init__()
         self._explorer = explorer
         self._reference = reference
-        self._layer = 0
-        self._layers: tuple[LayerSummary, ...] = ()
+        self._layers = explorer.layers(reference) if layers is None else layers
+        self._layer = len(self._layers) - 1
+        self._first_files = files
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -70,7 +88,6 @@ class ExplorerApp(App[None]):
         return self.query_one(FileTree)
 
     def on_mount(self) -> None:
-        self._layers = self._explorer.layers(self._reference)
         table = self.query_one(DataTable)
         table.add_columns("#", "Size", "Created by")
         for layer in self._layers:
@@ -83,7 +100,11 @@ class ExplorerApp(App[None]):
         self.files.restart()
 
     def on_file_tree_opened(self, event: FileTree.Opened) -> None:
-        self._read_folder(event)
+        first, self._first_files = self._first_files, None
+        if first is not None and not event.path and self._layer == len(self._layers) - 1:
+            self.files.fill(event.node, event.path, first)
+        else:
+            self._read_folder(event)
 
     @work(thread=True)
     def _read_folder(self, event: FileTree.Opened) -> None:
@@ -96,10 +117,21 @@ class ExplorerApp(App[None]):
         if event.node.data:
             self._say(details(event.node.data.path, event.node.data.file))
 
+    def action_keys(self) -> None:
+        """List all actions with their keys, and do the one that is chosen."""
+        bindings = [binding for binding in self.BINDINGS if isinstance(binding, Binding)]
+        lines = [f"{binding.key_display or binding.key:3} {binding.description}" for binding in bindings]
+
+        async def act(number: int | None) -> None:
+            if number is not None:
+                await self.run_action(bindings[number].action)
+
+        self.push_screen(Chooser.of_texts("Keys", lines), act)
+
     def action_show_or_hide(self, change: str) -> None:
         """Show or hide the files of one kind of change."""
-        self.files.wanted ^= {change}
-        shown = [name or "unchanged" for name in CHANGES if name in self.files.wanted]
+        self.files.visible_changes ^= {change}
+        shown = [name or "unchanged" for name in CHANGES if name in self.files.visible_changes]
         self._say(f"shown: {', '.join(shown) or 'folders alone'}")
         self.files.refilter()
 
@@ -108,7 +140,7 @@ class ExplorerApp(App[None]):
 
         def search(text: str | None) -> None:
             if text:
-                self._find(Search(text=text))
+                self._search(Search(text=text))
 
         self.push_screen(Question("Part of a path"), search)
 
@@ -118,41 +150,39 @@ class ExplorerApp(App[None]):
         def search(text: str | None) -> None:
             size = self._asked(lambda: parse_size(text)) if text else None
             if size is not None:
-                self._find(Search(smallest=size))
+                self._search(Search(smallest=size))
 
         self.push_screen(Question("Files of at least", "1m"), search)
 
-    def action_waste(self) -> None:
-        """Count what nobody sees in the image, and list the files that make it up."""
-        self._show_waste()
+    @work(thread=True)
+    def _search(self, search: Search) -> None:
+        kinds = tuple(kind for kind in CHANGES if kind in self.files.visible_changes)
+        question = Search(text=search.text, smallest=search.smallest, changes=kinds)
+        files = self._asked(lambda: self._explorer.find(self._reference, question, layer=self._layer))
+        if files is not None:
+            more = " or more" if len(files) == question.limit else ""
+            lines, paths = [found_label(file) for file in files], [file.path for file in files]
+            self.call_from_thread(self._choose, Findings(f"{len(files)}{more} files", lines, paths))
+
+    def action_find(self, what: str) -> None:
+        """Look for waste, savings, secrets or packages in the whole image, and list them."""
+        self._say(f"looking for {what}…")
+        self._find(_FINDERS[what])
 
     @work(thread=True)
-    def _find(self, search: Search) -> None:
-        kinds = tuple(kind for kind in CHANGES if kind in self.files.wanted)
-        wanted = Search(text=search.text, smallest=search.smallest, changes=kinds)
-        found = self._asked(lambda: self._explorer.find(self._reference, wanted, layer=self._layer))
-        if found is not None:
-            lines = [found_label(file) for file in found]
-            more = " or more" if len(found) == wanted.limit else ""
-            self.call_from_thread(self._choose, f"{len(found)}{more} files", lines, [file.path for file in found])
+    def _find(self, finder: Finder) -> None:
+        findings = self._asked(lambda: finder(self._explorer, self._reference))
+        if findings is not None:
+            self.call_from_thread(self._say, findings.title)
+            self.call_from_thread(self._choose, findings)
 
-    @work(thread=True)
-    def _show_waste(self) -> None:
-        report = self._asked(lambda: self._explorer.report(self._reference))
-        if report is None:
-            return
-        title = f"Efficiency {report.efficiency.score:.2%}; {report.hidden_files} hidden files"
-        title = f"{title}, {human_size(report.hidden_bytes, 3)}"
-        lines = [hidden_label(file) for file in report.hidden]
-        self.call_from_thread(self._choose, title, lines, [file.path for file in report.hidden])
-
-    def _choose(self, title: str, lines: list[Text], paths: list[str]) -> None:
+    def _choose(self, findings: Findings) -> None:
         def go(number: int | None) -> None:
-            if number is not None:
-                self.files.restart(paths[number])
+            if number is not None and findings.paths[number]:
+                self.files.restart(findings.paths[number])
                 self.files.focus()
 
-        self.push_screen(Chooser(title, lines), go)
+        self.push_screen(Chooser(findings.title, findings.lines), go)
 
     def action_view(self) -> None:
         """Show the text of a file."""
@@ -177,9 +207,9 @@ class ExplorerApp(App[None]):
 
     @work(thread=True)
     def _blame(self, place: Place) -> None:
-        found = self._asked(lambda: self._explorer.blame(self._reference, place.path))
-        if found is not None:
-            lines = (f"{t.layer:4}  {t.change:8}  {printable(t.created_by)}" for t in found.touches)
+        blame = self._asked(lambda: self._explorer.blame(self._reference, place.path))
+        if blame is not None:
+            lines = (f"{t.layer:4}  {t.change:8}  {printable(t.created_by)}" for t in blame.touches)
             self.call_from_thread(self.push_screen, Viewer(printable(place.path), "\n".join(lines)))
 
     def action_extract(self) -> None:
@@ -210,7 +240,7 @@ class ExplorerApp(App[None]):
     def action_copy_path(self) -> None:
         """Put a file's path into the terminal's clipboard."""
         if (place := self._selected()) is not None:
-            self.copy_to_clipboard(place.path)
+            self.copy_to_clipboard(printable(place.path))
             self._say(f"copied {printable(place.path)}")
 
     def _read(self, place: Place, sink: IO[bytes]) -> bool:
@@ -243,11 +273,10 @@ class ExplorerApp(App[None]):
         self.query_one("#details", Static).update(text)
 
 
-def run(explorer: Explorer, reference: str) -> None:
-    """Run the explorer until it is left. Raise NotFound for an unknown image before the terminal changes."""
-    explorer.layers(reference)
+def run(explorer: Explorer, reference: str, layers: tuple[LayerSummary, ...], files: tuple[ListedFile, ...]) -> None:
+    """Run the explorer until it is left. `layers` and the `files` of the root are what the first frame shows."""
     # Textual writes to the streams that Python started with. The command line has put others in their place, which
     # write out every control character.
     for name, stream in (("__stdout__", sys.stdout), ("__stderr__", sys.stderr)):
         setattr(sys, name, os.fdopen(stream.fileno(), "w", encoding="utf-8", closefd=False))
-    ExplorerApp(explorer, reference).run()
+    ExplorerApp(explorer, reference, layers, files).run()

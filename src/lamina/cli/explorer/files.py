@@ -12,6 +12,7 @@ from textual.widgets.tree import TreeNode
 from lamina.api.explorer import Kind, ListedFile
 from lamina.cli.explorer.labels import file_label
 
+MOST = 5000  # files of one folder that are shown: a terminal takes seconds to lay out more
 CHANGES: tuple[Kind, ...] = ("added", "modified", "removed", "")
 
 
@@ -24,7 +25,7 @@ class Place:
 
 
 class FileTree(Tree[Place]):
-    """Files. `wanted` has the kinds of changes that are shown; a folder is always shown.
+    """Files. `visible_changes` has the kinds of changes that are shown; a folder is always shown.
 
     A folder that is opened posts `Opened`; whoever reads it calls `fill`.
     """
@@ -38,9 +39,9 @@ class FileTree(Tree[Place]):
 
     def __init__(self) -> None:
         super().__init__("/", id="files")
-        self.wanted: set[str] = set(CHANGES)
+        self.visible_changes: set[str] = set(CHANGES)
         self._open: set[str] = set()
-        self._filled: dict[TreeNode[Place], Sequence[ListedFile]] = {}
+        self._filled: set[TreeNode[Place]] = set()
         self._goal = ""
 
     def restart(self, goal: str = "") -> None:
@@ -65,13 +66,12 @@ class FileTree(Tree[Place]):
 
     def fill(self, node: TreeNode[Place], path: str, files: Sequence[ListedFile]) -> None:
         """Show the files of a folder that posted `Opened`."""
-        self._filled[node] = files
+        self._filled.add(node)
         node.remove_children()
-        for file in files:
+        visible = [f for f in files if f.state.type == "directory" or f.change in self.visible_changes]
+        for file in visible[:MOST]:
             place = Place(f"{path}/{file.name}", file)
             is_folder = file.state.type == "directory"
-            if not is_folder and file.change not in self.wanted:
-                continue
             if is_folder and file.change != "removed":
                 child = node.add(file_label(file), place)
                 if place.path in self._open:
@@ -81,9 +81,11 @@ class FileTree(Tree[Place]):
             if place.path == self._goal:
                 self._goal = ""
                 self.call_after_refresh(self.move_cursor, child)
+        if len(visible) > MOST:
+            node.add_leaf(f"… and {len(visible) - MOST} more: search for them")
 
     def refilter(self) -> None:
-        """Show the folders again that were read, after `wanted` changed."""
+        """Show the folders again that were read, after `visible_changes` changed."""
         self.restart()
 
 

@@ -41,6 +41,11 @@ class Chooser(ModalScreen[int | None]):
         self._title = title
         self._lines = lines
 
+    @classmethod
+    def of_texts(cls, title: str, lines: Sequence[str]) -> Chooser:
+        """Return a chooser of plain lines."""
+        return cls(title, [Text(line, no_wrap=True) for line in lines])
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="above"):
             yield Label(f"{self._title}   (Enter goes there, Esc closes)", markup=False)
