@@ -8,8 +8,6 @@ import signal
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -30,32 +28,13 @@ from lamina.types import (
     MemoryContext,
     NetworkOptions,
     NotFound,
-    Search,
     Subnet,
     UpdateConfig,
 )
-from support.engines import engine_with_base
 from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 ALONE = HostConfig(network_mode="none")
-SIDES = ["engine", "client"]
-
-
-@pytest.fixture(scope="module")
-def libraries(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Library]]:
-    """An engine, and a client of a daemon, each with a busybox image called "base"."""
-    root = tmp_path_factory.mktemp("engine")
-    with engine_with_base("lamina", busybox_tar) as daemon, lamina.connect(daemon.host) as client:
-        with lamina.Engine(root / "data", root / "exec") as engine:
-            with open(busybox_tar, "rb") as tar:
-                engine.images.import_tar(tar, "base")
-            yield {"engine": engine, "client": client}
-
-
-@pytest.fixture(params=SIDES)
-def library(request: pytest.FixtureRequest, libraries: dict[str, Library]) -> Library:
-    return libraries[request.param]
 
 
 def test_checks_and_outlines_are_the_same(libraries: dict[str, Library]) -> None:
@@ -118,65 +97,6 @@ def test_images_are_the_same(libraries: dict[str, Library]) -> None:
         assert (removed[0].untagged, removed[-1].untagged) == ("same:1", "")
         assert removed[-1].deleted.startswith("sha256:")
     assert seen[0] == seen[1]
-
-
-def test_images_are_looked_into_the_same_way(libraries: dict[str, Library]) -> None:
-    seen = []
-    for library in libraries.values():
-        dockerfile = "FROM base\nCOPY a /a\nCOPY b /a\n"
-        library.builds.build(MemoryContext(dockerfile, {"a": b"1\n", "b": b"2\n"}), BuildRequest(tags=("seen:1",)))
-        explorer = library.explorer
-        blame = explorer.blame("seen:1", "/a")
-        report = explorer.report("seen:1")
-        assert [file.change for file in explorer.files("seen:1", layer=1) if file.name == "a"] == ["added"]
-        assert [file.path for file in report.hidden] == ["/a"]
-        assert [file.change for file in explorer.find("seen:1", Search(smallest=2, text="/a"))] == ["modified"]
-        explorer.read("seen:1", "/a", sink := io.BytesIO(), layer=1)
-        assert sink.getvalue() == b"1\n"
-        assert explorer.layers("seen:1") == report.layers
-        assert [child.name for child in explorer.weights("seen:1", layer=1).children] == ["a"]
-        steps = [layer.created_by for layer in report.layers]
-        seen.append((blame.touches, steps, report.efficiency, explorer.compare("base", "seen:1").files))
-        with pytest.raises(NotFound):
-            explorer.blame("seen:1", "/b")
-        library.images.remove("seen:1")
-    assert seen[0] == seen[1]
-
-
-def test_findings_in_images_are_the_same(libraries: dict[str, Library]) -> None:
-    seen = []
-    for library in libraries.values():
-        dockerfile = "FROM base\nENV API_TOKEN=abc\nCOPY netrc /root/.netrc\nCOPY lists /var/lib/apt/lists/x\n"
-        files = {"netrc": b"machine x login y password z\n", "lists": b"l" * 5000}
-        library.builds.build(MemoryContext(dockerfile, files), BuildRequest(tags=("found:1",)))
-        explorer = library.explorer.with_credentials({})
-        (cache,) = [saving for saving in explorer.savings("found:1") if saving.kind == "cache"]
-        secrets = explorer.secrets("found:1")
-        assert [secret.rule for secret in secrets] == ["secret-variable", "secret-variable", "netrc"]
-        sharing = explorer.sharing("base", "found:1")
-        assert [layer.diff_id for layer in sharing.layers] == [explorer.layers("base")[0].diff_id]
-        places = explorer.sources("base").layers
-        seen.append((cache, secrets, sharing.other_bytes, explorer.packages("found:1"), places))
-        library.images.remove("found:1")
-    assert seen[0] == seen[1]
-
-
-def test_containers_are_looked_into_the_same_way(libraries: dict[str, Library]) -> None:
-    seen = []
-    for library in libraries.values():
-        with library.containers.group() as group:
-            group.create("seen-container", Config(image="base", cmd=("sh", "-c", "echo 1 > /new; rm /bin/vi")), ALONE)
-            library.containers.start("seen-container")
-            library.containers.wait("seen-container")
-            explorer, reference = library.explorer, "container://seen-container"
-            top = explorer.layers(reference)[-1]
-            assert top.created_by == "changes of the container seen-container"
-            (touch,) = explorer.blame(reference, "/new").touches
-            changes = [(file.change, file.path) for file in explorer.compare("base", reference).files]
-            report = explorer.report(reference)
-            seen.append((touch.layer, touch.change, changes, report.tags, top.number))
-    assert seen[0] == seen[1]
-    assert {("added", "/new"), ("removed", "/bin/vi")} <= set(seen[0][2])
 
 
 def test_a_container_is_the_same(libraries: dict[str, Library]) -> None:

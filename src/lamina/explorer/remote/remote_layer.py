@@ -31,6 +31,7 @@ from lamina.layers.decompress import decompressed
 from lamina.layers.index.tree import LayerTree
 from lamina.layers.index.writer import IndexWriter
 from lamina.layers.layer_writer import ingest
+from lamina.layers.tar.source import PieceReader
 from lamina.layers.tree import Content, Node
 from lamina.linux.writing import write_all
 
@@ -182,7 +183,7 @@ class RemoteTree:
         self._tree.close()
 
 
-class _ChunkStream(io.RawIOBase):
+class _ChunkStream(PieceReader):
     """The bytes of a file, each of its chunks fetched when it is reached, and verified."""
 
     def __init__(self, layer: RemoteLayer, chunks: tuple[Chunk, ...]) -> None:
@@ -192,22 +193,17 @@ class _ChunkStream(io.RawIOBase):
         self._position = 0
         self._current: tuple[int, bytes] = (-1, b"")
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object, /) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+    def read(self, size: int = -1) -> bytes:
         number = bisect.bisect_right(self._starts, self._position) - 1
         chunk = self._chunks[number]
         if self._position >= chunk.start + chunk.size:
-            return 0
+            return b""
         if self._current[0] != number:
             self._current = (number, self._fetch(chunk))
         begin = self._position - chunk.start
-        piece = self._current[1][begin : begin + len(view)]
-        view[: len(piece)] = piece
+        piece = self._current[1][begin : None if size < 0 else begin + size]
         self._position += len(piece)
-        return len(piece)
+        return piece
 
     def _fetch(self, chunk: Chunk) -> bytes:
         if chunk.first < 0:
