@@ -11,17 +11,18 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 
 import msgspec
 
+from lamina.builder.context.tree_state import SETTLED_NS
 from lamina.layers.entry import FORMATS, Entry, EntryType
 from lamina.layers.tree import Content, Node, Tree, find
 from lamina.store.store import Store
 
 BUCKET = "context-sums"
 _CONTEXTS_KEPT = 32
-_SETTLED_NS = 100_000_000  # a file changed more recently than this may change again within one tick of its clock
 
 Row = tuple[tuple[int, ...], int, str]  # stamp, mode, sum
 
@@ -41,16 +42,21 @@ class Sums:
     """
 
     def __init__(
-        self, sums: dict[str, str] | None = None, rows: dict[str, Row] | None = None, *, of_image: bool = False
+        self,
+        sums: dict[str, str] | None = None,
+        load_rows: Callable[[], dict[str, Row]] = dict,
+        *,
+        of_image: bool = False,
     ) -> None:
+        """`load_rows` is called when a file with a stamp is first asked for: a cached build may ask for none."""
         self._of_image = of_image
         self._fixed = {} if sums is None else sums
-        self._rows = {} if rows is None else rows
+        self._load_rows = load_rows
         self.changed = False
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, Row]:
-        return self._rows
+        return self._load_rows()
 
     def header(self, node: Node) -> bytes:
         """Return the part of a file's sum before its content."""
@@ -62,7 +68,7 @@ class Sums:
             return sum_of(self.header(node), None)
         if node.stamp is None:
             return self._fixed.get(node.path)
-        row = self._rows.get(node.path)
+        row = self.rows.get(node.path)
         return row[2] if row is not None and row[0] == node.stamp and row[1] == node.entry.mode else None
 
     def note(self, node: Node, sum_: str) -> None:
@@ -70,7 +76,7 @@ class Sums:
         if node.stamp is None:
             self._fixed[node.path] = sum_
         else:
-            self._rows[node.path] = (node.stamp, node.entry.mode, sum_)
+            self.rows[node.path] = (node.stamp, node.entry.mode, sum_)
             self.changed = True
 
     def of(self, tree: Tree, node: Node) -> str:
@@ -88,13 +94,14 @@ def load_sums(store: Store, identity: str) -> Sums:
     """Return the sums that an earlier build remembered of a directory; none where they cannot be read."""
     with store.read() as tx:
         raw = tx.get(BUCKET, identity)
-    if raw is None:
-        return Sums()
+    return Sums() if raw is None else Sums(load_rows=partial(_rows, raw))
+
+
+def _rows(raw: bytes) -> dict[str, Row]:
     try:
-        rows = msgspec.msgpack.decode(raw, type=_StoredSums).rows
-        return Sums(rows={os.fsdecode(path): row for path, row in rows.items()})
+        return {os.fsdecode(path): row for path, row in msgspec.msgpack.decode(raw, type=_StoredSums).rows.items()}
     except msgspec.DecodeError:
-        return Sums()
+        return {}
 
 
 def save_sums(store: Store, identity: str, sums: Sums) -> None:
@@ -104,7 +111,7 @@ def save_sums(store: Store, identity: str, sums: Sums) -> None:
     """
     if not sums.changed:
         return
-    limit = time.time_ns() - _SETTLED_NS
+    limit = time.time_ns() - SETTLED_NS
     rows = {os.fsencode(path): row for path, row in sums.rows.items() if row[0][-1] < limit}
     raw = msgspec.msgpack.encode(_StoredSums(time.time(), rows))
     with store.transaction() as tx:

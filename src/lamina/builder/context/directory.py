@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from lamina.builder.context.tree_state import StatedTree, Status
 from lamina.dockerfile.ignore import IgnoreMatcher, Verdict
 from lamina.errors import Forbidden, InvalidInput, NotFound
 from lamina.layers.entry import Entry, EntryType, type_of
@@ -89,6 +90,15 @@ class DirectoryTree:
         for node in nodes:
             if node is not None:
                 yield node
+
+    def statuses(self, path: str) -> list[Status]:
+        """Return what is in a directory, as `tree_state` walks it. Raise OSError."""
+        fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            with self._acting(), os.scandir(fd) as items:
+                return sorted((item.name, item.stat(follow_symlinks=False)) for item in items)
+        finally:
+            os.close(fd)
 
     def read(self, node: Node) -> Content:
         try:
@@ -189,6 +199,21 @@ class IgnoringTree:
             visible = self._shown(child)
             if visible is not None:
                 yield visible
+
+    def statuses(self, path: str) -> list[Status] | None:
+        """Return what is in a directory and may be shown. A directory that a `!` line may bring back is among it."""
+        statuses = self._tree.statuses(path) if isinstance(self._tree, StatedTree) else None
+        if statuses is None:
+            return None
+        prefix = f"{path}/" if path else ""
+        return [(name, status) for name, status in statuses if self._may_show(prefix + name, status)]
+
+    def _may_show(self, path: str, status: os.stat_result) -> bool:
+        verdict = self._verdict(path)
+        if not stat.S_ISDIR(status.st_mode):
+            return not verdict.ignored
+        self._verdicts[path] = verdict
+        return self._matcher.brings_back or not verdict.ignored
 
     def read(self, node: Node) -> Content:
         return self._tree.read(node)

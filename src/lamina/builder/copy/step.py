@@ -2,21 +2,20 @@
 
 Where all sums are known (a tar context, or a directory that was built before) the cache is asked before a byte is
 read. Otherwise the layer is written while its files are summed, and thrown away if the cache turns out to have it.
-Layers of an image never change, so a COPY --from remembers its sums and does not read the image again.
+`copy_memory` tells what a COPY became when its files are as they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-
-import msgspec
+from dataclasses import dataclass, field
 
 from lamina.builder.build_run import BuildRun
-from lamina.builder.cache.step_cache import COPIES, Step
+from lamina.builder.cache.step_cache import Step
 from lamina.builder.context.git_address import is_git
 from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
+from lamina.builder.copy.copy_memory import CopyMemory
 from lamina.builder.copy.inputs import digest_of_files
 from lamina.builder.copy.missing import MissingSource
 from lamina.builder.copy.ownership import Chmod, Owner, parse_owner
@@ -30,9 +29,6 @@ from lamina.dockerfile.ignore import IgnoreMatcher, parse_patterns
 from lamina.dockerfile.instructions import Add, Copy
 from lamina.dockerfile.position import Problem
 from lamina.errors import InvalidInput
-from lamina.formats.digest import Digest
-from lamina.formats.document import encode_key
-from lamina.formats.text import valid_unicode
 from lamina.images.image import Image
 from lamina.layers.tree import MemoryTree, Tree, find
 
@@ -59,9 +55,9 @@ def copy_step(
 
     Raise Problem.
     """
-    image = origin if isinstance(instruction, Copy) and from_image else None
-    if isinstance(instruction, Copy) and image is not None:
-        remembered_step = remembered(work, state, instruction, image)
+    memory = CopyMemory.of(work, state, instruction, origin, from_image)
+    if memory is not None:
+        remembered_step = memory.recall(work, state)
         if remembered_step is not None and work.hit(state, remembered_step):
             return
     keyword = type(instruction).__name__.upper()
@@ -74,10 +70,9 @@ def copy_step(
         check_destination(gathered.sources, 0, instruction.destination, keyword)
         if patterns := parse_patterns(instruction.exclude):
             gathered.sources = without_excluded(gathered.sources, IgnoreMatcher(patterns))
-        before = replace(state)
         step = _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)
-        if isinstance(instruction, Copy) and image is not None:
-            remember(work, before, instruction, image, step)
+        if memory is not None:
+            memory.keep(work, step)
 
 
 def _gather(
@@ -219,40 +214,3 @@ def _unpacks(instruction: Copy | Add) -> Callable[[CopySource], bool]:
         return lambda source: False
     always = instruction.unpack
     return lambda source: not source.node.is_directory and (always is True or not source.from_url)
-
-
-class _Known(msgspec.Struct, array_like=True):
-    created_by: str
-    content: str
-
-
-def _key(state: StageState, instruction: Copy, origin: Image) -> str:
-    flags = [
-        [str(diff_id) for diff_id in origin.config.diff_ids],
-        instruction.sources,
-        instruction.destination,
-        instruction.chown,
-        instruction.chmod,
-        instruction.exclude,
-        instruction.parents,
-        state.config.shell,
-        [(file.name, file.text) for file in instruction.inline],
-    ]
-    return str(Digest.of(encode_key(flags)))
-
-
-def remembered(work: BuildRun, state: StageState, instruction: Copy, origin: Image) -> Step | None:
-    """Return the step that an earlier build made of this COPY from the same layers; None without such a build."""
-    with work.rooms.store.read() as tx:
-        raw = tx.get(COPIES, _key(state, instruction, origin))
-    if raw is None:
-        return None
-    row = msgspec.msgpack.decode(raw, type=_Known)
-    return work.step(state, row.created_by, state.config, row.content)
-
-
-def remember(work: BuildRun, state: StageState, instruction: Copy, origin: Image, step: Step) -> None:
-    """Remember the step that a COPY made. `state` is the state before it."""
-    raw = msgspec.msgpack.encode(_Known(valid_unicode(step.created_by), step.content))
-    with work.rooms.store.transaction() as tx:
-        tx.put(COPIES, _key(state, instruction, origin), raw)
