@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help setup peers demo test check coverage floor outer bench bench-registry clean
+.PHONY: help setup peers demo test check coverage floor outer bench bench-growth bench-registry clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -62,6 +62,10 @@ outer: setup
 bench: setup
 	scripts/newest_engines .peers/newest-engines
 	PYTHONPATH=tests:examples:benchmarks $(BIN)/python benchmarks/beside_engines.py
+
+## make bench-growth   how processor time grows with files, layers, images and containers (root); to build/bench too
+bench-growth: setup
+	PYTHONPATH=examples:benchmarks $(BIN)/python benchmarks/how_cost_grows.py
 
 ## make bench-registry   the registry beside Debian's docker-registry
 bench-registry: setup

@@ -1,0 +1,1 @@
+"""How the engine's cost grows with the number of files, containers, images and layers."""
