@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lamina.formats.digest import Digest
 from lamina.store.database import Database, disk_errors, transaction
+from lamina.store.deletions import Deletions
 from lamina.store.layout import Layout
 from lamina.store.leases import Leases
 
@@ -71,6 +72,7 @@ class ContentTable:
         self.database = database
         self.leases = Leases(self._present)
         self.reserve = Reserve(layout.reserve)
+        self.deletions = Deletions(layout.ingest)
         self.dropped: set[tuple[str, str]] = set()  # since the syncer began its pass; for who holds the writer's lock
         self.changed = threading.Event()  # set after each publication: a pass of the syncer is due
 
@@ -131,10 +133,9 @@ class ContentTable:
         self.unlink(moved)
         return rows
 
-    def unlink(self, moved: Iterable[Path]) -> None:
-        """Delete what `aside` moved, after the writer's lock was given up."""
-        for file in moved:
-            file.unlink(missing_ok=True)
+    def unlink(self, moved: Sequence[Path]) -> None:
+        """Have deleted what `aside` moved, after the writer's lock was given up."""
+        self.deletions.delete(moved)
         self.reserve.refill()
 
     def _present(self, digest: str) -> bool:

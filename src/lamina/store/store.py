@@ -209,6 +209,7 @@ class Store:
         try:
             self._syncer.close()
         finally:
+            self._content.deletions.close()
             self._database.close()
             self._lock.release()
 
