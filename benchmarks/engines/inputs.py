@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPConnection
+from io import BytesIO
 from pathlib import Path
 
 SMALL_FILES = 20_000
@@ -24,7 +25,8 @@ BIG_FILE = 256 << 20
 BIG_LAYERS = 9
 BIG_LAYER = 30 << 20
 PULLED_LAYERS = 4
-PULLED_LAYER = 225_000_000  # bytes of files
+PULLED_LAYER = 165_000_000  # bytes of real files
+PULLED_NOISE = 60 << 20  # bytes beside them that do not compress, as images hold archives too
 STAGES = 4
 _LARGEST_FILE = 20_000_000  # of a pulled layer
 _PIECE = 1 << 20  # bytes that are made at once
@@ -137,10 +139,14 @@ def _write_layers(folder: Path) -> list[Path]:
     for number in range(PULLED_LAYERS):
         path = folder / f"layer{number}.tar"
         size = 0
+        noise = _noise(random.Random(number), PULLED_NOISE)
         with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
             while size < PULLED_LAYER and (file := next(files, None)) is not None:
                 tar.add(file, f"layer{number}{file}", recursive=False)
                 size += file.stat().st_size
+            member = tarfile.TarInfo(f"layer{number}/archive")
+            member.size = len(noise)
+            tar.addfile(member, BytesIO(noise))
         tars.append(path)
     return tars
 
