@@ -14,7 +14,7 @@ from lamina.lru import LruCache
 from lamina.network.catalog import BUCKET as NETWORKS
 from lamina.network.model import Endpoint
 
-KEPT = 4096  # summaries; those of the containers that were listed last
+KEPT = 16_384  # summaries; those of the containers that were listed last
 
 
 class _Basis(NamedTuple):

@@ -20,7 +20,7 @@ from lamina.store.store import Store
 from lamina.store.transaction import ReadTransaction
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
-_CONFIGS_KEPT = 4096
+_CONFIGS_KEPT = 16_384  # a list of more images than this makes all of them anew each time
 
 
 class ImageCatalog:

@@ -11,7 +11,7 @@ from lamina.formats.document import encode_json
 from lamina.lru import LruCache
 
 Version = tuple[int, int]
-KEPT = 4096  # items; those of the lists that were asked for last
+KEPT = 16_384  # items; those of the lists that were asked for last
 
 
 class Listed(Protocol):
