@@ -25,6 +25,7 @@ from lamina.snapshots.lowers import Group, Lowers, arrange
 from lamina.snapshots.mounts import MountRoot, Overlay, mount_overlay, unmount_all
 from lamina.snapshots.records import Loaded, Records, delete_tree, flush_record
 from lamina.snapshots.trees import Trees, borrowed_directories, make_directories, set_root
+from lamina.snapshots.unmounting import Unmounting
 from lamina.snapshots.unpacked import tree_bytes
 
 _UPPER, _WORK, _MERGED, _BORROWED = "diff", "work", "merged", "borrowed"
@@ -122,6 +123,7 @@ class StackedDriver:
         self._mounts = mounts
         self._locks: KeyLocks[str] = KeyLocks()
         self._counts: dict[str, int] = {}
+        self._unmounting = Unmounting()
 
     def prepare(
         self, key: str, layers: Sequence[Layer], *, writable: bool = True, durable: bool = True
@@ -170,6 +172,7 @@ class StackedDriver:
         return target
 
     def _mount(self, snapshot: StackedSnapshot, target: Path, userns: UserNamespace | None) -> None:
+        self._unmounting.wait(snapshot.key)
         self._mounts.hold()
         try:
             lower = self.lowers.acquire(snapshot.key, snapshot.stack)
@@ -186,7 +189,10 @@ class StackedDriver:
             raise
 
     def unmount(self, key: str, *, entirely: bool = False) -> None:
-        """Drop one user of a snapshot's mount, or all of them if `entirely`. The last one unmounts it."""
+        """Drop one user of a snapshot's mount, or all of them if `entirely`. The last one unmounts it.
+
+        The kernel writes the files to the disk behind it, in another thread.
+        """
         with self._locks.hold(key):
             count = self._counts.get(key, 0)
             if not count:
@@ -194,7 +200,7 @@ class StackedDriver:
             if count > 1 and not entirely:
                 self._counts[key] = count - 1
                 return
-            unmount_all(self.records.path(key) / _MERGED)
+            self._unmounting.detach(key, self.records.path(key) / _MERGED)
             del self._counts[key]
             self.lowers.release(key)
             self._mounts.release()
@@ -223,6 +229,7 @@ class StackedDriver:
         self._mounts.sweep()
 
     def sync(self) -> None:
+        self._unmounting.wait_for_all()
         self.records.sync(flush_record)
 
     def collect(self) -> int:
@@ -237,6 +244,7 @@ class StackedDriver:
         return used
 
     def close(self) -> None:
+        self._unmounting.close()
         self.lowers.close()
 
 
