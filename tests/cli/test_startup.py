@@ -15,12 +15,14 @@ from lamina.cli.program import help_text, load
 from support.engines import LAMINA, Cli
 
 OWN_MODULES, MODULES = 35, 76  # what `lamina ps` loads of ours, and in all
+RUN_MODULES = 120
 FORBIDDEN = {
     "aiohttp", "asyncio", "collections", "concurrent", "contextlib", "cryptography", "dataclasses", "email", "enum",
     "functools", "http", "json", "logging", "msgspec", "multiprocessing", "obstore", "pathlib", "psycopg", "pyroute2",
     "re", "socket", "sqlite3", "ssl", "subprocess", "tarfile", "tempfile", "threading", "typing", "urllib", "urllib3",
     "zstandard",
 }  # fmt: skip
+ENUMS = {"collections", "contextlib", "enum", "functools"}  # what signals need, which are enums
 PROBE = "import sys; sys.argv[0] = 'lamina'; from lamina.cli.main import run; code = run(sys.argv[1:]); "
 LOADED = "loaded = sorted(sys.modules); import json; print(json.dumps([code, loaded]), file=sys.stderr)"
 SCRIPT = Path(__file__).parents[2] / "packaging/bin/lamina"
@@ -72,7 +74,15 @@ def test_the_installed_script_adds_nothing() -> None:
 def test_a_command_beside_a_container_waits_for_no_classes(lamina: Cli) -> None:
     lamina("run", "-d", "--network", "none", "--name", "beside", "base", "sleep", "1000")
     modules = imported("exec", "beside", "true", LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
-    assert not modules & (FORBIDDEN - {"collections", "contextlib", "enum", "functools"})  # signals are enums
+    assert not modules & (FORBIDDEN - ENUMS)
+
+
+@pytest.mark.root
+def test_a_run_waits_for_no_classes(lamina: Cli) -> None:
+    words = ("run", "--rm", "--network", "none", "-e", "A=1", "-v", "/data", "base", "true")
+    modules = loaded(*words, LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
+    assert not {name.partition(".")[0] for name in modules} & (FORBIDDEN - ENUMS)
+    assert len(modules) <= RUN_MODULES
 
 
 @pytest.mark.root

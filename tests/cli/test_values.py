@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 
 import pytest
@@ -11,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from lamina.api.build import BuildRequest
-from lamina.api.containers import DeviceMapping, HostConfig, RestartPolicy, TmpfsOptions, Ulimit, UpdateConfig, encode
+from lamina.api.containers import Config, HostConfig, NetworkingConfig, UpdateConfig, decode, encode
 from lamina.cli.arguments import filters, moment
 from lamina.cli.commands.build import arguments, build
 from lamina.cli.commands.containers import displayed_ports
@@ -20,11 +22,12 @@ from lamina.cli.commands.run import run
 from lamina.cli.copying import CopiedFile, Placement, Target, place, renamed, split_argument
 from lamina.cli.key_values import boolean
 from lamina.cli.parsing.declare import Command
+from lamina.cli.parsing.parse import parse
 from lamina.cli.run.flags import LIMITS
 from lamina.cli.run.limits import READERS, gpu_requests, nano_cpus, parse_device, parse_ulimit, read_limits, size
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount
 from lamina.cli.run.networks import exposed, network_mode, parse_publish
-from lamina.cli.run.request import restart_policy, security_options
+from lamina.cli.run.request import build_request, restart_policy, security_options
 from lamina.cli.table import natural, rfc3339_nano
 from lamina.cli.terminal.pump import DetachFilter, parse_keys
 from lamina.client.references import split_name
@@ -64,7 +67,7 @@ def test_times_are_read_and_shown() -> None:
     ],
 )
 def test_published_ports(spec: str, bindings: object) -> None:
-    assert {port: [encode(host) for host in hosts] for port, hosts in parse_publish([spec]).items()} == bindings
+    assert {port: list(hosts) for port, hosts in parse_publish([spec]).items()} == bindings
 
 
 @pytest.mark.parametrize("spec", ["", "x", "0", "70000", "1:2:3", "80:x", "9-8:9-8", "1-3:1-2", "80/icmp"])
@@ -86,15 +89,15 @@ def test_exposed_and_displayed_ports() -> None:
 
 def test_volumes_and_mounts() -> None:
     assert binds_and_volumes(["/a", "name:/b:ro", "/x:/c"]) == (("name:/b:ro", "/x:/c"), {"/a": {}})
-    assert encode(parse_mount("type=bind,src=/a,dst=/b,ro,bind-propagation=rslave")) == {
+    assert parse_mount("type=bind,src=/a,dst=/b,ro,bind-propagation=rslave") == {
         "Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": {"Propagation": "rslave"},
     }  # fmt: skip
-    assert encode(parse_mount("target=/t,volume-opt=a=b,volume-label=x=y,volume-nocopy")) == {
+    assert parse_mount("target=/t,volume-opt=a=b,volume-label=x=y,volume-nocopy") == {
         "Type": "volume", "Target": "/t",
         "VolumeOptions": {"DriverConfig": {"Options": {"a": "b"}}, "Labels": {"x": "y"}, "NoCopy": True},
     }  # fmt: skip
-    tmpfs = parse_mount('type=tmpfs,"dst=/a,b",tmpfs-size=1m,tmpfs-mode=1777').tmpfs_options
-    assert tmpfs == TmpfsOptions(size_bytes=1 << 20, mode=0o1777)
+    tmpfs = parse_mount('type=tmpfs,"dst=/a,b",tmpfs-size=1m,tmpfs-mode=1777')
+    assert tmpfs["TmpfsOptions"] == {"SizeBytes": 1 << 20, "Mode": 0o1777}
 
 
 @pytest.mark.parametrize(
@@ -116,12 +119,15 @@ def test_wrong_mounts_are_said(spec: str) -> None:
 
 def test_limits_and_devices() -> None:
     assert nano_cpus("1.5") == 1_500_000_000
-    assert parse_device("/dev/a:/dev/b:r") == DeviceMapping("/dev/a", "/dev/b", "r")
-    assert parse_device("/dev/a:rw").path_in_container == "/dev/a"
-    assert parse_ulimit("nofile=10:20") == Ulimit(name="nofile", soft=10, hard=20)
-    assert parse_ulimit("core=-1") == Ulimit(name="core", soft=-1, hard=-1)
-    assert gpu_requests("all")[0].count == -1
-    assert gpu_requests('"device=0,1"')[0].device_ids == ("0", "1")
+    assert parse_device("/dev/a:/dev/b:r") == {
+        "PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r",
+    }  # fmt: skip
+    assert parse_device("/dev/a:rw")["PathInContainer"] == "/dev/a"
+    assert parse_device("/dev/a:/b")["CgroupPermissions"] == "rwm"
+    assert parse_ulimit("nofile=10:20") == {"Name": "nofile", "Soft": 10, "Hard": 20}
+    assert parse_ulimit("core=-1") == {"Name": "core", "Soft": -1, "Hard": -1}
+    assert gpu_requests("all")[0]["Count"] == -1
+    assert gpu_requests('"device=0,1"')[0]["DeviceIDs"] == ("0", "1")
     for text in ("nofile", "nofile=x", "nofile=20:10", "nofil=10"):
         with pytest.raises(InvalidInput, match="ulimit"):
             parse_ulimit(text)
@@ -130,7 +136,7 @@ def test_limits_and_devices() -> None:
 
 
 def test_policies_and_options() -> None:
-    assert restart_policy("on-failure:3") == RestartPolicy("on-failure", 3)
+    assert restart_policy("on-failure:3") == {"Name": "on-failure", "MaximumRetryCount": 3}
     assert security_options(["no-new-privileges", "systempaths=unconfined"]) == {
         "security_opt": ("no-new-privileges",),
         "masked_paths": (),
@@ -226,3 +232,38 @@ def test_commands_read_the_limits_they_share_alike(command: Command, request_typ
     limits = read_limits({name: text[name] for name in text if name in names})
     assert (limits["memory"], limits["memory_swap"]) == (64 << 20, -1)
     assert all(getattr(request_type(**limits), field) == value for field, value in limits.items())
+
+
+EVERY_FLAG = """
+    -a stdout --annotation a=b --cidfile /c -e A=1 --entrypoint /e -h host --domainname d -i -l a=b --log-driver none
+    --log-opt a=b --restart on-failure:2 --stop-signal HUP --stop-timeout 0 -t -u me -w /w --runtime crun --no-init
+    --isolation default --cap-add NET_ADMIN --cap-drop ALL --group-add g --privileged --read-only
+    --security-opt no-new-privileges --security-opt systempaths=unconfined --sysctl a=b --cgroupns host --ipc host
+    --pid host --userns host --uts host --add-host a:1.2.3.4 --dns 1.1.1.1 --dns-option x --dns-search s --expose 7
+    --ip 10.0.0.2 --ip6 fd00::2 --link a:b --link-local-ip 169.254.1.1 --mac-address 02:00:00:00:00:01
+    --network name=net,gw-priority=3,driver-opt=a=b --network name=other,alias=x --network-alias n -p 127.0.0.1:80:80 -P
+    --mount type=bind,src=/a,dst=/b,bind-nonrecursive --mount dst=/v,volume-opt=a=b,volume-driver=x,volume-nocopy
+    --mount type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700 --mount type=image,src=i,dst=/i,image-subpath=s
+    --storage-opt a=b --tmpfs /x:ro -v /s:/d -v /only --volume-driver local --volumes-from c
+    --health-cmd x --health-interval 1s --health-retries 2 --health-start-interval 2s --health-start-period 3s
+    --health-timeout 4s --blkio-weight 20 --blkio-weight-device /dev/a:20 --cgroup-parent /p --cpu-period 1
+    --cpu-quota 2 --cpu-rt-period 3 --cpu-rt-runtime 4 -c 5 --cpus 1.5 --cpuset-cpus 0 --cpuset-mems 0
+    --device /dev/a:/dev/b:r --device-cgroup-rule "c 1:* rwm" --device-read-bps /dev/a:1m --device-read-iops /dev/a:2
+    --device-write-bps /dev/a:3 --device-write-iops /dev/a:4 --gpus driver=x,device=1 -m 64m --memory-reservation 32m
+    --memory-swap -1 --memory-swappiness 0 --oom-kill-disable --oom-score-adj 5 --pids-limit 6 --shm-size 1m
+    --ulimit nofile=1:2
+"""
+
+
+def test_the_daemon_reads_every_flag_of_a_request_that_is_written_without_its_classes() -> None:
+    flags = parse(run, [*shlex.split(EVERY_FLAG), "image", "cmd"])
+    request = build_request("image", ("cmd",), flags)
+    for part, kind in ((request.config, Config), (request.host_config, HostConfig)):
+        assert encode(decode(json.loads(json.dumps(part)), kind)) == json.loads(json.dumps(part))
+    networks = json.loads(json.dumps(request.networking))
+    assert encode(decode(networks, NetworkingConfig)) == networks
+    assert (request.host_config["MemorySwappiness"], request.config["StopTimeout"]) == (0, 0)
+    assert request.host_config["Init"] is False
+    assert request.host_config["MaskedPaths"] == ()
+    unused = {name for name, value in flags.items() if value in (None, "", ())}
+    assert unused == {"detach_keys", "env_file", "kernel_memory", "label_file", "name", "platform"}

@@ -16,18 +16,17 @@ def open_shell(session: Session, error: LaminaError, network: str) -> int:
 
     The container and the image are removed when the shell ends.
     """
-    from lamina.api.containers import Config, HostConfig, NetworkingConfig
     from lamina.cli.run.container_life import ClientFlags, run_container
+    from lamina.cli.run.documents import document
     from lamina.cli.run.request import Request
     from lamina.cli.terminal.screen import quoted
 
     image = str(error.facts["image"])
     print(f"lamina: {quoted(str(error))}", file=sys.stderr)
     print("A shell opens where it failed. The build ends with it.", file=sys.stderr)
-    config = Config(
+    config = document(
         image=image,
         entrypoint=("/bin/sh",),
-        cmd=(),
         tty=sys.stdin.isatty() and sys.stdout.isatty(),
         attach_stdin=True,
         attach_stdout=True,
@@ -35,9 +34,10 @@ def open_shell(session: Session, error: LaminaError, network: str) -> int:
         open_stdin=True,
         stdin_once=True,
     )
-    host = HostConfig(network_mode=network, auto_remove=True)
+    config["Cmd"] = ()  # not the image's
+    host = document(network_mode=network, auto_remove=True)
     try:
-        run_container(session, Request(config, host, NetworkingConfig()), ClientFlags(pull="never"))
+        run_container(session, Request(config, host, {}), ClientFlags(pull="never"))
     finally:
         session.client.images.remove(image, force=True, prune=False)  # the steps above it are the cache
     return int(error.facts.get("exit_code") or 1)

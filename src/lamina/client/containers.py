@@ -58,8 +58,12 @@ class Containers(ComposedVerbs):
         body = encode(config)
         body["HostConfig"] = encode(host_config) if host_config else {}
         body["NetworkingConfig"] = encode(networking) if networking else {}
+        return self.create_request(name, body, platform)
+
+    def create_request(self, name: str | None, request: Mapping[str, object], platform: str = "") -> Created:
+        """Create a container by a request in the API's own words. See `create`, and `exec_request` for whom."""
         query = {"name": name, "platform": platform or None}
-        return Created(self._transport.json("POST", "/containers/create", query, json_body=body))
+        return Created(self._transport.json("POST", "/containers/create", query, json_body=request))
 
     def get(self, reference: str, *, size: bool = False) -> ContainerDetails:
         return ContainerDetails(self._transport.json("GET", f"{_path(reference)}/json", {"size": size}))

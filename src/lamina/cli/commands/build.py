@@ -235,7 +235,10 @@ def _rest(head: bytes) -> Iterator[bytes]:
 
 def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     """Return the request. A flag sets the field of its name; flags without a field have no effect."""
+    import msgspec
+
     from lamina.api.build import BuildRequest
+    from lamina.api.containers import Ulimit
     from lamina.cli.run.limits import read_limits
 
     fields = {name: value for name, value in flags.items() if name in BuildRequest.__struct_fields__}
@@ -250,7 +253,9 @@ def _request(flags: dict[str, Any], **more: Any) -> BuildRequest:
     fields["contexts"] = named_contexts(flags["named_contexts"])
     fields["agents"] = ssh_agents(flags["agent_flags"])
     fields["attestations"] = attestations(flags["provenance"], flags["sbom"], flags["attest"])
-    return BuildRequest(**{**fields, **read_limits(flags), **more})
+    limits = read_limits(flags)
+    limits["ulimits"] = msgspec.convert(limits["ulimits"], tuple[Ulimit, ...])
+    return BuildRequest(**{**fields, **limits, **more})
 
 
 def arguments(pairs: tuple[str, ...]) -> dict[str, str | None]:

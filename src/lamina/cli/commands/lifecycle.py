@@ -116,12 +116,14 @@ def rm(session: Session, names: tuple[str, ...], force: bool, link: bool, volume
 @text("--restart", metavar="POLICY", help="Restart policy: no, on-failure[:N], always or unless-stopped")
 def update(session: Session, /, names: tuple[str, ...], **flags: Any) -> int:
     """Change the limits or the restart policy of containers."""
+    import msgspec
+
     from lamina.api.containers import RestartPolicy, UpdateConfig
     from lamina.cli.run.limits import read_limits
     from lamina.cli.run.request import restart_policy
 
-    policy = restart_policy(flags["restart"]) if flags["restart"] else RestartPolicy()
-    changes = UpdateConfig(restart_policy=policy, **read_limits(flags))
+    policy = restart_policy(flags["restart"]) if flags["restart"] else {}
+    changes = UpdateConfig(restart_policy=msgspec.convert(policy, RestartPolicy), **read_limits(flags))
 
     def change(name: str) -> None:
         for warning in session.client.containers.update(name, changes):

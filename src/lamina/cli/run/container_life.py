@@ -47,7 +47,7 @@ def create_container(session: Session, request: Request, options: ClientFlags) -
         raise Conflict(
             f"the file {options.cidfile} exists", advice="Remove it, or the container it names may be in use"
         )
-    image = request.config.image
+    image = request.image
     if options.pull == "always":
         pull_for(session, image, options)
     created = _create_or_pull(session, request, options)
@@ -61,11 +61,11 @@ def create_container(session: Session, request: Request, options: ClientFlags) -
 
 def _create_or_pull(session: Session, request: Request, options: ClientFlags) -> Any:
     containers = session.client.containers
-    arguments = (options.name or None, *request, options.platform or "")
+    arguments = (options.name or None, request.body(), options.platform or "")
     try:
-        return containers.create(*arguments)
+        return containers.create_request(*arguments)
     except NotFound:
-        image = request.config.image
+        image = request.image
         lack = _lack(session, image, options.platform) if options.pull == "missing" else ""
         if not lack:
             raise
@@ -76,7 +76,7 @@ def _create_or_pull(session: Session, request: Request, options: ClientFlags) ->
         except LaminaError as error:
             error.advice = _meant(session, image) or error.advice
             raise
-        return containers.create(*arguments)
+        return containers.create_request(*arguments)
 
 
 def _lack(session: Session, image: str, platform: str) -> str:
@@ -120,20 +120,17 @@ def pull_for(session: Session, image: str, options: ClientFlags) -> None:
 
 def run_container(session: Session, request: Request, options: ClientFlags) -> int:
     """Run a container. Return its exit code, or 125, 126 or 127 if it did not start."""
-    config, timings = request.config, Timings(options.timings)
+    timings = Timings(options.timings)
     timings.ended("begin")
     if not options.detach:
-        check_terminal(config.tty, config.attach_stdin)
-        if config.tty and (size := terminal_size(sys.stdout.fileno())):
-            from msgspec.structs import replace
-
-            # Without it the process would start with a terminal of no size.
-            request = request._replace(host_config=replace(request.host_config, console_size=size))
+        check_terminal(request.tty, request.attaches("Stdin"))
+        if request.tty and (size := terminal_size(sys.stdout.fileno())):
+            request = request.with_console(size)  # or the process would start with a terminal of no size
     try:
         identifier = create_container(session, request, options)
         timings.ended("create")
         if options.detach:
-            _start(session.client.containers, identifier, removes=request.host_config.auto_remove)
+            _start(session.client.containers, identifier, removes=request.removes)
             timings.ended("start")
             print(identifier)
             return 0
@@ -168,23 +165,23 @@ def _start_failure(containers: Containers, identifier: str, removal: Waiting | N
 def _foreground(
     containers: Containers, identifier: str, request: Request, options: ClientFlags, timings: Timings
 ) -> int:
-    config, removes = request.config, request.host_config.auto_remove
+    removes, reads = request.removes, request.attaches("Stdin")
     try:
         stream = containers.attach(
             identifier,
-            stdin=config.attach_stdin,
-            stdout=config.attach_stdout,
-            stderr=config.attach_stderr,
+            stdin=reads,
+            stdout=request.attaches("Stdout"),
+            stderr=request.attaches("Stderr"),
             detach_keys=options.detach_keys,
-            tty=config.tty,
+            tty=request.tty,
         )
     except LaminaError:
         if removes:  # it will never run, so nothing else would remove it
             containers.remove(identifier)
         raise
     attachment = Attachment(
-        tty=config.tty,
-        stdin=config.attach_stdin,
+        tty=request.tty,
+        stdin=reads,
         detach_keys=options.detach_keys,
         resize=lambda rows, columns: containers.resize(identifier, rows, columns),
         kill=(lambda number: containers.kill(identifier, signal_name(number))) if options.sig_proxy else None,

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Sequence
-
-from lamina.api.containers import DeviceMapping, DeviceRequest, RateDevice, Ulimit, WeightDevice
+from lamina.cli.run.documents import document
 from lamina.errors import InvalidInput
-from lamina.formats.sizes import parse_size
-from lamina.light import TYPE_CHECKING, Mapping
+from lamina.light import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Sequence
+
+    from lamina.cli.run.documents import Document
 
     Flags = Mapping[str, Any]
 
     Reader = Callable[[Any], Any]
 
-RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
+RULE = r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}"
 ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",
@@ -29,7 +26,11 @@ def size(text: str, what: str = "size") -> int:
     """Return bytes: 0 for an empty text, and -1 for "-1" of --memory-swap. Raise InvalidInput."""
     if what == "--memory-swap" and text == "-1":
         return -1
-    return parse_size(text, what) if text else 0
+    if not text:
+        return 0
+    from lamina.formats.sizes import parse_size
+
+    return parse_size(text, what)
 
 
 def read_limits(flags: Flags) -> dict[str, Any]:
@@ -44,24 +45,26 @@ def nano_cpus(text: str) -> int:
     """Return billionths of a CPU for a text such as "1.5". Raise InvalidInput."""
     if not text:
         return 0
+    import re
+
     if not re.fullmatch(r"\d*\.?\d+|\d+\.", text) or len(text.partition(".")[2]) > 9:
         raise InvalidInput(f"{text!r} is not a number of CPUs", advice="Write it like 0.5 or 2")
     return round(float(text) * 10**9)
 
 
-def parse_device(spec: str) -> DeviceMapping:
+def parse_device(spec: str) -> Document:
     """Parse HOST[:CONTAINER][:PERMISSIONS]. Raise InvalidInput."""
     host, *rest = spec.split(":")
     permissions = "rwm"
-    if rest and re.fullmatch("[rwm]{1,3}", rest[-1]):
+    if rest and 1 <= len(rest[-1]) <= 3 and not set(rest[-1]) - set("rwm"):
         permissions = rest.pop()
     if len(rest) > 1 or not host:
         raise InvalidInput(f"invalid device {spec!r}", advice="Write it as PATH[:PATH_INSIDE[:rwm]]")
     inside = rest[0] if rest and rest[0] else host
-    return DeviceMapping(path_on_host=host, path_in_container=inside, cgroup_permissions=permissions)
+    return document(path_on_host=host, path_in_container=inside, cgroup_permissions=permissions)
 
 
-def parse_ulimit(spec: str) -> Ulimit:
+def parse_ulimit(spec: str) -> Document:
     """Parse NAME=SOFT[:HARD], where -1 means no limit. Raise InvalidInput."""
     name, equals, limits = spec.partition("=")
     soft, colon, hard = limits.partition(":")
@@ -73,13 +76,15 @@ def parse_ulimit(spec: str) -> Ulimit:
         raise InvalidInput(f"invalid ulimit type: {name}", advice=f"Known are {', '.join(ULIMITS)}")
     if not equals or (values[1] != -1 and (values[0] > values[1] or values[0] == -1)):
         raise InvalidInput(f"invalid ulimit {spec!r}: the soft limit is above the hard one")
-    return Ulimit(name=name, soft=values[0], hard=values[1])
+    return document(name=name, soft=values[0], hard=values[1])
 
 
-def gpu_requests(spec: str) -> tuple[DeviceRequest, ...]:
+def gpu_requests(spec: str) -> tuple[Document, ...]:
     """Return the device requests of `--gpus`: "all", a number, or `device=…,capabilities=…`. Raise InvalidInput."""
     if not spec:
         return ()
+    import csv
+
     driver, count, devices = "", 0, tuple[str, ...]()
     capabilities: tuple[str, ...] = ("gpu",)
     for field in next(csv.reader([spec]), []):
@@ -99,18 +104,18 @@ def gpu_requests(spec: str) -> tuple[DeviceRequest, ...]:
         else:
             raise InvalidInput(f"unexpected key {key!r} in --gpus")
     count = count or (0 if devices else 1)
-    return (DeviceRequest(driver=driver, count=count, device_ids=devices, capabilities=(capabilities,)),)
+    return (document(driver=driver, count=count, device_ids=devices, capabilities=(capabilities,)),)
 
 
-def _weight(spec: str) -> WeightDevice:
+def _weight(spec: str) -> Document:
     path, number = _device_and_number(spec, "--blkio-weight-device", sized=False)
-    return WeightDevice(path=path, weight=number)
+    return document(path=path, weight=number)
 
 
 def _rates(flag: str, *, sized: bool) -> Reader:
-    def read(specs: Sequence[str]) -> tuple[RateDevice, ...]:
+    def read(specs: Sequence[str]) -> tuple[Document, ...]:
         parts = (_device_and_number(spec, flag, sized) for spec in specs)
-        return tuple(RateDevice(path=path, rate=number) for path, number in parts)
+        return tuple(document(path=path, rate=number) for path, number in parts)
 
     return read
 
@@ -119,7 +124,7 @@ def _device_and_number(spec: str, flag: str, sized: bool) -> tuple[str, int]:
     path, colon, value = spec.rpartition(":")
     if not colon or not path.startswith("/dev/") or not (sized or value.isdecimal()):
         raise InvalidInput(f"invalid value {spec!r} of {flag}", advice="Write it as /dev/NAME:NUMBER")
-    return path, parse_size(value, "rate") if sized else int(value)
+    return path, size(value, "rate") if sized else int(value)
 
 
 def _swappiness(number: int) -> int | None:
@@ -129,7 +134,9 @@ def _swappiness(number: int) -> int | None:
 
 
 def _rule(text: str) -> str:
-    if not RULE.fullmatch(text):
+    import re
+
+    if not re.fullmatch(RULE, text):
         raise InvalidInput(f"invalid device rule {text!r}", advice="Write it like 'c 42:* rmw'")
     return text
 

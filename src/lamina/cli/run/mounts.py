@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 
-from lamina.api.containers import BindOptions, DriverConfig, ImageOptions, MountSpec, TmpfsOptions, VolumeOptions
 from lamina.cli.key_values import boolean
+from lamina.cli.run.documents import docker_name, document
 from lamina.errors import InvalidInput
-from lamina.formats.sizes import parse_size
-from lamina.light import TYPE_CHECKING, Any
+from lamina.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+    from lamina.cli.run.documents import Document
 
 ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-OPTIONS: dict[str, Any] = {
-    "bind": BindOptions,
-    "volume": VolumeOptions,
-    "tmpfs": TmpfsOptions,
-    "image": ImageOptions,
-}
 TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 
 
@@ -29,7 +24,8 @@ def binds_and_volumes(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, 
 
     A source that begins with a dot is made absolute. Raise InvalidInput.
     """
-    binds, volumes = list[str](), dict[str, dict[str, Any]]()
+    binds: list[str] = []
+    volumes: dict[str, dict[str, Any]] = {}
     for spec in dict.fromkeys(specs):
         source, colon, rest = spec.partition(":")
         if not spec or (colon and not (source and rest)):
@@ -46,9 +42,12 @@ def tmpfs_map(specs: Sequence[str]) -> dict[str, str]:
     return {path: options for path, _, options in (spec.partition(":") for spec in specs)}
 
 
-def parse_mount(spec: str) -> MountSpec:
+def parse_mount(spec: str) -> Document:
     """Return one `--mount` value, comma-separated `key=value` in CSV's quoting. Raise InvalidInput."""
-    mount, options = dict[str, Any](type="volume"), dict[str, dict[str, Any]]()
+    import csv
+
+    mount: dict[str, Any] = {"type": "volume"}
+    options: dict[str, dict[str, Any]] = {}
     for field in next(csv.reader([spec]), []):
         key, equals, value = field.partition("=")
         key = ALIASES.get(key.strip().lower(), key.strip().lower())
@@ -63,7 +62,8 @@ def parse_mount(spec: str) -> MountSpec:
     for kind in options:
         if kind != mount["type"]:
             raise InvalidInput(f"cannot mix {kind}-* options with mount type {mount['type']!r}")
-    return MountSpec(**mount, **{f"{kind}_options": OPTIONS[kind](**values) for kind, values in options.items()})
+    sections = {docker_name(f"{kind}_options"): document(**values) for kind, values in options.items()}
+    return {**document(**mount), **sections}
 
 
 def _set(mount: dict[str, Any], key: str, value: str) -> bool:
@@ -96,8 +96,10 @@ def _set_option(options: dict[str, dict[str, Any]], key: str, value: str, field:
         label, _, text = value.partition("=")
         section["labels"] = {**section.get("labels", {}), label: text}
     elif key in ("volume-driver", "volume-opt"):
-        section["driver_config"] = _driver(section.get("driver_config") or DriverConfig(), name, value)
+        section["driver_config"] = _driver(section.get("driver_config") or {}, name, value)
     elif key == "tmpfs-size":
+        from lamina.formats.sizes import parse_size
+
         section["size_bytes"] = parse_size(value, "tmpfs-size")
     elif key == "tmpfs-mode":
         if not value or set(value) - set("01234567"):
@@ -107,11 +109,11 @@ def _set_option(options: dict[str, dict[str, Any]], key: str, value: str, field:
         raise InvalidInput(f"unexpected key {key!r} in {field!r} of --mount")
 
 
-def _driver(driver: DriverConfig, key: str, value: str) -> DriverConfig:
+def _driver(driver: Document, key: str, value: str) -> Document:
     if key == "driver":
-        return DriverConfig(name=value, options=driver.options)
+        return {**driver, "Name": value}
     name, _, text = value.partition("=")
-    return DriverConfig(name=driver.name, options={**driver.options, name: text})
+    return {**driver, "Options": {**driver.get("Options", {}), name: text}}
 
 
 def _recursion(value: str) -> dict[str, bool]:

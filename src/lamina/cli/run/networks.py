@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import re
-
-from msgspec.structs import replace
-
-from lamina.api.containers import EndpointConfig, EndpointIpam, NetworkingConfig, PortHost
+from lamina.cli.run.documents import docker_name, document
 from lamina.errors import InvalidInput
 from lamina.light import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lamina.cli.run.documents import Document
+
     Flags = Mapping[str, Any]
 
-    Bindings = dict[str, tuple[PortHost, ...]]
+    Bindings = dict[str, tuple[Document, ...]]
 
 NOT_USER_DEFINED = ("default", "bridge", "host", "none", "")
 ADDRESSES = {"ip": "ipv4_address", "ip6": "ipv6_address"}
@@ -27,9 +24,9 @@ def network_mode(specs: Sequence[str]) -> str:
     return _parse(specs[0])[0] if specs else "default"
 
 
-def networking(flags: Flags) -> NetworkingConfig:
+def networking(flags: Flags) -> Document:
     """Return the endpoints of a create request. Raise InvalidInput for flags that do not fit together."""
-    endpoints: dict[str, EndpointConfig] = {}
+    endpoints: dict[str, Document] = {}
     specs = flags["network"] or ("default",)
     for position, spec in enumerate(specs):
         name, endpoint = _parse(spec)
@@ -37,25 +34,29 @@ def networking(flags: Flags) -> NetworkingConfig:
             raise InvalidInput(f"network {name!r} is specified multiple times")
         if position == 0:
             endpoint = _with_flags(name, endpoint, flags)
-        if not _user_defined(name) and (endpoint.aliases or endpoint.links):
+        if not _user_defined(name) and (endpoint.get("Aliases") or endpoint.get("Links")):
             raise InvalidInput("network-scoped aliases and links are only supported for user-defined networks")
-        if endpoint != EndpointConfig() or len(specs) > 1:
+        if endpoint or len(specs) > 1:
             endpoints[name] = endpoint
     kinds = {_user_defined(name) for name in endpoints}
     if len(kinds) > 1:
         raise InvalidInput("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
-    return NetworkingConfig(endpoints_config=endpoints)
+    return document(endpoints_config=endpoints)
 
 
 def _user_defined(name: str) -> bool:
     return name not in NOT_USER_DEFINED and not name.startswith("container:")
 
 
-def _parse(spec: str) -> tuple[str, EndpointConfig]:
+def _parse(spec: str) -> tuple[str, Document]:
     """Return the network and the endpoint of "web", or of "name=web,alias=db,ip=10.0.0.2"."""
     if "=" not in spec:
-        return spec, EndpointConfig()
-    name, addresses, members = "", dict[str, Any](), dict[str, Any]()
+        return spec, {}
+    import csv
+
+    name = ""
+    addresses: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for field in next(csv.reader([spec]), []):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
@@ -80,7 +81,7 @@ def _parse(spec: str) -> tuple[str, EndpointConfig]:
             raise InvalidInput(f"unexpected key {key!r} in --network")
     if not name:
         raise InvalidInput(f"--network {spec!r} names no network", advice="Add name=NETWORK")
-    return name, EndpointConfig(ipam=EndpointIpam(**addresses), **members)
+    return name, document(ipam=document(**addresses), **members)
 
 
 def _number(text: str) -> int:
@@ -89,28 +90,27 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _with_flags(name: str, endpoint: EndpointConfig, flags: Flags) -> EndpointConfig:
+def _with_flags(name: str, endpoint: Document, flags: Flags) -> Document:
     """Return the endpoint with the older flags, which are about the first network."""
     members = {"aliases": flags["network_alias"], "mac_address": flags["mac_address"]}
     if _user_defined(name):
         members["links"] = flags["link"]
     members = {member: value for member, value in members.items() if value}
     for member in members:
-        if getattr(endpoint, member):
+        if docker_name(member) in endpoint:
             raise InvalidInput(f"conflicting options: {member} is given by --network and by a flag of its own")
     addresses = {
         "ipv4_address": flags["ip"],
         "ipv6_address": flags["ip6"],
         "link_local_ips": flags["link_local_ip"],
     }
-    ipam = replace(endpoint.ipam, **{member: value for member, value in addresses.items() if value})
-    return replace(endpoint, ipam=ipam, **members)
+    ipam = {**endpoint.get("IPAMConfig", {}), **document(**addresses)}
+    return {**endpoint, **document(ipam=ipam, **members)}
 
 
-PUBLISH = re.compile(
+PUBLISH = (
     r"(?:(?:\[(?P<ip6>[0-9a-fA-F:.%]+)\]|(?P<ip>\d+(?:\.\d+){3})):(?P<behind_ip>[\d-]*):|(?P<host>[\d-]*):)?"
-    r"(?P<inside>\d+(?:-\d+)?)(?:/(?P<protocol>tcp|udp|sctp))?",
-    re.IGNORECASE,
+    r"(?P<inside>\d+(?:-\d+)?)(?:/(?P<protocol>tcp|udp|sctp))?"
 )
 ADVICE = "Write it as [IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL]"
 
@@ -120,7 +120,7 @@ def parse_publish(specs: Sequence[str]) -> Bindings:
     bindings: Bindings = {}
     for spec in specs:
         for port, ip, host_port in _publish(_plain(spec)):
-            bindings[port] = (*bindings.get(port, ()), PortHost(host_ip=ip, host_port=host_port))
+            bindings[port] = (*bindings.get(port, ()), document(host_ip=ip, host_port=host_port))
     return bindings
 
 
@@ -142,7 +142,9 @@ def _plain(spec: str) -> str:
 
 
 def _publish(spec: str) -> Iterator[tuple[str, str, str]]:
-    match = PUBLISH.fullmatch(spec)
+    import re
+
+    match = re.fullmatch(PUBLISH, spec, re.IGNORECASE)
     if match is None:
         raise InvalidInput(f"invalid port {spec!r}", advice=ADVICE)
     inside = _range(match["inside"], spec)

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-import json
-
-from msgspec.structs import replace
-
-from lamina.api.containers import Config, HostConfig, LogConfig, NetworkingConfig, RestartPolicy
 from lamina.cli.key_values import environment, labels, mapping
+from lamina.cli.run.documents import document
 from lamina.cli.run.limits import read_limits
 from lamina.cli.run.mounts import binds_and_volumes, parse_mount, tmpfs_map
 from lamina.cli.run.networks import exposed, network_mode, networking, parse_publish
 from lamina.errors import InvalidInput
-from lamina.formats.runconfig import Healthcheck
-from lamina.formats.times import parse_duration
 from lamina.light import TYPE_CHECKING, Mapping, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from lamina.cli.run.documents import Document
     from lamina.cli.run.networks import Bindings
 
     Flags = Mapping[str, Any]
 
 
 class Request(NamedTuple):
-    """The three parts of a create request."""
+    """The three parts of a create request, in the API's JSON."""
 
-    config: Config
-    host_config: HostConfig
-    networking: NetworkingConfig
+    config: Document
+    host_config: Document
+    networking: Document
+
+    @property
+    def image(self) -> str:
+        return str(self.config["Image"])
+
+    @property
+    def tty(self) -> bool:
+        return bool(self.config.get("Tty"))
+
+    @property
+    def removes(self) -> bool:
+        """Return whether the container removes itself."""
+        return bool(self.host_config.get("AutoRemove"))
+
+    def attaches(self, stream: str) -> bool:
+        """Return whether somebody attaches to a stream: "Stdin", "Stdout" or "Stderr"."""
+        return bool(self.config.get(f"Attach{stream}"))
+
+    def body(self) -> Document:
+        """Return the whole request."""
+        return {**self.config, "HostConfig": self.host_config, "NetworkingConfig": self.networking}
 
     def detached(self) -> Request:
         """Return the request of a container that nobody attaches to."""
-        nothing = dict.fromkeys(("attach_stdin", "attach_stdout", "attach_stderr", "stdin_once"), False)
-        return self._replace(config=replace(self.config, **nothing))
+        nothing = dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce"), False)
+        return self._replace(config={**self.config, **nothing})
+
+    def with_console(self, size: tuple[int, int]) -> Request:
+        """Return the request of a container whose terminal has a size from the start."""
+        return self._replace(host_config={**self.host_config, **document(console_size=size)})
 
 
 def build_request(image: str, arguments: Sequence[str], flags: Flags) -> Request:
@@ -45,7 +65,7 @@ def build_request(image: str, arguments: Sequence[str], flags: Flags) -> Request
     ports: dict[str, dict[str, Any]] = {port: {} for port in [*bindings, *exposed(flags["expose"])]}
     config = _config(image, arguments, flags, volumes, ports)
     host_config = _host_config(flags, binds, bindings)
-    if flags["rm"] and host_config.restart_policy.name not in ("", "no"):
+    if flags["rm"] and host_config.get("RestartPolicy", {}).get("Name", "no") != "no":
         raise InvalidInput("conflicting options: cannot specify both --restart and --rm")
     return Request(config, host_config, networking(flags))
 
@@ -56,12 +76,12 @@ def _config(
     flags: Flags,
     volumes: dict[str, dict[str, Any]],
     ports: dict[str, dict[str, Any]],
-) -> Config:
+) -> Document:
     attached = {name.lower() for name in flags["attach"]}
     if unknown := attached - {"stdin", "stdout", "stderr"}:
         raise InvalidInput(f"cannot attach to {min(unknown)!r}", advice="Name STDIN, STDOUT or STDERR")
     interactive = flags["interactive"]
-    return Config(
+    return document(
         image=image,
         hostname=flags["hostname"],
         domainname=flags["domainname"],
@@ -86,24 +106,30 @@ def _config(
     )
 
 
-def _healthcheck(flags: Flags) -> Healthcheck | None:
+def _healthcheck(flags: Flags) -> Document:
     names = ("interval", "timeout", "start_period", "start_interval")
-    times = {
-        name: parse_duration(flags[f"health_{name}"] or "0", f"--health-{name.replace('_', '-')}") for name in names
-    }
+    times = {name: _duration(flags[f"health_{name}"], f"--health-{name.replace('_', '-')}") for name in names}
     retries, command = flags["health_retries"] or 0, flags["health_cmd"]
-    check = Healthcheck(test=("CMD-SHELL", command) if command else (), retries=retries, **times)
+    check = document(test=("CMD-SHELL", command) if command else (), retries=retries, **times)
     if any(value < 0 for value in (retries, *times.values())):
         raise InvalidInput("the numbers of --health-* options cannot be negative")
     if not flags["no_healthcheck"]:
-        return check if check != Healthcheck() else None
-    if check != Healthcheck():
+        return check
+    if check:
         raise InvalidInput("--no-healthcheck conflicts with --health-* options")
-    return Healthcheck(test=("NONE",))
+    return document(test=("NONE",))
 
 
-def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> HostConfig:
-    return HostConfig(
+def _duration(text: str, what: str) -> int:
+    if not text:
+        return 0
+    from lamina.formats.times import parse_duration
+
+    return parse_duration(text, what)
+
+
+def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> Document:
+    return document(
         **read_limits(flags),
         **security_options(flags["security_opt"]),
         annotations=mapping(flags["annotation"]),
@@ -122,7 +148,7 @@ def _host_config(flags: Flags, binds: tuple[str, ...], bindings: Bindings) -> Ho
         ipc_mode=flags["ipc"],
         isolation=flags["isolation"],
         links=flags["link"],
-        log_config=LogConfig(type=flags["log_driver"], config=mapping(flags["log_opt"])),
+        log_config=document(type=flags["log_driver"], config=mapping(flags["log_opt"])),
         mounts=tuple(parse_mount(spec) for spec in flags["mount"]),
         network_mode=network_mode(flags["network"]),
         pid_mode=flags["pid"],
@@ -158,7 +184,8 @@ def security_options(specs: Sequence[str]) -> dict[str, Any]:
 
     Raise InvalidInput for an option without its value, or a profile that cannot be read.
     """
-    options, paths = list[str](), dict[str, tuple[str, ...]]()
+    options: list[str] = []
+    paths: dict[str, tuple[str, ...]] = {}
     for spec in specs:
         separator = "=" if "=" in spec else ":"
         name, _, value = spec.partition(separator)
@@ -174,6 +201,8 @@ def security_options(specs: Sequence[str]) -> dict[str, Any]:
 
 
 def _profile(path: str) -> str:
+    import json
+
     try:
         with open(path) as file:
             return json.dumps(json.load(file), separators=(",", ":"))
@@ -181,11 +210,11 @@ def _profile(path: str) -> str:
         raise InvalidInput(f"cannot use the seccomp profile {path} ({error})") from error
 
 
-def restart_policy(text: str) -> RestartPolicy:
+def restart_policy(text: str) -> Document:
     """Return the policy that a text such as "on-failure:3" names. Raise InvalidInput."""
     name, colon, count = text.partition(":")
     if name not in POLICIES and text:
         raise InvalidInput(f"invalid restart policy {text!r}", advice=f"Give one of {', '.join(POLICIES)}")
     if colon and not count.isdecimal():
         raise InvalidInput(f"invalid restart policy {text!r}: the number of tries is no whole number")
-    return RestartPolicy(name=name, maximum_retry_count=int(count) if colon else 0)
+    return document(name=name, maximum_retry_count=int(count) if colon else 0)
