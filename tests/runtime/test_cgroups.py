@@ -13,7 +13,7 @@ from lamina.errors import Conflict
 from lamina.runtime.cgroups.control import freeze
 from lamina.runtime.cgroups.layout import Layout, detect, processes
 from lamina.runtime.cgroups.stats import BlockIo, read
-from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, own_cgroup, remove
+from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
 from lamina.runtime.monitor.loop import Loop
 
 V1 = """30 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
@@ -123,13 +123,3 @@ def test_out_of_memory_is_told_on_v2(tmp_path: Path) -> None:
     watch.close()
     watch.close()
     assert told == [1]
-
-
-def test_the_own_cgroup_is_found(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/cgroup.procs").touch()
-    table = tmp_path / "table"
-    table.write_text("4:memory:/elsewhere\n3:pids:/mine\n0::/\n")
-    assert own_cgroup((f"pids={tmp_path}",), str(table)) == str(tmp_path / "mine/cgroup.procs")
-    assert own_cgroup((f"cpu={tmp_path}",), str(table)) is None
-    assert own_cgroup((), "/gone") is None

@@ -117,6 +117,7 @@ class Creator:
         if self._defaults.userns_of(host) is not None:
             checks.check_remapped(host)
         runtime = self._rooms.runtime
+        runtime.warmth.expect()
         checks.check_runtime(host.runtime, runtime.program.name, self._defaults.runtimes)
         runtime.apparmor.check(security.parse(host.security_opt).apparmor)
         host, discarded = limit_checks.within(host, abilities(runtime.layout))

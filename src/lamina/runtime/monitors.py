@@ -48,9 +48,13 @@ class Spawner:
         with self._lock:
             self._connected()
 
-    def monitor(self, job: Job, listener: socket.socket) -> int:
-        """Fork a monitor that serves `listener`. Return its process id."""
-        return self._request({"op": "monitor", "job": job.dump()}, [listener.fileno()])
+    def monitor(self, job: Job, listener: socket.socket, watcher: socket.socket, sealable: str = "") -> int:
+        """Have a monitor serve `listener`, and `watcher` as the connection of who watches. Return its process ID.
+
+        A program at the path `sealable` is executed from a sealed copy.
+        """
+        message = {"op": "monitor", "job": job.dump(), "sealable": sealable}
+        return self._request(message, [listener.fileno(), watcher.fileno()])
 
     def run(
         self, command: Sequence[str], hide: Sequence[str] = (), input: bytes = b"", seconds: float = START_SECONDS

@@ -101,6 +101,12 @@ class Process:
         self._watching = connection
         self._watcher.add(connection, self._told, self._gone)
 
+    def adopt(self, connection: socket.socket, monitor: int) -> None:
+        """Take over the connection to a monitor that was just made and has the process ID `monitor`."""
+        self._monitor = monitor
+        self._watching = connection
+        self._watcher.add(connection, self._told, self._gone)
+
     def start(self) -> int:
         """Start the process and return its id. Raise Conflict when it was started before, CommandFailed or InvalidInput
         (see `failure.explain`) when it cannot be started, or Unavailable when that takes too long or is ended by

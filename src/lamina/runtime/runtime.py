@@ -104,7 +104,6 @@ class Runtime(TaskHost):
             log=log,
             cgroups=tuple(map(str, self.layout.everywhere(cgroup))),
             kill_rest=spec.namespaces.pid != "private",
-            hierarchies=self.layout.hierarchies,
             state=str(self.exec_root / "state" / id),
             start_seconds=self.start_seconds,
             owner=spec.userns.ids.root if spec.userns else None,

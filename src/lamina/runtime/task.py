@@ -72,7 +72,8 @@ class Task(Process):
         if self._configured is not None and self._host.program.opens_accounts:
             spec, rootfs = self._configured
             check_account_files(rootfs, spec.mounts)
-        pid = super().start()
+        with self._host.warmth.starting():
+            pid = super().start()
         self._host.filters.learn(self._filter_key, self.id)
         return pid
 
@@ -115,9 +116,8 @@ class Task(Process):
             raise Conflict("the container has ended")
 
     def expect_exec(self) -> None:
-        """Say that an exec is about to come, which makes its start quicker (see `monitor.cgroup`); costs little."""
-        with suppress(LaminaError):  # only a hint
-            self._ask({"op": "warm"})
+        """Say that an exec is about to come, which makes its start quicker (see `warmth`); costs little."""
+        self._host.warmth.expect()
 
     def exec(
         self,
@@ -157,7 +157,6 @@ class Task(Process):
             terminal=spec.terminal,
             console=spec.console_size,
             stdin=stdin,
-            hierarchies=self._host.layout.hierarchies,
             start_seconds=self._host.start_seconds,
             owner=self._root_user(),
         )
@@ -235,7 +234,8 @@ class Exec(Process):
         """Start the process. Raise what `Process.start` and `check_account_files` raise."""
         if self._host.program.opens_accounts:
             check_account_files(Path(f"/proc/{self._task.pid}/root"), ())
-        return super().start()
+        with self._host.warmth.starting():
+            return super().start()
 
     def _gone(self) -> None:
         super()._gone()

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from lamina.runtime.process import Process
 from lamina.runtime.seccomp import FilterCache
 from lamina.runtime.spec import ProcessSpec
 from lamina.runtime.users import opens_account_files
+from lamina.runtime.warmth import Warmth
 
 CANDIDATES = ("crun", "runc", "youki")
 
@@ -49,6 +51,12 @@ class Program:
     hide: tuple[str, ...]
     reason: str
     opens_accounts: bool = False
+
+    @property
+    def sealable(self) -> str:
+        """Return the path of a program that does not copy itself when it is executed from a sealed copy (crun,
+        src/libcrun/cloned_binary.c); "" for others."""
+        return self.path if self.name == "crun" else ""
 
 
 def choose_program(requested: str | None, layout: Layout, spawner: Spawner, scratch: Path) -> Program:
@@ -156,6 +164,7 @@ class TaskHost:
         self._lock = threading.Lock()
         self.spawner = Spawner(exec_root)
         self.watcher = Watcher()
+        self.warmth = Warmth(self.layout.hierarchies)
 
     @property
     def program(self) -> Program:
@@ -177,13 +186,15 @@ class TaskHost:
         return replace(spec, apparmor=self.apparmor.resolve(spec.apparmor))
 
     def fork(self, job: Job, process: Process) -> None:
-        """Start the monitor that `job` tells about, and has `process` watch it. Raise Unavailable."""
-        with protocol.listen(job.directory) as listener:
-            self.spawner.monitor(job, listener)
+        """Start the monitor that `job` tells about, and have `process` watch it. Raise Unavailable."""
+        ours, theirs = socket.socketpair()
         try:
-            process.watch()
-        except OSError as error:
-            raise Unavailable(f"the container's monitor does not start: {error}") from None
+            with theirs, protocol.listen(job.directory) as listener:
+                monitor = self.spawner.monitor(job, listener, theirs, self.program.sealable)
+        except BaseException:
+            ours.close()
+            raise
+        process.adopt(ours, monitor)
 
     def command(self, program: Program, directory: Path, *arguments: str) -> tuple[str, ...]:
         """Return a command line of the runtime program whose messages go to `directory`."""

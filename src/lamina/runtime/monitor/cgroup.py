@@ -1,16 +1,7 @@
-"""What a monitor needs of cgroups: its task's processes, out-of-memory kills, and a quick first move into a new cgroup.
-
-Moving a process between cgroups takes cgroup_threadgroup_rwsem for writing (kernel/cgroup/cgroup.c), a per-CPU
-semaphore whose first writer waits for an RCU grace period: 6 to 20 ms, the largest part of starting a container.
-Writers that follow within the next grace period do not wait. So while a start is near, a thread of `Warmth` moves this
-process to the cgroup where it already is, every few milliseconds, and the OCI runtime comes as the second writer.
-
-The module `threading` is not loaded here: what it does after each fork would cost every monitor 0.4 MB.
-"""
+"""What a monitor needs of cgroups: its task's processes, and out-of-memory kills."""
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -18,9 +9,6 @@ from contextlib import suppress
 
 from lamina.linux.inotify import Watch
 from lamina.runtime.monitor.loop import READ, Loop
-
-_MOVE_SECONDS = 0.004  # seconds between two moves
-_WARM_SECONDS = 0.25  # seconds after which we no longer expect the start
 
 
 def _read(path: str) -> str:
@@ -150,54 +138,3 @@ class OomWatch:
             self._loop.forget(watch.fileno())
             watch.close()
         self._watches.clear()
-
-
-class Warmth:
-    """Keep moves quick from `begin` until `end`, for `_WARM_SECONDS` at most. Without a cgroup it does nothing."""
-
-    def __init__(self, own: str | None) -> None:
-        """`own` is the cgroup.procs file of the cgroup in which this process is."""
-        self._file = own
-        self._moving = _thread.allocate_lock()  # held by the thread
-        self._wanted = _thread.allocate_lock()  # held until the thread is to stop
-
-    def begin(self) -> None:
-        if self._file is None or not self._moving.acquire(blocking=False):
-            return
-        self._wanted.acquire(blocking=False)
-        _thread.start_new_thread(self._move, (self._file,))
-
-    def end(self) -> None:
-        """Stop soon; may be called at any time."""
-        with suppress(RuntimeError):  # it has stopped already
-            self._wanted.release()
-
-    def _move(self, path: str) -> None:
-        try:
-            with open(path, "wb", buffering=0) as file:
-                for _ in range(int(_WARM_SECONDS / _MOVE_SECONDS)):
-                    file.write(b"0")  # 0 names the writer itself (cgroups(7))
-                    if self._wanted.acquire(timeout=_MOVE_SECONDS):
-                        return
-        except OSError:
-            return
-        finally:
-            self._moving.release()
-
-
-def own_cgroup(mounts: Sequence[str], table: str = "/proc/self/cgroup") -> str | None:
-    """Return the cgroup.procs file of this process in the first hierarchy of `mounts`, pairs "controller=mount point"
-    with nothing before the sign for v2."""
-    try:
-        with open(table) as file:
-            lines = [line.rstrip("\n").split(":", 2) for line in file]
-    except OSError:
-        return None
-    for mount in mounts:
-        controller, _, root = mount.rpartition("=")
-        for _, controllers, path in lines:
-            if controller in controllers.split(","):
-                procs_file = os.path.join(root, path.lstrip("/"), "cgroup.procs")
-                if os.path.exists(procs_file):
-                    return procs_file
-    return None

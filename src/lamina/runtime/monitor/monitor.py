@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.cgroup import OomWatch, Warmth, kill_all, oom_kills, own_cgroup, remove
+from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
 from lamina.runtime.monitor.loop import READ, Loop
 from lamina.runtime.monitor.output import Output
 from lamina.runtime.monitor.peers import Peers
@@ -36,8 +36,11 @@ Answer = Callable[[dict[str, Any]], None]
 class Monitor:
     """States: created → starting → running → ended. A start that fails leads to ended as well."""
 
-    def __init__(self, job: Job, listener: socket.socket) -> None:
+    def __init__(self, job: Job, listener: socket.socket, engine: socket.socket, program: int = -1) -> None:
+        """`engine` is the connection of the engine that watches. `program` is a descriptor of the runtime program,
+        where there is one, to be executed instead of the file that `job` names."""
         self._job = job
+        self._program = program
         self._loop = Loop()
         self._output = Output(self._loop, job.log, self._last_client_gone)
         self._input: Input | None = None
@@ -54,10 +57,9 @@ class Monitor:
         self._oom: OomWatch | None = None
         self._exit: dict[str, Any] | None = None
         self._cleaned_up = False
-        self._warmth = Warmth(own_cgroup(job.hierarchies))
-        self._warmth.begin()
         self._prepare_streams()
         self._peers = Peers(self._loop, listener, self)
+        self._peers.add_watcher(engine)
 
     def run(self) -> None:
         self._loop.watch_children(self._child_ended)
@@ -93,7 +95,6 @@ class Monitor:
             answer({"error": "already started"})
             return
         self._answer = answer
-        self._warmth.begin()
         with suppress(FileNotFoundError):
             os.unlink(self._path(protocol.PID_FILE))
         command = list(self._job.run)
@@ -104,7 +105,9 @@ class Monitor:
             command = [part.replace("{console}", console.path) for part in command]
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
         mounts = self._path(protocol.MOUNTS_FILE) if self._job.delete else ""
-        launched = self._launching = spawn(command, self._job.directory, self._job.hide, stdio, mounts)
+        launched = self._launching = spawn(
+            command, self._job.directory, self._job.hide, stdio, mounts=mounts, program=self._program
+        )
         self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
 
     def abort(self) -> bool:
@@ -138,10 +141,6 @@ class Monitor:
         else:
             os.kill(self._pid, number)
         return True
-
-    def warm(self) -> None:
-        """Prepare for another process to be moved into a cgroup soon; see `cgroup`."""
-        self._warmth.begin()
 
     def quit(self) -> None:
         """End a monitor whose task nobody wants to start. One that an engine began to start before it died may be on
@@ -202,7 +201,6 @@ class Monitor:
 
     def _launched(self, status: int) -> None:
         """Note the end of the runtime program: the task runs now, or it could not be started."""
-        self._warmth.end()
         for fd in self._given:
             os.close(fd)
         self._given.clear()

@@ -28,7 +28,6 @@ class Served(Protocol):
     def start(self, answer: Any) -> None: ...
     def resize(self, height: int, width: int) -> None: ...
     def kill(self, number: int, all: bool) -> bool: ...
-    def warm(self) -> None: ...
     def abort(self) -> bool: ...
     def quit(self) -> None: ...
 
@@ -65,9 +64,17 @@ class Peers:
     def _accept(self) -> None:
         with suppress(OSError):  # it hung up before it was taken
             connection, _ = self._listener.accept()
-            connection.settimeout(5)  # a line is sent whole; a peer that stalls within one is cut off
-            self._open.add(connection)
-            self._loop.watch(connection.fileno(), READ, lambda events: self._ready(connection, events))
+            self._hear(connection)
+
+    def add_watcher(self, connection: socket.socket) -> None:
+        """Serve a connection that is told of events from the start."""
+        self._hear(connection)
+        self._watchers.append(connection)
+
+    def _hear(self, connection: socket.socket) -> None:
+        connection.settimeout(5)  # a line is sent whole; a peer that stalls within one is cut off
+        self._open.add(connection)
+        self._loop.watch(connection.fileno(), READ, lambda events: self._ready(connection, events))
 
     def _drop(self, connection: socket.socket) -> None:
         self._open.discard(connection)
@@ -114,9 +121,6 @@ class Peers:
             case "kill":
                 done = self._kill(request["signal"], request["all"])
                 self._answer(connection, {} if done else {"error": "not running"})
-            case "warm":
-                self._monitor.warm()
-                self._answer(connection, {})
             case "abort":
                 self._answer(connection, {"ended": self._monitor.abort()})
             case "quit":

@@ -35,11 +35,18 @@ def hide_mounts(paths: Sequence[str]) -> None:
 
 
 def spawn(
-    command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int], mounts: str = ""
+    command: Sequence[str],
+    directory: str,
+    hide: Sequence[str],
+    stdio: tuple[int, int, int],
+    *,
+    mounts: str = "",
+    program: int = -1,
 ) -> int:
     """Fork and execute `command` in `directory` with the descriptors `stdio`; return the process id.
 
-    `hide` names mounts that it must not see, and `mounts` a file that lists what it sees in a container's root. Where
+    `hide` names mounts that it must not see, and `mounts` a file that lists what it sees in a container's root. The
+    descriptor `program`, where there is one, is executed instead of the file that `command` names. Where
     it cannot be executed the child ends with 127 (no such program) or 126, having said why on its stderr; where
     something cannot be mounted it ends with 125, having written why to `protocol.REFUSAL_FILE`.
     """
@@ -48,7 +55,7 @@ def spawn(
         return pid
     status = 126
     try:
-        _become(command, directory, hide, stdio, mounts)
+        _become(command, directory, hide, stdio, mounts, program)
     except InvalidInput as error:
         status = 125
         refusal = {"message": error.message, "advice": error.advice, **error.facts}
@@ -63,7 +70,12 @@ def spawn(
 
 
 def _become(
-    command: Sequence[str], directory: str, hide: Sequence[str], stdio: tuple[int, int, int], mounts: str
+    command: Sequence[str],
+    directory: str,
+    hide: Sequence[str],
+    stdio: tuple[int, int, int],
+    mounts: str,
+    program: int,
 ) -> None:
     signal.set_wakeup_fd(-1)
     for ignored in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -79,6 +91,9 @@ def _become(
         hide_mounts(hide)
     if root_mounts:
         root_mounts.attach()
+    if program >= 0:
+        with suppress(OSError):  # where a machine executes no files in memory (sysctl vm.memfd_noexec)
+            os.execve(program, list(command), os.environ)
     os.execvp(command[0], list(command))
 
 

@@ -7,9 +7,11 @@ A connection begins with one line from the engine, `{"op": …}`:
   ends the input.
 - `watch`: answered by the present state; later come `{"event": "oom"}`, `{"event": "exit", …}`,
   `{"event": "deleted"}`.
-- `start`, `resize` {height, width}, `kill` {signal, all}, `warm`, `quit`: answered by one line each.
+- `start`, `resize` {height, width}, `kill` {signal, all}, `quit`: answered by one line each.
 - `abort`: ends a start that is on its way; answered {"ended": whether there was one}. The start itself is answered by
   an error with `cut` "asked"; "late" when it took longer than `start_seconds`.
+
+The engine that makes a monitor gives it a connection that watches from the start.
 
 An answer with a key `error` tells of a failure.
 """
@@ -89,10 +91,9 @@ class Job:
 
     `hide` names mounts that the runtime program must not see. `delete` is empty for exec'd processes. `cgroups` are
     the directories of the task's cgroup, for out-of-memory counts and for killing what is left; `kill_rest` says
-    that processes may outlive the first one (a shared PID namespace). `state` is the
-    runtime program's own directory for the task. `hierarchies` are the machine's cgroup mounts as
-    "controller=directory". `start_seconds` is how long the start may take before it is ended. `owner` is root of the
-    container on the host, where it has users of its own.
+    that processes may outlive the first one (a shared PID namespace). `state` is the runtime program's own directory
+    for the task. `start_seconds` is how long the start may take before it is ended. `owner` is root of the container
+    on the host, where it has users of its own.
     """
 
     directory: str
@@ -107,7 +108,6 @@ class Job:
     cgroups: tuple[str, ...] = ()
     kill_rest: bool = False
     state: str = ""
-    hierarchies: tuple[str, ...] = ()
     start_seconds: float = START_SECONDS
     owner: tuple[int, int] | None = None
 
@@ -117,7 +117,7 @@ class Job:
     @classmethod
     def load(cls, document: dict[str, Any]) -> Job:
         fields = dict(document)
-        for name in ("run", "delete", "hide", "cgroups", "hierarchies"):
+        for name in ("run", "delete", "hide", "cgroups"):
             fields[name] = tuple(fields[name])
         fields["console"] = tuple(fields["console"]) if fields["console"] else None
         fields["owner"] = tuple(fields["owner"]) if fields.get("owner") else None

@@ -2,6 +2,8 @@
 
 It is started once, holds no third-party code and no data, and ends when the engine's end of its socket closes; the
 monitors it forked stay. Requests are JSON messages with descriptors on a SOCK_SEQPACKET socket, answered in order.
+
+A monitor is forked before it is needed: it waits for its request on a socket of its own, and ends with the server.
 """
 
 from __future__ import annotations
@@ -9,20 +11,26 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from lamina.linux.files import make_private_by_default
 from lamina.linux.processes import become_subreaper, name_process, set_limit
+from lamina.linux.sealed import SealedPrograms
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.monitor import Monitor
 from lamina.runtime.monitor.peers import ignore_signals
 from lamina.runtime.monitor.programs import spawn, wait_at_most
 
 MESSAGE_LIMIT = 1 << 18
+_DESCRIPTORS = 4  # with one message, at most
+_QUIET_MS = 10  # milliseconds without a request after which the next monitor is forked
 
 
 def main(fd: int, descriptors: int) -> None:
@@ -35,28 +43,70 @@ def main(fd: int, descriptors: int) -> None:
     gc.collect()
     gc.freeze()  # what is loaded now stays shared with every monitor
     with socket.socket(fileno=fd) as server:
+        Server(server).run()
+
+
+class Server:
+    """Serves the requests of one engine."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._programs = SealedPrograms()
+        self._spare: tuple[int, socket.socket] | None = None  # a monitor that waits for its request, by process ID
+        self._quiet = select.poll()
+        self._quiet.register(connection, select.POLLIN)
+
+    def run(self) -> None:
+        is_spare_due = False
         while True:
-            raw, fds, _, _ = socket.recv_fds(server, MESSAGE_LIMIT, 4)
+            if is_spare_due and not self._quiet.poll(_QUIET_MS):
+                self._fork_spare()
+            raw, fds, _, _ = socket.recv_fds(self._connection, MESSAGE_LIMIT, _DESCRIPTORS)
             if not raw:
                 return
             request = json.loads(raw)
-            pid = os.fork()
-            if pid == 0:
-                _child(server, request, fds)
+            is_spare_due = request["op"] == "monitor"
+            pid = self._monitor(request, raw, fds) if is_spare_due else self._command(request, fds)
             for received in fds:
                 os.close(received)
-            server.send(json.dumps({"pid": pid}).encode())
+            self._connection.send(json.dumps({"pid": pid}).encode())
+
+    def _command(self, request: dict[str, Any], fds: list[int]) -> int:
+        return self._fork(lambda: _command(request, fds), request)
+
+    def _monitor(self, request: dict[str, Any], raw: bytes, fds: list[int]) -> int:
+        """Hand the request to the monitor that waits, or fork one. Return its process ID."""
+        program = self._programs.copy(request["sealable"]) if request["sealable"] else -1
+        parts = [*fds, program] if program >= 0 else fds
+        if self._spare is not None:
+            (pid, control), self._spare = self._spare, None
+            with control, suppress(OSError):  # somebody killed it
+                socket.send_fds(control, [raw], parts)
+                return pid
+        return self._fork(lambda: _monitor(request, parts), request)
+
+    def _fork_spare(self) -> None:
+        if self._spare is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self._spare = self._fork(lambda: _wait_for_request(theirs, ours), {}), ours
+
+    def _fork(self, work: Callable[[], None], request: dict[str, Any]) -> int:
+        """Fork a process that does `work` and ends. Return its ID."""
+        pid = os.fork()
+        if pid == 0:
+            self._connection.close()
+            if self._spare is not None:
+                self._spare[1].close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _run(work, request)
+        return pid
 
 
-def _child(server: socket.socket, request: dict[str, Any], fds: list[int]) -> NoReturn:
-    server.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _run(work: Callable[[], None], request: dict[str, Any]) -> NoReturn:
     status = 1
     try:
-        if request["op"] == "monitor":
-            _monitor(request, fds)
-        else:
-            _command(request, fds)
+        work()
         status = 0
     except BaseException:  # a fork has nobody to raise to: it notes the error and ends
         _note(request, traceback.format_exc())
@@ -64,13 +114,33 @@ def _child(server: socket.socket, request: dict[str, Any], fds: list[int]) -> No
         os._exit(status)
 
 
+def _wait_for_request(control: socket.socket, servers_end: socket.socket) -> None:
+    """Be a monitor as soon as a request comes, or end with the server."""
+    servers_end.close()
+    _become_monitor()
+    with control:
+        raw, fds, _, _ = socket.recv_fds(control, MESSAGE_LIMIT, _DESCRIPTORS)
+    if raw:
+        request = json.loads(raw)
+        _run(lambda: _serve(request, fds), request)
+
+
 def _monitor(request: dict[str, Any], fds: list[int]) -> None:
+    _become_monitor()
+    _serve(request, fds)
+
+
+def _become_monitor() -> None:
     ignore_signals()
     name_process("lamina-monitor")
     become_subreaper()
-    job = protocol.Job.load(request["job"])
     os.chdir("/")
-    Monitor(job, socket.socket(fileno=fds[0])).run()
+
+
+def _serve(request: dict[str, Any], fds: list[int]) -> None:
+    job = protocol.Job.load(request["job"])
+    listener, engine = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    Monitor(job, listener, engine, fds[2] if len(fds) > 2 else -1).run()
 
 
 def _command(request: dict[str, Any], fds: list[int]) -> None:

@@ -1,0 +1,74 @@
+"""The monitor that is forked before it is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lamina.runtime.runtime import Runtime
+from lamina.runtime.task import Task
+from support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+
+def spares(runtime: Runtime) -> list[int]:
+    """Return the children of the fork server that wait for a request: they poll nothing yet."""
+    process = runtime.spawner._process
+    assert process is not None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if not polls(child)]
+
+
+def polls(pid: str) -> bool:
+    """Return whether a process has an epoll instance; one that has gone counts as if it had."""
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        return any("eventpoll" in os.readlink(link) for link in folder.iterdir())
+    except FileNotFoundError:
+        return True
+
+
+def only_spare(runtime: Runtime) -> int:
+    eventually(lambda: len(spares(runtime)) == 1)
+    return spares(runtime)[0]
+
+
+def test_the_next_task_takes_it_and_another_one_follows(start: Callable[..., Task], runtime: Runtime) -> None:
+    start("sleep 100")
+    spare = only_spare(runtime)
+    task = start("sleep 100")
+    assert task._monitor == spare
+    assert only_spare(runtime) != spare
+    assert Path(f"/proc/{spare}/comm").read_text() == "lamina-monitor\n"
+
+
+def test_a_killed_one_is_replaced(start: Callable[..., Task], runtime: Runtime) -> None:
+    start("true")
+    os.kill(only_spare(runtime), signal.SIGKILL)
+    eventually(lambda: not spares(runtime))
+    status = start("exit 3").wait(10)
+    assert status is not None
+    assert status.code == 3
+    only_spare(runtime)
+
+
+def test_it_ends_with_the_engine_and_monitors_stay(start: Callable[..., Task], runtime: Runtime) -> None:
+    task = start("sleep 100")
+    spare = only_spare(runtime)
+    runtime.spawner.close()
+    eventually(lambda: not Path(f"/proc/{spare}").exists())
+    assert Path(f"/proc/{task._monitor}").exists()
+
+
+def test_it_ends_with_a_killed_fork_server(start: Callable[..., Task], runtime: Runtime) -> None:
+    start("true")
+    spare = only_spare(runtime)
+    process = runtime.spawner._process
+    assert process is not None
+    process.kill()
+    eventually(lambda: not Path(f"/proc/{spare}").exists())
