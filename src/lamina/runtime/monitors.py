@@ -48,13 +48,15 @@ class Spawner:
         with self._lock:
             self._connected()
 
-    def monitor(self, job: Job, listener: socket.socket, watcher: socket.socket, sealable: str = "") -> int:
-        """Have a monitor serve `listener`, and `watcher` as the connection of who watches. Return its process ID.
+    def monitor(
+        self, job: Job, listener: socket.socket, connections: Sequence[socket.socket], sealable: str = ""
+    ) -> int:
+        """Have a monitor serve `listener` and `connections`, of which the first one watches. Return its process ID.
 
         A program at the path `sealable` is executed from a sealed copy.
         """
-        message = {"op": "monitor", "job": job.dump(), "sealable": sealable}
-        return self._request(message, [listener.fileno(), watcher.fileno()])
+        message = {"op": "monitor", "job": job.dump(), "connections": len(connections), "sealable": sealable}
+        return self._request(message, [part.fileno() for part in (listener, *connections)])
 
     def run(
         self, command: Sequence[str], hide: Sequence[str] = (), input: bytes = b"", seconds: float = START_SECONDS

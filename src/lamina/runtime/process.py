@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,28 @@ def _cut_off(why: str) -> LaminaError:
 
 def _status(message: dict[str, Any]) -> ExitStatus:
     return ExitStatus(message["code"], message["signal"], message["oom"], message["time_ns"])
+
+
+def _attach_request(stdin: bool, stdout: bool, stderr: bool, detach_keys: bytes) -> bytes:
+    request = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
+    return protocol.encode({**request, "detach_keys": detach_keys.hex()})
+
+
+def _exchange(connection: socket.socket, request: dict[str, Any] | None, timeout: float | None) -> dict[str, Any]:
+    """Return the monitor's answer to a request; None is one that has been sent. Raise Unavailable."""
+    connection.settimeout(timeout)
+    try:
+        if request is not None:
+            connection.sendall(protocol.encode(request))
+        line = protocol.read_line(connection)
+    except (ConnectionResetError, BrokenPipeError):
+        line = b""
+    except OSError as error:
+        raise Unavailable(f"the container's monitor does not answer: {error}") from None
+    if not line:
+        return {"error": "the monitor is gone", "gone": True}
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 class Process:
@@ -113,8 +135,8 @@ class Process:
         `abort`: then it has ended for good."""
         self._started = True  # before the monitor can tell of the end
         try:
-            answer = self._ask({"op": "start"}, timeout=_ANSWER_SECONDS)
-        except LaminaError:
+            answer = self._begin()
+        except Exception:
             self._started = False
             raise
         if "error" in answer:
@@ -127,6 +149,10 @@ class Process:
             raise _cut_off(answer["cut"]) if answer.get("cut") else self._explain()
         self._pid = answer["pid"]
         return self._pid
+
+    def _begin(self) -> dict[str, Any]:
+        """Have the monitor start the process. Return its answer."""
+        return self._ask({"op": "start"}, timeout=_ANSWER_SECONDS)
 
     def abort(self) -> bool:
         """End a start that is on its way in another thread, which fails then; False when there is none."""
@@ -143,9 +169,8 @@ class Process:
 
         Works before the start, so nothing is missed. With a terminal the typed `detach_keys` close the socket.
         """
-        request = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
         connection = self._connect()
-        connection.sendall(protocol.encode({**request, "detach_keys": detach_keys.hex()}))
+        connection.sendall(_attach_request(stdin, stdout, stderr, detach_keys))
         protocol.read_line(connection)
         return connection
 
@@ -173,18 +198,7 @@ class Process:
 
     def _ask(self, request: dict[str, Any], timeout: float | None = 10.0) -> dict[str, Any]:
         with self._connect() as connection:
-            connection.settimeout(timeout)
-            try:
-                connection.sendall(protocol.encode(request))
-                line = protocol.read_line(connection)
-            except (ConnectionResetError, BrokenPipeError):
-                line = b""
-            except OSError as error:
-                raise Unavailable(f"the container's monitor does not answer: {error}") from None
-        if not line:
-            return {"error": "the monitor is gone", "gone": True}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+            return _exchange(connection, request, timeout)
 
     def _told(self, message: dict[str, Any]) -> None:
         match message.get("event"):
@@ -240,3 +254,39 @@ class Process:
 
     def _remove_directory(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class Unlaunched:
+    """Connections to a monitor that is not made yet: what is asked on them waits until the monitor has them."""
+
+    def __init__(self) -> None:
+        self._attached: list[socket.socket] = []
+        self._theirs: list[socket.socket] = []
+
+    def attach(self, stdin: bool, stdout: bool, stderr: bool, detach_keys: bytes) -> socket.socket:
+        """Return a connection that is attached from the beginning of the process."""
+        ours = self._ask(_attach_request(stdin, stdout, stderr, detach_keys))
+        self._attached.append(ours)
+        return ours
+
+    def _ask(self, request: bytes) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.sendall(request)
+        self._theirs.append(theirs)
+        return ours
+
+    def start(self, launch: Callable[[Sequence[socket.socket]], None]) -> dict[str, Any]:
+        """Have `launch` make the monitor, with all connections. Return its answer to the request to start."""
+        try:
+            with self._ask(protocol.encode({"op": "start"})) as connection:
+                launch(self._theirs)
+                self._close_theirs()
+                for attached in self._attached:
+                    protocol.read_line(attached)
+                return _exchange(connection, None, _ANSWER_SECONDS)
+        finally:
+            self._close_theirs()
+
+    def _close_theirs(self) -> None:
+        while self._theirs:
+            self._theirs.pop().close()

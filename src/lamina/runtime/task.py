@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,7 +29,7 @@ from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.monitor.rootmounts import ROOT_PLACE
 from lamina.runtime.placement import place
-from lamina.runtime.process import ExitStatus, OnExit, Process, read_exit
+from lamina.runtime.process import ExitStatus, OnExit, Process, Unlaunched, read_exit
 from lamina.runtime.spec import ContainerSpec, ProcessSpec, Resources
 from lamina.runtime.task_host import Program, TaskHost
 from lamina.runtime.users import check_account_files
@@ -127,7 +129,7 @@ class Task(Process):
         *,
         stdin: bool = False,
     ) -> Exec:
-        """Prepare another process in the running container; its `start` runs it. It has a monitor of its own.
+        """Prepare another process in the running container; its `start` runs it, with a monitor of its own.
 
         Raise Conflict when the container does not run, and what `TaskHost.confined` does.
         """
@@ -139,12 +141,11 @@ class Task(Process):
         directory.mkdir(mode=0o700)
         try:
             (directory / "process.json").write_bytes(encode_json(bundle.process(spec)))
-            process = Exec(self._host, self, directory, spec, on_exit)
-            self._host.fork(self._exec_job(program, directory, spec, stdin), process)
+            job = self._exec_job(program, directory, spec, stdin)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return process
+        return Exec(self._host, self, directory, spec, job, on_exit)
 
     def _exec_job(self, program: Program, directory: Path, spec: ProcessSpec, stdin: bool) -> Job:
         terminal = ("--tty", "--console-socket", "{console}") if spec.terminal else ()
@@ -222,13 +223,34 @@ class Task(Process):
 
 
 class Exec(Process):
-    """A process exec'd into a container. Its directory goes away with it."""
+    """A process exec'd into a container. Its directory goes away with it.
 
-    def __init__(self, host: TaskHost, task: Task, directory: Path, spec: ProcessSpec, on_exit: OnExit) -> None:
+    Its monitor is made by the start, which hands it the attached clients and the request to start: nobody waits for
+    the monitor in between.
+    """
+
+    def __init__(
+        self, host: TaskHost, task: Task, directory: Path, spec: ProcessSpec, job: Job, on_exit: OnExit
+    ) -> None:
         super().__init__(directory, host.watcher, on_exit, ignore)
         self._host = host
         self._task = task
         self._spec = spec
+        self._job = job
+        self._unlaunched: Unlaunched | None = Unlaunched()
+
+    def attach(
+        self, *, stdin: bool = True, stdout: bool = True, stderr: bool = True, detach_keys: bytes = b""
+    ) -> socket.socket:
+        if self._unlaunched is not None:
+            return self._unlaunched.attach(stdin, stdout, stderr, detach_keys)
+        return super().attach(stdin=stdin, stdout=stdout, stderr=stderr, detach_keys=detach_keys)
+
+    def _begin(self) -> dict[str, Any]:
+        unlaunched, self._unlaunched = self._unlaunched, None
+        if unlaunched is None:
+            return super()._begin()
+        return unlaunched.start(lambda connections: self._host.fork(self._job, self, connections))
 
     def start(self) -> int:
         """Start the process. Raise what `Process.start` and `check_account_files` raise."""
@@ -245,7 +267,8 @@ class Exec(Process):
     def delete(self) -> None:
         """Drop an exec that was never started; do nothing to others."""
         if not self._started:
-            self._quit()
+            if self._unlaunched is None:
+                self._quit()
             self._remove_directory()
 
     def _explain(self) -> LaminaError:

@@ -13,7 +13,7 @@ import shutil
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,12 +185,13 @@ class TaskHost:
         """Return `spec` with the AppArmor profile that it starts with. Raise what `AppArmor.resolve` does."""
         return replace(spec, apparmor=self.apparmor.resolve(spec.apparmor))
 
-    def fork(self, job: Job, process: Process) -> None:
-        """Start the monitor that `job` tells about, and have `process` watch it. Raise Unavailable."""
+    def fork(self, job: Job, process: Process, connections: Sequence[socket.socket] = ()) -> None:
+        """Start the monitor that `job` tells about, and have `process` watch it. It serves `connections` in their
+        order, before all others. Raise Unavailable."""
         ours, theirs = socket.socketpair()
         try:
             with theirs, protocol.listen(job.directory) as listener:
-                monitor = self.spawner.monitor(job, listener, theirs, self.program.sealable)
+                monitor = self.spawner.monitor(job, listener, [theirs, *connections], self.program.sealable)
         except BaseException:
             ours.close()
             raise

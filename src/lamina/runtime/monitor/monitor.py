@@ -10,7 +10,7 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +25,6 @@ from lamina.runtime.monitor.streams import Input
 
 DRAIN_SECONDS = 2.0  # how long output may still come after the exit, from processes that inherited it (as Docker)
 UNWANTED_SECONDS = 3.0  # how long a start that nobody wants any more may go on
-UNUSED_SECONDS = 60.0  # how long an exec may wait for its start
 DELETE_SECONDS = 10.0  # how long the runtime program may take to forget a task
 HANGING_SECONDS = 1.0  # the same, for one that hung at the start and was killed
 LINGER_SECONDS = 30.0  # how long slow clients may take to fetch the rest
@@ -36,9 +35,9 @@ Answer = Callable[[dict[str, Any]], None]
 class Monitor:
     """States: created → starting → running → ended. A start that fails leads to ended as well."""
 
-    def __init__(self, job: Job, listener: socket.socket, engine: socket.socket, program: int = -1) -> None:
-        """`engine` is the connection of the engine that watches. `program` is a descriptor of the runtime program,
-        where there is one, to be executed instead of the file that `job` names."""
+    def __init__(self, job: Job, listener: socket.socket, program: int = -1) -> None:
+        """`program` is a descriptor of the runtime program, where there is one, to be executed instead of the file that
+        `job` names."""
         self._job = job
         self._program = program
         self._loop = Loop()
@@ -59,18 +58,15 @@ class Monitor:
         self._cleaned_up = False
         self._prepare_streams()
         self._peers = Peers(self._loop, listener, self)
-        self._peers.add_watcher(engine)
 
-    def run(self) -> None:
+    def run(self, connections: Sequence[socket.socket]) -> None:
+        """Serve `connections`, of which the first one watches, and whoever connects, until the task has ended."""
         self._loop.watch_children(self._child_ended)
-        if not self._job.delete:
-            self._loop.later(UNUSED_SECONDS, self._give_up)
+        watching, *asking = connections
+        self._peers.add_watcher(watching)
+        for connection in asking:
+            self._peers.hear_now(connection)
         self._loop.run()
-
-    def _give_up(self) -> None:
-        """End the monitor of an exec that nobody started."""
-        if not (self._launching or self._pid or self._exit):
-            self.quit()
 
     # -- what peers ask -----------------------------------------------------------------------------------------
 

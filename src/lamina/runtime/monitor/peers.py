@@ -71,6 +71,11 @@ class Peers:
         self._hear(connection)
         self._watchers.append(connection)
 
+    def hear_now(self, connection: socket.socket) -> None:
+        """Serve a connection on which a request has been sent already, before all that others ask."""
+        self._hear(connection)
+        self._ready(connection, READ)
+
     def _hear(self, connection: socket.socket) -> None:
         connection.settimeout(5)  # a line is sent whole; a peer that stalls within one is cut off
         self._open.add(connection)

@@ -29,7 +29,7 @@ from lamina.runtime.monitor.peers import ignore_signals
 from lamina.runtime.monitor.programs import spawn, wait_at_most
 
 MESSAGE_LIMIT = 1 << 18
-_DESCRIPTORS = 4  # with one message, at most
+_DESCRIPTORS = 16  # with one message, at most
 _QUIET_MS = 10  # milliseconds without a request after which the next monitor is forked
 
 
@@ -139,8 +139,9 @@ def _become_monitor() -> None:
 
 def _serve(request: dict[str, Any], fds: list[int]) -> None:
     job = protocol.Job.load(request["job"])
-    listener, engine = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
-    Monitor(job, listener, engine, fds[2] if len(fds) > 2 else -1).run()
+    count = 1 + request["connections"]
+    listener, *connections = (socket.socket(fileno=fd) for fd in fds[:count])
+    Monitor(job, listener, fds[count] if len(fds) > count else -1).run(connections)
 
 
 def _command(request: dict[str, Any], fds: list[int]) -> None:
