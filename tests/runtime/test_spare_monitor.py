@@ -13,6 +13,8 @@ from lamina.runtime.runtime import Runtime
 from lamina.runtime.task import Task
 from support.waiting import eventually
 
+from .conftest import NAME, container
+
 pytestmark = pytest.mark.root
 
 
@@ -20,11 +22,14 @@ def spares(runtime: Runtime) -> list[int]:
     """Return the children of the fork server that wait for a request: they poll nothing yet."""
     process = runtime.spawner._process
     assert process is not None
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if not polls(child)]
+    return [child for child in children(process.pid) if not polls(child)]
 
 
-def polls(pid: str) -> bool:
+def children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def polls(pid: int) -> bool:
     """Return whether a process has an epoll instance; one that has gone counts as if it had."""
     folder = Path(f"/proc/{pid}/fd")
     try:
@@ -34,7 +39,8 @@ def polls(pid: str) -> bool:
 
 
 def only_spare(runtime: Runtime) -> int:
-    eventually(lambda: len(spares(runtime)) == 1)
+    """Return the one that waits, which has made its launcher by then."""
+    eventually(lambda: len(spares(runtime)) == 1 and children(spares(runtime)[0]))
     return spares(runtime)[0]
 
 
@@ -72,3 +78,32 @@ def test_it_ends_with_a_killed_fork_server(start: Callable[..., Task], runtime: 
     assert process is not None
     process.kill()
     eventually(lambda: not Path(f"/proc/{spare}").exists())
+
+
+def test_its_launcher_becomes_the_runtime_program_once(start: Callable[..., Task], runtime: Runtime) -> None:
+    start("true")
+    spare = only_spare(runtime)
+    launcher = children(spare)[0]
+    assert Path(f"/proc/{launcher}/comm").read_text() == "lamina-launcher\n"
+    task = start("sleep 100")
+    assert task._monitor == spare
+    assert children(spare) == [task.pid]
+
+
+def test_without_its_launcher_it_forks(start: Callable[..., Task], runtime: Runtime) -> None:
+    start("true")
+    spare = only_spare(runtime)
+    os.kill(children(spare)[0], signal.SIGKILL)
+    task = start("exit 3")
+    assert task._monitor == spare
+    status = task.wait(10)
+    assert status is not None
+    assert status.code == 3
+
+
+def test_a_launcher_ends_with_a_monitor_that_is_not_needed(runtime: Runtime, busybox_tree: Path) -> None:
+    task = runtime.create(f"{NAME}-unused", container("true"), busybox_tree)
+    eventually(lambda: children(task._monitor))
+    launcher = children(task._monitor)[0]
+    task.delete()
+    eventually(lambda: not Path(f"/proc/{launcher}").exists())

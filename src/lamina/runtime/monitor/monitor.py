@@ -16,10 +16,11 @@ from typing import Any
 
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
+from lamina.runtime.monitor.launcher import Launcher
 from lamina.runtime.monitor.loop import READ, Loop
 from lamina.runtime.monitor.output import Output
 from lamina.runtime.monitor.peers import Peers
-from lamina.runtime.monitor.programs import Console, end_descendants, spawn, wait_at_most
+from lamina.runtime.monitor.programs import Console, Launch, end_descendants, spawn, wait_at_most
 from lamina.runtime.monitor.protocol import Job
 from lamina.runtime.monitor.streams import Input
 
@@ -35,10 +36,11 @@ Answer = Callable[[dict[str, Any]], None]
 class Monitor:
     """States: created → starting → running → ended. A start that fails leads to ended as well."""
 
-    def __init__(self, job: Job, listener: socket.socket, program: int = -1) -> None:
+    def __init__(self, job: Job, listener: socket.socket, launcher: Launcher | None, program: int = -1) -> None:
         """`program` is a descriptor of the runtime program, where there is one, to be executed instead of the file that
-        `job` names."""
+        `job` names. Without a `launcher` a process is forked for it."""
         self._job = job
+        self._launch = launcher.launch if launcher is not None else spawn
         self._program = program
         self._loop = Loop()
         self._output = Output(self._loop, job.log, self._last_client_gone)
@@ -101,9 +103,8 @@ class Monitor:
             command = [part.replace("{console}", console.path) for part in command]
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
         mounts = self._path(protocol.MOUNTS_FILE) if self._job.delete else ""
-        launched = self._launching = spawn(
-            command, self._job.directory, self._job.hide, stdio, mounts=mounts, program=self._program
-        )
+        launch = Launch(command, self._job.directory, self._job.hide, mounts)
+        launched = self._launching = self._launch(launch, stdio, self._program)
         self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
 
     def abort(self) -> bool:
@@ -294,7 +295,7 @@ class Monitor:
         if self._oom is not None:
             self._oom.close()
         if self._job.delete and not self._forget():
-            pid = spawn(self._job.delete, self._job.directory, self._job.hide, (-1, -1, -1))
+            pid = spawn(Launch(self._job.delete, self._job.directory, self._job.hide), (-1, -1, -1))
             with suppress(ChildProcessError):
                 wait_at_most(pid, HANGING_SECONDS if self._cut else DELETE_SECONDS)
             remove(self._job.cgroups)  # which a runtime that was killed early does not know of

@@ -8,6 +8,8 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
 
 from lamina.errors import InvalidInput
 from lamina.linux.files import USUAL_UMASK
@@ -34,49 +36,49 @@ def hide_mounts(paths: Sequence[str]) -> None:
         umount2(path, MNT_DETACH)
 
 
-def spawn(
-    command: Sequence[str],
-    directory: str,
-    hide: Sequence[str],
-    stdio: tuple[int, int, int],
-    *,
-    mounts: str = "",
-    program: int = -1,
-) -> int:
-    """Fork and execute `command` in `directory` with the descriptors `stdio`; return the process id.
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command of the runtime program, run in `directory`. `hide` names mounts that it must not see, and `mounts` a
+    file that lists what it sees in a container's root."""
 
-    `hide` names mounts that it must not see, and `mounts` a file that lists what it sees in a container's root. The
-    descriptor `program`, where there is one, is executed instead of the file that `command` names. Where
-    it cannot be executed the child ends with 127 (no such program) or 126, having said why on its stderr; where
+    command: Sequence[str]
+    directory: str
+    hide: Sequence[str] = ()
+    mounts: str = ""
+
+
+def spawn(launch: Launch, stdio: tuple[int, int, int], program: int = -1) -> int:
+    """Fork, and have the child `become` the program. Return its process ID."""
+    pid = os.fork()
+    if pid == 0:
+        become(launch, stdio, program)
+    return pid
+
+
+def become(launch: Launch, stdio: tuple[int, int, int], program: int = -1) -> NoReturn:
+    """Become the program, with the descriptors `stdio`. `program`, where it is one, is executed instead of the file.
+
+    Where it cannot be executed the process ends with 127 (no such program) or 126, having said why on its stderr; where
     something cannot be mounted it ends with 125, having written why to `protocol.REFUSAL_FILE`.
     """
-    pid = os.fork()
-    if pid:
-        return pid
     status = 126
+    name = launch.command[0]
     try:
-        _become(command, directory, hide, stdio, mounts, program)
+        _execute(launch, stdio, program)
     except InvalidInput as error:
         status = 125
         refusal = {"message": error.message, "advice": error.advice, **error.facts}
-        protocol.write_atomically(os.path.join(directory, protocol.REFUSAL_FILE), refusal)
+        protocol.write_atomically(os.path.join(launch.directory, protocol.REFUSAL_FILE), refusal)
     except FileNotFoundError as error:
         status = 127
-        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        os.write(2, f"{name}: {error.strerror}\n".encode())
     except OSError as error:
-        os.write(2, f"{command[0]}: {error}\n".encode())
+        os.write(2, f"{name}: {error}\n".encode())
     finally:
         os._exit(status)
 
 
-def _become(
-    command: Sequence[str],
-    directory: str,
-    hide: Sequence[str],
-    stdio: tuple[int, int, int],
-    mounts: str,
-    program: int,
-) -> None:
+def _execute(launch: Launch, stdio: tuple[int, int, int], program: int) -> None:
     signal.set_wakeup_fd(-1)
     for ignored in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_DFL)
@@ -84,17 +86,18 @@ def _become(
     copies = [os.dup(fd) if fd > 2 else os.open("/dev/null", os.O_RDWR) for fd in stdio]
     for number, copy in enumerate(copies):
         os.dup2(copy, number)
-    os.chdir(directory)
+    os.chdir(launch.directory)
     os.umask(USUAL_UMASK)  # of the mount points that are made, and of processes in containers
-    root_mounts = RootMounts.load(mounts) if mounts else None
-    if hide or root_mounts:
-        hide_mounts(hide)
+    root_mounts = RootMounts.load(launch.mounts) if launch.mounts else None
+    if launch.hide or root_mounts:
+        hide_mounts(launch.hide)
     if root_mounts:
         root_mounts.attach()
+    command = list(launch.command)
     if program >= 0:
         with suppress(OSError):  # where a machine executes no files in memory (sysctl vm.memfd_noexec)
-            os.execve(program, list(command), os.environ)
-    os.execvp(command[0], list(command))
+            os.execve(program, command, os.environ)
+    os.execvp(command[0], command)
 
 
 class Console:

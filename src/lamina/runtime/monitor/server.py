@@ -24,9 +24,10 @@ from lamina.linux.files import make_private_by_default
 from lamina.linux.processes import become_subreaper, name_process, set_limit
 from lamina.linux.sealed import SealedPrograms
 from lamina.runtime.monitor import protocol
+from lamina.runtime.monitor.launcher import Launcher
 from lamina.runtime.monitor.monitor import Monitor
 from lamina.runtime.monitor.peers import ignore_signals
-from lamina.runtime.monitor.programs import spawn, wait_at_most
+from lamina.runtime.monitor.programs import Launch, spawn, wait_at_most
 
 MESSAGE_LIMIT = 1 << 18
 _DESCRIPTORS = 16  # with one message, at most
@@ -118,16 +119,19 @@ def _wait_for_request(control: socket.socket, servers_end: socket.socket) -> Non
     """Be a monitor as soon as a request comes, or end with the server."""
     servers_end.close()
     _become_monitor()
+    launcher = Launcher(close=[control.fileno()])
     with control:
         raw, fds, _, _ = socket.recv_fds(control, MESSAGE_LIMIT, _DESCRIPTORS)
     if raw:
         request = json.loads(raw)
-        _run(lambda: _serve(request, fds), request)
+        _run(lambda: _serve(request, fds, launcher), request)
 
 
 def _monitor(request: dict[str, Any], fds: list[int]) -> None:
     _become_monitor()
-    _serve(request, fds)
+    # One that is to start at once has no time in which its launcher could be made.
+    launcher = None if request["connections"] > 1 else Launcher(close=fds)
+    _serve(request, fds, launcher)
 
 
 def _become_monitor() -> None:
@@ -137,18 +141,18 @@ def _become_monitor() -> None:
     os.chdir("/")
 
 
-def _serve(request: dict[str, Any], fds: list[int]) -> None:
+def _serve(request: dict[str, Any], fds: list[int], launcher: Launcher | None) -> None:
     job = protocol.Job.load(request["job"])
     count = 1 + request["connections"]
     listener, *connections = (socket.socket(fileno=fd) for fd in fds[:count])
-    Monitor(job, listener, fds[count] if len(fds) > count else -1).run(connections)
+    Monitor(job, listener, launcher, fds[count] if len(fds) > count else -1).run(connections)
 
 
 def _command(request: dict[str, Any], fds: list[int]) -> None:
     """Run one command with the descriptors given (stdin, stdout, stderr), for at most the seconds asked for, and write
     its exit code to the fourth."""
     become_subreaper()
-    pid = spawn(request["command"], "/", request["hide"], (fds[0], fds[1], fds[2]))
+    pid = spawn(Launch(request["command"], "/", request["hide"]), (fds[0], fds[1], fds[2]))
     for fd in fds[:3]:
         os.close(fd)
     os.write(fds[3], str(wait_at_most(pid, request["seconds"])).encode())
