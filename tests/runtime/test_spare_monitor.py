@@ -29,6 +29,14 @@ def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def is_there(pid: int) -> bool:
+    """Return whether a process has not ended; nobody may have waited for it yet."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def polls(pid: int) -> bool:
     """Return whether a process has an epoll instance; one that has gone counts as if it had."""
     folder = Path(f"/proc/{pid}/fd")
@@ -66,8 +74,10 @@ def test_a_killed_one_is_replaced(start: Callable[..., Task], runtime: Runtime) 
 def test_it_ends_with_the_engine_and_monitors_stay(start: Callable[..., Task], runtime: Runtime) -> None:
     task = start("sleep 100")
     spare = only_spare(runtime)
+    launcher = children(spare)[0]
     runtime.spawner.close()
-    eventually(lambda: not Path(f"/proc/{spare}").exists())
+    assert not is_there(spare)
+    assert not is_there(launcher)
     assert Path(f"/proc/{task._monitor}").exists()
 
 
@@ -106,4 +116,4 @@ def test_a_launcher_ends_with_a_monitor_that_is_not_needed(runtime: Runtime, bus
     eventually(lambda: children(task._monitor))
     launcher = children(task._monitor)[0]
     task.delete()
-    eventually(lambda: not Path(f"/proc/{launcher}").exists())
+    assert not is_there(launcher)

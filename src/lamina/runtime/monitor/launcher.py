@@ -18,7 +18,7 @@ _DESCRIPTORS = 4  # three streams and the program
 
 
 class Launcher:
-    """Waits in a child of this process. The child ends when this process does."""
+    """Waits in a child of this process. The child ends with this process, and after `close`."""
 
     def __init__(self, close: Sequence[int] = ()) -> None:
         """`close` are descriptors that the child has no use for."""
@@ -41,6 +41,13 @@ class Launcher:
             socket.send_fds(self._connection, [json.dumps(request).encode()], parts)
             return self._pid
         return spawn(launch, stdio, program)
+
+    def close(self) -> None:
+        """End the child, where it never became the program, and wait for its end."""
+        if self._connection.fileno() >= 0:
+            self._connection.close()
+            with suppress(ChildProcessError):  # the loop has waited for it
+                os.waitpid(self._pid, 0)
 
 
 def _wait(connection: socket.socket) -> NoReturn:

@@ -40,7 +40,7 @@ class Monitor:
         """`program` is a descriptor of the runtime program, where there is one, to be executed instead of the file that
         `job` names. Without a `launcher` a process is forked for it."""
         self._job = job
-        self._launch = launcher.launch if launcher is not None else spawn
+        self._launcher = launcher
         self._program = program
         self._loop = Loop()
         self._output = Output(self._loop, job.log, self._last_client_gone)
@@ -69,6 +69,8 @@ class Monitor:
         for connection in asking:
             self._peers.hear_now(connection)
         self._loop.run()
+        if self._launcher is not None:
+            self._launcher.close()
 
     # -- what peers ask -----------------------------------------------------------------------------------------
 
@@ -104,7 +106,8 @@ class Monitor:
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
         mounts = self._path(protocol.MOUNTS_FILE) if self._job.delete else ""
         launch = Launch(command, self._job.directory, self._job.hide, mounts)
-        launched = self._launching = self._launch(launch, stdio, self._program)
+        begin = self._launcher.launch if self._launcher is not None else spawn
+        launched = self._launching = begin(launch, stdio, self._program)
         self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
 
     def abort(self) -> bool:

@@ -31,6 +31,7 @@ from lamina.runtime.monitor.programs import Launch, spawn, wait_at_most
 
 MESSAGE_LIMIT = 1 << 18
 _DESCRIPTORS = 16  # with one message, at most
+_END_MS = 2000  # milliseconds that a monitor nobody needs may take to end
 _QUIET_MS = 10  # milliseconds without a request after which the next monitor is forked
 
 
@@ -64,6 +65,7 @@ class Server:
                 self._fork_spare()
             raw, fds, _, _ = socket.recv_fds(self._connection, MESSAGE_LIMIT, _DESCRIPTORS)
             if not raw:
+                self._end_spare()
                 return
             request = json.loads(raw)
             is_spare_due = request["op"] == "monitor"
@@ -91,6 +93,17 @@ class Server:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._spare = self._fork(lambda: _wait_for_request(theirs, ours), {}), ours
+
+    def _end_spare(self) -> None:
+        """End the monitor that waits, and wait for its end: nothing is left of an engine that has been closed."""
+        if self._spare is not None:
+            pid, control = self._spare
+            with suppress(ProcessLookupError):
+                end = os.pidfd_open(pid)
+                control.close()
+                poll = select.poll()
+                poll.register(end, select.POLLIN)
+                poll.poll(_END_MS)
 
     def _fork(self, work: Callable[[], None], request: dict[str, Any]) -> int:
         """Fork a process that does `work` and ends. Return its ID."""
@@ -122,9 +135,11 @@ def _wait_for_request(control: socket.socket, servers_end: socket.socket) -> Non
     launcher = Launcher(close=[control.fileno()])
     with control:
         raw, fds, _, _ = socket.recv_fds(control, MESSAGE_LIMIT, _DESCRIPTORS)
-    if raw:
-        request = json.loads(raw)
-        _run(lambda: _serve(request, fds, launcher), request)
+    if not raw:
+        launcher.close()
+        return
+    request = json.loads(raw)
+    _run(lambda: _serve(request, fds, launcher), request)
 
 
 def _monitor(request: dict[str, Any], fds: list[int]) -> None:
