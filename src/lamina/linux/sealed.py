@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _LARGEST = 8 << 20  # bytes that a copy may hold in memory for good
@@ -50,7 +49,6 @@ def sealed_copy(source: int, size: int) -> int:
         os.fchmod(copy, 0o500)
         fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
-        with suppress(OSError):
-            os.close(copy)
+        os.close(copy)
         raise
     return copy

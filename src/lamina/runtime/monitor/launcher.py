@@ -37,7 +37,7 @@ class Launcher:
         has_streams = min(stdio) >= 0
         request = {**asdict(launch), "streams": has_streams}
         parts = [*(stdio if has_streams else ()), *([program] if program >= 0 else [])]
-        with self._connection, suppress(OSError):
+        with self._connection, suppress(OSError):  # the child was killed, or has become the program already
             socket.send_fds(self._connection, [json.dumps(request).encode()], parts)
             return self._pid
         return spawn(launch, stdio, program)
