@@ -97,13 +97,7 @@ class Builds(builds.Builds):
         from lamina.api.build import outputs_of, with_absolute_folders, without_destinations
         from lamina.linux.output_files import OutputFiles
 
-        extended = (request.cache_exports, request.cache_imports, request.contexts, request.agents, secrets)
-        if any(extended) and not self._is_lamina():
-            raise Unsupported(
-                "this daemon builds over the classic API, which knows no --cache-to, no types of --cache-from, no"
-                " --secret, no --ssh and no --build-context",
-                advice="Ask lamina's daemon, or use docker buildx build.",
-            )
+        self._check_extensions(request, secrets or {})
         outputs = outputs_of(request)
         content = None
         if any(option.type == "local" for option in (*request.cache_exports, *request.cache_imports)):
@@ -116,8 +110,7 @@ class Builds(builds.Builds):
             request = replace(request, outputs=without_destinations(outputs))
         request = replace(request, contexts=with_absolute_folders(request.contexts))
         folders = _folders(request.contexts)
-        if folders and self._reads_in_place():
-            folders = {}
+        folders = {} if folders and self._reads_in_place() else folders
         chunks, query, headers = _sent(context, request, credentials, secrets or {}, folders)
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
         with OutputFiles(outputs, _unpack) as files:
@@ -128,6 +121,16 @@ class Builds(builds.Builds):
         if not heard.image:
             raise CommandFailed("the build ended without an image", exit_code=1)
         return SentBuild(heard.image, tuple(heard.steps), heard.metadata)
+
+    def _check_extensions(self, request: BuildRequest, secrets: Mapping[str, bytes]) -> None:
+        """Raise Unsupported for what another daemon than lamina's would ignore."""
+        extensions = (request.cache_exports, request.cache_imports, request.contexts, request.agents, secrets)
+        if any(extensions) and not self._is_lamina():
+            raise Unsupported(
+                "this daemon builds over the classic API, which knows no --cache-to, no types of --cache-from, no"
+                " --secret, no --ssh and no --build-context",
+                advice="Ask lamina's daemon, or use docker buildx build.",
+            )
 
     def check(
         self,
