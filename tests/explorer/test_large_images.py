@@ -16,6 +16,7 @@ from lamina.layers.tar.source import PieceReader
 from support.gallery import Gallery
 
 ENTRIES = 1_000_000
+LARGE_FOLDER = 200_000  # of them, in one folder
 MEMORY = 1 << 30  # bytes that looking may add to what importing took
 
 
@@ -52,9 +53,8 @@ def _named(template: bytearray, name: str) -> bytes:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_million_entries_are_listed_found_and_summed_up(gallery: Gallery, explorer: Explorer) -> None:
-    in_one_folder = 200_000
-    folders = (ENTRIES - in_one_folder) // 1000
-    gallery.images.import_tar(io.BufferedReader(EmptyFiles(folders, in_one_folder), 1 << 20), "million")
+    folders = (ENTRIES - LARGE_FOLDER) // 1000
+    gallery.images.import_tar(io.BufferedReader(EmptyFiles(folders, LARGE_FOLDER), 1 << 20), "million")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert len(explorer.files("million")) == folders + 1
     assert len(explorer.files("million", "/d00000")) == 1000
