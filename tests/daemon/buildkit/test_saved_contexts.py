@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from lamina.builder.context.saved_files import SavedContexts
 from lamina.daemon.buildkit.messages.session import Stat
 from support.buildkit import build, error_of, sharing
 from support.daemons import Daemon, lamina_daemon
@@ -126,3 +130,18 @@ def test_builds_of_one_folder_at_once_do_not_wait_for_each_other(daemon: Daemon)
 
     asyncio.run(together())
     assert b"at once" in daemon.docker("save", "once5").stdout
+
+
+def test_contexts_that_are_saved_at_once_leave_the_newest(tmp_path: Path) -> None:
+    contexts = SavedContexts(tmp_path / "contexts")
+
+    def keep(number: int) -> None:
+        with contexts.use(f"folder {number}") as saved:
+            assert saved is not None
+            contexts.save(f"folder {number}", saved, {})
+            os.close(saved.fd)
+
+    with ThreadPoolExecutor(8) as pool:
+        for work in [pool.submit(keep, number) for number in range(400)]:
+            work.result()
+    assert len(list(contexts.objects())) == 32

@@ -100,7 +100,8 @@ class SavedContexts:
         temporary = self._folder / f"{key}.new"
         temporary.write_bytes(msgspec.msgpack.encode(_Listing(_BOOT.read_text(), os.fstat(saved.fd).st_ino, rows)))
         temporary.replace(self._folder / f"{key}.list")
-        self._bound()
+        with self._guard:  # another build's listings must not go while these are counted
+            self._bound()
 
     def _bound(self) -> None:
         contexts = sorted(self._folder.glob("*.list"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
