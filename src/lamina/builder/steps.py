@@ -5,8 +5,6 @@ Rule: moby's classic builder, builder/dockerfile/dispatchers.go, as of dockerd 2
 
 from __future__ import annotations
 
-import msgspec
-
 from lamina.builder.build_run import BuildRun
 from lamina.builder.console import new_id
 from lamina.builder.copy.ownership import owner_of_user
@@ -19,7 +17,7 @@ from lamina.builder.wording import comment, file_nop, nop
 from lamina.dockerfile import instructions as say
 from lamina.dockerfile.expansion import Expansion
 from lamina.formats.config import RunConfig
-from lamina.images.config_changes import effect, inherit_healthcheck
+from lamina.images.config_changes import effect
 
 
 def perform(work: BuildRun, state: StageState, instruction: say.Instruction) -> None:
@@ -48,8 +46,6 @@ def _metadata(work: BuildRun, state: StageState, instruction: say.Instruction) -
     config = effect(state.config, instruction, cmd_set=state.cmd_set)
     if isinstance(instruction, say.Healthcheck):
         _note_override(work, state)
-        check = inherit_healthcheck(config.healthcheck, state.config.healthcheck)
-        config = msgspec.structs.replace(config, healthcheck=check)
     if isinstance(instruction, say.Cmd) and instruction.command.arguments:
         state.cmd_set = True
     _commit_nothing(work, state, config, nop(config, comment(instruction, config)))

@@ -188,14 +188,14 @@ def inherit(config: RunConfig, below: RunConfig) -> RunConfig:
         labels={**below.labels, **config.labels},
         cmd=cmd,
         entrypoint=entrypoint,
-        healthcheck=inherit_healthcheck(config.healthcheck, below.healthcheck),
+        healthcheck=_inherited_healthcheck(config.healthcheck, below.healthcheck),
         working_dir=config.working_dir or below.working_dir,
         volumes={**below.volumes, **config.volumes},
         stop_signal=config.stop_signal or below.stop_signal,
     )
 
 
-def inherit_healthcheck(own: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
+def _inherited_healthcheck(own: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
     """Return `own`, completed by the check of the image below."""
     if own is None or below is None:
         return own or below

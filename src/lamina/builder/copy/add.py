@@ -1,8 +1,8 @@
 """What only ADD does: archives are unpacked where they land, URLs are downloaded.
 
 Rule: moby's classic builder (copy.go, pkg/archive): an archive is what begins with a readable tar header, compressed or
-not; its members keep owner, mode, times and attributes, --chown does not concern them; a downloaded file has mode 0600,
-the time of Last-Modified, and is not unpacked.
+not; its members keep mode, times and attributes, and their owner unless there is --chown, as in BuildKit; a downloaded
+file has mode 0600, the time of Last-Modified, and is not unpacked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lamina.builder.copy.ownership import Owner
 from lamina.builder.copy.place import Placing
 from lamina.builder.copy.sources import CopySource
 from lamina.builder.download import download
-from lamina.builder.layer_plan import PlannedFile
+from lamina.builder.layer_plan import LayerPlan, PlannedFile
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
 from lamina.errors import Cancelled, InvalidInput, LaminaError
@@ -62,10 +62,12 @@ def is_archive(source: CopySource) -> bool:
         return False
 
 
-def place_archive(source: CopySource, placing: Placing, temporary: Path, closing: ExitStack) -> bool:
+def place_archive(
+    source: CopySource, placing: Placing, owner: Owner | None, temporary: Path, closing: ExitStack
+) -> bool:
     """Plan the members of an archive below the destination. Return False when `source` is no archive.
 
-    Raise Problem for a broken archive.
+    The members keep their owners if `owner` is None. Raise Problem for a broken archive.
     """
     if not is_archive(source):
         return False
@@ -77,17 +79,16 @@ def place_archive(source: CopySource, placing: Placing, temporary: Path, closing
     closing.callback(tree.close)
     plan = placing.plan
     target = plan.resolve(placing.destination)
-    owner = (placing.owner if placing.owns_archives else None) or Owner()
-    plan.make_directories(target, uid=owner.uid, gid=owner.gid, mode=placing.made_mode)
+    above = owner or Owner()
+    plan.make_directories(target, uid=above.uid, gid=above.gid)
     for node in walk(tree):
         if node.path:
-            _put(node, target, tree, placing)
+            _put(node, target, tree, placing.plan, owner)
     return True
 
 
-def _put(node: Node, target: str, tree: ArchiveTree, placing: Placing) -> None:
+def _put(node: Node, target: str, tree: ArchiveTree, plan: LayerPlan, owner: Owner | None) -> None:
     """Plan one member. dockerd unpacks with the destination as the root, so no link leads above it."""
-    plan = placing.plan
     parent, _, name = node.path.rpartition("/")
     if node.implied:
         plan.make_directories(plan.resolve(node.path, target))
@@ -98,8 +99,8 @@ def _put(node: Node, target: str, tree: ArchiveTree, placing: Placing) -> None:
         parent = plan.resolve(parent, target)
         path = f"{parent}/{name}" if parent else name
     entry = replace(node.entry, path=path)
-    if placing.owner is not None and placing.owns_archives:
-        entry = replace(entry, uid=placing.owner.uid, gid=placing.owner.gid)
+    if owner is not None:
+        entry = replace(entry, uid=owner.uid, gid=owner.gid)
     plan.put_copy(PlannedFile(entry, tree, node))
 
 

@@ -46,11 +46,6 @@ class MissingSource:
             reasons.append(f"Did you mean {near}?")
         return Problem(message, " ".join(reasons) or None, **facts)
 
-    def nothing_matches(self, words: tuple[str, ...]) -> str:
-        """Return advice for patterns that match no file."""
-        where = f" in {self.root}" if self.root else ""
-        return f"Nothing{where} matches {' '.join(words)}; look at the names, and at .dockerignore."
-
 
 def near_path(tree: Tree, path: str) -> str:
     """Return a path that is there and differs from `path` only by near misses in its names; empty for none."""

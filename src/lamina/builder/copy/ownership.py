@@ -1,8 +1,8 @@
 """`--chown` and `--chmod`: whose the copied files are, and who may do what with them.
 
 Rule: Dockerfile reference, "COPY --chown --chmod". Modes are octal, or symbols as of chmod(1) (`u=rwX,go=rX`). Names of
-users and groups are looked up in the files of the image; as in moby's classic builder a user without a group stands
-for the group too.
+users and groups are looked up in the files of the image. As in BuildKit a user without a group brings the group that
+/etc/passwd names, and a number without a group is the group's number too.
 """
 
 from __future__ import annotations
@@ -91,17 +91,20 @@ def _changed(mode: int, who: str, operator: str, letters: str, directory: bool) 
 
 
 _DIGITS = 20  # more are no id, and int() refuses thousands of them with an error of its own
+_ID, _GROUP = 2, 3  # columns of /etc/passwd: a user's number, and the number of its group
 _MAX_FILE = 16 << 20  # bytes of /etc/passwd or /etc/group that are looked at
 MAX_ID = 2**32 - 2
 
 
 def parse_owner(text: str, image: Tree) -> Owner:
     """Return the numeric IDs of `user[:group]`. Raise Problem for a name that the image does not have."""
-    parts = text.split(":")
-    if len(parts) > 2:
+    user, separator, group = text.partition(":")
+    if ":" in group:
         raise Problem(f"invalid chown string format: {text}", "Write user, or user:group.")
-    user, group = parts[0], parts[-1]
-    return Owner(_number(user, "user", "etc/passwd", image), _number(group, "group", "etc/group", image))
+    uid = _number(user, "user", "etc/passwd", image)
+    if separator:
+        return Owner(uid, _number(group, "group", "etc/group", image))
+    return Owner(uid, dict(_rows(image, "etc/passwd", _GROUP)).get(user, uid))
 
 
 def owner_of_user(user: str, image: Tree) -> Owner:
@@ -142,9 +145,12 @@ def _text(image: Tree, path: str) -> bytes:
     return b"" if node is None or node.entry.type is not EntryType.REGULAR else read_all(image, node, _MAX_FILE)
 
 
-def _rows(image: Tree, path: str) -> Iterator[tuple[str, int]]:
+def _rows(image: Tree, path: str, column: int = _ID) -> Iterator[tuple[str, int]]:
+    """Yield the names in a file such as /etc/passwd, each with the number in a column; the first row comes last."""
     text = _text(image, path).decode("utf-8", "replace")
     for line in reversed(text.splitlines()):
         fields = line.strip().split(":")
-        if len(fields) > 2 and fields[2].isdecimal() and len(fields[2]) <= _DIGITS and not line.startswith("#"):
-            yield fields[0], int(fields[2])
+        if len(fields) > column and not line.startswith("#"):
+            number = fields[column]
+            if number.isdecimal() and len(number) <= _DIGITS:
+                yield fields[0], int(number)

@@ -34,9 +34,12 @@ class Placing:
     owner: Owner | None
     chmod: Chmod | None = None
     time_ns: int | None = None
-    made_mode: int = 0o755  # of directories that are made on the way
-    owns_archives: bool = False  # whether members of archives get the owner too
     latest_ns: int | None = None
+
+    @property
+    def made_mode(self) -> int:
+        """Return the mode of directories that are made on the way. As in BuildKit an octal --chmod concerns them."""
+        return 0o755 if self.chmod is None or self.chmod.absolute is None else self.chmod.absolute & 0o777
 
     def place(self, source: CopySource) -> None:
         """Plan one source. Raise Problem where the destination does not allow it."""
@@ -103,7 +106,7 @@ class Placing:
         target = self.plan.resolve(self.destination)
         owner = self.owner or Owner()
         if self.plan.make_directories(target, uid=owner.uid, gid=owner.gid, mode=self.made_mode) and target:
-            self._dress(target, source.node.entry)
+            self.plan.put_copy(PlannedFile(Entry(target, EntryType.DIRECTORY, self.made_mode, owner.uid, owner.gid)))
         self._put_below(source, target)
 
     def _put_below(self, source: CopySource, target: str) -> None:
@@ -115,12 +118,6 @@ class Placing:
             if node.is_directory:
                 landed[node.path] = path = self.plan.landing(path)
             self.plan.put_copy(PlannedFile(self._entry(node.entry, path), source.tree, node))
-
-    def _dress(self, path: str, source: Entry) -> None:
-        """Give the new destination to the owner, with mode 0755 unless --chmod says otherwise."""
-        owner = self.owner or Owner()
-        mode = 0o755 if self.chmod is None else self.chmod.apply(source.mode, True)
-        self.plan.put_copy(PlannedFile(Entry(path, EntryType.DIRECTORY, mode, owner.uid, owner.gid)))
 
     def _with_parents(self, source: CopySource) -> None:
         """Make the path behind the pivot again below the destination, directories with their modes (--parents)."""

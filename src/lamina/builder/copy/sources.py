@@ -45,15 +45,12 @@ def local_sources(
 
     `context` tells whether `tree` is the build context, and `missing` explains a file that is not there. With
     `parents` each source knows which part of its path is repeated at the destination: all of it, or what stands behind
-    the first `/./`, and `**` stands for any number of folders. Raise Problem for a word that names nothing and,
-    together, for words that match nothing.
+    the first `/./`, and `**` stands for any number of folders. As in BuildKit, wildcards may match nothing. Raise
+    Problem for a word without them that names nothing.
     """
     compiled = compile_path if parents else _compile_match
     named = [(word, source) for word in words for source in _sources(tree, word, missing, context, compiled)]
-    sources = [_pivoted(source, word) if parents else source for word, source in named]
-    if not sources:
-        raise Problem("no source files were specified", missing.nothing_matches(words), sources=words)
-    return sources
+    return [_pivoted(source, word) if parents else source for word, source in named]
 
 
 def _pivoted(source: CopySource, word: str) -> CopySource:

@@ -199,9 +199,10 @@ def _plan(
         latest_ns=state.args.epoch_ns,
     )
     unpack: Callable[[CopySource], bool] = _unpacks(instruction)
+    archive_owner = owner if instruction.chown else None
     archives: list[CopySource] = []
     for source in gathered.sources:
-        if unpack(source) and place_archive(source, placing, work.rooms.temporary, gathered.closing):
+        if unpack(source) and place_archive(source, placing, archive_owner, work.rooms.temporary, gathered.closing):
             archives.append(source)
         else:
             placing.place(source)

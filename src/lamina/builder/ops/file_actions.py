@@ -189,9 +189,8 @@ def _place_one(action: graph.Copy, source: CopySource, place: Place, owner: Owne
     if is_directory and not action.contents and plan.is_directory(plan.resolve(destination)):
         destination = posixpath.join(destination, posixpath.basename(source.name))
     chmod = Chmod.parse(action.mode)
-    made_mode = 0o755 if chmod is None or chmod.absolute is None else chmod.absolute
-    placing = Placing(plan, destination, owner, chmod, action.time_ns, made_mode, owns_archives=True)
-    if action.unpack and not is_directory and place_archive(source, placing, place.temporary, place.closing):
+    placing = Placing(plan, destination, owner, chmod, action.time_ns)
+    if action.unpack and not is_directory and place_archive(source, placing, owner, place.temporary, place.closing):
         return
     placing.place(source)
 

@@ -1,8 +1,8 @@
 """Running a step's command: a snapshot of the image, a container on it, and the layer of what changed.
 
 No container record is made: the container lives only as long as its step. `sweep` and the sweeps of snapshots and
-networks remove what a crash leaves. Snapshots have keys that begin with `build-`, `bind-` or `volumes-`, and network
-namespaces have the ID of a container.
+networks remove what a crash leaves. Snapshots have keys that begin with `build-` or `bind-`, and network namespaces
+have the ID of a container.
 """
 
 from __future__ import annotations
@@ -27,12 +27,10 @@ from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
 from lamina.errors import CommandFailed, LaminaError
 from lamina.layers.layer import Layer
-from lamina.layers.tree import entry_at, resolve
-from lamina.linux.processes import making_files_of
 from lamina.runtime.cgroups.layout import abilities
 from lamina.runtime.runtime import Runtime
 from lamina.sandbox import limit_checks
-from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms, ensure_directory
+from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms
 from lamina.sandbox.spec import Defaults, MountPoint, SandboxSpec
 from lamina.snapshots.driver import Driver, Snapshot
 from lamina.snapshots.records import delete_tree
@@ -70,9 +68,8 @@ class ContainerRunner:
             snapshot = self._snapshot(work, state, request, mounts, closing)
             root = snapshot.mount(self.defaults.userns)
             closing.callback(snapshot.unmount)
-            volumes = self._volumes(state, request, root, mounts, closing)
             request = replace(request, environment=(*request.environment, *mounts.environment))
-            spec = self._spec(work, state, request, (*volumes, *mounts.mounts), folder)
+            spec = self._spec(work, state, request, mounts.mounts, folder)
             tail = OutputTail(work.console.text)
             status = run_task(self.sandboxes, spec, root, tail.show, work.cancellation)
             try:
@@ -159,43 +156,10 @@ class ContainerRunner:
             work.networks[network] = container_id
         return work.networks[network]
 
-    def _volumes(
-        self, state: StageState, request: RunRequest, root: Path, mounts: StepMounts, closing: ExitStack
-    ) -> tuple[MountPoint, ...]:
-        """Return the mounts of the image's volumes.
-
-        What the step writes into them is lost: they lie on a second snapshot that is thrown away.
-        """
-        covered = {mount.destination for mount in mounts.mounts}
-        paths = [path for path in sorted(state.config.volumes) if posixpath.normpath(path) not in covered]
-        if not paths:
-            return ()
-        key = f"volumes-{request.container_id}"
-        snapshot = self.driver.prepare(key, state.image.layers if state.image else (), durable=False)
-        closing.callback(self.driver.remove, key)
-        aside = snapshot.mount(self.defaults.userns)
-        closing.callback(snapshot.unmount)
-        points: list[MountPoint] = []
-        for path in paths:
-            inside = _resolved(state, path)
-            node = state.files.tree.lookup(inside)
-            if inside and (node is None or node.is_directory):
-                with making_files_of(self.defaults.userns.ids.root if self.defaults.userns else None):
-                    ensure_directory(root, inside)
-                    ensure_directory(aside, inside)
-                points.append(MountPoint("bind", f"/{inside}", source=str(aside / inside)))
-        return tuple(points)
-
     def _changes(self, work: BuildRun, state: StageState, snapshot: Snapshot) -> Layer | None:
         """Return the layer of what the command changed. With SOURCE_DATE_EPOCH no time in it is later."""
         fill = partial(snapshot.write_diff, latest_ns=state.args.epoch_ns)
         return work.rooms.store.layers.write(fill, work.cancellation)
-
-
-def _resolved(state: StageState, path: str) -> str:
-    """Return `path` in the stage's files, free of symlinks."""
-    tree = state.files.tree
-    return resolve(lambda place: entry_at(tree, place), path)
 
 
 def sweep_files(folder: Path) -> None:

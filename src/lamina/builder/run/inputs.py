@@ -47,7 +47,6 @@ def run_inputs(
     inputs |= {f"document {file.name}": file.text for file in instruction.command.files}
     inputs |= {f"host {number}": host for number, host in enumerate(request.extra_hosts)}
     inputs |= {f"limit {limit.name}": f"{limit.soft}:{limit.hard}" for limit in request.ulimits}
-    inputs |= {f"volume {path}": "" for path in config.volumes}
     for number, flag in enumerate(mounts):
         inputs[f"mount {flag.target or number}"] = _mount(work, flag)
     return work.inputs(state, inputs)
