@@ -1,106 +1,109 @@
-"""The same builds by real dockerd (classic builder) and by lamina give the same config and the same files.
+"""The same builds by real engines and by lamina give the same config and the same files.
 
-What may differ is listed in `TOLERATED`, each with its reason; everything else must be equal.
+Each case is built by the newest BuildKit and by the classic builder of Docker 20.10, where they know its language.
+`differences.py` has what may differ, each with its reason; everything else must be equal.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.build_cases import CASES, Case
-from support.context import write_context
-from support.daemons import Daemon, dockerd, lamina_daemon
-from support.flatten import SavedImage, read_saved
-from support.programs import CLIENT_20
+from differential.build_cases import CASES
+from differential.build_cases.case import Builder, Case
+from differential.differences import EVERYWHERE, NONE, REASONS
+from differential.pairs import Pairs
+from support.daemons import dockerd, lamina_daemon
 
-pytestmark = [pytest.mark.root, pytest.mark.peer]
+BUILT = [(builder, case) for builder in EVERYWHERE for case in CASES if builder in case.builders]
+real_engines = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow, pytest.mark.timeout(600)]
 
-# Keys of the image config that may differ, and why.
-TOLERATED = {
-    "created": "a time",
-    "container": "the id of the container that made the last step: lamina's digest does not depend on ids",
-    "container_config": "Docker repeats the last step's container here; no tool reads it, OCI does not have it",
-    "parent": "squashed images alone carry their parent's ID, a local fact",
-    "docker_version": "the builder's version: lamina's digest does not depend on it",
-}
-# Keys of `config` that may differ, and why.
-TOLERATED_CONFIG = {
-    "Image": "the parent's ID: a local fact, which lamina keeps beside the image rather than in its digest",
-    "Hostname": "an id of a build container",
-}
+
+class Laboratory:
+    """The real builders beside one lamina, each started when its first case is asked for."""
+
+    def __init__(
+        self, busybox: bytes, folder: Path, chosen: Sequence[tuple[Builder, Case]], closing: ExitStack
+    ) -> None:
+        self._busybox = busybox
+        self._folder = folder
+        self._chosen = chosen
+        self._closing = closing
+        self._pairs: dict[Builder, Pairs] = {}
+
+    def pairs(self, builder: Builder) -> Pairs:
+        """Return the pairs of a builder, with all its chosen cases under way."""
+        if builder not in self._pairs:
+            real = dockerd(newest=True) if builder == "buildkit" else dockerd("--experimental")
+            engines = [self._closing.enter_context(engine) for engine in (real, lamina_daemon())]
+            pairs = Pairs(builder, engines[0], engines[1], self._folder / builder)
+            self._closing.callback(pairs.close)
+            pairs.prepare(self._busybox)
+            pairs.start(case for name, case in self._chosen if name == builder)
+            self._pairs[builder] = pairs
+        return self._pairs[builder]
 
 
 @pytest.fixture(scope="module")
-def engines(busybox_tar: Path) -> Iterator[tuple[Daemon, Daemon]]:
-    tar = busybox_tar.read_bytes()
-    with dockerd("--experimental") as reference, lamina_daemon() as lamina:
-        for engine in (reference, lamina):
-            engine.docker("import", "-c", "ENV PATH=/bin:/sbin", "-", "base", stdin=tar)
-        yield reference, lamina
+def laboratory(
+    request: pytest.FixtureRequest, busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Laboratory]:
+    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    chosen = [(each["builder"], each["case"]) for each in parameters if "builder" in each and "case" in each]
+    with ExitStack() as closing:
+        yield Laboratory(busybox_tar.read_bytes(), tmp_path_factory.mktemp("cases"), chosen, closing)
 
 
-def build(engine: Daemon, case: Case, folder: Path) -> bool:
-    for name, text in case.bases.items():
-        (folder / "Dockerfile").write_text(text)
-        engine.docker("build", "--network", "none", "-t", name, str(folder))
-    (folder / "Dockerfile").write_text(case.dockerfile)
-    tag = f"case-{case.name}"
-    done = engine.docker(
-        "build", "--network", "none", "-t", tag, *case.flags, str(folder), client=CLIENT_20, check=False
-    )
-    if done.returncode and not case.fails:
-        pytest.fail(f"{engine.command[0]} could not build:\n{done.stdout.decode()}{done.stderr.decode()}")
-    return done.returncode == 0
+class TestBuilds:
+    """What needs the real engines."""
+
+    pytestmark = real_engines
+
+    @pytest.mark.parametrize(("builder", "case"), BUILT, ids=[f"{builder}-{case.name}" for builder, case in BUILT])
+    def test_same_image(self, laboratory: Laboratory, builder: Builder, case: Case) -> None:
+        pair, tolerated = laboratory.pairs(builder).of(case), case.tolerated.get(builder, NONE)
+        refused = [outcome.image is None for outcome in (pair.real, pair.lamina)]
+        expected = [case.fails or tolerated.refused_by == name for name in ("real", "lamina")]
+        assert refused == expected, f"refused by (real, lamina):\n{pair.real.output}\n{pair.lamina.output}"
+        if any(refused):
+            return
+        keys = {key: values for key, values in pair.differing_keys().items() if key not in EVERYWHERE[builder]}
+        assert keys.keys() == tolerated.keys, keys
+        assert pair.differing_paths().keys() == tolerated.paths, pair.differing_paths()
+
+    @pytest.mark.parametrize("builder", EVERYWHERE)
+    def test_what_is_tolerated_everywhere_occurs(self, laboratory: Laboratory, builder: Builder) -> None:
+        pairs = laboratory.pairs(builder)
+        images = [pairs.of(case) for name, case in BUILT if name == builder and not case.fails]
+        differing = [pair.differing_keys() for pair in images if pair.real.image and pair.lamina.image]
+        assert EVERYWHERE[builder].keys() <= set().union(*differing)
+
+    def test_sizes_agree(self, laboratory: Laboratory, tmp_path: Path) -> None:
+        """Of what is imported, and of what steps add: links and files named twice among them."""
+        (tmp_path / "Dockerfile").write_text(
+            "FROM base\nRUN ln -s /a/long/way /link && echo text > /a && ln /a /b\nCOPY . /c\n"
+        )
+        (tmp_path / "to").symlink_to("/nowhere/at/all")
+        (tmp_path / "file").write_bytes(bytes(5000))
+        sizes = []
+        for engine in laboratory.pairs("classic").engines:
+            engine.docker("build", "--network", "none", "-t", "sized", str(tmp_path))
+            history = engine.text("history", "--human=false", "--format", "{{.Size}}", "sized").split()
+            sizes.append((engine.text("images", "--format", "{{.Size}}", "base"), history))
+        assert sizes[0] == sizes[1]
+        assert int(sizes[1][1][0]) > 5000
 
 
-def comparable_config(image: SavedImage) -> dict[str, Any]:
-    document = {
-        k: v for k, v in image.config.items() if k not in TOLERATED and k not in ("config", "history", "rootfs")
-    }
-    document["config"] = {
-        # Docker writes empty values where OCI leaves the key out; both mean the same.
-        k: v
-        for k, v in image.config.get("config", {}).items()
-        if k not in TOLERATED_CONFIG and v not in (None, "", [], {}, False)
-    }
-    history = [
-        # A squash names the IDs it merged, which hold times and so differ.
-        (h.get("created_by", ""), h.get("empty_layer", False), re.sub("[0-9a-f]{64}", "ID", h.get("comment", "")))
-        for h in image.config["history"]
-    ]
-    return {**document, "history": history, "layers": len(image.config["rootfs"]["diff_ids"])}
+def test_each_reason_is_named_by_a_case() -> None:
+    assert {difference.why for case in CASES for difference in case.tolerated.values()} == REASONS.keys()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_same_image(engines: tuple[Daemon, Daemon], case: Case, tmp_path: Path) -> None:
-    write_context(tmp_path, case.files)
-    reference, lamina = engines
-    built = [build(engine, case, tmp_path) for engine in engines]
-    assert built == [not case.fails] * 2, "(real, lamina) disagree on whether this builds"
-    if case.fails:
-        return
-    expected, got = (read_saved(e.docker("save", f"case-{case.name}").stdout) for e in (reference, lamina))
-    assert comparable_config(got) == comparable_config(expected)
-    differing = {path for path in got.tree.keys() | expected.tree if got.tree.get(path) != expected.tree.get(path)}
-    assert differing == case.better
+def test_cases_have_names_of_their_own() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
-def test_sizes_agree(engines: tuple[Daemon, Daemon], tmp_path: Path) -> None:
-    """Of what is imported, and of what steps add: links and files named twice among them."""
-    (tmp_path / "Dockerfile").write_text(
-        "FROM base\nRUN ln -s /a/long/way /link && echo text > /a && ln /a /b\nCOPY . /c\n"
-    )
-    (tmp_path / "to").symlink_to("/nowhere/at/all")
-    (tmp_path / "file").write_bytes(bytes(5000))
-    shown = []
-    for engine in engines:
-        engine.docker("build", "--network", "none", "-t", "sized", str(tmp_path))
-        history = engine.text("history", "--human=false", "--format", "{{.Size}}", "sized").split()
-        shown.append((engine.text("images", "--format", "{{.Size}}", "base"), history))
-    assert shown[0] == shown[1]
-    assert int(shown[1][1][0]) > 5000
+def test_there_are_enough_cases_for_buildkit() -> None:
+    assert sum(builder == "buildkit" and not case.fails for builder, case in BUILT) >= 150

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.programs import CLIENT_20, need
+from support.programs import CLIENT_20, CLIENT_NEWEST, DOCKERD_NEWEST, need
 
 START_SECONDS = 40
 
@@ -165,10 +165,19 @@ def end_containers(daemon: Daemon) -> None:
 
 
 @contextlib.contextmanager
-def dockerd(*flags: str) -> Iterator[Daemon]:
-    """Debian's dockerd, without a bridge of its own: it would touch the machine's firewall."""
+def dockerd(*flags: str, newest: bool = False) -> Iterator[Daemon]:
+    """Debian's dockerd, without a bridge of its own: it would touch the machine's firewall.
+
+    The `newest` one finds its containerd beside itself, and the runtime program of the machine.
+    """
     with short_folder("dkr-") as folder:
-        command = [need("dockerd"), "-H", f"unix://{folder}/s", "--data-root", f"{folder}/d"]
+        command = [
+            need(DOCKERD_NEWEST if newest else "dockerd"),
+            "-H",
+            f"unix://{folder}/s",
+            "--data-root",
+            f"{folder}/d",
+        ]
         command += [
             "--exec-root",
             f"{folder}/e",
@@ -180,6 +189,7 @@ def dockerd(*flags: str) -> Iterator[Daemon]:
             "--ip6tables=false",
             *flags,
         ]
-        environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+        beside = f"{Path(CLIENT_NEWEST).parent}:{Path(DOCKERD_NEWEST).parent}:" if newest else ""
+        environment = {"PATH": f"{beside}{os.environ['PATH']}:/usr/sbin:/sbin"}
         with running(Daemon(folder, folder / "s", command, environment)) as daemon:
             yield daemon

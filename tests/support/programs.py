@@ -12,6 +12,7 @@ CLIENT_20 = "/usr/bin/docker"
 PEERS = Path(__file__).parents[2] / ".peers"
 CLIENT_NEWEST = str(PEERS / "newest/usr/bin/docker")
 BUILDX = str(PEERS / "newest/usr/libexec/docker/cli-plugins/docker-buildx")
+DOCKERD_NEWEST = str(PEERS / "newest/usr/sbin/dockerd")
 COMPOSE_NEWEST = str(PEERS / "newest/usr/libexec/docker/cli-plugins/docker-compose")
 
 _PATH = ":".join(
