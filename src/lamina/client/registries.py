@@ -86,9 +86,22 @@ class Registries(registries.Registries):
         return [SearchResult(item) for item in answer]
 
     def inspect(self, reference: str, *, credentials: Credentials | None = None) -> RemoteImage:
-        path = image_path(reference).replace("/images/", "/distribution/", 1)
         headers = auth_header(reference, credentials)
-        return RemoteImage(self._transport.json("GET", f"{path}/json", headers=headers))
+        return RemoteImage(self._transport.json("GET", _remote_path(reference, "json"), headers=headers))
+
+    def repositories(self, server: str, *, limit: int = 1000, credentials: Credentials | None = None) -> Sequence[str]:
+        path, headers = f"/registries/{encode_name(server)}/repositories", auth_header(f"{server}/x", credentials)
+        names: Sequence[str] = self._transport.json("GET", path, {"limit": limit}, headers=headers)["Repositories"]
+        return names
+
+    def tags(self, reference: str, *, limit: int = 1000, credentials: Credentials | None = None) -> Sequence[str]:
+        path, headers = _remote_path(reference, "tags"), auth_header(reference, credentials)
+        tags: Sequence[str] = self._transport.json("GET", path, {"limit": limit}, headers=headers)["Tags"]
+        return tags
+
+    def manifest(self, reference: str, *, credentials: Credentials | None = None) -> bytes:
+        headers = auth_header(reference, credentials)
+        return self._transport.call("GET", _remote_path(reference, "manifest"), headers=headers).read()
 
     def login(self, server: str, credentials: Credentials) -> Credentials:
         from dataclasses import replace
@@ -96,6 +109,10 @@ class Registries(registries.Registries):
         answer = self._transport.json("POST", "/auth", json_body=auth_of(server, credentials)) or {}
         token = str(answer.get("IdentityToken") or "")
         return replace(credentials, password="", identity_token=token) if token else credentials
+
+
+def _remote_path(reference: str, what: str) -> str:
+    return f"{image_path(reference).replace('/images/', '/distribution/', 1)}/{what}"
 
 
 def _follow(lines: Iterator[Mapping[str, Any]], report: Report) -> None:

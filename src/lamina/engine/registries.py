@@ -211,6 +211,21 @@ class Registries(registries.Registries):
         with self.client(name, credentials, "inspect") as client:
             return inspect_remote(client, name)
 
+    def repositories(self, server: str, *, limit: int = 1000, credentials: Credentials | None = None) -> Sequence[str]:
+        own = _key(server)
+        domain = DEFAULT_DOMAIN if own == HUB_KEY else own
+        with RegistryClient(self._settings, lambda key: credentials if key == own else None) as client:
+            return list(client.catalog(domain, limit=limit))
+
+    def tags(self, reference: str, *, limit: int = 1000, credentials: Credentials | None = None) -> Sequence[str]:
+        name = Reference.parse(reference)
+        with self.client(name, credentials, "list the tags of") as client:
+            _, tags = client.first(name, lambda repository: list(repository.tags(limit=limit)))
+            return tags
+
+    def manifest(self, reference: str, *, credentials: Credentials | None = None) -> bytes:
+        return self.inspect(reference, credentials=credentials).document.raw
+
     def config(
         self,
         reference: str,

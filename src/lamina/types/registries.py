@@ -112,5 +112,17 @@ class Registries(Protocol):
     def inspect(self, reference: str, *, credentials: Credentials | None = None) -> RemoteImage:
         """Return what a registry says of an image, without pulling it."""
 
+    def repositories(self, server: str, *, limit: int = 1000, credentials: Credentials | None = None) -> Sequence[str]:
+        """Return the names of a registry's repositories, at most `limit`, as the registry writes them.
+
+        Check a name before using it. Raise Unsupported or Unauthorized where the registry does not list, as Docker Hub.
+        """
+
+    def tags(self, reference: str, *, limit: int = 1000, credentials: Credentials | None = None) -> Sequence[str]:
+        """Return the tags of a repository, at most `limit`, as its registry writes them."""
+
+    def manifest(self, reference: str, *, credentials: Credentials | None = None) -> bytes:
+        """Return the manifest or index of an image as its registry has it, verified, without pulling it."""
+
     def login(self, server: str, credentials: Credentials) -> Credentials:
         """Try credentials at a registry ("" for Docker Hub), and return those to keep. Raise Unauthorized."""

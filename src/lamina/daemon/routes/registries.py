@@ -1,4 +1,8 @@
-"""What registries say: `/distribution/{name}/json` of an image, `/auth` of credentials, `/images/search`."""
+"""What registries say: `/distribution/{name}/json` of an image, `/auth` of credentials, `/images/search`.
+
+`/registries/{server}/repositories`, `/distribution/{name}/tags` and `/distribution/{name}/manifest` are lamina's own.
+All take the credentials of the request (`X-Registry-Auth`), and none are kept.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lamina.credentials import Credentials
 from lamina.daemon.http.admission import Kind
 from lamina.daemon.http.call import Call, reply
 from lamina.daemon.http.decoding import AuthConfig, auth_header, without_prompts
@@ -15,6 +20,7 @@ from lamina.engine.registries import Registries
 from lamina.errors import InvalidInput
 
 _RESULTS = 25  # of a search
+_NAMES, _MOST_NAMES = 1000, 10_000  # of a list
 
 
 class RegistryRoutes:
@@ -26,15 +32,35 @@ class RegistryRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/distribution/{name*}/json", self.inspect, Kind.WORK),
+            Route("GET", "/distribution/{name*}/tags", self.tags, Kind.WORK),
+            Route("GET", "/distribution/{name*}/manifest", self.manifest, Kind.WORK),
+            Route("GET", "/registries/{server}/repositories", self.repositories, Kind.WORK),
             Route("POST", "/auth", self.login),
             Route("GET", "/images/search", self.search, Kind.WORK),
         ]
 
     async def inspect(self, call: Call) -> web.StreamResponse:
-        credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
-        image = await call.run(self._registries.inspect, call.places["name"], credentials=credentials)
+        image = await call.run(self._registries.inspect, call.places["name"], credentials=_credentials(call))
         platforms: list[dict[str, Any]] = [item.to_json() for item in image.platforms]
         return reply({"Descriptor": image.descriptor.to_json(), "Platforms": platforms})
+
+    async def repositories(self, call: Call) -> web.StreamResponse:
+        names = await call.run(
+            self._registries.repositories, call.places["server"], limit=_limit(call), credentials=_credentials(call)
+        )
+        return reply({"Repositories": list(names)})
+
+    async def tags(self, call: Call) -> web.StreamResponse:
+        tags = await call.run(
+            self._registries.tags, call.places["name"], limit=_limit(call), credentials=_credentials(call)
+        )
+        return reply({"Tags": list(tags)})
+
+    async def manifest(self, call: Call) -> web.StreamResponse:
+        """Answer the bytes of the manifest, whose digest is in the header as registries have it."""
+        image = await call.run(self._registries.inspect, call.places["name"], credentials=_credentials(call))
+        headers = {"Content-Type": image.media_type, "Docker-Content-Digest": str(image.digest)}
+        return web.Response(body=image.document.raw, headers=headers)
 
     async def login(self, call: Call) -> web.StreamResponse:
         auth = await call.json(AuthConfig)
@@ -47,16 +73,29 @@ class RegistryRoutes:
 
     async def search(self, call: Call) -> web.StreamResponse:
         limit = call.number("limit")
-        credentials = auth_header(call.request.headers.get("X-Registry-Auth", ""))
         with without_prompts():
             results = await call.run(
                 self._registries.search,
                 call.text("term"),
                 limit=_RESULTS if limit is None else limit,
                 filters=call.filters(),
-                credentials=credentials,
+                credentials=_credentials(call),
             )
         return reply([_result(item) for item in results])
+
+
+def _credentials(call: Call) -> Credentials | None:
+    return auth_header(call.request.headers.get("X-Registry-Auth", ""))
+
+
+def _limit(call: Call) -> int:
+    """Return how many names are asked for. Raise InvalidInput for none and for too many."""
+    limit = call.number("limit")
+    if limit is None:
+        return _NAMES
+    if not 1 <= limit <= _MOST_NAMES:
+        raise InvalidInput(f"limit {limit} is not from 1 to {_MOST_NAMES}")
+    return limit
 
 
 def _result(item: SearchResult) -> dict[str, Any]:
