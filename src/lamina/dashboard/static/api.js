@@ -19,14 +19,14 @@ export function address(target, query = {}) {
 }
 
 // Return the JSON that a GET answers.
-export async function get(target, query = {}, signal = null) {
-  const answer = await request("GET", target, { query, signal });
+export async function get(target, query = {}, signal = null, headers = {}) {
+  const answer = await request("GET", target, { query, signal, headers });
   return answer.json();
 }
 
 // Return the answer of a GET as it is, for bodies that are no JSON.
-export function getRaw(target, query = {}, signal = null) {
-  return request("GET", target, { query, signal });
+export function getRaw(target, query = {}, signal = null, headers = {}) {
+  return request("GET", target, { query, signal, headers });
 }
 
 // Send a change. Return the JSON of its answer, or null where it has none.

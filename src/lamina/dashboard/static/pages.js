@@ -20,10 +20,21 @@ export const PAGES = [
   { path: "images/:id/compare", title: "Compare", module: "./pages/image_compare.js" },
   { path: "images/:id/inspect", title: "Details", module: "./pages/image_inspect.js" },
   { path: "images/:id/run", title: "Run", module: "./pages/image_run.js" },
+  { path: "builds", title: "Builds", module: "./pages/builds.js" },
+  { path: "builds/cache", title: "Build cache", module: "./pages/build_cache.js" },
+  { path: "builds/live/:key", title: "Build", module: "./pages/build_live.js" },
+  { path: "builds/records/:ref", title: "Build", module: "./pages/build_record.js" },
   { path: "volumes", title: "Volumes", module: "./pages/volumes.js" },
   { path: "volumes/:name", title: "Volume", module: "./pages/volume.js" },
   { path: "networks", title: "Networks", module: "./pages/networks.js" },
   { path: "networks/:id", title: "Network", module: "./pages/network.js" },
+  { path: "registries", title: "Registries", module: "./pages/registries.js" },
+  { path: "registries/:registry", title: "Registry", module: "./pages/registry.js" },
+  { path: "registries/:registry/repositories/:name", title: "Repository", module: "./pages/repository.js" },
+  { path: "registries/:registry/repositories/:name/tags/:tag", title: "Image", module: "./pages/remote_image.js" },
+  { path: "system", title: "System", module: "./pages/system.js" },
+  { path: "system/events", title: "Events", module: "./pages/events.js" },
+  { path: "system/about", title: "About", module: "./pages/about.js" },
 ];
 
 // The pages that the navigation lists.

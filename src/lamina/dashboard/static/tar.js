@@ -1,18 +1,27 @@
-// Tar archives of one file each: how files go into containers and come out of them.
+// Tar archives: how files go into containers and builds, and come out of containers.
 
 const BLOCK = 512;
 const LIMITS = { name: [0, 100], mode: [100, 8], uid: [108, 8], gid: [116, 8], size: [124, 12], mtime: [136, 12], check: [148, 8], type: [156, 1], magic: [257, 8] };
 
 // Return a tar with one file, as a Blob that does not hold the file's bytes twice.
 export function tarOf(name, file) {
+  return tarOfFiles([[name, file]], 0o644);
+}
+
+// Return a tar of pairs of a path and a file, all with the same mode.
+export function tarOfFiles(files, mode) {
+  const parts = files.map(([name, file]) => member(name, file, mode));
+  return new Blob([...parts.flat(), new Uint8Array(2 * BLOCK)], { type: "application/x-tar" });
+}
+
+function member(name, file, mode) {
   const encoded = new TextEncoder().encode(name);
   const parts = [];
   if (encoded.length > LIMITS.name[1]) {
     const record = paxRecord("path", name);
-    parts.push(header("PaxHeaders", record.length, "x"), record, padding(record.length));
+    parts.push(header("PaxHeaders", record.length, "x", mode), record, padding(record.length));
   }
-  parts.push(header(encoded.slice(0, LIMITS.name[1]), file.size, "0"), file, padding(file.size), new Uint8Array(2 * BLOCK));
-  return new Blob(parts, { type: "application/x-tar" });
+  return [...parts, header(encoded.slice(0, LIMITS.name[1]), file.size, "0", mode), file, padding(file.size)];
 }
 
 // Return the bytes of the first regular file in a tar, or null where there is none.
@@ -29,12 +38,12 @@ export function firstFile(bytes) {
   return null;
 }
 
-function header(name, size, type) {
+function header(name, size, type, mode) {
   const block = new Uint8Array(BLOCK);
   const put = (field, value) => block.set(typeof value === "string" ? new TextEncoder().encode(value) : value, LIMITS[field][0]);
   const octal = (field, value) => put(field, value.toString(8).padStart(LIMITS[field][1] - 1, "0"));
   put("name", name);
-  octal("mode", 0o644);
+  octal("mode", mode);
   octal("uid", 0);
   octal("gid", 0);
   octal("size", size);
