@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import base
 import lamina
 from lamina.client import Client
-from lamina.types import BuildRequest, Config, HostConfig, MemoryContext
+from lamina.types import BuildRequest, Config, HostConfig, MemoryContext, NetworkOptions
 from support.browser import Browser, browser
 from support.daemons import lamina_daemon
 from support.waiting import eventually
 
 FOLDER = Path(__file__).parents[2] / "docs" / "dashboard"
 WIDTH, HEIGHT, TALL = 1000, 640, 1250
+TALL_PICTURES = ("image-layers", "build", "networks")
+Shot = tuple[str, str, str, str]
 
 # A picture's name, the page's address, what to press there, and what the page shows when it is ready.
 SHOTS = (
@@ -40,7 +42,17 @@ SHOTS = (
     ("image-details", "images/shop:2/inspect", "", "Architecture"),
     ("image-run", "images/shop:2/run", "", "Restart"),
     ("volumes", "volumes", "", "shop-data"),
-    ("networks", "networks", "", "bridge"),
+)
+# Those with the site in it.
+SITE_SHOTS = (
+    ("networks", "networks", "", "site (by front)"),
+    ("builds", "builds", "", "site:1"),
+    ("build", "builds", "site:1", "Timeline"),
+    ("build-cache", "builds/cache", "", "needed by image"),
+    ("registries", "registries", "", "docker.io"),
+    ("system", "system", "", "Build cache"),
+    ("events", "system/events", "", "create"),
+    ("about", "system/about", "", "Processors"),
 )
 
 DOCKERFILE = """
@@ -50,6 +62,16 @@ COPY status /var/lib/dpkg/status
 COPY main.sh /app/
 RUN rm /app/catalogue.db && mkdir /app/data
 CMD ["sh", "/app/main.sh"]
+"""
+SITE = """
+FROM base AS checks
+RUN sleep 1; echo all is well > /report
+FROM base AS pages
+RUN mkdir /pages; sleep 2; echo welcome > /pages/index.html
+FROM base
+COPY --from=checks /report /site/
+COPY --from=pages /pages /site/pages
+RUN sleep 0.5; ls -R /site
 """
 MAIN = b"""
 echo shop: starting
@@ -81,6 +103,21 @@ def shop(client: Client) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def site(client: Client) -> Iterator[None]:
+    """An image of three stages, and three containers in two networks."""
+    client.builds.build(MemoryContext(SITE), BuildRequest(tags=("site:1",), network="none", explain=True))
+    networks = [client.networks.create("front"), client.networks.create("back", NetworkOptions(internal=True))]
+    with client.containers.group() as group:
+        for name, network in (("proxy", "front"), ("site", "front"), ("db", "back")):
+            made = group.create(name, Config(image="site:1", cmd=("sleep", "1000")), HostConfig(network_mode=network))
+            client.containers.start(made.id)
+        client.containers.connect("site", "back")
+        yield
+    for joined in networks:
+        client.networks.remove(joined.id)
+
+
 def take(page: Browser, name: str, place: str, control: str, ready: str) -> None:
     page.go(place)
     if control:
@@ -88,8 +125,14 @@ def take(page: Browser, name: str, place: str, control: str, ready: str) -> None
     page.shows(ready)
     if name == "container-usage":
         page.wait(lambda: len(page.all(".uplot canvas")) == 4, "no plots")
-    page.driver.set_window_size(WIDTH, TALL if name == "image-layers" else HEIGHT)
+    page.driver.set_window_size(WIDTH, TALL if name in TALL_PICTURES else HEIGHT)
     page.driver.save_screenshot(str(FOLDER / f"{name}.png"))
+
+
+def take_all(page: Browser, shots: Sequence[Shot], names: list[str]) -> None:
+    for shot in shots:
+        if not names or shot[0] in names:
+            take(page, *shot)
 
 
 def main(names: list[str]) -> None:
@@ -100,13 +143,14 @@ def main(names: list[str]) -> None:
         with lamina.connect(daemon.host) as client, browser(Path(folder) / "profile") as page:
             with tar.open("rb") as content:
                 client.images.import_tar(content, "base", changes=['CMD ["sh"]'])
-            with shop(client):
+            with ExitStack() as stack:
+                stack.enter_context(shop(client))
                 page.driver.set_window_size(WIDTH, HEIGHT)
                 page.driver.get(client.dashboard_link())
                 page.one("h1", "Containers")
-                for shot in SHOTS:
-                    if not names or shot[0] in names:
-                        take(page, *shot)
+                take_all(page, SHOTS, names)
+                stack.enter_context(site(client))
+                take_all(page, SITE_SHOTS, names)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,10 @@ def test_a_folder_is_built_and_leaves_a_record(page: Browser, client: Client, fo
     page.shows("file /app/note was sha256:")
     page.press("The record")
     page.one("h1", "app:1")
-    page.shows("completed", "file /app/note was sha256:")
+    page.shows("completed")
+    page.all(".steps summary")[4].click()
+    page.shows("file /app/note was sha256:")
+    assert "tools" in page.one(".drawing").text
     assert len(page.all(".drawing .bar")) == 6
     page.check_accessibility()
     page.go("builds")

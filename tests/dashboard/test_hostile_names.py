@@ -70,7 +70,7 @@ def test_what_a_build_says(page: Browser, client: Client, tmp_path: Path) -> Non
     page.shows("The build has failed")
     stays_text(page, SCRIPT, IMAGE, "⟨U+202E⟩")
     page.press("The record")
-    page.shows("Dockerfile")
+    page.shows("What was asked for")
     stays_text(page, SCRIPT, IMAGE, "⟨U+202E⟩")
     page.go("builds")
     stays_text(page, "evil", "failed")

@@ -69,10 +69,10 @@ export class BuildModel {
   }
 
   end(ended) {
+    const stage = this.stage(ended.Stage, ended.StageName, ended.Platform);
     const step = this.step(ended);
     const { Instruction: instruction, Outcome: outcome, Seconds: seconds = 0, Started: started = 0, Line: line, Omitted: omitted = 0 } = ended;
     Object.assign(step, { instruction, outcome, seconds, started, line, omitted, differences: ended.Differences ?? [] });
-    const stage = this.stage(ended.Stage, ended.StageName, ended.Platform);
     if (ended.Needs) {
       stage.needs = ended.Needs.map((need) => keyOf(ended.Platform, need));
     }

@@ -11,14 +11,19 @@ const MOST = 60; // containers in one drawing
 
 // Return what the drawing is made of: networks with the containers that are in them, and the containers.
 export function reachability(networks, containers) {
-  const members = containers.filter((container) => attachments(container).length);
+  const joining = new Set(networks.filter(joins).map((network) => network.Id));
   return {
-    containers: members,
+    containers: containers.filter((container) => attachments(container).some(({ NetworkID: id }) => joining.has(id))),
     networks: networks.map((network) => ({
       network,
-      members: members.filter((container) => attachments(container).some(({ NetworkID: id }) => id === network.Id)),
+      members: containers.filter((container) => attachments(container).some(({ NetworkID: id }) => id === network.Id)),
     })),
   };
+}
+
+// Return whether containers in a network reach each other.
+function joins(network) {
+  return network.Driver !== "null";
 }
 
 function attachments(container) {
@@ -29,7 +34,7 @@ function attachments(container) {
 export function reached({ networks }, container) {
   const byId = new Map();
   for (const { network, members } of networks) {
-    if (network.Driver !== "null" && network.Name !== "none" && members.includes(container)) {
+    if (joins(network) && members.includes(container)) {
       for (const other of members.filter((each) => each !== container)) {
         const entry = byId.get(other.Id) ?? { container: other, networks: [] };
         entry.networks.push(network.Name);
@@ -42,13 +47,13 @@ export function reached({ networks }, container) {
 
 // Return whether a network leads out of the machine.
 export function leadsOut(network) {
-  return !network.Internal && network.Name !== "none";
+  return !network.Internal && joins(network);
 }
 
 // Return the drawing.
 export function drawReachability({ networks, containers }) {
   const columns = containers.slice(0, MOST);
-  const rows = networks.filter(({ members }) => members.length);
+  const rows = networks.filter(({ network, members }) => joins(network) && members.length);
   const width = LEFT + Math.max(1, columns.length) * COLUMN + 20;
   const height = TOP + rows.length * ROW + 10;
   const center = (index) => LEFT + index * COLUMN + COLUMN / 2;

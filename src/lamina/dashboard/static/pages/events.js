@@ -18,7 +18,7 @@ export function show(page) {
   const titles = ["Time", "Kind", "What", "Object", "Attributes"];
   page.main.append(systemTabs("events"), element("div", { class: "tools" }, kind.label, search.label), count,
     element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of events" },
-      element("table", { "aria-label": "events" }, element("thead", {}, element("tr", {}, titles.map((title) => element("th", { scope: "col" }, title)))), body)));
+      element("table", { class: "events", "aria-label": "events" }, element("thead", {}, element("tr", {}, titles.map((title) => element("th", { scope: "col" }, title)))), body)));
   const rows = new EventRows(body, count, () => search.control.value.trim().toLowerCase());
   let following = null;
   const restart = () => {
