@@ -34,7 +34,7 @@ def main() -> None:
     """Measure, print each row when it is done, and write the files of `report.save`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", "--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="measure only the rows whose name holds this text")
+    parser.add_argument("--only", default="", help="measure only the rows whose name holds one of these, by comma")
     parser.add_argument(
         "--engines", default="", help="measure only the subjects whose name holds one of these, by comma"
     )
@@ -53,11 +53,11 @@ def main() -> None:
         busybox_tar(folder / "base.tar")
         write_contexts(folder)
         with registry(folder) as image, subjects(folder) as everyone:
-            chosen = [subject for subject in everyone if _is_chosen(subject, options.engines)]
+            chosen = [subject for subject in everyone if _is_chosen(subject.name, options.engines)]
             try:
                 ready = _set_up(chosen, folder)
-                selected = [row for row in rows(folder, image) if options.only in row.name]
-                if not options.only or options.only in "idle":
+                selected = [row for row in rows(folder, image) if _is_chosen(row.name, options.only)]
+                if _is_chosen("idle engine", options.only):
                     results += gauges.idle(ready)
                     print("\n".join(map(text, results)), flush=True)
                 write_archives(ready[0], folder)
@@ -71,8 +71,8 @@ def main() -> None:
     print(f"\n{table(results)}\n{time.monotonic() - begin:.0f} s; every sample is in {options.output}")
 
 
-def _is_chosen(subject: Subject, texts: str) -> bool:
-    return any(text in subject.name for text in texts.split(","))
+def _is_chosen(name: str, texts: str) -> bool:
+    return any(text in name for text in texts.split(","))
 
 
 def _enter_namespaces() -> None:

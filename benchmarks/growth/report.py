@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import pairwise
 
 from growth.series import Point
 
@@ -25,12 +24,10 @@ def curves(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def exponent(curve: Sequence[Point]) -> float:
-    """Return the steepest x of count^x between neighbours in the upper half of a curve; 0 for a single point."""
-    upper = curve[(len(curve) - 1) // 2 :]
-    return max((_slope(*pair) for pair in pairwise(upper)), default=0.0)
-
-
-def _slope(before: Point, after: Point) -> float:
+    """Return x where the upper half of a curve grows as count^x; 0 for a single point."""
+    before, after = curve[(len(curve) - 1) // 2], curve[-1]
+    if before is after:
+        return 0.0
     times = max(after.processor, 0.1) / max(before.processor, 0.1)
     return math.log(times) / math.log(after.count / before.count)
 

@@ -98,7 +98,7 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
 
     def over(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return `document` with this in place of all the members this knows; members unknown here survive."""
-        own_members = {field.encode_name for field in msgspec.structs.fields(self)}
+        own_members = frozenset(self.__struct_encode_fields__)  # structs.fields evaluates all annotations anew
         return {key: value for key, value in document.items() if key not in own_members} | self.to_json()
 
     def _with_healthcheck(self, fields: dict[str, Any]) -> dict[str, Any]:
