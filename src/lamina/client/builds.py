@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
     from lamina.progress import Message
+    from lamina.types.failed_step import BuildSide
 
     Sent = tuple[Iterator[bytes] | None, dict[str, str | list[str]], dict[str, str]]
 
@@ -55,8 +56,16 @@ class Builds(builds.Builds):
     `reads_in_place` tells whether it reads a directory by itself: lamina's does, over a unix socket.
     """
 
-    def __init__(self, transport: Transport, reads_in_place: Callable[[], bool], is_lamina: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        reads_in_place: Callable[[], bool],
+        is_lamina: Callable[[], bool],
+        side: BuildSide,
+    ) -> None:
+        """With the rooms of `side` one works with a step that failed."""
         self._transport = transport
+        self._side = side
         self._reads_in_place = reads_in_place
         self._is_lamina = is_lamina
 
@@ -73,8 +82,18 @@ class Builds(builds.Builds):
         from lamina.api.build import BuildRequest
 
         request, logins = request or BuildRequest(), credentials or {}
-        source = self._context(context, request)
-        sent = self.send(source, request, credentials=logins, secrets=secrets, report=report, cancellation=cancellation)
+        more: dict[str, Any] = {"secrets": secrets, "report": report, "cancellation": cancellation}
+        try:
+            sent = self.send(self._context(context, request), request, credentials=logins, **more)
+        except CommandFailed as error:
+            if "image" not in error.facts:
+                raise
+            from functools import partial
+
+            from lamina.types.failed_step import StepFailed
+
+            build = partial(self.build, context, request, credentials=logins, **more)
+            raise StepFailed(error, self._side, request.network, build) from error
         return BuildResult(Images(self._transport).get(sent.image), sent.steps, sent.metadata)
 
     def send(

@@ -87,7 +87,7 @@ class Client:
         """Return the verbs on builds and their cache."""
         from lamina.client.builds import Builds
 
-        return Builds(self.transport, lambda: self.reads_in_place, lambda: self.is_lamina)
+        return Builds(self.transport, lambda: self.reads_in_place, lambda: self.is_lamina, self)
 
     @cached_property
     def registries(self) -> Registries:

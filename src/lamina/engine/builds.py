@@ -25,6 +25,7 @@ from lamina.builder.cache_exchange.cache_import import CachePlaces
 from lamina.builder.checking import answer
 from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
+from lamina.builder.failed_images import sweep_failed
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.history.records import BuildHistory
 from lamina.builder.ops.graph_build import GraphRooms
@@ -42,7 +43,7 @@ from lamina.engine.build_results import BuildResults
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.named_contexts import WHOLE
 from lamina.engine.registries import Registries, credentials_for
-from lamina.errors import Conflict, InvalidInput
+from lamina.errors import CommandFailed, Conflict, InvalidInput
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
@@ -54,6 +55,7 @@ from lamina.linux.output_files import OutputFiles
 from lamina.linux.processes import Caller
 from lamina.progress import Report, ignore
 from lamina.sandbox.spec import Defaults
+from lamina.types.failed_step import BuildSide, StepFailed
 
 
 class Builds(RecordedBuilds):
@@ -71,10 +73,12 @@ class Builds(RecordedBuilds):
         temporary: Path,
         mounts: Path,
         *,
+        side: BuildSide,
         limits: CacheLimits | None = None,
     ) -> None:
-        """`limits` are what the build cache may hold."""
+        """`limits` are what the build cache may hold. With the rooms of `side` one works with a step that failed."""
         self._rooms = rooms
+        self._side = side
         self._registries = registries
         self._bases = BaseImages(rooms.images, registries)
         self.results = BuildResults(rooms, registries, self.build_context)
@@ -99,13 +103,31 @@ class Builds(RecordedBuilds):
         cancellation: Cancellation = NEVER,
     ) -> BuildResult:
         request = request or BuildRequest()
+        logins: dict[str, Any] = {"credentials": credentials, "secrets": secrets}
+        build = partial(self.build, context, request, report=report, cancellation=cancellation, **logins)
+        try:
+            return self._build(context, request, credentials, secrets or {}, report, cancellation)
+        except CommandFailed as error:
+            if "image" not in error.facts:
+                raise
+            raise StepFailed(error, self._side, request.network, build) from error
+
+    def _build(
+        self,
+        context: str | os.PathLike[str] | MemoryContext | None,
+        request: BuildRequest,
+        credentials: Mapping[str, Credentials] | None,
+        secrets: Mapping[str, bytes],
+        report: Report,
+        cancellation: Cancellation,
+    ) -> BuildResult:
         contexts, imports = with_absolute_folders(request.contexts), with_digests(request.cache_imports, report)
         request = replace(request, contexts=contexts, cache_imports=imports)
         client = BuildClient.with_logins(credentials, report, cancellation, LayoutFolder)
         with (
             self._opened(context, request, cancellation) as opened,
             OutputFiles(outputs_of(request), unpack_as_own) as files,
-            self.inputs.opened(request, client, CallerInputs(secrets or {})) as client,
+            self.inputs.opened(request, client, CallerInputs(secrets)) as client,
         ):
             return self.results.export(opened, request, files.take, client)
 
@@ -309,6 +331,10 @@ class Builds(RecordedBuilds):
         sweep_files(self._temporary)
         CacheMounts(self._mounts).sweep()
         self._history.sweep()
+
+    def sweep_failed(self) -> None:
+        """Remove the images of failed steps whose build nobody works with any more."""
+        sweep_failed(self._rooms.images)
 
     def sweep(self) -> None:
         """End the RUN steps that an engine which died left. For the start, before snapshots and networks are swept."""

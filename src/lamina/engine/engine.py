@@ -138,8 +138,11 @@ class Engine:
         remote = RemoteOpener(self.store, self.registries.client_for, self.root / "explorer")
         self.explorer = Explorer(self.images, {"container": containers, "registry": remote})
         folders = (self.root / "temporary", self.root / "build-mounts")
-        self.builds = Builds(self, self.registries, self._defaults, *folders, limits=self.settings.build_cache)
+        self.builds = Builds(
+            self, self.registries, self._defaults, *folders, side=self, limits=self.settings.build_cache
+        )
         self.builds.sweep_files()
+        self.builds.sweep_failed()
 
     def __enter__(self) -> Engine:
         return self

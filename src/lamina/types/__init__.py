@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from lamina.types.builds import Builds as Builds
     from lamina.types.containers import Containers as Containers
     from lamina.types.explorer import Explorer as Explorer
+    from lamina.types.failed_step import StepFailed as StepFailed
     from lamina.types.images import AttestedStatement as AttestedStatement
     from lamina.types.images import HistoryStep as HistoryStep
     from lamina.types.images import Image as Image
@@ -177,6 +178,7 @@ _HOMES = {
     "lamina.types.containers": "Containers",
     "lamina.types.builds": "BuildResult Builds",
     "lamina.types.explorer": "Explorer",
+    "lamina.types.failed_step": "StepFailed",
     "lamina.types.images": "AttestedStatement HistoryStep Image Images ImageSummary PrunedImages Removal",
     "lamina.types.registries": "Registries RemoteImage SearchResult",
     "lamina.types.library": "DiskUsage Event Info Library Machine Version",

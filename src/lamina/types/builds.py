@@ -63,9 +63,10 @@ class Builds(Protocol):
         --mount=type=secret by ID, of at most 500 KiB each; they reach no image and no record. Files of outputs are
         written where their `dest` says, and folders of `request.contexts` read, on the side of the caller. Raise
         CommandFailed when a step fails: its facts have `command`, `exit_code`, the last `output`, and `line`,
-        `last_line` and `excerpt` of the Dockerfile, and with `request.keep_failed` the ID of an `image` of the files as
-        the command left them. Raise InvalidInput for a wrong Dockerfile, TooLarge for a secret, Forbidden for an ssh
-        agent that is not the caller's, Unsupported for a kind of cache that there is not, NotFound, Cancelled.
+        `last_line` and `excerpt` of the Dockerfile, and with `request.keep_failed` the error is a StepFailed, which has
+        the files as the command left them. Raise InvalidInput for a wrong Dockerfile, TooLarge for a
+        secret, Forbidden for an ssh agent that is not the caller's, Unsupported for a kind of cache that there is not,
+        NotFound, Cancelled.
         """
 
     def check(

@@ -14,6 +14,7 @@ from lamina.api.build import HOST_NETWORK
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.cache.records import result_key
 from lamina.builder.console import new_id
+from lamina.builder.failed_images import note_failed
 from lamina.builder.run.inputs import run_inputs
 from lamina.builder.stage import StageState
 from lamina.dockerfile.expand import Lexer
@@ -101,15 +102,14 @@ def _environment(state: StageState) -> dict[str, str]:
 def _kept(work: BuildRun, state: StageState, environment: tuple[str, ...], failure: CommandFailed) -> str:
     """Make an image of what a failed command left, with the names that it saw. Return its ID.
 
-    It is no step of the cache. Like every image without a name it is there until somebody removes or prunes it.
+    It is no step of the cache. It is there until somebody removes or prunes it, or until the engine's next start.
     """
     layer = failure.facts.pop("layer", None)
     config = msgspec.structs.replace(state.config, env=environment)
     parent = state.image.id if state.image else None
-    image = work.rooms.images.create(
-        state.child(config, f"failed: {failure.facts['command']}", layer, state.time_ns), parent=parent, built=True
-    )
-    return str(image.id)
+    failed = state.child(config, f"failed: {failure.facts['command']}", layer, state.time_ns)
+    note_failed(work.rooms.store, failed.digest)
+    return str(work.rooms.images.create(failed, parent=parent, built=True).id)
 
 
 def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFailed:
