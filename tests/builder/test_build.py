@@ -9,6 +9,7 @@ import pytest
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import build
 from lamina.builder.context.source import from_directory
+from lamina.builder.squash import squashed_image
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.progress import Message, Output
@@ -123,6 +124,50 @@ def test_an_owner_without_a_group_brings_the_group_of_its_row(workshop: Workshop
     files_of_image = listing(workshop.build(text, files))
     assert files_of_image["named"].split()[2] == "7:8"
     assert files_of_image["numbered"].split()[2] == "5:5"
+
+
+FIVE = "FROM scratch\nCOPY a.txt /\nCOPY dir /d\nENV A=1\nCOPY run.sh /a.txt\nCOPY dir /e\nCOPY a.txt /d/b\n"
+
+
+@pytest.mark.parametrize(
+    ("how", "layers", "kept"),
+    [("all", 1, []), ("every=2", 3, [4]), ("every=5", 1, []), ("every=3", 2, []), ("every=1", 5, [])],
+)
+def test_layers_are_squashed_in_groups(workshop: Workshop, how: str, layers: int, kept: list[int]) -> None:
+    plain = workshop.build(FIVE, FILES)
+    image = workshop.build(FIVE, FILES, BuildRequest(squash=how))
+    again = squashed_image(workshop.images, plain, how)
+    assert again.id == image.id, "the same image gives the same digest"
+    assert (len(plain.layers), len(image.layers)) == (5, layers)
+    assert listing(image) == listing(plain)
+    assert all(plain.layers[number] in image.layers for number in kept)
+    assert image.config.config == plain.config.config
+    history = image.config.history
+    assert sum(not step.empty_layer for step in history) == layers
+    assert [step.created_by for step in history if not step.comment] == [
+        step.created_by for step in plain.config.history
+    ]
+    comments = [step.comment for step in history if step.comment]
+    assert all(f"of {plain.id}" in comment for comment in comments)
+    assert bool(comments) is (layers < 5)
+
+
+def test_a_squash_keeps_the_layers_of_a_base(workshop: Workshop) -> None:
+    base = workshop.build("FROM scratch\nCOPY dir /d\n", FILES)
+    image = workshop.build(f"FROM {base.id.encoded}\nCOPY a.txt /\nCOPY run.sh /a.txt\nCOPY a.txt /z\n", FILES)
+    above = squashed_image(workshop.images, image, "from=base", base, ["small"])
+    assert above.layers[0] == base.layers[0]
+    assert (len(above.layers), listing(above)) == (2, listing(image))
+    assert workshop.images.get("small").id == above.id
+    few = squashed_image(workshop.images, image, "every=2", base)
+    assert [few.layers[0], few.layers[2]] == [base.layers[0], image.layers[3]]
+    with pytest.raises(InvalidInput, match="does not begin with the layers"):
+        squashed_image(workshop.images, base, "from=base", image)
+    for wrong in ("", "some", "every=0", "every=x", "from=other"):
+        with pytest.raises(InvalidInput):
+            squashed_image(workshop.images, image, wrong)
+    with pytest.raises(InvalidInput, match="cannot be squashed by 'some'"):
+        workshop.build("FROM scratch\nCOPY none /\n", {}, BuildRequest(squash="some"))
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,23 @@ def test_a_cache_mount_goes_to_another_machine(daemon: Daemon, tmp_path: Path) -
     assert run(daemon, "builder", "cache", "ls", "-q") == ""
 
 
+def test_an_image_gets_fewer_layers(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\nCOPY a /b\nCOPY a /c\n")
+    (tmp_path / "a").write_text("1")
+    run(daemon, "build", "-t", "many", tmp_path)
+    run(daemon, "build", "--squash", "-t", "one", tmp_path)
+    run(daemon, "build", "--squash=every=2", "-t", "two", tmp_path)
+    id = run(daemon, "image", "squash", "--every", "2", "-t", "again", "many").strip()
+    run(daemon, "image", "squash", "-t", "all", "many")
+    layers = "{{len .RootFS.Layers}} {{.Id}}"
+    shown = [
+        run(daemon, "image", "inspect", "--format", layers, name).split() for name in ("one", "two", "again", "all")
+    ]
+    assert [int(count) for count, _ in shown] == [1, 2, 2, 1]
+    assert shown[1][1] == shown[2][1] == id
+    assert "squash layers 1 to 2 of sha256:" in run(daemon, "history", "--no-trunc", "two")
+
+
 def test_a_folder_keeps_the_cache_of_a_build(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\n")
     (tmp_path / "a").write_text("1")

@@ -112,6 +112,7 @@ ENDPOINTS = (
         "cacheimports cacheexports",
         bytes,
     ),
+    Endpoint("POST", "/images/{}/squash", "how base t"),
     Endpoint("POST", "/build/content/{}", "size missing", bytes),
     Endpoint("GET", "/build/content/{}"),
     Endpoint("GET", "/build/mounts", "name"),

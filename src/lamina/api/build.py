@@ -76,6 +76,9 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     `call` asks for something else than an image: check, outline or targets. With `keep_failed` the files that a failed
     RUN leaves become an image without a name, which the error names.
 
+    `squash` makes fewer layers of an image's: `all` makes one, `from=base` (or True) one of those above the base, and
+    `every=N` one of each N above the base.
+
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
     daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
     under its tags. `cache_from` names images, `cache_imports` the caches that engines wrote to `cache_exports`.
@@ -96,7 +99,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     no_cache: bool = False
     pull: bool = False
-    squash: bool = False
+    squash: str | bool = ""
     remove: bool = True
     force_remove: bool = False
     quiet: bool = False
@@ -193,7 +196,7 @@ def _read(field: msgspec.structs.FieldInfo, sent: Any) -> Any:
         return tuple(text for texts in sent for text in texts.split(",") if text)
     if field.type is bool:
         return parse_flag(sent[0])
-    return sent[0] if field.type is str else parse_number(_parameter(field.name), sent[0])
+    return sent[0] if field.type in (str, str | bool) else parse_number(_parameter(field.name), sent[0])
 
 
 def outputs_of(request: BuildRequest) -> tuple[BuildOutput, ...]:

@@ -28,7 +28,7 @@ from lamina.builder.file_sums import load_sums, save_sums
 from lamina.builder.live_console import console_of
 from lamina.builder.parallel_stages import build_stages
 from lamina.builder.platforms import check_runnable
-from lamina.builder.squash import squash
+from lamina.builder.squash import Squash, squash
 from lamina.builder.stage import StageState
 from lamina.builder.stage_build import StageBuild, StepCounter, failed, placed
 from lamina.builder.stages import Stages
@@ -126,6 +126,7 @@ def _prepare(
     # Values that cannot be understood are refused before the first step.
     request = replace_fields(request, build_args=with_epoch(request.build_args, context.epoch))
     epoch_ns(request.build_args)
+    Squash.parse(request.squash)
     tags = tuple(check_tag(Reference.parse(text).with_default_tag()) for text in request.tags)
     platform = Platform.parse(request.platform) if request.platform else None
     if context.identity and not context.sums.rows:
@@ -256,8 +257,8 @@ class _Build:
         work, last = self._work, states[-1]
         self._checks.finish(work.resolved.get)
         image = last.image or self._empty_image(last)
-        if work.request.squash:
-            image = squash(work.rooms, image, last.base)
+        if (how := Squash.parse(work.request.squash)) is not None:
+            image = squash(work.rooms.images, image, last.base, how, work.cancellation)
             work.console.stage_done(str(image.id))
         if last.base is None or image.id != last.base.id:
             work.rooms.images.publish("create", image, str(image.id))

@@ -107,6 +107,7 @@ COMMANDS: dict[str, Entry] = {
     "image ls": _LIST_IMAGES,
     "image list": _hidden(_LIST_IMAGES),
     "image prune": Entry("disk_space", "prune_images", "Remove unused images"),
+    "image squash": Entry("squash", "squash", "Make fewer layers of an image's"),
     "image rm": _REMOVE_IMAGES,
     "image remove": _hidden(_REMOVE_IMAGES),
     "volume create": Entry("volumes", "create", "Create a volume"),

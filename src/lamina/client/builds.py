@@ -9,18 +9,20 @@ from types import MappingProxyType
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.context import BuildContext
 from lamina.client.documents import Pruned
-from lamina.client.image_documents import BuildResult
+from lamina.client.image_documents import BuildResult, Image
 from lamina.client.images import Images
 from lamina.client.messages import auth_of, encode_auth, messages
+from lamina.client.references import image_path
 from lamina.client.sending import TAR
 from lamina.client.transport import encode_name
 from lamina.errors import CommandFailed, InvalidInput, NotFound, Unsupported
+from lamina.formats.text import several_texts
 from lamina.light import TYPE_CHECKING, NamedTuple, TypeVar
 from lamina.progress import Aux, Output, Report, ignore
 from lamina.types import builds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import IO, Any
 
@@ -252,6 +254,20 @@ class Builds(builds.Builds):
             "min-free-space": min_free or None,
         }
         return Pruned(self._transport.json("POST", "/build/prune", query, cancellation=cancellation) or {})
+
+    def squash(
+        self,
+        reference: str,
+        how: str = "all",
+        *,
+        base: str = "",
+        tags: Sequence[str] = (),
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        query = {"how": how, "base": base or None, "t": list(several_texts("tags", tags))}
+        path = f"{image_path(reference)}/squash"
+        answer = self._transport.json("POST", path, query, cancellation=cancellation)
+        return Images(self._transport).get(answer["Id"])
 
     def export_mount(self, name: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
         self._transport.call("GET", "/build/mounts", {"name": name}, cancellation=cancellation).pour(sink)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -31,6 +31,7 @@ from lamina.builder.history.records import BuildHistory
 from lamina.builder.ops.graph_build import GraphRooms
 from lamina.builder.run.cache_mounts import CacheMounts
 from lamina.builder.run.container import ContainerRunner, sweep, sweep_files
+from lamina.builder.squash import squashed_image
 from lamina.builder.verify import build_as_asked
 from lamina.cancellation import NEVER, Cancellation, CheckedReader, CheckedWriter
 from lamina.containers.rooms import Rooms
@@ -46,6 +47,7 @@ from lamina.engine.registries import Registries, credentials_for
 from lamina.errors import CommandFailed, Conflict, InvalidInput
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
+from lamina.formats.text import several_texts
 from lamina.images.image import Image
 from lamina.layers.tar.source import Readable
 from lamina.layers.unpack import unpack_as_own
@@ -309,6 +311,19 @@ class Builds(RecordedBuilds):
             forget_sums(self._rooms.store)
         dropped = dict.fromkeys(str(digest) for each in removed for digest in each.digests)
         return Pruned(tuple(dropped), sum(each.bytes for each in removed))
+
+    def squash(
+        self,
+        reference: str,
+        how: str = "all",
+        *,
+        base: str = "",
+        tags: Sequence[str] = (),
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        images = self._rooms.images
+        below = images.get(base) if base else None
+        return squashed_image(images, images.get(reference), how, below, several_texts("tags", tags), cancellation)
 
     def export_mount(self, name: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
         mounts = CacheMounts(self._mounts)

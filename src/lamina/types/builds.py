@@ -135,6 +135,22 @@ class Builds(Protocol):
         remembered of contexts. Raise InvalidInput for other filters, Cancelled.
         """
 
+    def squash(
+        self,
+        reference: str,
+        how: str = "all",
+        *,
+        base: str = "",
+        tags: Sequence[str] = (),
+        cancellation: Cancellation = NEVER,
+    ) -> Image:
+        """Return an image with the files of another one in fewer layers, and give it names.
+
+        `how` is `all` for one layer, `from=base` for one above those of the image `base`, `every=N` for one of each N
+        layers. The same image gives the same digests, and its history says what was merged. Raise InvalidInput for
+        another `how` and for a base that the image was not built on, NotFound, NoSpace, Cancelled.
+        """
+
     def export_mount(self, name: str, sink: IO[bytes], *, cancellation: Cancellation = NEVER) -> None:
         """Write the files of a cache mount to `sink` as a tar. `usage({"type": ["exec.cachemount"]})` lists the mounts.
 

@@ -98,7 +98,14 @@ PIECE = 1 << 20
 @option("--sbom", default="", metavar="true", help="Attest which packages are in the image")
 @many("--secret", "secret_flags", metavar="id=ID,src=FILE|env=NAME", help="A secret for RUN --mount=type=secret")
 @many("--security-opt", "security_options", help="Security options of RUN steps")
-@switch("--squash", help="Make one layer of the new ones")
+@option(
+    "--squash",
+    default="",
+    bare="from=base",
+    attached=True,
+    metavar="[=all|from=base|every=N]",
+    help="Make one layer of the new ones, of all, or of each N new ones",
+)
 @many("--ssh", "agent_flags", metavar="default|ID=SOCKET", help="An ssh agent for RUN --mount=type=ssh")
 @switch("--verify", help="Build twice without the cache, and fail where the two differ")
 @many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image")

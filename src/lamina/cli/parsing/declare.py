@@ -22,8 +22,8 @@ class Option:
 
     `names` set it and `negatives` clear it: `--init/--no-init`. A switch takes no value but `=true` and `=false`. Of
     several values the last one counts, unless `multiple` collects them. `bare` is the value of a flag that may stand
-    without one. The variable `envvar` of the environment holds a value for a flag that is not given. `complete` returns
-    words for the shell to offer.
+    without one; the value of an `attached` one follows `=` and is never the next word. The variable `envvar` of the
+    environment holds a value for a flag that is not given. `complete` returns words for the shell to offer.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Option:
         multiple: bool = False,
         hidden: bool = False,
         bare: object = None,
+        attached: bool = False,
         envvar: str = "",
         complete: Completer | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class Option:
         self.multiple = multiple
         self.hidden = hidden
         self.bare = bare
+        self.attached = attached
         self.envvar = envvar
         self.complete = complete
 

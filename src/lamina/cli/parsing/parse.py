@@ -107,7 +107,7 @@ class _Reader:
         elif value is not None:
             self.given.append((option, value))
         elif option.bare is not None:
-            is_value = bool(self.left) and not self.left[0].startswith("-")
+            is_value = bool(self.left) and not option.attached and not self.left[0].startswith("-")
             self.given.append((option, self.left.pop(0) if is_value else None))
         elif self.left:
             self.given.append((option, self.left.pop(0)))

@@ -50,6 +50,7 @@ class BuildRoutes:
         return [
             Route("POST", "/build", self.build),
             Route("POST", "/build/prune", self.prune),
+            Route("POST", "/images/{name*}/squash", self.squash),
             *self._content.routes(),
         ]
 
@@ -117,6 +118,17 @@ class BuildRoutes:
             return lambda token: self._builds.remote_context(remote, dockerfile, cancellation=token)
         tar = cast(Readable, upload or io.BytesIO())
         return lambda token: self._builds.archive_context(tar, dockerfile, cancellation=token)
+
+    async def squash(self, call: Call) -> web.StreamResponse:
+        """Make fewer layers of an image's: `how`, `base`, and names in `t`. This endpoint is lamina's own."""
+        image = await call.run_cancellable(
+            self._builds.squash,
+            call.places["name"],
+            call.text("how") or "all",
+            base=call.text("base"),
+            tags=call.texts("t"),
+        )
+        return reply({"Id": str(image.id)}, 201)
 
     async def prune(self, call: Call) -> web.StreamResponse:
         """Sizes are in bytes. What later versions call `reserved-space`, those before 1.48 call `keep-storage`."""
