@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from base64 import b64decode
 from types import MappingProxyType
 
 from lamina.cancellation import NEVER, Cancellation
+from lamina.client.build_messages import BuildMessages
 from lamina.client.context import BuildContext
 from lamina.client.documents import Pruned
 from lamina.client.image_documents import BuildResult, Image
@@ -18,7 +18,7 @@ from lamina.client.transport import encode_name
 from lamina.errors import CommandFailed, InvalidInput, NotFound, Unsupported
 from lamina.formats.text import several_texts
 from lamina.light import TYPE_CHECKING, NamedTuple, TypeVar
-from lamina.progress import Aux, Output, Report, ignore
+from lamina.progress import Report, ignore
 from lamina.types import builds
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from lamina.client.transport import Transport
     from lamina.credentials import Credentials
     from lamina.formats.matching import Filters
-    from lamina.progress import Message
     from lamina.types.failed_step import BuildSide
 
     Sent = tuple[Iterator[bytes] | None, dict[str, str | list[str]], dict[str, str]]
@@ -135,7 +134,7 @@ class Builds(builds.Builds):
         chunks, query, headers = _sent(context, request, credentials, secrets or {}, folders)
         lines = self._transport.lines("POST", "/build", query, body=chunks, headers=headers, cancellation=cancellation)
         with OutputFiles(outputs, _unpack) as files:
-            heard = _Heard(files.take, content)
+            heard = BuildMessages(files.take, content)
             for message in messages(lines):
                 if heard.is_text(message):
                     report(message)
@@ -316,12 +315,6 @@ class Builds(builds.Builds):
         return BuildContext(iter([context.to_tar()]), request.dockerfile or "Dockerfile")
 
 
-def _step(document: Mapping[str, Any]) -> BuildStep:
-    from lamina.api.build_steps import BuildStep
-
-    return BuildStep.from_json(document)
-
-
 def _folders(contexts: Mapping[str, str]) -> dict[str, str]:
     """Return the named contexts that are folders here. Raise NotFound for one that is not there."""
     from lamina.api.build import is_address
@@ -357,44 +350,6 @@ def _sent(
         tars = {name: folder_tar(path) for name, path in folders.items()}
         chunks, headers["Content-Type"] = build_form(chunks, secrets, tars)
     return chunks, request.to_query(), headers
-
-
-class _Heard:
-    """What the messages of a build have told so far.
-
-    `take` gets the files of its outputs, and `content` answers its questions about folders of caches.
-    """
-
-    def __init__(
-        self, take: Callable[[int, bytes | None], object], content: Callable[[Mapping[str, Any]], object] | None
-    ) -> None:
-        self._take = take
-        self._content = content
-        self.image = ""
-        self.steps: list[BuildStep] = []
-        self.metadata: dict[str, str] = {}
-
-    def is_text(self, message: Message) -> bool:
-        """Note a message. Return whether it is also for those who watch the build."""
-        if isinstance(message, Output) and message.text.startswith("sha256:"):
-            self.image = message.text.strip()  # all that a quiet build says
-        if not isinstance(message, Aux):
-            return True
-        value = message.value
-        if "Output" in value:
-            data = value.get("Data")
-            self._take(int(value["Output"]), None if data is None else b64decode(str(data)))
-            return False
-        if "Content" in value and self._content is not None:
-            self._content(value["Content"])
-            return False
-        if "ID" in value:
-            self.image = str(value["ID"])
-        elif "Step" in value:
-            self.steps.append(_step(value["Step"]))
-        elif "Metadata" in value:
-            self.metadata = dict(value["Metadata"])
-        return True
 
 
 def _unpack(tar: Path, folder: int) -> None:
