@@ -17,7 +17,7 @@ import pytest
 from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.directory import DirectoryTree
 from lamina.builder.context.git_address import GitAddress
-from lamina.builder.context.source import from_archive, from_directory, from_remote
+from lamina.builder.context.source import ContextPart, from_archive, from_directory, from_remote
 from lamina.builder.layer_plan import PlannedFile, write_files
 from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.times import parse_time
@@ -170,7 +170,7 @@ def test_lowercase_dockerfile_and_a_path_to_it(workshop: Workshop) -> None:
     with from_archive(stream, workshop.folder) as context:
         assert "ENV A" in context.dockerfile
     stream.seek(0)
-    with from_archive(stream, workshop.folder, "./sub/Other") as context:
+    with from_archive(stream, workshop.folder, ContextPart("./sub/Other")) as context:
         assert "ENV B" in context.dockerfile
 
 
@@ -257,8 +257,13 @@ def test_files_from_addresses_need_no_dockerfile(workshop: Workshop, web: tuple[
     (folder / "c.tar").write_bytes(tar_of(member(".dockerignore", b"a\n"), member("a", b"1")).getvalue())
     with pytest.raises(NotFound):
         from_remote(f"{address}/c.tar", workshop.folder)
-    files = from_remote(f"{address}/c.tar", workshop.folder, raw_dockerfile=b"FROM scratch\nCOPY . /\n")
+    files = from_remote(f"{address}/c.tar", workshop.folder, ContextPart(text=b"FROM scratch\nCOPY . /\n"))
     assert set(listing(workshop.run(files).image)) == {".dockerignore", "a"}
+
+
+def test_a_file_whose_address_names_none_has_a_name_all_the_same(workshop: Workshop, web: tuple[Path, str]) -> None:
+    image = workshop.build(f"FROM scratch\nADD {web[1]}/ /to/\n")
+    assert set(listing(image)) == {"to", "to/__unnamed__"}
 
 
 def test_contexts_from_git(workshop: Workshop, web: tuple[Path, str]) -> None:
@@ -347,10 +352,10 @@ def test_queries_of_git_addresses(query: str, expected: dict[str, Any]) -> None:
     ("query", "complaint"),
     [
         ("?depth=1", "unexpected query 'depth'"),
-        ("?branch=a#b", "a ref is given twice"),
-        ("?branch=a&tag=b", "a ref is given twice"),
-        ("?subdir=a#:b", "a folder is given twice"),
-        ("?commit=1234567&checksum=7654321", "a commit is given twice"),
+        ("?branch=a#b", "ref conflicts"),
+        ("?branch=a&tag=b", "ref conflicts"),
+        ("?subdir=a#:b", "subdir conflicts"),
+        ("?commit=1234567&checksum=7654321", "commit conflicts"),
         ("?commit=main", "invalid commit"),
         ("?submodules=perhaps", "invalid query submodules"),
         ("?ref=--upload-pack=x", "invalid refspec"),

@@ -108,8 +108,8 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/build",
-        "t q nocache explain verify call keepfailed allow memory memswap shmsize labels buildargs networkmode ulimits "
-        "cacheimports cacheexports",
+        "t q nocache nocachestages explain verify call keepfailed allow memory memswap shmsize labels buildargs "
+        "networkmode ulimits cacheimports cacheexports",
         bytes,
     ),
     Endpoint("POST", "/images/{}/squash", "how base t"),

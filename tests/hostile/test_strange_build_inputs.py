@@ -85,9 +85,9 @@ def test_a_named_folder_is_read_as_the_caller(data_root: Path, folder: Path) -> 
     with Engine(data_root) as engine:
         inputs = engine.builds.inputs
         with inputs.opened(request, BuildClient(), CallerInputs(caller=STRANGER)) as client, pytest.raises(Forbidden):
-            client.contexts("files")
+            client.contexts.find("files")
         with inputs.opened(request, BuildClient(), CallerInputs()) as client:
-            assert client.contexts("files") is not None
+            assert client.contexts.find("files") is not None
 
 
 def test_a_far_caller_names_neither(data_root: Path, agent: Path, folder: Path) -> None:

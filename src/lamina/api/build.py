@@ -66,7 +66,7 @@ _JSON: dict[str, Any] = {
     "contexts": dict[str, str],
     "agents": dict[str, str],
 }
-_REPEATED = frozenset({"tags", "security_options"})
+_REPEATED = frozenset({"tags", "security_options", "no_cache_stages"})
 _COMMAS = frozenset({"extra_hosts", "allow"})  # clients repeat it, or join the hosts by commas
 
 
@@ -80,7 +80,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     `every=N` one of each N above the base.
 
     `build_args` maps a name to None when it was given without a value. `remote` is the address of a context that the
-    daemon fetches. `platform` may name several, with commas between them. Without `outputs` the image is kept here
+    daemon fetches. `no_cache_stages` names the stages that run anew although others may be cached. `platform` may
+    name several, with commas between them. Without `outputs` the image is kept here
     under its tags. `cache_from` names images, `cache_imports` the caches that engines wrote to `cache_exports`.
     `attestations` has the attributes of `provenance` and `sbom`. With `explain` the build tells of each
     step why it had to run; with `live` it tells of the steps of all stages as they happen, as values
@@ -98,6 +99,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     build_args: dict[str, str | None] = {}
     labels: dict[str, str] = {}
     no_cache: bool = False
+    no_cache_stages: tuple[str, ...] = ()
     pull: bool = False
     squash: str | bool = ""
     remove: bool = True

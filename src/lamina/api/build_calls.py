@@ -14,6 +14,7 @@ from lamina.dockerfile.checks.check import Checked
 from lamina.dockerfile.checks.findings import Finding
 from lamina.dockerfile.checks.outline import Need, Outline, Target
 from lamina.dockerfile.position import Lines
+from lamina.dockerfile.suggest import with_guess
 from lamina.errors import InvalidInput
 
 LANGUAGE = "Dockerfile"
@@ -152,7 +153,8 @@ def check_result(name: str, raw: bytes, checked: Checked | InvalidInput) -> Chec
         return CheckResult(warnings=(), sources=sources, build_error=_mistake(checked, checked.message))
     mistake = None
     if checked.mistake is not None:
-        mistake = _mistake(checked.mistake, str(checked.mistake.facts.get("reason", checked.mistake.message)))
+        reason = checked.mistake.facts.get("reason") if checked.is_parsed else None
+        mistake = _mistake(checked.mistake, reason or checked.mistake.message)
     else:
         try:
             checked.refuse()
@@ -164,7 +166,7 @@ def check_result(name: str, raw: bytes, checked: Checked | InvalidInput) -> Chec
 def _mistake(error: InvalidInput, message: str) -> Mistake:
     first = error.facts.get("line")
     location = Location.of(Lines(first, error.facts.get("last_line", first))) if first else Location()
-    return Mistake(message=message, location=location)
+    return Mistake(message=with_guess(message, error.facts.get("fix") or "")[0], location=location)
 
 
 def targets_result(raw: bytes, targets: Iterable[Target]) -> TargetsResult:

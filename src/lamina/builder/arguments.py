@@ -82,6 +82,11 @@ class BuildArgs:
         """
         return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used, self.context_epoch)
 
+    @property
+    def overridden(self) -> frozenset[str]:
+        """Return the names that have a value from the command line."""
+        return frozenset(name for name, value in self.given.items() if value is not None)
+
     def declare_meta(self, name: str, default: str | None) -> None:
         """Declare an ARG before the first FROM."""
         if name == EPOCH and default == FROM_CONTEXT:
@@ -115,8 +120,21 @@ class BuildArgs:
         return {name: value for name in sorted(names) if (value := self._value(name, self.allowed)) is not None}
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Return the values that a RUN step gets in addition to the image's environment, which wins."""
-        return {name: value for name, value in self.values().items() if name not in env}
+        """Return the values that a RUN step gets in addition to the image's environment, which wins.
+
+        A proxy that was given has its name in both cases, as in BuildKit: programs disagree about the case.
+        """
+        return {name: value for name, value in {**self._proxies(), **self.values()}.items() if name not in env}
+
+    def _proxies(self) -> dict[str, str]:
+        """Return the proxies of the command line under both forms of their names."""
+        proxies: dict[str, str] = {}
+        for name in PROXIES:
+            forms = (name, name.lower())
+            value = next((value for form in forms if (value := self.given.get(form)) is not None), None)
+            if value is not None:
+                proxies.update(dict.fromkeys(forms, value))
+        return proxies
 
     def declared(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the values that a RUN step gets because an ARG declared them: not the proxies of the build."""

@@ -69,6 +69,31 @@ class BuildUse:
     context: tuple[tuple[str, str], ...] = ()
 
 
+class ContextNames(Protocol):
+    """The named contexts of one build. A context takes the place of a stage and of an image with its name."""
+
+    def has(self, name: str) -> bool:
+        """Return whether a name is that of a context."""
+        ...
+
+    def find(self, name: str) -> Image | str | None:
+        """Return the image or the name of the image that a context's name means, None if it is no context's.
+
+        Raise what opening the context raises.
+        """
+        ...
+
+
+class NoContexts:
+    """The contexts of a build that has none."""
+
+    def has(self, name: str) -> bool:
+        return False
+
+    def find(self, name: str) -> None:
+        return None
+
+
 class CommandRunner(Protocol):
     """Run the command of a RUN step in a container, and return the layer of what it changed; None for no change.
 
@@ -112,7 +137,8 @@ class BuildRooms:
     `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
     its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
     privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
-    `caches` opens the caches that a build imports; without it they are refused.
+    `caches` opens the caches that a build imports; without it they are refused. `is_context` tells which stages named
+    contexts take the place of.
     """
 
     store: Store
@@ -121,6 +147,7 @@ class BuildRooms:
     temporary: Path
     runner: Callable[[], CommandRunner] | None = None
     caches: CachePlaces | None = None
+    is_context: Callable[[str], bool] = NoContexts().has
 
 
 @dataclass(slots=True)
@@ -228,7 +255,7 @@ class BuildRun:
 
     def hit(self, state: StageState, step: Step) -> bool:
         """Go on from the cached image of a step. Return False when the cache does not have it."""
-        image = self.cache.find(step, self.current.place.keyword)
+        image = None if self._runs_anew else self.cache.find(step, self.current.place.keyword)
         if image is None or not self._hold(image):
             return False
         self._cached()
@@ -248,6 +275,8 @@ class BuildRun:
 
         Return False when neither the cache nor an imported one has them.
         """
+        if self._runs_anew:
+            return False
         keyword = self.current.place.keyword
         result = self.cache.result(keyword, inputs)
         if result is not None and self._hold(result.image):
@@ -262,6 +291,12 @@ class BuildRun:
         self._cached()
         self.commit(state, step, layer, time_ns, inputs)
         return True
+
+    @property
+    def _runs_anew(self) -> bool:
+        """Return whether the request asks for the present stage without the cache."""
+        name = self.file.stages[self.stage].name
+        return bool(name) and any(name == each.lower() for each in self.request.no_cache_stages)
 
     def _cached(self) -> None:
         self.current.outcome = "cached"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -21,16 +21,15 @@ from lamina.builder.cache.holders import note_final
 from lamina.builder.cache.records import CachedStep
 from lamina.builder.cache.step_cache import StepCache
 from lamina.builder.cache_exchange.cache_options import cache_sources
-from lamina.builder.checking import BuildChecks, surroundings_of
+from lamina.builder.checking import BuildChecks, check_beginning, surroundings_of
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import load_sums, save_sums
 from lamina.builder.live_console import console_of
 from lamina.builder.parallel_stages import build_stages
-from lamina.builder.platforms import check_runnable
 from lamina.builder.squash import Squash, squash
 from lamina.builder.stage import StageState
-from lamina.builder.stage_build import StageBuild, StepCounter, failed, placed
+from lamina.builder.stage_build import StageBuild, StepCounter, failed
 from lamina.builder.stages import Stages
 from lamina.builder.step_log import StepLog
 from lamina.cancellation import NEVER, Cancellation
@@ -93,7 +92,7 @@ def build(
     console = console or console_of(request, report)
     try:
         with rooms.store.lease(ttl=24 * 3600.0) as lease:
-            file = parse(context.dockerfile)
+            file = _parsed(context, request, console)
             work = _prepare(file, context, request, rooms, console, {} if secrets is None else secrets, cancellation)
             work.lease, work.agents, work.log = lease, agents, log or StepLog()
             with work.closing:
@@ -114,6 +113,17 @@ def build(
             save_sums(rooms.store, context.identity, context.sums)
 
 
+def _parsed(context: BuildContext, request: BuildRequest, console: Console) -> Dockerfile:
+    """Return the Dockerfile. One that is wrong is checked up to its mistake, and then raises InvalidInput."""
+    try:
+        return parse(context.dockerfile)
+    except InvalidInput:
+        beginning = check_beginning(context, request)
+        if beginning is not None:
+            console.findings(beginning.findings)
+        raise
+
+
 def _prepare(
     file: Dockerfile,
     context: BuildContext,
@@ -131,7 +141,8 @@ def _prepare(
     platform = Platform.parse(request.platform) if request.platform else None
     if context.identity and not context.sums.rows:
         context.sums = load_sums(rooms.store, context.identity)
-    file = _with_labels(replace(file, stages=file.stages[: file.target(request.target) + 1]), request.labels)
+    stages = [_or_context(stage, rooms.is_context) for stage in file.stages[: file.target(request.target) + 1]]
+    file = _with_labels(replace(file, stages=tuple(stages)), request.labels)
     for directive in file.directives:
         if (note := not_followed(directive)) is not None:
             console.line(f"[WARNING]: {note}")
@@ -141,8 +152,8 @@ def _prepare(
         console.line("[WARNING]: Empty continuation lines will become errors in a future release.")
     sources = [image for name in request.cache_from if (image := rooms.images.find(name)) is not None]
     cache = StepCache(rooms.store, rooms.images, not request.no_cache, sources)
-    stages = Stages([stage.name for stage in file.stages])
-    return BuildRun(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation, stages)
+    names = Stages([stage.name for stage in file.stages])
+    return BuildRun(rooms, request, console, cache, file, context, tags, platform, secrets, cancellation, names)
 
 
 def _import_caches(work: BuildRun) -> None:
@@ -153,6 +164,13 @@ def _import_caches(work: BuildRun) -> None:
             raise Unsupported("this build has no place to import a cache from", advice="Leave --cache-from out.")
         caches = rooms.caches.caches(places, rooms.store, work.platform, work.console, work.cancellation)
         work.cache.imports = work.closing.enter_context(caches)
+
+
+def _or_context(stage: Stage, is_context: Callable[[str], bool]) -> Stage:
+    """Return a stage, or the context of its name, which takes its place."""
+    if not stage.name or not is_context(stage.name):
+        return stage
+    return Stage(replace(stage.base, base=stage.name), ())
 
 
 def _with_labels(file: Dockerfile, labels: Mapping[str, str]) -> Dockerfile:
@@ -181,9 +199,8 @@ class _Build:
         counter = StepCounter(work.file)
         for number, argument in enumerate(work.file.arguments):
             work.cancellation.check()
-            work.console.step(number + 1, counter.total, str(argument))
+            work.console.step(number + 1, counter.total, str(argument), str(argument))
             self._global_argument(argument)
-        self._check_platforms()
         work.needs = [tuple(sorted({*self._names.uses(base, index)})) for index, base in enumerate(self._bases())]
         work.console.planned(self._plan())
         build_stages(work, lambda part: StageBuild(part, self._args, counter).build(), self._needed)
@@ -219,35 +236,6 @@ class _Build:
             for index, (stage, needs) in enumerate(zip(work.file.stages, work.needs, strict=True))
         ]
 
-    def _check_platforms(self) -> None:
-        """Raise Unsupported before anything is built when a RUN is for a machine whose programs do not run here."""
-        work, platforms = self._work, dict[str, Platform | None]()
-        needed = self._needed(len(work.file.stages) - 1)
-        for index, stage in enumerate(work.file.stages):
-            platform = self._platform(stage, platforms)
-            platforms[stage.name] = platform
-            if index not in needed:
-                continue
-            run = next((each for each in stage.instructions if isinstance(each, Run)), None)
-            if platform is None or run is None:
-                continue
-            try:
-                check_runnable(platform)
-            except Unsupported as error:
-                raise placed(work.file, run, error) from None
-
-    def _platform(self, stage: Stage, platforms: Mapping[str, Platform | None]) -> Platform | None:
-        """Return the platform of a stage as far as its FROM tells it. A wrong FROM is refused when it is built."""
-        lexer, values = Lexer(self._work.file.escape), self._args.for_from()
-        try:
-            below = lexer.expand(stage.base.base, values).lower()
-            written = lexer.expand(stage.base.platform, values)
-            if below and below in platforms:
-                return platforms[below]
-            return Platform.parse(written) if written else self._work.requested_platform
-        except (Problem, InvalidInput):
-            return None
-
     def _empty_image(self, stage: StageState) -> Image:
         """Make the image of FROM scratch and nothing else."""
         config = ImageConfig.build(platform=stage.platform, config=stage.config, diff_ids=())
@@ -280,7 +268,7 @@ class _Build:
         )
 
     def _global_argument(self, argument: Arg) -> None:
-        expansion = Expansion(self._args.for_from(), self._work.file.escape)
+        expansion = Expansion(self._args.for_from(), self._work.file.escape, self._args.overridden)
         try:
             expanded = expansion.apply(argument)
         except Problem as problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from lamina.api.build import BuildRequest
@@ -14,7 +15,7 @@ from lamina.dockerfile.checks.check import Checked, check
 from lamina.dockerfile.checks.findings import Finding
 from lamina.dockerfile.checks.outline import outline_of, targets_of
 from lamina.dockerfile.checks.scope import BaseFacts, FindBase, Surroundings, unknown_base
-from lamina.dockerfile.dockerfile import Dockerfile, parse
+from lamina.dockerfile.dockerfile import Dockerfile, parse, parse_beginning
 from lamina.errors import InvalidInput
 from lamina.formats.config import ImageConfig
 from lamina.formats.platform import Platform
@@ -73,7 +74,17 @@ def _checked(context: BuildContext, request: BuildRequest, find_base: FindBase) 
         target = file.target(request.target) if request.target else None
         return check(file, surroundings_of(request, file, context, find_base), target=target)
     except InvalidInput as error:
-        return error
+        beginning = check_beginning(context, request)
+        return error if beginning is None else replace(beginning, mistake=error, is_parsed=False)
+
+
+def check_beginning(context: BuildContext, request: BuildRequest) -> Checked | None:
+    """Check a Dockerfile up to the first instruction that is wrong. Return None where nothing can be said."""
+    with suppress(InvalidInput):
+        file = parse_beginning(context.dockerfile)
+        if file is not None:
+            return check(file, surroundings_of(request, file, context))
+    return None
 
 
 @dataclass(slots=True)

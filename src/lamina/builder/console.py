@@ -68,10 +68,14 @@ class Console:
     def begins(self, stage: int, number: int) -> None:
         """Hear that a step of a stage begins; both count from 0, and FROM is step 0."""
 
-    def stage(self, name: str, instructions: Sequence[str]) -> None:
-        """Hear of a stage that begins, by BuildKit's name for it, "" for the only one."""
+    def stage(self, name: str, instructions: Sequence[str], has_base: bool) -> None:
+        """Hear of a stage that begins, by BuildKit's name for it, "" for the only one.
 
-    def step(self, number: int, total: int, instruction: str) -> None:
+        The first instruction is FROM. `has_base` tells whether it names an image: neither `scratch` nor a stage.
+        """
+
+    def step(self, number: int, total: int, instruction: str, expanded: str) -> None:
+        """Hear of a step that begins: as it is written, and with the values of its variables."""
         self.line(f"Step {number}/{total} : {instruction}")
 
     def image(self, image_id: str) -> None:

@@ -10,14 +10,17 @@ import msgspec
 from lamina.builder.arguments import BuildArgs
 from lamina.builder.build_run import BuildRun
 from lamina.builder.cache.records import StepPlace
+from lamina.builder.platforms import check_runnable
 from lamina.builder.stage import StageState
 from lamina.builder.step_log import StepUnderWay
 from lamina.builder.steps import perform
+from lamina.dockerfile.checks.bases import platform_of
 from lamina.dockerfile.dockerfile import Dockerfile, Stage, parse_instructions
 from lamina.dockerfile.expand import Lexer
-from lamina.dockerfile.instructions import Instruction, Origin
+from lamina.dockerfile.instructions import Instruction, Origin, Run
+from lamina.dockerfile.mounts import parse_mount, secret_id
 from lamina.dockerfile.position import Problem, excerpt
-from lamina.errors import CommandFailed, InvalidInput, LaminaError
+from lamina.errors import CommandFailed, InvalidInput, LaminaError, Unsupported
 from lamina.formats.platform import Platform
 from lamina.images.image import Image
 
@@ -54,13 +57,14 @@ class StageBuild:
         work, index = self._work, self._work.stage
         stage = work.file.stages[index]
         name = (stage.name or f"stage-{index}") if len(work.file.stages) > 1 else ""
-        work.console.stage(name, [str(instruction) for instruction in (stage.base, *stage.instructions)])
-        self._announce(str(stage.base))
+        texts = [str(instruction) for instruction in (stage.base, *stage.instructions)]
+        work.console.stage(name, texts, self._has_base(stage))
+        self._announce(str(stage.base), str(stage.base))
         self._stand(stage.base, 0)
         state = self._begin(stage)
         work.console.image(state.image_id)
         for number, instruction in enumerate(stage.instructions, 1):
-            self._announce(str(instruction))
+            self._announce(str(instruction), self._expanded(state, instruction))
             self._stand(instruction, number)
             self._perform(state, instruction)
             self._note(state)
@@ -68,6 +72,14 @@ class StageBuild:
         if state.image is not None:
             work.console.stage_done(state.image_id)
         return state
+
+    def _has_base(self, stage: Stage) -> bool:
+        """Return whether FROM names an image. A name that cannot be expanded is refused later."""
+        try:
+            name = Lexer(self._work.file.escape).expand(stage.base.base, self._args.for_from()).lower()
+        except Problem:
+            return True
+        return name != "scratch" and name not in self._work.stages.names[: self._work.stage]
 
     def _stand(self, instruction: Instruction, number: int) -> None:
         """Begin a step of this stage in the log. ONBUILD's are part of step 0."""
@@ -102,6 +114,7 @@ class StageBuild:
             raise failed(self._work.file, stage.base, problem) from None
         except LaminaError as error:
             raise placed(self._work.file, stage.base, error) from error
+        self._check_runnable(stage, platform)
         state = StageState.begin(stage.name, base, platform, args.stage())
         self._work.use_base(base)
         self._note(state)
@@ -110,6 +123,18 @@ class StageBuild:
             state.config = msgspec.structs.replace(state.config, on_build=())
             self._triggers(state, triggers, stage)
         return state
+
+    def _check_runnable(self, stage: Stage, platform: Platform) -> None:
+        """Raise Unsupported at the stage's beginning when a RUN is for a machine whose programs do not run here.
+
+        What counts is the platform that the base image has, which may be another than the one asked for.
+        """
+        run = next((each for each in stage.instructions if isinstance(each, Run)), None)
+        if run is not None:
+            try:
+                check_runnable(platform)
+            except Unsupported as error:
+                raise placed(self._work.file, run, error) from None
 
     def _base(self, stage: Stage) -> tuple[Image | None, Platform, BuildArgs]:
         """Return the image that a stage begins with, and the arguments that it inherits.
@@ -123,8 +148,9 @@ class StageBuild:
         if not name:
             advice = "Give the ARG a default, or a value with --build-arg."
             raise Problem(f"base name ({stage.base.base}) should not be blank", advice)
-        platform_name = lexer.expand(stage.base.platform, values)
-        platform = Platform.parse(platform_name) if platform_name else work.requested_platform
+        platform = work.requested_platform
+        if stage.base.platform:
+            platform = platform_of(stage.base, lexer.process(stage.base.platform, values), values)
         state = work.stages.named(name.lower(), before=work.stage)
         if state is not None:
             return state.image, state.platform, state.args
@@ -145,10 +171,31 @@ class StageBuild:
             self._perform(state, instruction)
             self._note(state)
 
-    def _announce(self, text: str) -> None:
+    def _announce(self, text: str, expanded: str) -> None:
         self._work.cancellation.check()
         self._step += 1
-        self._work.console.step(self._step, self._total, text)
+        self._work.console.step(self._step, self._total, text, expanded)
+
+    def _expanded(self, state: StageState, instruction: Instruction) -> str:
+        """Return the text of an instruction with the values of its variables, but not with those of secrets.
+
+        Rule: moby/buildkit, dockerfile2llb, processCmdEnv. Text that is no word for the lexer stays as it is.
+        """
+        text = str(instruction)
+        if "$" not in text:
+            return text
+        lexer = Lexer(self._work.file.escape, raw_quotes=True, raw_escapes=True, skip_unset=True)
+        try:
+            return lexer.expand(text, {**state.words(), **_hidden_secrets(instruction)})
+        except Problem:
+            return text
+
+
+def _hidden_secrets(instruction: Instruction) -> dict[str, str]:
+    """Return stars for the variables of a RUN that hold secrets."""
+    mounts = instruction.mounts if isinstance(instruction, Run) else ()
+    parsed = [parse_mount(text, str) for text in mounts]
+    return {mount.env or secret_id(mount): "****" for mount in parsed if mount.env is not None}
 
 
 def _facts(file: Dockerfile, instruction: Instruction) -> dict[str, object]:

@@ -16,6 +16,16 @@ def image_for(work: BuildRun, name: str) -> Image | None:
     state = work.stages.named(name.lower(), before=work.stage)
     if state is not None:
         return state.image
+    if "$" in name:
+        raise Problem(
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope"
+            " as a workaround"
+        )
+    if any(stage.name == name.lower() for stage in work.file.stages[work.stage + 1 :]):
+        current = work.file.stages[work.stage].name or f"stage-{work.stage}"
+        raise Problem(
+            f'cannot copy from stage "{name.lower()}", it needs to be defined before current stage "{current}"'
+        )
     if name.isdecimal():
         index = int(name)
         if index == work.stage:

@@ -22,7 +22,7 @@ from lamina.images.config_changes import effect
 
 def perform(work: BuildRun, state: StageState, instruction: say.Instruction) -> None:
     """Do one instruction. Raise Problem for a mistake in it, and what the store and the images raise."""
-    expanded = Expansion(state.words(), work.file.escape).apply(instruction)
+    expanded = Expansion(state.words(), work.file.escape, state.args.overridden).apply(instruction)
     match expanded:
         case say.Run():
             run_step(work, state, expanded)

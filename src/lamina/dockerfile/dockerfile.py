@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lamina.dockerfile.directives import Directive, check_options
@@ -59,9 +60,31 @@ def parse(text: str) -> Dockerfile:
     """Parse a Dockerfile. Raise InvalidInput that names the line, shows it and says the likely fix."""
     syntax = parse_syntax(text)
     _judge(syntax)
+    return _dockerfile(syntax, _instructions(syntax))
+
+
+def parse_beginning(text: str) -> Dockerfile | None:
+    """Return what stands in front of the first instruction that is wrong, None where there is no stage.
+
+    Raise InvalidInput for text that has no instructions, and for directives that are wrong.
+    """
+    syntax = parse_syntax(text)
+    _judge(syntax)
+
+    def instructions() -> Iterator[tuple[Node, Instruction]]:
+        with suppress(InvalidInput):
+            yield from _instructions(syntax)
+
+    try:
+        return _dockerfile(syntax, instructions())
+    except InvalidInput:
+        return None
+
+
+def _dockerfile(syntax: Syntax, instructions: Iterable[tuple[Node, Instruction]]) -> Dockerfile:
     arguments: list[Arg] = []
     stages: list[tuple[From, list[Instruction]]] = []
-    for node, instruction in _instructions(syntax):
+    for node, instruction in instructions:
         if isinstance(instruction, From):
             stages.append((instruction, []))
         elif stages:
@@ -72,7 +95,7 @@ def parse(text: str) -> Dockerfile:
             problem = Problem("no build stage in current context", "Begin the file with FROM.")
             raise located(problem, syntax.text, node.lines)
     if not stages:
-        raise InvalidInput("dockerfile parse error: no FROM in the file", advice="Add FROM image, or FROM scratch.")
+        raise InvalidInput("dockerfile contains no stages to build", advice="Add FROM image, or FROM scratch.")
     whole = tuple(Stage(base, tuple(instructions)) for base, instructions in stages)
     return Dockerfile(tuple(arguments), whole, syntax.escape, syntax.warnings, syntax.text, syntax.directives)
 

@@ -23,15 +23,20 @@ from lamina.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from lamina.dockerfile.position import Problem
 from lamina.dockerfile.split import Pair
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The words of one instruction, expanded with one set of values."""
+    """The words of one instruction, expanded with one set of values.
+
+    Arguments named in `overridden` have a value from outside, so nobody needs the default that an ARG gives them.
+    """
 
     env: Mapping[str, str]
     escape: str = "\\"
+    overridden: frozenset[str] = frozenset()
 
     def word(self, text: str) -> str:
         """Expand one word. Raise Problem as `Lexer.process` does."""
@@ -48,8 +53,14 @@ class Expansion:
             return file
         return replace(file, text=Lexer(self.escape, keep_quotes=True).expand(file.text, self.env))
 
-    def _optional(self, text: str | None) -> str | None:
-        return None if text is None else self.word(text)
+    def _argument(self, argument: tuple[str, str | None]) -> tuple[str, str | None]:
+        name, default = self.word(argument[0]), argument[1]
+        try:
+            return name, None if default is None else self.word(default)
+        except Problem:
+            if name not in self.overridden:
+                raise
+            return name, None
 
     def apply(self, instruction: Instruction) -> Instruction:
         """Expand the parts of an instruction that the language expands. Raise Problem."""
@@ -61,8 +72,7 @@ class Expansion:
             case Label():
                 return replace(instruction, pairs=self._pairs(instruction.pairs)) if instruction.expand else instruction
             case Arg():
-                pairs = tuple((self.word(name), self._optional(value)) for name, value in instruction.arguments)
-                return replace(instruction, arguments=pairs)
+                return replace(instruction, arguments=tuple(map(self._argument, instruction.arguments)))
             case Workdir():
                 return replace(instruction, path=self.word(instruction.path))
             case User():

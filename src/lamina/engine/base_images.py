@@ -40,6 +40,8 @@ class BaseImages:
         if here is not None and (platform is None or here.platform.matches(platform)):
             return here
         reference = Reference.parse(name).with_default_tag()
+        if here is not None and reference.digest is not None and self._images.indexes.find(name) is None:
+            return here  # a digest of one manifest means this image, whatever platform is asked for
         credentials = ask(reference)
         try:
             if named or platform is None or platform.matches(Platform.host()):

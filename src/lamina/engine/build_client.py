@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lamina.builder.build_run import SshAgents
+from lamina.builder.build_run import ContextNames, NoContexts, SshAgents
 from lamina.builder.cache_exchange.cache_folder import FindFolder, no_folder
 from lamina.builder.console import Console
 from lamina.cancellation import NEVER, Cancellation
@@ -14,18 +14,13 @@ from lamina.credentials import Credentials
 from lamina.engine.known_bases import AskCredentials
 from lamina.engine.registries import credentials_for
 from lamina.formats.reference import Reference
-from lamina.images.image import Image
 from lamina.progress import Report, ignore
 
-FindContext = Callable[[str], Image | str | None]
+NO_CONTEXTS = NoContexts()
 
 
 def no_credentials(reference: Reference) -> None:
     """Know no user of any registry: an AskCredentials."""
-
-
-def no_context(name: str) -> None:
-    """Know no names but those of images: a FindContext for builds without named contexts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +28,8 @@ class BuildClient:
     """The client of one build. `secrets` and `agents` are those of RUN --mount.
 
     `credentials` is asked for a registry when it is needed. A `console` hears of the steps instead of `report`.
-    `contexts` is asked for each name in FROM and --from that is no stage: for an image, or for the name to use in its
-    place. `cache_folder` finds the folders of caches by the words of their options.
+    `contexts` is asked for each name in FROM and --from, and for those of stages: for an image, or for the name to use
+    in its place. `cache_folder` finds the folders of caches by the words of their options.
     """
 
     report: Report = ignore
@@ -43,7 +38,7 @@ class BuildClient:
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     agents: SshAgents | None = None
     console: Console | None = None
-    contexts: FindContext = no_context
+    contexts: ContextNames = NO_CONTEXTS
     cache_folder: FindFolder = no_folder
 
     @classmethod

@@ -64,7 +64,7 @@ class BuildInputs:
             raise Forbidden("ssh agents are forwarded over a unix socket only", advice="Use docker buildx --ssh.")
         contexts = self._contexts(request, client, inputs)
         with local_agents(request.agents, inputs.caller) as agents:
-            yield replace(client, secrets=inputs.secrets, agents=agents, contexts=NamedContexts(contexts).find)
+            yield replace(client, secrets=inputs.secrets, agents=agents, contexts=NamedContexts(contexts))
 
     def _contexts(self, request: BuildRequest, client: BuildClient, inputs: CallerInputs) -> dict[str, str | MakeImage]:
         images = ContextImages(self._build_context, client.cancellation)

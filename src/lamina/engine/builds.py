@@ -24,7 +24,15 @@ from lamina.builder.cache.usage import CacheUsage
 from lamina.builder.cache_exchange.cache_import import CachePlaces
 from lamina.builder.checking import answer
 from lamina.builder.context.saved_files import SavedContexts
-from lamina.builder.context.source import BuildContext, from_archive, from_directory, from_remote, from_stream
+from lamina.builder.context.source import (
+    ALL,
+    BuildContext,
+    ContextPart,
+    from_archive,
+    from_directory,
+    from_remote,
+    from_stream,
+)
 from lamina.builder.failed_images import sweep_failed
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.history.records import BuildHistory
@@ -145,7 +153,7 @@ class Builds(RecordedBuilds):
         client = client or BuildClient()
 
         def resolve(name: str, platform: Platform | None, pull: bool) -> Image:
-            context = client.contexts(name)
+            context = client.contexts.find(name)
             if isinstance(context, Image):
                 return context
             ask, report, cancellation = client.credentials, client.report, client.cancellation
@@ -153,7 +161,7 @@ class Builds(RecordedBuilds):
 
         caches = CachePlaces(self._registries.client, client.credentials, client.cache_folder)
         store, images = self._rooms.store, self._rooms.images
-        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, caches)
+        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, caches, client.contexts.has)
         theirs: dict[str, Any] = {"secrets": client.secrets, "agents": client.agents, "console": client.console}
         work = partial(build_as_asked, context, request, rooms, cancellation=client.cancellation, **theirs)
         try:
@@ -219,10 +227,10 @@ class Builds(RecordedBuilds):
         return answer(context, request, bases.find)
 
     def stream_context(
-        self, stream: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER
+        self, stream: Readable, part: ContextPart = ALL, *, cancellation: Cancellation = NEVER
     ) -> BuildContext:
         """Return the context in a stream: a tar, or a Dockerfile alone. The caller closes it. Raise InvalidInput."""
-        return from_stream(CheckedReader(stream, cancellation), self._temporary, dockerfile)
+        return from_stream(CheckedReader(stream, cancellation), self._temporary, part)
 
     def base_image(
         self,
@@ -253,18 +261,18 @@ class Builds(RecordedBuilds):
         if context is None:
             if not request.remote:
                 raise InvalidInput("there is nothing to build", advice="Give a context, or an address in `remote`")
-            return self.remote_context(request.remote, request.dockerfile, cancellation=cancellation)
+            return self.remote_context(request.remote, ContextPart(request.dockerfile), cancellation=cancellation)
         if isinstance(context, MemoryContext):
             archive = io.BytesIO(context.to_tar())
             return self.archive_context(archive, request.dockerfile, cancellation=cancellation)
         return from_directory(Path(context), request.dockerfile)
 
-    def remote_context(self, url: str, dockerfile: str = "", *, cancellation: Cancellation = NEVER) -> BuildContext:
+    def remote_context(self, url: str, part: ContextPart = ALL, *, cancellation: Cancellation = NEVER) -> BuildContext:
         """Return the context behind an address: a tar, a Dockerfile, a git repository. The caller closes it.
 
         Raise InvalidInput, NotFound, Unavailable, Cancelled.
         """
-        return from_remote(url, self._temporary, dockerfile, cancellation)
+        return from_remote(url, self._temporary, part, cancellation)
 
     def files_of(
         self, source: str | Readable, caller: Caller | None = None, *, cancellation: Cancellation = NEVER
@@ -275,16 +283,16 @@ class Builds(RecordedBuilds):
         Forbidden, Unavailable, Cancelled.
         """
         if not isinstance(source, str):
-            return from_archive(CheckedReader(source, cancellation), self._temporary, raw_dockerfile=WHOLE)
+            return from_archive(CheckedReader(source, cancellation), self._temporary, ContextPart(text=WHOLE))
         if os.path.isabs(source):
             return from_directory(Path(source), raw_dockerfile=WHOLE, caller=caller)
-        return from_remote(source, self._temporary, cancellation=cancellation, raw_dockerfile=WHOLE)
+        return from_remote(source, self._temporary, ContextPart(text=WHOLE), cancellation)
 
     def archive_context(
         self, archive: Readable, dockerfile: str = "", *, cancellation: Cancellation = NEVER
     ) -> BuildContext:
         """Return the context in a tar, compressed or not. The caller closes it. Raise InvalidInput, Cancelled."""
-        return from_archive(CheckedReader(archive, cancellation), self._temporary, dockerfile)
+        return from_archive(CheckedReader(archive, cancellation), self._temporary, ContextPart(dockerfile))
 
     def usage(self, filters: Filters | None = None) -> tuple[CacheObject, ...]:
         check_filters(filters or {})

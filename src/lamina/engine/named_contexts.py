@@ -35,12 +35,15 @@ class NamedContexts:
         self._images: dict[str, Image] = {}
         self._guard = threading.Lock()  # stages that are built at once make an image once
 
-    def find(self, name: str) -> Image | str | None:
-        """Return the image or the other name that `name` means, None if it is no context's.
+    def has(self, name: str) -> bool:
+        return bool(self._key(name))
 
-        Raise what making the image raises.
-        """
-        name = next((form for form in _forms(name) if form in self._contexts), "")
+    def _key(self, name: str) -> str:
+        """Return the name of a context as the client spelled it, "" for other names."""
+        return next((form for form in name_forms(name) if form in self._contexts), "") if name else ""
+
+    def find(self, name: str) -> Image | str | None:
+        name = self._key(name)
         if not name:
             return None
         context = self._contexts[name]
@@ -83,7 +86,7 @@ class ContextImages:
         return self.empty if name == "scratch" else name
 
 
-def _forms(name: str) -> tuple[str, ...]:
+def name_forms(name: str) -> tuple[str, ...]:
     """Return the ways in which a client may have spelled a name."""
     try:
         reference = Reference.parse(name).with_default_tag()

@@ -54,7 +54,14 @@ class Platform:
         """
         parts = specifier.split("/")
         head = _SYSTEM_PART.fullmatch(parts[0])
-        if head is None or len(parts) > 3 or not all(_PART.fullmatch(part) for part in parts[1:]):
+        bad = next((part for part in parts[1:] if not _PART.fullmatch(part)), None)
+        if bad is not None and head is not None and len(parts) <= 3:
+            raise InvalidInput(
+                f'"{bad[:200]}" is an invalid component of "{specifier[:200]}": platform specifier component must '
+                f'match "^{_PART.pattern}$": invalid argument',
+                advice="Write it as os/architecture, such as linux/arm64.",
+            )
+        if head is None or len(parts) > 3:
             raise InvalidInput(
                 f'"{specifier[:200]}": cannot parse platform specifier: invalid argument',
                 advice="Write it as os/architecture, such as linux/arm64.",

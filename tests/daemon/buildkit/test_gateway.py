@@ -116,7 +116,27 @@ def test_news_are_told_from_the_beginning_to_who_comes_late(daemon: Daemon) -> N
         await solved
         names = [vertex.name for status in await build.news() for vertex in status.vertexes]
         assert names[0].endswith("load build definition from Dockerfile")
-        assert "[2/2] COPY . /" in names
+        assert "[1/1] COPY . /" in names
+
+    drive(daemon, use)
+
+
+def test_builds_are_told_of_as_they_begin_and_end(daemon: Daemon) -> None:
+    async def use(build: Driver) -> None:
+        call = build.caller.open(f"{CONTROL}ListenBuildHistory")
+        await call.send(control.HistoryRequest(ref=build.ref))
+        call.finish()
+        solved = build.begin()
+        await build.give_back(await build.solve())
+        await solved
+        events: list[control.HistoryEvent] = []
+        while len(events) < 2:
+            events += [control.HistoryEvent.decode(raw) for raw in await call.receive_batch()]
+        assert [event.type for event in events] == [0, 1]
+        assert {event.record.ref for event in events if event.record} == {build.ref}
+        assert events[1].record is not None
+        assert events[1].record.completed is not None
+        call.cancel()
 
     drive(daemon, use)
 

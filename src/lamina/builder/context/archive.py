@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from lamina.layers.entry import Entry, EntryType
 from lamina.layers.limits import Limits
 from lamina.layers.tar.reader import Member, read_tar
 from lamina.layers.tar.source import Readable
-from lamina.layers.tree import Content, Node, resolve
+from lamina.layers.tree import Content, Node, find, resolve
 from lamina.linux.writing import write_all
 
 _CHUNK = 1 << 20
@@ -185,6 +186,22 @@ class ArchiveTree(SpooledFiles):
             for each in below:
                 self._nodes.pop(each, None)
             todo += below
+
+    def enter(self, folder: str) -> None:
+        """Make a folder of the tree its root. Raise InvalidInput for what is no folder."""
+        path = posixpath.normpath(folder).strip("/") if folder else "."
+        if path == ".":
+            return
+        node = find(self, path)
+        if node is None or not node.is_directory:
+            raise InvalidInput(f"the context has no folder {folder}", path=folder)
+        start = len(node.path) + 1
+        below = {path: each for path, each in self._nodes.items() if path.startswith(f"{node.path}/")}
+        self._names = {path[start:]: names for path, names in self._names.items() if path == node.path or path in below}
+        self._nodes = {"": replace(node, entry=replace(node.entry, path=""))} | {
+            path[start:]: replace(each, entry=replace(each.entry, path=path[start:])) for path, each in below.items()
+        }
+        self.sums = {path[start:]: sum_ for path, sum_ in self.sums.items() if path in below}
 
     def remove(self, path: str) -> None:
         """Take a file or directory out of the tree; the spooled bytes stay."""

@@ -34,6 +34,7 @@ _SETTINGS = (
     "protocol.git.allow=always",
     "protocol.ssh.allow=always",
     "core.hooksPath=/dev/null",
+    "core.logAllRefUpdates=false",  # a log has the time of this checkout
     "core.fsmonitor=false",
     "core.gitProxy=none",
     "credential.helper=",
@@ -77,7 +78,9 @@ def checkout(
         update = ("submodule", "update", "--init", "--recursive", "--quiet")
         _whole_if_needed(lambda depth: _git(root, *update, *depth, **secrets))
     seconds = int(_git(root, "log", "-1", "--format=%ct").strip() or 0)
-    if not (keep_git or address.keep_git):
+    if keep_git or address.keep_git:
+        _git(root, "read-tree", "HEAD")  # an index without the times of this checkout: the same commit, the same bytes
+    else:
         shutil.rmtree(root / ".git", ignore_errors=True)
     folder = _inside(root, address.folder)
     _date(folder, seconds)

@@ -52,9 +52,9 @@ class GitAddress:
             remote = f"https://{remote}"
         ref, _, folder = fragment.partition(":")
         options = _options(query)
-        ref = _one("a ref", ref, options.get("ref"), _below("refs/tags", options), _below("refs/heads", options))
-        folder = _one("a folder", folder, options.get("subdir"))
-        commit = _one("a commit", options.get("commit"), options.get("checksum"))
+        ref = _one("ref", ref, options.get("ref"), _below("refs/tags", options), _below("refs/heads", options))
+        folder = _one("subdir", folder, options.get("subdir"))
+        commit = _one("commit", options.get("commit"), options.get("checksum"))
         if commit and not _COMMIT.fullmatch(commit):
             raise InvalidInput(f"invalid commit: {commit}", advice="Write 7 to 64 hexadecimal digits.")
         if ref.startswith("-"):
@@ -102,7 +102,7 @@ def _one(what: str, *values: str | None) -> str:
     """Return the value that was given. Raise InvalidInput for two that differ."""
     distinct = {value for value in values if value}
     if len(distinct) > 1:
-        raise InvalidInput(f"{what} is given twice in the address: {' and '.join(sorted(distinct))}")
+        raise InvalidInput(f"{what} conflicts in the address: {' and '.join(sorted(distinct))}", advice="Keep one.")
     return distinct.pop() if distinct else ""
 
 

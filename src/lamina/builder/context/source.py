@@ -66,6 +66,22 @@ class BuildContext:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class ContextPart:
+    """Which part of what is sent or fetched makes the context.
+
+    `dockerfile` is the path of the Dockerfile, unless its text comes from elsewhere as `text`: then all files are in
+    the context. `folder` is the one that counts, "" for all files.
+    """
+
+    dockerfile: str = ""
+    text: bytes | None = None
+    folder: str = ""
+
+
+ALL = ContextPart()
+
+
 def from_dockerfile(raw: bytes) -> BuildContext:
     """Return a context that is a Dockerfile alone: `docker build - < Dockerfile`."""
     return BuildContext(_checked(raw, DEFAULT_NAME))
@@ -99,19 +115,17 @@ def from_directory(
         raise
 
 
-def from_archive(
-    stream: Readable, temporary: Path, dockerfile: str = "", *, raw_dockerfile: bytes | None = None
-) -> BuildContext:
+def from_archive(stream: Readable, temporary: Path, part: ContextPart = ALL) -> BuildContext:
     """Return a context that was sent as a tar, compressed or not, without ignored files.
 
-    With `raw_dockerfile` all that was sent is in the context. Raise InvalidInput for what is no tar, or has no
-    Dockerfile.
+    Raise InvalidInput for what is no tar, or lacks the folder, NotFound without a Dockerfile.
     """
     tree = ArchiveTree(decompressed(stream), temporary)
     try:
-        if raw_dockerfile is not None:
-            return BuildContext(_checked(raw_dockerfile, DEFAULT_NAME), tree, Sums(tree.sums), close=tree.close)
-        name, raw = read_dockerfile(tree, dockerfile)
+        tree.enter(part.folder)
+        if part.text is not None:
+            return BuildContext(_checked(part.text, DEFAULT_NAME), tree, Sums(tree.sums), close=tree.close)
+        name, raw = read_dockerfile(tree, part.dockerfile)
         ignored = _sent_rules(tree, name)
         _drop_ignored(tree, name)
         return BuildContext(_checked(raw, name), tree, Sums(tree.sums), close=tree.close, name=name, ignored=ignored)
@@ -175,61 +189,49 @@ _BLOCK = 512  # bytes of a tar's first header
 
 
 def from_remote(
-    location: str,
-    temporary: Path,
-    dockerfile: str = "",
-    cancellation: Cancellation = NEVER,
-    *,
-    raw_dockerfile: bytes | None = None,
+    location: str, temporary: Path, part: ContextPart = ALL, cancellation: Cancellation = NEVER
 ) -> BuildContext:
-    """Return the context behind an address. `raw_dockerfile` is used instead of a file of it where given.
-
-    Raise InvalidInput, NotFound, Unavailable, Cancelled.
-    """
+    """Return the context behind an address. Raise InvalidInput, NotFound, Unavailable, Cancelled."""
     if is_git(location):
-        return _from_git(location, temporary, dockerfile, raw_dockerfile)
+        return _from_git(location, temporary, part)
     if _URL.match(location):
-        return _from_url(location, temporary, dockerfile, cancellation, raw_dockerfile)
+        return _from_url(location, temporary, part, cancellation)
     raise InvalidInput(f"{location!r} is neither a folder nor an address", advice="Write https://… or a git address.")
 
 
-def _from_url(
-    url: str, temporary: Path, dockerfile: str, cancellation: Cancellation, raw_dockerfile: bytes | None
-) -> BuildContext:
+def _from_url(url: str, temporary: Path, part: ContextPart, cancellation: Cancellation) -> BuildContext:
     try:
         with download(url, cancellation) as response:
             stream = CheckedReader(response, cancellation)
-            if raw_dockerfile is not None:
-                return from_archive(stream, temporary, raw_dockerfile=raw_dockerfile)
-            return from_stream(stream, temporary, dockerfile)
+            return (from_stream if part.text is None else from_archive)(stream, temporary, part)
     except (NotFound, Unavailable) as error:
         message = f"error downloading remote context {hide_userinfo(url)}: {error.message}"
         raise type(error)(message, advice=error.advice, **error.facts) from error
 
 
-def from_stream(stream: Readable, temporary: Path, dockerfile: str = "") -> BuildContext:
+def from_stream(stream: Readable, temporary: Path, part: ContextPart = ALL) -> BuildContext:
     """Return the context in a stream: a tar, or a Dockerfile alone. Raise as `from_archive` does."""
     head = b""
     while len(head) < _BLOCK and (piece := stream.read(_BLOCK - len(head))):
         head += piece
     if _is_tar(head):
-        return from_archive(Prefixed(head, stream), temporary, dockerfile)
+        return from_archive(Prefixed(head, stream), temporary, part)
     rest = bytearray(head)
     while len(rest) <= MAX_SIZE and (piece := stream.read(MAX_SIZE)):
         rest += piece
-    return from_dockerfile(bytes(rest[: MAX_SIZE + 1]))
+    return from_dockerfile(bytes(rest[: MAX_SIZE + 1]) if part.text is None else part.text)
 
 
 def _is_tar(head: bytes) -> bool:
     return detect(head) is not Compression.NONE or head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar"
 
 
-def _from_git(location: str, temporary: Path, dockerfile: str, raw_dockerfile: bytes | None) -> BuildContext:
+def _from_git(location: str, temporary: Path, part: ContextPart) -> BuildContext:
     address = GitAddress.parse(location)
     root = Path(tempfile.mkdtemp(prefix="git-", dir=temporary))
     try:
         fetched = checkout(address, root)
-        context = from_directory(fetched.folder, dockerfile, raw_dockerfile=raw_dockerfile)
+        context = from_directory(fetched.folder, part.dockerfile, raw_dockerfile=part.text)
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise

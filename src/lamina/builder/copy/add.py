@@ -40,7 +40,7 @@ from lamina.layers.tar.header import BLOCK, parse_header
 from lamina.layers.tar.source import TarSource
 from lamina.layers.tree import Node, walk
 
-UNNAMED = "__unnamed__"
+UNNAMED = "__unnamed__"  # what BuildKit calls a file whose address names none
 _CHUNK = 1 << 20
 
 
@@ -131,8 +131,8 @@ class Downloads:
             raise Problem(f"{location} holds no folder")
         return CopySource("", top, tree, tuple(walk(tree)))
 
-    def fetch(self, url: str, destination: str, checksum: str) -> CopySource:
-        """Download the file at `url`. Raise Problem when that fails, or the file has no name or another checksum."""
+    def fetch(self, url: str, checksum: str) -> CopySource:
+        """Download the file at `url`. Raise Problem when that fails, or the file has another checksum."""
         tree = DownloadTree(self._temporary)
         self._closing.callback(tree.close)
         expected = _wanted(checksum)
@@ -150,8 +150,6 @@ class Downloads:
         except LaminaError as error:
             raise Problem(f"failed to GET {url}: {error.message}", error.advice) from None
         self._console.line("")
-        if not name and destination.endswith("/"):
-            raise Problem(f"cannot determine filename for source {url}", f"Write {destination}name.")
         if expected and expected.encoded != hasher.hexdigest():
             actual = f"{expected.algorithm}:{hasher.hexdigest()}"
             raise Problem(f"digest mismatch for {url}: {actual}, not {expected}", "Did the file change?")

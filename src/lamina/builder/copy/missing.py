@@ -25,10 +25,11 @@ class MissingSource:
     def problem(self, message: str, tree: Tree, path: str) -> Problem:
         """Return the problem of a path that is not in `tree`.
 
-        Its facts are `path`, `context` with the context's folder, `ignore_line` and `ignore_pattern` of the line that
-        hides the path, and `near` with the path that was probably meant; each only where it is known.
+        Its facts are `path` and `missing_source` with it, `context` with the context's folder, `ignore_line` and
+        `ignore_pattern` of the line that hides the path, and `near` with the path that was probably meant; each only
+        where it is known.
         """
-        facts: dict[str, object] = {"path": path}
+        facts: dict[str, object] = {"path": path, "missing_source": path}
         reasons = []
         if self.root:
             facts["context"] = self.root

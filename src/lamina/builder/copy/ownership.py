@@ -66,7 +66,10 @@ class Chmod:
 
 
 def _invalid(text: str) -> Problem:
-    return Problem(f"invalid chmod parameter: '{text}'", "Write an octal mode such as 0755, or u=rwX,go=rX.")
+    return Problem(
+        f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777",
+        "Write a mode such as 0755, or u=rwX,go=rX.",
+    )
 
 
 def _changed(mode: int, who: str, operator: str, letters: str, directory: bool) -> int:

@@ -1,20 +1,22 @@
 """Where the files of COPY and ADD land, with which owner and mode.
 
-Rule: moby's classic builder: a directory's content is copied, not the directory; a destination that ends in "/" or is
-a directory takes a file under its own name; new directories have mode 0755; files belong to 0:0 or to --chown, and
-lose file capabilities as chown(2) takes them; copies from an image keep their owner. As BuildKit does and the classic
-builder does not, modes are kept whole, set-user-ID included. A link to a directory stays: what would take its place
-goes where it leads, or is refused if it is no directory.
+Rule: moby's classic builder: a directory's content is copied, not the directory; a destination that ends in "/" or is a
+directory takes a file under its own name; new directories have mode 0755, or that of an octal --chmod; files belong to
+0:0 or to --chown, and lose file capabilities as chown(2) takes them; copies from an image keep their owner. As BuildKit
+does and the classic builder does not, modes are kept whole, set-user-ID included. A link to a directory stays: what
+would take its place goes where it leads, or is refused if it is no directory.
 """
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lamina.builder.copy.ownership import Chmod, Owner
 from lamina.builder.copy.sources import CopySource
 from lamina.builder.layer_plan import LayerPlan, PlannedFile
+from lamina.dockerfile.instructions import Add, Copy
 from lamina.dockerfile.position import Problem
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.tree import Node
@@ -156,9 +158,18 @@ def _names_directory(destination: str) -> bool:
     return destination.rpartition("/")[2] in ("", ".", "..")
 
 
-def check_destination(sources: list[CopySource], extra: int, destination: str, keyword: str) -> None:
-    """Raise Problem when several sources have no directory to go to."""
-    if len(sources) + extra > 1 and not _names_directory(destination):
+def check_destination(
+    instruction: Copy | Add, sources: Sequence[CopySource], unpacks: Callable[[CopySource], bool]
+) -> None:
+    """Raise Problem when several sources have no directory to go to.
+
+    One pattern may match several directories and archives: each makes a directory of the destination.
+    """
+    destination, keyword = instruction.destination, type(instruction).__name__.upper()
+    words = len(instruction.sources) + len(instruction.inline)
+    if len(sources) <= 1 or _names_directory(destination):
+        return
+    if words > 1 or not all(source.node.is_directory or unpacks(source) for source in sources):
         raise Problem(
             f"When using {keyword} with more than one source file, the destination must be a directory"
             " and end with a /",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from lamina.builder.build_run import BuildRun
 from lamina.builder.cache.step_cache import Step
 from lamina.builder.context.git_address import is_git
-from lamina.builder.copy.add import Downloads, check_checksum, place_archive, remote_words
+from lamina.builder.copy.add import Downloads, check_checksum, is_archive, place_archive, remote_words
 from lamina.builder.copy.copy_memory import CopyMemory
 from lamina.builder.copy.inputs import digest_of_files
 from lamina.builder.copy.missing import MissingSource
@@ -67,7 +67,8 @@ def copy_step(
             _gather(work, state, instruction, gathered, origin, from_image)
         except (Problem, InvalidInput) as error:
             raise Problem(f"{keyword} failed: {error.message}", error.advice, **error.facts) from None
-        check_destination(gathered.sources, 0, instruction.destination, keyword)
+        unpacks = _unpacks(instruction)
+        check_destination(instruction, gathered.sources, lambda source: unpacks(source) and is_archive(source))
         if patterns := parse_patterns(instruction.exclude):
             gathered.sources = without_excluded(gathered.sources, IgnoreMatcher(patterns))
         step = _perform(work, state, instruction, gathered, keep_owner=from_image and not instruction.chown)
@@ -92,7 +93,7 @@ def _gather(
             if is_git(word):
                 source = downloads.clone(word, bool(instruction.keep_git_dir), instruction.checksum)
             else:
-                source = downloads.fetch(word, instruction.destination, instruction.checksum)
+                source = downloads.fetch(word, instruction.checksum)
             gathered.sources.append(source)
             gathered.sums[id(source.tree)] = Sums()
         work.downloads += downloads.done

@@ -52,7 +52,7 @@ def _source(action: Copy, tree: Tree, name: str) -> CopySource:
 
 def _not_found(path: str, advice: str | None = None) -> Problem:
     """Return the error for a file that is not there. Clients look for BuildKit's words, solver/llbsolver/ops."""
-    return Problem(f'failed to calculate checksum of ref: "{path}": not found', advice)
+    return Problem(f'failed to calculate checksum of ref: "{path}": not found', advice, missing_source=path.lstrip("/"))
 
 
 def _why_missing(tree: Tree, path: str) -> str | None:

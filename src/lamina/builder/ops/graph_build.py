@@ -157,7 +157,7 @@ class GraphBuild:
         try:
             results, cached = self._looked_up(vertex, inputs)
         except Problem as problem:
-            error = placed(vertex, InvalidInput(problem.message, advice=problem.advice))
+            error = placed(vertex, InvalidInput(problem.message, advice=problem.advice, **problem.facts))
             self._watch.end(vertex, error=error)
             raise error from None
         except LaminaError as failure:

@@ -105,7 +105,7 @@ class Sources:
         """Return one file from the web. Rule: moby/buildkit, source/http: mode 0600 and the name of the address."""
         downloads = Downloads(self.temporary, Console(ignore), self.cancellation, self.closing)
         try:
-            download = downloads.fetch(url, "", attributes.get("http.checksum", ""))
+            download = downloads.fetch(url, attributes.get("http.checksum", ""))
         except Problem as problem:
             raise InvalidInput(problem.message, advice=problem.advice) from None
         return self._named(download.tree, download.node, attributes)

@@ -77,6 +77,7 @@ PIECE = 1 << 20
 @many("--label", "labels", metavar="KEY=VALUE", help="Set metadata of the image")
 @option("--network", default="default", metavar="MODE", help="Network of RUN steps: default, none or host")
 @switch("--no-cache", help="Do not use cached steps")
+@many("--no-cache-filter", "no_cache_stages", metavar="STAGE", help="Do not use cached steps of a stage")
 @option(
     "--on-error", convert=Choice("fail", "shell"), default="fail", help="When a command fails: fail, or open a shell"
 )

@@ -13,7 +13,7 @@ import msgspec
 
 from lamina.builder.export.result import Result as Images
 from lamina.daemon.buildkit.builds import Build, Builds
-from lamina.daemon.buildkit.control import Control, check_supported
+from lamina.daemon.buildkit.control import Control, check_abilities, check_supported
 from lamina.daemon.buildkit.filesend import stat_of
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.gateway import (
@@ -66,6 +66,7 @@ _CAN = (
     "statfile",
     "proto.refarray",
     "reference.output",
+    "frontend.caps",
     "frontend.inputs",
     "gateway.solve.metadata",
     "gateway.evaluate",
@@ -180,6 +181,7 @@ class Bridge:
         build = await self._build(call)
         check_supported(request.frontend, bool(request.source_policies))
         if request.frontend:
+            check_abilities(request.attributes)
             if REQUEST_ID in request.attributes:
                 metadata = await self._control.work(
                     build, lambda: answer(self._solver, build.client, request.attributes)
@@ -234,7 +236,8 @@ class Bridge:
         image = await self._control.work(
             build, lambda: self._solver.resolve(build.client, str(reference), platform, pull)
         )
-        return ResolveResponse(str(image.id), image.config.raw, str(reference))
+        digest = await self._control.work(build, lambda: self._solver.digest_of(reference, image))
+        return ResolveResponse(str(digest), image.config.raw, str(reference))
 
     async def source_meta(self, request: SourceMetaRequest, call: Call) -> SourceMetaResponse:
         """Return what stands behind a source: for an image its digest and config, for others only its address."""

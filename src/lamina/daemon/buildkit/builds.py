@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,7 +16,7 @@ from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
 from lamina.daemon.buildkit.history import News, keep, news_of, record_of
-from lamina.daemon.buildkit.messages.control import Definition, HistoryRecord, SolveRequest, Status
+from lamina.daemon.buildkit.messages.control import Definition, HistoryEvent, HistoryRecord, SolveRequest, Status
 from lamina.daemon.buildkit.messages.gateway import ReturnRequest
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
 from lamina.daemon.buildkit.refs import Ref
@@ -27,6 +28,8 @@ from lamina.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 _PATIENCE = 5.0  # seconds that a question waits for its build to begin
 _MOST_BUILDS = 256  # under way at once: each has a thread
+_MOST_EVENTS = 1000  # that wait for one listener
+STARTED, COMPLETE = 0, 1  # kinds of a HistoryEvent
 _KEPT = 100  # builds that have ended and are still told of
 
 
@@ -73,6 +76,23 @@ class Builds:
         self._active: dict[str, Build] = {}
         self._past: dict[str, Build] = {}
         self._changed = asyncio.Condition()
+        self._listeners: set[asyncio.Queue[HistoryEvent]] = set()
+
+    @contextmanager
+    def listener(self) -> Iterator[asyncio.Queue[HistoryEvent]]:
+        """Provide the events of builds that begin and end while the block runs. A slow listener loses the newest."""
+        events = asyncio.Queue[HistoryEvent](_MOST_EVENTS)
+        self._listeners.add(events)
+        try:
+            yield events
+        finally:
+            self._listeners.discard(events)
+
+    def _tell(self, kind: int, build: Build) -> None:
+        if not build.request.internal:
+            for events in self._listeners:
+                with suppress(asyncio.QueueFull):
+                    events.put_nowait(HistoryEvent(kind, build.record))
 
     async def begin(self, request: SolveRequest, session: Session) -> Build:
         """Make a build known. Raise Conflict for a ref that is taken, Unavailable when too many are under way."""
@@ -96,6 +116,7 @@ class Builds:
         async with self._changed:
             self._active[ref] = build
             self._changed.notify_all()
+        self._tell(STARTED, build)
         return build
 
     def _note(self, build: Build, status: StatusResponse) -> None:
@@ -118,6 +139,7 @@ class Builds:
         ref = build.request.ref
         self._active.pop(ref, None)
         self._past[ref] = build
+        self._tell(COMPLETE, build)
         while len(self._past) > _KEPT:
             del self._past[next(iter(self._past))]
 

@@ -22,7 +22,7 @@ from lamina.builder.cache_exchange.cache_options import CacheTarget, cache_targe
 from lamina.builder.export.result import Result as Images
 from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
-from lamina.daemon.buildkit.builds import Build, Builds
+from lamina.daemon.buildkit.builds import COMPLETE, STARTED, Build, Builds
 from lamina.daemon.buildkit.definition import edge_of
 from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_with, failure_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
@@ -57,11 +57,12 @@ from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.sessions import Sessions
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.http.call import in_thread
-from lamina.errors import CommandFailed, Forbidden, Unsupported
+from lamina.errors import CommandFailed, Forbidden, InvalidInput, Unsupported
 from lamina.images.image import Image
 from lamina.layers.tree import Tree
 
 T = TypeVar("T")
+_ABILITIES = frozenset(f"moby.buildkit.frontend.{name}" for name in ("inputs", "subrequests", "contexts"))
 _VERSION = Version("lamina", f"v{__version__}")
 _SERVICE = "/moby.buildkit.v1.Control/"
 # By the second label clients know that several platforms, attestations and all outputs are for them to ask.
@@ -146,6 +147,10 @@ class Control:
 
         Caches are imported from what the attributes name, from `imports`, and from what the build named as a whole.
         """
+
+        check_abilities(attributes)
+        if not all(definition.operations for definition in inputs.values()):
+            raise InvalidInput("invalid nil input definition to definition op", advice="Give every input a graph.")
 
         def tree_of(definition: Definition) -> Tree:
             return self._solver.ref_of_graph(build.graph, edge_of(definition), definition).tree()
@@ -242,17 +247,25 @@ class Control:
             await call.send(UsageRecord(id, size=0 if number else max(rest, 0), type="internal"))
 
     async def history(self, call: Call) -> None:
-        """Send the builds that there are, also those of earlier daemons. Later ones are not waited for."""
+        """Send the builds that there are, also those of earlier daemons, and then the later ones as they go on."""
         request = await call.receive(HistoryRequest) or HistoryRequest()
+        with self._builds.listener() as events:
+            await self._send_history(call, request)
+            while not request.early_exit:
+                event = await events.get()
+                if event.record is not None and request.ref in ("", event.record.ref):
+                    await call.send(event)
+
+    async def _send_history(self, call: Call, request: HistoryRequest) -> None:
         # A build that ends now is in both lists: its record is kept before it stops being active.
         active = {each.ref: each for each in self._builds.active(request.ref)}
         if not request.active_only:
             for record in await in_thread(self._solver.builds.history):
                 active.pop(record.ref, None)
                 if request.ref in ("", record.ref):
-                    await call.send(HistoryEvent(1, message_of(record)))
+                    await call.send(HistoryEvent(COMPLETE, message_of(record)))
         for each in active.values():
-            await call.send(HistoryEvent(0, each))
+            await call.send(HistoryEvent(STARTED, each))
 
     async def update_history(self, request: HistoryUpdate, call: Call) -> Empty:
         """Forget a build, or keep it for good. Finalizing changes nothing: a record is whole once the build ends."""
@@ -290,6 +303,13 @@ def check_supported(frontend: str, has_policy: bool) -> None:
         raise Unsupported(f"frontend {frontend} is not supported", advice=f"Use {NAME}.")
     if has_policy:
         raise Unsupported("source policies are not supported by this daemon", advice="Leave the policy out.")
+
+
+def check_abilities(attributes: Mapping[str, str]) -> None:
+    """Raise Unsupported for an ability that the client needs and the frontend lacks."""
+    for name in attributes.get("frontend.caps", "").split(","):
+        if name and name not in _ABILITIES:
+            raise Unsupported(f"unsupported frontend capability {name}", frontend_capability=name)
 
 
 async def cancelling(cancellation: Cancellation, work: Callable[[], T]) -> T:

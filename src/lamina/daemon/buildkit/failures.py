@@ -11,8 +11,10 @@ from enum import IntEnum
 import msgspec
 
 from lamina.builder.graph.vertex import Location
+from lamina.daemon.buildkit.messages.control import Definition
 from lamina.daemon.buildkit.messages.source import Detail, SourceInfo
 from lamina.daemon.http.answers import message_of
+from lamina.dockerfile.suggest import with_guess
 from lamina.errors import (
     Cancelled,
     CommandFailed,
@@ -63,7 +65,9 @@ _KINDS: Mapping[int, type[LaminaError]] = {
 
 
 def code_of(error: BaseException) -> Code:
-    """Return the status code of an error."""
+    """Return the status code of an error. BuildKit has none for mistakes in a Dockerfile: clients would show it."""
+    if isinstance(error, InvalidInput) and not error.facts.keys().isdisjoint(("line", "missing_source")):
+        return Code.UNKNOWN
     return _CODES.get(type(error), Code.UNKNOWN) if isinstance(error, LaminaError) else Code.INTERNAL
 
 
@@ -86,13 +90,17 @@ def details_of(error: BaseException) -> tuple[Detail, ...]:
     file, first = facts.get("source"), facts.get("line")
     if isinstance(file, SourceInfo) and first:
         ranges = [{"start": {"line": n}, "end": {"line": n}} for n in range(first, facts.get("last_line", first) + 1)]
-        info = {"filename": file.filename, "data": file.data, "language": file.language}
+        info: dict[str, object] = {"filename": file.filename, "data": file.data, "language": file.language}
+        if file.definition:
+            info["definition"] = {"def": Definition.decode(file.definition).operations}
         details.append(_detail("Source", {"info": info, "ranges": ranges}))
     details += [_detail("Source", _source(location)) for location in facts.get("locations", ())]
     if "vertex" in facts:
         details.append(_detail("Vertex", {"digest": facts["vertex"]}))
     if "subrequest" in facts:
         details.append(_detail("Subrequest", {"name": facts["subrequest"]}))
+    if "frontend_capability" in facts:
+        details.append(_detail("FrontendCap", {"name": facts["frontend_capability"]}))
     return tuple(details)
 
 
@@ -120,5 +128,12 @@ def failure_of(error: BaseException) -> str:
         return f'process "{error.facts["command"]}" did not complete successfully: exit code: {code}'
     if not isinstance(error, LaminaError):
         return message_of(error)
+    message = error.message
+    if "missing_source" in error.facts:
+        path = error.facts["missing_source"]
+        message = f'failed to compute cache key: failed to calculate checksum of ref context: "/{path}": not found'
     fix = error.facts.get("fix")  # the advice without the Dockerfile's lines, which clients show by themselves
-    return f"{error.message}. {fix}" if fix else error.message
+    if not fix:
+        return message
+    message, rest = with_guess(message, fix)
+    return f"{message}. {rest}" if rest else message

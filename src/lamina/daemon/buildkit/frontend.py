@@ -20,12 +20,13 @@ from lamina.api.query import parse_json, parse_number
 from lamina.builder.arguments import HOST_NAME
 from lamina.builder.context.directory import IgnoringTree
 from lamina.builder.context.saved_files import SavedContexts
-from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, read_dockerfile
+from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, ContextPart, read_dockerfile
 from lamina.builder.file_sums import Sums
 from lamina.builder.ops.outside import ForeignFiles
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
 from lamina.daemon.buildkit.filesync import Selection, StreamReader, receive_files
+from lamina.daemon.buildkit.graph import definition_of_folder
 from lamina.daemon.buildkit.messages.session import (
     CredentialsRequest,
     CredentialsResponse,
@@ -59,7 +60,8 @@ def request_of(attributes: Mapping[str, str], tags: tuple[str, ...] = ()) -> Bui
         target=attributes.get("target", ""),
         build_args={**_host_name(attributes), **dict(_below(attributes, "build-arg:"))},
         labels=dict(_below(attributes, "label:")),
-        no_cache="no-cache" in attributes,
+        no_cache=attributes.get("no-cache") == "",
+        no_cache_stages=tuple(name for name in attributes.get("no-cache", "").split(",") if name),
         pull=attributes.get("image-resolve-mode") == "pull",
         platform=attributes.get("platform", ""),
         cache_from=tuple(name for name in attributes.get("cache-from", "").split(",") if name),
@@ -98,7 +100,9 @@ def _ulimit(text: str) -> Ulimit:
 class Source:
     """Where a build's files are: behind an `address`, or in folders that the client offers by these names.
 
-    `given` are files that take the place of such a folder.
+    `given` are files that take the place of such a folder. `sessions` has the IDs of other sessions for some folders.
+    Of the files behind an address only those in `subfolder` count. With `own_dockerfile` the Dockerfile is the
+    client's, not the one behind the address.
     """
 
     address: str = ""
@@ -106,6 +110,9 @@ class Source:
     context_folder: str = "context"
     dockerfile_folder: str = "dockerfile"
     given: Mapping[str, Callable[[], Tree]] = field(default_factory=dict)
+    sessions: Mapping[str, str] = field(default_factory=dict)
+    subfolder: str = ""
+    own_dockerfile: bool = False
 
     @classmethod
     def of(cls, attributes: Mapping[str, str], given: Mapping[str, Callable[[], Tree]] | None = None) -> Source:
@@ -116,6 +123,9 @@ class Source:
             attributes.get("contextkey", "context"),
             attributes.get("dockerfilekey", "dockerfile"),
             given or {},
+            dict(_below(attributes, "local-sessionid:")),
+            attributes.get("contextsubdir", ""),
+            "dockerfilekey" in attributes,
         )
 
 
@@ -152,13 +162,18 @@ class Client:
 
         Raise NotFound without a Dockerfile, InvalidInput, and what `receive_files` raises.
         """
-        if source.address:
+        if source.address and not source.own_dockerfile:
             return self._remote(source, builds)
         definition = self.definition(source, builds)
+        if source.address:
+            return self._remote(source, builds, definition)
         excluded = tuple(map(str, definition.ignored.patterns)) if definition.ignored else ()
         with self.vertices.step("[internal] load build context") as step:
             selection = Selection(source.context_folder, exclude=excluded)
-            files = self._files(source, selection, builds.saved_contexts, partial(self.vertices.hear, step))
+            try:
+                files = self._files(source, selection, builds.saved_contexts, partial(self.vertices.hear, step))
+            except NotFound:  # the client offers no context, and the Dockerfile may need none
+                return definition
         return replace(definition, tree=files.tree, sums=files.sums, close=files.close)
 
     def _files(
@@ -167,7 +182,8 @@ class Client:
         """Return the files of a folder: those that are given, or those that the client sends."""
         given = source.given.get(selection.folder)
         if given is None:
-            received = receive_files(self.session, selection, self.temporary, self.cancellation, saved, report)
+            session = self.session_of(source.sessions.get(selection.folder, ""))
+            received = receive_files(session, selection, self.temporary, self.cancellation, saved, report)
             return ForeignFiles(received, Sums(received.sums), received.close)
         tree = given()
         if selection.exclude:
@@ -179,36 +195,39 @@ class Client:
 
         The caller closes it. Raise as `context` does.
         """
-        if source.address:
+        if source.address and not source.own_dockerfile:
             return self._remote(source, builds)
         name, raw, patterns = self._dockerfile(source)
-        if patterns is None:
+        if patterns is None and not source.address:
             patterns = self._ignored(source)
         matcher = IgnoreMatcher(patterns) if patterns else None
         return BuildContext(_text(raw, name), name=name, ignored=matcher)
 
-    def _remote(self, source: Source, builds: Builds) -> BuildContext:
-        """Return the context behind an address."""
+    def _remote(self, source: Source, builds: Builds, own: BuildContext | None = None) -> BuildContext:
+        """Return the context behind an address, with the Dockerfile of `own` where the client has one of its own."""
+        text = None if own is None else own.dockerfile.encode("utf-8", "surrogateescape")
+        part = ContextPart(source.dockerfile, text, source.subfolder)
         is_uploaded = source.address.startswith(_UPLOADED)
         kind = "uploaded" if is_uploaded else "remote"
         with self.vertices.step(f"[internal] load {kind} build context") as step:
             if is_uploaded:
-                context = self._uploaded(source, builds)
+                context = self._uploaded(source, builds, part)
             else:
-                address, name = source.address, source.dockerfile
-                context = builds.remote_context(address, name, cancellation=self.cancellation)
-            self._note(step, context.name, context.dockerfile.encode("utf-8", "surrogateescape"))
-        return context
+                context = builds.remote_context(source.address, part, cancellation=self.cancellation)
+            if own is None:
+                raw = context.dockerfile.encode("utf-8", "surrogateescape")
+                self._note(step, SourceInfo(context.name, raw, language=LANGUAGE))
+        return context if own is None else replace(context, name=own.name)
 
-    def _note(self, step: Step, name: str, raw: bytes) -> None:
+    def _note(self, step: Step, file: SourceInfo) -> None:
         """Note the Dockerfile, so that warnings and errors can show its lines."""
-        self.vertices.definition = Definition(step.digest, SourceInfo(name, raw, LANGUAGE))
+        self.vertices.definition = Definition(step.digest, file)
 
-    def _uploaded(self, source: Source, builds: Builds) -> BuildContext:
+    def _uploaded(self, source: Source, builds: Builds, part: ContextPart) -> BuildContext:
         """Return the context that the client has as a stream. Rule: moby/buildkit, session/upload."""
         host, _, path = source.address.removeprefix("http://").partition("/")
         with self.upload(host, f"/{path}") as stream:
-            return builds.stream_context(stream, source.dockerfile, cancellation=self.cancellation)
+            return builds.stream_context(stream, part, cancellation=self.cancellation)
 
     @contextmanager
     def upload(self, host: str, path: str) -> Iterator[StreamReader]:
@@ -226,8 +245,9 @@ class Client:
             files = self._files(source, Selection(source.dockerfile_folder, follow=tuple(names)))
             try:
                 path, raw = self._find(files.tree, name, file_name)
-                self._note(step, path, raw)
-                return path, raw, _patterns(files.tree, f"{path}{IGNORE_NAME}")
+                graph = definition_of_folder(source.dockerfile_folder, names)
+                self._note(step, SourceInfo(path, raw, graph.encode(), LANGUAGE))
+                return path, raw, ignore_patterns(files.tree, f"{path}{IGNORE_NAME}")
             finally:
                 files.close()
 
@@ -245,7 +265,7 @@ class Client:
             except NotFound:  # without a context nothing of it is ignored
                 return ()
             try:
-                return _patterns(files.tree, IGNORE_NAME) or ()
+                return ignore_patterns(files.tree, IGNORE_NAME) or ()
             finally:
                 files.close()
 
@@ -293,7 +313,8 @@ class Secrets(Mapping[str, bytes]):
         return sum(1 for _ in self)
 
 
-def _patterns(tree: Tree, name: str) -> tuple[Pattern, ...] | None:
+def ignore_patterns(tree: Tree, name: str) -> tuple[Pattern, ...] | None:
+    """Return the patterns of an ignore file, None where it is not there."""
     node = find(tree, name)
     if node is None or node.is_directory:
         return None

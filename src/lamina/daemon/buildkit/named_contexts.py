@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lamina.builder.context.source import BuildContext
+from lamina.builder.context.source import IGNORE_NAME, BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.daemon.buildkit.filesync import Selection, receive_files
-from lamina.daemon.buildkit.frontend import Client
+from lamina.daemon.buildkit.frontend import Client, ignore_patterns
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
+from lamina.dockerfile.context_paths import context_paths
+from lamina.dockerfile.dockerfile import parse
 from lamina.engine.builds import Builds
-from lamina.engine.named_contexts import WHOLE, ContextImages, MakeImage, NamedContexts
+from lamina.engine.named_contexts import WHOLE, ContextImages, MakeImage, NamedContexts, name_forms
 from lamina.errors import InvalidInput
 from lamina.images.image import Image
 from lamina.images.images import Images
@@ -32,9 +34,20 @@ class Contexts:
     results: Mapping[str, MakeImage] = field(default_factory=dict)
 
 
-def named_contexts(builds: Builds, images: Images, client: Client, contexts: Contexts) -> NamedContexts:
+@dataclass(frozen=True, slots=True)
+class ContextUser:
+    """Who uses contexts: a Dockerfile with its target, and the IDs of sessions by the folders that they offer."""
+
+    dockerfile: str = ""
+    target: str = ""
+    sessions: Mapping[str, str] = field(default_factory=dict)
+
+
+def named_contexts(
+    builds: Builds, images: Images, client: Client, contexts: Contexts, user: ContextUser
+) -> NamedContexts:
     """Return the contexts of one build. Raise InvalidInput for an address of an unknown kind."""
-    opening = _Opening(builds, images, client)
+    opening = _Opening(builds, images, client, user)
     made = {name: opening.context(name, address) for name, address in contexts.addresses.items()}
     return NamedContexts({**made, **contexts.results})
 
@@ -42,10 +55,11 @@ def named_contexts(builds: Builds, images: Images, client: Client, contexts: Con
 class _Opening:
     """Opens the folders, layouts and addresses that the client named."""
 
-    def __init__(self, builds: Builds, images: Images, client: Client) -> None:
+    def __init__(self, builds: Builds, images: Images, client: Client, user: ContextUser) -> None:
         self._builds = builds
         self._images = images
         self._client = client
+        self._user = user
         self._context_images = ContextImages(builds.build_context, client.cancellation)
 
     def context(self, name: str, address: str) -> str | MakeImage:
@@ -68,10 +82,22 @@ class _Opening:
             return LayoutName(rest.removeprefix("//")).image(client, None, self._images)
 
     def _folder(self, name: str, folder: str) -> BuildContext:
+        """Return the files of a client's folder that the Dockerfile reads, without those that the folder ignores."""
         client = self._client
+        session = client.session_of(self._user.sessions.get(folder, ""))
+        with client.vertices.step(f"[context {name}] load {IGNORE_NAME}"):
+            ignore_file = Selection(folder, follow=(IGNORE_NAME,))
+            tree = receive_files(session, ignore_file, client.temporary, client.cancellation)
+            try:
+                excluded = tuple(map(str, ignore_patterns(tree, IGNORE_NAME) or ()))
+            finally:
+                tree.close()
+        file = parse(self._user.dockerfile)
+        paths = context_paths(file, file.target(self._user.target), lambda other: name in name_forms(other))
         with client.vertices.step(f"[context {name}] load from client") as vertex:
             hear = partial(client.vertices.hear, vertex)
-            tree = receive_files(client.session, Selection(folder), client.temporary, client.cancellation, None, hear)
+            selection = Selection(folder, exclude=excluded, follow=paths or ())
+            tree = receive_files(session, selection, client.temporary, client.cancellation, None, hear)
         return BuildContext(WHOLE.decode(), tree, Sums(tree.sums), close=tree.close)
 
     def _address(self, name: str, address: str) -> BuildContext:

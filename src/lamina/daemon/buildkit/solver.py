@@ -24,7 +24,7 @@ from lamina.daemon.buildkit.graph_client import GraphClient
 from lamina.daemon.buildkit.graph_progress import GraphProgress
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.control import Definition
-from lamina.daemon.buildkit.named_contexts import Contexts, named_contexts
+from lamina.daemon.buildkit.named_contexts import Contexts, ContextUser, named_contexts
 from lamina.daemon.buildkit.outputs import SessionOutput
 from lamina.daemon.buildkit.refs import GraphRef, ImageRef
 from lamina.daemon.buildkit.session_folder import SessionFolder
@@ -32,7 +32,9 @@ from lamina.daemon.buildkit.vertices import VertexConsole
 from lamina.engine import Engine
 from lamina.engine.build_client import BuildClient
 from lamina.errors import Forbidden, LaminaError
+from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
+from lamina.formats.reference import Reference
 from lamina.images.image import Image
 
 
@@ -95,8 +97,9 @@ class Solver:
         `contexts` are what FROM and --from may use by names of the client's. Raise what `Builds.build_context` and
         `receive_files` raise.
         """
-        named = named_contexts(self.builds, self._images, client, contexts or Contexts())
         with _showing_source(client), context or client.context(source, self.builds) as opened:
+            user = ContextUser(opened.dockerfile, request.target, source.sessions)
+            named = named_contexts(self.builds, self._images, client, contexts or Contexts(), user)
             console = VertexConsole(client.vertices)
             theirs = BuildClient(
                 console.report,
@@ -105,7 +108,7 @@ class Solver:
                 Secrets(client),
                 ForwardedAgents(client),
                 console,
-                named.find,
+                named,
                 partial(SessionFolder, client),
             )
             return self.builds.results.build(opened, request, theirs)
@@ -115,6 +118,15 @@ class Solver:
         return self.builds.base_image(
             name, platform, pull=pull, credentials=client.credentials, cancellation=client.cancellation
         )
+
+    def digest_of(self, reference: Reference, image: Image) -> Digest:
+        """Return the digest that means the image together with its name: that of a manifest, else its ID."""
+        digests = [each.digest for each in image.digest_references if each.name == reference.name and each.digest]
+        for digest in (*digests, self._images.manifest(image).digest):
+            named = self._images.find(f"{reference.name}@{digest}")
+            if named is not None and named.id == image.id:
+                return digest
+        return image.id
 
     def write(
         self,

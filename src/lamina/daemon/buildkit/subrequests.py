@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     "frontend.lint": "Check a Dockerfile",
     _DESCRIBE: "List these requests",
 }
+_METADATA = {"result.json": "The answer as JSON", "result.txt": "The answer as text for people"}
 
 
 def answer(solver: Solver, client: Client, attributes: Mapping[str, str]) -> dict[str, bytes]:
@@ -60,8 +61,10 @@ def _metadata(document: bytes, text: str) -> dict[str, bytes]:
 
 
 def _described() -> dict[str, bytes]:
+    metadata = [{"name": name, "description": text} for name, text in _METADATA.items()]
     requests = [
-        {"name": id, "version": _VERSION, "type": "rpc", "description": text} for id, text in _DESCRIPTIONS.items()
+        {"name": id, "version": _VERSION, "type": "rpc", "description": text, "metadata": metadata}
+        for id, text in _DESCRIPTIONS.items()
     ]
     rows = [(id.removeprefix(_PREFIX), _VERSION, text) for id, text in _DESCRIPTIONS.items()]
     return _metadata(msgspec.json.encode(requests), table([("NAME", "VERSION", "DESCRIPTION"), *rows], gap=1))

@@ -157,6 +157,7 @@ class VertexConsole(Console):
         self._latest: Step | None = None  # of any part
         self._stage = ""
         self._total = self._shown = 0
+        self._is_hidden = False  # whether the next step is the FROM of a stage without an image of its own
 
     def report(self, message: Message) -> None:
         """Take a report from the work of a step, such as a pull."""
@@ -187,17 +188,19 @@ class VertexConsole(Console):
     def part_failed(self, error: BaseException) -> None:
         self._fail(error)
 
-    def stage(self, name: str, instructions: Sequence[str]) -> None:
+    def stage(self, name: str, instructions: Sequence[str], has_base: bool) -> None:
         self._stage = f"{name} " if name else ""
-        self._total = sum(map(_makes_files, instructions))
+        self._is_hidden = not has_base
+        self._total = sum(map(_makes_files, instructions[0 if has_base else 1 :]))
         self._shown = 0
 
-    def step(self, number: int, total: int, instruction: str) -> None:
+    def step(self, number: int, total: int, instruction: str, expanded: str) -> None:
         self._end()
-        if _makes_files(instruction):
+        is_hidden, self._is_hidden = self._is_hidden, False
+        if _makes_files(instruction) and not is_hidden:
             self._shown += 1
             self._current = self._vertices.start(
-                f"[{self._platform}{self._stage}{self._shown}/{self._total}] {instruction}"
+                f"[{self._platform}{self._stage}{self._shown:{len(str(self._total))}}/{self._total}] {expanded}"
             )
             if self._whole is not None:
                 self._whole._latest = self._current

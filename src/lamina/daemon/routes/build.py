@@ -15,7 +15,7 @@ from aiohttp import web
 
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import BuildResult
-from lamina.builder.context.source import BuildContext, from_directory
+from lamina.builder.context.source import BuildContext, ContextPart, from_directory
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
 from lamina.daemon.http.call import Call, reply
@@ -115,7 +115,7 @@ class BuildRoutes:
 
             return open_directory
         if remote:
-            return lambda token: self._builds.remote_context(remote, dockerfile, cancellation=token)
+            return lambda token: self._builds.remote_context(remote, ContextPart(dockerfile), cancellation=token)
         tar = cast(Readable, upload or io.BytesIO())
         return lambda token: self._builds.archive_context(tar, dockerfile, cancellation=token)
 

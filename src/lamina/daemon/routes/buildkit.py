@@ -185,8 +185,11 @@ def _received(client: Client, solver: Solver, upload: Upload | None, request: Bu
     if upload is None:
         return None
     readable = cast(Readable, upload)
+    from lamina.builder.context.source import ContextPart
+
+    part = ContextPart(request.dockerfile)
     with client.vertices.step("[internal] load remote build context"):
-        return solver.builds.stream_context(readable, request.dockerfile, cancellation=client.cancellation)
+        return solver.builds.stream_context(readable, part, cancellation=client.cancellation)
 
 
 def _line(id: str, value: Any) -> bytes:

@@ -29,7 +29,7 @@ _ID = re.compile("[0-9a-f]{64}")  # which is no reference, but builds here begin
 class Argument:
     """An ARG as somebody who builds sees it: its value without quotes, what the comment above says, and its place.
 
-    `uses` are the arguments from which its default is made.
+    `uses` are the arguments from which its default is made, and those of earlier lines with the same name.
     """
 
     name: str
@@ -61,6 +61,8 @@ class GlobalArguments:
                 elif default is not None:
                     expanded = Lexer(file.escape).process(default, values)
                     values[name], uses = expanded.text, expanded.found - {name}
+                if name in declared:
+                    uses |= declared[name].uses
                 description = argument.origin.description(name)
                 declared[name] = Argument(name, values.get(name, ""), description, argument.origin.lines, uses)
         return cls(values, frozenset({*values, *declared}), declared)
@@ -120,11 +122,21 @@ def check_base(instruction: From, escape: str, arguments: GlobalArguments, findi
     is_predefined = written.found == {TARGET_PLATFORM} and not written.missing
     if is_predefined and written.text == arguments.values.get(TARGET_PLATFORM):
         findings.add(rules.REDUNDANT_TARGET_PLATFORM, instruction.origin, instruction.platform)
+    return BaseName(name.text, platform_of(instruction, written, arguments.values), name.found | written.found)
+
+
+def platform_of(instruction: From, written: Expanded, values: Mapping[str, str]) -> Platform:
+    """Return the platform of a FROM that names one. `values` are the arguments. Raise Problem."""
+    meant = next((guess for name in sorted(written.missing) if (guess := near(name, sorted(values)))), None)
+    hint = f"Did you mean {meant}?" if meant else None
+    if not written.text:
+        raise Problem(f"empty platform value from expression {instruction.platform}", hint)
     try:
-        platform = Platform.parse(written.text) if written.text else None
+        return Platform.parse(written.text)
     except InvalidInput as error:
-        raise Problem(f"failed to parse platform {instruction.platform}: {error.message}", error.advice) from None
-    return BaseName(name.text, platform, name.found | written.found)
+        raise Problem(
+            f"failed to parse platform {instruction.platform}: {error.message}", hint or error.advice
+        ) from None
 
 
 def _check_declared(instruction: From, word: Expanded, arguments: GlobalArguments, findings: Findings) -> None:

@@ -27,7 +27,8 @@ _MOST_NAMES = 500_000  # that stages take over from those that they are built on
 class Checked:
     """What was found in a file. `mistake` is why the file cannot be built at all, None where that is not seen.
 
-    `is_fatal` tells whether findings fail the build. `stages` are what is known of each stage that was looked at.
+    `is_fatal` tells whether findings fail the build, and `is_parsed` whether the whole file was read. `stages` are what
+    is known of each stage that was looked at.
     """
 
     findings: tuple[Finding, ...]
@@ -36,6 +37,7 @@ class Checked:
     arguments: GlobalArguments
     stages: Mapping[int, StageFacts]
     bases: tuple[BaseName, ...]
+    is_parsed: bool = True
 
     def refuse(self) -> None:
         """Raise InvalidInput in BuildKit's words when there are findings and they fail the build."""

@@ -24,10 +24,11 @@ class LineRange(Message, frozen=True):
 
 
 class SourceInfo(Message, frozen=True):
-    """A file with its text."""
+    """A file with its text. `definition` is the encoded graph that the file comes from."""
 
     filename: Annotated[str, 1] = ""
     data: Annotated[bytes, 2] = b""
+    definition: Annotated[bytes, 3] = b""
     language: Annotated[str, 4] = ""
 
 
