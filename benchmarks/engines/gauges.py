@@ -37,14 +37,15 @@ def wake_ups(pids: Iterable[int]) -> int:
 
 def idle(subjects: Sequence[Subject]) -> list[Result]:
     """Measure engines that have nothing to do, and what stands beside a container that has nothing to do."""
-    engines = {subject.engine: processes(subject.pid) for subject in subjects if subject.pid}
+    whole = [subject for subject in subjects if not subject.is_containerd]  # containerd alone is half an engine
+    engines = {subject.engine: processes(subject.pid) for subject in whole if subject.pid}
     before = {engine: wake_ups(pids) for engine, pids in engines.items()}
     time.sleep(WATCHED)  # the passing of time is what is measured
     woken = {engine: (wake_ups(pids) - before[engine]) * 60 / WATCHED for engine, pids in engines.items()}
     used = {engine: memory(pids) for engine, pids in engines.items()}
     beside = {}
-    for subject in subjects:
-        if subject.engine not in beside and not subject.is_containerd:
+    for subject in whole:
+        if subject.engine not in beside:
             init = subject.prepare("inspect", "--format", "{{.State.Pid}}", KEPT)
             beside[subject.engine] = memory([parent(int(init))])
     return [
