@@ -15,6 +15,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from crash.build_work import BuildWork
 from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, HostConfig
 from lamina.api.networks import NetworkOptions
@@ -45,15 +46,24 @@ KINDS = (
     "remove",
     "prune",
     "save",
+    "build_two_at_once",
+    "build_by_buildkit",
+    "export_archive",
+    "export_folder",
+    "export_to_registry",
+    "cache_out_and_in",
 )
 
 
-class Work:
+class Work(BuildWork):
     """One client that asks for one thing after the other, and notes what it is told is done."""
 
-    def __init__(self, daemon: Daemon, ledger: Ledger, folder: Path, seed: str, first: str = "") -> None:
-        """`first` is the kind it begins with; `begun` is set when it does."""
+    def __init__(self, daemon: Daemon, registry: str, ledger: Ledger, folder: Path, seed: str, first: str = "") -> None:
+        """`registry` is the address of one that lives on. `first` is the kind of work to begin with, `begun` is set
+        then."""
         self._daemon = daemon
+        self._registry = registry
+        self._cgroup = CGROUP
         self._ledger = ledger
         self._folder = folder
         self._random = random.Random(seed)

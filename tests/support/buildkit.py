@@ -85,6 +85,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self.session is not None:
             self.session.lost()
+        self.agreed.set()  # there is nothing to wait for any more
 
 
 @asynccontextmanager
