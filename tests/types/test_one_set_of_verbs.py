@@ -39,7 +39,7 @@ ROOMS: list[tuple[type, type, type]] = [
 ]
 # What the command line needs beside the library's verbs: requests and bytes just as they travel.
 WIRE: dict[type, set[str]] = {
-    ClientContainers: {"archive", "exec_request", "log_pieces"},
+    ClientContainers: {"archive", "create_request", "exec_request", "log_pieces"},
     ClientBuilds: {"send", "answer"},
 }
 

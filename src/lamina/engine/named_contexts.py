@@ -36,6 +36,7 @@ class NamedContexts:
         self._guard = threading.Lock()  # stages that are built at once make an image once
 
     def has(self, name: str) -> bool:
+        """Return whether `name`, in any of its spellings, is a context's."""
         return bool(self._key(name))
 
     def _key(self, name: str) -> str:
@@ -43,6 +44,10 @@ class NamedContexts:
         return next((form for form in name_forms(name) if form in self._contexts), "") if name else ""
 
     def find(self, name: str) -> Image | str | None:
+        """Return the image or the other name that `name` means, None if it is no context's.
+
+        Raise what making the image raises.
+        """
         name = self._key(name)
         if not name:
             return None
