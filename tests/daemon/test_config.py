@@ -29,6 +29,7 @@ def test_the_file_and_the_flags_come_together(tmp_path: Path) -> None:
         },
         "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 64000}},
         "runtimes": {"mine": {"path": "/usr/bin/crun"}},
+        "features": {"buildkit": True, "containerd-snapshotter": False},
     }
 
     options = load({"bip": "10.1.0.1/24", "debug": True}, _write(tmp_path, document))
@@ -55,6 +56,8 @@ def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
         ("{", "no JSON object"),
         ("[]", "no JSON object"),
         ({"colour": "red"}, "colour"),
+        ({"features": {"buildkit": False}}, "buildkit cannot be false"),
+        ({"features": {"time-travel": True}}, "time-travel cannot be true"),
         ({"live-restore": "maybe"}, "live-restore"),
         ({"max-concurrent-downloads": "many"}, "max-concurrent-downloads"),
     ],

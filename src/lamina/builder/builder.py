@@ -144,8 +144,7 @@ def _prepare(
     stages = [_or_context(stage, rooms.is_context) for stage in file.stages[: file.target(request.target) + 1]]
     file = _with_labels(replace(file, stages=tuple(stages)), request.labels)
     for directive in file.directives:
-        if (note := not_followed(directive)) is not None:
-            console.line(f"[WARNING]: {note}")
+        _check_language(directive)
     for warning in file.warnings:
         console.line(f"[WARNING]: {warning.message}")
     if file.warnings:
@@ -280,11 +279,14 @@ class _Build:
 _OWN_LANGUAGE = re.compile(r"(?:.*/)?dockerfile(?:-upstream)?(?:[:@].*)?")  # Docker's frontend, or a mirror of it
 
 
-def not_followed(directive: Directive) -> str | None:
-    """Return a warning about a directive that the builder does not follow; None when nothing is lost."""
+def _check_language(directive: Directive) -> None:
+    """Raise Unsupported for a `# syntax=` of another language than Docker's."""
     if directive.name == "syntax" and not _OWN_LANGUAGE.fullmatch(directive.value.split(" ")[0]):
-        return f"line {directive.line}: # syntax={directive.value} is not supported yet, the language is Docker's own"
-    return None
+        raise Unsupported(
+            f"line {directive.line}: # syntax={directive.value} names a frontend that lamina does not have",
+            advice="Remove the line if the file is in Docker's language.",
+            line=directive.line,
+        )
 
 
 def _use(work: BuildRun) -> BuildUse:

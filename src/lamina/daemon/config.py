@@ -16,6 +16,8 @@ from lamina.formats.sizes import parse_size
 CONFIG_FILE = Path("/etc/lamina/daemon.json")
 DEFAULT_HOST = "unix:///run/lamina/lamina.sock"
 ROOTS = ("/var/lib/lamina", "/run/lamina")  # of data, and of what does not outlive a reboot
+# Docker's switches. True and absent mean what lamina does; of these one may be false, since the store is the same.
+_FEATURES = {"buildkit": (True,), "cdi": (True,), "containerd-snapshotter": (True, False)}
 _CGROUPNS_MODES = ("", "host", "private")
 _IPC_MODES = ("private", "shareable")  # what default-ipc-mode may be
 
@@ -90,6 +92,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     `allowed_hosts` are names by which clients may call a plain TCP listener, beside addresses and `localhost`, and
     `allowed_origins` are web pages that may use the API, such as "https://ui.example".
 
+    `features` are Docker's switches of what lamina always has: buildkit, cdi and containerd-snapshotter.
+
     `dashboard` is the address of the web dashboard, such as "127.0.0.1:8080"; without one there is none.
 
     `live_restore` is on by default, so that containers outlive a restart of the daemon.
@@ -139,6 +143,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     default_runtime: str = ""
     runtimes: dict[str, RuntimeEntry] = {}
     builder: Builder = Builder()
+    features: dict[str, bool] = {}
     userns_remap: str = ""
     labels: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
@@ -187,6 +192,11 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
             f'default cgroup namespace mode "{options.default_cgroupns_mode}" is invalid',
             advice='Use "host" or "private"',
         )
+    for name, value in options.features.items():
+        if value not in _FEATURES.get(name, ()):
+            raise InvalidInput(
+                f"the feature {name} cannot be {str(value).lower()}", advice=f"Known are {', '.join(_FEATURES)}"
+            )
     _ = options.builder.gc.limits  # to be refused now, not at the first build
     if not options.ip6tables:
         raise InvalidInput("ip6tables cannot be switched off", advice="Leave it out: IPv6 networks need their rules")
