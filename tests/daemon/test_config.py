@@ -25,7 +25,7 @@ def test_the_file_and_the_flags_come_together(tmp_path: Path) -> None:
         "log-opts": {"max-size": "10m"},
         "builder": {
             "gc": {"enabled": True, "defaultKeepStorage": "20GB"},
-            "entitlements": {"network-host": False, "security-insecure": True},
+            "Entitlements": {"network-host": False, "security-insecure": True},
         },
         "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 64000}},
         "runtimes": {"mine": {"path": "/usr/bin/crun"}},

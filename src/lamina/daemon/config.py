@@ -11,6 +11,7 @@ import msgspec
 
 from lamina.api.build_cache import CacheLimits
 from lamina.errors import InvalidInput
+from lamina.formats import go_json
 from lamina.formats.sizes import parse_size
 
 CONFIG_FILE = Path("/etc/lamina/daemon.json")
@@ -179,7 +180,7 @@ def load(flags: Mapping[str, Any], config_file: Path | None = None) -> Options:
     if unknown:
         raise InvalidInput(f"the following directives don't match any configuration option: {', '.join(unknown)}")
     try:
-        options = msgspec.convert(merged, Options)
+        options = msgspec.convert(go_json.shaped(merged, Options), Options)  # as dockerd reads names below the keys
     except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid daemon configuration: {error}") from error
     if options.default_ipc_mode not in _IPC_MODES:
