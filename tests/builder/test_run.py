@@ -18,6 +18,7 @@ from lamina.images.image import Image
 from lamina.progress import Message, Output
 from support.container_workshop import shop_with
 from support.context import File
+from support.waiting import eventually
 from support.workshop import Workshop, kinds, listing
 
 pytestmark = pytest.mark.root
@@ -154,6 +155,7 @@ def test_a_secret_is_nowhere_once_the_build_has_ended(shop: Workshop, data_root:
     value = b"hunter2-7f3a9c-of-the-build"
     mounts = "--mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN"
     build(shop, f'RUN {mounts} test "$(cat /run/secrets/token)" = "$TOKEN" && touch /seen', secrets={"token": value})
+    eventually(lambda: not any(str(data_root) in line for line in Path("/proc/self/mounts").read_text().splitlines()))
     places = [path for path in data_root.rglob("*") if path.is_file() and value in path.read_bytes()]
     assert places == []
     assert value.decode() not in shop.said

@@ -36,7 +36,6 @@ REASONS = {
     "argument over environment": "BuildKit lets an ARG behind an ENV win in RUN; in the reference ENV always wins",
     "target by number": "Docker knows targets by name only; to lamina a number means the stage as well",
     "comment of the base": "a build without steps is its base image; BuildKit drops the comment of the base",
-    "context in place of a stage": "BuildKit puts a named context in place of a stage of its name; lamina does not yet",
     "empty WORKDIR": "BuildKit stays where it is when WORKDIR expands to nothing; lamina refuses what is a mistake",
     "seed of a cache": "BuildKit fills a new cache mount with the files of `from=`; lamina does not yet",
     "unknown user": "BuildKit gives files to root when the image has no user of this name; lamina refuses the name",

@@ -222,7 +222,7 @@ def offering(content: dict[str, bytes]) -> dict[str, Method]:
     """The method by which a client gives the content of its layout `shop`, in pieces."""
 
     async def read(call: Call) -> None:
-        assert call.metadata("buildkit-attachable-store-id") == ["shop"]
+        assert call.metadata("buildkit-attachable-store-id") == ["oci:shop"]
         request = await call.receive(ReadRequest)
         assert request is not None
         raw = content.get(request.digest)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -291,3 +292,18 @@ def test_a_named_context_may_be_nothing(daemon: Daemon, project: Path) -> None:
     nothing = "base=docker-image://scratch"
     run(daemon, project, BUILDX, "build", "--build-context", nothing, "--load", "-t", "on-nothing", ".")
     assert daemon.text("image", "inspect", "-f", "{{len .RootFS.Layers}}", "on-nothing") == "1"
+
+
+def test_a_named_context_may_be_an_oci_layout(daemon: Daemon, project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM busybox\nCOPY here /from-layout\n")
+    run(daemon, project, BUILDX, "build", "-o", "type=oci,dest=layout.tar", ".")
+    layout = project / "layout"
+    with tarfile.open(project / "layout.tar") as archive:
+        archive.extractall(layout, filter="data")
+    (manifest,) = json.loads((layout / "index.json").read_text())["manifests"]
+    (project / "Dockerfile").write_text("FROM other\nRUN test -e /from-layout\n")
+    named = f"other=oci-layout://{layout}@{manifest['digest']}"
+    run(daemon, project, BUILDX, "build", "--build-context", named, ".")
+    (layout / "blobs/sha256" / manifest["digest"].partition(":")[2]).unlink()
+    failed = run(daemon, project, BUILDX, "build", "--no-cache", "--build-context", named, ".", check=False)
+    assert "not found" in failed.stderr

@@ -98,7 +98,6 @@ _CASES_OF_NAMED_CONTEXTS = [
         "context-in-place-of-stage",
         "FROM base AS s\nRUN exit 1\nFROM base\nCOPY --from=s one /x/\n",
         flags=("--build-context", "s=dir"),
-        tolerated={"buildkit": Difference("context in place of a stage", refused_by="lamina")},
     ),
     Case(
         "context-mounted",

@@ -306,8 +306,13 @@ def check_supported(frontend: str, has_policy: bool) -> None:
 
 
 def check_abilities(attributes: Mapping[str, str]) -> None:
-    """Raise Unsupported for an ability that the client needs and the frontend lacks."""
-    for name in attributes.get("frontend.caps", "").split(","):
+    """Raise Unsupported for an ability that the client needs and the frontend lacks.
+
+    Words behind a plus say what a frontend that lacks it is to do: `NAME+forward`.
+    Rule: moby/buildkit, frontend/dockerfile/builder/caps.go.
+    """
+    for ability in attributes.get("frontend.caps", "").split(","):
+        name = ability.partition("+")[0]
         if name and name not in _ABILITIES:
             raise Unsupported(f"unsupported frontend capability {name}", frontend_capability=name)
 

@@ -187,10 +187,11 @@ class StreamReader:
         self._rest = b""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the end. Raise Cancelled, Unavailable."""
+        """Return up to `size` bytes, b"" at the end. Raise Cancelled, Unavailable, and the client's error."""
         while not self._rest:
             batch = self._call.receive()
             if not batch:
+                self._call.check()
                 return b""
             self._rest = b"".join(map(self._data_of, batch))
         data, self._rest = self._rest[:size], self._rest[size:]

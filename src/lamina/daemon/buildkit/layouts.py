@@ -28,6 +28,7 @@ from lamina.layers.tar.source import Readable
 
 _READ = "/containerd.services.content.v1.Content/Read"
 _STORE = "buildkit-attachable-store-id"
+_PREFIX = "oci:"  # of the ID of a store that is a layout
 _LARGEST_DOCUMENT = 8 << 20  # bytes
 _DEEPEST = 4  # indexes in indexes
 
@@ -68,7 +69,7 @@ class Layout:
     @contextmanager
     def open(self, digest: Digest) -> Iterator[Readable]:
         """Provide content by its digest, not checked yet. Raise NotFound, Unsupported, Unavailable, Cancelled."""
-        with self.session.call(_READ, self.client.cancellation, [(_STORE, self.store)]) as call:
+        with self.session.call(_READ, self.client.cancellation, [(_STORE, _PREFIX + self.store)]) as call:
             call.send(ReadRequest(str(digest)))
             call.end()
             yield StreamReader(call, lambda raw: ReadResponse.decode(raw).data)

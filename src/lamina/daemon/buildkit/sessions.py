@@ -114,6 +114,10 @@ class SessionCall:
 
         self._wait(end)
 
+    def check(self) -> None:
+        """Wait for the client's end. Raise the client's error."""
+        self._wait(self._call.check)
+
     def __enter__(self) -> Self:
         return self
 
