@@ -48,6 +48,12 @@ def test_import(gallery: Gallery, compress: Callable[[bytes], bytes]) -> None:
     assert [event[0] for event in gallery.events()] == ["tag", "import"]
 
 
+def test_import_of_nothing_is_an_image_without_files(gallery: Gallery) -> None:
+    images = [gallery.images.import_tar(io.BytesIO(content)) for content in (b"", bytes(1024))]
+    assert [image.diff_ids for image in images] == [images[1].diff_ids] * 2
+    assert len(images[0].diff_ids) == 1
+
+
 def test_import_with_a_given_time_is_reproducible(gallery: Gallery) -> None:
     made = [
         import_tar(
@@ -67,7 +73,7 @@ def test_import_with_a_given_time_is_reproducible(gallery: Gallery) -> None:
 
 @pytest.mark.parametrize(
     ("data", "changes"),
-    [(b"", []), (b"no tar" * 200, []), (ROOT, ["RUN x"]), (ROOT[:513], []), (gzip.compress(ROOT)[:-9], [])],
+    [(b"no tar" * 200, []), (ROOT, ["RUN x"]), (ROOT[:513], []), (gzip.compress(ROOT)[:-9], [])],
 )
 def test_what_cannot_be_imported_leaves_nothing(gallery: Gallery, data: bytes, changes: list[str]) -> None:
     with pytest.raises(InvalidInput):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Protocol
 
 import msgspec
@@ -116,6 +117,9 @@ def rename_manifest(tx: Transaction, image_id: Digest, manifest: Manifest) -> No
         write_record(tx, image_id, msgspec.structs.replace(record, manifest=str(manifest.digest)))
 
 
+_EMPTY_TAR = bytes(1024)
+
+
 def import_tar(
     catalog: ImageCatalog,
     stream: Readable,
@@ -126,14 +130,17 @@ def import_tar(
     platform: Platform | None,
     created: str | None = None,
 ) -> Image:
-    """Make the image. Raise InvalidInput, TooLarge, NoSpace; the store is then as it was."""
+    """Make the image; of no bytes at all, as of an empty tar, one without files.
+
+    Raise InvalidInput, TooLarge, NoSpace; the store is then as it was.
+    """
     config = apply_changes(RunConfig(), changes)
     when = created or now()
     with catalog.store.lease():
         with catalog.store.layers.create() as work, decompressed(stream) as plain:
             ingested = ingest(plain, work.tar, work.index)
-            if ingested.size == 0:
-                raise InvalidInput("there is nothing to import: the input is empty")
+            if ingested.size == 0:  # Docker takes that for a tar without files
+                ingested = ingest(BytesIO(_EMPTY_TAR), work.tar, work.index)
             layer = work.commit(ingested)
         image = ImageConfig.build(
             platform=platform or Platform.host(),
