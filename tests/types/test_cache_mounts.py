@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-import lamina
 from lamina.errors import InvalidInput, NotFound
 from lamina.types import BuildRequest, Library, MemoryContext
-from support.daemons import lamina_daemon
 from support.tars import tar
 
 pytestmark = pytest.mark.root
@@ -20,19 +15,6 @@ MOUNTS = {"type": ["exec.cachemount"]}
 DOCKERFILE = """FROM base
 RUN --mount=type=cache,target=/cache cat /cache/first > /seen && echo second > /cache/second
 """
-
-
-@pytest.fixture(params=["engine", "client"])
-def library(request: pytest.FixtureRequest, tmp_path: Path, busybox_tar: Path) -> Iterator[Library]:
-    with ExitStack() as stack:
-        made: Library
-        if request.param == "engine":
-            made = stack.enter_context(lamina.Engine(tmp_path / "root", tmp_path / "run"))
-        else:
-            made = stack.enter_context(lamina.connect(stack.enter_context(lamina_daemon()).host))
-        with busybox_tar.open("rb") as source:
-            made.images.import_tar(source, "base")
-        yield made
 
 
 def test_steps_see_what_was_imported(library: Library) -> None:

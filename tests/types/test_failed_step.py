@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,19 +17,6 @@ ENV A=1
 RUN --mount=type=bind,target=/context echo half > /half; grep -q done /context/note
 """
 REQUEST = BuildRequest(keep_failed=True, network="none")
-
-
-@pytest.fixture(params=["engine", "client"])
-def library(request: pytest.FixtureRequest, tmp_path: Path, busybox_tar: Path) -> Iterator[Library]:
-    with ExitStack() as stack:
-        made: Library
-        if request.param == "engine":
-            made = stack.enter_context(lamina.Engine(tmp_path / "root", tmp_path / "run"))
-        else:
-            made = stack.enter_context(lamina.connect(stack.enter_context(lamina_daemon()).host))
-        with busybox_tar.open("rb") as source:
-            made.images.import_tar(source, "base")
-        yield made
 
 
 @pytest.fixture
