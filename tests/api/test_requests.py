@@ -23,6 +23,7 @@ CACHES = st.builds(CacheOption, WORDS, st.dictionaries(WORDS, WORDS, max_size=2)
 VALUES: dict[Any, Any] = {
     str: WORDS,
     bool: st.booleans(),
+    str | bool: WORDS,  # True is another way to write a word
     tuple[str, ...]: st.lists(WORDS, max_size=3).map(tuple),
     tuple[Ulimit, ...]: st.lists(ULIMITS, max_size=2).map(tuple),
     tuple[BuildOutput, ...]: st.lists(OUTPUTS, max_size=2).map(tuple),

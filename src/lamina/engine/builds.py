@@ -33,6 +33,7 @@ from lamina.builder.context.source import (
     from_remote,
     from_stream,
 )
+from lamina.builder.export.layer_blobs import forget_lost_blobs
 from lamina.builder.failed_images import sweep_failed
 from lamina.builder.file_sums import forget_sums
 from lamina.builder.history.records import BuildHistory
@@ -346,8 +347,9 @@ class Builds(RecordedBuilds):
             raise Conflict(f"a step uses the cache mount {name}", advice="Try again when the build has ended.")
 
     def forget_lost(self) -> None:
-        """Forget steps whose image is gone."""
+        """Forget steps whose image is gone, and blobs of layers that are gone."""
         forget_lost(self._rooms.store)
+        forget_lost_blobs(self._rooms.store)
 
     def sweep_files(self) -> None:
         """Remove the files that builds of an engine which died left, but for those of RUN steps."""

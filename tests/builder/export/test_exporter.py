@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from lamina.builder.export.layer_blobs import forget_lost_blobs
 from lamina.builder.export.push import push_assembly
 from lamina.builder.export.result import Attestation, PlatformImage, Result
 from lamina.builder.export.stored import stored
@@ -192,6 +193,21 @@ def test_a_push_of_a_kept_index_compresses_it_and_moves_the_statements(
     # It is what a push with the build would have been.
     told = export(workshop, result(workshop, attestations=[SAID]), "registry", name=str(name))
     assert told["containerimage.digest"] == str(pushed.digest)
+
+
+def test_blobs_that_are_gone_are_forgotten(workshop: Workshop, registry: Running) -> None:
+    store = workshop.rooms.store
+    export(workshop, result(workshop, ["linux/arm64"]), "registry", name=f"{registry.address}/app", store="false")
+
+    def notes() -> int:
+        with store.read() as tx:
+            return len(list(tx.items("compressed-layer")))
+
+    forget_lost_blobs(store)
+    assert notes() == 2  # their layers are those of cached steps
+    store.collect(cache_bytes=0)
+    forget_lost_blobs(store)
+    assert notes() == 0
 
 
 def test_attestations_as_artifacts_are_referrers(workshop: Workshop, registry: Running, raw: Raw) -> None:

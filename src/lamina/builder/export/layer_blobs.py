@@ -122,6 +122,17 @@ def _kept_blob(store: Store, key: str) -> _Blob | None:
     return blob if _hold(store, Digest.parse(blob.digest)) else None
 
 
+def forget_lost_blobs(store: Store) -> None:
+    """Forget the blobs that are gone, when the store collects what nothing needs."""
+    with store.read() as tx:
+        blobs = {key: Digest.parse(msgspec.json.decode(raw, type=_Blob).digest) for key, raw in tx.items(_BUCKET)}
+    lost_keys = [key for key, digest in blobs.items() if not store.blobs.has(digest)]
+    if lost_keys:
+        with store.transaction() as tx:
+            for key in lost_keys:
+                tx.delete(_BUCKET, key)
+
+
 def _hold(store: Store, digest: Digest) -> bool:
     """Hold a blob by the lease around the export. Return whether it is here."""
     with store.lease() as lease:
