@@ -37,9 +37,9 @@ def test_an_image_at_a_registry_is_shown_with_the_bytes_that_were_fetched(
     lamina("builder", "prune", "--all", "--force")
     first = lamina("explore", "--json", name)
     assert json.loads(first.stdout)["Size"] == 5004
-    assert "(stream)" in first.stderr.decode()
+    assert "read from: stream" in first.stderr.decode()
     again = lamina("explore", f"registry://{name}")
-    assert "(index)" in again.stderr.decode()
+    assert "read from: index" in again.stderr.decode()
     assert lamina.text("images", "-q") == ""
     lamina("import", str(tmp_path / "here.tar"), "here")
     lines = lamina.text("image", "diff", f"registry://{name}", "here").splitlines()

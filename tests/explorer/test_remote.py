@@ -194,7 +194,8 @@ def test_a_list_that_the_manifest_does_not_name_is_refused(registry: Running, ra
         engine.explorer.layers(f"registry://{registry.address}/app:1")
 
 
-def test_a_zstd_chunked_layer_is_read_by_its_list(registry: Running, raw: Raw, engine: Engine) -> None:
+@pytest.mark.parametrize("prefix", ["io.github.containers.zstd-chunked.", "io.containers.zstd-chunked."])
+def test_a_zstd_chunked_layer_is_read_by_its_list(registry: Running, raw: Raw, engine: Engine, prefix: str) -> None:
     compress = zstandard.ZstdCompressor().compress
     blob, entries = b"", []
     for name, content in FILES.items():
@@ -209,7 +210,6 @@ def test_a_zstd_chunked_layer_is_read_by_its_list(registry: Running, raw: Raw, e
     frame = b"\x50\x2a\x4d\x18" + struct.pack("<I", len(sent))
     position = f"{len(blob) + len(frame)}:{len(sent)}:{len(document)}:1"
     blob += frame + sent
-    prefix = "io.github.containers.zstd-chunked."
     annotations = {f"{prefix}manifest-checksum": str(Digest.of(sent)), f"{prefix}manifest-position": position}
     push(raw, blob, Digest.of(b"nobody looks"), f"{OCI_LAYER}+zstd", **annotations)
     name = f"registry://{registry.address}/app:1"

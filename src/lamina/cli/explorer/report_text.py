@@ -82,7 +82,7 @@ def source_line(sources: ImageSources) -> str:
     """Return how many bytes of an image were fetched, and from where its layers are read."""
     places = ", ".join(sorted({layer.read_from for layer in sources.layers})) or "nothing"
     fetched, size = human_size(sources.fetched, 3), human_size(sources.size, 3)
-    return f"fetched {fetched} of {size} ({places})"
+    return f"fetched {fetched} of {size} since the daemon started; layers are read from: {places}"
 
 
 def blame_lines(blame: Blame) -> Iterable[str]:

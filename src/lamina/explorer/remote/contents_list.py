@@ -27,8 +27,7 @@ from lamina.layers.limits import Limits
 from lamina.layers.tar.reader import read_tar
 
 _STARGZ_DIGEST = "containerd.io/snapshot/stargz/toc.digest"
-_CHUNKED_DIGEST = "io.github.containers.zstd-chunked.manifest-checksum"
-_CHUNKED_PLACE = "io.github.containers.zstd-chunked.manifest-position"
+_CHUNKED = ("io.github.containers.zstd-chunked.manifest-", "io.containers.zstd-chunked.manifest-")  # now, podman 4
 _FOOTER = 51  # bytes: an empty gzip member with the offset of the list in its extra field
 _STARGZ_NAME = "stargz.index.json"
 _LARGEST = 256 << 20  # bytes of a list, expanded
@@ -99,25 +98,30 @@ class ListedFile:
 
 def has_list(blob: Descriptor) -> bool:
     """Return whether the manifest says that the layer has a list of its files."""
-    return _STARGZ_DIGEST in blob.annotations or _CHUNKED_DIGEST in blob.annotations
+    return _STARGZ_DIGEST in blob.annotations or bool(_chunked(blob, "checksum"))
 
 
 def list_name(blob: Descriptor) -> str:
     """Return what names the list: its digest."""
-    return blob.annotations.get(_STARGZ_DIGEST) or blob.annotations.get(_CHUNKED_DIGEST, "")
+    return blob.annotations.get(_STARGZ_DIGEST) or _chunked(blob, "checksum")
 
 
 def fetch_list(blob: Descriptor, read: ReadRange) -> bytes:
     """Return the list as JSON, verified. Raise Corrupt, InvalidInput, TooLarge, and what `read` raises."""
     if _STARGZ_DIGEST in blob.annotations:
         return _fetch_stargz(blob, read)
-    match = re.fullmatch(r"(\d{1,18}):(\d{1,18}):(\d{1,18}):1", blob.annotations.get(_CHUNKED_PLACE, ""))
+    match = re.fullmatch(r"(\d{1,18}):(\d{1,18}):(\d{1,18}):1", _chunked(blob, "position"))
     if match is None:
         raise InvalidInput(f"the layer {blob.digest} does not say where the list of its files is")
     first, length = int(match[1]), int(match[2])
     raw = read(first, _checked(blob, first, length))
-    _verify(blob.annotations[_CHUNKED_DIGEST], raw)
+    _verify(_chunked(blob, "checksum"), raw)
     return _expand(raw)
+
+
+def _chunked(blob: Descriptor, what: str) -> str:
+    """Return what the manifest says of a zstd:chunked layer's list, "" for another layer."""
+    return next((text for prefix in _CHUNKED if (text := blob.annotations.get(prefix + what))), "")
 
 
 def _fetch_stargz(blob: Descriptor, read: ReadRange) -> bytes:
