@@ -21,7 +21,6 @@ EVERYWHERE = {
         "parent": "squashed images alone carry their parent's ID, a local fact",
         "docker_version": "the builder's version: lamina's digest does not depend on it",
         "config.Image": "the parent's ID: a local fact, which lamina keeps beside the image, not in its digest",
-        "config.Hostname": "an id of a build container",
     },
 }
 # What may differ in the cases that name it.

@@ -21,7 +21,7 @@ DOCKERFILE = """
 FROM bb
 RUN id -u && mkdir /w && touch /w/a && chown 7:8 /w/a
 VOLUME /own
-RUN touch /own/lost && test -O /own/lost
+RUN mkdir /own && touch /own/kept && test -O /own/kept
 RUN --mount=type=cache,target=/cache test -O /cache && touch /cache/kept
 COPY --chown=3:4 file /in
 RUN --mount=type=bind,target=/context,rw touch /context/new && stat -c %u /context/file
