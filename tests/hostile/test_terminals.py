@@ -172,7 +172,7 @@ def test_a_build_keeps_the_colours_of_its_commands(server: RawServer, cli: Cli) 
     server.otherwise = _stream(
         {"stream": f"\x1b[32mgreen\x1b[0m 50%\r100% {EVIL}\n"}, {"errorDetail": {"message": EVIL}, "error": EVIL}
     )
-    seen = _on_terminal(cli, "build", "http://context.example/")
+    seen = _on_terminal(cli, "build", "--progress", "plain", "http://context.example/")
     assert "\x1b[32mgreen\x1b[0m 50%\r100% " in seen
     own = seen.replace("\x1b[32mgreen\x1b[0m 50%\r", "").replace("\r\nforged", "").replace("\nforged", "")
     _assert_harmless(own)

@@ -13,7 +13,7 @@ from lamina.light import TYPE_CHECKING
 from lamina.progress import Message, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
     from lamina.api.build import BuildRequest
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 _SHORT = 12  # digits of an ID
 
 
-def progress_form(form: str, request: BuildRequest, stream: TextIO, *, is_lamina: bool) -> str:
+def progress_form(form: str, request: BuildRequest, stream: TextIO, is_lamina: Callable[[], bool]) -> str:
     """Return how to show a build: quiet, plain, tty or rawjson.
 
-    Other daemons than lamina's tell of a build by lines only: then a terminal has lines too. Raise Unsupported for
-    values that such a daemon does not send.
+    Other daemons than lamina's tell of a build by lines only: then a terminal has lines too. `is_lamina` is asked only
+    where it matters. Raise Unsupported for values that such a daemon does not send.
     """
     if request.quiet:
         return "quiet"
     moves = stream.isatty() and os.environ.get("TERM") != "dumb"
     if form == "auto":
         form = "tty" if moves and not request.explain else "plain"  # what is explained stands between the lines
-    if form == "rawjson" and not is_lamina:
+    if form == "rawjson" and not is_lamina():
         raise Unsupported("this daemon tells of builds by lines", advice="Use --progress=plain, or docker buildx.")
-    return "plain" if form == "tty" and not (is_lamina and moves) else form
+    return "plain" if form == "tty" and not (moves and is_lamina()) else form
 
 
 @contextmanager

@@ -184,7 +184,7 @@ def _send(
     from lamina.cli.credentials import all_credentials
 
     stream = sys.stderr if _is_piped(request) else sys.stdout
-    form = progress_form(form, request, stream, is_lamina=session.client.is_lamina)
+    form = progress_form(form, request, stream, lambda: session.client.is_lamina)
     credentials, builds = all_credentials(session.settings.config), session.client.builds
     if form in ("tty", "rawjson"):
         request = replace(request, live=True)
