@@ -117,7 +117,7 @@ def test_the_mouse_reaches_every_action(daemon: Daemon, folder: Path) -> None:
         terminal.until("Secrets")
         terminal.click("k   Secrets")
         terminal.until("possible secrets")
-        assert "DB_PASSWORD" in terminal.screen
+        terminal.until("DB_PASSWORD")
         assert "hunter2" not in terminal.screen
         terminal.press("Escape")
         terminal.until_gone("Esc closes")
@@ -125,8 +125,6 @@ def test_the_mouse_reaches_every_action(daemon: Daemon, folder: Path) -> None:
         terminal.until("1 savings, 4B   ")
         terminal.press("Escape")
         terminal.until_gone("Esc closes")
-        terminal.press("q")
-        terminal.until("Pane is dead")
 
 
 def test_without_colour_nothing_is_lost(daemon: Daemon, folder: Path) -> None:
