@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+SavingKind = Literal["hidden", "cache", "duplicate"]
+
 
 class Saving(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """Bytes of a layer that the image could do without, with the instruction that wrote them and what to change.
@@ -18,7 +20,7 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     all of them.
     """
 
-    kind: Literal["hidden", "cache", "duplicate"]
+    kind: SavingKind
     bytes: int
     files: int
     layer: int

@@ -157,8 +157,8 @@ class BuildArgs:
 
     def unused(self) -> list[str]:
         """Return the names from the command line that no ARG declared, sorted."""
-        known = self.used | BUILTIN | {EPOCH}
-        return sorted(name for name in self.given if name not in known and not name.startswith(SETTINGS))
+        declared = self.used | BUILTIN | {EPOCH}
+        return sorted(name for name in self.given if name not in declared and not name.startswith(SETTINGS))
 
     @property
     def epoch_ns(self) -> int | None:

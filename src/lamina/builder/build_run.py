@@ -225,8 +225,8 @@ class BuildRun:
             repository = Reference.parse(name).name
         except InvalidInput:  # a whole ID
             repository = ""
-        known = (each.digest for each in image.digest_references if each.name == repository and each.digest)
-        return next(known, None) or self.rooms.images.manifest(image).digest
+        digests = (each.digest for each in image.digest_references if each.name == repository and each.digest)
+        return next(digests, None) or self.rooms.images.manifest(image).digest
 
     def use_base(self, base: Image | None) -> None:
         """Note the image that a stage begins with: the step is a hit if an earlier build began with it too."""

@@ -297,9 +297,9 @@ def _use(work: BuildRun) -> BuildUse:
         with suppress(Problem):  # a step that was built has none that is wrong
             mount = parse_mount(text, lambda word: word)
             if mount.type in ("secret", "ssh"):
-                known = secrets if mount.type == "secret" else agents
+                needs = secrets if mount.type == "secret" else agents
                 id = mount.id or ("default" if mount.type == "ssh" else posixpath.basename(mount.target))
-                known[id] = known.get(id, True) and not mount.required
+                needs[id] = needs.get(id, True) and not mount.required
     return BuildUse(
         tuple(dict.fromkeys(work.sources)),
         tuple(dict.fromkeys(work.downloads)),

@@ -27,7 +27,7 @@ def console_of(request: BuildRequest, report: Report) -> Console:
 
 
 class LiveConsole(Console):
-    """Reports values at once. `report` is called from the threads of all stages."""
+    """Report values at once. `report` is called from the threads of all stages."""
 
     every_stage = False
 

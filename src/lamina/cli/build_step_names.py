@@ -30,12 +30,12 @@ class StepNames:
         stages, platform = news["Stages"], news.get("Platform", "")
         for stage in stages:
             instructions = stage["Instructions"]
-            shown = [number for number, text in enumerate(instructions) if _is_shown(text)]
+            positions = [number for number, text in enumerate(instructions) if _is_shown(text)]
             name = stage["Name"] if len(stages) > 1 else ""
             head = "".join(f"{word} " for word in (platform, name) if word)
-            for position, number in enumerate(shown, 1):
+            for position, number in enumerate(positions, 1):
                 key = step_key({"Platform": platform, "Stage": stage["Stage"], "Number": number})
-                self._names[key] = f"[{head}{position}/{len(shown)}] {instructions[number]}"
+                self._names[key] = f"[{head}{position}/{len(positions)}] {instructions[number]}"
 
     def of(self, news: Mapping[str, Any]) -> str:
         """Return the name of a step, empty for one that is not shown."""

@@ -24,7 +24,7 @@ _SECOND = 10**9
 
 
 class BuildValues:
-    """Writes what becomes of each step to a stream."""
+    """Write what becomes of each step to a stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

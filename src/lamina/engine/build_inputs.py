@@ -45,7 +45,7 @@ class CallerInputs:
 
 
 class BuildInputs:
-    """Opens what builds are given. `build_context` and `open_files` are verbs of `Builds`."""
+    """Open what builds are given. `build_context` and `open_files` are verbs of `Builds`."""
 
     def __init__(self, build_context: BuildContextVerb, open_files: OpenFiles) -> None:
         self._build_context = build_context
@@ -59,7 +59,7 @@ class BuildInputs:
         """
         for id, content in inputs.secrets.items():
             if len(content) > MOST_SECRET:
-                raise TooLarge(f"the secret {id} is larger than {MOST_SECRET >> 10} KiB", limit=MOST_SECRET)
+                raise secret_too_large(id)
         if request.agents and not inputs.local:
             raise Forbidden("ssh agents are forwarded over a unix socket only", advice="Use docker buildx --ssh.")
         contexts = self._contexts(request, client, inputs)
@@ -84,6 +84,11 @@ class BuildInputs:
         for name, context in inputs.contexts.items():
             contexts[name] = partial(images.of_files, partial(_as_it_is, context))
         return contexts
+
+
+def secret_too_large(id: str) -> TooLarge:
+    """Return the error for a secret above `MOST_SECRET`."""
+    return TooLarge(f"the secret {id} is larger than {MOST_SECRET >> 10} KiB", limit=MOST_SECRET)
 
 
 def _as_it_is(context: BuildContext) -> BuildContext:

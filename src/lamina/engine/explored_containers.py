@@ -29,7 +29,7 @@ from lamina.snapshots.driver import Driver, Snapshot
 
 
 class ContainerOpener:
-    """Opens containers for the explorer. A running one goes on meanwhile, and what it writes may show or not."""
+    """Open containers for the explorer. A running one goes on meanwhile, and what it writes may show or not."""
 
     def __init__(
         self, catalog: Callable[[], Catalog], images: Images, snapshots: Callable[[], Driver], temporary: Path

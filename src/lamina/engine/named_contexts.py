@@ -62,7 +62,7 @@ class NamedContexts:
 
 @dataclass(frozen=True, slots=True)
 class ContextImages:
-    """Makes images of the files of contexts, and of nothing."""
+    """Make images of the files of contexts, and of nothing."""
 
     build_context: BuildContextVerb
     cancellation: Cancellation = NEVER

@@ -28,7 +28,7 @@ _PIECE = 1 << 20
 
 
 class Opener(Protocol):
-    """Opens what is no image of this engine: a container, an image at a registry."""
+    """Open what is no image of this engine: a container, an image at a registry."""
 
     def __call__(
         self, name: str, credentials: Mapping[str, Credentials], cancellation: Cancellation

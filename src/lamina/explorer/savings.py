@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lamina.api.explorer_findings import Saving
+from msgspec.structs import replace
+
+from lamina.api.explorer_findings import Saving, SavingKind
 from lamina.cancellation import NEVER, Cancellation
 from lamina.explorer.budget import ReadBudget
 from lamina.explorer.contents import content_digest
@@ -43,6 +45,18 @@ class _Sum:
         ordered = sorted(self.largest, key=lambda item: (-item[0], item[1]))
         return tuple(f"/{path.lstrip('/')}" for _, path in ordered)
 
+    def saving(self, image: OpenImage, kind: SavingKind, layer: int, advice: str) -> Saving:
+        """Return what a layer of the image could do without."""
+        return Saving(
+            kind=kind,
+            bytes=self.bytes,
+            files=self.files,
+            layer=layer,
+            created_by=image.layers[layer].created_by,
+            paths=self.paths,
+            advice=advice,
+        )
+
 
 def find_savings(image: OpenImage, cancellation: Cancellation = NEVER) -> tuple[Saving, ...]:
     """Return what the image could do without, most bytes first. Raise Cancelled, Corrupt."""
@@ -55,19 +69,11 @@ def _hidden(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
     find_waste(image, cancellation, lambda path, layer, hider, size: sums[layer, hider].add(path, size))
     for (layer, hider), files in sums.items():
         if files.bytes:
-            yield Saving(
-                kind="hidden",
-                bytes=files.bytes,
-                files=files.files,
-                layer=layer,
-                created_by=image.layers[layer].created_by,
-                paths=files.paths,
-                hidden_by=hider,
-                advice=(
-                    f"Layer {hider} replaces or removes these files, and layer {layer} still carries them. Write "
-                    "them once, or remove them in the instruction that writes them."
-                ),
+            advice = (
+                f"Layer {hider} replaces or removes these files, and layer {layer} still carries them. Write "
+                "them once, or remove them in the instruction that writes them."
             )
+            yield replace(files.saving(image, "hidden", layer, advice), hidden_by=hider)
 
 
 def _caches(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
@@ -76,15 +82,7 @@ def _caches(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
         if node.entry.size and (cache := cache_of(node.path)) is not None:
             sums[cache.name, node.source].add(node.path, node.entry.size)
     for (name, layer), files in sums.items():
-        yield Saving(
-            kind="cache",
-            bytes=files.bytes,
-            files=files.files,
-            layer=layer,
-            created_by=image.layers[layer].created_by,
-            paths=files.paths,
-            advice=_ADVICE[name],
-        )
+        yield files.saving(image, "cache", layer, _ADVICE[name])
 
 
 def _duplicates(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
@@ -95,16 +93,9 @@ def _duplicates(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving
         for node in copies:
             if node is not first:
                 sums[node.source].add(node.path, node.entry.size)
+    advice = "The image has the same bytes at another path. Use a link, or COPY --link from one place."
     for layer, files in sums.items():
-        yield Saving(
-            kind="duplicate",
-            bytes=files.bytes,
-            files=files.files,
-            layer=layer,
-            created_by=image.layers[layer].created_by,
-            paths=files.paths,
-            advice="The image has the same bytes at another path. Use a link, or COPY --link from one place.",
-        )
+        yield files.saving(image, "duplicate", layer, advice)
 
 
 def _equal_files(image: OpenImage, cancellation: Cancellation) -> Iterator[list[Node]]:

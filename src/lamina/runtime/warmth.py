@@ -19,7 +19,7 @@ _WARM_SECONDS = 0.25  # seconds after which we no longer expect the start
 
 
 class Warmth:
-    """Keeps moves quick while starts are expected or under way. Thread-safe.
+    """Keep moves quick while starts are expected or under way. Thread-safe.
 
     `hierarchies` are the machine's cgroup mounts, see `own_cgroup`. Without a cgroup of its own it does nothing.
     """

@@ -32,8 +32,8 @@ class CacheUsage:
 
     def objects(self) -> list[CacheObject]:
         """Return all objects, those that were used last first."""
-        found = [*self._steps(), *self._results.objects(), *self.mounts.objects(), *self.contexts.objects()]
-        return sorted(found, key=lambda each: each.used, reverse=True)
+        objects = [*self._steps(), *self._results.objects(), *self.mounts.objects(), *self.contexts.objects()]
+        return sorted(objects, key=lambda each: each.used, reverse=True)
 
     @property
     def _results(self) -> ResultRecords:

@@ -47,21 +47,21 @@ def export_caches(
 
     Raise what registries and the client answer, but for places whose errors are ignored, and Cancelled.
     """
-    told: dict[str, str] = {}
+    response: dict[str, str] = {}
     for target in targets:
         in_folder = isinstance(target.place, FolderPlace)
         with client.step(f"exporting cache to {'client directory' if in_folder else 'registry'}") as report:
             try:
                 with store.lease() as lease:
                     export = _Export(target, _chosen(result, whole=target.whole), store, lease, client.cancellation)
-                    told |= export.write(open_registry, client, report)
+                    response |= export.write(open_registry, client, report)
             except Cancelled:
                 raise
             except LaminaError as error:
                 if not target.ignore_error:
                     raise
                 report(Output(f"[WARNING]: The cache was not exported: {error.message}\n"))
-    return told
+    return response
 
 
 def _chosen(result: Result, *, whole: bool) -> list[Cached]:

@@ -98,17 +98,20 @@ class ImportedCaches:
 
     def find(self, key: str, console: Console, cancellation: Cancellation) -> tuple[CachedStep, Layer | None] | None:
         """Return a step with its layer, which is fetched now. Hold a lease of the store. Raise Cancelled, NoSpace."""
-        found = self._fetched(key, CachedStep, console.line, cancellation)
-        return None if found is None else (found[0], next(iter(found[1].values()), None))
+        step_and_layers = self._fetched(key, CachedStep, console.line, cancellation)
+        if step_and_layers is None:
+            return None
+        step, layers = step_and_layers
+        return step, next(iter(layers.values()), None)
 
     def find_result(
         self, key: str, warn: Callable[[str], object], cancellation: Cancellation
     ) -> list[tuple[list[Layer], int]] | None:
         """Return what a vertex made: the layers of each output, and the time of its newest input. Raise as `find`."""
-        found = self._fetched(key, CachedResult, warn, cancellation)
-        if found is None:
+        result_and_layers = self._fetched(key, CachedResult, warn, cancellation)
+        if result_and_layers is None:
             return None
-        result, layers = found
+        result, layers = result_and_layers
         return [([layers[diff_id] for diff_id in stack], time_ns) for stack, time_ns in result.outputs]
 
     def _fetched(

@@ -125,8 +125,8 @@ def _check_names(option: CacheOption, names: Mapping[str, set[str]]) -> None:
         raise Unsupported(f"a cache of the type {option.type!r} is not supported", advice=advice)
     for name in option.attrs:
         if name not in names[option.type]:
-            known = ", ".join(sorted(names[option.type]))
-            raise InvalidInput(f"a cache of the type {option.type} has no option {name}", advice=f"Known: {known}.")
+            options = ", ".join(sorted(names[option.type]))
+            raise InvalidInput(f"a cache of the type {option.type} has no option {name}", advice=f"Known: {options}.")
 
 
 def _reference(option: CacheOption) -> Reference:

@@ -20,7 +20,7 @@ def with_inline_cache(images: Images, item: PlatformImage) -> PlatformImage:
     diff_ids = image.config.diff_ids
     steps = [step for step in item.cached if isinstance(step, CachedStep) and set(diff_ids).issuperset(step.layers)]
     config = image.config.replace(extra={INLINE: write_inline(steps, diff_ids)})
-    made = images.create(config, parent=image.parent, built=True)
+    cached_image = images.create(config, parent=image.parent, built=True)
     with images.store.transaction() as tx:
-        note_final(tx, made.id)
-    return replace(item, image=made)
+        note_final(tx, cached_image.id)
+    return replace(item, image=cached_image)

@@ -31,7 +31,7 @@ class _Blob(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LayerEncoder:
-    """Makes blobs of layers, and keeps them for the next time. Hold a lease of the store until something owns them.
+    """Make blobs of layers, and keep them for the next time. Hold a lease of the store until something owns them.
 
     `family` is the media type of the manifest that will list them. Thread-safe.
     """
@@ -68,7 +68,7 @@ class LayerEncoder:
 
 @dataclass(frozen=True, slots=True)
 class LayerBlobs:
-    """Makes the blobs of one export. Hold a lease of the store until something owns them. Thread-safe."""
+    """Make the blobs of one export. Hold a lease of the store until something owns them. Thread-safe."""
 
     images: Images
     form: LayerForm

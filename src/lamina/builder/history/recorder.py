@@ -18,7 +18,7 @@ _SECOND = 10**9
 
 
 class Recorder:
-    """Hears what a build tells, passes it on, and makes the record of it. `ref` is the record's name. Thread-safe."""
+    """Hear what a build tells, pass it on, and make the record of it. `ref` is the record's name. Thread-safe."""
 
     def __init__(self, request: BuildRequest, report: Report) -> None:
         self.ref = secrets.token_hex(12)

@@ -144,7 +144,7 @@ def _fitting(steps: list[_Step], blocks: list[list[str]], rows: int) -> list[lis
 
 
 class BuildDisplay:
-    """Draws frames on a terminal from a thread of its own. A context manager: its end leaves the last frame."""
+    """Draw frames on a terminal from a thread of its own. A context manager: its end leaves the last frame."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -48,12 +48,12 @@ def named_contexts(
 ) -> NamedContexts:
     """Return the contexts of one build. Raise InvalidInput for an address of an unknown kind."""
     opening = _Opening(builds, images, client, user)
-    made = {name: opening.context(name, address) for name, address in contexts.addresses.items()}
-    return NamedContexts({**made, **contexts.results})
+    opened = {name: opening.context(name, address) for name, address in contexts.addresses.items()}
+    return NamedContexts({**opened, **contexts.results})
 
 
 class _Opening:
-    """Opens the folders, layouts and addresses that the client named."""
+    """Open the folders, layouts and addresses that the client named."""
 
     def __init__(self, builds: Builds, images: Images, client: Client, user: ContextUser) -> None:
         self._builds = builds

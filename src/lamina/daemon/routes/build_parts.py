@@ -17,7 +17,7 @@ from aiohttp import BodyPartReader
 from lamina.builder.context.source import BuildContext
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.upload import PIECE, Upload, receiving
-from lamina.engine.build_inputs import MOST_SECRET, CallerInputs
+from lamina.engine.build_inputs import MOST_SECRET, CallerInputs, secret_too_large
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput, TooLarge
 from lamina.linux.processes import Caller
@@ -100,5 +100,5 @@ async def _whole(part: _Part, id: str) -> bytes:
     while piece := await part.readany():
         content += piece
         if len(content) > MOST_SECRET:
-            raise TooLarge(f"the secret {id} is larger than {MOST_SECRET >> 10} KiB", limit=MOST_SECRET)
+            raise secret_too_large(id)
     return bytes(content)

@@ -48,7 +48,7 @@ class _Known:
 
 
 class RemoteOpener:
-    """Opens images at registries for the explorer. Thread-safe."""
+    """Open images at registries for the explorer. Thread-safe."""
 
     def __init__(self, store: Store, connect: Connect, root: Path) -> None:
         """`connect` opens a client with the credentials for a reference's registry. `root` keeps the indexes."""

@@ -49,7 +49,7 @@ def main(fd: int, descriptors: int) -> None:
 
 
 class Server:
-    """Serves the requests of one engine."""
+    """Serve the requests of one engine."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
