@@ -155,8 +155,9 @@ def test_clients_by_tcp_that_break_the_rules_are_left(net: Networks) -> None:
     attacker = join(net, "attacker", "front")
     for data in (b"\0\0", b"\0\x05abcde", b"\xff\xff" + bytes(5000), b"\0\x0c" + bytes(2) + b"\x80" + bytes(9)):
         with inside(attacker), socket.create_connection((dns.SERVER, 53), timeout=10) as client:
-            client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it may be left before all was sent
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
             assert ended(client), data
     with inside(attacker), socket.create_connection((dns.SERVER, 53), timeout=10) as client:
         client.sendall(b"\0\x0d" + dns.question("x")[:13])
