@@ -109,8 +109,8 @@ def write_metadata(path: str, metadata: Mapping[str, str]) -> None:
     """Write what the outputs told as JSON, with the descriptor as an object, as buildx writes it. "" is no file."""
     if not path:
         return
-    told: dict[str, object] = dict(metadata)
+    document: dict[str, object] = dict(metadata)
     if _DESCRIPTOR in metadata:
-        told[_DESCRIPTOR] = json.loads(base64.b64decode(metadata[_DESCRIPTOR]))
+        document[_DESCRIPTOR] = json.loads(base64.b64decode(metadata[_DESCRIPTOR]))
     with open(path, "w") as file:
-        json.dump(told, file, indent=2, sort_keys=True)
+        json.dump(document, file, indent=2, sort_keys=True)

@@ -201,8 +201,8 @@ def encode_name(name: str, safe: str = "") -> str:
 
 def quoted(data: bytes, safe: str = "") -> str:
     """Return bytes as a part of a URL (RFC 3986, 2.3): all but unreserved characters and `safe` are percent-encoded."""
-    kept = _UNRESERVED | {*safe.encode()}
-    return "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in data)
+    unescaped = _UNRESERVED | {*safe.encode()}
+    return "".join(chr(byte) if byte in unescaped else f"%{byte:02X}" for byte in data)
 
 
 def decode(data: bytes) -> Any:

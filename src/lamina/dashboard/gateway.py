@@ -51,8 +51,8 @@ class Gateway:
             async with self._session.request(
                 request.method, target, headers=headers, data=body, allow_redirects=False
             ) as answer:
-                kept = {name: answer.headers[name] for name in _TO_BROWSER if name in answer.headers}
-                response = web.StreamResponse(status=answer.status, headers={**kept, **_NO_PAGE})
+                passed_on = {name: answer.headers[name] for name in _TO_BROWSER if name in answer.headers}
+                response = web.StreamResponse(status=answer.status, headers={**passed_on, **_NO_PAGE})
                 await response.prepare(request)
                 async for piece in answer.content.iter_any():
                     await response.write(piece)

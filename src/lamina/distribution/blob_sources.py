@@ -61,8 +61,8 @@ def form(store: Store, diff_id: Digest, digest: Digest) -> Descriptor | None:
 
 def is_form(store: Store, diff_id: Digest, digest: Digest) -> bool:
     """Return whether the blob `digest` is known to hold the layer."""
-    known = digest == diff_id or form(store, diff_id, digest) is not None
-    return known or digest in store.blobs.cached_forms(diff_id)
+    recorded = digest == diff_id or form(store, diff_id, digest) is not None
+    return recorded or digest in store.blobs.cached_forms(diff_id)
 
 
 def _decode(raw: bytes | None) -> list[BlobSource]:

@@ -142,8 +142,8 @@ def _everything(client: Client, conditions: Mapping[str, list[str]], all_: bool,
     if volumes:
         reclaimed += _volumes(client, {name: value for name, value in conditions.items() if name != "until"})
     reclaimed += _images(client, {**conditions, "dangling": ["false" if all_ else "true"]})
-    known = {name: value for name, value in conditions.items() if name == "until"}
-    return reclaimed + (0 if conditions.keys() - {"until"} else prune_cache(client, known, all=all_))
+    until = {name: value for name, value in conditions.items() if name == "until"}
+    return reclaimed + (0 if conditions.keys() - {"until"} else prune_cache(client, until, all=all_))
 
 
 Document = Mapping[str, Any]

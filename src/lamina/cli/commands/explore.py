@@ -132,9 +132,9 @@ def _judge(report: ImageReport, path: str, limits: dict[str, str]) -> int:
     from lamina.cli.explorer.rules import FILE, load, verdicts
 
     rules = msgspec.structs.replace(load(Path(path or FILE), must_exist=bool(path)), **limits)
-    found = list(verdicts(report, rules))
-    print("\n".join(map(str, found)))
-    return 1 if any(verdict.passed is False for verdict in found) else 0
+    judged = list(verdicts(report, rules))
+    print("\n".join(map(str, judged)))
+    return 1 if any(verdict.passed is False for verdict in judged) else 0
 
 
 def _on_screen(explorer: Explorer, reference: str, layers: tuple[LayerSummary, ...] | None) -> None:

@@ -131,8 +131,8 @@ class ExplorerApp(App[None]):
     def action_show_or_hide(self, change: str) -> None:
         """Show or hide the files of one kind of change."""
         self.files.visible_changes ^= {change}
-        shown = [name or "unchanged" for name in CHANGES if name in self.files.visible_changes]
-        self._say(f"shown: {', '.join(shown) or 'folders alone'}")
+        names = [name or "unchanged" for name in CHANGES if name in self.files.visible_changes]
+        self._say(f"shown: {', '.join(names) or 'folders alone'}")
         self.files.refilter()
 
     def action_search(self) -> None:

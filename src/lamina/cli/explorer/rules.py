@@ -69,13 +69,15 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def verdicts(report: ImageReport, rules: Rules) -> Iterator[Verdict]:
     """Yield what each rule says. Raise InvalidInput for a limit that is no number."""
-    found = report.efficiency
+    efficiency = report.efficiency
     limit = _number("lowestEfficiency", rules.lowest_efficiency)
-    yield _verdict("lowestEfficiency", found.score, limit, limit is None or found.score >= limit)
+    yield _verdict("lowestEfficiency", efficiency.score, limit, limit is None or efficiency.score >= limit)
     limit = _bytes("highestWastedBytes", rules.highest_wasted_bytes)
-    yield _verdict("highestWastedBytes", found.wasted, limit, limit is None or found.wasted <= limit)
+    yield _verdict("highestWastedBytes", efficiency.wasted, limit, limit is None or efficiency.wasted <= limit)
     limit = _number("highestUserWastedPercent", rules.highest_user_wasted_percent)
-    yield _verdict("highestUserWastedPercent", found.wasted_share, limit, limit is None or found.wasted_share <= limit)
+    yield _verdict(
+        "highestUserWastedPercent", efficiency.wasted_share, limit, limit is None or efficiency.wasted_share <= limit
+    )
 
 
 def _verdict(rule: str, value: float, limit: float | None, passed: bool) -> Verdict:

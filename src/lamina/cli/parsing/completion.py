@@ -91,10 +91,10 @@ def _members(group: str, typed: str) -> Iterator[Offer]:
 
 
 def _in_command(command: Command, words: list[str], typed: str, flags: Mapping[str, Any]) -> Iterator[Offer]:
-    given, rest = read_words(command, words)
+    finished, rest = read_words(command, words)
     parameter: Parameter | None = None
-    if given and given[-1][1] == _TYPED:
-        parameter = given[-1][0]
+    if finished and finished[-1][1] == _TYPED:
+        parameter = finished[-1][0]
     elif typed.startswith("-") and not (command.passes_on and len(rest) > 1):
         yield from _flags(command, typed)
         return

@@ -40,8 +40,8 @@ def usage(path: str, words: Sequence[str]) -> str:
 
 def option_rows(command: Command) -> list[tuple[str, str]]:
     """Return the names of each flag and what it does, `--help` last."""
-    shown = [(_names(option), option.help) for option in command.options if not option.hidden]
-    return [*shown, (", ".join(command.help_names), "Show this message and exit.")]
+    rows = [(_names(option), option.help) for option in command.options if not option.hidden]
+    return [*rows, (", ".join(command.help_names), "Show this message and exit.")]
 
 
 def _names(option: Option) -> str:

@@ -30,11 +30,11 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
 
 def parse_flags(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Return the values of the flags, and the words that are none. Raise HelpWanted and WrongFlag."""
-    given, rest = read_words(command, words)
-    if any(option is _HELP for option, _ in given):
+    flags, rest = read_words(command, words)
+    if any(option is _HELP for option, _ in flags):
         raise HelpWanted
     values: dict[str, Any] = {}
-    for option, text in given:
+    for option, text in flags:
         value = text if isinstance(text, bool) else option.bare if text is None else _converted(option, text)
         values[option.name] = (*values.get(option.name, ()), value) if option.multiple else value
     for option in command.options:

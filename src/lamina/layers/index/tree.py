@@ -70,9 +70,9 @@ class LayerTree:
 
     def lookup(self, path: str) -> Node | None:
         # Deep stacks ask each of their layers for the same few directories, so those are kept at hand.
-        known = self._directories.get(path)
-        if known is not None:
-            return known[1]
+        cached = self._directories.get(path)
+        if cached is not None:
+            return cached[1]
         parent, _, name = path.rpartition("/")
         above = self._directories.get(parent)
         if above is not None and name and os.fsencode(name) not in self._entries(above[0]):

@@ -186,8 +186,8 @@ class Forwarder:
             try:
                 sent = self._connection.send(self._pending[0])
             except BlockingIOError as blocked:
-                wanted = blocked.events if isinstance(blocked, Waiting) else WRITE
-                self._loop.watch(self._connection.fileno(), wanted, lambda events: self._flush())
+                readiness = blocked.events if isinstance(blocked, Waiting) else WRITE
+                self._loop.watch(self._connection.fileno(), readiness, lambda events: self._flush())
                 break
             except OSError:
                 self._drop()
