@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from lamina.errors import InvalidInput, NotFound
 from lamina.formats.times import whole_seconds
 from lamina.images.image import ImageUser
+from lamina.images.record import IMAGES
+from lamina.store.transaction import ReadTransaction
 from support.gallery import Gallery
 
 
@@ -149,3 +153,46 @@ def test_an_image_is_read_again_only_after_a_change(shelf: Gallery) -> None:
     assert [id for id, image in after.items() if image is not first[id]] == [named]
     assert "again:1" in after[named].tags
     assert shelf.images.get("again:1") is after[named]
+
+
+def test_a_list_is_made_anew_only_for_what_changed(shelf: Gallery) -> None:
+    first = {item.id: item for item in shelf.images.list()}
+    assert all(item is first[item.id] for item in shelf.images.list())
+    base = shelf.images.get("base:1").id
+    shelf.users[base] = [ImageUser("c", False)]
+    second = {item.id: item for item in shelf.images.list()}
+    assert [id for id, item in second.items() if item is not first[id]] == [base]
+    assert second[base].containers == 1
+    assert first[base].containers == 0
+    shelf.images.remove(APP)
+    assert APP not in shelf.names()
+
+
+def test_a_whole_list_is_not_what_a_filtered_one_left(shelf: Gallery) -> None:
+    assert shelf.names(label=["kind=base"]) == ["base:1"]
+    assert shelf.names() == ["<none>", APP, "base:1"]
+    shelf.images.list().clear()
+    assert shelf.names() == ["<none>", APP, "base:1"]
+    assert [item.shared_size for item in shelf.images.list()] == [None] * 3
+    assert None not in [item.shared_size for item in shelf.images.list(shared_size=True)]
+
+
+def test_the_records_of_images_are_read_once_until_one_changes(shelf: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    read = ReadTransaction.items
+
+    def items(self: ReadTransaction, bucket: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        reads.append(bucket)
+        return read(self, bucket, prefix)
+
+    monkeypatch.setattr(ReadTransaction, "items", items)
+    shelf.names()
+    assert IMAGES in reads
+    del reads[:]
+    shelf.names()
+    shelf.names(all_images=True, label=["kind"])
+    shelf.images.usage()
+    assert reads == []
+    shelf.images.tag(APP, "again:1")
+    assert any("again:1" in item.tags for item in shelf.images.list())
+    assert IMAGES in reads

@@ -120,8 +120,7 @@ class Containers(ProcessVerbs):
         self, *, all: bool = False, limit: int = 0, size: bool = False, filters: Filters | None = None
     ) -> list[ContainerSummary]:
         containers = select(self._catalog, self._rooms, filters or {}, all=all, limit=limit)
-        names = link_names(self._catalog.all())
-        return [self._summaries.get(c, tuple(names.get(c.id, ())), size=size) for c in containers]
+        return self._summaries.of(containers, link_names(self._catalog.all()), size=size)
 
     def _link_variables(self, container: Container) -> tuple[str, ...]:
         return variables(container, still_linked(container, lambda: self._rooms.networks, self._catalog.get))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -37,29 +38,34 @@ class Summaries:
         )  # without sizes, and with
         self._image_sizes: LruCache[str, tuple[int, int]] = LruCache(KEPT)  # with the generation of the images
 
-    def get(self, container: Container, link_names: tuple[str, ...], *, size: bool = False) -> ContainerSummary:
-        """Return what a list shows of a container; with `size` also the bytes of its files, counted anew each time."""
-        item = self._get(container, link_names)
-        if not size:
-            return item
+    def of(
+        self, containers: Iterable[Container], link_names: Mapping[str, Sequence[str]], *, size: bool = False
+    ) -> list[ContainerSummary]:
+        """Return what a list shows of containers; with `size` also the bytes of their files, counted anew each time."""
+        generation = self._rooms.store.generation(IMAGES, REFERENCES, NETWORKS)
+        items = []
+        for container in containers:
+            item = self._get(container, tuple(link_names.get(container.id, ())), generation)
+            items.append(self._with_size(container, item, generation) if size else item)
+        return items
+
+    def _with_size(self, container: Container, item: ContainerSummary, generation: int) -> ContainerSummary:
         own = changed_bytes(container, self._rooms)
-        total = own + self._image_size(container.record.image)
+        total = own + self._image_size(container.record.image, generation)
         sized = self._sized.get(container.id)
         if sized is None or sized[0] is not item or (sized[1].size_rw, sized[1].size_root_fs) != (own, total):
             sized = item, replace(item, size_rw=own, size_root_fs=total)
             self._sized.put(container.id, sized)
         return sized[1]
 
-    def _image_size(self, image_id: str) -> int:
-        generation = self._rooms.store.generation(IMAGES)
+    def _image_size(self, image_id: str, generation: int) -> int:
         entry = self._image_sizes.get(image_id)
         if entry is None or entry[0] != generation:
             entry = generation, image_bytes(image_id, self._rooms)
             self._image_sizes.put(image_id, entry)
         return entry[1]
 
-    def _get(self, container: Container, link_names: tuple[str, ...]) -> ContainerSummary:
-        generation = self._rooms.store.generation(IMAGES, REFERENCES, NETWORKS)
+    def _get(self, container: Container, link_names: tuple[str, ...], generation: int) -> ContainerSummary:
         record = container.record
         basis = _Basis(record, endpoints_of(record, self._rooms), link_names, generation)
         entry = self._kept.get(container.id)

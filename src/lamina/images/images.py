@@ -19,23 +19,15 @@ from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.formats.text import several_texts
 from lamina.images import create as creation
-from lamina.images import listing
 from lamina.images.archive.choice import images_to_save
 from lamina.images.archive.load import load
 from lamina.images.archive.save import Piece, copy_to, pieces
 from lamina.images.catalog import ImageCatalog, index_of, no_such_image
 from lamina.images.create import Changed, CommitOptions, NewImage, commit, import_tar
+from lamina.images.filters import LIST_FILTERS, PRUNE_FILTERS, ImageFilters
 from lamina.images.image import Image, ImageUser, Users, check_platform, no_users
 from lamina.images.indexes import Indexes, Statement
-from lamina.images.listing import (
-    LIST_FILTERS,
-    PRUNE_FILTERS,
-    HistoryStep,
-    ImageFilters,
-    ImagesUsage,
-    ListedImage,
-    history,
-)
+from lamina.images.listing import HistoryStep, ImagesUsage, ListedImage, Listing, history
 from lamina.images.record import add_names, check_tag, children
 from lamina.images.remove import Deleted, Pruned, Removal, Untagged, prune, remove
 from lamina.images.remove import plan as plan_removal
@@ -57,6 +49,7 @@ class Images(images.Images):
         self.users = users
         self.catalog = ImageCatalog(store)
         self.indexes = Indexes(self.catalog)
+        self._listing = Listing(self.catalog, users)
         self._pruning = threading.Lock()
         self.catalog.drop_broken()
 
@@ -155,7 +148,7 @@ class Images(images.Images):
         self, *, all: bool = False, filters: Filters | None = None, shared_size: bool = False
     ) -> list[ListedImage]:
         parsed = ImageFilters.parse(filters or {}, LIST_FILTERS)
-        return listing.list_images(self.catalog, self.users, parsed, all_images=all, shared_size=shared_size)
+        return self._listing.select(parsed, all_images=all, shared_size=shared_size)
 
     def prune(self, filters: Filters | None = None, *, cancellation: Cancellation = NEVER) -> Pruned:
         parsed = ImageFilters.parse(filters or {}, PRUNE_FILTERS)
@@ -259,7 +252,7 @@ class Images(images.Images):
 
     def usage(self) -> ImagesUsage:
         """Return what all images take, for `system df`."""
-        return listing.usage(self.catalog, self.users)
+        return self._listing.usage()
 
     def publish(self, action: str, image: Image, name: str) -> None:
         """Tell listeners that `action` happened to an image."""

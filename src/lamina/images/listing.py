@@ -1,73 +1,25 @@
-"""What `images`, `history` and `system df` show: filters, the images that fit them, shared sizes, steps, totals."""
+"""What `images`, `history` and `system df` show: the images that fit filters, shared sizes, steps, totals."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
-from lamina.formats.matching import Filters, compile_match, labels_match
+from lamina.formats.matching import compile_match, labels_match
 from lamina.formats.reference import Reference
-from lamina.formats.times import parse_moment, whole_seconds
+from lamina.formats.times import whole_seconds
 from lamina.images.catalog import ImageCatalog
+from lamina.images.filters import ImageFilters
 from lamina.images.image import Image, Users, usable_time
-from lamina.images.index_record import members_of_indexes
-from lamina.images.record import CHILDREN, read_record
+from lamina.images.index_record import INDEXES, MEMBERS, members_of_indexes
+from lamina.images.record import CHILDREN, IMAGES, read_record
 from lamina.store.transaction import ReadTransaction
 
-LIST_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
-PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 MISSING = "<missing>"  # Docker's ID for a step whose image is not here
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFilters:
-    """What to look for. `labels` has the filters `label` and `label!`, `before` and `since` name images.
-
-    `until` is in nanoseconds since the epoch.
-    """
-
-    dangling: bool | None = None
-    labels: Filters = field(default_factory=dict)
-    before: tuple[str, ...] = ()
-    since: tuple[str, ...] = ()
-    until: int | None = None
-    references: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, filters: Filters, accepted: frozenset[str]) -> ImageFilters:
-        """Read Docker's filters. Raise InvalidInput for a filter that is not accepted here, or an impossible value."""
-        for name in filters:
-            if name not in accepted:
-                raise InvalidInput(f"invalid filter '{name}'", advice=f"Known are {', '.join(sorted(accepted))}.")
-        return cls(
-            dangling=_boolean(filters.get("dangling", ())),
-            labels={name: filters[name] for name in ("label", "label!") if name in filters},
-            before=tuple(filters.get("before", ())),
-            since=tuple(filters.get("since", ())),
-            until=min((parse_moment(text) for text in filters.get("until", ())), default=None),
-            references=tuple(_pattern(text) for text in filters.get("reference", ())),
-        )
-
-
-def _boolean(values: Sequence[str]) -> bool | None:
-    if not values:
-        return None
-    if len(set(values)) == 1 and values[0] in _TRUE | _FALSE:
-        return values[0] in _TRUE
-    raise InvalidInput(f"invalid filter 'dangling={values[0]}'", advice="Write true or false.")
-
-
-def _pattern(text: str) -> str:
-    try:
-        compile_match(text)
-    except InvalidInput as error:
-        raise InvalidInput(f"invalid filter 'reference={text}': {error.message}") from None
-    return text
+_NO_FILTERS = ImageFilters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,63 +68,93 @@ class ImagesUsage:
     layers_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class _All:
+@dataclass(frozen=True)
+class _AllImages:
+    """Every image of the store, and what follows from all of them together."""
+
     images: tuple[Image, ...]
     hidden: frozenset[str]  # images that carry others, or are listed in an index beside its main image
 
+    @cached_property
     def layer_users(self) -> Counter[Digest]:
         """Return how many images have each layer."""
         return Counter(diff_id for image in self.images for diff_id in set(image.config.diff_ids))
 
-
-def list_images(
-    catalog: ImageCatalog, users: Users, filters: ImageFilters, *, all_images: bool, shared_size: bool
-) -> list[ListedImage]:
-    """Return images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
-    return _list(_read(catalog), catalog, users, filters, all_images=all_images, shared_size=shared_size)
-
-
-def _list(
-    everything: _All,
-    catalog: ImageCatalog,
-    users: Users,
-    filters: ImageFilters,
-    *,
-    all_images: bool,
-    shared_size: bool,
-) -> list[ListedImage]:
-    newest, oldest = _bounds(catalog, filters)
-    layer_users = everything.layer_users() if shared_size else Counter()
-    listed = []
-    for image in everything.images:
-        dated = image.dated_ns
-        if (newest is not None and dated >= newest) or (oldest is not None and dated <= oldest):
-            continue
-        if not labels_match(image.labels, filters.labels):
-            continue
-        if (names := _names(image, filters, all_images, str(image.id) in everything.hidden)) is None:
-            continue
-        shared = _shared(image, layer_users) if shared_size else None
-        listed.append(ListedImage(image, *names, containers=len(users(image.id)), shared_size=shared))
-    return sorted(listed, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
+    @cached_property
+    def layers_size(self) -> int:
+        """Return the bytes of the files in all layers, each layer once."""
+        sizes: dict[Digest, int] = {}
+        for image in self.images:
+            sizes.update(zip(image.config.diff_ids, image.layer_sizes, strict=True))
+        return sum(sizes.values())
 
 
-def usage(catalog: ImageCatalog, users: Users) -> ImagesUsage:
-    """Return `system df` for images."""
-    everything = _read(catalog)
-    listed = _list(everything, catalog, users, ImageFilters(), all_images=False, shared_size=True)
-    sizes: dict[Digest, int] = {}
-    for image in everything.images:
-        sizes.update(zip(image.config.diff_ids, image.layer_sizes, strict=True))
-    return ImagesUsage(tuple(listed), sum(sizes.values()))
+class Listing:
+    """The lists of one engine's images. Thread-safe.
 
+    Images are read again only after one has changed, and an item of a whole list is made anew only then or when the
+    number of its containers has changed.
+    """
 
-def _read(catalog: ImageCatalog) -> _All:
-    with catalog.store.read() as tx:
-        images = tuple(catalog.all(tx))
-        hidden = carried(tx)
-    return _All(images, hidden)
+    def __init__(self, catalog: ImageCatalog, users: Users) -> None:
+        self._catalog = catalog
+        self._users = users
+        self._all: tuple[int, _AllImages] | None = None  # with the generation of the records
+        self._whole: dict[tuple[bool, bool], tuple[_AllImages, list[ListedImage]]] = {}
+
+    def select(self, filters: ImageFilters, *, all_images: bool, shared_size: bool) -> list[ListedImage]:
+        """Return images that fit, newest first. Without `all_images` those that only carry others stay hidden."""
+        everything = self._everything()
+        if filters != _NO_FILTERS:
+            return self._fitting(everything, filters, all_images=all_images, shared_size=shared_size)
+        return self._unfiltered(everything, all_images=all_images, shared_size=shared_size)
+
+    def _unfiltered(self, everything: _AllImages, *, all_images: bool, shared_size: bool) -> list[ListedImage]:
+        key = all_images, shared_size
+        previous = self._whole.get(key)
+        if previous is None or previous[0] is not everything:
+            items = self._fitting(everything, _NO_FILTERS, all_images=all_images, shared_size=shared_size)
+        else:
+            items = [self._recounted(item) for item in previous[1]]
+        self._whole[key] = everything, items
+        return list(items)
+
+    def usage(self) -> ImagesUsage:
+        """Return `system df` for images."""
+        everything = self._everything()
+        items = self._unfiltered(everything, all_images=False, shared_size=True)
+        return ImagesUsage(tuple(items), everything.layers_size)
+
+    def _everything(self) -> _AllImages:
+        generation = self._catalog.store.generation(IMAGES, CHILDREN, INDEXES, MEMBERS)
+        previous = self._all
+        if previous is not None and previous[0] == generation:
+            return previous[1]
+        with self._catalog.store.read() as tx:
+            everything = _AllImages(tuple(self._catalog.all(tx)), carried(tx))
+        self._all = generation, everything
+        return everything
+
+    def _fitting(
+        self, everything: _AllImages, filters: ImageFilters, *, all_images: bool, shared_size: bool
+    ) -> list[ListedImage]:
+        newest, oldest = _bounds(self._catalog, filters)
+        items = []
+        for image in everything.images:
+            dated = image.dated_ns
+            if (newest is not None and dated >= newest) or (oldest is not None and dated <= oldest):
+                continue
+            if not labels_match(image.labels, filters.labels):
+                continue
+            if (names := _names(image, filters, all_images, str(image.id) in everything.hidden)) is None:
+                continue
+            shared = _shared(image, everything.layer_users) if shared_size else None
+            items.append(ListedImage(image, *names, containers=len(self._users(image.id)), shared_size=shared))
+        return sorted(items, key=lambda item: (-item.image.dated_ns, str(item.image.id)))
+
+    def _recounted(self, item: ListedImage) -> ListedImage:
+        containers = len(self._users(item.image.id))
+        return item if containers == item.containers else replace(item, containers=containers)
 
 
 def carried(tx: ReadTransaction) -> frozenset[str]:

@@ -18,9 +18,10 @@ from lamina.formats.digest import Digest
 from lamina.formats.matching import labels_match
 from lamina.formats.reference import Reference
 from lamina.images.catalog import ImageCatalog, find
+from lamina.images.filters import ImageFilters
 from lamina.images.image import Image, ImageUser, Users
 from lamina.images.index_record import indexes_of_member, read_index_record
-from lamina.images.listing import ImageFilters, carried
+from lamina.images.listing import carried
 from lamina.images.record import children, delete_record, read_record, remove_names
 from lamina.store.transaction import ReadTransaction, Transaction
 

@@ -61,15 +61,18 @@ class Records:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._root = os.fspath(root)
         self._unsynced: set[Path] = set()
         self._loaded: LruCache[str, tuple[tuple[int, int], Loaded]] = LruCache(KEPT)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
         """Return where the snapshot `key` is or would be. Raise InvalidInput for a key that is no plain name."""
-        if not _KEY.fullmatch(key):
-            raise InvalidInput(f"{key!r} is no name for a snapshot", key=key)
-        return self.root / key
+        return self.root / _checked(key)
+
+    def inside(self, key: str, name: str) -> str:
+        """Return where `name` in the snapshot `key` is, without the cost of a Path. Raise InvalidInput as `path`."""
+        return f"{self._root}/{_checked(key)}/{name}"
 
     def begin(self, key: str) -> Path:
         """Return a new directory in which `key` is made. Raise Conflict when there is one by that name."""
@@ -111,7 +114,7 @@ class Records:
 
     def load(self, key: str) -> Loaded:
         """Return what is known of `key`. Raise NotFound, Corrupt."""
-        file = f"{self.path(key)}/{_RECORD}"
+        file = self.inside(key, _RECORD)
         try:
             status = os.stat(file)  # a file that is written once: another one by this name is another file
             entry = self._loaded.get(key)
@@ -123,7 +126,7 @@ class Records:
             raise NotFound(f"there is no snapshot called {key}", key=key) from error
         except msgspec.MsgspecError as error:
             raise Corrupt(f"the record of snapshot {key} is damaged: {error}", key=key) from error
-        root = os.fspath(self.root)
+        root = self._root
         layers = tuple(
             Layer(
                 Digest.parse(row.diff_id),
@@ -148,6 +151,12 @@ class Records:
     def sweep(self) -> None:
         """Delete what was half made or half deleted."""
         sweep_directory(self.root)
+
+
+def _checked(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise InvalidInput(f"{key!r} is no name for a snapshot", key=key)
+    return key
 
 
 @functools.lru_cache(maxsize=256)

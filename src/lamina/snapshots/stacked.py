@@ -36,12 +36,15 @@ class StackedSnapshot:
 
     def __init__(self, driver: StackedDriver, key: str, record: Loaded) -> None:
         self._driver = driver
-        self._path = driver.records.path(key)
         self.key = key
         self.layers = record.layers
         self.writable = record.writable
         self.durable = record.durable
         self._hidden = record.hidden
+
+    @cached_property
+    def _path(self) -> Path:
+        return self._driver.records.path(self.key)
 
     @cached_property
     def stack(self) -> tuple[Group, ...]:
@@ -106,7 +109,7 @@ class StackedSnapshot:
         return UnionTree(trees)
 
     def usage(self) -> int:
-        return tree_bytes(self._path / _UPPER) if self.writable else 0
+        return tree_bytes(self._driver.records.inside(self.key, _UPPER)) if self.writable else 0
 
 
 class StackedDriver:

@@ -124,7 +124,7 @@ class UnpackedLayers:
         pass  # nothing is held
 
 
-def tree_bytes(root: Path) -> int:
+def tree_bytes(root: Path | str) -> int:
     """Return bytes of the files below `root`, each counted once, as `docker ps --size` counts; what vanishes is left
     out."""
     counted: set[tuple[int, int]] = set()

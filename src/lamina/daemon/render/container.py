@@ -205,6 +205,13 @@ def _config(item: ContainerDetails, version: Version) -> dict[str, Any]:
     return config
 
 
+def counted(item: ContainerSummary, version: Version) -> dict[str, Any]:
+    """Return one container of `GET /system/df`: as in a list, without the manifest of its image."""
+    document = listed(item, version)
+    document.pop("ImageManifestDescriptor", None)
+    return document
+
+
 def _manifest(item: ContainerDetails | ContainerSummary, version: Version) -> dict[str, Any]:
     if version < (1, 48) or item.manifest is None:
         return {}

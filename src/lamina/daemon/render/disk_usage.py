@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -53,9 +52,7 @@ def containers(summaries: Sequence[ContainerSummary], version: Version, kept: Ke
     sizes = {item.id: item.size_rw or 0 for item in summaries}
     active = [item for item in summaries if item.record.state.running]
     reclaimable = sum(sizes.values()) - sum(sizes[item.id] for item in active)
-    with_manifests = version >= (1, 48)  # in other lists than this one
-    shown = (replace(item, manifest=None) for item in summaries) if with_manifests else summaries
-    items = kept.values(shown, version)
+    items = kept.values(summaries, version)
     return Totals(items, len(active), sum(sizes.values()), reclaimable)
 
 

@@ -42,7 +42,7 @@ class KeptItems(Generic[T]):
     def _item(self, item: T, version: Version) -> bytes:
         key = item.id, version
         kept = self._kept.get(key)
-        if kept is not None and kept[0] == item:
+        if kept is not None and (kept[0] is item or kept[0] == item):
             return kept[1]
         text = encode_json(self._render(item, version))
         self._kept.put(key, (item, text))

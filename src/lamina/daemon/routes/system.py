@@ -44,7 +44,7 @@ class SystemRoutes:
         self._debug = debug
         self._listeners = 0
         self._images = KeptItems(image.listed)
-        self._containers = KeptItems(container.listed)
+        self._containers = KeptItems(container.counted)
 
     def routes(self) -> list[Route]:
         return [
