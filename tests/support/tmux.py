@@ -17,9 +17,10 @@ from support.waiting import eventually
 
 @dataclass
 class TmuxTerminal:
-    """A program in a terminal of its own. `colours` are those of what tmux shows, as its escape sequences."""
+    """A program in a terminal of its own, whose exit status a shell writes to the file `status`."""
 
     socket: Path
+    status: Path
 
     def tmux(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -65,6 +66,14 @@ class TmuxTerminal:
         column = lines[row - 1].index(text) + 1
         self.type(f"\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
 
+    def end(self) -> int:
+        """Wait until the program ends, and return its exit status.
+
+        tmux may never notice it: libutempter, which it calls when a terminal closes, drops the SIGCHLD that comes then.
+        """
+        self._wait(lambda: self.status.exists() and self.status.read_text().endswith("\n"), "the program goes on")
+        return int(self.status.read_text())
+
     def clipboard(self) -> str:
         """What the program has copied by OSC 52."""
         return self.tmux("show-buffer")
@@ -74,15 +83,15 @@ class TmuxTerminal:
 def tmux_terminal(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, size: tuple[int, int] = (80, 24)
 ) -> Iterator[TmuxTerminal]:
-    """Run `command` until it ends by itself or the block does. Its last screen stays until then."""
+    """Run `command` until it ends by itself or the block does."""
     configuration = folder / "tmux.conf"
     configuration.write_text(
         "set -g set-clipboard on\nset -g status off\nset -g remain-on-exit on\nset -g escape-time 0\n"
     )
-    terminal = TmuxTerminal(folder / "tmux")
+    terminal = TmuxTerminal(folder / "tmux", folder / "status")
     settings = [f"{name}={value}" for name, value in environment.items()]
     width, height = map(str, size)
-    program = shlex.join(["env", *settings, *command])
+    program = f"{shlex.join(['env', *settings, *command])}; echo $? > {shlex.quote(str(terminal.status))}"
     subprocess.run(
         [
             *(need("tmux"), "-S", str(terminal.socket), "-f", str(configuration)),

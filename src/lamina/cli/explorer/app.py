@@ -12,6 +12,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static, Tree
 
 from lamina.api.explorer import LayerSummary, ListedFile, Search
@@ -32,6 +33,19 @@ _FINDERS: dict[str, Finder] = {
     "secrets": find_secrets,
     "packages": find_packages,
 }
+
+
+class KeyBar(Footer):
+    """The keys below, left in place while they stay the same: a click on a key that is replaced meanwhile is lost."""
+
+    _keys: tuple[tuple[Binding, bool], ...] = ()
+
+    def bindings_changed(self, screen: Screen[object]) -> None:
+        """Draw the keys of a screen again if they differ from those that are there."""
+        keys = tuple((key.binding, key.enabled) for key in screen.active_bindings.values() if key.binding.show)
+        if screen is self.screen and screen.app.app_focus and keys != self._keys:
+            self._keys = keys
+            super().bindings_changed(screen)
 
 
 class ExplorerApp(App[None]):
@@ -80,7 +94,7 @@ class ExplorerApp(App[None]):
             yield table
             yield FileTree()
         yield Static("", id="details", markup=False)
-        yield Footer()
+        yield KeyBar()
 
     @property
     def files(self) -> FileTree:
