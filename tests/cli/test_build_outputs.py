@@ -62,6 +62,22 @@ def test_several_outputs_at_once(daemon: Daemon, context: Path, tmp_path: Path) 
 
 
 @pytest.mark.root
+def test_layouts_in_a_folder_stand_beside_each_other(daemon: Daemon, context: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "layout"
+    for tag in ("1", "2"):
+        build(daemon, "-t", f"app:{tag}", *BOTH, "-o", f"type=oci,tar=false,dest={folder}", context)
+    entries = json.loads((folder / "index.json").read_text())["manifests"]
+    names = [entry["annotations"]["io.containerd.image.name"] for entry in entries]
+    assert names == ["docker.io/library/app:1", "docker.io/library/app:2"]
+    index = json.loads((folder / "blobs/sha256" / entries[1]["digest"].partition(":")[2]).read_text())
+    assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
+    command = [*LAMINA, "--host", daemon.host, "build", "-o", "type=oci,tar=false", str(context)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert b"dest=FOLDER" in done.stderr
+
+
+@pytest.mark.root
 def test_an_output_to_the_standard_output_is_alone_there(daemon: Daemon, context: Path) -> None:
     done = build(daemon, "-o", "-", context)
     listed = subprocess.run(["tar", "tf", "-"], input=done.stdout, capture_output=True, check=True).stdout

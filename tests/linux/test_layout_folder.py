@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from lamina.api.build import CacheOption
 from lamina.errors import Corrupt, InvalidInput, NotFound
 from lamina.formats.descriptor import OCI_INDEX, Descriptor
 from lamina.formats.digest import Digest
-from lamina.linux.layout_folder import LayoutFolder, with_digests
+from lamina.linux.layout_folder import CONTAINERD_NAME, REF_NAME, LayoutFolder, with_digests
 from lamina.progress import Message, Output
 
 BLOB = b"bytes of a blob"
@@ -103,3 +105,39 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     for name in ("file", "missing"):
         with pytest.raises(NotFound, match="is not a folder"):
             LayoutFolder(tmp_path / name).tagged("latest")
+
+
+def layout_tar(path: Path, entries: list[dict[str, Any]], blobs: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        files = {f"blobs/{name}": content for name, content in blobs.items()}
+        for name, content in (files | {"index.json": json.dumps({"manifests": entries}).encode()}).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_the_images_of_an_archive_are_added_to_the_others(tmp_path: Path) -> None:
+    folder = LayoutFolder(tmp_path / "layout")
+    folder.finish(OTHER, "old")
+    folder.finish(OTHER, "latest")
+    folder.add_archive(layout_tar(tmp_path / "tar", [MANIFEST.to_json()], {f"sha256/{DIGEST.encoded}": BLOB}))
+    assert folder.size(DIGEST) == len(BLOB)
+    tagged = [folder.tagged(tag) for tag in ("old", "latest")]
+    assert [each.digest for each in tagged if each] == [OTHER.digest, MANIFEST.digest]
+    named = MANIFEST.to_json() | {"annotations": {REF_NAME: "1", CONTAINERD_NAME: "docker.io/library/app:1"}}
+    for _ in range(2):
+        folder.add_archive(layout_tar(tmp_path / "tar", [named], {}))
+    assert [entry["annotations"] for entry in index(tmp_path / "layout")] == [
+        {REF_NAME: "old"},
+        {REF_NAME: "latest"},
+        named["annotations"],
+    ]
+
+
+@pytest.mark.parametrize("name", [f"sha256/{OTHER.digest.encoded}", "sha256/../../escaped", "sha256/short", "md5"])
+def test_an_archive_cannot_bring_other_files(tmp_path: Path, name: str) -> None:
+    archive = layout_tar(tmp_path / "tar", [MANIFEST.to_json()], {name: BLOB})
+    with pytest.raises((Corrupt, InvalidInput)):
+        LayoutFolder(tmp_path / "layout").add_archive(archive)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != archive]

@@ -38,6 +38,7 @@ class Taker:
     times: set[int] = field(default_factory=set)
     stream_bytes: bytes = b""
     said: str = ""
+    layout: str = ""
 
     @contextmanager
     def step(self, name: str) -> Iterator[Report]:
@@ -60,6 +61,9 @@ class Taker:
         sink = io.BytesIO()
         yield sink
         self.stream_bytes = sink.getvalue()
+
+    def layout_folder(self) -> CacheFolder | None:
+        return LayoutFolder(self.layout) if self.layout else None
 
     def stream(self, told: Mapping[str, str]) -> AbstractContextManager[Writable]:
         return self._stream()

@@ -30,6 +30,11 @@ class BuildOutput(msgspec.Struct, frozen=True, rename="pascal"):
     type: str
     attrs: dict[str, str] = {}
 
+    @property
+    def is_layout_folder(self) -> bool:
+        """Return whether the output is an OCI layout in a folder, and not in a tar."""
+        return self.type in ("docker", "oci") and self.attrs.get("tar", "").lower() in ("0", "f", "false")
+
 
 class CacheOption(msgspec.Struct, frozen=True, rename="pascal"):
     """A place for the cache of builds: a type, and its attributes.

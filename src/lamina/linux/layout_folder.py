@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import stat
+import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
@@ -26,11 +27,14 @@ from lamina.linux.writing import write_all
 from lamina.progress import Output, Report
 
 REF_NAME = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME = "io.containerd.image.name"  # the whole name, where REF_NAME is only a tag
 _INDEX = "index.json"
 _LOCK = "index.json.lock"
 _LAYOUT = "oci-layout"
 _VERSION = {"imageLayoutVersion": "1.0.0"}
+_BLOBS = "blobs/"
 _LARGEST = 8 << 20  # bytes of index.json
+_PIECE = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
@@ -45,7 +49,7 @@ class LayoutFolder:
         """Return what `index.json` has under a tag, None where there is none. Raise InvalidInput, NotFound."""
         with self._folder() as folder:
             for entry in objects(_index(folder), "manifests", _INDEX):
-                if _tag(entry) == tag:
+                if _names(entry)[0] == tag:
                     return Descriptor.from_json(entry, _INDEX)
         return None
 
@@ -85,14 +89,39 @@ class LayoutFolder:
 
     def finish(self, manifest: Descriptor, tag: str) -> None:
         """Have a tag of `index.json` mean a manifest. Raise InvalidInput for another kind of `index.json`, OSError."""
+        self._list([manifest.to_json() | {"annotations": {REF_NAME: tag}}])
+
+    def add_archive(self, path: str | os.PathLike[str]) -> None:
+        """Add the images of a layout in a tar under their names there; without a name they get the tag `latest`.
+
+        Raise InvalidInput for what is no such tar, Corrupt for bytes with another digest, OSError.
+        """
+        try:
+            with tarfile.open(path, "r:") as archive:
+                raw = b""
+                for member in archive:
+                    if member.name.startswith(_BLOBS) and member.isreg():
+                        algorithm, _, encoded = member.name.removeprefix(_BLOBS).partition("/")
+                        self.write(Digest.parse(f"{algorithm}:{encoded}"), _pieces(archive, member))
+                    elif member.name == _INDEX:
+                        raw = b"".join(_pieces(archive, member, _LARGEST))
+        except tarfile.TarError as error:
+            raise InvalidInput(f"the files for {self._path} are no tar: {error}") from error
+        entries = objects(decode_object(raw, _INDEX), "manifests", _INDEX)
+        unnamed = {"annotations": {REF_NAME: "latest"}}
+        self._list([entry if any(_names(entry)) else entry | unnamed for entry in entries])
+
+    def _list(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Add entries to `index.json`, in place of those of the same names."""
+        names = [_names(entry) for entry in entries]
         os.makedirs(self._path, exist_ok=True)
         with self._folder() as folder:
             lock = _beneath(folder, _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 document = _index(folder)
-                others = [entry for entry in objects(document, "manifests", _INDEX) if _tag(entry) != tag]
-                document["manifests"] = [*others, manifest.to_json() | {"annotations": {REF_NAME: tag}}]
+                others = [entry for entry in objects(document, "manifests", _INDEX) if _names(entry) not in names]
+                document["manifests"] = [*others, *entries]
                 for name, content in ((_LAYOUT, encode(_VERSION)), (_INDEX, encode(document))):
                     with _replacing(folder, name) as fd:
                         write_all(fd, content)
@@ -146,9 +175,18 @@ def _index(folder: int) -> dict[str, Any]:
     return decode_object(raw, _INDEX)
 
 
-def _tag(entry: dict[str, Any]) -> object:
+def _names(entry: dict[str, Any]) -> tuple[object, object]:
+    """Return the tag and the whole name of an entry, None for what it lacks."""
     notes = entry.get("annotations")
-    return notes.get(REF_NAME) if isinstance(notes, dict) else None
+    return (notes.get(REF_NAME), notes.get(CONTAINERD_NAME)) if isinstance(notes, dict) else (None, None)
+
+
+def _pieces(archive: tarfile.TarFile, member: tarfile.TarInfo, largest: int | None = None) -> Iterator[bytes]:
+    if largest is not None and member.size > largest:
+        raise TooLarge(f"{member.name} has more than {largest} bytes", limit=largest)
+    file = archive.extractfile(member)
+    while file is not None and (piece := file.read(_PIECE)):
+        yield piece
 
 
 def _opened(folder: int, path: str) -> int | None:

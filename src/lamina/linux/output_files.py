@@ -1,4 +1,4 @@
-"""Outputs of builds that become files on this machine: `dest` names a folder for `local`, and a file for archives.
+"""Outputs of builds that become files on this machine: `dest` names a folder for `local` and layouts, else a file.
 
 What is written is gathered in a file of its own first, and takes its place when it is whole.
 """
@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from lamina.api.build import FILE_OUTPUTS, STDOUT, BuildOutput
 from lamina.errors import InvalidInput
+from lamina.linux.layout_folder import LayoutFolder
 
 Unpack = Callable[[Path, int], object]
 
@@ -25,7 +26,12 @@ class OutputFiles:
     """The files of one build's outputs, by the outputs' numbers. A context manager: leaving drops what is not whole."""
 
     def __init__(self, outputs: Sequence[BuildOutput], unpack: Unpack) -> None:
-        """`unpack` puts the files of a tar into a folder that is open, and lets no link lead out of it."""
+        """`unpack` puts the files of a tar into a folder that is open, and lets no link lead out of it.
+
+        Raise InvalidInput for a folder that is to be written to standard output.
+        """
+        if any(output.is_layout_folder and output.attrs.get("dest") == STDOUT for output in outputs):
+            raise InvalidInput("an OCI layout with tar=false is a folder", advice="Name it: dest=FOLDER.")
         self._outputs = outputs
         self._unpack = unpack
         self._open: dict[int, tuple[BinaryIO, Path]] = {}
@@ -87,6 +93,8 @@ class OutputFiles:
                 self._unpack(path, folder)
             finally:
                 os.close(folder)
+        elif output.is_layout_folder:
+            LayoutFolder(where).add_archive(path)
         elif where == STDOUT:
             with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)

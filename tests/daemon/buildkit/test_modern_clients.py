@@ -14,6 +14,7 @@ import pytest
 
 import lamina
 from lamina.formats.descriptor import OCI_INDEX
+from lamina.formats.manifest import Manifest
 from lamina.linux.layout_folder import LayoutFolder
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA
@@ -144,6 +145,23 @@ def test_buildx_builds_loads_and_gives_out(daemon: Daemon, project: Path, tmp_pa
     run(daemon, project, BUILDX, "build", "-o", str(tmp_path / "out"), ".")
     assert (tmp_path / "out/here").read_text() == "here\n"
     assert "Completed" in run(daemon, project, BUILDX, "history", "ls").stdout
+
+
+def test_buildx_makes_a_layout_in_a_folder(daemon: Daemon, project: Path) -> None:
+    for name in ("first", "second"):
+        build = ("build", "--provenance=false", "-t", f"layout:{name}", "-o", "type=oci,tar=false,dest=layout", ".")
+        run(daemon, project, BUILDX, *build)
+    layout = LayoutFolder(project / "layout")
+    first, second = layout.tagged("first"), layout.tagged("second")
+    assert first is not None
+    assert second is not None
+    assert first.digest == second.digest
+    with layout.open(first.digest) as file:
+        manifest = Manifest.parse(file.read())
+    assert [layout.size(blob.digest) for blob in manifest.layers] == [blob.size for blob in manifest.layers]
+    (project / "Dockerfile").write_text("FROM layout\nRUN cat /here /made > /both\n")
+    run(daemon, project, BUILDX, "build", "-t", "both", "--build-context", "layout=oci-layout://layout:first", ".")
+    assert read(daemon, "both", "/both") == "here\nmade"
 
 
 def test_buildx_takes_its_cache_to_another_daemon(

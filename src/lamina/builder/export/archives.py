@@ -1,10 +1,12 @@
-"""An assembly as an OCI layout in a tar, which is a docker-archive too where that is asked for."""
+"""An assembly as an OCI layout: in a tar, which is a docker-archive too where that is asked for, or in a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from lamina.builder.cache_exchange.cache_folder import CacheFolder
 from lamina.builder.export.assembly import Assembly, blobs_of
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode
@@ -17,6 +19,7 @@ from lamina.store.store import Store
 
 _CREATED = "org.opencontainers.image.created"
 _SECOND = 10**9
+_PIECE = 1 << 20
 
 
 def archive_pieces(
@@ -48,6 +51,24 @@ def archive_pieces(
     for digest in blobs_of(assembly):
         archive.file(digest, store.blobs.path(digest), store.blobs.size(digest))
     return archive.done()
+
+
+def write_blobs(assembly: Assembly, store: Store, folder: CacheFolder) -> None:
+    """Write the blobs of an assembly that a folder lacks. `index.json` is the client's business.
+
+    The caller holds a lease on the content. Raise NotFound for a blob that is gone, and what the folder raises.
+    """
+    own = {layer.diff_id: layer for item in assembly.images for layer in item.layers}
+    for blob in dict.fromkeys(blob for item in assembly.images for blob in item.manifest.layers):
+        if folder.size(blob.digest) != blob.size:
+            layer = own.get(blob.digest)
+            with layer.tar.open("rb") if layer is not None else store.blobs.open(blob.digest) as file:
+                folder.write(blob.digest, iter(partial(file.read, _PIECE), b""))
+    documents = [raw for item in assembly.images for raw in (item.config_raw, item.manifest.raw)]
+    documents += [*assembly.documents, *([assembly.index.raw] if assembly.index is not None else [])]
+    for raw in documents:
+        if folder.size(Digest.of(raw)) != len(raw):
+            folder.write(Digest.of(raw), [raw])
 
 
 def _index(assembly: Assembly, names: Sequence[Reference], epoch: int | None) -> Index:

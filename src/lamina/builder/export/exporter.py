@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Protocol
 
 from lamina.api.build import BuildOutput
 from lamina.builder.cache_exchange.cache_folder import CacheFolder
-from lamina.builder.export.archives import archive_pieces
+from lamina.builder.export.archives import archive_pieces, write_blobs
 from lamina.builder.export.assembly import COMPRESSED, PLAIN, Assembly, assemble, blobs_of
 from lamina.builder.export.files import result_files, write_tar
 from lamina.builder.export.options import ImageOptions
@@ -51,6 +52,10 @@ class ExportClient(Protocol):
 
     def stream(self, told: Mapping[str, str]) -> AbstractContextManager[Writable]:
         """Provide the file of this output. `told` describes the image in it."""
+        ...
+
+    def layout_folder(self) -> CacheFolder | None:
+        """Return the folder of this output that takes a layout blob by blob, None where it is sent as a tar."""
         ...
 
     def credentials(self, reference: Reference) -> Credentials | None:
@@ -152,8 +157,6 @@ class Exporter:
                 "docker exporter does not currently support exporting manifest lists", advice="Use type=oci."
             )
         options = ImageOptions.parse(output.attrs, output.type)
-        if not options.tar:
-            raise Unsupported("an OCI layout is sent as a tar only", advice="Leave tar=false out, and unpack the file.")
         names = [check_tag(Reference.parse(name).with_default_tag()) for name in options.names]
         form = options.form or (PLAIN if docker else COMPRESSED)
         epochs = {item.epoch for item in result.images}
@@ -164,7 +167,10 @@ class Exporter:
                     self._images, result, options, form, [str(name) for name in names], client.cancellation
                 )
                 _tell(report, assembly)
-                response = _response(assembly, options)
+                response = _response(assembly, replace(options, names=tuple(map(str, names))))
+                if not options.tar and (folder := client.layout_folder()) is not None:
+                    write_blobs(assembly, self._images.store, folder)
+                    return response
                 pieces = archive_pieces(assembly, names, self._images.store, docker_archive=docker, epoch=epoch)
                 with client.stream(response) as sink:
                     copy_to(pieces, sink.write)

@@ -45,6 +45,9 @@ class ReportedOutput:
         with self.stream({}) as sink:
             write_tar(tree, sink)
 
+    def layout_folder(self) -> None:
+        """Return None: the client unpacks a layout itself."""
+
     def stream(self, told: Mapping[str, str]) -> AbstractContextManager[Writable]:
         """Provide what sends the file of this output."""
         return self._stream()

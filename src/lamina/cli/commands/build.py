@@ -39,6 +39,7 @@ PIECE = 1 << 20
     lamina build --check --format sarif . > checks.sarif
     lamina build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .
     lamina build -o type=oci,dest=app.tar .
+    lamina build -t app -o type=oci,tar=false,dest=layout .
     lamina build --cache-to type=local,dest=cache,mode=max --cache-from type=local,src=cache .
     lamina build --secret id=token,env=GITHUB_TOKEN --build-context shared=../shared .
 """)

@@ -46,6 +46,10 @@ class SessionOutput:
         metadata = [(name, value) for name, value in told.items() if name.isascii() and value.isascii()]
         return stream_to(self._client.session, self._number, self.cancellation, metadata)
 
+    def layout_folder(self) -> SessionFolder:
+        """Return the client's folder for an OCI layout."""
+        return SessionFolder.for_image(self._client)
+
     def credentials(self, reference: Reference) -> Credentials | None:
         """Return who the client's user is at a registry."""
         return self._client.credentials(reference)

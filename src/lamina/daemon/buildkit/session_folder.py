@@ -1,7 +1,7 @@
-"""A folder of a BuildKit client for a cache, over the content service of its session.
+"""A folder of a BuildKit client for a cache or an image, over the content service of its session.
 
-Rule: moby/buildkit, session/content and cache/remotecache/local, and containerd, api/services/content. The client keeps
-`index.json` itself: it is told the manifest's descriptor when the build has ended.
+Rule: moby/buildkit, session/content, cache/remotecache/local and exporter/oci, and containerd, api/services/content.
+The client keeps `index.json` itself: it is told the manifest's descriptor when the build has ended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from lamina.layers.tar.source import Readable
 
 _SERVICE = "/containerd.services.content.v1.Content/"
 _STORE = "buildkit-attachable-store-id"
-_PREFIX = "local:"  # of the ID of a store that is a folder for a cache
+_CACHE = "local:"  # before the name of a folder for a cache, in the ID of its store
+_EXPORT = "export"  # the ID of the store for the image of an output
 _MESSAGE = 1 << 20  # bytes in one message: gRPC's clients take no more than four times as many
 
 
@@ -37,7 +38,14 @@ class SessionFolder:
 
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
-        self._headers = [(_STORE, _PREFIX + name)]
+        self._headers = [(_STORE, _CACHE + name)]
+
+    @classmethod
+    def for_image(cls, client: Client) -> SessionFolder:
+        """Return the folder in which a client wants the layout of an image."""
+        folder = cls(client, "")
+        folder._headers = [(_STORE, _EXPORT)]
+        return folder
 
     def size(self, digest: Digest) -> int | None:
         try:
