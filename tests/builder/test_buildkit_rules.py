@@ -10,6 +10,7 @@ import pytest
 from lamina.api.build import BuildRequest
 from lamina.builder.arguments import BuildArgs
 from lamina.builder.context.source import ContextPart, from_archive
+from lamina.engine.named_contexts import NamedContexts
 from lamina.errors import InvalidInput
 from lamina.images.image import Image
 from support.context import File
@@ -107,7 +108,7 @@ def test_a_context_takes_the_place_of_the_stage_with_its_name(workshop: Workshop
         assert name == "swap"
         return other
 
-    rooms = replace(workshop.rooms, is_context=lambda name: name == "swap", resolve_base=resolve)
+    rooms = replace(workshop.rooms, contexts=NamedContexts({"swap": "swap"}), resolve_base=resolve)
     image = Workshop(rooms, workshop.folder).build(text)
     assert listing(image)["got"].endswith("context")
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import http.server
+import io
 import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 
 from lamina.api.build import BuildRequest
-from lamina.builder.context.source import from_directory
+from lamina.builder.context.source import from_directory, from_remote
+from lamina.engine.named_contexts import NamedContexts
+from lamina.errors import InvalidInput
 from lamina.layers.tree import walk
 from support.workshop import FILES, Workshop, tree
 
 TEXT = "FROM scratch\nCOPY a.txt dir /\n"
 COMMIT = 1500000000
+NEWEST = 1600000000
+MODIFIED = "Sun, 13 Sep 2020 12:26:41 GMT"  # a second later
 
 
 @pytest.mark.parametrize(
@@ -50,3 +60,87 @@ def test_earlier_files_keep_their_times(workshop: Workshop) -> None:
     image = workshop.run(from_directory(folder), request).image
     times = {node.path: node.entry.mtime_ns // 10**9 for node in walk(tree(image))}
     assert (times["a.txt"], times["one"]) == (1000, 1400000000)
+
+
+def archive() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, time in (("Dockerfile", NEWEST - 9), ("newest", NEWEST)):
+            member = tarfile.TarInfo(name)
+            content = TEXT.replace("a.txt dir", "newest").encode()
+            member.size, member.mtime = len(content), time
+            tar.addfile(member, io.BytesIO(content))
+        folder = tarfile.TarInfo("folder")
+        folder.type, folder.mtime = tarfile.DIRTYPE, NEWEST + 9
+        tar.addfile(folder)
+    return stream.getvalue()
+
+
+@contextmanager
+def served(headers: dict[str, str]) -> Iterator[str]:
+    """Serve an archive, and yield its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(archive() if self.path == "/src.tar" else b"no archive")
+
+        def log_message(self, *words: object) -> None:
+            """Tests look at answers."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("headers", "epoch"), [({}, NEWEST), ({"Last-Modified": MODIFIED}, NEWEST + 1)])
+def test_a_file_from_the_web_has_a_time(workshop: Workshop, headers: dict[str, str], epoch: int) -> None:
+    request = BuildRequest(build_args={"SOURCE_DATE_EPOCH": "context"})
+    with served(headers) as address:
+        assert workshop.run(from_remote(f"{address}/src.tar", workshop.folder), request).epoch == epoch
+        text = f"ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nARG AT={address}\nADD $AT/src.tar /\n{TEXT}"
+        folder = workshop.context(text, FILES)
+        assert workshop.run(from_directory(folder)).epoch == epoch
+        request = BuildRequest(build_args={"SOURCE_DATE_EPOCH": "1400000000"})
+        assert workshop.run(from_directory(folder), request).epoch == 1400000000
+
+
+def test_a_file_from_the_web_that_is_no_archive_has_none(workshop: Workshop) -> None:
+    with served({}) as address:
+        text = f"ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nADD {address}/file /\n{TEXT}"
+        assert workshop.run(from_directory(workshop.context(text, FILES))).epoch is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("FROM base AS src", "must use FROM scratch"),
+        ("FROM scratch AS src", "exactly one remote ADD"),
+        ("FROM scratch AS src\nCOPY a.txt /", "source-only requirements: unsupported COPY instruction"),
+        ("FROM scratch AS src\nADD a.txt /", "a single HTTP"),
+        ("FROM scratch AS src\nADD http://a.invalid/b /\nADD http://a.invalid/c /", "exactly one remote ADD"),
+        ("FROM scratch AS other", "invalid SOURCE_DATE_EPOCH: src"),
+    ],
+)
+def test_a_stage_that_is_no_source_has_no_time(workshop: Workshop, stage: str, message: str) -> None:
+    folder = workshop.context(f"ARG SOURCE_DATE_EPOCH=src\n{stage}\n{TEXT}", FILES)
+    with pytest.raises(InvalidInput, match=message):
+        workshop.run(from_directory(folder))
+
+
+def test_a_named_context_has_the_time_of_its_files(workshop: Workshop) -> None:
+    class Dated(NamedContexts):
+        def epoch(self, name: str) -> int | None:
+            return {"src": COMMIT}[name]
+
+    rooms = replace(workshop.rooms, contexts=Dated({"src": "src"}))
+    folder = workshop.context(f"ARG SOURCE_DATE_EPOCH=src\n{TEXT}", FILES)
+    assert Workshop(rooms, workshop.folder).run(from_directory(folder)).epoch == COMMIT

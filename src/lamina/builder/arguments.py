@@ -16,32 +16,19 @@ from lamina.formats.platform import Platform
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 BUILTIN = frozenset(PROXIES) | {name.lower() for name in PROXIES}
 EPOCH = "SOURCE_DATE_EPOCH"
-FROM_CONTEXT = "context"  # a value of SOURCE_DATE_EPOCH: the time of the commit that the context is of
 TARGET_STAGE = "TARGETSTAGE"
 SETTINGS = "BUILDKIT_"  # begins the names of arguments that are for the builder itself
 HOST_NAME = f"{SETTINGS}SANDBOX_HOSTNAME"  # of the containers that RUN steps run in
 _DIGITS = 11  # of seconds: until the year 5138; RFC 3339 ends with 9999
 
 
-def epoch_ns(build_args: Mapping[str, str | None]) -> int | None:
-    """Return SOURCE_DATE_EPOCH in nanoseconds; None when it is missing or empty. Raise InvalidInput for other text."""
-    text = build_args.get(EPOCH)
+def epoch_ns(text: str | None) -> int | None:
+    """Return a SOURCE_DATE_EPOCH in nanoseconds, None for a missing or empty one. Raise InvalidInput for other text."""
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
         raise InvalidInput(f"invalid {EPOCH}: {text[:40]}", advice="Write seconds since 1970, as `date +%s` does.")
     return int(text) * 10**9
-
-
-def with_epoch(build_args: Mapping[str, str | None], seconds: int | None) -> dict[str, str | None]:
-    """Return the arguments with SOURCE_DATE_EPOCH=context replaced by the context's time; without one it is dropped.
-
-    Rule: moby/buildkit, frontend/dockerfile/dockerfile2llb/epoch.go.
-    """
-    if build_args.get(EPOCH) != FROM_CONTEXT:
-        return dict(build_args)
-    others = {name: value for name, value in build_args.items() if name != EPOCH}
-    return others if seconds is None else {**others, EPOCH: str(seconds)}
 
 
 def platform_values(target: Platform, build: Platform) -> dict[str, str]:
@@ -64,7 +51,6 @@ def predefined_values(target: Platform, build: Platform, stage: str) -> dict[str
 class BuildArgs:
     """The arguments of one build. `given` are those of the command line; `stage` begins a stage's own view.
 
-    `context_epoch` is the time of the context in seconds, where it has one.
     `platform` are the predefined ones, of which all but the name of the target follow from the platforms.
     """
 
@@ -73,14 +59,13 @@ class BuildArgs:
     meta: dict[str, str | None] = field(default_factory=dict)
     allowed: dict[str, str | None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
-    context_epoch: int | None = None
 
     def stage(self) -> BuildArgs:
         """Return the arguments of a stage that is built on this one, or on an image where this is the whole build's.
 
         It sees what is declared here. An argument that any stage uses counts as used in the whole build.
         """
-        return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used, self.context_epoch)
+        return BuildArgs(self.given, self.platform, self.meta, dict(self.allowed), self.used)
 
     @property
     def overridden(self) -> frozenset[str]:
@@ -89,8 +74,6 @@ class BuildArgs:
 
     def declare_meta(self, name: str, default: str | None) -> None:
         """Declare an ARG before the first FROM."""
-        if name == EPOCH and default == FROM_CONTEXT:
-            default = None if self.context_epoch is None else str(self.context_epoch)
         self.meta[name] = default
         self.used.add(name)
 
@@ -161,6 +144,19 @@ class BuildArgs:
         return sorted(name for name in self.given if name not in declared and not name.startswith(SETTINGS))
 
     @property
+    def epoch(self) -> str | None:
+        """Return the text of SOURCE_DATE_EPOCH, None when it is missing."""
+        return self._value(EPOCH, self.meta)
+
+    def set_epoch(self, seconds: int | None) -> None:
+        """Put the time that SOURCE_DATE_EPOCH means in the place of its text."""
+        text = None if seconds is None else str(seconds)
+        if self.given.get(EPOCH) is not None:
+            self.given = {**self.given, EPOCH: text}
+        if EPOCH in self.meta:
+            self.meta[EPOCH] = text
+
+    @property
     def epoch_ns(self) -> int | None:
         """Return SOURCE_DATE_EPOCH in nanoseconds; None when it is missing."""
-        return epoch_ns({EPOCH: self._value(EPOCH, self.meta)})
+        return epoch_ns(self.epoch)

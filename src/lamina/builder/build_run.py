@@ -83,6 +83,13 @@ class ContextNames(Protocol):
         """
         ...
 
+    def epoch(self, name: str) -> int | None:
+        """Return the time of what a context was made of in seconds since 1970, None where it has none.
+
+        Raise as `find` does.
+        """
+        ...
+
 
 class NoContexts:
     """The contexts of a build that has none."""
@@ -91,6 +98,9 @@ class NoContexts:
         return False
 
     def find(self, name: str) -> None:
+        return None
+
+    def epoch(self, name: str) -> None:
         return None
 
 
@@ -137,8 +147,8 @@ class BuildRooms:
     `resolve_base` gives the image behind a name as a Dockerfile has it, pulling it when it is not here, or always when
     its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
     privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
-    `caches` opens the caches that a build imports; without it they are refused. `is_context` tells which stages named
-    contexts take the place of.
+    `caches` opens the caches that a build imports; without it they are refused. `contexts` are the named ones, which
+    take the place of stages.
     """
 
     store: Store
@@ -147,7 +157,7 @@ class BuildRooms:
     temporary: Path
     runner: Callable[[], CommandRunner] | None = None
     caches: CachePlaces | None = None
-    is_context: Callable[[str], bool] = NoContexts().has
+    contexts: ContextNames = field(default_factory=NoContexts)
 
 
 @dataclass(slots=True)

@@ -11,11 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from msgspec.structs import replace as replace_fields
-
 from lamina.api.build import BuildRequest
 from lamina.api.build_steps import BuildStep, PlannedStage
-from lamina.builder.arguments import BuildArgs, epoch_ns, predefined_values, with_epoch
+from lamina.builder.arguments import BuildArgs, predefined_values
 from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.holders import note_final
 from lamina.builder.cache.records import CachedStep
@@ -27,6 +25,7 @@ from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import load_sums, save_sums
 from lamina.builder.live_console import console_of
 from lamina.builder.parallel_stages import build_stages
+from lamina.builder.source_date import source_date
 from lamina.builder.squash import Squash, squash
 from lamina.builder.stage import StageState
 from lamina.builder.stage_build import StageBuild, StepCounter, failed
@@ -134,14 +133,12 @@ def _prepare(
     cancellation: Cancellation,
 ) -> BuildRun:
     # Values that cannot be understood are refused before the first step.
-    request = replace_fields(request, build_args=with_epoch(request.build_args, context.epoch))
-    epoch_ns(request.build_args)
     Squash.parse(request.squash)
     tags = tuple(check_tag(Reference.parse(text).with_default_tag()) for text in request.tags)
     platform = Platform.parse(request.platform) if request.platform else None
     if context.identity and not context.sums.rows:
         context.sums = load_sums(rooms.store, context.identity)
-    stages = [_or_context(stage, rooms.is_context) for stage in file.stages[: file.target(request.target) + 1]]
+    stages = [_or_context(stage, rooms.contexts.has) for stage in file.stages[: file.target(request.target) + 1]]
     file = _with_labels(replace(file, stages=tuple(stages)), request.labels)
     for directive in file.directives:
         _check_language(directive)
@@ -191,7 +188,7 @@ class _Build:
         self._names = StageNames(work.file)
         stage = work.request.target or work.file.stages[-1].name
         values = predefined_values(work.platform, Platform.host(), stage)
-        self._args = BuildArgs(work.request.build_args, values, context_epoch=work.context.epoch)
+        self._args = BuildArgs(work.request.build_args, values)
 
     def run(self) -> BuildResult:
         work = self._work
@@ -200,6 +197,7 @@ class _Build:
             work.cancellation.check()
             work.console.step(number + 1, counter.total, str(argument), str(argument))
             self._global_argument(argument)
+        self._settle_epoch()
         work.needs = [tuple(sorted({*self._names.uses(base, index)})) for index, base in enumerate(self._bases())]
         work.console.planned(self._plan())
         build_stages(work, lambda part: StageBuild(part, self._args, counter).build(), self._needed)
@@ -265,6 +263,16 @@ class _Build:
             work.log.all(parse(work.context.dockerfile)),
             work.cache.steps(),
         )
+
+    def _settle_epoch(self) -> None:
+        """Find the time that SOURCE_DATE_EPOCH means. Raise InvalidInput for one that means none."""
+        work, text = self._work, self._args.epoch
+        if not text:
+            return
+        try:
+            self._args.set_epoch(source_date(text, work, self._args.for_from()))
+        except Problem as problem:
+            raise InvalidInput(problem.message, advice=problem.advice) from None
 
     def _global_argument(self, argument: Arg) -> None:
         expansion = Expansion(self._args.for_from(), self._work.file.escape, self._args.overridden)

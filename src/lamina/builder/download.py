@@ -6,6 +6,7 @@ that a connection was made to, not the name in a URL, which may stand for any ad
 
 from __future__ import annotations
 
+import email.utils
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,14 @@ def _follow(pools: Pools, journey: Journey, url: str) -> urllib3.BaseHTTPRespons
         answer.close()
         url = journey.redirected(url, location)
     raise Unavailable(f"it redirects more than {_REDIRECTS} times", advice="Check the address")
+
+
+def modification_time(header: str) -> int | None:
+    """Return the seconds since 1970 of a header Last-Modified, None for what is no such time."""
+    try:
+        return int(email.utils.parsedate_to_datetime(header).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _refused(answer: urllib3.BaseHTTPResponse) -> NotFound | Unavailable:

@@ -80,9 +80,9 @@ class BuildInputs:
                 advice = "Load it with `lamina load`, and write docker-image://NAME."
                 raise InvalidInput(f"the context {name} is an OCI layout", advice=advice)
             open_files = partial(self._open_files, address, inputs.caller, cancellation=client.cancellation)
-            contexts[name] = partial(images.of_files, open_files)
+            contexts[name] = images.of_files(open_files)
         for name, context in inputs.contexts.items():
-            contexts[name] = partial(images.of_files, partial(_as_it_is, context))
+            contexts[name] = images.of_files(partial(_as_it_is, context))
         return contexts
 
 

@@ -25,6 +25,7 @@ _NOTHING = b"FROM scratch\n"
 _IMAGE = "docker-image://"
 
 MakeImage = Callable[[], Image]
+OpenContext = Callable[[], BuildContext]
 
 
 class NamedContexts:
@@ -59,6 +60,26 @@ class NamedContexts:
                 self._images[name] = context()
             return self._images[name]
 
+    def epoch(self, name: str) -> int | None:
+        """Return the time of the files that a context was made of, in seconds since 1970, None where it has none."""
+        self.find(name)
+        context = self._contexts[self._key(name)]
+        return context.epoch if isinstance(context, FilesImage) else None
+
+
+@dataclass(slots=True)
+class FilesImage:
+    """Make the image of a context's files: a MakeImage. Then `epoch` is the time of the context, if it has one."""
+
+    images: ContextImages
+    open_context: OpenContext
+    epoch: int | None = None
+
+    def __call__(self) -> Image:
+        with self.open_context() as context:
+            self.epoch = context.epoch
+            return self.images.image_of(context)
+
 
 @dataclass(frozen=True, slots=True)
 class ContextImages:
@@ -67,16 +88,19 @@ class ContextImages:
     build_context: BuildContextVerb
     cancellation: Cancellation = NEVER
 
-    def of_files(self, open_context: Callable[[], BuildContext]) -> Image:
-        """Return an image of all files of a context whose Dockerfile is `WHOLE`."""
-        with open_context() as context:
-            # A console of its own keeps this out of the lines and the records of builds.
-            client = BuildClient(cancellation=self.cancellation, console=Console(ignore))
-            return self.build_context(context, BuildRequest(), client).image
+    def of_files(self, open_context: OpenContext) -> FilesImage:
+        """Return what makes an image of all files of a context whose Dockerfile is `WHOLE`."""
+        return FilesImage(self, open_context)
+
+    def image_of(self, context: BuildContext) -> Image:
+        """Return the image that the Dockerfile of an open context makes."""
+        # A console of its own keeps this out of the lines and the records of builds.
+        client = BuildClient(cancellation=self.cancellation, console=Console(ignore))
+        return self.build_context(context, BuildRequest(), client).image
 
     def empty(self) -> Image:
         """Return an image without files."""
-        return self.of_files(lambda: from_dockerfile(_NOTHING))
+        return self.image_of(from_dockerfile(_NOTHING))
 
     def named(self, address: str) -> str | MakeImage | None:
         """Return what `docker-image://NAME` means, None for an address of another kind. `scratch` is an empty image.

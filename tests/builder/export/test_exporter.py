@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -305,3 +306,22 @@ def test_times_are_rewritten_to_the_epoch(workshop: Workshop) -> None:
     files = Taker()
     export(workshop, Result((PlatformImage(early.platform, early),)), "local", files)
     assert max(files.times) <= 1000000000 * 10**9
+    export(workshop, made, "local", files := Taker())
+    assert files.times == {1500000000 * 10**9}
+
+
+def test_layers_that_are_rewritten_say_so(workshop: Workshop) -> None:
+    made = result(workshop, ["linux/arm64"], epoch="1500000000")
+
+    def notes(**attributes: str) -> list[str | None]:
+        taker = Taker()
+        told = export(workshop, made, "oci", taker, rewrite_timestamp="true", **attributes)
+        raw = taker.members()["blobs/sha256/" + told["containerimage.digest"].partition(":")[2]]
+        return [blob.annotations.get("buildkit/rewritten-timestamp") for blob in Manifest.parse(raw).layers]
+
+    assert notes() == ["1500000000"] * 2
+    assert notes(source_date_epoch="1400000000") == ["1400000000"] * 2
+    assert notes(source_date_epoch="") == [None] * 2
+    (item,) = made.images
+    made = Result((replace(item, base=item.image.config),))
+    assert notes() == [None] * 2

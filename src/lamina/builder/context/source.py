@@ -19,7 +19,7 @@ from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.directory import DirectoryTree, IgnoringTree
 from lamina.builder.context.git import checkout
 from lamina.builder.context.git_address import GitAddress, is_git
-from lamina.builder.download import download
+from lamina.builder.download import download, modification_time
 from lamina.builder.file_sums import Sums
 from lamina.cancellation import NEVER, Cancellation, CheckedReader
 from lamina.dockerfile.ignore import IgnoreMatcher, parse_ignore
@@ -28,8 +28,9 @@ from lamina.errors import InvalidInput, LaminaError, NotFound, Unavailable
 from lamina.formats.http import hide_userinfo
 from lamina.layers.compression import Compression, detect
 from lamina.layers.decompress import decompressed
+from lamina.layers.entry import EntryType
 from lamina.layers.tar.source import Prefixed, Readable
-from lamina.layers.tree import Tree, find, read_all
+from lamina.layers.tree import Tree, find, read_all, walk
 from lamina.linux.processes import Caller
 from lamina.progress import ignore
 
@@ -41,7 +42,8 @@ IGNORE_NAME = ".dockerignore"
 class BuildContext:
     """`tree` is None where there is only a Dockerfile. `identity` names a directory whose sums are worth keeping.
 
-    Of a git repository, `commit` is the one that the files are of, and `epoch` its time in seconds since 1970.
+    Of a git repository, `commit` is the one that the files are of. `epoch` is the time of the commit, or of what came
+    from the web, in seconds since 1970.
     `name` is the path of the Dockerfile. `ignored` tells what was left out of the context, None for nothing. `root` is
     the folder that is read in place, for messages.
 
@@ -203,10 +205,20 @@ def _from_url(url: str, temporary: Path, part: ContextPart, cancellation: Cancel
     try:
         with download(url, cancellation) as response:
             stream = CheckedReader(response, cancellation)
-            return (from_stream if part.text is None else from_archive)(stream, temporary, part)
+            context = (from_stream if part.text is None else from_archive)(stream, temporary, part)
+            modified = modification_time(response.headers.get("Last-Modified", ""))
+            if modified is None and context.tree is not None:
+                modified = newest_file(context.tree)
+            return replace(context, epoch=modified)
     except (NotFound, Unavailable) as error:
         message = f"error downloading remote context {hide_userinfo(url)}: {error.message}"
         raise type(error)(message, advice=error.advice, **error.facts) from error
+
+
+def newest_file(tree: Tree) -> int | None:
+    """Return the newest time of the files in a tree in seconds since 1970, None without files."""
+    times = [node.entry.mtime_ns for node in walk(tree) if node.entry.type is EntryType.REGULAR]
+    return max(times) // 10**9 if times else None
 
 
 def from_stream(stream: Readable, temporary: Path, part: ContextPart = ALL) -> BuildContext:

@@ -8,7 +8,6 @@ file has mode 0600, the time of Last-Modified, and is not unpacked.
 from __future__ import annotations
 
 import email.message
-import email.utils
 import hashlib
 import posixpath
 import shutil
@@ -26,7 +25,7 @@ from lamina.builder.context.git_address import GitAddress, is_git
 from lamina.builder.copy.ownership import Owner
 from lamina.builder.copy.place import Placing
 from lamina.builder.copy.sources import CopySource
-from lamina.builder.download import download
+from lamina.builder.download import download, modification_time
 from lamina.builder.layer_plan import LayerPlan, PlannedFile
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.position import Problem
@@ -114,6 +113,8 @@ class Downloads:
         self._closing = closing
         self.done: list[tuple[str, tuple[tuple[str, str], ...]]] = []
         """The addresses that were fetched, without credentials, each with digests by algorithm."""
+        self.commit_seconds: int | None = None
+        """The time of the commit that was cloned last."""
 
     def clone(self, location: str, keep_git: bool, checksum: str) -> CopySource:
         """Return the folder of a git repository. Raise Problem when git fails, or the commit is not `checksum`."""
@@ -124,6 +125,7 @@ class Downloads:
         except LaminaError as error:
             raise Problem(error.message, error.advice) from None
         self.done.append((hide_userinfo(location), (("sha1", fetched.commit),)))
+        self.commit_seconds = fetched.seconds
         tree = DirectoryTree(fetched.folder)
         self._closing.callback(tree.close)
         top = tree.lookup("")
@@ -187,7 +189,4 @@ def _file_name(url: str, disposition: str) -> str:
 
 
 def _time_ns(modified: str) -> int:
-    try:
-        return int(email.utils.parsedate_to_datetime(modified).timestamp()) * 10**9
-    except (TypeError, ValueError):
-        return 0
+    return (modification_time(modified) or 0) * 10**9

@@ -13,7 +13,7 @@ from lamina.builder.export.layer_blobs import LayerBlobs
 from lamina.builder.export.options import ImageOptions, LayerForm
 from lamina.builder.export.result import Attestation, PlatformImage, Result
 from lamina.builder.export.statements import attest
-from lamina.builder.export.timestamps import rewritten
+from lamina.builder.export.timestamps import REWRITTEN, rewritten
 from lamina.cancellation import Cancellation
 from lamina.errors import InvalidInput
 from lamina.formats.descriptor import (
@@ -114,12 +114,18 @@ def _attached(item: PlatformImage, options: ImageOptions) -> tuple[Attestation, 
 def _image(
     images: Images, item: PlatformImage, options: ImageOptions, blobs: LayerBlobs, token: Cancellation
 ) -> AssembledImage:
-    image, epoch = item.image, item.epoch if options.epoch is None else options.epoch
-    if epoch is not None and (options.rewrite_timestamp or options.epoch is not None):
-        image = rewritten(images, image, item.base, epoch, layers=options.rewrite_timestamp, cancellation=token)
+    image, epoch = item.image, options.epoch if options.has_epoch else item.epoch
+    rewrite = options.rewrite_timestamp and epoch is not None
+    if epoch is not None:
+        image = rewritten(images, image, item.base, epoch, layers=rewrite, cancellation=token)
+    layers = blobs.describe(image)
+    if rewrite:
+        own = len(item.base.diff_ids) if item.base else 0
+        note = {REWRITTEN: str(epoch)}
+        layers[own:] = [replace(blob, annotations={**blob.annotations, **note}) for blob in layers[own:]]
     manifest = Manifest.build(
         Descriptor.of(OCI_CONFIG if options.oci_types else DOCKER_CONFIG, image.config.raw),
-        blobs.describe(image),
+        layers,
         OCI_MANIFEST if options.oci_types else DOCKER_MANIFEST,
         annotations=options.annotations.of("manifest", item.platform),
     )

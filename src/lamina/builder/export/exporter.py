@@ -160,7 +160,7 @@ class Exporter:
         names = [check_tag(Reference.parse(name).with_default_tag()) for name in options.names]
         form = options.form or (PLAIN if docker else COMPRESSED)
         epochs = {item.epoch for item in result.images}
-        epoch = options.epoch if options.epoch is not None else epochs.pop() if len(epochs) == 1 else None
+        epoch = options.epoch if options.has_epoch else epochs.pop() if len(epochs) == 1 else None
         with self._images.held(_images_of(result)):
             with client.step(f"exporting to {output.type} image format") as report:
                 assembly = assemble(

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lamina.builder.export.options import flag
+from lamina.builder.export.options import epoch_of, flag
 from lamina.builder.export.result import PlatformImage, Result
 from lamina.builder.export.statements import statement, subject
 from lamina.errors import InvalidInput
@@ -33,20 +33,22 @@ def files_of(image: Image) -> Tree:
 def result_files(result: Result, attributes: Mapping[str, str]) -> Tree:
     """Return the files of a result as the attributes of `local` and `tar` want them. Raise InvalidInput."""
     split = flag(attributes, "platform-split", result.several)
-    prefix, epoch = attributes.get("attestation-prefix", ""), attributes.get("source-date-epoch", "")
+    prefix = attributes.get("attestation-prefix", "")
+    epochs = [epoch_of(attributes, item.epoch) for item in result.images]
     parts: list[_Part] = []
-    for item in result.images:
+    for item, epoch in zip(result.images, epochs, strict=True):
         tree = files_of(item.image)
         folder = item.id.replace("/", "_") if split else ""
         mark = f".{item.id.replace('/', '_')}" if result.several and not split else ""
-        parts.append(_Part(folder, tree))
+        mtime_ns = None if epoch is None else epoch * _SECOND
+        parts.append(_Part(folder, tree, mtime_ns))
         statements = _statements(item, tree, prefix, mark)
         if statements:
-            parts.append(_Part(folder, MemoryTree(statements)))
-    if len(parts) == 1 and not split and not epoch:
+            parts.append(_Part(folder, MemoryTree(statements), mtime_ns))
+    if len(parts) == 1 and not split and parts[0].mtime_ns is None:
         return parts[0].tree
     _check_names(parts)
-    return _Parts(parts, int(epoch) * _SECOND if epoch else None)
+    return _Parts(parts)
 
 
 def _statements(item: PlatformImage, tree: Tree, prefix: str, mark: str) -> dict[str, bytes]:
@@ -73,6 +75,7 @@ def _digest(tree: Tree, node: Node) -> Digest:
 class _Part:
     folder: str
     tree: Tree
+    mtime_ns: int | None = None  # of all its files, where there is an epoch
 
 
 def _check_names(parts: Sequence[_Part]) -> None:
@@ -91,13 +94,12 @@ def _check_names(parts: Sequence[_Part]) -> None:
 class _Parts:
     """Several trees as one: in folders of the root, or over each other in the root itself."""
 
-    def __init__(self, parts: Sequence[_Part], mtime_ns: int | None) -> None:
+    def __init__(self, parts: Sequence[_Part]) -> None:
         self._parts = parts
-        self._mtime_ns = mtime_ns
 
     def lookup(self, path: str) -> Node | None:
         if not path or path in {part.folder for part in self._parts}:
-            return Node(Entry(path, EntryType.DIRECTORY, 0o755, mtime_ns=self._mtime_ns or 0))
+            return self._folder(path)
         for number, part, inside in self._at(path):
             if (node := part.tree.lookup(inside)) is not None:
                 return self._shown(number, part, node)
@@ -107,7 +109,7 @@ class _Parts:
         nodes: dict[str, Node] = {}
         if not path:
             for folder in {part.folder for part in self._parts} - {""}:
-                nodes[folder] = Node(Entry(folder, EntryType.DIRECTORY, 0o755, mtime_ns=self._mtime_ns or 0))
+                nodes[folder] = self._folder(folder)
         for number, part, inside in self._at(path):
             for node in part.tree.children(inside):
                 nodes.setdefault(node.name, self._shown(number, part, node))
@@ -119,6 +121,11 @@ class _Parts:
                 return part.tree.read(own)
         raise InvalidInput(f"{node.path} is no file of this result")
 
+    def _folder(self, path: str) -> Node:
+        """Return the root, or the folder of a platform."""
+        times = [part.mtime_ns or 0 for part in self._parts if part.folder.startswith(path)]
+        return Node(Entry(path, EntryType.DIRECTORY, 0o755, mtime_ns=max(times, default=0)))
+
     def _at(self, path: str) -> Iterator[tuple[int, _Part, str]]:
         """Yield the parts that may have `path`, each with its number and its own name for it."""
         for number, part in enumerate(self._parts):
@@ -129,7 +136,7 @@ class _Parts:
 
     def _shown(self, number: int, part: _Part, node: Node) -> Node:
         path = f"{part.folder}/{node.path}" if part.folder else node.path
-        mtime_ns = node.entry.mtime_ns if self._mtime_ns is None else self._mtime_ns
+        mtime_ns = node.entry.mtime_ns if part.mtime_ns is None else part.mtime_ns
         entry = replace(node.entry, path=path, mtime_ns=mtime_ns)
         return replace(node, entry=entry, ino=node.ino * len(self._parts) + number)
 

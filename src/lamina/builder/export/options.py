@@ -16,6 +16,7 @@ _TRUE = ("", "1", "t", "true")
 _FALSE = ("0", "f", "false")
 _COMPRESSIONS = {"uncompressed": Compression.NONE, "gzip": Compression.GZIP, "zstd": Compression.ZSTD}
 _HIGHEST = {Compression.NONE: 0, Compression.GZIP: 9, Compression.ZSTD: 22}
+EPOCH = "source-date-epoch"
 _GZIP_LEVELS = 3  # our encoder's, for the nine of others
 
 
@@ -32,7 +33,7 @@ class LayerForm:
 class ImageOptions:
     """What an image is to look like, and where it goes. `form` is None where the user leaves it open.
 
-    `epoch` is SOURCE_DATE_EPOCH in seconds, where the output names one.
+    `epoch` is SOURCE_DATE_EPOCH in seconds, where the output names one; `has_epoch` with no `epoch` sets no times.
     """
 
     names: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class ImageOptions:
     annotations: Annotations = field(default_factory=Annotations)
     rewrite_timestamp: bool = False
     epoch: int | None = None
+    has_epoch: bool = False
     tar: bool = True
 
     @classmethod
@@ -65,7 +67,8 @@ class ImageOptions:
             inline_attestations=flag(attributes, "attestation-inline", not own),
             annotations=Annotations.parse(attributes),
             rewrite_timestamp=flag(attributes, "rewrite-timestamp", False),
-            epoch=_epoch(attributes.get("source-date-epoch", "")),
+            epoch=epoch_of(attributes, None),
+            has_epoch=EPOCH in attributes,
             tar=flag(attributes, "tar", True),
         )
         options.check()
@@ -123,9 +126,14 @@ def _level(compression: Compression, written: str) -> int | None:
     return level or None
 
 
-def _epoch(text: str) -> int | None:
+def epoch_of(attributes: Mapping[str, str], otherwise: int | None) -> int | None:
+    """Return SOURCE_DATE_EPOCH among the attributes, None for an empty one, and `otherwise` without one.
+
+    Raise InvalidInput for what is no number.
+    """
+    text = attributes.get(EPOCH)
     if not text:
-        return None
+        return otherwise if text is None else None
     try:
         return int(text)
     except ValueError:

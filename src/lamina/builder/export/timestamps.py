@@ -18,6 +18,7 @@ from lamina.layers.layer_writer import LayerBuilder
 from lamina.layers.tar.reader import read_tar
 from lamina.store.store import Store
 
+REWRITTEN = "buildkit/rewritten-timestamp"  # annotates layers with the epoch
 _SECOND = 10**9
 
 

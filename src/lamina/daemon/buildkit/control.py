@@ -16,9 +16,11 @@ from msgspec.structs import replace as replace_fields
 from lamina import __version__
 from lamina.api.build import HOST_NETWORK, BuildOutput, CacheOption
 from lamina.api.build_cache import CacheObject, parse_expressions
+from lamina.builder.arguments import EPOCH as SOURCE_DATE
 from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.cache_exchange.cache_options import CacheTarget, cache_targets
+from lamina.builder.export.options import EPOCH
 from lamina.builder.export.result import Result as Images
 from lamina.builder.platforms import runnable
 from lamina.cancellation import Cancellation
@@ -184,6 +186,9 @@ class Control:
             outputs = [BuildOutput(request.exporter, request.exporter_attributes)]
         return self._solver.write(result, outputs, build.client, build.facts, attestations, caches)
 
+        epoch = request.attributes.get(f"build-arg:{SOURCE_DATE}", "")
+        if epoch.isdecimal():
+            outputs = [BuildOutput(output.type, {EPOCH: epoch} | output.attrs) for output in outputs]
     async def work(self, build: Build, work: Callable[[], T]) -> T:
         """Run blocking work of a build in a thread. When the call is cut, cancel the build."""
         return await cancelling(build.client.cancellation, work)

@@ -71,9 +71,9 @@ class _Opening:
         if kind == "oci-layout":
             return partial(self._layout, name, rest)
         if kind == "local":
-            return partial(self._context_images.of_files, partial(self._folder, name, rest))
+            return self._context_images.of_files(partial(self._folder, name, rest))
         if kind in ("https", "http", "git") or kind.startswith("git@"):
-            return partial(self._context_images.of_files, partial(self._address, name, address))
+            return self._context_images.of_files(partial(self._address, name, address))
         raise InvalidInput(f"unsupported context source {kind} for {name}")
 
     def _layout(self, name: str, rest: str) -> Image:

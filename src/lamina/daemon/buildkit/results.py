@@ -9,16 +9,20 @@ from dataclasses import replace
 
 import msgspec
 
+from lamina.builder.arguments import epoch_ns
 from lamina.builder.export.result import PlatformImage
 from lamina.builder.export.result import Result as Images
 from lamina.daemon.buildkit.builds import Build
 from lamina.daemon.buildkit.messages.gateway import Result
 from lamina.errors import InvalidInput
+from lamina.formats.config import ImageConfig
 from lamina.formats.document import encode
 from lamina.formats.platform import Platform
 
 PLATFORMS = "refs.platforms"
 CONFIG = "containerimage.config"
+_BASE = "containerimage.base.config"
+_EPOCH = "source.date.epoch"
 
 
 class _Platform(msgspec.Struct, frozen=True):
@@ -57,7 +61,7 @@ def result_of(build: Build, returned: Result | None) -> Images | None:
         if not id and not config:
             return None
         ref = build.result(id) if id else build.empty()
-        return Images((ref.image(config, None),))
+        return Images((_dated(ref.image(config, None), returned, ""),))
     return Images(tuple(_images(build, returned, {name: ref.id for name, ref in refs.items()})), several=True)
 
 
@@ -77,7 +81,19 @@ def _images(build: Build, returned: Result, refs: dict[str, str]) -> list[Platfo
         platform = Platform(parts.os, parts.architecture, parts.variant, parts.version, parts.features)
         config = returned.metadata.get(f"{CONFIG}/{entry.id}", b"")
         ref = build.result(refs[entry.id]) if refs[entry.id] else build.empty()
-        images.append(replace(ref.image(config, platform), platform=platform.normalised()))
+        image = replace(ref.image(config, platform), platform=platform.normalised())
+        images.append(_dated(image, returned, f"/{entry.id}"))
     if not images:
         raise InvalidInput("invalid empty platforms index for exporter")
     return images
+
+
+def _dated(image: PlatformImage, returned: Result, ending: str) -> PlatformImage:
+    """Add the time and the base that a client tells of an image. Raise InvalidInput for what cannot be understood."""
+    metadata = returned.metadata
+    epoch = metadata.get(_EPOCH + ending, metadata.get(_EPOCH))
+    if epoch is not None:
+        nanoseconds = epoch_ns(epoch.decode(errors="replace"))
+        image = replace(image, epoch=None if nanoseconds is None else nanoseconds // 10**9)
+    base = metadata.get(_BASE + ending)
+    return replace(image, base=ImageConfig.parse(base)) if base else image
