@@ -35,7 +35,8 @@ class BuildRecord(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tr
 
     `error` is empty for a build that ended well, and `excerpt` has the lines of the Dockerfile that it is about. A
     `pinned` record stays until it is removed. `log` is what a classic client was shown; the vertices of BuildKit's
-    clients and of live builds have logs of their own.
+    clients and of live builds have logs of their own. `failure` is the error as BuildKit's clients read it. A
+    `finalized` record has a trace for them.
     """
 
     ref: str
@@ -51,6 +52,8 @@ class BuildRecord(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tr
     steps: tuple[BuildStep, ...] = ()
     log: str = ""
     excerpt: str = ""
+    failure: bytes = b""
+    finalized: bool = False
 
     @property
     def status(self) -> str:

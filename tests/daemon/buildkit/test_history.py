@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -34,11 +35,11 @@ def context(tmp_path: Path) -> Path:
     return folder
 
 
-def buildx(daemon: Daemon, *arguments: str) -> str:
+def buildx(daemon: Daemon, *arguments: str, code: int = 0) -> str:
     environment = {**os.environ, "DOCKER_HOST": daemon.host, "DOCKER_CONFIG": str(daemon.folder)}
     command = [need(BUILDX), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -87,3 +88,20 @@ def test_buildx_reads_the_history_and_the_cache(daemon: Daemon, context: Path) -
     assert "9kB" in used
     assert "9kB" in buildx(daemon, "prune", "-f", "--filter", "type=exec.cachemount")
     assert "store" not in buildx(daemon, "du", "--verbose")
+
+
+def test_buildx_explains_a_build_that_failed(daemon: Daemon, context: Path, tmp_path: Path) -> None:
+    need(BUILDX)
+    (context / "Dockerfile").write_text("FROM busybox\nRUN echo last words; exit 3\n")
+    buildx(daemon, "build", str(context), code=1)
+    daemon.kill()
+    daemon.start()
+    ref = json.loads(buildx(daemon, "history", "ls", "--format", "json").splitlines()[0])["ref"].rpartition("/")[2]
+    inspected = buildx(daemon, "--debug", "history", "inspect", ref)
+    assert ">>> RUN echo last words; exit 3" in inspected
+    assert "last words" in inspected
+    assert "buildkit/control.py" in inspected, inspected
+
+    bundle = tmp_path / "build.dockerbuild"
+    buildx(daemon, "history", "export", "--finalize", "-o", str(bundle), ref)
+    assert b'"Name": "[2/2] RUN echo last words' in gzip.decompress(bundle.read_bytes()), "no span of the step"

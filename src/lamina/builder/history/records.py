@@ -125,7 +125,7 @@ def _bounded(record: BuildRecord) -> BuildRecord:
     if len(fitting.encode()) > LARGEST:
         bare = tuple(replace(each, name=each.name[:_SHORT], log="", error=each.error[:_SHORT]) for each in vertices)
         error, log = record.error[:_SHORT], fitting.log[-_SHORT:]
-        fitting = replace(fitting, vertices=bare, steps=(), options={}, response={}, error=error, log=log)
+        fitting = replace(fitting, vertices=bare, steps=(), options={}, response={}, error=error, log=log, failure=b"")
     return fitting
 
 

@@ -15,7 +15,7 @@ from lamina.builder.attestations.facts import BuildFacts
 from lamina.builder.ops.graph_build import GraphBuild
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.frontend import Client
-from lamina.daemon.buildkit.history import News, keep, news_of, record_of
+from lamina.daemon.buildkit.history import News, keep, message_of, news_of, record_of
 from lamina.daemon.buildkit.messages.control import Definition, HistoryEvent, HistoryRecord, SolveRequest, Status
 from lamina.daemon.buildkit.messages.gateway import ReturnRequest
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
@@ -131,9 +131,10 @@ class Builds:
         build.record = msgspec.structs.replace(
             build.record, error=error, completed=Timestamp.now(), response=dict(response or {})
         )
+        record = record_of(build.record, build.news.messages)
         if not build.request.internal:  # before it is not under way any more, so that it is always in the history
-            builds, news = self._solver.builds, build.news.messages
-            await in_thread(lambda: keep(builds, record_of(build.record, news)))
+            await in_thread(lambda: keep(self._solver.builds, record))
+        build.record = message_of(record)
         build.ended = True
         build.more.set()
         ref = build.request.ref

@@ -29,6 +29,7 @@ from lamina.daemon.buildkit.definition import edge_of
 from lamina.daemon.buildkit.failures import Code, code_of, details_of, error_with, failure_of
 from lamina.daemon.buildkit.frontend import NAME, Source, request_of
 from lamina.daemon.buildkit.history import message_of
+from lamina.daemon.buildkit.history_content import stack_of
 from lamina.daemon.buildkit.messages.control import (
     CacheEntry,
     Definition,
@@ -111,7 +112,8 @@ class Control:
             )
             error = Status()
         except Exception as failure:
-            error = Status(code_of(failure), failure_of(failure), details_of(failure))
+            details = (*details_of(failure), *stack_of(failure))
+            error = Status(code_of(failure), failure_of(failure), details)
             raise
         finally:
             build.client.cancellation.cancel("the build has ended")
@@ -184,11 +186,11 @@ class Control:
         outputs = [BuildOutput(exporter.type, exporter.attributes) for exporter in request.exporters]
         if not outputs and request.exporter:
             outputs = [BuildOutput(request.exporter, request.exporter_attributes)]
-        return self._solver.write(result, outputs, build.client, build.facts, attestations, caches)
-
         epoch = request.attributes.get(f"build-arg:{SOURCE_DATE}", "")
         if epoch.isdecimal():
             outputs = [BuildOutput(output.type, {EPOCH: epoch} | output.attrs) for output in outputs]
+        return self._solver.write(result, outputs, build.client, build.facts, attestations, caches)
+
     async def work(self, build: Build, work: Callable[[], T]) -> T:
         """Run blocking work of a build in a thread. When the call is cut, cancel the build."""
         return await cancelling(build.client.cancellation, work)
@@ -273,13 +275,17 @@ class Control:
             await call.send(HistoryEvent(STARTED, each))
 
     async def update_history(self, request: HistoryUpdate, call: Call) -> Empty:
-        """Forget a build, or keep it for good. Finalizing changes nothing: a record is whole once the build ends."""
+        """Forget a build, keep it for good, or give it a trace."""
         builds = self._solver.builds
         if request.delete:
             await in_thread(lambda: builds.remove_record(request.ref))
-        elif not request.finalize:
-            record = await in_thread(lambda: builds.record(request.ref))
-            await in_thread(lambda: builds.keep_record(replace_fields(record, pinned=request.pinned)))
+            return Empty()
+        record = await in_thread(lambda: builds.record(request.ref))
+        if request.finalize:
+            changed = replace_fields(record, finalized=True)
+        else:
+            changed = replace_fields(record, pinned=request.pinned)
+        await in_thread(lambda: builds.keep_record(changed))
         return Empty()
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from lamina.api.build_history import BuildRecord, HistoryVertex
-from lamina.daemon.buildkit.failures import code_of, failure_of
+from lamina.daemon.buildkit.failures import code_of, details_of, failure_of
+from lamina.daemon.buildkit.history_content import failure_descriptor, stack_of, trace_descriptor
 from lamina.daemon.buildkit.messages.control import HistoryRecord, Status
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp, Vertex, VertexLog
 from lamina.engine.builds import Builds
@@ -66,6 +67,7 @@ def record_of(message: HistoryRecord, news: Iterable[StatusResponse]) -> BuildRe
         completed=_nanoseconds(message.completed),
         error=message.error.message or "it failed" if message.error is not None else "",
         code=message.error.code if message.error is not None else 0,
+        failure=message.error.encode() if message.error is not None else b"",
         response=dict(message.response),
         vertices=tuple(_kept(vertex, bytes(logs.get(vertex.digest, b"")[-_MOST_LOG:])) for vertex in vertices.values()),
     )
@@ -91,7 +93,7 @@ def recorded(
     try:
         yield hear, response
     except BaseException as failure:
-        error = Status(code_of(failure), failure_of(failure))
+        error = Status(code_of(failure), failure_of(failure), (*details_of(failure), *stack_of(failure)))
         raise
     finally:
         ended = replace(message, completed=Timestamp.now(), error=error, response=response)
@@ -116,6 +118,8 @@ def message_of(record: BuildRecord) -> HistoryRecord:
         error=Status(record.code, record.error) if record.error else None,
         created=Timestamp.of(record.started),
         completed=Timestamp.of(record.completed),
+        trace=trace_descriptor(record),
+        failure=failure_descriptor(record),
         response=record.response,
         pinned=record.pinned,
         cached_steps=sum(vertex.cached for vertex in done),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lamina.daemon.buildkit.bridge import Bridge
 from lamina.daemon.buildkit.builds import Builds
 from lamina.daemon.buildkit.control import Control
+from lamina.daemon.buildkit.history_content import HistoryContent
 from lamina.daemon.buildkit.messages.session import Empty
 from lamina.daemon.buildkit.rpc import Call, Server
 from lamina.daemon.buildkit.sessions import Sessions
@@ -25,6 +26,7 @@ def server(engine: Engine, sessions: Sessions, entitlements: frozenset[str]) -> 
         {
             **control.methods(),
             **bridge.methods(),
+            **HistoryContent(engine.builds.history).methods(),
             **Tunnels(sessions).methods(),
             "/grpc.health.v1.Health/Check": healthy,
             "/opentelemetry.proto.collector.trace.v1.TraceService/Export": accepted,

@@ -1,4 +1,4 @@
-"""What a daemon says to a client's stores of content.
+"""What is said to stores of content, on either side.
 
 Field numbers: containerd, api/services/content/v1/content.proto.
 """
@@ -36,6 +36,7 @@ class ReadRequest(Message, frozen=True):
 
     digest: Annotated[str, 1] = ""
     offset: Annotated[int, 2] = 0
+    size: Annotated[int, 3] = 0  # bytes, 0 for all
 
 
 class ReadResponse(Message, frozen=True):

@@ -179,6 +179,14 @@ class Status(Message, frozen=True):
     details: Annotated[tuple[Detail, ...], 3] = ()
 
 
+class Descriptor(Message, frozen=True):
+    """Content that belongs to a build."""
+
+    media_type: Annotated[str, 1] = ""
+    digest: Annotated[str, 2] = ""
+    size: Annotated[int, 3] = 0
+
+
 class HistoryRecord(Message, frozen=True):
     """One build."""
 
@@ -190,10 +198,12 @@ class HistoryRecord(Message, frozen=True):
     created: Annotated[Timestamp | None, 6] = None
     completed: Annotated[Timestamp | None, 7] = None
     response: Annotated[dict[str, str], 9] = _map
+    trace: Annotated[Descriptor | None, 13] = None
     pinned: Annotated[bool, 14] = False
     cached_steps: Annotated[int, 15] = 0
     total_steps: Annotated[int, 16] = 0
     completed_steps: Annotated[int, 17] = 0
+    failure: Annotated[Descriptor | None, 18] = None  # a whole Status
 
 
 class HistoryEvent(Message, frozen=True):
