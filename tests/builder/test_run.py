@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, Forbidden, InvalidInput
 from lamina.images.image import Image
 from lamina.progress import Message, Output
+from lamina.sandbox.spec import Defaults
 from support.container_workshop import shop_with
 from support.context import File
 from support.waiting import eventually
@@ -105,6 +107,51 @@ def test_the_hosts_network_is_not_for_a_dockerfile_to_take(shop: Workshop) -> No
     for request in (BuildRequest(network="none", allow=("network.host",)), BuildRequest(network="host", no_cache=True)):
         build(shop, text, request)
         assert os.readlink("/proc/self/ns/net") in shop.said
+
+
+def test_privileges_are_not_for_a_dockerfile_to_take(shop: Workshop) -> None:
+    text = "RUN --security=insecure grep CapBnd /proc/self/status && test -c /dev/loop-control"
+    text += "\nRUN ! test -e /dev/loop-control"
+    with pytest.raises(Forbidden, match=r"security\.insecure is not allowed.*--allow security\.insecure"):
+        build(shop, text)
+    request = BuildRequest(network="none", allow=("security.insecure",))
+    build(shop, text, request)
+    bounds = int(shop.said.partition("CapBnd:\t")[2].split()[0], 16)
+    assert bounds & 1 << 21, "CAP_SYS_ADMIN"
+    build(shop, text, request)
+    assert shop.said.count("Using cache") == 2
+
+
+@pytest.fixture
+def device_shop(data_root: Path, busybox_tar: Path) -> Iterator[Workshop]:
+    """A workshop on a host with CDI devices, one of which is free for all builds."""
+    specs = data_root / "cdi"
+    specs.mkdir()
+    devices = [
+        {"name": name, "containerEdits": {"env": [f"{name.upper()}=here"]}, "annotations": annotations}
+        for name, annotations in (("one", {}), ("free", {"org.mobyproject.buildkit.device.autoallow": "true"}))
+    ]
+    spec = {"cdiVersion": "0.6.0", "kind": "a.test/kind", "devices": devices}
+    (specs / "spec.json").write_text(json.dumps(spec))
+    with shop_with(data_root, busybox_tar, "copy", Defaults(cdi_folders=(str(specs),))) as workshop:
+        yield workshop
+
+
+def test_devices_are_for_builds_that_may_have_them(device_shop: Workshop) -> None:
+    build(device_shop, "RUN --device=a.test/kind=free --device=a.test/nosuch env")
+    assert "FREE=here" in device_shop.said
+    with pytest.raises(InvalidInput, match=r'required device "a\.test/nosuch" is not registered'):
+        build(device_shop, "RUN --device=a.test/nosuch,required env")
+    text = "RUN --device=a.test/kind=one env"
+    for allow in ((), ("device=a.test/kind=free",)):
+        with pytest.raises(
+            Forbidden, match=r"devices a\.test/kind=one are not allowed.*--allow device=a\.test/kind=one"
+        ):
+            build(device_shop, text, BuildRequest(network="none", allow=allow))
+    for entitlement in ("device", "device=a.test/kind=one", "device=a.test/kind=*"):
+        build(device_shop, text, BuildRequest(network="none", allow=(entitlement,), no_cache=True))
+        assert "ONE=here" in device_shop.said
+        assert "FREE=here" not in device_shop.said
 
 
 def test_a_failed_step_leaves_an_image_on_demand(shop: Workshop) -> None:

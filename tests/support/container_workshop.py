@@ -20,7 +20,9 @@ from support.workshop import Workshop
 
 
 @contextmanager
-def shop_with(data_root: Path, busybox_tar: Path, driver_name: str) -> Iterator[Workshop]:
+def shop_with(
+    data_root: Path, busybox_tar: Path, driver_name: str, defaults: Defaults | None = None
+) -> Iterator[Workshop]:
     """A workshop with containers, and a busybox image called base. It leaves nothing behind."""
     driver = open_driver(data_root / "snapshots", driver_name)
     runtime = Runtime(data_root / "tasks")
@@ -29,7 +31,7 @@ def shop_with(data_root: Path, busybox_tar: Path, driver_name: str) -> Iterator[
     with Store.open(data_root / "store") as store:
         volumes = Volumes.open(store, data_root / "volumes", events=EventBus())
         sandboxes = SimpleNamespace(runtime=runtime, volumes=volumes)
-        runner = ContainerRunner(driver, sandboxes, Defaults(), temporary, data_root / "mounts")
+        runner = ContainerRunner(driver, sandboxes, defaults or Defaults(), temporary, data_root / "mounts")
         images = Images(store, EventBus())
         with busybox_tar.open("rb") as tar:
             images.import_tar(tar, "base", changes=["ENV PATH=/bin:/sbin"])

@@ -15,6 +15,8 @@ from lamina.formats.lists import check_lists
 from lamina.formats.runconfig import Int64
 
 HOST_NETWORK = "network.host"  # BuildKit's entitlement for the host's network
+INSECURE = "security.insecure"  # for the rights of a privileged container
+DEVICE = "device"  # for CDI devices; `device=NAME` for one
 STDOUT = "-"  # as the `dest` of an output
 _ADDRESSES = ("http://", "https://", "git://", "git@", "ssh://", "github.com/", "docker-image:", "oci-layout:")
 _NAMED = ("moby", "image", "registry", "docker", "oci")

@@ -25,7 +25,7 @@ from lamina.builder.stages import Stages
 from lamina.builder.step_log import StepLog, StepUnderWay
 from lamina.cancellation import Cancellation
 from lamina.dockerfile.dockerfile import Dockerfile
-from lamina.dockerfile.mounts import MountFlag
+from lamina.dockerfile.mounts import DeviceFlag, MountFlag
 from lamina.dockerfile.suggest import did_you_mean
 from lamina.errors import Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable
 from lamina.formats.config import RunConfig, chain_ids
@@ -129,7 +129,7 @@ class SshAgents(Protocol):
 class RunRequest:
     """One RUN step: the container's ID, what to run in it, and the flags of the instruction, expanded.
 
-    `files` are seen in the container, executable, at their paths.
+    `files` are seen in the container, executable, at their paths. An `insecure` step is privileged.
     """
 
     container_id: str
@@ -138,6 +138,8 @@ class RunRequest:
     mounts: tuple[MountFlag, ...] = ()
     network: str = "default"
     files: tuple[tuple[str, bytes], ...] = ()
+    insecure: bool = False
+    devices: tuple[DeviceFlag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lamina.api.build import DEVICE, HOST_NETWORK, INSECURE
 from lamina.api.build_cache import CacheLimits
 from lamina.errors import InvalidInput
 from lamina.formats import go_json
@@ -71,11 +72,12 @@ class Entitlements(msgspec.Struct, frozen=True, rename="kebab"):
 
     network_host: bool = True
     security_insecure: bool = False
+    device: bool = True
 
     @property
     def names(self) -> frozenset[str]:
         """Return what is allowed by the names of BuildKit's protocol."""
-        choices = {"network.host": self.network_host, "security.insecure": self.security_insecure}
+        choices = {HOST_NETWORK: self.network_host, INSECURE: self.security_insecure, DEVICE: self.device}
         return frozenset(name for name, is_allowed in choices.items() if is_allowed)
 
 

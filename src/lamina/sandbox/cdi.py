@@ -19,9 +19,14 @@ from lamina.runtime import bundle
 from lamina.runtime.spec import AnyMount, BindMount, ContainerSpec, Device, TmpfsMount
 
 DRIVER = "cdi"
+_CLASS = "org.mobyproject.buildkit.device.class"
 _SIZE_LIMIT = 1 << 20  # bytes of a spec
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*=[A-Za-z0-9][\w.:-]*", re.ASCII)
 _HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart")
+
+
+# YAML reads `true` and numbers as such, where the specification has text.
+Annotations = dict[str, str | bool | int | float]
 
 
 class DeviceNode(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -72,7 +77,7 @@ class CdiDevice(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
 
     name: str
     container_edits: Edits = Edits()
-    annotations: dict[str, str] = {}
+    annotations: Annotations = {}
 
 
 class CdiSpec(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -82,7 +87,7 @@ class CdiSpec(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     kind: str
     devices: tuple[CdiDevice, ...] = ()
     container_edits: Edits = Edits()
-    annotations: dict[str, str] = {}
+    annotations: Annotations = {}
 
 
 def with_devices(spec: ContainerSpec, names: Sequence[str], folders: Sequence[str]) -> ContainerSpec:
@@ -106,6 +111,30 @@ def with_devices(spec: ContainerSpec, names: Sequence[str], folders: Sequence[st
     for each in all_edits:
         spec = _edited(spec, each)
     return spec
+
+
+def registered(name: str, folders: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the devices that a name means, each with its annotations: none where the specs have no such device.
+
+    `vendor.com/class` means the first device of a class, `vendor.com/class=*` all of them, and a word those that are
+    annotated with it as their class. Rule: moby/buildkit, solver/llbsolver/cdidevices. Raise InvalidInput for specs
+    that cannot be read.
+    """
+    devices: dict[str, dict[str, str]] = {}
+    for folder in reversed(folders):
+        for spec in _specs(Path(folder)):
+            for each in spec.devices:
+                devices.setdefault(f"{spec.kind}={each.name}", _texts(spec.annotations | each.annotations))
+    kind, _, device = name.partition("=")
+    of_kind = [known for known in sorted(devices) if known.partition("=")[0] == kind]
+    chosen = [name] if name in devices else of_kind if device == "*" else of_kind[:1] if not device else []
+    chosen = chosen or [known for known in sorted(devices) if devices[known].get(_CLASS) == name]
+    return {known: devices[known] for known in chosen}
+
+
+def _texts(annotations: Annotations) -> dict[str, str]:
+    """Return annotations as text, as the specification has them."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in annotations.items()}
 
 
 def _edits(name: str, specs: Sequence[CdiSpec]) -> tuple[Edits, ...]:

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.api.containers import Config, HostConfig
+from lamina.api.containers import Config, DeviceRequest, HostConfig
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.console import short
 from lamina.builder.run.command import OutputTail, check_ended_well, run_task
 from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
+from lamina.builder.run.privileges import allowed_devices
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
 from lamina.errors import CommandFailed, LaminaError
@@ -30,6 +31,7 @@ from lamina.layers.layer import Layer
 from lamina.runtime.cgroups.layout import abilities
 from lamina.runtime.runtime import Runtime
 from lamina.sandbox import limit_checks
+from lamina.sandbox.cdi import DRIVER
 from lamina.sandbox.sandboxes import Sandboxes, SandboxRooms
 from lamina.sandbox.spec import Defaults, MountPoint, SandboxSpec
 from lamina.snapshots.driver import Driver, Snapshot
@@ -69,7 +71,9 @@ class ContainerRunner:
             root = snapshot.mount(self.defaults.userns)
             closing.callback(snapshot.unmount)
             request = replace(request, environment=(*request.environment, *mounts.environment))
-            spec = self._spec(work, state, request, mounts.mounts, folder)
+            devices = allowed_devices(request.devices, work.request.allow, self.defaults.cdi_folders)
+            host = self._host_config(work, request, devices)
+            spec = self._spec(work, state, request, mounts.mounts, folder, host)
             tail = OutputTail(work.console.text)
             status = run_task(self.sandboxes, spec, root, tail.show, work.cancellation)
             try:
@@ -102,11 +106,16 @@ class ContainerRunner:
         return layer
 
     def _spec(
-        self, work: BuildRun, state: StageState, request: RunRequest, mounts: Sequence[MountPoint], folder: Path
+        self,
+        work: BuildRun,
+        state: StageState,
+        request: RunRequest,
+        mounts: Sequence[MountPoint],
+        folder: Path,
+        host: HostConfig,
     ) -> SandboxSpec:
         """Return the sandbox of a step. The steps of one build share a network namespace."""
-        name = work.host_name or short(request.container_id)
-        network = _DEFAULT_NETWORK if request.network in ("", "default") else request.network
+        name, network = work.host_name or short(request.container_id), host.network_mode
         config = Config(
             hostname=name,
             user=state.config.user,
@@ -118,18 +127,22 @@ class ContainerRunner:
             id=request.container_id,
             folder=folder,
             config=config,
-            host=self._host_config(work, network),
+            host=host,
             mounts=tuple(mounts),
             userns=self.defaults.userns,
             network_id="" if network in ("host", "none") else self._network_id(work, network, request.container_id),
         )
 
-    def _host_config(self, work: BuildRun, network: str) -> HostConfig:
+    def _host_config(self, work: BuildRun, request: RunRequest, devices: tuple[str, ...]) -> HostConfig:
         """Return what `create` would make of the build's limits. Raise InvalidInput for impossible limits."""
         build = work.request
+        limits = msgspec.structs.asdict(build.limits)
+        if devices:
+            limits["device_requests"] = (DeviceRequest(DRIVER, device_ids=devices),)
         host_config = HostConfig(
-            **msgspec.structs.asdict(build.limits),
-            network_mode=network,
+            **limits,
+            network_mode=_DEFAULT_NETWORK if request.network in ("", "default") else request.network,
+            privileged=request.insecure,
             extra_hosts=build.extra_hosts,
             shm_size=build.shm_size,
             security_opt=build.security_options,

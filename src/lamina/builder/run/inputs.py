@@ -40,6 +40,9 @@ def run_inputs(
         "directory": posixpath.normpath(config.working_dir or "/"),
         "network": instruction.network if instruction.network != "default" else request.network,
     }
+    if instruction.security != "sandbox":
+        inputs["security"] = instruction.security
+    inputs |= {f"device {number}": text for number, text in enumerate(instruction.devices)}
     if work.host_name:
         inputs["host name"] = work.host_name
     inputs |= {f"environment {name}": value for name, value in state.env.items()}

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lamina.api.build import HOST_NETWORK
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.cache.records import result_key
 from lamina.builder.console import new_id
 from lamina.builder.failed_images import note_failed
 from lamina.builder.run.inputs import run_inputs
+from lamina.builder.run.privileges import check_allowed
 from lamina.builder.stage import StageState
 from lamina.dockerfile.expand import Lexer
 from lamina.dockerfile.instructions import CommandLine, Run
-from lamina.dockerfile.mounts import MountFlag, agent_id, parse_mount, secret_id
+from lamina.dockerfile.mounts import MountFlag, agent_id, parse_device, parse_mount, secret_id
 from lamina.dockerfile.position import Problem
 from lamina.dockerfile.syntax import parse_mark
-from lamina.errors import CommandFailed, Forbidden, Unsupported
+from lamina.errors import CommandFailed, Unsupported
 from lamina.formats.config import RunConfig
 from lamina.images.config_changes import DEFAULT_SHELL
 
@@ -77,7 +77,8 @@ def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
     work.console.running(container)
     environment = (*state.config.env, *(f"{k}={v}" for k, v in _environment(state).items()))
     network = instruction.network if instruction.network != "default" else work.request.network
-    request = RunRequest(container, arguments, environment, mounts, network, command.files)
+    insecure, devices = instruction.security == "insecure", tuple(map(parse_device, instruction.devices))
+    request = RunRequest(container, arguments, environment, mounts, network, command.files, insecure, devices)
     try:
         layer = runner().run(work, state, request)
     except CommandFailed as error:
@@ -123,13 +124,7 @@ def _ended_badly(error: CommandFailed, arguments: tuple[str, ...]) -> CommandFai
 
 
 def _check(work: BuildRun, instruction: Run, mounts: tuple[MountFlag, ...]) -> None:
-    if instruction.security != "sandbox":
-        raise Unsupported("RUN --security=insecure is not supported yet", advice="Leave the flag out.")
-    if instruction.network == "host" and HOST_NETWORK not in work.request.needs:
-        advice = f"Build with --allow {HOST_NETWORK}, or with --network host."
-        raise Forbidden(f"{HOST_NETWORK} is not allowed", advice=advice, entitlement=HOST_NETWORK)
-    if instruction.devices:
-        raise Unsupported("RUN --device is not supported yet", advice="Leave the flag out.")
+    check_allowed(work, instruction)
     for mount in mounts:
         if mount.type == "ssh" and mount.required and not (work.agents and work.agents.offers(agent_id(mount))):
             raise Problem(f"ssh agent {agent_id(mount)}: not found", "Build with --ssh, by a client of BuildKit's.")

@@ -45,7 +45,7 @@ PIECE = 1 << 20
 """)
 @argument("context", metavar="PATH|URL|-")
 @many("--add-host", "extra_hosts", metavar="HOST:IP", help="Add a line to the hosts file of RUN steps")
-@many("--allow", metavar="NAME", help="What the Dockerfile may take: network.host for RUN --network=host")
+@many("--allow", metavar="NAME", help="What RUN may take: network.host, security.insecure or device=NAME")
 @many("--annotation", "notes", metavar="[PLACE:]KEY=VALUE", help="Annotate the manifest, or the index")
 @many("--attest", metavar="type=TYPE,…", help="Attest how the image was made (provenance) or what is in it (sbom)")
 @many(

@@ -59,6 +59,7 @@ class BuildRoutes:
         _check_supported(request)
         if request.version == "2":
             return await self._buildkit.build(call, request)
+        self._buildkit.check_entitled(request.allow)
         credentials = config_header(call.request.headers.get("X-Registry-Config", ""))
         caller = call.caller()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -109,15 +109,20 @@ class BuildKitRoutes:
 
         return await until_closed(upgrade(call, self._server.accept))
 
+    def check_entitled(self, names: Iterable[str]) -> None:
+        """Raise Forbidden for an entitlement that no build here may have."""
+        for name in sorted(names):
+            if name.partition("=")[0] not in self._entitlements:
+                raise Forbidden(
+                    f"{name} is not allowed by build daemon configuration",
+                    advice="Allow it by the key builder.entitlements of daemon.json.",
+                )
+
     async def build(self, call: Call, request: BuildRequest) -> web.StreamResponse:
         """Build with the client's session, if it has one. Progress comes as BuildKit's own messages, in base64."""
         from lamina.daemon.buildkit.jobs import UPLOAD
 
-        if missing := request.needs - self._entitlements:
-            raise Forbidden(
-                f"{min(missing)} is not allowed by build daemon configuration",
-                advice="Allow it by the key builder.entitlements of daemon.json.",
-            )
+        self.check_entitled(request.needs)
         id = call.text("buildid")
         if id.startswith(f"{UPLOAD}:"):
             async with receiving(call.request.content) as upload:
