@@ -47,5 +47,9 @@ def addresses(networks: Networks, id: str) -> list[str]:
 
 def keepers(exec_root: Path) -> dict[str, int]:
     """The processes that serve names below an exec root, by what they are called."""
-    processes = [int(line.partition(":")[0]) for line in processes_naming(str(exec_root / "names"))]
-    return {Path(f"/proc/{process}/comm").read_text().strip(): process for process in processes}
+    names = {}
+    for line in processes_naming(str(exec_root / "names")):
+        process = int(line.partition(":")[0])
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            names[Path(f"/proc/{process}/comm").read_text().strip()] = process
+    return names
