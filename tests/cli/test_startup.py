@@ -18,7 +18,7 @@ OWN_MODULES, MODULES = 35, 76  # what `lamina ps` loads of ours, and in all
 RUN_MODULES = 120
 FORBIDDEN = {
     "aiohttp", "asyncio", "collections", "concurrent", "contextlib", "cryptography", "dataclasses", "email", "enum",
-    "functools", "http", "json", "logging", "msgspec", "multiprocessing", "obstore", "pathlib", "psycopg", "pyroute2",
+    "functools", "http", "json", "logging", "msgspec", "multiprocessing", "obstore", "pathlib", "psycopg",
     "re", "socket", "sqlite3", "ssl", "subprocess", "tarfile", "tempfile", "threading", "typing", "urllib", "urllib3",
     "zstandard",
 }  # fmt: skip

@@ -178,7 +178,7 @@ def _log(options: Options) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
-    for name in ("asyncio", "h2", "hpack", "pyroute2"):  # they tell every step, at a cost
+    for name in ("asyncio", "h2", "hpack"):  # they tell every step, at a cost
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

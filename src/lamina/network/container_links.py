@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from lamina.errors import Conflict, InvalidInput
-from lamina.network.links import LINK_SCOPE, add_address, told
+from lamina.linux.interfaces import Interfaces
+from lamina.network.links import add_address, told
 from lamina.network.namespaces import inside
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -42,16 +38,16 @@ def set_up(namespace: Path, interface: Interface, before: Routes, after: Routes)
 
     Raise InvalidInput where the kernel does not take a sysctl, and what `change_routes` raises.
     """
-    with _route_in(namespace, f"setting up {interface.name}") as route:
+    with _interfaces_of(namespace, f"setting up {interface.name}") as interfaces:
         index = socket.if_nametoindex(interface.name)
         _prepare_ipv6(interface)
         _announce_addresses(interface.name)
         for address in interface.addresses:
-            add_address(route, index, address)
+            add_address(interfaces, index, address)
         for sysctl in interface.sysctls:
             _write(sysctl, interface.name)
-        route.link("set", index=index, state="up")
-        _change_routes(route, before, after)
+        interfaces.set_up(index)
+        _change_routes(interfaces, before, after)
 
 
 def _write(sysctl: str, interface: str) -> None:
@@ -65,9 +61,12 @@ def _write(sysctl: str, interface: str) -> None:
 
 def remove_link(namespace: Path, interface: str) -> None:
     """Delete an interface of the container; one that is gone, or whose namespace is, is ignored."""
-    with suppress(FileNotFoundError), _route_in(namespace, f"removing {interface}") as route:
-        for index in route.link_lookup(ifname=interface):
-            route.link("del", index=index)
+    with suppress(FileNotFoundError), _interfaces_of(namespace, f"removing {interface}") as interfaces:
+        try:
+            index = socket.if_nametoindex(interface)
+        except OSError:
+            return
+        interfaces.remove(index)
 
 
 def change_routes(namespace: Path, before: Routes, after: Routes) -> None:
@@ -75,33 +74,30 @@ def change_routes(namespace: Path, before: Routes, after: Routes) -> None:
 
     Raise Conflict where the container has a default route that is not ours, Internal with the kernel's reason.
     """
-    with _route_in(namespace, "failed to set gateway") as route:
-        _change_routes(route, before, after)
+    with _interfaces_of(namespace, "failed to set gateway") as interfaces:
+        _change_routes(interfaces, before, after)
 
 
-def _change_routes(route: Any, before: Routes, after: Routes) -> None:
+def _change_routes(interfaces: Interfaces, before: Routes, after: Routes) -> None:
     for version in _FAMILIES:
         if before.get(version) != after.get(version):
-            _change_route(route, version, before.get(version), after.get(version))
+            _change_route(interfaces, version, before.get(version), after.get(version))
 
 
-def _change_route(route: Any, version: int, before: tuple[str, str] | None, after: tuple[str, str] | None) -> None:
+def _change_route(
+    interfaces: Interfaces, version: int, before: tuple[str, str] | None, after: tuple[str, str] | None
+) -> None:
     family = _FAMILIES[version]
     if before is not None:
-        with suppress(OSError, NetlinkError):  # the route, or its interface, is gone
-            route.route("del", **_default(family, *before))
+        gateway, name = before
+        with suppress(OSError):  # the route, or its interface, is gone
+            interfaces.remove_default_route(family, socket.if_nametoindex(name), gateway)
     if after is not None:
+        gateway, name = after
         try:
-            route.route("add", **_default(family, *after))
-        except NetlinkError as error:
-            if error.code != errno.EEXIST:
-                raise
-            raise Conflict("failed to set gateway: file exists", gateway=after[0], interface=after[1]) from error
-
-
-def _default(family: int, gateway: str, interface: str) -> dict[str, Any]:
-    via = {"gateway": gateway} if gateway else {"scope": LINK_SCOPE if family == socket.AF_INET else 0}
-    return {"dst": "default", "family": family, "oif": socket.if_nametoindex(interface), **via}
+            interfaces.add_default_route(family, socket.if_nametoindex(name), gateway)
+        except FileExistsError as error:
+            raise Conflict("failed to set gateway: file exists", gateway=gateway, interface=name) from error
 
 
 def _prepare_ipv6(interface: Interface) -> None:
@@ -125,7 +121,7 @@ def _announce_addresses(interface: str) -> None:
 
 
 @contextmanager
-def _route_in(namespace: Path, doing: str) -> Iterator[Any]:
-    """Yield a netlink connection of the namespace; the calling thread is in it meanwhile."""
-    with inside(namespace), told(doing), IPRoute() as route:
-        yield route
+def _interfaces_of(namespace: Path, doing: str) -> Iterator[Interfaces]:
+    """Yield a connection to the namespace's interfaces; the calling thread is in it meanwhile."""
+    with inside(namespace), told(doing), Interfaces() as interfaces:
+        yield interfaces

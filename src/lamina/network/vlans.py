@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lamina.errors import InvalidInput
+from lamina.linux import interfaces
 from lamina.network.container_links import remove_link
 from lamina.network.driver_options import MTU
 from lamina.network.links import Links
@@ -85,7 +85,7 @@ class Vlans:
         elif self._links.index(vlan["device"]) is None:
             raise InvalidInput(f"failed to find master interface {vlan['device']} on the Docker host")
         else:
-            self._links.add_child("vlan", vlan["device"], parent, vlan_id=int(vlan["id"]))
+            self._links.add_child("vlan", vlan["device"], parent, interfaces.vlan(int(vlan["id"])))
 
     def remove(self, network: Network) -> None:
         if network.bridge and not network.borrowed:
@@ -93,15 +93,13 @@ class Vlans:
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
         parent = network.options.get(PARENT) or network.bridge
-        kind: dict[str, Any] = {f"{network.driver}_mode": _mode(network)}
         if network.driver == "macvlan":
-            kind["address"] = endpoint.mac
+            mac, details = endpoint.mac, interfaces.macvlan(_mode(network))
         else:
-            kind["ipvlan_mode"] = _MODES["ipvlan"].index(_mode(network))
-            kind["ipvlan_flags"] = _FLAGS.index(network.options.get("ipvlan_flag") or "bridge")
-        if network.options.get(MTU):
-            kind["mtu"] = int(network.options[MTU])
-        self._links.add_child(network.driver, parent, endpoint.interface, namespace, **kind)
+            flags = _FLAGS.index(network.options.get("ipvlan_flag") or "bridge")
+            mac, details = "", interfaces.ipvlan(_MODES["ipvlan"].index(_mode(network)), flags)
+        mtu = int(network.options.get(MTU) or 0)
+        self._links.add_child(network.driver, parent, endpoint.interface, details, namespace, mac=mac, mtu=mtu)
 
     def detach(self, endpoint: Endpoint, namespace: Path) -> None:
         remove_link(namespace, endpoint.interface)
