@@ -9,6 +9,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from lamina.registry.auth.tokens import signing_key
 from lamina.store.store import Store
 from support.daemons import dockerd
 from support.programs import need
-from support.registries import Running, Start, make_certificate, make_image, patient
+from support.registries import Running, Start, make_certificate, make_image, parts_asked_for, patient
 from support.registry_kinds import PASSWORD, USER, settings_of_theirs, trust_in, write_roots
 
 
@@ -136,6 +138,19 @@ def test_dockers_registry_takes_and_gives_what_lamina_does(
     if theirs.guarded:
         with RegistryClient(theirs.settings) as nobody, other_store.lease(), pytest.raises(Unauthorized):
             pull(there, None, other_store, ignore, client=nobody)
+
+
+@pytest.mark.peer
+def test_a_large_layer_comes_from_dockers_registry_in_parts(theirs: Theirs, store: Store, other_store: Store) -> None:
+    config, layers = make_image(store, 3 << 20)
+    there = Reference.parse(f"{theirs.address}/a/b:1")
+    settings = replace(theirs.settings, download_part=64 << 10, fast_line=inf)
+    with known(settings) as client, store.lease(), other_store.lease(), parts_asked_for() as lengths:
+        push(there, config, layers, store, ignore, client=client)
+        pulled = pull(there, None, other_store, ignore, client=client)
+    assert [layer.diff_id for layer in pulled.layers] == [layer.diff_id for layer in layers]
+    assert sum(lengths) == pulled.manifest.layers[0].size
+    assert max(lengths) == 64 << 10
 
 
 @pytest.mark.peer

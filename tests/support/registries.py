@@ -6,8 +6,8 @@ import asyncio
 import json
 import random
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
@@ -16,11 +16,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lamina.cancellation import Cancellation
 from lamina.distribution import Retry, Settings
+from lamina.distribution.repository import Repository
 from lamina.formats.config import ImageConfig, RunConfig
 from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from lamina.formats.digest import Digest
@@ -80,6 +83,21 @@ class Running:
 def patient(**more: Any) -> Settings:
     """Settings that lose no time between attempts."""
     return replace(Settings(retry=Retry(attempts=6, first=0.001, longest=1.0)), **more)
+
+
+@contextmanager
+def parts_asked_for() -> Iterator[list[int]]:
+    """Note the length of each part that a client fetches of a blob while the block runs."""
+    lengths: list[int] = []
+    read_pieces = Repository.read_pieces
+
+    def note(self: Repository, digest: Digest, first: int, length: int, stop: Cancellation) -> list[bytes]:
+        lengths.append(length)
+        return read_pieces(self, digest, first, length, stop)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Repository, "read_pieces", note)
+        yield lengths
 
 
 def make_layer(store: Store, name: str, size: int, seed: int = 0) -> Layer:

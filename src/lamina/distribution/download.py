@@ -1,4 +1,4 @@
-"""Blobs on their way in: connections may break, finished bytes are never fetched twice."""
+"""Blobs on their way in: connections may break, written bytes are never fetched twice."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lamina.cancellation import Cancellation
 from lamina.distribution.answer_errors import connection_failure, failure
 from lamina.distribution.headers import parse_offsets
 from lamina.distribution.interrupt import hang_up
-from lamina.distribution.repository import Repository
+from lamina.distribution.part_download import download_parts
+from lamina.distribution.repository import CHUNK, Repository
 from lamina.distribution.transport import Answer, drain
 from lamina.errors import Corrupt, LaminaError, NotFound, Unavailable
 from lamina.formats.descriptor import Descriptor
 
-CHUNK = 256 << 10
 Progress = Callable[[int], None]  # gets the number of bytes that are here
 
 
@@ -34,12 +34,15 @@ def download(
 ) -> None:
     """Fetch what `into` does not have yet of `blob`. Go on after broken connections as long as bytes keep coming.
 
-    The caller checks the digest. Raise Unavailable when `Retry.attempts` connections in a row brought nothing,
-    Corrupt where the registry sends more than there should be, Cancelled, and the kinds of `answer_errors`.
+    A large blob comes in parts, several at once, until a connection breaks: from there on by one connection. The
+    caller checks the digest. Raise Unavailable when `Retry.attempts` connections in a row brought nothing, Corrupt
+    where the registry sends other bytes than were asked for or more than there should be, Cancelled, and the kinds of
+    `answer_errors`.
     """
     fruitless = 0
     if into.size > blob.size:
         into.restart()
+    download_parts(repository, blob, into, progress, cancellation)
     while into.size < blob.size:
         before = into.size
         answer = _from_where_we_are(repository, blob, into)

@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 import urllib3
 
+from lamina.cancellation import Cancellation
 from lamina.distribution.answer_errors import connection_failure
 from lamina.distribution.headers import next_link, parse_number, parse_offsets
 from lamina.distribution.interrupt import hang_up
 from lamina.distribution.transport import SUCCESS, Answer, Transport, drain, same_place
-from lamina.errors import Corrupt, InvalidInput, NotFound, TooLarge, Unsupported
+from lamina.errors import Corrupt, InvalidInput, NotFound, TooLarge, Unavailable, Unsupported
 from lamina.formats.descriptor import ACCEPTED, OCTET_STREAM, Descriptor
 from lamina.formats.digest import DEFAULT, Digest
 from lamina.formats.document import decode_object, strings
@@ -20,6 +21,7 @@ from lamina.formats.manifest import Index, Manifest, parse_manifest
 from lamina.formats.reference import Reference
 
 ACCEPT = ", ".join((*ACCEPTED, "*/*;q=0.1"))
+CHUNK = 256 << 10  # bytes of a blob that are read at once
 PAGE = 1000  # names asked for at once
 MAX_PAGES = 10_000
 MAX_LIST = 64 << 20  # bytes of all pages of a list
@@ -123,29 +125,42 @@ class Repository:
         return self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
 
     def read_range(self, digest: Digest, first: int, length: int) -> bytes:
+        """Return `length` bytes of a blob from byte `first` on, as `read_pieces` does."""
+        return b"".join(self.read_pieces(digest, first, length, self.transport.cancellation))
+
+    def read_pieces(self, digest: Digest, first: int, length: int, cancellation: Cancellation) -> list[bytes]:
         """Return `length` bytes of a blob from byte `first` on. They are not verified: only whole blobs have a digest.
 
-        Raise Unsupported where the registry sends no ranges, Corrupt where it sends another one or less, and the kinds
-        of `answer_errors`.
+        Raise Unsupported where the registry sends no ranges, Corrupt where it sends another one or less, Unavailable
+        where the connection breaks, and the kinds of `answer_errors`.
         """
+        cancellation.check()
         headers = {"Range": f"bytes={first}-{first + length - 1}"}
         url = self.url("blobs", str(digest))
         answer = self.transport.request("GET", url, self.pulling, headers=headers, accept=(200, 206))
-        with self.transport.cancellation.on_cancel(lambda: hang_up(answer.connection)):
+        pieces: list[bytes] = []
+        missing = length
+        with cancellation.on_cancel(lambda: hang_up(answer.connection)):
             try:
                 if answer.status == 200:
                     raise Unsupported(f"{self.reference.domain} does not send parts of blobs")
                 if parse_offsets(answer.headers.get("Content-Range")) != (first, first + length - 1):
                     raise Corrupt(f"{self.reference.domain} sends another part of {digest} than was asked for")
-                data = answer.read(length)
+                while missing and (piece := answer.read1(min(CHUNK, missing))):
+                    pieces.append(piece)
+                    missing -= len(piece)
+                is_cut = bool(missing and answer.length_remaining)
             except urllib3.exceptions.HTTPError as error:
-                self.transport.cancellation.check()
+                cancellation.check()
                 raise connection_failure(self.transport.endpoint.base, error) from error
             finally:
                 drain(answer)
-        if len(data) != length:
-            raise Corrupt(f"{self.reference.domain} sends {len(data)} bytes of {digest} instead of {length}")
-        return data
+        if is_cut:
+            cancellation.check()
+            raise Unavailable(f"The connection ended {missing} bytes early")
+        if missing:
+            raise Corrupt(f"{self.reference.domain} sends {length - missing} bytes of {digest} instead of {length}")
+        return pieces
 
     def small_blob(self, descriptor: Descriptor, limit: int = 8 << 20) -> bytes:
         """Return a config or the like, verified. Raise Corrupt, InvalidInput above `limit` bytes."""

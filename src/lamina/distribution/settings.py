@@ -78,6 +78,9 @@ class Settings:
     retry: Retry = field(default_factory=Retry)
     max_downloads: int = 3
     max_uploads: int = 5
+    download_part: int = 4 << 20  # bytes of one request of a large blob
+    parts_at_once: int = 4  # requests for one large blob
+    fast_line: float = 64e6  # bytes a second of one connection that more of them would not make faster
     upload_chunk: int = 32 << 20  # bytes of one request of an upload
     connect_timeout: float = 15.0  # seconds
     read_timeout: float = 60.0  # seconds without a byte
