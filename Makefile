@@ -32,7 +32,7 @@ check: setup
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/structure
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/structure tests/structure
 
 ## make coverage   lines and branches that tests run, in daemons and other processes too; TESTS names some of them
 coverage: setup
