@@ -10,6 +10,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -81,14 +82,24 @@ class Database:
             self._give_back(connection)
 
     def checkpoint(self) -> None:
-        """Make everything that was committed before survive a power cut."""
+        """Make everything that was committed before survive a power cut, and begin the next log."""
         connection = self._borrow()
         try:
             with disk_errors():
                 self._flush_log()
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                _, frames, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
             self._give_back(connection)
+        if frames == copied:
+            self._begin_log()
+
+    def _begin_log(self) -> None:
+        """Write the first change of a new log.
+
+        SQLite flushes the log when it begins it anew. Without this the next transaction would wait for the disk.
+        """
+        with suppress(NoSpace), self.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO setting VALUES ('log-begun', ?)", (str(time.time_ns()),))
 
     def _flush_log(self) -> None:
         """Flush the log: SQLite does so when it checkpoints, but not where a reader is in the way."""
